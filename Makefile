@@ -1,0 +1,57 @@
+# Taxon's commands. A machine with Python 3.11 or 3.12 and make needs nothing else.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+VENV   ?= .venv
+PY     := $(VENV)/bin/python
+UV     := $(VENV)/bin/uv
+UV_VERSION := 0.13.8
+CONFIG ?= fast.yaml
+
+.PHONY: help setup train test check dashboard bench lock clean
+help:
+	@echo "make train      set up (about 1 minute, 3 GB) and train on painted fish (about 5 minutes)"
+	@echo "make test       set up and run the tests (about 10 minutes)"
+	@echo "make check      lint, types, import contracts"
+	@echo "make dashboard  the ZenML dashboard over the runs, http://127.0.0.1:8237"
+	@echo "make bench      measure what the README and docs/results.md state"
+
+$(VENV)/.runtime: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3,11),(3,12)))' || \
+	  { echo "Found $$($(PYTHON) --version 2>&1); expected Python 3.11 or 3.12. Say which: make PYTHON=/path/to/python3.11"; exit 2; }
+	@echo "Setting up in $(VENV): downloads about 1 GB, about a minute on a fast line ..."
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@test -x $(UV) || $(PY) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(UV) pip install --quiet --python $(PY) --compile-bytecode --require-hashes -r requirements.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
+	@$(UV) pip install --quiet --python $(PY) --compile-bytecode --require-hashes -r requirements-dev.txt
+	@touch $@
+
+setup: $(VENV)/.runtime
+
+train: setup
+	$(PY) run.py --pipeline training --config $(CONFIG)
+
+test: $(VENV)/.dev
+	@echo "Running the tests: unit tests, then one real end-to-end run ..."
+	$(PY) -m pytest
+
+check: $(VENV)/.dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+dashboard: setup
+	$(PY) run.py dashboard
+
+bench: $(VENV)/.dev
+	$(PY) -m benchmarks
+
+lock:
+	@test -x $(UV) || { $(PYTHON) -m venv $(VENV) && $(PY) -m pip install --quiet uv==$(UV_VERSION); }
+	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" requirements.in -o requirements.txt
+	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" requirements-dev.in -o requirements-dev.txt
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

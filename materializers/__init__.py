@@ -1,0 +1,1 @@
+"""How values are stored: JSON with metadata and a view, arrays, files."""

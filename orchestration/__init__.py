@@ -1,0 +1,1 @@
+"""What surrounds a run: lock, reaper, launch, run folder."""

@@ -1,0 +1,1 @@
+"""Pipelines: each one readable body."""

@@ -1,0 +1,1 @@
+"""The service: it comes with the second half of the spine."""

@@ -1,0 +1,1 @@
+"""ZenML steps: typed, thin, one a file."""

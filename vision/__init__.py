@@ -1,0 +1,1 @@
+"""The core: from images to a decision, with no MLOps framework inside."""

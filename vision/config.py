@@ -1,0 +1,401 @@
+"""Every setting: type, bounds, default. `load_config` reports all faults at once, before anything runs.
+
+Settings are frozen and refuse unknown keys. Each step receives its own section, so that its cache key holds
+only what it reads. What depends on the machine (are weights at hand?) is resolved before the pipeline starts.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from vision.errors import ConfigError
+from vision.records import Precision
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+OpenFraction = Annotated[float, Field(gt=0.0, lt=1.0, allow_inf_nan=False)]
+PositiveFloat = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class Settings(BaseModel):
+    """Base of every section: frozen, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_enum_values=False)
+
+
+class Resize(StrEnum):
+    """How an image becomes a square: pad keeps all and the aspect, crop the centre, stretch neither."""
+
+    PAD = "pad"
+    CROP = "crop"
+    STRETCH = "stretch"
+
+
+class BackboneName(StrEnum):
+    """Networks that can be trained."""
+
+    CNN = "cnn"
+    CNN_RESIDUAL = "cnn_residual"
+    MOBILENET_V2 = "mobilenet_v2"
+    EFFICIENTNET_B0 = "efficientnet_b0"
+
+
+class Strategy(StrEnum):
+    """Which part of a backbone is trained."""
+
+    FROZEN = "frozen"
+    PARTIAL = "partial"
+    FULL = "full"
+    TWO_PHASE = "two_phase"
+
+
+class LeakPolicy(StrEnum):
+    """What happens to a duplicate that lies in two of the user's own trees."""
+
+    FAIL = "fail"
+    DROP = "drop"
+
+
+# --- data -----------------------------------------------------------------------------------------------
+
+
+class ReefSource(Settings):
+    """Painted fish: a data set that needs no download. Deterministic from `seed`."""
+
+    source: Literal["reef"] = "reef"
+    seed: Seed = 11
+    images_per_class: int = Field(default=200, ge=2, le=20_000)
+    unknown_images_per_class: int = Field(default=60, ge=0, le=20_000)
+    frames_per_individual: int = Field(default=2, ge=1, le=50, description="largest number of frames")
+    duplicates: int = Field(default=0, ge=0, description="files copied byte for byte")
+    wrong_labels: int = Field(default=0, ge=0, description="files moved to another class's folder")
+    corrupt_files: int = Field(default=0, ge=0, description="files cut short or filled with junk")
+    exif_rotated: int = Field(default=0, ge=0, description="files turned, with an EXIF tag that says so")
+    turbidity: Fraction = Field(default=0.0, description="drift: 0 the reef's own water, 1 very turbid, dim")
+
+
+class FolderSource(Settings):
+    """A folder of images: `train/`, `val/`, `test/` trees of class folders, or one folder per class."""
+
+    source: Literal["folder"] = "folder"
+    path: Path
+    group_by: str | None = Field(
+        default=None, description="regular expression on the file name; the part `(?P<group>…)` is the group"
+    )
+    unknown_classes: tuple[str, ...] = Field(default=(), description="class folders held out as unknown")
+    max_megapixels: PositiveFloat = Field(default=100.0, description="larger images are quarantined")
+
+    @field_validator("group_by")
+    @classmethod
+    def _group_by_is_a_pattern_with_a_group(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            pattern = re.compile(value)
+        except re.error as error:
+            raise ValueError(f"{value!r} is not a regular expression: {error}") from error
+        if "group" not in pattern.groupindex:
+            raise ValueError(f"{value!r} has no part named (?P<group>…), which marks the group")
+        return value
+
+
+SourceSettings = Annotated[ReefSource | FolderSource, Field(discriminator="source")]
+
+
+class ImageSettings(Settings):
+    """How files become arrays."""
+
+    size: int = Field(default=96, ge=16, le=1024, description="pixels; the network's square input")
+    resize: Resize = Resize.PAD
+
+
+class CheckSettings(Settings):
+    """When the data cannot carry a training."""
+
+    max_quarantined: Fraction = Field(default=0.1, description="larger share of unusable files fails the run")
+    min_images_per_class: int = Field(default=8, ge=4)
+    min_groups_per_class: int = Field(default=4, ge=4, description="one for each of the four splits")
+
+
+class SplitSettings(Settings):
+    """Shares of the four splits. They must add up to 1."""
+
+    train: OpenFraction = 0.55
+    validation: OpenFraction = 0.15
+    calibration: OpenFraction = 0.15
+    test: OpenFraction = 0.15
+    on_leak: LeakPolicy = LeakPolicy.FAIL
+
+    @model_validator(mode="after")
+    def _fractions_add_up(self) -> Self:
+        total = self.train + self.validation + self.calibration + self.test
+        if abs(total - 1.0) > 1e-6:
+            raise ValueError(f"train + validation + calibration + test is {total:.4f}; expected 1")
+        return self
+
+
+# --- training -------------------------------------------------------------------------------------------
+
+
+class AugmentSettings(Settings):
+    """Random changes of training images. All 0 or False: none."""
+
+    flip: bool = True
+    translation: Fraction = Field(default=0.08, description="largest shift, share of the side")
+    rotation_degrees: float = Field(default=10.0, ge=0.0, le=180.0)
+    zoom: Fraction = 0.1
+    brightness: Fraction = Field(default=0.15, description="largest change, share of the range")
+    contrast: Fraction = 0.15
+
+
+class CandidateSettings(Settings):
+    """One network to train and compare."""
+
+    backbone: BackboneName
+    strategy: Strategy = Strategy.FULL
+    weights: str = Field(default="none", description="imagenet, none, auto, or a path of no_top weights")
+    weights_digest: str | None = Field(
+        default=None, description="SHA-256 of the weights file; filled in before the pipeline starts"
+    )
+    width: PositiveFloat = Field(
+        default=1.0,
+        le=4.0,
+        description="multiplies the channels of cnn (64-128-256-512), cnn_residual "
+        "(32-64-128-256) and mobilenet_v2 (its alpha)",
+    )
+    dropout: Fraction = 0.2
+    epochs: int = Field(default=20, ge=1, le=1000)
+    head_epochs: int = Field(default=10, ge=1, le=1000, description="first phase of two_phase")
+    batch_size: int = Field(default=32, ge=2, le=1024)
+    learning_rate: float = Field(default=1e-3, gt=0.0, le=1.0, allow_inf_nan=False)
+    weight_decay: float = Field(default=1e-4, ge=0.0, le=1.0, allow_inf_nan=False)
+    head_regularisation: tuple[PositiveFloat, ...] = Field(
+        default=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3),
+        min_length=1,
+        description="frozen: inverse L2 strengths of which grouped cross-validated NLL chooses one",
+    )
+    label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0, allow_inf_nan=False)
+    patience: int = Field(default=6, ge=1, description="epochs without a better validation loss")
+    augment: AugmentSettings = AugmentSettings()
+
+    @model_validator(mode="after")
+    def _weights_fit_the_backbone(self) -> Self:
+        own = self.backbone in (BackboneName.CNN, BackboneName.CNN_RESIDUAL)
+        if own and self.weights != "none":
+            raise ValueError(
+                f"{self.backbone} is trained from scratch; weights is {self.weights!r}, expected 'none'"
+            )
+        if self.strategy is not Strategy.FULL and self.weights == "none":
+            raise ValueError(
+                f"strategy {self.strategy} with weights 'none' would keep random features fixed; "
+                "use strategy full, or weights imagenet, auto or a path"
+            )
+        if self.backbone is BackboneName.MOBILENET_V2 and self.width not in (0.35, 0.5, 0.75, 1.0, 1.3, 1.4):
+            raise ValueError(f"mobilenet_v2 has widths 0.35, 0.5, 0.75, 1.0, 1.3 and 1.4; got {self.width}")
+        return self
+
+
+class TrainingSettings(Settings):
+    """The candidates, by a name of your own. Extra keys of `candidates` are names, not settings."""
+
+    candidates: dict[str, CandidateSettings] = Field(min_length=1)
+    deterministic: bool = Field(default=True, description="two runs with one seed give the same metrics")
+
+    @field_validator("candidates")
+    @classmethod
+    def _names_are_plain(cls, value: dict[str, CandidateSettings]) -> dict[str, CandidateSettings]:
+        for name in value:
+            if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
+                raise ValueError(f"candidate name {name!r}: expected lower-case letters, digits and _")
+        return value
+
+
+# --- truth ----------------------------------------------------------------------------------------------
+
+
+class BootstrapSettings(Settings):
+    """How intervals are made: groups are resampled."""
+
+    resamples: int = Field(default=1000, ge=100, le=100_000)
+    level: OpenFraction = 0.95
+
+
+class UnknownSettings(Settings):
+    """The unknown score and its promise: at most `alpha` of known images are called unknown."""
+
+    score: Literal[
+        "fwk", "msp", "entropy", "energy", "mahalanobis", "knn", "vim", "fdbd", "whitened_prototype"
+    ] = "fwk"
+    alpha: OpenFraction = 0.05
+    delta: OpenFraction = Field(default=0.05, description="probability that the promise is broken")
+    num_far: int = Field(default=200, ge=20, le=5000, description="far unknowns of each kind that are made")
+
+
+class ReviewSettings(Settings):
+    """The promise on accepted answers: at most `target_risk` of them are wrong."""
+
+    target_risk: OpenFraction = 0.02
+    delta: OpenFraction = 0.1
+
+
+class ComparisonSettings(Settings):
+    """How the winner is chosen on validation."""
+
+    metric: Literal["accuracy", "macro_f1", "nll"] = "accuracy"
+
+
+class ToleranceSettings(Settings):
+    """How far an exported precision may stray from the trained model on validation."""
+
+    decision_disagreement: Fraction = 0.05
+    mean_probability_difference: Fraction = 0.01
+    max_probability_difference: Fraction = 0.25
+    ece_difference: Fraction = 0.02
+    unknown_auroc_difference: Fraction = 0.02
+
+
+class ExportSettings(Settings):
+    """What is exported and which precision is served."""
+
+    precisions: tuple[Precision, ...] = (Precision.FP32, Precision.FP16, Precision.INT8)
+    precision: Precision = Field(default=Precision.FP16, description="served; named before it is measured")
+    tolerance: ToleranceSettings = ToleranceSettings()
+    num_calibration_images: int = Field(default=128, ge=16, description="training images for int8 ranges")
+
+    @model_validator(mode="after")
+    def _served_precision_is_exported(self) -> Self:
+        if self.precision not in self.precisions:
+            listed = ", ".join(self.precisions)
+            raise ValueError(f"precision {self.precision} is not among the exported precisions ({listed})")
+        return self
+
+
+class GateSettings(Settings):
+    """Floors of a first champion, judged by the lower bound of the interval on test."""
+
+    min_accuracy: Fraction = 0.5
+    min_gain_over_majority: Fraction = Field(default=0.05, description="accuracy above the majority class")
+    min_gain_over_pixels: Fraction = Field(
+        default=0.0, description="accuracy above logistic regression on raw 32x32 pixels"
+    )
+    max_known_called_unknown: Fraction = Field(default=0.2, description="upper bound on test")
+    min_test_groups: int = Field(default=10, ge=2, description="fewer groups are no evidence")
+
+
+class RunConfig(Settings):
+    """A whole run."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$", description="the data set's and the model's name")
+    seed: Seed = 7
+    dataset: SourceSettings
+    images: ImageSettings = ImageSettings()
+    checks: CheckSettings = CheckSettings()
+    split: SplitSettings = SplitSettings()
+    training: TrainingSettings
+    bootstrap: BootstrapSettings = BootstrapSettings()
+    unknowns: UnknownSettings = UnknownSettings()
+    review: ReviewSettings = ReviewSettings()
+    comparison: ComparisonSettings = ComparisonSettings()
+    export: ExportSettings = ExportSettings()
+    gate: GateSettings = GateSettings()
+
+
+# --- loading --------------------------------------------------------------------------------------------
+
+
+def find_config(name: str, folder: Path) -> Path:
+    """Where the config `name` lies: first in `folder` (and below it), then as a path.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
+    for candidate in (folder / name, folder / f"{name}.yaml", Path(name)):
+        if candidate.is_file():
+            return candidate
+    known = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.yaml"))
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise ConfigError(f"{name}: no such config{hint} Expected a path, or one of: {', '.join(known)}.")
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """The configuration in a YAML file with `dotted.key=value` overrides applied.
+
+    Raises:
+        ConfigError: every fault of the file, one a line: unknown keys (with the nearest known one), wrong
+            types, values out of bounds, settings that contradict each other.
+    """
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: holds {type(tree).__name__}; expected keys such as name: and dataset:")
+    for override in overrides:
+        _apply_override(tree, override)
+    try:
+        return RunConfig.model_validate(tree)
+    except ValidationError as error:
+        faults = "\n".join(_describe_fault(fault, path) for fault in error.errors())
+        raise ConfigError(faults) from error
+
+
+def _apply_override(tree: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise ConfigError(f"--set {override}: expected dotted.key=value, as in --set images.size=128")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: {text!r} is not a YAML value: {error}") from error
+    node = tree
+    *parents, last = key.split(".")
+    for parent in parents:
+        child = node.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise ConfigError(f"--set {override}: {parent} holds {child!r}; expected a section with keys")
+        node = child
+    node[last] = value
+
+
+def _describe_fault(fault: Mapping[str, Any], path: Path) -> str:
+    location = [part for part in fault["loc"] if part not in ("reef", "folder")]
+    dotted = ".".join(str(part) for part in location)
+    where = f"{path}: {dotted}: " if dotted else f"{path}: "
+    if fault["type"] == "extra_forbidden":
+        known = _known_keys(fault["loc"][:-1])
+        near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(known))}"
+        return f"{where}unknown key; {hint}"
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] == "missing":
+        return f"{where}is missing and has no default"
+    if isinstance(fault["input"], dict):
+        return f"{where}{message}"
+    return f"{where}{message}; got {fault['input']!r}"
+
+
+def _known_keys(location: Sequence[Any]) -> list[str]:
+    """Keys that the section at `location` knows, walking the settings classes."""
+    node: Any = RunConfig
+    for part in location:
+        if isinstance(node, type) and issubclass(node, Settings):
+            field = node.model_fields.get(str(part))
+            if field is None:
+                return []
+            node = field.annotation
+        elif part in ("reef", "folder"):
+            node = {"reef": ReefSource, "folder": FolderSource}[str(part)]
+        elif getattr(node, "__origin__", None) is dict:
+            node = get_args(node)[1]
+    return list(node.model_fields) if isinstance(node, type) and issubclass(node, Settings) else []

@@ -1,0 +1,85 @@
+"""Every error that Taxon raises on purpose says what arrived, what was expected and what to do.
+
+::
+
+    TaxonError                      exit 1
+    ├── ConfigError                 exit 2   the configuration is wrong
+    ├── DataError                   exit 2   the images or labels are wrong
+    │   ├── SourceError                      no images where images were expected
+    │   ├── ImageError                       one file is not a usable image
+    │   └── TooFewImagesError                too few images or groups to go on
+    ├── GateError                   exit 3   a gate refused
+    │   ├── LeakError                        two splits share images or groups
+    │   └── ToleranceError                   the exported graph strays from the trained model
+    ├── TrainingError               exit 1   a network could not be built or trained
+    ├── ExportError                 exit 1   a network could not be exported
+    ├── BundleError                 exit 1   a bundle is incomplete, altered or too new
+    ├── StorageError                exit 1   a file could not be written or read (disk full, read-only)
+    └── RunLockedError              exit 1   another run is going in this folder
+"""
+
+from typing import ClassVar
+
+
+class TaxonError(Exception):
+    """Root of all errors that Taxon raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigError(TaxonError):
+    """The configuration is wrong: unknown key, value out of bounds, contradicting settings."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class DataError(TaxonError):
+    """The images or their labels are wrong."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class SourceError(DataError):
+    """A source has no images where images were expected."""
+
+
+class ImageError(DataError):
+    """One file is not a usable image: undecodable, empty, too large."""
+
+
+class TooFewImagesError(DataError):
+    """Too few images, classes or groups to go on."""
+
+
+class GateError(TaxonError):
+    """A gate refused; nothing is wrong with the program."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class LeakError(GateError):
+    """Two splits share images or groups."""
+
+
+class ToleranceError(GateError):
+    """The exported graph strays from the trained model by more than the tolerance."""
+
+
+class TrainingError(TaxonError):
+    """A network could not be built or trained."""
+
+
+class ExportError(TaxonError):
+    """A network could not be exported."""
+
+
+class BundleError(TaxonError):
+    """A bundle is incomplete, altered, or of a newer version than this program."""
+
+
+class StorageError(TaxonError):
+    """A file could not be written or read: no space, no permission, missing array."""
+
+
+class RunLockedError(TaxonError):
+    """Another run is going in this folder."""

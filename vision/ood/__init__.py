@@ -1,0 +1,1 @@
+"""Unknown detection: scores (numpy, what the service needs) and fitting (scikit-learn)."""

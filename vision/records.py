@@ -1,0 +1,620 @@
+"""The values that cross steps: frozen, typed, versioned, and the same bytes for the same content.
+
+A record that feeds a step holds no seconds, timestamps, process ids or version numbers, because the cache
+compares content. Arrays do not live in records: `ModelOutputs` and `OodDetector` carry them and are stored
+as .npz files. Directions are fixed once: unknown is the positive class, a higher score is more unknown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+FloatArray = NDArray[np.floating[Any]]
+IntArray = NDArray[np.integer[Any]]
+ImageArray = NDArray[np.uint8]
+
+
+class Split(StrEnum):
+    """What an image is used for; no image has two uses."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    CALIBRATION = "calibration"
+    TEST = "test"
+
+
+class Decision(StrEnum):
+    """What the service answers; `unknown` outranks `review` outranks `accept`."""
+
+    ACCEPT = "accept"
+    REVIEW = "review"
+    UNKNOWN = "unknown"
+
+
+class Precision(StrEnum):
+    """Numeric form of the weights of an exported graph."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
+
+
+class Verdict(StrEnum):
+    """What the gate says of a challenger."""
+
+    PROMOTED = "promoted"
+    KEPT = "kept"
+    REFUSED = "refused"
+
+
+class Record(BaseModel):
+    """A frozen value with a schema version; a record of a newer schema is refused, not guessed at."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+    SCHEMA_VERSION: ClassVar[int] = 1
+    schema_version: int = 1
+
+    @model_validator(mode="after")
+    def _refuse_newer_schema(self) -> Self:
+        if self.schema_version > self.SCHEMA_VERSION:
+            raise ValueError(
+                f"{type(self).__name__} has schema version {self.schema_version}; this program reads up to "
+                f"{self.SCHEMA_VERSION}. Update Taxon."
+            )
+        return self
+
+
+class Value(BaseModel):
+    """A frozen part of a record."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+
+class Interval(Value):
+    """A figure with the bootstrap interval around it."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """`0.953 (0.931 to 0.972)`."""
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+# --- data -----------------------------------------------------------------------------------------------
+
+
+class ImageEntry(Value):
+    """One usable image file. `path` is POSIX, relative to the manifest's root."""
+
+    path: str
+    class_name: str
+    digest: str = Field(description="SHA-256 of the file's bytes, hexadecimal")
+    num_bytes: int
+    width: int = Field(description="pixels, after EXIF orientation")
+    height: int = Field(description="pixels, after EXIF orientation")
+    group: str | None = Field(default=None, description="declared group (individual, burst, source)")
+    tree: Split | None = Field(default=None, description="the split that the user's own tree gives it")
+    is_unknown: bool = Field(default=False, description="of a class that is held out as unknown")
+
+
+class Quarantined(Value):
+    """A file that is left out, and why."""
+
+    path: str
+    reason: str
+
+
+class Manifest(Record):
+    """Every image of a source, sorted by path; row i of every array of the run is `entries[i]`."""
+
+    root: str
+    source_digest: str
+    class_names: tuple[str, ...] = Field(description="known classes, sorted; the label is the index")
+    unknown_class_names: tuple[str, ...] = ()
+    entries: tuple[ImageEntry, ...]
+    quarantined: tuple[Quarantined, ...] = ()
+
+
+class DatasetRef(Record):
+    """Where the decoded images lie: uint8 (n, size, size, 3), row i is manifest entry i."""
+
+    path: str = Field(description="folder of the decoded store")
+    content_hash: str = Field(description="SHA-256 over the decoded pixels")
+    num_images: int
+    image_size: int
+    resize: str = Field(description="resize policy: pad, crop or stretch")
+
+
+class DataFinding(Value):
+    """One thing worth knowing about the data; `severity` is info or warning."""
+
+    severity: str
+    message: str
+
+
+class DuplicateGroup(Value):
+    """Files with the same bytes, paths sorted."""
+
+    digest: str
+    paths: tuple[str, ...]
+
+
+class ClassCount(Value):
+    """Images and groups of one class in one split."""
+
+    class_name: str
+    split: str
+    num_images: int
+    num_groups: int
+    is_unknown: bool = False
+
+
+class QualitySummary(Value):
+    """Distribution of one quality column over one class."""
+
+    class_name: str
+    column: str
+    mean: float
+    p05: float
+    median: float
+    p95: float
+
+
+class DataReport(Record):
+    """What the images look like and whether they can carry a training."""
+
+    num_images: int
+    num_groups: int
+    class_counts: tuple[ClassCount, ...]
+    quality: tuple[QualitySummary, ...] = ()
+    duplicates: tuple[DuplicateGroup, ...] = ()
+    quarantined: tuple[Quarantined, ...] = ()
+    findings: tuple[DataFinding, ...] = ()
+
+
+class Splits(Record):
+    """Which split every image belongs to; all columns are aligned with the manifest's entries.
+
+    `splits[i]` is None for an image that is quarantined here (a duplicate that would join two splits, or
+    the same bytes under two labels).
+    """
+
+    class_names: tuple[str, ...]
+    unknown_class_names: tuple[str, ...] = ()
+    digests: tuple[str, ...]
+    groups: tuple[str, ...] = Field(description="connected component of declared group and duplicates")
+    image_classes: tuple[str, ...]
+    splits: tuple[Split | None, ...]
+    quarantined: tuple[Quarantined, ...] = ()
+
+    def labels(self) -> IntArray:
+        """Label index of every image, shape (n,); -1 for a held-out unknown class."""
+        index = {name: i for i, name in enumerate(self.class_names)}
+        return np.array([index.get(name, -1) for name in self.image_classes], dtype=np.int64)
+
+    def group_array(self) -> NDArray[np.str_]:
+        """Group of every image, shape (n,)."""
+        return np.array(self.groups, dtype=np.str_)
+
+    def rows(self, split: Split, *, unknown: bool = False) -> IntArray:
+        """Row numbers of a split, shape (m,), ascending: its known images, or its held-out unknown ones."""
+        labels = self.labels()
+        in_split = np.array([own is split for own in self.splits], dtype=bool)
+        return np.flatnonzero(in_split & ((labels < 0) == unknown))
+
+
+# --- files ----------------------------------------------------------------------------------------------
+
+
+class FileSet(Record):
+    """Files with their digests; the materializer copies them into the artifact store and checks on load.
+
+    `root` is where the files lie now. It is not part of the content: two file sets with equal digests are
+    equal wherever they lie.
+    """
+
+    root: Path = Field(exclude=True)
+    files: dict[str, str] = Field(description="relative POSIX name -> SHA-256, hexadecimal")
+
+    def path(self, name: str) -> Path:
+        """Where the file `name` lies now."""
+        return self.root / name
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the sorted names and digests."""
+        lines = "".join(f"{name}\0{self.files[name]}\n" for name in sorted(self.files))
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+
+class ModelFile(FileSet):
+    """A trained network as one .keras file (`FILE_NAME`)."""
+
+    FILE_NAME: ClassVar[str] = "model.keras"
+    candidate: str
+    backbone: str
+    num_parameters: int
+    embedding_width: int
+
+
+class ExportedGraphs(FileSet):
+    """The winner as TFLite graphs, one per precision (`fp16.tflite`), outputs logits, embedding and cam."""
+
+    candidate: str
+    image_size: int
+    num_parameters: int
+
+    @staticmethod
+    def file_name(precision: Precision) -> str:
+        """Name of the graph of one precision."""
+        return f"{precision}.tflite"
+
+
+class Bundle(FileSet):
+    """What is served: graph, detector arrays and `contract.json`; `digest` names it in the registry."""
+
+    CONTRACT_NAME: ClassVar[str] = "contract.json"
+    DETECTOR_NAME: ClassVar[str] = "detector.npz"
+    name: str
+
+
+# --- training -------------------------------------------------------------------------------------------
+
+
+class EpochRecord(Value):
+    """One epoch of training; `phase` is head or all (two-phase) or the strategy's name."""
+
+    epoch: int
+    phase: str
+    loss: float
+    accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    learning_rate: float
+
+
+class TrainingHistory(Record):
+    """How a training went. It may hold seconds because it feeds no step, only reports."""
+
+    candidate: str
+    backbone: str
+    strategy: str
+    epochs: tuple[EpochRecord, ...]
+    best_epoch: int
+    num_train_images: int
+    seconds: float
+    images_per_second: float
+
+
+@dataclass(frozen=True, eq=False)
+class ModelOutputs:
+    """What one network says of some rows of the data set.
+
+    Attributes:
+        rows: (m,) int64, row numbers in the data set, ascending.
+        logits: (m, k) float32, before softmax, not divided by a temperature.
+        embeddings: (m, d) float32, penultimate activations.
+        quality: (m, q) float32, columns of `vision.quality.QUALITY_COLUMNS`.
+        kernel: (d, k) float32 and
+        bias: (k,) float32, the last linear layer: logits = embeddings @ kernel + bias.
+    """
+
+    rows: IntArray
+    logits: FloatArray
+    embeddings: FloatArray
+    quality: FloatArray
+    kernel: FloatArray
+    bias: FloatArray
+
+    def take(self, rows: IntArray) -> ModelOutputs:
+        """The outputs of some data-set rows, in the order asked for; KeyError-free: all must be present."""
+        position = np.searchsorted(self.rows, rows)
+        if len(rows) and (position.max() >= len(self.rows) or not np.array_equal(self.rows[position], rows)):
+            raise ValueError("Some rows were asked for that this network has not been run on.")
+        return ModelOutputs(
+            rows=np.asarray(rows),
+            logits=self.logits[position],
+            embeddings=self.embeddings[position],
+            quality=self.quality[position],
+            kernel=self.kernel,
+            bias=self.bias,
+        )
+
+
+# --- truth ----------------------------------------------------------------------------------------------
+
+
+class Temperature(Record):
+    """Temperature > 0 that divides logits (Guo et al. 2017), and the evidence for it."""
+
+    value: float = Field(gt=0)
+    applied: bool = Field(description="False: the gain's interval did not lie above zero, value is 1")
+    fitted_value: float = Field(gt=0)
+    nll_before: float
+    nll_after: float
+    gain: Interval = Field(description="out-of-fold NLL gain, bootstrap over groups")
+    num_images: int
+    num_groups: int
+
+
+@dataclass(frozen=True, eq=False)
+class OodDetector:
+    """Arrays and names that turn outputs into unknown scores; fitted by `vision.ood.fitting`.
+
+    Attributes:
+        score_name: the score that decides (a member of `vision.ood.scores.OodScore`).
+        arrays: name -> array, everything that the scores need.
+    """
+
+    score_name: str
+    arrays: dict[str, NDArray[Any]]
+
+
+class UnknownThreshold(Record):
+    """Score above which an image is called unknown, with the promise on known images behind it."""
+
+    score_name: str
+    value: float = Field(description="unknown if score > value; +inf never occurs: unattainable says so")
+    attainable: bool
+    alpha: float = Field(description="promised largest share of known images called unknown")
+    delta: float = Field(description="probability that the promise is broken")
+    num_images: int
+    num_groups: int
+    design_effect: float
+    effective_size: float
+    num_allowed: int = Field(description="calibration images above the threshold")
+    attainable_alpha: float = Field(description="smallest alpha that this many images could promise")
+    calibration_scores: tuple[float, ...] = Field(description="ascending; gives p-values")
+
+
+class ReviewThreshold(Record):
+    """Calibrated confidence below which a known-looking image goes to a person."""
+
+    value: float = Field(description="review if confidence < value")
+    attainable: bool
+    target_risk: float = Field(description="promised largest share of wrong among the accepted")
+    delta: float
+    coverage: float = Field(description="share of calibration images accepted")
+    risk: float = Field(description="share wrong among the accepted on calibration")
+    risk_bound: float
+    num_images: int
+    num_groups: int
+    design_effect: float
+
+
+class DecisionRule(Record):
+    """Accept, review or unknown: everything the rule needs but the detector's arrays."""
+
+    class_names: tuple[str, ...]
+    temperature: Temperature
+    unknown: UnknownThreshold
+    review: ReviewThreshold
+
+
+class Prediction(Value):
+    """The answer for one image."""
+
+    decision: Decision
+    class_name: str
+    confidence: float = Field(description="calibrated probability of the class")
+    top_k: tuple[tuple[str, float], ...]
+    unknown_score: float
+    unknown_threshold: float
+    p_value: float = Field(description="share of calibration images at least this unknown; (r+1)/(n+1)")
+    reasons: tuple[str, ...]
+
+
+class ClassRow(Value):
+    """Truth about one known class."""
+
+    class_name: str
+    precision: float
+    recall: float
+    f1: Interval
+    num_images: int
+    num_groups: int
+    accepted: float
+    reviewed: float
+    called_unknown: float
+
+
+class ReliabilityBin(Value):
+    """One of the 15 equal-width confidence bins; NaN where empty."""
+
+    low: float
+    high: float
+    num_images: int
+    confidence: float
+    accuracy: float
+
+
+class UnknownRow(Value):
+    """How one held-out class or far kind is told from the known classes. Positive class: unknown."""
+
+    class_name: str
+    kind: str = Field(description="near (held-out class) or far (noise, blank, letters, textures)")
+    score_name: str
+    auroc: Interval
+    fpr_at_95_tpr: float = Field(description="share of known called unknown where 95% of unknown are found")
+    found: float = Field(description="share called unknown at the threshold; only for the deciding score")
+    num_images: int
+
+
+class RocCurve(Value):
+    """Points of an unknown-detection ROC, at most 201. Positive class: unknown."""
+
+    score_name: str
+    kind: str
+    false_positive_rate: tuple[float, ...]
+    true_positive_rate: tuple[float, ...]
+
+
+class DecisionRates(Value):
+    """What a set of images is answered; `wrong_among_accepted` is NaN where nothing is accepted or known."""
+
+    kind: str = Field(description="known, near or far")
+    num_images: int
+    accepted: Interval
+    reviewed: Interval
+    called_unknown: Interval
+    wrong_among_accepted: float
+
+
+class Answer(Value):
+    """One image and what it was answered, for galleries."""
+
+    row: int = Field(description="data-set row, or index within the far set")
+    kind: str
+    true_class: str
+    class_name: str
+    confidence: float
+    unknown_score: float
+    decision: Decision
+
+
+class Evaluation(Record):
+    """Truth about one model on one split."""
+
+    candidate: str
+    split: str
+    form: str = Field(description="keras, or the precision of the exported graph")
+    num_images: int
+    num_groups: int
+    accuracy: Interval
+    macro_f1: Interval
+    weighted_f1: Interval
+    nll: Interval
+    brier: Interval
+    ece: float
+    ece_floor: float = Field(description="95th percentile of ECE of a perfectly calibrated model")
+    adaptive_ece: float
+    class_names: tuple[str, ...]
+    confusion: tuple[tuple[int, ...], ...] = Field(description="rows true, columns predicted")
+    classes: tuple[ClassRow, ...]
+    reliability: tuple[ReliabilityBin, ...]
+    confidence_correct: tuple[int, ...] = Field(description="histogram, 20 bins over [0, 1]")
+    confidence_wrong: tuple[int, ...]
+    confidence_unknown: tuple[int, ...]
+    unknown: tuple[UnknownRow, ...] = Field(description="class_name 'all' pools a kind")
+    roc: tuple[RocCurve, ...]
+    rates: tuple[DecisionRates, ...]
+    mistakes: tuple[Answer, ...] = Field(description="worst first: most confident wrong answers")
+    examples: tuple[Answer, ...] = Field(description="some of each decision and kind, for the gallery")
+
+
+class CandidateRow(Value):
+    """One candidate on validation."""
+
+    candidate: str
+    backbone: str
+    accuracy: Interval
+    macro_f1: Interval
+    nll: Interval
+    ece: float
+    unknown_auroc: float
+    num_parameters: int
+
+
+class Difference(Value):
+    """Paired difference of two models on the same images, resampled by group; positive favours `first`."""
+
+    metric: str
+    first: str
+    second: str
+    difference: Interval
+
+
+class Comparison(Record):
+    """Candidates side by side and the winner, chosen on validation alone."""
+
+    metric: str
+    winner: str
+    reason: str
+    candidates: tuple[CandidateRow, ...]
+    differences: tuple[Difference, ...]
+
+
+class PrecisionRow(Value):
+    """One exported precision against the trained model, same validation images."""
+
+    precision: Precision
+    num_bytes: int
+    decision_agreement: float
+    class_agreement: float
+    max_probability_difference: float
+    mean_probability_difference: float
+    ece_difference: float
+    unknown_auroc_difference: float
+    within_tolerance: bool
+    reasons: tuple[str, ...]
+
+
+class PrecisionReport(Record):
+    """Which precisions keep to the tolerance; `served` was named in the config beforehand."""
+
+    served: Precision
+    num_images: int
+    rows: tuple[PrecisionRow, ...]
+
+
+class GateCheck(Value):
+    """One requirement of the gate."""
+
+    name: str
+    passed: bool
+    message: str
+
+
+class Promotion(Record):
+    """The gate's verdict."""
+
+    verdict: Verdict
+    bundle_digest: str
+    champion_digest: str | None
+    checks: tuple[GateCheck, ...]
+    reasons: tuple[str, ...]
+    differences: tuple[Difference, ...] = ()
+
+
+class Registration(Record):
+    """Where the model stands in the registry after the run; feeds no step."""
+
+    model_name: str
+    version: str | None
+    stage: str | None
+    bundle_digest: str
+
+
+# --- contract -------------------------------------------------------------------------------------------
+
+
+class Contract(Record):
+    """What a bundle promises and needs: `contract.json` inside it."""
+
+    name: str
+    candidate: str
+    backbone: str
+    class_names: tuple[str, ...]
+    unknown_class_names: tuple[str, ...]
+    image_size: int
+    resize: str
+    precision: Precision
+    rule: DecisionRule
+    score_name: str
+    quality_columns: tuple[str, ...]
+    files: dict[str, str] = Field(description="every other file of the bundle -> SHA-256")
+    data_digest: str
+    test_accuracy: Interval
+    test_macro_f1: Interval
+    versions: dict[str, str] = Field(description="library -> version that made the graph")
