@@ -1,0 +1,53 @@
+"""Everything that a run leaves lies in three folders of the project: `state`, `data` and `runs`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+STATE_VARIABLE = "TAXON_STATE"
+
+
+@dataclass(frozen=True)
+class ProjectPaths:
+    """Where the project keeps what.
+
+    Attributes:
+        root: the checkout: code, configs, requirements.txt.
+        state: what Taxon itself needs again; may be deleted to start anew, champions included.
+        zenml: ZenML's configuration, SQLite store and artifacts.
+        images: decoded image stores, content addressed.
+        data: painted data sets, content addressed.
+        runs: one folder a run: summary.json and report.html.
+        lock: the file that the going run holds.
+    """
+
+    root: Path
+    state: Path
+    zenml: Path
+    images: Path
+    data: Path
+    runs: Path
+    lock: Path
+
+    @classmethod
+    def of(cls, root: Path) -> ProjectPaths:
+        """The folders of the checkout `root`; the variable TAXON_STATE moves all of them elsewhere.
+
+        With TAXON_STATE=FOLDER, `state`, `data` and `runs` are folders of FOLDER, so that nothing is
+        written into the checkout. Creates nothing.
+        """
+        root = root.resolve()
+        declared = os.environ.get(STATE_VARIABLE)
+        home = Path(declared).resolve() if declared else root
+        state = home / "state"
+        return cls(
+            root=root,
+            state=state,
+            zenml=state / "zenml",
+            images=state / "images",
+            data=home / "data",
+            runs=home / "runs",
+            lock=state / "lock",
+        )
