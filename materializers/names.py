@@ -21,6 +21,7 @@ class ArtifactName(StrEnum):
     DECISION_RULE = "decision_rule"
     EVALUATION = "evaluation"
     COMPARISON = "comparison"
+    WINNER = "winner"
     GRAPHS = "graphs"
     PRECISION_REPORT = "precision_report"
     BUNDLE = "bundle"

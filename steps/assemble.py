@@ -1,0 +1,40 @@
+"""Put what is served into one folder with its contract."""
+
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Annotated
+
+from zenml import step
+
+from materializers.names import ArtifactName
+from vision.bundle import assemble_bundle
+from vision.records import (
+    Bundle,
+    DatasetRef,
+    DecisionRule,
+    Evaluation,
+    ExportedGraphs,
+    Manifest,
+    ModelFile,
+    OodDetector,
+    PrecisionReport,
+)
+
+
+@step
+def assemble(
+    name: str,
+    manifest: Manifest,
+    dataset: DatasetRef,
+    model: ModelFile,
+    graphs: ExportedGraphs,
+    precisions: PrecisionReport,
+    rule: DecisionRule,
+    detector: OodDetector,
+    evaluation: Evaluation,
+) -> Annotated[Bundle, ArtifactName.BUNDLE]:
+    """The bundle: graph, detector, contract, digests."""
+    folder = Path(mkdtemp(prefix="bundle-"))
+    return assemble_bundle(
+        folder, name, manifest, dataset, model, graphs, precisions, rule, detector, evaluation
+    )

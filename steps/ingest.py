@@ -1,0 +1,29 @@
+"""Read the source: every file into the manifest, every usable image into the decoded store."""
+
+from pathlib import Path
+from typing import Annotated
+
+from zenml import step
+
+from materializers.names import ArtifactName
+from vision.config import ImageSettings, SourceSettings
+from vision.progress import log_progress
+from vision.records import DatasetRef, Manifest
+from vision.sources import read_source
+from vision.store import build_store
+
+
+@step
+def ingest(
+    source: SourceSettings,
+    images: ImageSettings,
+    source_digest: str,  # noqa: ARG001  the cache key's eye on the outside world
+    data_folder: str,
+    store_folder: str,
+) -> tuple[Annotated[Manifest, ArtifactName.MANIFEST], Annotated[DatasetRef, ArtifactName.DATASET]]:
+    """The manifest of the source and the reference to its decoded images."""
+    manifest = read_source(source, Path(data_folder), progress=log_progress("ingest: files read"))
+    dataset = build_store(
+        manifest, images, Path(store_folder), progress=log_progress("ingest: images decoded")
+    )
+    return manifest, dataset

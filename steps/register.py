@@ -1,0 +1,20 @@
+"""Put a promoted bundle into production."""
+
+from typing import Annotated
+
+from zenml import get_step_context, step
+
+from materializers.names import ArtifactName
+from materializers.registry import register_champion
+from vision.records import Bundle, Promotion, Registration, Splits, Verdict
+
+
+@step(enable_cache=False)
+def register(
+    name: str, bundle: Bundle, splits: Splits, promotion: Promotion
+) -> Annotated[Registration, ArtifactName.REGISTRATION]:
+    """Where the model stands now; a kept or refused challenger leaves no version."""
+    if promotion.verdict is not Verdict.PROMOTED:
+        return Registration(model_name=name, version=None, stage=None, bundle_digest=bundle.digest)
+    inputs = get_step_context().inputs
+    return register_champion(name, bundle.digest, inputs["bundle"], inputs["splits"])

@@ -1,0 +1,26 @@
+"""Train one candidate."""
+
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Annotated
+
+from zenml import step
+
+from materializers.names import ArtifactName
+from vision.config import CandidateSettings
+from vision.progress import log_training
+from vision.records import DatasetRef, ModelFile, Splits, TrainingHistory
+from vision.store import open_images
+
+
+@step
+def train(
+    name: str, settings: CandidateSettings, dataset: DatasetRef, splits: Splits, seed: int
+) -> tuple[Annotated[ModelFile, ArtifactName.MODEL], Annotated[TrainingHistory, ArtifactName.HISTORY]]:
+    """The best checkpoint of one candidate, and how its training went."""
+    from vision.nets.training import train_candidate
+
+    folder = Path(mkdtemp(prefix="train-"))
+    return train_candidate(
+        name, settings, open_images(dataset), splits, seed, folder, progress=log_training()
+    )

@@ -1,0 +1,115 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from vision.config import RunConfig, find_config, load_config
+from vision.errors import ConfigError
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+
+
+def write(folder: Path, **changes: object) -> Path:
+    tree: dict[str, object] = {
+        "name": "toy",
+        "dataset": {"source": "reef"},
+        "training": {"candidates": {"cnn": {"backbone": "cnn"}}},
+    }
+    tree.update(changes)
+    path = folder / "toy.yaml"
+    path.write_text(yaml.safe_dump(tree))
+    return path
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda p: p.stem)
+def test_every_shipped_config_loads_and_opens_with_its_command(path: Path) -> None:
+    assert isinstance(load_config(path), RunConfig)
+    head = path.read_text().split("name:")[0]
+    name = path.relative_to(CONFIGS).as_posix()
+    for word in ("# Purpose", "# Cost", "# Expect", f"--pipeline training --config {name}"):
+        assert word in head
+
+
+def test_unknown_keys_at_any_depth_get_a_suggestion(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        imags={"size": 96},
+        training={"candidates": {"cnn": {"backbone": "cnn", "learning_rat": 1e-3, "augment": {"flp": True}}}},
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    message = str(caught.value)
+    assert "imags: unknown key; did you mean images?" in message
+    assert "training.candidates.cnn.learning_rat: unknown key; did you mean learning_rate?" in message
+    assert "training.candidates.cnn.augment.flp: unknown key; did you mean flip?" in message
+
+
+def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
+    path = write(tmp_path, images={"size": 3}, unknowns={"alpha": 0})
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, ["export.precision=fp17"])
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 3
+    assert any("images.size" in line and "16" in line and "got 3" in line for line in lines)
+
+
+def test_fractions_that_do_not_add_up_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"split: train \+ validation \+ calibration \+ test is 1\.3500"):
+        load_config(write(tmp_path), ["split.train=0.9"])
+
+
+def test_scientific_notation_without_a_dot_is_a_number(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path), ["training.candidates.cnn.learning_rate=1e-3"])
+    assert config.training.candidates["cnn"].learning_rate == pytest.approx(0.001)
+
+
+def test_a_class_name_that_yaml_reads_as_false_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "trap.yaml"
+    path.write_text(
+        "name: toy\ndataset: {source: folder, path: x, unknown_classes: [no]}\n"
+        "training: {candidates: {cnn: {backbone: cnn}}}\n"
+    )
+    with pytest.raises(ConfigError, match="valid string; got False"):
+        load_config(path)
+
+
+def test_a_random_backbone_that_is_kept_fixed_is_refused(tmp_path: Path) -> None:
+    candidates = {"m": {"backbone": "mobilenet_v2", "strategy": "frozen"}}
+    with pytest.raises(ConfigError, match="random features fixed"):
+        load_config(write(tmp_path, training={"candidates": candidates}))
+
+
+def test_a_group_pattern_without_a_group_is_refused(tmp_path: Path) -> None:
+    dataset = {"source": "folder", "path": "x", "group_by": "^(.+)_frame"}
+    with pytest.raises(ConfigError, match=r"has no part named \(\?P<group>"):
+        load_config(write(tmp_path, dataset=dataset))
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("images.size", "expected dotted.key=value"),
+        ("name.x=1", "expected a section"),
+        ("seed=[", "not a YAML"),
+    ],
+)
+def test_a_malformed_override_says_what_is_expected(tmp_path: Path, override: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load_config(write(tmp_path), [override])
+
+
+def test_a_config_is_looked_up_by_name_then_by_path(tmp_path: Path) -> None:
+    own = write(tmp_path)
+    assert find_config("fast.yaml", CONFIGS) == CONFIGS / "fast.yaml"
+    assert find_config("examples/fish.yaml", CONFIGS) == CONFIGS / "examples" / "fish.yaml"
+    assert find_config(str(own), CONFIGS) == own
+    with pytest.raises(ConfigError, match=r"did you mean fast\.yaml\?"):
+        find_config("fats.yaml", CONFIGS)
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "a: [", "\x00"])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"bad\.yaml"):
+        load_config(path)
