@@ -7,7 +7,7 @@ from zenml import step
 
 from materializers.names import ArtifactName
 from vision.config import ImageSettings, SourceSettings
-from vision.progress import log_progress
+from vision.progress import ProgressLog
 from vision.records import DatasetRef, Manifest
 from vision.sources import read_source
 from vision.store import build_store
@@ -22,8 +22,8 @@ def ingest(
     store_folder: str,
 ) -> tuple[Annotated[Manifest, ArtifactName.MANIFEST], Annotated[DatasetRef, ArtifactName.DATASET]]:
     """The manifest of the source and the reference to its decoded images."""
-    manifest = read_source(source, Path(data_folder), progress=log_progress("ingest: files read"))
+    manifest = read_source(source, Path(data_folder), progress=ProgressLog("ingest: files read"))
     dataset = build_store(
-        manifest, images, Path(store_folder), progress=log_progress("ingest: images decoded")
+        manifest, images, Path(store_folder), progress=ProgressLog("ingest: images decoded")
     )
     return manifest, dataset

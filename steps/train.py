@@ -8,7 +8,7 @@ from zenml import step
 
 from materializers.names import ArtifactName
 from vision.config import CandidateSettings
-from vision.progress import log_training
+from vision.progress import TrainingLog
 from vision.records import DatasetRef, ModelFile, Splits, TrainingHistory
 from vision.store import open_images
 
@@ -22,5 +22,5 @@ def train(
 
     folder = Path(mkdtemp(prefix="train-"))
     return train_candidate(
-        name, settings, open_images(dataset), splits, seed, folder, progress=log_training()
+        name, settings, open_images(dataset), splits, seed, folder, progress=TrainingLog()
     )
