@@ -56,19 +56,21 @@ def measure_quality(images: ImageArray) -> FloatArray:
 
 
 def _measure_chunk(images: ImageArray) -> FloatArray:
-    mask = _inside(images)
-    scaled = images.astype(np.float32) * np.float32(1 / 255)
-    luminance = scaled @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    red, green, blue = (np.ascontiguousarray(images[..., channel]) for channel in range(3))
+    mask = _inside(red, green, blue)
+    luminance = (
+        red * np.float32(0.299 / 255) + green * np.float32(0.587 / 255) + blue * np.float32(0.114 / 255)
+    )
+    chroma = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
     mean = _masked_mean(luminance, mask)
     variance = _masked_mean((luminance - mean[:, None, None]) ** 2, mask)
-    chroma = scaled.max(axis=3) - scaled.min(axis=3)
     fine, kurtosis, flatness = _gradient_figures(luminance, mask)
     coarse = _coarse_energy(luminance, mask)
     return np.stack(
         [
             mean,
             np.sqrt(variance),
-            _masked_mean(chroma, mask),
+            _masked_mean(chroma * np.float32(1 / 255), mask),
             np.log(_laplacian_variance(luminance, mask) + _SMALL),
             _entropy(luminance, mask),
             np.log((fine + _SMALL) / (coarse + _SMALL)),
@@ -79,9 +81,9 @@ def _measure_chunk(images: ImageArray) -> FloatArray:
     )
 
 
-def _inside(images: ImageArray) -> _Mask:
+def _inside(red: ImageArray, green: ImageArray, blue: ImageArray) -> _Mask:
     """(n, h, w): False in rows and columns that are padding; True throughout where nothing else is left."""
-    grey = (images == PAD_GREY).all(axis=3)
+    grey = (red == PAD_GREY) & (green == PAD_GREY) & (blue == PAD_GREY)
     inside: _Mask = ~(grey.all(axis=2)[:, :, None] | grey.all(axis=1)[:, None, :])
     inside[~inside.any(axis=(1, 2))] = True
     return inside
@@ -120,16 +122,21 @@ def _gradient_figures(luminance: FloatArray, mask: _Mask) -> tuple[FloatArray, F
 
 
 def _coarse_energy(luminance: FloatArray, mask: _Mask, block: int = 4) -> FloatArray:
-    """(n,): gradient energy between the means of 4x4 blocks."""
-    num, height, width = luminance.shape
-    rows, cols = height // block, width // block
-    tiles = luminance[:, : rows * block, : cols * block].reshape(num, rows, block, cols, block)
-    inside = mask[:, : rows * block, : cols * block].reshape(num, rows, block, cols, block)
-    coarse, whole = tiles.mean(axis=(2, 4)), inside.all(axis=(2, 4))
+    """(n,): gradient energy between the means of 4x4 blocks of which at least half is picture."""
+    num_inside = _block_sums(mask.astype(np.float32), block)
+    total = _block_sums(luminance * mask, block)
+    coarse, usable = total / np.maximum(num_inside, 1), num_inside >= block * block / 2
     across = (coarse[:, :-1, 1:] - coarse[:, :-1, :-1]) ** 2
     down = (coarse[:, 1:, :-1] - coarse[:, :-1, :-1]) ** 2
-    inner = whole[:, :-1, :-1] & whole[:, :-1, 1:] & whole[:, 1:, :-1]
+    inner = usable[:, :-1, :-1] & usable[:, :-1, 1:] & usable[:, 1:, :-1]
     return _masked_mean(across + down, inner) / 2
+
+
+def _block_sums(values: FloatArray, block: int) -> FloatArray:
+    """(n, h, w) -> (n, h // block, w // block)."""
+    height, width = values.shape[1] // block * block, values.shape[2] // block * block
+    by_row = sum(values[:, offset:height:block, :width] for offset in range(block))
+    return np.asarray(sum(by_row[:, :, offset::block] for offset in range(block)))
 
 
 def _entropy(luminance: FloatArray, mask: _Mask, num_bins: int = 64) -> FloatArray:
