@@ -22,6 +22,4 @@ def compare(
     seed: int,
 ) -> Annotated[Comparison, ArtifactName.COMPARISON]:
     """The candidates side by side, their paired differences and the winner."""
-    return compare_candidates(
-        evaluations, models, outputs, temperatures, splits, settings, bootstrap, seed
-    )
+    return compare_candidates(evaluations, models, outputs, temperatures, splits, settings, bootstrap, seed)

@@ -18,6 +18,4 @@ def fit_unknowns(
     """The detector: fitted on training images, scaled on validation images, known classes alone."""
     train = select(outputs, splits, Split.TRAIN)
     validation = select(outputs, splits, Split.VALIDATION)
-    return fit_detector(
-        train.outputs, train.labels, train.groups, validation.outputs, settings.score, seed
-    )
+    return fit_detector(train.outputs, train.labels, train.groups, validation.outputs, settings.score, seed)

@@ -21,6 +21,4 @@ def train(
     from vision.nets.training import train_candidate
 
     folder = Path(mkdtemp(prefix="train-"))
-    return train_candidate(
-        name, settings, open_images(dataset), splits, seed, folder, progress=TrainingLog()
-    )
+    return train_candidate(name, settings, open_images(dataset), splits, seed, folder, progress=TrainingLog())

@@ -1,0 +1,76 @@
+"""What each word of the command line does; every function returns an exit code."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from orchestration.environment import prepare_environment
+from orchestration.launch import launch_training
+from orchestration.paths import ProjectPaths
+from vision.config import RunConfig
+
+
+def train(config: RunConfig, paths: ProjectPaths) -> int:
+    """Run the training pipeline and say where to look next."""
+    outcome = launch_training(config, paths)
+    say = Console(file=sys.stderr, highlight=False).print
+    style = {0: "bold green", 3: "bold yellow"}.get(outcome.exit_code, "bold red")
+    say(outcome.message, style=style, markup=False)
+    say(f"\nReport    {outcome.folder / 'report.html'}", markup=False)
+    say(f"Figures   {outcome.folder / 'summary.json'}", markup=False)
+    say("Dashboard make dashboard")
+    say("All runs  python run.py runs")
+    return outcome.exit_code
+
+
+def list_runs(paths: ProjectPaths) -> int:
+    """Print runs and champions."""
+    prepare_environment(paths)
+    from orchestration.history import list_champions
+    from orchestration.history import list_runs as find_runs
+
+    console = Console(highlight=False)
+    runs = Table("run", "pipeline", "status", "started (UTC)", "winner", "verdict")
+    for run in find_runs(paths):
+        runs.add_row(run.name, run.pipeline, run.status, run.started, run.winner, run.verdict)
+    champions = Table("model", "version", "bundle digest", "in production since (UTC)")
+    for champion in list_champions():
+        champions.add_row(champion.model, champion.version, champion.digest[:16], champion.since)
+    console.print(runs)
+    console.print(champions)
+    return 0
+
+
+def clean(paths: ProjectPaths, keep: int) -> int:
+    """Free disk."""
+    prepare_environment(paths)
+    from orchestration.disk import clean as free_disk
+
+    freed = free_disk(paths, keep)
+    Console(highlight=False).print(
+        f"Freed {freed.num_bytes / 1e6:.1f} MB: {freed.num_runs} runs and what only they used. "
+        "Champions keep all they need."
+    )
+    return 0
+
+
+def dashboard(paths: ProjectPaths, port: int) -> int:
+    """Serve the ZenML dashboard until stopped."""
+    prepare_environment(paths)
+    from orchestration.dashboard import serve_dashboard
+
+    serve_dashboard(paths, port)
+    return 0
+
+
+def report(paths: ProjectPaths, run: str) -> int:
+    """Write a run folder again from the artifact store."""
+    prepare_environment(paths)
+    from orchestration.run_folder import rewrite_run
+
+    folder = rewrite_run(paths, run)
+    Console(highlight=False).print(f"Wrote {folder / 'report.html'}", markup=False)
+    return 0

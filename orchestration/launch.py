@@ -1,0 +1,147 @@
+"""A run from its configuration to its folder: lock, reap the dead, resolve the machine, run, project."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orchestration.environment import prepare_environment
+from orchestration.lock import RunLock
+from orchestration.paths import ProjectPaths
+from orchestration.story import LeftOut
+from vision.config import CandidateSettings, RunConfig
+from vision.errors import ConfigError, TaxonError
+from vision.records import Verdict
+from vision.sources import digest_source
+from vision.store import store_is_complete
+from vision.weights import resolve_weights
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        run_name: name of the run and of its folder.
+        folder: where summary.json and report.html are.
+        exit_code: 0 done, 1 failed, 2 config or data wrong, 3 a gate refused.
+        message: what to tell the user.
+    """
+
+    run_name: str
+    folder: Path
+    exit_code: int
+    message: str
+
+
+def launch_training(config: RunConfig, paths: ProjectPaths) -> Outcome:
+    """Run the training pipeline and write its run folder.
+
+    Raises:
+        RunLockedError: another run is going in this folder.
+        ConfigError: no candidate can be trained on this machine.
+        DataError: the source has no usable images.
+    """
+    started = time.monotonic()
+    prepare_environment(paths)
+    run_name = f"{config.name}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"[:-3]
+    with RunLock(paths.lock, run_name), _scratch(paths):
+        return _run_locked(config, paths, run_name, started)
+
+
+def _run_locked(config: RunConfig, paths: ProjectPaths, run_name: str, started: float) -> Outcome:
+    from orchestration.reaper import reap_dead_runs
+    from orchestration.run_folder import record_circumstances
+
+    for dead in reap_dead_runs():
+        logger.warning(
+            "Run %s was killed before it ended; it is marked failed. Its finished steps are reused.", dead
+        )
+    resolved, left_out = resolve_candidates(config, paths)
+    logger.info("Reading the source ...")
+    source_digest = digest_source(resolved.dataset, paths.data)
+    failure = _run_pipeline(resolved, paths, run_name, source_digest)
+    words = None if failure is None else f"{type(failure).__name__}: {failure}"
+    record_circumstances(run_name, resolved, left_out, words, time.monotonic() - started)
+    return _project(run_name, paths, failure)
+
+
+def resolve_candidates(config: RunConfig, paths: ProjectPaths) -> tuple[RunConfig, tuple[LeftOut, ...]]:
+    """The configuration with weights as files and digests, and the candidates left out for lack of them.
+
+    Raises:
+        ConfigError: nothing is left to train, or weights that were asked for by name or path are missing.
+    """
+    kept: dict[str, CandidateSettings] = {}
+    left_out: list[LeftOut] = []
+    for name, settings in config.training.candidates.items():
+        resolved = resolve_weights(settings, config.images.size)
+        if resolved.settings is None:
+            left_out.append(LeftOut(name, resolved.reason))
+            logger.warning("Candidate %s is LEFT OUT of this run: %s", name, resolved.reason)
+        else:
+            kept[name] = resolved.settings
+    if not kept:
+        reasons = "; ".join(f"{each.name}: {each.reason}" for each in left_out)
+        raise ConfigError(f"No candidate can be trained on this machine. {reasons}")
+    training = config.training.model_copy(update={"candidates": kept})
+    return config.model_copy(update={"training": training}), tuple(left_out)
+
+
+def _run_pipeline(
+    config: RunConfig, paths: ProjectPaths, run_name: str, source_digest: str
+) -> BaseException | None:
+    """Run the DAG; the exception that ended it, or None."""
+    from materializers.registry import find_champion
+    from pipelines.training import training
+
+    champion = find_champion(config.name)
+    overrides = {}
+    if not store_is_complete(paths.images, source_digest, config.images):
+        overrides["ingest"] = {"enable_cache": False}
+    try:
+        training.with_options(run_name=run_name, steps=overrides)(
+            config, source_digest, str(paths.data), str(paths.images), champion
+        )
+    except TaxonError as error:
+        return error
+    except Exception as error:
+        logger.exception("The run failed.")
+        return error
+    return None
+
+
+def _project(run_name: str, paths: ProjectPaths, failure: BaseException | None) -> Outcome:
+    from orchestration.run_folder import project_run
+
+    folder, promotion = project_run(run_name, paths)
+    if failure is not None:
+        code = failure.exit_code if isinstance(failure, TaxonError) else 1
+        return Outcome(run_name, folder, code, f"{type(failure).__name__}: {failure}")
+    if promotion is None:
+        return Outcome(run_name, folder, 1, "The run ended without a verdict; its log says why.")
+    code = 3 if promotion.verdict is Verdict.REFUSED else 0
+    return Outcome(run_name, folder, code, f"{promotion.verdict}: {' '.join(promotion.reasons)}")
+
+
+@contextmanager
+def _scratch(paths: ProjectPaths) -> Iterator[None]:
+    """Temporary files of steps lie in the state folder, and go with the run, or with the next one."""
+    folder = paths.state / "scratch"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    former, tempfile.tempdir = tempfile.tempdir, str(folder)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = former
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,232 @@
+"""`runs/<name>/` is a projection of one ZenML run: written again at any time, read by nothing as input.
+
+What only the launcher knows (candidates left out, why the run ended, seconds around the steps) is metadata
+of the ZenML run, so that the projection needs nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from zenml import log_metadata
+from zenml.client import Client
+
+from materializers.names import ArtifactName
+from orchestration.paths import ProjectPaths
+from orchestration.report import write_report
+from orchestration.story import LeftOut, RunStory
+from orchestration.summary import summarise
+from vision.config import RunConfig
+from vision.errors import ConfigError, StorageError
+from vision.far import FAR_KINDS, make_far_images
+from vision.files import write_atomically
+from vision.records import DatasetRef, ImageArray, Promotion
+from vision.store import open_images
+
+if TYPE_CHECKING:
+    from zenml.models import PipelineRunResponse, StepRunResponse
+
+LIBRARIES = ("zenml", "tensorflow-cpu", "keras", "ai-edge-litert", "numpy", "scikit-learn", "pillow")
+WORK = ("ingest", "train_", "infer_", "export", "check_precisions", "fit_baselines")
+CIRCUMSTANCES = "circumstances"
+
+
+def record_circumstances(
+    run_name: str, config: RunConfig, left_out: Sequence[LeftOut], failure: str | None, seconds: float
+) -> None:
+    """Store with the ZenML run what only the launcher knows."""
+    circumstances = {
+        "config": config.model_dump_json(),
+        "left_out": json.dumps([asdict(each) for each in left_out]),
+        "failure": failure or "",
+        "seconds": seconds,
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count() or 0,
+        "versions": json.dumps({name: version(name) for name in LIBRARIES}),
+    }
+    log_metadata(metadata={CIRCUMSTANCES: circumstances}, run_id_name_or_prefix=run_name)
+
+
+def project_run(run_name: str, paths: ProjectPaths) -> tuple[Path, Promotion | None]:
+    """Write `runs/<run_name>/summary.json` and `report.html` from the artifact store; point `latest` there.
+
+    Raises:
+        ConfigError: there is no such run.
+        StorageError: the folder cannot be written.
+    """
+    started = time.monotonic()
+    run = RunArtifacts(_find_run(run_name))
+    story = tell_story(run)
+    folder = paths.runs / run.name
+    folder.mkdir(parents=True, exist_ok=True)
+    write_report(story, folder / "report.html")
+    summary = summarise(story, run.circumstances, run.images_digest, time.monotonic() - started)
+    write_atomically(folder / "summary.json", json.dumps(summary, indent=2, allow_nan=False).encode())
+    _point_latest_at(folder)
+    return folder, story.promotion
+
+
+def rewrite_run(paths: ProjectPaths, run_name: str) -> Path:
+    """Write a run folder again; `latest` is the newest run.
+
+    Raises:
+        ConfigError: there is no such run, or none at all.
+    """
+    if run_name == "latest":
+        runs = Client().list_pipeline_runs(sort_by="desc:created", size=1)
+        if not runs.items:
+            raise ConfigError("There is no run yet. Start one: make train")
+        run_name = runs.items[0].name
+    return project_run(run_name, paths)[0]
+
+
+class RunArtifacts:
+    """The artifacts and circumstances of one ZenML run, loaded when asked for."""
+
+    def __init__(self, run: PipelineRunResponse) -> None:
+        self._run = run
+        self.name = run.name
+
+    @cached_property
+    def steps(self) -> dict[str, StepRunResponse]:
+        """Steps by name, in the order in which they ran."""
+        return dict(sorted(self._run.steps.items(), key=lambda item: str(item[1].start_time)))
+
+    @cached_property
+    def circumstances(self) -> dict[str, Any]:
+        """What `record_circumstances` stored; empty for a run that was killed."""
+        stored = self._run.run_metadata.get(CIRCUMSTANCES, {})
+        return dict(stored) if isinstance(stored, dict) else {}
+
+    @cached_property
+    def config(self) -> RunConfig:
+        """The configuration as it ran.
+
+        Raises:
+            ConfigError: the run was killed before it was recorded.
+        """
+        parameters = self._run.config.parameters or {}
+        stored = self.circumstances.get("config")
+        if stored:
+            return RunConfig.model_validate_json(stored)
+        if "config" in parameters:
+            return RunConfig.model_validate(parameters["config"])
+        raise ConfigError(
+            f"Run {self.name} holds no configuration. It was killed as it started; run it again."
+        )
+
+    @cached_property
+    def images_digest(self) -> str | None:
+        """Content hash of the decoded images."""
+        dataset = self.load("ingest", ArtifactName.DATASET)
+        return dataset.content_hash if isinstance(dataset, DatasetRef) else None
+
+    def load(self, step: str, artifact: ArtifactName) -> Any:
+        """The value of one output, or None where the step did not get that far."""
+        run = self.steps.get(step)
+        outputs = run.outputs.get(artifact, []) if run else []
+        return outputs[0].load() if outputs else None
+
+    def load_each(self, step: str, artifact: ArtifactName) -> dict[str, Any]:
+        """Candidate -> output of its own step, for those that got that far."""
+        loaded = {name: self.load(f"{step}_{name}", artifact) for name in self.config.training.candidates}
+        return {name: value for name, value in loaded.items() if value is not None}
+
+    def seconds(self) -> dict[str, float]:
+        """Step -> seconds; 0 for a cached one."""
+        return {name: _seconds(step) for name, step in self.steps.items()}
+
+    def cached(self) -> tuple[str, ...]:
+        """Names of the steps whose results were reused."""
+        return tuple(name for name, step in self.steps.items() if step.status.value == "cached")
+
+    def failed(self) -> str | None:
+        """Name of the step in which the run ended, if it did."""
+        return next((name for name, step in self.steps.items() if step.status.value == "failed"), None)
+
+
+def tell_story(run: RunArtifacts) -> RunStory:
+    """Everything the report and the summary are told from."""
+    config, seconds = run.config, run.seconds()
+    total = float(run.circumstances.get("seconds", 0.0))
+    work = sum(value for name, value in seconds.items() if name.startswith(WORK))
+    left_out = json.loads(run.circumstances.get("left_out", "[]"))
+    dataset = run.load("ingest", ArtifactName.DATASET)
+    reached_test = run.load("evaluate_test", ArtifactName.EVALUATION)
+    return RunStory(
+        run_name=run.name,
+        config=config,
+        left_out=tuple(LeftOut(**each) for each in left_out),
+        failure=run.circumstances.get("failure") or None,
+        failed_step=run.failed(),
+        manifest=run.load("ingest", ArtifactName.MANIFEST),
+        splits=run.load("validate", ArtifactName.SPLITS) or run.load("split", ArtifactName.PROPOSED_SPLITS),
+        data_report=run.load("explore", ArtifactName.DATA_REPORT),
+        histories=tuple(run.load_each("train", ArtifactName.HISTORY).values()),
+        evaluations=tuple(run.load_each("evaluate", ArtifactName.EVALUATION).values()),
+        temperatures=run.load_each("calibrate", ArtifactName.TEMPERATURE),
+        comparison=run.load("compare", ArtifactName.COMPARISON),
+        precision_report=run.load("check_precisions", ArtifactName.PRECISION_REPORT),
+        rule=run.load("set_thresholds_exported", ArtifactName.DECISION_RULE),
+        test=reached_test,
+        promotion=run.load("promote", ArtifactName.PROMOTION),
+        registration=run.load("register", ArtifactName.REGISTRATION),
+        step_seconds=seconds,
+        cached_steps=run.cached(),
+        orchestration_seconds=max(0.0, total - work) if total else None,
+        versions=json.loads(run.circumstances.get("versions", "{}")),
+        images=_images(dataset),
+        far_images=_far_images(config, dataset) if reached_test is not None else None,
+    )
+
+
+def _find_run(run_name: str) -> PipelineRunResponse:
+    try:
+        return Client().get_pipeline_run(run_name)
+    except KeyError as error:
+        raise ConfigError(f"There is no run {run_name}. Expected one of: python run.py runs") from error
+
+
+def _seconds(step: StepRunResponse) -> float:
+    if step.status.value == "cached" or step.start_time is None or step.end_time is None:
+        return 0.0
+    return (step.end_time - step.start_time).total_seconds()
+
+
+def _images(dataset: DatasetRef | None) -> ImageArray | None:
+    """The decoded images, where they are still at hand: an old run's may have been cleaned away."""
+    if dataset is None:
+        return None
+    try:
+        return open_images(dataset)
+    except StorageError:
+        return None
+
+
+def _far_images(config: RunConfig, dataset: DatasetRef) -> dict[str, ImageArray]:
+    """The far unknowns, made again exactly as `infer_exported` made them."""
+    rng = np.random.default_rng(config.seed)
+    return {
+        kind: make_far_images(kind, config.unknowns.num_far, dataset.image_size, rng) for kind in FAR_KINDS
+    }
+
+
+def _point_latest_at(folder: Path) -> None:
+    link = folder.parent / "latest"
+    fresh = folder.parent / f".latest-{os.getpid()}"
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(folder.name)
+    fresh.replace(link)

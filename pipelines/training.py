@@ -1,0 +1,105 @@
+"""From images to a gated, registered bundle."""
+
+from zenml import pipeline
+
+from materializers.registry import Champion
+from pipelines.caching import keyed
+from steps.assemble import assemble
+from steps.calibrate import calibrate
+from steps.check_precisions import check_precisions
+from steps.compare import compare
+from steps.evaluate import evaluate
+from steps.explore import explore
+from steps.export import export
+from steps.fit_baselines import fit_baselines
+from steps.fit_unknowns import fit_unknowns
+from steps.infer import infer
+from steps.infer_exported import infer_exported
+from steps.ingest import ingest
+from steps.pick_winner import pick_winner
+from steps.promote import promote
+from steps.register import register
+from steps.set_thresholds import set_thresholds
+from steps.split import split
+from steps.train import train
+from steps.validate import validate
+from vision.config import RunConfig
+from vision.records import Split
+
+TRAINING = "training"
+KERAS = "keras"
+
+
+@pipeline(name=TRAINING)
+def training(
+    config: RunConfig, source_digest: str, data_folder: str, store_folder: str, champion: Champion | None
+) -> None:
+    """Ingest, split, train every candidate, compare, export the winner, judge it, register it."""
+    seed, bootstrap, served = config.seed, config.bootstrap, config.export.precision
+    champion_bundle = champion.bundle() if champion else None
+    champion_splits = champion.splits() if champion else None
+
+    manifest, dataset = keyed(ingest)(config.dataset, config.images, source_digest, data_folder, store_folder)
+    proposed = keyed(split)(manifest, config.split, seed, champion_splits)
+    splits = keyed(validate)(manifest, proposed, config.checks)
+    keyed(explore)(manifest, dataset, splits)
+    baselines = keyed(fit_baselines)(dataset, splits, seed)
+
+    models, outputs, temperatures, detectors, rules, evaluations = [], [], [], [], [], []
+    for name, candidate in config.training.candidates.items():
+        model, _ = keyed(train, f"train_{name}")(name, candidate, dataset, splits, seed)
+        output = keyed(infer, f"infer_{name}")(model, dataset, splits)
+        temperature = keyed(calibrate, f"calibrate_{name}")(output, splits, bootstrap, seed)
+        detector = keyed(fit_unknowns, f"fit_unknowns_{name}")(output, splits, config.unknowns, seed)
+        rule = keyed(set_thresholds, f"set_thresholds_{name}")(
+            output, splits, temperature, detector, config.unknowns, config.review
+        )
+        evaluation = keyed(evaluate, f"evaluate_{name}")(
+            name, output, splits, Split.VALIDATION, KERAS, rule, detector, bootstrap, seed
+        )
+        models.append(model)
+        outputs.append(output)
+        temperatures.append(temperature)
+        detectors.append(detector)
+        rules.append(rule)
+        evaluations.append(evaluation)
+
+    comparison = keyed(compare)(
+        evaluations, models, outputs, temperatures, splits, config.comparison, bootstrap, seed
+    )
+    winner, model, trained, trained_rule, trained_detector = keyed(pick_winner)(
+        comparison, models, outputs, rules, detectors
+    )
+    graphs = keyed(export)(model, dataset, splits, config.export)
+    precisions = keyed(check_precisions)(
+        graphs, served, trained, trained_rule, trained_detector, dataset, splits, config.export.tolerance
+    )
+    exported, far = keyed(infer_exported)(
+        graphs, served, dataset, splits, config.unknowns, seed, after=["check_precisions"]
+    )
+    temperature = keyed(calibrate, "calibrate_exported")(exported, splits, bootstrap, seed)
+    detector = keyed(fit_unknowns, "fit_unknowns_exported")(exported, splits, config.unknowns, seed)
+    rule = keyed(set_thresholds, "set_thresholds_exported")(
+        exported, splits, temperature, detector, config.unknowns, config.review
+    )
+    evaluation = keyed(evaluate, "evaluate_test")(
+        winner, exported, splits, Split.TEST, served.value, rule, detector, bootstrap, seed, far
+    )
+    bundle = keyed(assemble)(
+        config.name, manifest, dataset, model, graphs, precisions, rule, detector, evaluation
+    )
+    promotion = keyed(promote)(
+        bundle,
+        evaluation,
+        exported,
+        baselines,
+        dataset,
+        splits,
+        config.gate,
+        bootstrap,
+        seed,
+        champion_bundle,
+        champion.digest if champion else None,
+        champion_splits,
+    )
+    keyed(register)(config.name, bundle, splits, promotion)

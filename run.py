@@ -1,0 +1,92 @@
+"""Taxon's command line: parses it, loads the config, hands over; nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestration.paths import ProjectPaths
+from vision.config import find_config, load_config
+from vision.errors import TaxonError
+
+ROOT = Path(__file__).resolve().parent
+PIPELINES = {
+    "training": "from a folder of images to a trained, calibrated, compared, exported and gated model",
+}
+COMMANDS = {
+    "runs": "list runs and champions",
+    "clean": "free disk: keep the newest N runs and all that a champion needs",
+    "dashboard": "show the runs in the ZenML dashboard",
+    "report": "write runs/<name>/ again from the artifact store",
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    lines = ["pipelines:", *(f"  {name:<12}{text}" for name, text in PIPELINES.items())]
+    lines += ["commands:", *(f"  {name:<12}{text}" for name, text in COMMANDS.items())]
+    lines += ["exit codes: 0 done (also when the champion is kept), 1 the run failed,"]
+    lines += ["  2 the config or the data is wrong, 3 a gate refused (floors, leaks, tolerance)"]
+    parser = argparse.ArgumentParser(
+        prog="run.py",
+        description="Taxon: from a folder of images to an honest image classifier.",
+        epilog="\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", nargs="?", choices=sorted(COMMANDS), help="instead of a pipeline")
+    parser.add_argument("--pipeline", choices=sorted(PIPELINES), help="the pipeline to run")
+    parser.add_argument("--config", metavar="NAME.yaml", help="looked up in configs/, then as a path")
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        dest="overrides",
+        help="override one setting, as in --set images.size=128; may be repeated",
+    )
+    parser.add_argument("--keep", type=int, default=5, metavar="N", help="clean: runs to keep (default 5)")
+    parser.add_argument("--run", default="latest", metavar="NAME", help="report: which run (default latest)")
+    parser.add_argument("--port", type=int, default=8237, help="dashboard: port on 127.0.0.1 (default 8237)")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    if bool(options.command) == bool(options.pipeline):
+        parser.error("expected either --pipeline NAME --config NAME.yaml, or one command; see --help")
+    if options.pipeline and not options.config:
+        parser.error(f"--pipeline {options.pipeline} needs --config NAME.yaml")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        return _dispatch(options)
+    except TaxonError as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("Stopped. Finished steps are kept; the same command goes on from there.\n")
+        return 130
+
+
+def _dispatch(options: argparse.Namespace) -> int:
+    from orchestration import commands
+
+    paths = ProjectPaths.of(ROOT)
+    if options.pipeline:
+        config = load_config(find_config(options.config, ROOT / "configs"), options.overrides)
+        return commands.train(config, paths)
+    if options.command == "clean":
+        return commands.clean(paths, options.keep)
+    if options.command == "dashboard":
+        return commands.dashboard(paths, options.port)
+    if options.command == "report":
+        return commands.report(paths, options.run)
+    return commands.list_runs(paths)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

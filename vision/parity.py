@@ -1,0 +1,119 @@
+"""How far an exported graph strays from the trained network on the same images, by the same rule.
+
+Both are judged with the rule fitted on the trained network, so that what differs is the numerics alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vision.config import ToleranceSettings
+from vision.errors import ToleranceError
+from vision.labelled import Labelled
+from vision.metrics import auroc, ece
+from vision.predictor import Decisions, decide
+from vision.records import DecisionRule, OodDetector, Precision, PrecisionReport, PrecisionRow
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One network's view of the validation split: known images, and held-out unknown ones or None."""
+
+    known: Labelled
+    unknown: Labelled | None
+
+
+def compare_precision(
+    precision: Precision,
+    num_bytes: int,
+    trained: Side,
+    exported: Side,
+    rule: DecisionRule,
+    detector: OodDetector,
+    tolerance: ToleranceSettings,
+) -> PrecisionRow:
+    """One exported precision against the trained network, on validation.
+
+    Args:
+        precision: which.
+        num_bytes: size of the graph's file.
+        trained: the trained network's outputs.
+        exported: the graph's outputs, same rows in the same order.
+        rule: fitted on the trained network.
+        detector: fitted on the trained network.
+        tolerance: largest differences; one beyond it puts the precision out of tolerance.
+
+    Raises:
+        ValueError: the two sides hold different rows.
+    """
+    if not np.array_equal(trained.known.outputs.rows, exported.known.outputs.rows):
+        raise ValueError("The trained and the exported outputs are of different rows; expected the same.")
+    first, second = _decide(trained.known, rule, detector), _decide(exported.known, rule, detector)
+    labels = trained.known.labels
+    differences = np.abs(first.probs - second.probs).max(axis=1)
+    measured = {
+        "decision_disagreement": float(np.mean(first.decisions != second.decisions)),
+        "mean_probability_difference": float(differences.mean()),
+        "max_probability_difference": float(differences.max()),
+        "ece_difference": abs(_ece(first, labels) - _ece(second, labels)),
+        "unknown_auroc_difference": _auroc_difference(trained, exported, first, second, rule, detector),
+    }
+    reasons = tuple(
+        f"{name.replace('_', ' ')} is {value:.4f}, allowed {getattr(tolerance, name):.4f}"
+        for name, value in measured.items()
+        if not value <= getattr(tolerance, name)
+    )
+    return PrecisionRow(
+        precision=precision,
+        num_bytes=num_bytes,
+        decision_agreement=1.0 - measured["decision_disagreement"],
+        class_agreement=float(np.mean(first.classes == second.classes)),
+        max_probability_difference=measured["max_probability_difference"],
+        mean_probability_difference=measured["mean_probability_difference"],
+        ece_difference=measured["ece_difference"],
+        unknown_auroc_difference=measured["unknown_auroc_difference"],
+        within_tolerance=not reasons,
+        reasons=reasons,
+    )
+
+
+def require_served(report: PrecisionReport) -> PrecisionReport:
+    """The report, if the precision named for serving keeps to the tolerance.
+
+    Raises:
+        ToleranceError: it does not.
+    """
+    row = next(row for row in report.rows if row.precision is report.served)
+    if not row.within_tolerance:
+        raise ToleranceError(
+            f"The exported {report.served} graph strays from the trained network on {report.num_images} "
+            f"validation images: {'; '.join(row.reasons)}. Nothing was registered. Name another precision in "
+            f"export.precision, or widen export.tolerance if the difference is acceptable."
+        )
+    return report
+
+
+def _decide(side: Labelled, rule: DecisionRule, detector: OodDetector) -> Decisions:
+    outputs = side.outputs
+    return decide(rule, detector, outputs.logits, outputs.embeddings, outputs.quality)
+
+
+def _ece(decisions: Decisions, labels: np.ndarray) -> float:
+    return ece(decisions.confidence, decisions.classes == labels)
+
+
+def _auroc_difference(
+    trained: Side,
+    exported: Side,
+    first: Decisions,
+    second: Decisions,
+    rule: DecisionRule,
+    detector: OodDetector,
+) -> float:
+    if trained.unknown is None or exported.unknown is None:
+        return 0.0
+    before = auroc(first.scores, _decide(trained.unknown, rule, detector).scores)
+    after = auroc(second.scores, _decide(exported.unknown, rule, detector).scores)
+    return abs(before - after)
