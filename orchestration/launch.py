@@ -66,7 +66,7 @@ def _run_locked(config: RunConfig, paths: ProjectPaths, run_name: str, started: 
         logger.warning(
             "Run %s was killed before it ended; it is marked failed. Its finished steps are reused.", dead
         )
-    resolved, left_out = resolve_candidates(config, paths)
+    resolved, left_out = resolve_candidates(config)
     logger.info("Reading the source ...")
     source_digest = digest_source(resolved.dataset, paths.data)
     failure = _run_pipeline(resolved, paths, run_name, source_digest)
@@ -75,7 +75,7 @@ def _run_locked(config: RunConfig, paths: ProjectPaths, run_name: str, started: 
     return _project(run_name, paths, failure)
 
 
-def resolve_candidates(config: RunConfig, paths: ProjectPaths) -> tuple[RunConfig, tuple[LeftOut, ...]]:
+def resolve_candidates(config: RunConfig) -> tuple[RunConfig, tuple[LeftOut, ...]]:
     """The configuration with weights as files and digests, and the candidates left out for lack of them.
 
     Raises:

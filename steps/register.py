@@ -11,7 +11,10 @@ from vision.records import Bundle, Promotion, Registration, Splits, Verdict
 
 @step(enable_cache=False)
 def register(
-    name: str, bundle: Bundle, splits: Splits, promotion: Promotion
+    name: str,
+    bundle: Bundle,
+    splits: Splits,  # noqa: ARG001  linked to the version as an artifact, by its id
+    promotion: Promotion,
 ) -> Annotated[Registration, ArtifactName.REGISTRATION]:
     """Where the model stands now; a kept or refused challenger leaves no version."""
     if promotion.verdict is not Verdict.PROMOTED:
