@@ -1,0 +1,16 @@
+"""Painted fish: a data set that needs no download, the same bytes from the same settings."""
+
+from vision.sources.reef.dataset import list_reef_files, paint_reef, reef_digest
+from vision.sources.reef.painter import PAINTER_VERSION, paint_fish, paint_image
+from vision.sources.reef.species import KNOWN_SPECIES, UNKNOWN_SPECIES
+
+__all__ = [
+    "KNOWN_SPECIES",
+    "PAINTER_VERSION",
+    "UNKNOWN_SPECIES",
+    "list_reef_files",
+    "paint_fish",
+    "paint_image",
+    "paint_reef",
+    "reef_digest",
+]
