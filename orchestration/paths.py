@@ -21,6 +21,7 @@ class ProjectPaths:
         data: painted data sets, content addressed.
         runs: one folder a run: summary.json and report.html.
         lock: the file that the going run holds.
+        scratch: temporary files of the going run; what a killed run left there the next one wipes.
     """
 
     root: Path
@@ -30,6 +31,7 @@ class ProjectPaths:
     data: Path
     runs: Path
     lock: Path
+    scratch: Path
 
     @classmethod
     def of(cls, root: Path) -> ProjectPaths:
@@ -50,4 +52,5 @@ class ProjectPaths:
             data=home / "data",
             runs=home / "runs",
             lock=state / "lock",
+            scratch=state / "scratch",
         )

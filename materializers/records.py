@@ -1,0 +1,113 @@
+"""A record is stored as JSON; its scalars become metadata and its drawings what the dashboard shows.
+
+The content hash covers class and canonical JSON, so that equal records are equal to the cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from enum import Enum
+from typing import Any, ClassVar
+
+from pydantic import BaseModel
+from zenml.enums import ArtifactType, VisualizationType
+from zenml.materializers.base_materializer import BaseMaterializer
+
+from materializers.storage import explain_failure
+from vision.records import Interval, Record
+
+RECORD_NAME = "record.json"
+
+
+class RecordMaterializer(BaseMaterializer):
+    """Stores any `vision.records.Record` that holds no files."""
+
+    ASSOCIATED_TYPES: ClassVar[tuple[type[Any], ...]] = (Record,)
+    ASSOCIATED_ARTIFACT_TYPE: ClassVar[ArtifactType] = ArtifactType.DATA
+
+    def save(self, data: Record) -> None:
+        """Write `record.json`.
+
+        Raises:
+            StorageError: the artifact store refuses.
+        """
+        with explain_failure("writing", self.uri):
+            write_record(self, data)
+
+    def load(self, data_type: type[Record]) -> Record:
+        """Read `record.json`.
+
+        Raises:
+            StorageError: the artifact store refuses.
+        """
+        with explain_failure("reading", self.uri):
+            return data_type.model_validate(read_record(self))
+
+    def extract_metadata(self, data: Record) -> dict[str, Any]:
+        """Scalars by field name, intervals with their ends, tuples as counts."""
+        return describe_record(data)
+
+    def compute_content_hash(self, data: Record) -> str:
+        """SHA-256 of class name and canonical JSON."""
+        return hash_record(data)
+
+    def save_visualizations(self, data: Record) -> dict[str, VisualizationType]:
+        """PNG and Markdown views of the record, for the dashboard."""
+        return save_views(self, data)
+
+
+def write_record(materializer: BaseMaterializer, record: BaseModel) -> None:
+    """Write the record's JSON into the artifact's folder."""
+    with materializer.artifact_store.open(f"{materializer.uri}/{RECORD_NAME}", "w") as file:
+        file.write(record.model_dump_json(indent=1))
+
+
+def read_record(materializer: BaseMaterializer) -> dict[str, Any]:
+    """The fields of the record in the artifact's folder."""
+    with materializer.artifact_store.open(f"{materializer.uri}/{RECORD_NAME}", "r") as file:
+        fields: dict[str, Any] = json.loads(file.read())
+    return fields
+
+
+def hash_record(record: BaseModel) -> str:
+    """SHA-256 of class name and canonical JSON, hexadecimal."""
+    fields = json.dumps(record.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(f"{type(record).__name__}\0{fields}".encode()).hexdigest()
+
+
+def describe_record(record: BaseModel) -> dict[str, Any]:
+    """Metadata of a record: scalars, `name_low` and `name_high` of intervals, `num_name` of tuples.
+
+    What is not finite is left out, because ZenML's API cannot carry it.
+    """
+    metadata: dict[str, Any] = {}
+    for name in type(record).model_fields:
+        value = getattr(record, name)
+        if isinstance(value, Interval):
+            metadata |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+        elif isinstance(value, tuple):
+            metadata[name if name.startswith("num_") else f"num_{name}"] = len(value)
+        elif isinstance(value, Enum):
+            metadata[name] = value.value
+        elif isinstance(value, str | int | float | bool) and name != "schema_version":
+            metadata[name] = value
+    return {key: value for key, value in metadata.items() if _is_storable(value)}
+
+
+def save_views(materializer: BaseMaterializer, record: Record) -> dict[str, VisualizationType]:
+    """Draw the record and store its views: uri -> type."""
+    from vision.figures import draw_views
+
+    views: dict[str, VisualizationType] = {}
+    for name, content in draw_views(record).items():
+        uri = f"{materializer.uri}/{name}"
+        with materializer.artifact_store.open(uri, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+        views[uri] = VisualizationType.MARKDOWN if name.endswith(".md") else VisualizationType.IMAGE
+    return views
+
+
+def _is_storable(value: Any) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)

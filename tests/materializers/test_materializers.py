@@ -1,0 +1,353 @@
+"""What is stored comes back equal, altered files are refused, and nothing falls back to pickle."""
+
+import errno
+import hashlib
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from zenml.enums import VisualizationType
+from zenml.io.local_filesystem import LocalFilesystem
+from zenml.materializers.base_materializer import BaseMaterializer
+from zenml.materializers.built_in_materializer import BuiltInContainerMaterializer
+from zenml.materializers.materializer_registry import materializer_registry
+
+import vision.records
+from materializers import (
+    DetectorMaterializer,
+    FilesMaterializer,
+    OutputsMaterializer,
+    RecordMaterializer,
+)
+from materializers.arrays import hash_arrays
+from vision.errors import BundleError, StorageError, TaxonError
+from vision.records import (
+    Bundle,
+    FileSet,
+    Interval,
+    ModelFile,
+    ModelOutputs,
+    OodDetector,
+    Record,
+    RocCurve,
+    Temperature,
+    TrainingHistory,
+    Verdict,
+)
+
+
+class FakeStore(LocalFilesystem):
+    """A file system that calls itself local or remote."""
+
+    SUPPORTED_SCHEMES: ClassVar[set[str]] = {""}
+
+    def __init__(self, *, is_local: bool = True) -> None:
+        self.config = SimpleNamespace(is_local=is_local)
+
+
+class FullStore(FakeStore):
+    """A file system without room."""
+
+    @staticmethod
+    def open(path: Any, mode: str = "r") -> Any:
+        if "w" in mode:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        return LocalFilesystem.open(path, mode)
+
+
+@pytest.fixture(autouse=True)
+def views(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    module = ModuleType("vision.figures")
+    module.draw_views = lambda _record: {"curve.png": b"\x89PNG", "summary.md": "# fine"}  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "vision.figures", module)
+    return module
+
+
+def temperature(value: float = 1.5) -> Temperature:
+    gain = Interval(value=0.1, low=0.05, high=float("nan"))
+    return Temperature(
+        value=value,
+        applied=True,
+        fitted_value=value,
+        nll_before=0.9,
+        nll_after=0.8,
+        gain=gain,
+        num_images=40,
+        num_groups=20,
+    )
+
+
+def outputs(num: int = 6) -> ModelOutputs:
+    rng = np.random.default_rng(1)
+    return ModelOutputs(
+        rows=np.arange(num, dtype=np.int64),
+        logits=rng.normal(size=(num, 3)).astype(np.float32),
+        embeddings=rng.normal(size=(num, 5)).astype(np.float32),
+        quality=rng.normal(size=(num, 2)).astype(np.float32),
+        kernel=rng.normal(size=(5, 3)).astype(np.float32),
+        bias=np.zeros(3, dtype=np.float32),
+    )
+
+
+def model_file(folder: Path, content: bytes = b"weights") -> ModelFile:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.keras").write_bytes(content)
+    return ModelFile(
+        root=folder,
+        files={"model.keras": hashlib.sha256(content).hexdigest()},
+        candidate="cnn",
+        backbone="cnn",
+        num_parameters=7,
+        embedding_width=5,
+    )
+
+
+def bundle(folder: Path) -> Bundle:
+    (folder / "graphs").mkdir(parents=True)
+    (folder / "graphs" / "fp16.tflite").write_bytes(b"graph")
+    (folder / "contract.json").write_bytes(b"{}")
+    digest = {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for name in ("graphs/fp16.tflite", "contract.json")
+    }
+    return Bundle(root=folder, files=digest, name="reef")
+
+
+def store(
+    kind: type[BaseMaterializer], value: Any, folder: Path, *, artifact_store: FakeStore | None = None
+) -> Any:
+    """Save a value as ZenML would; the materializer that reads it back."""
+    folder.mkdir(parents=True, exist_ok=True)
+    chosen: Any = artifact_store or FakeStore()
+    kind(str(folder), chosen).save(value)
+    return kind(str(folder), chosen)
+
+
+# --- records --------------------------------------------------------------------------------------------
+
+
+def test_record_comes_back_equal_also_where_it_is_not_finite(tmp_path: Path) -> None:
+    loaded = store(RecordMaterializer, temperature(), tmp_path).load(Temperature)
+    assert np.isnan(loaded.gain.high)
+    assert loaded.model_dump_json() == temperature().model_dump_json()
+
+
+def test_record_content_hash_is_that_of_its_content() -> None:
+    hash_of = RecordMaterializer("").compute_content_hash
+    assert hash_of(temperature(1.5)) == hash_of(temperature(1.5))
+    assert hash_of(temperature(1.5)) != hash_of(temperature(1.6))
+
+
+def test_record_of_another_class_has_another_content_hash() -> None:
+    class One(Record):
+        number: int = 1
+
+    class Two(Record):
+        number: int = 1
+
+    assert RecordMaterializer("").compute_content_hash(One()) != RecordMaterializer("").compute_content_hash(
+        Two()
+    )
+
+
+def test_record_metadata_holds_scalars_intervals_and_counts_but_nothing_infinite() -> None:
+    class Sample(Record):
+        name: str = "reef"
+        verdict: Verdict = Verdict.KEPT
+        share: float = 0.5
+        broken: float = float("inf")
+        gain: Interval = Interval(value=0.1, low=0.0, high=float("nan"))
+        entries: tuple[int, ...] = (1, 2, 3)
+        is_known: bool = True
+        absent: str | None = None
+
+    assert RecordMaterializer("").extract_metadata(Sample()) == {
+        "name": "reef",
+        "verdict": "kept",
+        "share": 0.5,
+        "gain": 0.1,
+        "gain_low": 0.0,
+        "num_entries": 3,
+        "is_known": True,
+    }
+
+
+def test_record_views_are_stored_beside_it_with_their_type(tmp_path: Path) -> None:
+    reader = store(RecordMaterializer, temperature(), tmp_path)
+    assert reader.save_visualizations(temperature()) == {
+        f"{tmp_path}/curve.png": VisualizationType.IMAGE,
+        f"{tmp_path}/summary.md": VisualizationType.MARKDOWN,
+    }
+    assert (tmp_path / "curve.png").read_bytes() == b"\x89PNG"
+    assert (tmp_path / "summary.md").read_text(encoding="utf-8") == "# fine"
+
+
+def test_full_disk_is_a_storage_error_that_names_the_place(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=rf"writing {tmp_path} failed: No space left.*clean --keep"):
+        store(RecordMaterializer, temperature(), tmp_path, artifact_store=FullStore())
+    with pytest.raises(StorageError, match="No space left"):
+        store(OutputsMaterializer, outputs(), tmp_path, artifact_store=FullStore())
+    with pytest.raises(StorageError, match="No space left"):
+        store(FilesMaterializer, model_file(tmp_path / "work"), tmp_path / "art", artifact_store=FullStore())
+
+
+# --- files ----------------------------------------------------------------------------------------------
+
+
+def test_local_file_set_is_loaded_in_place_without_a_copy(tmp_path: Path) -> None:
+    saved = bundle(tmp_path / "work")
+    loaded = store(FilesMaterializer, saved, tmp_path / "art").load(Bundle)
+    assert loaded.root == tmp_path / "art" / "files"
+    assert loaded.digest == saved.digest
+    assert loaded.path("graphs/fp16.tflite").read_bytes() == b"graph"
+    assert "root" not in json.loads((tmp_path / "art" / "record.json").read_text(encoding="utf-8"))
+
+
+def test_remote_file_set_is_fetched_into_a_folder_of_its_own(tmp_path: Path) -> None:
+    remote = FakeStore(is_local=False)
+    reader = store(FilesMaterializer, bundle(tmp_path / "work"), tmp_path / "art", artifact_store=remote)
+    loaded = reader.load(Bundle)
+    assert tmp_path / "art" not in loaded.root.parents
+    assert loaded.path("graphs/fp16.tflite").read_bytes() == b"graph"
+
+
+@pytest.mark.parametrize("is_local", [True, False])
+def test_one_changed_byte_is_refused_by_name(tmp_path: Path, *, is_local: bool) -> None:
+    artifact_store = FakeStore(is_local=is_local)
+    reader = store(FilesMaterializer, bundle(tmp_path / "w"), tmp_path / "a", artifact_store=artifact_store)
+    (tmp_path / "a" / "files" / "graphs" / "fp16.tflite").write_bytes(b"grapi")
+    with pytest.raises(BundleError, match=r"graphs/fp16\.tflite has SHA-256 .* altered"):
+        reader.load(Bundle)
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "name", "error"),
+    [(bundle, Bundle, "contract.json", BundleError), (model_file, ModelFile, "model.keras", StorageError)],
+)
+def test_missing_file_is_refused_by_name(
+    tmp_path: Path, make: Any, kind: type[FileSet], name: str, error: type[TaxonError]
+) -> None:
+    reader = store(FilesMaterializer, make(tmp_path / "work"), tmp_path / "art")
+    (tmp_path / "art" / "files" / name).unlink()
+    with pytest.raises(error, match=f"{re.escape(name)} is missing"):
+        reader.load(kind)
+
+
+def test_file_that_changed_before_it_was_stored_is_refused(tmp_path: Path) -> None:
+    saved = model_file(tmp_path / "work")
+    saved.path("model.keras").write_bytes(b"other")
+    with pytest.raises(StorageError, match="altered"):
+        store(FilesMaterializer, saved, tmp_path / "art")
+
+
+@pytest.mark.parametrize("name", ["../escape", "/etc/hostname", "a/../../b"])
+def test_file_name_that_leaves_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    reader = store(FilesMaterializer, model_file(tmp_path / "work"), tmp_path / "art")
+    record = tmp_path / "art" / "record.json"
+    fields = json.loads(record.read_text(encoding="utf-8"))
+    record.write_text(json.dumps(fields | {"files": {name: "0" * 64}}), encoding="utf-8")
+    with pytest.raises(StorageError, match="relative name inside its folder"):
+        reader.load(ModelFile)
+
+
+def test_file_set_content_hash_ignores_where_it_lies(tmp_path: Path) -> None:
+    hash_of = FilesMaterializer("").compute_content_hash
+    assert hash_of(model_file(tmp_path / "a")) == hash_of(model_file(tmp_path / "b"))
+    assert hash_of(model_file(tmp_path / "a")) != hash_of(model_file(tmp_path / "c", b"other"))
+
+
+# --- arrays ---------------------------------------------------------------------------------------------
+
+
+def test_outputs_come_back_bit_by_bit_and_as_the_same_bytes(tmp_path: Path) -> None:
+    loaded = store(OutputsMaterializer, outputs(), tmp_path / "a").load(ModelOutputs)
+    for name in ("rows", "logits", "embeddings", "quality", "kernel", "bias"):
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(outputs(), name), strict=True)
+    store(OutputsMaterializer, outputs(), tmp_path / "b")
+    assert (tmp_path / "a" / "arrays.npz").read_bytes() == (tmp_path / "b" / "arrays.npz").read_bytes()
+
+
+def test_outputs_content_hash_sees_one_bit() -> None:
+    changed = outputs()
+    changed.logits[0, 0] = np.nextafter(changed.logits[0, 0], np.float32(9))
+    hash_of = OutputsMaterializer("").compute_content_hash
+    assert hash_of(outputs()) == hash_of(outputs())
+    assert hash_of(changed) != hash_of(outputs())
+
+
+def test_altered_arrays_are_refused_by_the_recorded_hash(tmp_path: Path) -> None:
+    reader = store(OutputsMaterializer, outputs(), tmp_path)
+    reader.expected_content_hash = reader.compute_content_hash(outputs())
+    assert len(reader.load(ModelOutputs).rows) == 6
+    store(OutputsMaterializer, outputs(7), tmp_path)
+    with pytest.raises(StorageError, match="altered or cut short"):
+        reader.load(ModelOutputs)
+
+
+def test_truncated_arrays_are_a_storage_error(tmp_path: Path) -> None:
+    reader = store(OutputsMaterializer, outputs(), tmp_path)
+    file = tmp_path / "arrays.npz"
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(StorageError, match="altered or cut short"):
+        reader.load(ModelOutputs)
+
+
+def test_detector_comes_back_with_its_score_and_arrays(tmp_path: Path) -> None:
+    detector = OodDetector(score_name="fwk", arrays={"mean": np.arange(3.0), "score_name": np.array("odd")})
+    loaded = store(DetectorMaterializer, detector, tmp_path).load(OodDetector)
+    assert loaded.score_name == "fwk"
+    np.testing.assert_array_equal(loaded.arrays["mean"], np.arange(3.0), strict=True)
+    assert str(loaded.arrays["score_name"]) == "odd"
+
+
+def test_array_of_python_objects_is_refused(tmp_path: Path) -> None:
+    detector = OodDetector(score_name="fwk", arrays={"mean": np.array([{}], dtype=object)})
+    with pytest.raises(StorageError, match="Python objects"):
+        store(DetectorMaterializer, detector, tmp_path)
+
+
+@settings(max_examples=50, deadline=None)
+@given(hnp.arrays(st.sampled_from(["f4", "f8", "i8", "u1"]), hnp.array_shapes(min_dims=1, max_dims=3)))
+def test_array_hash_depends_on_content_not_on_memory_layout(array: np.ndarray[Any, Any]) -> None:
+    assert hash_arrays({"a": array}) == hash_arrays({"a": np.asfortranarray(array)})
+    assert hash_arrays({"a": array}) != hash_arrays({"b": array})
+    assert hash_arrays({"a": array}) != hash_arrays({"a": array.reshape((1, *array.shape))})
+
+
+# --- registry -------------------------------------------------------------------------------------------
+
+
+def test_every_value_that_crosses_steps_has_a_materializer_of_ours() -> None:
+    kinds = [kind for kind in vars(vision.records).values() if isinstance(kind, type)]
+    for kind in kinds:
+        if issubclass(kind, FileSet):
+            assert materializer_registry[kind] is FilesMaterializer
+        elif issubclass(kind, Record):
+            assert materializer_registry[kind] is RecordMaterializer
+    assert materializer_registry[ModelOutputs] is OutputsMaterializer
+    assert materializer_registry[OodDetector] is DetectorMaterializer
+
+
+def test_lists_and_dicts_of_our_values_go_through_the_container_materializer(tmp_path: Path) -> None:
+    values = {"letters": outputs(2), "noise": outputs(3)}
+    loaded = store(BuiltInContainerMaterializer, values, tmp_path / "d").load(dict)
+    assert {name: len(value.rows) for name, value in loaded.items()} == {"letters": 2, "noise": 3}
+    mixed = [temperature(), model_file(tmp_path / "work")]
+    first, second = store(BuiltInContainerMaterializer, mixed, tmp_path / "l").load(list)
+    assert first.value == temperature().value
+    assert second.digest == mixed[1].digest  # type: ignore[attr-defined]
+
+
+def test_value_types_are_not_taken_for_records() -> None:
+    assert materializer_registry[RocCurve].__name__ == "PydanticMaterializer"
+    assert materializer_registry[TrainingHistory] is RecordMaterializer
