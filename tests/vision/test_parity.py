@@ -1,0 +1,92 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tests.vision.toy import MSP, make_outputs, make_rule, make_splits
+from vision.config import ToleranceSettings
+from vision.errors import ToleranceError
+from vision.labelled import select
+from vision.parity import Side, compare_precision, require_served
+from vision.records import ModelOutputs, Precision, PrecisionReport, PrecisionRow, Split
+
+NAMES = ("bream", "chub")
+SPLITS = make_splits(
+    [(NAMES[i % 2], f"g{i}", Split.VALIDATION) for i in range(8)] + [("burbot", "u", Split.VALIDATION)] * 2,
+    known=NAMES,
+)
+LOGITS = [[4.0, 0.0] if i % 2 == 0 else [0.0, 4.0] for i in range(8)] + [[0.2, 0.0], [0.0, 0.1]]
+
+
+def side(outputs: ModelOutputs) -> Side:
+    return Side(
+        known=select(outputs, SPLITS, Split.VALIDATION),
+        unknown=select(outputs, SPLITS, Split.VALIDATION, unknown=True),
+    )
+
+
+def row_of(logits: list[list[float]]) -> PrecisionRow:
+    return compare_precision(
+        Precision.FP16,
+        1000,
+        side(make_outputs(LOGITS)),
+        side(make_outputs(logits)),
+        make_rule(NAMES),
+        MSP,
+        ToleranceSettings(),
+    )
+
+
+def test_an_identical_graph_is_within_tolerance_with_zero_differences() -> None:
+    row = row_of(LOGITS)
+    assert row.within_tolerance
+    assert (row.decision_agreement, row.class_agreement, row.max_probability_difference) == (1.0, 1.0, 0.0)
+    assert (row.ece_difference, row.unknown_auroc_difference) == (0.0, 0.0)
+
+
+def test_one_changed_answer_of_eight_is_beyond_tolerance_and_named() -> None:
+    changed = [list(row) for row in LOGITS]
+    changed[0] = [0.0, 4.0]
+    row = row_of(changed)
+    assert not row.within_tolerance
+    assert row.class_agreement == pytest.approx(7 / 8)
+    assert any(reason.startswith("max probability difference is") for reason in row.reasons)
+
+
+def test_a_swapped_class_order_is_caught() -> None:
+    row = row_of([[b, a] for a, b in LOGITS])
+    assert row.class_agreement == 0.0
+    assert not row.within_tolerance
+
+
+def test_a_lost_unknown_auroc_alone_is_caught() -> None:
+    changed = [list(row) for row in LOGITS]
+    changed[8] = changed[9] = [4.0, 0.0]
+    row = row_of(changed)
+    assert row.max_probability_difference == 0.0
+    assert row.unknown_auroc_difference == pytest.approx(0.5)
+    assert not row.within_tolerance
+
+
+def test_a_served_precision_beyond_tolerance_ends_the_run_with_its_reasons() -> None:
+    row = row_of(LOGITS)
+    broken = row.model_copy(update={"within_tolerance": False, "reasons": ("x",)})
+    report = PrecisionReport(served=Precision.FP16, num_images=8, rows=(broken,))
+    with pytest.raises(ToleranceError, match=r"fp16 graph strays .* 8 validation images: x\."):
+        require_served(report)
+
+
+def test_only_the_served_precision_must_keep_to_the_tolerance() -> None:
+    good = row_of(LOGITS)
+    bad = good.model_copy(update={"precision": Precision.INT8, "within_tolerance": False})
+    report = PrecisionReport(served=Precision.FP16, num_images=8, rows=(good, bad))
+    assert require_served(report) is report
+
+
+def test_different_rows_are_refused() -> None:
+    trained = side(make_outputs(LOGITS))
+    other = dataclasses.replace(trained, known=select(make_outputs(LOGITS[:8]), SPLITS, Split.VALIDATION))
+    shifted = dataclasses.replace(other.known.outputs, rows=np.asarray(other.known.outputs.rows) + 1)
+    wrong = dataclasses.replace(other, known=dataclasses.replace(other.known, outputs=shifted))
+    with pytest.raises(ValueError, match="different rows"):
+        compare_precision(Precision.FP32, 1, trained, wrong, make_rule(NAMES), MSP, ToleranceSettings())
