@@ -134,6 +134,7 @@ class DatasetRef(Record):
     num_images: int
     image_size: int
     resize: str = Field(description="resize policy: pad, crop or stretch")
+    source_digest: str = Field(default="", description="digest of the source that the images are of")
 
 
 class DataFinding(Value):
