@@ -283,6 +283,9 @@ class EpochRecord(Value):
     validation_loss: float
     validation_accuracy: float
     learning_rate: float
+    regularisation: float | None = Field(
+        default=None, description="head on cached features: the inverse L2 strength that this row tried"
+    )
 
 
 class TrainingHistory(Record):
