@@ -1,0 +1,143 @@
+"""What a step's code reaches is in its cache key; what it does not reach is not."""
+
+import time
+from pathlib import Path
+
+import pytest
+from zenml import step
+
+from pipelines.caching import ROOT, closure_digest, import_closure, keyed, step_cache_policy
+
+TOY = {
+    "requirements.txt": "numpy==1\n",
+    "materializers/__init__.py": "from materializers.records import save\n",
+    "materializers/records.py": "def save():\n    from vision import figures\n",
+    "materializers/names.py": "NAME = 'a'\n",
+    "steps/__init__.py": "",
+    "steps/train.py": (
+        "from materializers.names import NAME\n"
+        "def train():\n"
+        "    if True:\n"
+        "        try:\n"
+        "            from vision.nets.training import fit\n"
+        "        finally:\n"
+        "            pass\n"
+        "    return fit()\n"
+    ),
+    "vision/__init__.py": "",
+    "vision/figures.py": "import vision.metrics\n",
+    "vision/metrics.py": "",
+    "vision/typed.py": "",
+    "vision/unrelated.py": "import vision.metrics\n",
+    "vision/nets/__init__.py": "",
+    "vision/nets/training.py": (
+        "from typing import TYPE_CHECKING\n"
+        "import numpy as np\n"
+        "from vision import helper\n"
+        "from . import layers\n"
+        "from ..nets.heads import Head\n"
+        "if TYPE_CHECKING:\n    import vision.typed\nelse:\n    import vision.untyped\n"
+        "def fit():\n    return import_module('vision.plugins.late')\n"
+    ),
+    "vision/untyped.py": "",
+    "vision/helper.py": "def add(a, b):\n    return a + b\n",
+    "vision/nets/layers.py": "",
+    "vision/nets/heads.py": "class Head: ...\n",
+    "vision/plugins/__init__.py": "",
+    "vision/plugins/late.py": "import vision.nets.training\n",
+}
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Path:
+    for name, text in TOY.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def test_closure_holds_every_form_of_import_and_nothing_else(toy: Path) -> None:
+    assert import_closure("steps.train", toy) == (
+        "materializers/__init__.py",
+        "materializers/records.py",
+        "steps/__init__.py",
+        "steps/train.py",
+        "vision/__init__.py",
+        "vision/helper.py",
+        "vision/nets/__init__.py",
+        "vision/nets/heads.py",
+        "vision/nets/layers.py",
+        "vision/nets/training.py",
+        "vision/plugins/__init__.py",
+        "vision/plugins/late.py",
+        "vision/untyped.py",
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vision/helper.py",
+        "vision/nets/training.py",
+        "vision/nets/layers.py",
+        "vision/nets/heads.py",
+        "vision/plugins/late.py",
+        "vision/__init__.py",
+        "materializers/records.py",
+        "steps/train.py",
+        "requirements.txt",
+    ],
+)
+def test_change_of_reached_file_changes_the_digest(toy: Path, name: str) -> None:
+    before = closure_digest("steps.train", toy)
+    with (toy / name).open("a", encoding="utf-8") as file:
+        file.write("# changed\n")
+    assert closure_digest("steps.train", toy) != before
+
+
+@pytest.mark.parametrize(
+    "name", ["vision/unrelated.py", "vision/figures.py", "vision/typed.py", "materializers/names.py"]
+)
+def test_change_of_unreached_file_leaves_the_digest(toy: Path, name: str) -> None:
+    before = closure_digest("steps.train", toy)
+    (toy / name).write_text("import vision.metrics  # changed\n", encoding="utf-8")
+    assert closure_digest("steps.train", toy) == before
+
+
+def test_new_import_in_a_helper_enters_the_closure(toy: Path) -> None:
+    assert "vision/metrics.py" not in import_closure("steps.train", toy)
+    (toy / "vision/helper.py").write_text("def late():\n    import vision.metrics\n", encoding="utf-8")
+    assert "vision/metrics.py" in import_closure("steps.train", toy)
+
+
+def test_policy_keeps_zenmls_own_key_and_adds_closure_and_lock(toy: Path) -> None:
+    policy = step_cache_policy("steps.train", toy)
+    assert policy.file_dependencies == [*import_closure("steps.train", toy), "requirements.txt"]
+    assert policy.include_step_parameters
+    assert policy.include_artifact_values
+
+
+def test_keyed_step_carries_the_policy_of_its_own_module() -> None:
+    @step
+    def nothing() -> None: ...
+
+    configured = keyed(nothing)
+    expected = step_cache_policy(nothing.entrypoint.__module__)
+    assert configured.configuration.cache_policy.file_dependencies == expected.file_dependencies  # type: ignore[attr-defined]
+    assert keyed(nothing, "nothing_twice").keywords == {"id": "nothing_twice"}  # type: ignore[attr-defined]
+
+
+def test_every_step_reaches_its_own_file_and_no_picture() -> None:
+    for path in sorted((ROOT / "steps").glob("[a-z]*.py")):
+        closure = import_closure(f"steps.{path.stem}")
+        assert f"steps/{path.stem}.py" in closure
+        assert not [name for name in closure if name.startswith("vision/figures")]
+
+
+def test_keys_of_twenty_steps_cost_less_than_a_third_of_a_second() -> None:
+    modules = [f"steps.{path.stem}" for path in (ROOT / "steps").glob("[a-z]*.py")]
+    started = time.process_time()
+    for module in modules:
+        closure_digest(module)
+    assert time.process_time() - started < 0.3
