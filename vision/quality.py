@@ -92,7 +92,8 @@ def _inside(red: ImageArray, green: ImageArray, blue: ImageArray) -> _Mask:
 def _masked_mean(values: FloatArray, mask: _Mask) -> FloatArray:
     """(n, h, w) -> (n,): mean where the mask holds, 0 where it holds nowhere."""
     total = np.einsum("nhw,nhw->n", values, mask.astype(np.float32))
-    return total / np.maximum(mask.sum(axis=(1, 2)), 1)
+    mean: FloatArray = total / np.maximum(mask.sum(axis=(1, 2)), 1)
+    return mean
 
 
 def _laplacian_variance(luminance: FloatArray, mask: _Mask) -> FloatArray:
@@ -135,8 +136,10 @@ def _coarse_energy(luminance: FloatArray, mask: _Mask, block: int = 4) -> FloatA
 def _block_sums(values: FloatArray, block: int) -> FloatArray:
     """(n, h, w) -> (n, h // block, w // block)."""
     height, width = values.shape[1] // block * block, values.shape[2] // block * block
-    by_row = sum(values[:, offset:height:block, :width] for offset in range(block))
-    return np.asarray(sum(by_row[:, :, offset::block] for offset in range(block)))
+    tiles = values[:, :height, :width]
+    by_row = np.sum([tiles[:, offset::block] for offset in range(block)], axis=0)
+    sums: FloatArray = np.sum([by_row[:, :, offset::block] for offset in range(block)], axis=0)
+    return sums
 
 
 def _entropy(luminance: FloatArray, mask: _Mask, num_bins: int = 64) -> FloatArray:
@@ -145,4 +148,5 @@ def _entropy(luminance: FloatArray, mask: _Mask, num_bins: int = 64) -> FloatArr
     bins += np.arange(num, dtype=np.int32)[:, None, None] * num_bins
     counts = np.bincount(bins[mask], minlength=num * num_bins).reshape(num, num_bins)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    return -np.sum(share * np.log2(np.where(share > 0, share, 1.0)), axis=1)
+    bits: FloatArray = np.sum(share * np.log2(np.where(share > 0, share, 1.0)), axis=1)
+    return np.abs(bits)
