@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from materializers.names import ArtifactName
 from orchestration.environment import prepare_environment
 from orchestration.lock import RunLock
 from orchestration.paths import ProjectPaths
@@ -20,7 +21,7 @@ from vision.config import CandidateSettings, RunConfig
 from vision.errors import ConfigError, TaxonError
 from vision.records import Verdict
 from vision.sources import digest_source
-from vision.store import store_is_complete
+from vision.store import ARRAY_NAME
 from vision.weights import resolve_weights
 
 logger = logging.getLogger(__name__)
@@ -105,11 +106,10 @@ def _run_pipeline(
     from pipelines.training import training
 
     champion = find_champion(config.name)
-    overrides = {}
-    if not store_is_complete(paths.images, source_digest, config.images):
-        overrides["ingest"] = {"enable_cache": False}
+    decode_again = _decoded_images_are_lost(config, source_digest)
+    steps = {"ingest": {"enable_cache": False}} if decode_again else {}
     try:
-        training.with_options(run_name=run_name, steps=overrides)(
+        training.with_options(run_name=run_name, steps=steps)(
             config, source_digest, str(paths.data), str(paths.images), champion
         )
     except TaxonError as error:
@@ -131,6 +131,22 @@ def _project(run_name: str, paths: ProjectPaths, failure: BaseException | None) 
         return Outcome(run_name, folder, 1, "The run ended without a verdict; its log says why.")
     code = 3 if promotion.verdict is Verdict.REFUSED else 0
     return Outcome(run_name, folder, code, f"{promotion.verdict}: {' '.join(promotion.reasons)}")
+
+
+def _decoded_images_are_lost(config: RunConfig, source_digest: str) -> bool:
+    """Whether an earlier run's decoded images of this very source are gone from the disk.
+
+    The cache would then hand on a reference to nothing: ingest must run again, and gives the same hash.
+    """
+    from zenml.client import Client
+
+    wanted = (source_digest, config.images.size, config.images.resize.value)
+    for version in Client().list_artifact_versions(artifact=ArtifactName.DATASET.value, size=200, hydrate=True):
+        stored = version.run_metadata
+        if tuple(stored.get(key) for key in ("source_digest", "image_size", "resize")) == wanted:
+            if not (Path(str(stored.get("path"))) / ARRAY_NAME).is_file():
+                return True
+    return False
 
 
 @contextmanager
