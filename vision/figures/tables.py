@@ -8,13 +8,13 @@ from enum import Enum
 
 from vision.records import Interval, Record
 
+NOTHING = "n/a"
+
 
 def scalar_table(record: Record) -> str:
     """A Markdown table of a record's scalar fields; collections are told by their size."""
-    fields = ((name, getattr(record, name)) for name in type(record).model_fields)
-    rows = [
-        (name.replace("_", " "), format_value(value)) for name, value in fields if name != "schema_version"
-    ]
+    names = (name for name in type(record).model_fields if name != "schema_version")
+    rows = [(name.replace("_", " "), format_value(getattr(record, name))) for name in names]
     return f"### {type(record).__name__}\n\n" + markdown_table(("field", "value"), rows)
 
 
@@ -25,30 +25,37 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def format_value(value: object) -> str:
-    """A value as a reader wants it: intervals with bounds, NaN as a dash, collections by their size."""
-    if isinstance(value, Interval):
-        return format_interval(value)
-    if isinstance(value, Enum):
-        return str(value.value)
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "none"}[value]
-    if isinstance(value, float):
-        return "–" if math.isnan(value) else f"{value:.4g}"
-    if isinstance(value, str | int):
-        return str(value)
-    if isinstance(value, tuple | list | dict):
-        return f"{len(value)} entries"
+    """A value as a reader wants it: intervals with bounds, NaN as n/a, collections by their size."""
+    match value:
+        case Interval():
+            return format_interval(value)
+        case Enum():
+            return str(value.value)
+        case None | bool():
+            return {True: "yes", False: "no", None: "none"}[value]
+        case float():
+            return NOTHING if math.isnan(value) else f"{value:.4g}"
+        case tuple() | list() | dict():
+            return f"{len(value)} entries"
     return str(value)
 
 
 def format_interval(interval: Interval) -> str:
-    """`0.953 (0.931 to 0.972)`; a dash where there was nothing to measure."""
-    return "–" if math.isnan(interval.value) else str(interval)
+    """`0.953 (0.931 to 0.972)`; n/a where there was nothing to measure."""
+    return NOTHING if math.isnan(interval.value) else str(interval)
 
 
 def format_share(value: float) -> str:
-    """`95.3%`; a dash for NaN."""
-    return "–" if math.isnan(value) else f"{100 * value:.1f}%"
+    """`95.3%`; n/a for NaN."""
+    return NOTHING if math.isnan(value) else f"{100 * value:.1f}%"
+
+
+def format_bytes(num_bytes: int) -> str:
+    """`4.2 MB`, decimal units."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if num_bytes >= size:
+            return f"{num_bytes / size:.1f} {unit}"
+    return f"{num_bytes} B"
 
 
 def _line(cells: Sequence[str]) -> str:

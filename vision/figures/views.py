@@ -2,12 +2,47 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import singledispatch
 
-from vision.figures.tables import scalar_table
-from vision.records import Record
+from vision.figures.choice import (
+    draw_candidates,
+    draw_differences,
+    draw_gate,
+    tabulate_candidates,
+    tabulate_precisions,
+)
+from vision.figures.data import draw_class_counts, draw_quality
+from vision.figures.tables import format_bytes, markdown_table, scalar_table
+from vision.figures.training import draw_temperature, draw_training_curves
+from vision.figures.truth import (
+    draw_class_scores,
+    draw_confidence,
+    draw_confusion,
+    draw_rates,
+    draw_reliability,
+    draw_rule,
+)
+from vision.figures.unknowns import draw_unknown_classes, draw_unknown_roc
+from vision.records import (
+    Comparison,
+    DataReport,
+    DecisionRule,
+    Evaluation,
+    FileSet,
+    Manifest,
+    PrecisionReport,
+    Promotion,
+    Quarantined,
+    Record,
+    Split,
+    Splits,
+    Temperature,
+    TrainingHistory,
+)
 
 Views = dict[str, bytes | str]
+LONGEST_LIST = 20
 
 
 @singledispatch
@@ -17,3 +52,120 @@ def draw_views(record: Record) -> Views:
     A record without a drawing of its own gives a table of its scalars.
     """
     return {"summary.md": scalar_table(record)}
+
+
+@draw_views.register
+def _(record: Manifest) -> Views:
+    counts = Counter(entry.class_name for entry in record.entries)
+    unknown = set(record.unknown_class_names)
+    rows = [(name, str(counts[name]), "held out" if name in unknown else "known") for name in sorted(counts)]
+    text = f"**{len(record.entries)} images** of {len(record.class_names)} classes\n\n"
+    text += markdown_table(("class", "images", "use"), rows)
+    return {"manifest.md": text + _list_quarantined(record.quarantined)}
+
+
+@draw_views.register
+def _(record: DataReport) -> Views:
+    findings = "\n".join(f"- **{each.severity}**: {each.message}" for each in record.findings)
+    text = (
+        f"**{record.num_images} images, {record.num_groups} groups**\n\n{findings or 'Nothing stands out.'}\n"
+    )
+    return {
+        "findings.md": text + _list_quarantined(record.quarantined),
+        "class_counts.png": draw_class_counts(record),
+        "quality.png": draw_quality(record),
+    }
+
+
+@draw_views.register
+def _(record: Splits) -> Views:
+    return {"splits.md": _tabulate_splits(record) + _list_quarantined(record.quarantined)}
+
+
+@draw_views.register
+def _(record: TrainingHistory) -> Views:
+    return {"training.png": draw_training_curves([record]), "training.md": scalar_table(record)}
+
+
+@draw_views.register
+def _(record: Temperature) -> Views:
+    return {"temperature.png": draw_temperature(record), "temperature.md": scalar_table(record)}
+
+
+@draw_views.register
+def _(record: DecisionRule) -> Views:
+    parts = (record.unknown, record.review, record.temperature)
+    return {"rule.png": draw_rule(record), "rule.md": "\n".join(scalar_table(part) for part in parts)}
+
+
+@draw_views.register
+def _(record: Evaluation) -> Views:
+    """All of it on test; on validation, where every candidate is drawn within the run, what tells most."""
+    views: Views = {
+        "evaluation.md": scalar_table(record),
+        "confusion.png": draw_confusion(record),
+        "unknown_classes.png": draw_unknown_classes(record),
+    }
+    if record.split == Split.TEST:
+        views |= {
+            "rates.png": draw_rates(record),
+            "classes.png": draw_class_scores(record),
+            "reliability.png": draw_reliability(record),
+            "confidence.png": draw_confidence(record),
+            "unknown_roc.png": draw_unknown_roc(record),
+        }
+    return views
+
+
+@draw_views.register
+def _(record: Comparison) -> Views:
+    return {
+        "comparison.md": tabulate_candidates(record),
+        "candidates.png": draw_candidates(record),
+        "differences.png": draw_differences(record.differences),
+    }
+
+
+@draw_views.register
+def _(record: PrecisionReport) -> Views:
+    return {"precisions.md": tabulate_precisions(record)}
+
+
+@draw_views.register
+def _(record: Promotion) -> Views:
+    reasons = "\n".join(f"- {reason}" for reason in record.reasons)
+    views: Views = {"verdict.md": f"## {record.verdict.value}\n\n{reasons}\n", "gate.png": draw_gate(record)}
+    if record.differences:
+        views["differences.png"] = draw_differences(record.differences)
+    return views
+
+
+@draw_views.register
+def _(record: FileSet) -> Views:
+    rows = []
+    for name, digest in sorted(record.files.items()):
+        path = record.path(name)
+        size = format_bytes(path.stat().st_size) if path.is_file() else "not here"
+        rows.append((name, size, digest[:16]))
+    files = markdown_table(("file", "size", "SHA-256 begins"), rows)
+    return {"summary.md": scalar_table(record), "files.md": files}
+
+
+def _tabulate_splits(record: Splits) -> str:
+    groups, classes = record.group_array(), set(record.class_names)
+    rows = []
+    for split in Split:
+        known, unknown = record.rows(split), record.rows(split, unknown=True)
+        rows.append((split.value, str(known.size), str(len(set(groups[known]))), str(unknown.size)))
+    left_out = sum(split is None for split in record.splits)
+    title = f"{len(classes)} known classes; {left_out} images without a split\n\n"
+    return title + markdown_table(("split", "images", "groups", "held-out unknown images"), rows)
+
+
+def _list_quarantined(quarantined: tuple[Quarantined, ...]) -> str:
+    if not quarantined:
+        return "\nNo file is left out.\n"
+    rows = [(each.path, each.reason) for each in quarantined[:LONGEST_LIST]]
+    return f"\n**{len(quarantined)} files are left out**, first of them:\n\n" + markdown_table(
+        ("file", "reason"), rows
+    )
