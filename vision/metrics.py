@@ -320,17 +320,12 @@ class GroupResamples:
         return totals[:, 0] if np.ndim(values) == 1 else totals
 
     def interval(self, value: float, samples: FloatArray) -> Interval:
-        """`value` with the percentile interval of its resampled `samples` (resamples,); NaNs are left out.
+        """`value` with the percentile interval of its resampled `samples` (resamples,).
 
-        A single group can be resampled in one way only, which would look like certainty: then, and where no
-        sample is finite, the bounds are NaN.
+        A single group can be resampled in one way only, which would look like certainty: its bounds are NaN.
         """
-        finite = np.asarray(samples)[np.isfinite(samples)]
-        if self.num_groups < 2 or not len(finite):
-            return Interval(value=value, low=np.nan, high=np.nan)
-        tail = (1.0 - self.level) / 2.0
-        low, high = np.quantile(finite, [tail, 1.0 - tail])
-        return Interval(value=value, low=float(low), high=float(high))
+        enough = self.num_groups >= 2
+        return percentile_interval(value, samples if enough else np.zeros(0), self.level)
 
     def mean(self, values: FloatArray | BoolArray) -> Interval:
         """Mean of per-image `values` (n,) with its interval."""
@@ -341,13 +336,37 @@ class GroupResamples:
         return self.interval(float(numbers.mean()), samples[:, 0] / samples[:, 1])
 
 
+def percentile_interval(value: float, samples: FloatArray, level: float) -> Interval:
+    """`value` with the central `level` of `samples` (r,), NaNs left out; bounds are NaN without any."""
+    finite = np.asarray(samples)[np.isfinite(samples)]
+    if not len(finite):
+        return Interval(value=value, low=np.nan, high=np.nan)
+    tail = (1.0 - level) / 2.0
+    low, high = np.quantile(finite, [tail, 1.0 - tail])
+    return Interval(value=value, low=float(low), high=float(high))
+
+
 def resample_groups(
-    groups: ArrayLike, bootstrap: BootstrapSettings, rng: np.random.Generator
+    groups: ArrayLike,
+    bootstrap: BootstrapSettings,
+    rng: np.random.Generator,
+    strata: ArrayLike | None = None,
 ) -> GroupResamples:
-    """Draws as many groups as there are, with replacement, `bootstrap.resamples` times."""
-    names, members = np.unique(np.asarray(groups), return_inverse=True)
-    counts = _draw_counts(len(names), bootstrap.resamples, rng)
-    return GroupResamples(members=members, counts=counts, level=bootstrap.level)
+    """Draws as many groups as there are, with replacement, `bootstrap.resamples` times.
+
+    With `strata` (n,) as many groups of each stratum are drawn as it has; a group that lies in two strata is
+    two groups.
+    """
+    names = np.asarray(groups)
+    _, members = np.unique(names, return_inverse=True)
+    if strata is not None:
+        _, stratum = np.unique(np.asarray(strata), return_inverse=True)
+        pairs, members = np.unique(np.column_stack([stratum, members]), axis=0, return_inverse=True)
+        sizes = np.bincount(pairs[:, 0].astype(np.int64))
+    else:
+        sizes = np.array([len(np.unique(names))])
+    counts = np.hstack([_draw_counts(int(size), bootstrap.resamples, rng) for size in sizes])
+    return GroupResamples(members=members.ravel(), counts=counts, level=bootstrap.level)
 
 
 def bootstrap_counts(groups: ArrayLike, resamples: int, rng: np.random.Generator) -> IntArray:
@@ -358,33 +377,33 @@ def bootstrap_counts(groups: ArrayLike, resamples: int, rng: np.random.Generator
 
 def auroc_samples(
     scores_known: FloatArray,
-    counts_known: IntArray,
+    drawn_known: GroupResamples,
     scores_unknown: FloatArray,
-    counts_unknown: IntArray,
+    drawn_unknown: GroupResamples,
     strata: IntArray,
 ) -> FloatArray:
     """AUROC of every resample, for each stratum of the unknown images and, last, for all of them together.
 
     Args:
-        scores_known: (n,); counts_known: (resamples, n) from `bootstrap_counts`.
-        counts_known: how often each known image occurs.
-        scores_unknown: (m,); counts_unknown: (resamples, m).
-        counts_unknown: how often each unknown image occurs.
+        scores_known: (n,).
+        drawn_known: resamples of the known images.
+        scores_unknown: (m,).
+        drawn_unknown: as many resamples of the unknown images.
         strata: (m,) index 0..s-1 of each unknown image's stratum (its class).
 
     Returns:
         (resamples, s + 1); NaN where a resample has nothing on one side.
     """
     order = np.argsort(scores_known)
-    ranked = scores_known[order]
+    ranked = np.asarray(scores_known)[order]
     below = np.searchsorted(ranked, scores_unknown, side="left")
     not_above = np.searchsorted(ranked, scores_unknown, side="right")
     in_stratum = np.column_stack([np.eye(int(strata.max()) + 1)[strata], np.ones(len(strata))])
     samples = []
-    for block in _blocks(len(counts_known), len(scores_known) + len(scores_unknown)):
-        rising = np.cumsum(counts_known[block][:, order], axis=1, dtype=np.float64)
+    for block in _blocks(len(drawn_known.counts), len(scores_known) + len(scores_unknown)):
+        rising = np.cumsum(drawn_known.counts[block][:, drawn_known.members[order]], axis=1, dtype=np.float64)
         rising = np.hstack([np.zeros((len(rising), 1)), rising])
-        drawn = counts_unknown[block]
+        drawn = drawn_unknown.counts[block][:, drawn_unknown.members]
         wins = (rising[:, below] + rising[:, not_above]) / 2.0 * drawn
         samples.append(_divide(wins @ in_stratum, drawn @ in_stratum * rising[:, -1:]))
     return np.concatenate(samples)

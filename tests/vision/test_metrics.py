@@ -329,15 +329,26 @@ def test_resampled_auroc_is_the_auroc_of_the_drawn_images() -> None:
     rng = np.random.default_rng(9)
     known, unknown = rng.integers(0, 6, 25).astype(float), rng.integers(2, 8, 18).astype(float)
     strata = np.repeat([0, 1], 9)
-    counts_known = metrics.bootstrap_counts(np.arange(25) // 2, 100, rng)
-    counts_unknown = metrics.bootstrap_counts(np.arange(18), 100, rng)
-    samples = metrics.auroc_samples(known, counts_known, unknown, counts_unknown, strata)
-    assert samples.shape == (100, 3)
+    drawn_known = metrics.resample_groups(np.arange(25) // 2, SETTINGS, rng)
+    drawn_unknown = metrics.resample_groups(np.arange(18) // 3, SETTINGS, rng, strata)
+    samples = metrics.auroc_samples(known, drawn_known, unknown, drawn_unknown, strata)
+    assert samples.shape == (200, 3)
     for i in range(5):
-        drawn_known = np.repeat(known, counts_known[i])
+        some_known = np.repeat(known, drawn_known.image_counts()[i])
         for column, members in enumerate([strata == 0, strata == 1, strata >= 0]):
-            drawn_unknown = np.repeat(unknown[members], counts_unknown[i][members])
-            assert samples[i, column] == pytest.approx(metrics.auroc(drawn_known, drawn_unknown))
+            some_unknown = np.repeat(unknown[members], drawn_unknown.image_counts()[i][members])
+            assert samples[i, column] == pytest.approx(metrics.auroc(some_known, some_unknown))
+
+
+def test_strata_keep_their_number_of_groups_in_every_resample() -> None:
+    groups, strata = ["a", "a", "b", "c", "a"], ["x", "x", "x", "y", "y"]
+    drawn = metrics.resample_groups(groups, SETTINGS, np.random.default_rng(0), strata)
+    counts = drawn.image_counts()
+    assert drawn.num_groups == 4
+    assert (counts[:, 0] == counts[:, 1]).all()
+    assert (counts[:, 1] + counts[:, 2] == 2).all()
+    assert (counts[:, 3] + counts[:, 4] == 2).all()
+    assert (counts[:, 0] != counts[:, 4]).any()
 
 
 # --- groups that answer alike
