@@ -146,7 +146,7 @@ def _glyph(character: str, side: int, degrees: float) -> Image.Image:
 
 
 def _grating(size: int, rng: np.random.Generator) -> FloatArray:
-    phase = _ramp(size, rng.uniform(0, 2 * math.pi)) * math.pi * rng.uniform(2, size / 6)
+    phase = _ramp(size, rng.uniform(0, 2 * math.pi)) * math.pi * rng.uniform(2, max(3, size / 6))
     wave = np.sin(phase + rng.uniform(0, 2 * math.pi))
     return _between(wave if rng.random() < 0.5 else wave * np.sin(phase.T + rng.uniform(0, 6)), rng)
 
@@ -158,7 +158,7 @@ def _checkerboard(size: int, rng: np.random.Generator) -> FloatArray:
 
 
 def _stripes(size: int, rng: np.random.Generator) -> FloatArray:
-    phase = _ramp(size, rng.uniform(0, 2 * math.pi)) * rng.uniform(2, size / 6)
+    phase = _ramp(size, rng.uniform(0, 2 * math.pi)) * rng.uniform(2, max(3, size / 6))
     return _between(np.where(np.mod(phase, 1.0) < rng.uniform(0.25, 0.75), 1.0, -1.0), rng)
 
 
