@@ -1,0 +1,288 @@
+"""A folder of images: `train/`, `val/` and `test/` trees of class folders, or one folder per class.
+
+The file's place gives its class, the file's content its format. Hidden files are skipped. Files that look
+like images and cannot be used are quarantined with the reason, so that nothing disappears in silence.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from vision.config import FolderSource
+from vision.errors import SourceError
+from vision.images import IMAGE_SUFFIXES
+from vision.manifest import SourceFile
+from vision.records import Quarantined, Split
+
+TREE_NAMES = {
+    "train": Split.TRAIN,
+    "training": Split.TRAIN,
+    "val": Split.VALIDATION,
+    "valid": Split.VALIDATION,
+    "validation": Split.VALIDATION,
+    "test": Split.TEST,
+    "testing": Split.TEST,
+}
+"""Names (in lower case) of the user's trees, when there is one for training."""
+
+_OTHER_IMAGE_SUFFIXES = (".gif", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2")
+_EXPECTED = "Expected one folder per class, or the trees train/, val/ and test/ with one folder per class"
+_READ_AT_ONCE_BYTES = 2**24
+
+
+@dataclass(frozen=True)
+class FolderListing:
+    """What a folder offers: image files with class and group, and what is left out; sorted by path."""
+
+    files: tuple[SourceFile, ...]
+    quarantined: tuple[Quarantined, ...]
+
+
+@dataclass
+class _Found:
+    """What lies below a root: image paths (POSIX, relative), files left out, other files by suffix."""
+
+    images: list[str] = field(default_factory=list)
+    quarantined: list[Quarantined] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+
+
+def list_folder(settings: FolderSource) -> FolderListing:
+    """Find the images of a folder without reading them.
+
+    Raises:
+        SourceError: the folder is missing, empty, no folder; it mixes trees and classes; it has fewer than
+            two known classes; classes differ only in case; `unknown_classes` or `group_by` match nothing.
+    """
+    root = _checked_root(settings.path)
+    found = _Found()
+    _scan(root, root.resolve(), "", found)
+    files = _classify(root, settings, found)
+    if not files:
+        raise SourceError(_describe_nothing(root, found))
+    _check_classes(root, settings, files)
+    if settings.group_by is not None and all(file.group is None for file in files):
+        raise SourceError(
+            f"{root}: dataset.group_by {settings.group_by!r} matches none of {len(files)} file names "
+            f"(first: {PurePosixPath(files[0].path).name}). Expected a pattern that finds the group in them."
+        )
+    return FolderListing(
+        files=tuple(sorted(files)),
+        quarantined=tuple(sorted(found.quarantined, key=lambda item: item.path)),
+    )
+
+
+def digest_folder(settings: FolderSource, listing: FolderListing | None = None) -> str:
+    """SHA-256 over the paths and bytes of the images, and over what is left out.
+
+    Raises:
+        SourceError: as `list_folder`.
+    """
+    if listing is None:
+        listing = list_folder(settings)
+    root = str(settings.path.expanduser())
+    digest = hashlib.sha256()
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        paths = [f"{root}/{file.path}" for file in listing.files]
+        contents = pool.map(_digest_files, [paths[i : i + 256] for i in range(0, len(paths), 256)])
+        for file, content in zip(listing.files, (each for some in contents for each in some), strict=True):
+            digest.update(f"{file.path}\0{content}\n".encode("utf-8", "surrogateescape"))
+    for item in listing.quarantined:
+        digest.update(f"{item.path}\0{item.reason}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _digest_files(paths: Sequence[str]) -> list[str]:
+    return [_digest_content(path) for path in paths]
+
+
+def _digest_content(path: str) -> str:
+    """SHA-256 of a file; the name of the fault where it cannot be read (it is quarantined later)."""
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123  ten thousand files: Path costs a third
+            if os.fstat(file.fileno()).st_size <= _READ_AT_ONCE_BYTES:
+                return hashlib.sha256(file.readall()).hexdigest()
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        return f"unreadable: {error.strerror}"
+
+
+def _checked_root(path: Path) -> Path:
+    root = path.expanduser()
+    if root.is_dir():
+        return root
+    if root.exists():
+        raise SourceError(f"{root}: is a file. {_EXPECTED}; set dataset.path to that folder.")
+    siblings = [entry.name for entry in root.parent.iterdir()] if root.parent.is_dir() else []
+    near = difflib.get_close_matches(root.name, siblings, n=1)
+    hint = f" Did you mean {root.parent / near[0]}?" if near else ""
+    raise SourceError(f"{root}: there is no such folder.{hint} {_EXPECTED}; set dataset.path to it.")
+
+
+# --- finding --------------------------------------------------------------------------------------------
+
+
+def _scan(root: Path, resolved_root: Path, folder: str, found: _Found) -> None:
+    """Collect what lies below `folder` (POSIX, relative to the root, with a closing slash or empty)."""
+    try:
+        entries = list(os.scandir(root / folder))
+    except OSError as error:
+        raise SourceError(
+            f"{root / folder}: cannot be listed: {error.strerror}. Make the folder readable."
+        ) from error
+    for entry in entries:
+        path = f"{folder}{entry.name}"
+        if entry.name.startswith("."):
+            continue
+        if entry.is_symlink():
+            _take_link(root / path, resolved_root, path, found)
+        elif entry.is_dir(follow_symlinks=False):
+            _scan(root, resolved_root, f"{path}/", found)
+        else:
+            _take_file(path, entry.is_file(follow_symlinks=False), found)
+
+
+def _take_file(path: str, is_regular: bool, found: _Found) -> None:
+    suffix = PurePosixPath(path).suffix.lower()
+    if suffix in _OTHER_IMAGE_SUFFIXES:
+        reason = f"{suffix} images are not read; save it as JPEG, PNG, WebP or BMP"
+        found.quarantined.append(Quarantined(path=_shown(path), reason=reason))
+    elif suffix not in IMAGE_SUFFIXES:
+        found.others[suffix or "no ending"] += 1
+    elif not is_regular:
+        found.quarantined.append(Quarantined(path=_shown(path), reason="not a regular file"))
+    elif _shown(path) != path:
+        found.quarantined.append(Quarantined(path=_shown(path), reason="the file name is not valid UTF-8"))
+    else:
+        found.images.append(path)
+
+
+def _take_link(link: Path, resolved_root: Path, path: str, found: _Found) -> None:
+    """A link is followed to a file inside the root only."""
+    reason = None
+    if link.is_dir():
+        reason = "a link to a folder; put the folder itself in its place"
+    elif PurePosixPath(path).suffix.lower() not in IMAGE_SUFFIXES:
+        found.others["links"] += 1
+        return
+    elif not link.is_file():
+        reason = "a link to nothing"
+    elif not link.resolve().is_relative_to(resolved_root):
+        reason = "a link that leads out of the folder; put the file itself in its place"
+    if reason is None:
+        _take_file(path, is_regular=True, found=found)
+    else:
+        found.quarantined.append(Quarantined(path=_shown(path), reason=reason))
+
+
+def _shown(path: str) -> str:
+    """The path as text that can be written anywhere, undecodable bytes replaced."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+# --- classes and groups ---------------------------------------------------------------------------------
+
+
+def _classify(root: Path, settings: FolderSource, found: _Found) -> list[SourceFile]:
+    """Class, tree and group of every image by its place; images without a class are quarantined."""
+    trees = _find_trees(root, found.images)
+    pattern = None if settings.group_by is None else re.compile(settings.group_by)
+    unknown = set(settings.unknown_classes)
+    files = []
+    for path in found.images:
+        *folders, name = path.split("/")
+        tree = trees[folders.pop(0)] if trees and folders else None
+        if not folders:
+            reason = "lies outside the class folders, so that it has no class"
+            found.quarantined.append(Quarantined(path=path, reason=reason))
+            continue
+        match = None if pattern is None else pattern.search(name)
+        group = match["group"] if match else None
+        files.append(SourceFile(path, folders[0], group, tree, folders[0] in unknown))
+    return files
+
+
+def _find_trees(root: Path, images: Iterable[str]) -> dict[str, Split]:
+    """Folder name -> split for the user's trees; empty where the folders are classes."""
+    top = sorted({path.split("/")[0] for path in images if "/" in path})
+    trees = {name: TREE_NAMES[name.lower()] for name in top if name.lower() in TREE_NAMES}
+    if not trees or (Split.TRAIN not in trees.values() and len(trees) < len(top)):
+        return {}
+    if Split.TRAIN not in trees.values():
+        raise SourceError(f"{root}: has {_listed(trees)} but no train/ with images. {_EXPECTED}.")
+    strangers = [name for name in top if name not in trees]
+    if strangers:
+        raise SourceError(
+            f"{root}: has the trees {_listed(trees)} and beside them {_listed(strangers)} with images. "
+            f"{_EXPECTED}, not both. Move {_listed(strangers)} away or into a tree."
+        )
+    for split, count in Counter(trees.values()).items():
+        if count > 1:
+            same = [name for name, own in trees.items() if own is split]
+            raise SourceError(f"{root}: {_listed(same)} are two trees for {split}. Keep one of them.")
+    return trees
+
+
+def _check_classes(root: Path, settings: FolderSource, files: Sequence[SourceFile]) -> None:
+    classes = sorted({file.class_name for file in files})
+    _check_case(root, classes)
+    for name in settings.unknown_classes:
+        if name not in classes:
+            raise SourceError(
+                f"{root}: dataset.unknown_classes names {name!r}, which is no class folder"
+                f"{_near(name, classes)} Expected some of: {', '.join(classes)}."
+            )
+    trained = {file.class_name for file in files if file.tree in (None, Split.TRAIN)}
+    for file in files:
+        if file.class_name not in trained and not file.is_unknown:
+            raise SourceError(
+                f"{root}: class {file.class_name!r} has images to test but none to train on "
+                f"(first: {file.path}){_near(file.class_name, trained)} "
+                "Expected it in the training tree, or among dataset.unknown_classes."
+            )
+    known = {file.class_name for file in files if not file.is_unknown}
+    if len(known) < 2:
+        held_out = f" besides {len(settings.unknown_classes)} held out" if settings.unknown_classes else ""
+        only = "no class" if not known else f"one class only, {next(iter(known))!r},"
+        raise SourceError(f"{root}: has {only}{held_out}. Expected at least two known classes. {_EXPECTED}.")
+
+
+def _check_case(root: Path, classes: Sequence[str]) -> None:
+    """Names that only some file systems tell apart are one class or two by accident."""
+    seen: dict[str, str] = {}
+    for name in classes:
+        plain = unicodedata.normalize("NFC", name).casefold()
+        if plain in seen:
+            raise SourceError(
+                f"{root}: the class folders {seen[plain]!r} and {name!r} differ only in case or in the form "
+                "of their letters. Expected one spelling. Rename one of them."
+            )
+        seen[plain] = name
+
+
+def _near(name: str, names: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else "."
+
+
+def _listed(names: Iterable[str]) -> str:
+    return " and ".join(f"{name}/" for name in names)
+
+
+def _describe_nothing(root: Path, found: _Found) -> str:
+    present: Iterator[str] = (f"{count} x {suffix}" for suffix, count in sorted(found.others.items()))
+    seen = [*present]
+    if found.quarantined:
+        first = found.quarantined[0]
+        seen.append(f"{len(found.quarantined)} left out (first: {first.path}: {first.reason})")
+    contents = f"holds no usable image, but {', '.join(seen)}" if seen else "is empty"
+    return f"{root}: {contents}. {_EXPECTED}; images end in {', '.join(IMAGE_SUFFIXES)}."
