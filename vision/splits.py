@@ -1,9 +1,9 @@
 """Every image has one use, and all images of a group have the same.
 
-A group is a connected component of declared groups and of equal bytes. Groups are dealt to the splits class by
-class, in the order of a keyed hash of their names, so that neither the order of the files nor a few new ones
-move the others. An earlier assignment is kept exactly; a new image that would join groups of two splits is
-quarantined, and so are equal bytes under two labels.
+A group is a connected component of declared groups and of equal bytes. Groups are dealt to the splits class
+by class, in the order of a keyed hash of their names, so that neither the order of the files nor a few new
+ones move the others. An earlier assignment is kept exactly; a new image that would join groups of two splits
+is quarantined, and so are equal bytes under two labels.
 """
 
 from __future__ import annotations
@@ -55,12 +55,13 @@ def assign_splits(
     out: dict[int, str] = {}
     _quarantine_contradictions(entries, out)
     _separate_trees(entries, settings.on_leak, out)
+    trees = frozenset(entry.tree for entry in entries if entry.tree is not None)
     memory = _Memory.of(previous)
-    earlier = [_earlier_split(entry, memory, manifest) for entry in entries]
+    earlier = [_earlier_split(entry, memory, trees) for entry in entries]
     _separate_earlier(entries, earlier, memory, out)
     members = _components(entries, out)
     components = {name: _Component.of(name, rows, entries, earlier) for name, rows in members.items()}
-    chosen = _deal(components, _pools(entries), settings, seed)
+    chosen = _deal(components, trees, settings, seed)
     group_of = {row: name for name, rows in members.items() for row in rows}
     return Splits(
         class_names=manifest.class_names,
@@ -75,7 +76,7 @@ def assign_splits(
 
 def _own_name(entry: ImageEntry) -> str:
     """Name of the group of an image that shares its bytes with no other group."""
-    return entry.group if entry.group is not None else f"image:{entry.digest[:16]}"
+    return entry.group if entry.group is not None else f"image:{entry.digest}"
 
 
 # --- what may not stay ----------------------------------------------------------------------------------
@@ -168,7 +169,7 @@ def _describe_shared_trees(entries: Sequence[ImageEntry], shared: Sequence[tuple
     others = len(shared) - count
     more = f" {others} more are shared by other trees." if others else ""
     return (
-        f"Tree {str(split)!r} shares {count} images or groups with {str(tree)!r} "
+        f"Tree {str(split)!r} shares {count} images with {str(tree)!r}, by equal bytes or group "
         f"(first: {entries[row].path}, with {path}).{more} Expected none. "
         "Remove the copies, or set split.on_leak: drop."
     )
@@ -202,18 +203,17 @@ class _Memory:
         return _Memory(images, groups)
 
 
-def _earlier_split(entry: ImageEntry, memory: _Memory, manifest: Manifest) -> Split | None:
+def _earlier_split(entry: ImageEntry, memory: _Memory, trees: frozenset[Split]) -> Split | None:
     """The split that the image or its group had, where it may keep it."""
-    split, was_unknown = None, False
     if entry.digest in memory.images:
         split, _, was_unknown = memory.images[entry.digest]
     elif entry.group is not None and entry.group in memory.groups:
         split, was_unknown = memory.groups[entry.group]
-    if split is None or was_unknown != (entry.class_name in manifest.unknown_class_names):
+    else:
         return None
-    if entry.tree is not None:
-        return split if split in _carved(entry.tree, _pools(manifest.entries)) else None
-    return split
+    if was_unknown != entry.is_unknown:
+        return None  # its class has been held out since, or is no longer
+    return split if entry.tree is None or split in _open_splits(entry.tree, entry.is_unknown, trees) else None
 
 
 def _separate_earlier(
@@ -236,8 +236,8 @@ def _separate_earlier(
             own = entries[row].path
             pair = [path for path in (first_path, second_path) if path != own]
             out[row] = (
-                f"would join group {_own_name(entries[row])} of {first} and {second}, which an earlier run kept "
-                f"apart (shares bytes or group with {' and '.join(pair)})"
+                f"would join {first} and {second}, which an earlier run kept apart "
+                f"(shares bytes or group with {' and '.join(pair)})"
             )
 
 
@@ -296,7 +296,7 @@ class _Component:
             stratum=min(counts, key=lambda class_name: (-counts[class_name], class_name)),
             is_unknown=is_unknown,
             size=len(rows),
-            tree=entries[rows[0]].tree,
+            tree=next((tree for tree in (entries[row].tree for row in rows) if tree is not None), None),
             earlier=kept[0] if kept else None,
         )
 
@@ -304,17 +304,12 @@ class _Component:
 # --- dealing --------------------------------------------------------------------------------------------
 
 
-def _pools(entries: Sequence[ImageEntry]) -> frozenset[Split]:
-    """The user's trees that hold images; empty where the splits are all ours."""
-    return frozenset(entry.tree for entry in entries if entry.tree is not None)
-
-
-def _carved(tree: Split | None, trees: frozenset[Split]) -> tuple[Split, ...]:
-    """The splits that images of one tree may go to."""
-    if tree is None:
-        return tuple(Split)
-    if tree is not Split.TRAIN:
+def _open_splits(tree: Split | None, is_unknown: bool, trees: frozenset[Split]) -> tuple[Split, ...]:
+    """The splits that images of one of the user's trees may go to; `trees` are those that hold images."""
+    if tree is not None and tree is not Split.TRAIN:
         return (tree,)
+    if is_unknown:
+        return Split.VALIDATION, Split.TEST
     return tuple(split for split in Split if split is Split.TRAIN or split not in trees)
 
 
@@ -345,31 +340,28 @@ def _by_keyed_hash(seed: int) -> Callable[[_Component], tuple[bytes, str]]:
 
 def _shares(component: _Component, trees: frozenset[Split], settings: SplitSettings) -> Shares:
     """The shares in which groups like this one are dealt; they add up to 1."""
-    open_to = _carved(component.tree, trees)
+    open_splits = _open_splits(component.tree, component.is_unknown, trees)
     if component.is_unknown:
-        halves = tuple(split for split in open_to if split in (Split.VALIDATION, Split.TEST))
-        return dict.fromkeys(halves or (Split.VALIDATION, Split.TEST), 1 / (len(halves) or 2))
+        return dict.fromkeys(open_splits, 1 / len(open_splits))
     wanted = {
         Split.TRAIN: settings.train,
         Split.VALIDATION: settings.validation,
         Split.CALIBRATION: settings.calibration,
         Split.TEST: settings.test,
     }
-    total = sum(wanted[split] for split in open_to)
-    return {split: wanted[split] / total for split in open_to}
+    total = sum(wanted[split] for split in open_splits)
+    return {split: wanted[split] / total for split in open_splits}
 
 
 def _deal_stratum(ordered: Sequence[_Component], shares: Shares) -> dict[str, Split]:
     """Deal the groups of one class: those with an earlier split keep it, the others fill what is missing."""
-    chosen = {
-        each.name: each.earlier for each in ordered if each.earlier is not None and each.earlier in shares
-    }
-    new = [each for each in ordered if each.name not in chosen]
+    chosen = {each.name: each.earlier for each in ordered if each.earlier is not None}
+    new = [each for each in ordered if each.earlier is None]
     total = sum(each.size for each in ordered)
-    present = dict.fromkeys(shares, 0)
+    present = dict.fromkeys(Split, 0)
     for each in ordered:
-        if each.name in chosen:
-            present[chosen[each.name]] += each.size
+        if each.earlier is not None:
+            present[each.earlier] += each.size
     missing = {split: max(0.0, share * total - present[split]) for split, share in shares.items()}
     empty = [split for split in _FIRST_SERVED if split in shares and present[split] == 0][: len(new)]
     return chosen | _cut(new, missing, empty)
