@@ -90,14 +90,16 @@ def training(
     )
     promotion = keyed(promote)(
         bundle,
-        evaluation,
         exported,
+        rule,
+        detector,
         baselines,
-        dataset,
+        manifest,
         splits,
         config.gate,
         bootstrap,
         seed,
+        store_folder,
         champion_bundle,
         champion.digest if champion else None,
         champion_splits,

@@ -1,44 +1,50 @@
 """Let a challenger through the gate, or say why not."""
 
+from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 from zenml import step
 
 from materializers.names import ArtifactName
 from vision.baselines import Baselines
-from vision.challenge import judge
+from vision.challenge import Incumbent, judge
 from vision.config import BootstrapSettings, GateSettings
-from vision.records import Bundle, DatasetRef, Evaluation, ModelOutputs, Promotion, Splits
-from vision.store import open_images
+from vision.records import Bundle, DecisionRule, Manifest, ModelOutputs, OodDetector, Promotion, Splits
+from vision.store import images_at
 
 
 @step(enable_cache=False)
 def promote(
     bundle: Bundle,
-    evaluation: Evaluation,
     outputs: ModelOutputs,
+    rule: DecisionRule,
+    detector: OodDetector,
     baselines: Baselines,
-    dataset: DatasetRef,
+    manifest: Manifest,
     splits: Splits,
     settings: GateSettings,
     bootstrap: BootstrapSettings,
     seed: int,
+    store_folder: str,
     champion: Bundle | None = None,
     champion_digest: str | None = None,
     champion_splits: Splits | None = None,
 ) -> Annotated[Promotion, ArtifactName.PROMOTION]:
-    """The gate's verdict on the bundle: against floors, or against the champion on the same images."""
+    """The gate's verdict on the bundle: against floors, and against the champion on the same images."""
+    incumbent = None
+    if champion is not None and champion_digest is not None and champion_splits is not None:
+        incumbent = Incumbent(champion, champion_digest, champion_splits)
     return judge(
         bundle,
-        evaluation,
         outputs,
+        rule,
+        detector,
         baselines,
-        open_images(dataset),
         splits,
+        partial(images_at, manifest, Path(store_folder)),
         settings,
         bootstrap,
         seed,
-        champion=champion,
-        champion_digest=champion_digest,
-        champion_splits=champion_splits,
+        incumbent,
     )

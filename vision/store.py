@@ -21,7 +21,7 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
-from vision.config import ImageSettings
+from vision.config import ImageSettings, Resize
 from vision.errors import ImageError, SourceError, StorageError
 from vision.files import PARTIAL_SUFFIX, open_atomically, storage_errors, write_atomically
 from vision.images import DECODER_VERSION, decode_image
@@ -120,6 +120,16 @@ def ensure_store(
         return ref
     _write_store(home, manifest, settings, expected_hash=ref.content_hash, progress=progress)
     return ref
+
+
+def images_at(manifest: Manifest, folder: Path, size: int, resize: str) -> ImageArray:
+    """A manifest's images decoded at another size, for a network with another input; (n, size, size, 3).
+
+    Raises:
+        StorageError: no space, no permission.
+        SourceError: a file is gone or has changed since it was listed.
+    """
+    return open_images(build_store(manifest, ImageSettings(size=size, resize=Resize(resize)), folder))
 
 
 def _store_key(manifest: Manifest, settings: ImageSettings) -> str:

@@ -1,0 +1,141 @@
+"""Champion and challenger answer the same test images, each through the graph that it is served with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from vision.baselines import Baselines
+from vision.bundle import load_bundle
+from vision.config import BootstrapSettings, GateSettings
+from vision.gate import Challenger, Champion, judge_gate
+from vision.labelled import Labelled, select
+from vision.predictor import Forward, decide
+from vision.records import (
+    Bundle,
+    DecisionRule,
+    ImageArray,
+    IntArray,
+    ModelOutputs,
+    OodDetector,
+    Promotion,
+    Split,
+    Splits,
+)
+
+ImagesAt = Callable[[int, str], ImageArray]
+"""Decoded images of the data set at (size, resize policy): a champion may have another input than ours."""
+
+BATCH_SIZE = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Incumbent:
+    """The champion as it comes from the registry.
+
+    Attributes:
+        bundle: its files.
+        digest: the bundle digest that the registry pins.
+        splits: of the images that it was trained and tested on.
+    """
+
+    bundle: Bundle
+    digest: str
+    splits: Splits
+
+
+def judge(
+    bundle: Bundle,
+    outputs: ModelOutputs,
+    rule: DecisionRule,
+    detector: OodDetector,
+    baselines: Baselines,
+    splits: Splits,
+    images_at: ImagesAt,
+    settings: GateSettings,
+    bootstrap: BootstrapSettings,
+    seed: int,
+    incumbent: Incumbent | None,
+) -> Promotion:
+    """The gate's verdict on a bundle.
+
+    Args:
+        bundle: the challenger.
+        outputs: of its exported graph on the test images.
+        rule: its decision rule.
+        detector: its detector.
+        baselines: their answers to the same known test images.
+        splits: of the current images.
+        images_at: gives the current images as a champion needs them.
+        settings: floors.
+        bootstrap: number of resamples and level of intervals.
+        seed: draws the resamples.
+        incumbent: the champion; None: only the floors count.
+
+    Raises:
+        BundleError: the champion's files are not those that the registry pins.
+        ValueError: the baselines answered other images.
+    """
+    test = select(outputs, splits, Split.TEST)
+    if not np.array_equal(np.array(baselines.rows), test.outputs.rows):
+        raise ValueError("The baselines answered other test images than the challenger; expected the same.")
+    challenger = _describe_challenger(bundle, test, rule, detector, baselines, splits)
+    champion = None
+    if incumbent is not None:
+        champion = _describe_champion(incumbent, bundle, test, images_at)
+    return judge_gate(challenger, champion, settings, bootstrap, seed)
+
+
+def _describe_challenger(
+    bundle: Bundle,
+    test: Labelled,
+    rule: DecisionRule,
+    detector: OodDetector,
+    baselines: Baselines,
+    splits: Splits,
+) -> Challenger:
+    answers = decide(rule, detector, test.outputs.logits, test.outputs.embeddings, test.outputs.quality)
+    return Challenger(
+        bundle_digest=bundle.digest,
+        class_names=rule.class_names,
+        digests=np.array(splits.digests, dtype=np.str_)[test.outputs.rows],
+        groups=test.groups,
+        correct=answers.classes == test.labels,
+        called_unknown=answers.called_unknown,
+        majority_correct=np.array(baselines.majority_correct),
+        pixels_correct=np.array(baselines.pixels_correct),
+        trained_digests=_digests_of(splits, Split.TRAIN, Split.VALIDATION, Split.CALIBRATION),
+    )
+
+
+def _describe_champion(
+    incumbent: Incumbent, challenger: Bundle, test: Labelled, images_at: ImagesAt
+) -> Champion:
+    correct = np.zeros(len(test.labels), dtype=bool)
+    loaded = load_bundle(incumbent.bundle.root, incumbent.digest)
+    if challenger.digest != incumbent.digest:
+        images = images_at(loaded.contract.image_size, loaded.contract.resize)
+        classes = _ask(loaded.engine.forward, images, test.outputs.rows)
+        named = np.array(loaded.contract.class_names, dtype=np.str_)[classes]
+        correct = np.asarray(named == test.class_names)
+    return Champion(
+        bundle_digest=incumbent.digest,
+        class_names=loaded.contract.class_names,
+        correct=correct,
+        trained_digests=_digests_of(incumbent.splits, Split.TRAIN, Split.VALIDATION, Split.CALIBRATION),
+        original_digests=_digests_of(incumbent.splits, Split.TEST),
+    )
+
+
+def _ask(forward: Callable[[ImageArray], Forward], images: ImageArray, rows: IntArray) -> IntArray:
+    """Most probable class (m,) of some rows."""
+    blocks = [rows[start : start + BATCH_SIZE] for start in range(0, len(rows), BATCH_SIZE)]
+    logits = [forward(np.asarray(images[block])).logits for block in blocks]
+    return np.asarray(np.concatenate(logits).argmax(axis=1))
+
+
+def _digests_of(splits: Splits, *wanted: Split) -> frozenset[str]:
+    pairs: zip[tuple[str, Split | None]] = zip(splits.digests, splits.splits, strict=True)
+    return frozenset(digest for digest, own in pairs if own in wanted)
