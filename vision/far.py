@@ -170,7 +170,7 @@ def _cells(size: int, rng: np.random.Generator) -> FloatArray:
     columns = (axis[:, None] - seeds[:, 1]) ** 2
     squares = rows[:, None, :] + columns[None, :, :]
     if rng.random() < 0.5:
-        return rng.uniform(0, 255, (len(seeds), 3))[squares.argmin(axis=2)]
+        return np.asarray(rng.uniform(0, 255, (len(seeds), 3))[squares.argmin(axis=2)])
     distance = np.sqrt(squares.min(axis=2))
     return _between(2 * distance / distance.max() - 1, rng)
 
@@ -184,7 +184,7 @@ def _plasma(size: int, rng: np.random.Generator) -> FloatArray:
             wave = frequency[0] * axis[:, None] + frequency[1] * axis[None, :]
             image[:, :, channel] += np.sin(2 * math.pi * (wave + rng.random()))
     spread = np.abs(image).max()
-    return 127.5 + 127.5 * image / spread
+    return np.asarray(127.5 + 127.5 * image / spread)
 
 
 # --- private --------------------------------------------------------------------------------------------

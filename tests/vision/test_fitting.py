@@ -218,8 +218,9 @@ def test_outputs_that_are_not_finite_are_refused(part: str, split: str) -> None:
     outputs, _ = clusters.known(120)
     values = getattr(outputs, part).copy()
     values[7, 1] = np.nan
+    broken: dict[str, Any] = {split: replace(outputs, **{part: values})}
     with pytest.raises(TrainingError, match=f"1 values of the {split}.* {part} are not finite"):
-        clusters.fit(**{split: replace(outputs, **{part: values})})
+        clusters.fit(**broken)
 
 
 # --- threshold ------------------------------------------------------------------------------------------

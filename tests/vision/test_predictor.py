@@ -94,7 +94,7 @@ def run(rule: DecisionRule, logits: np.ndarray) -> Decisions:
 def logits_of(confidence: float, energy: float, num_classes: int = 3) -> np.ndarray:
     """One row: class 0 with this probability and this energy, the rest shared equally."""
     probs = np.array([confidence] + [(1 - confidence) / (num_classes - 1)] * (num_classes - 1))
-    return (np.log(probs) - energy)[None, :]
+    return np.asarray((np.log(probs) - energy)[None, :])
 
 
 def test_known_looking_and_confident_is_accepted() -> None:

@@ -219,7 +219,11 @@ def test_every_score_of_many_images_is_that_of_each_alone(
     monkeypatch.setattr(under_test, "CHUNK_ROWS", 4)
     detector, inputs = make_detector(score), make_inputs(9)
     together = score_unknown(detector, *inputs)
-    alone = [score_unknown(detector, *(a[i : i + 1] for a in inputs))[0] for i in range(9)]
+    logits, embeddings, quality = inputs
+    alone = [
+        score_unknown(detector, logits[i : i + 1], embeddings[i : i + 1], quality[i : i + 1])[0]
+        for i in range(9)
+    ]
     assert together.dtype == np.float64
     assert_allclose(together, alone, rtol=1e-5, atol=1e-6)
 
@@ -258,7 +262,7 @@ def test_outputs_of_another_network_are_refused(position: int) -> None:
     inputs = list(make_inputs(4))
     inputs[position] = inputs[position][:, :1]
     with pytest.raises(ValueError, match="not of one bundle"):
-        score_unknown(make_detector(), *inputs)
+        score_unknown(make_detector(), inputs[0], inputs[1], inputs[2])
 
 
 def test_p_value_counts_calibration_scores_at_least_as_high() -> None:

@@ -250,7 +250,7 @@ def measure_capture_excess(
     quality: FloatArray, centre: FloatArray, whitener: FloatArray, limit: float
 ) -> FloatArray:
     """The capture term of `fwk`, (n,) >= 0: max(0, capture - limit); zero for almost every known image."""
-    return np.maximum(0.0, measure_capture(quality, centre, whitener) - limit)
+    return np.asarray(np.maximum(0.0, measure_capture(quality, centre, whitener) - limit))
 
 
 def normalise(rows: FloatArray) -> FloatArray:
