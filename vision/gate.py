@@ -1,0 +1,311 @@
+"""A challenger is promoted on evidence alone: what cannot be told counts against it.
+
+Floors hold for every challenger, judged on the unfavourable end of an interval over test groups. Where there
+is a champion, both answer the same images, and neither may have trained on them:
+
+- On the current test images the challenger must be right at least as often (the mean difference, not its
+  interval: an equal challenger has seen newer data).
+- On the champion's own original test groups it must not lose, because a newly labelled batch, whose images
+  are in the current test, may be wrong. It loses if the interval of the difference lies below 0, or if the
+  difference itself is below -0.01: a small set cannot show a small loss by its interval, so the point decides
+  there, and chance then favours the champion. Of equal challengers that answer 3% of 200 images otherwise,
+  one in four to one in ten is kept out by this; that costs a retraining, a bad champion costs more.
+
+Verdicts: `refused` where a floor is missed, the two cannot be compared or evidence is missing; `kept` where
+the champion is better, or is the same bundle; else `promoted`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision.comparison import paired_difference
+from vision.config import BootstrapSettings, GateSettings
+from vision.metrics import GroupResamples, resample_groups
+from vision.records import Difference, GateCheck, Interval, Promotion, Verdict
+
+LARGEST_LOSS_ON_ORIGINAL = 0.01
+"""Accuracy that a challenger may lose on the champion's own test groups without counting as worse."""
+
+CHALLENGER, CHAMPION, MAJORITY, PIXELS = "challenger", "champion", "majority class", "raw pixels"
+
+ON_ORIGINAL = "accuracy on the champion's own test groups"
+
+BoolArray = NDArray[np.bool_]
+TextArray = NDArray[np.str_]
+
+
+@dataclass(frozen=True, eq=False)
+class Challenger:
+    """The bundle at the gate and its answers to the n known test images.
+
+    Attributes:
+        bundle_digest: names the bundle.
+        class_names: that it knows.
+        digests: (n,) str, SHA-256 of each image file.
+        groups: (n,) str.
+        correct: (n,) bool, whether the class is right, whatever the decision.
+        called_unknown: (n,) bool.
+        majority_correct: (n,) bool, whether the majority class is right.
+        pixels_correct: (n,) bool, whether logistic regression on raw pixels is right.
+        trained_digests: of images that it has seen (train, validation, calibration).
+    """
+
+    bundle_digest: str
+    class_names: tuple[str, ...]
+    digests: TextArray
+    groups: TextArray
+    correct: BoolArray
+    called_unknown: BoolArray
+    majority_correct: BoolArray
+    pixels_correct: BoolArray
+    trained_digests: Collection[str] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Champion:
+    """The bundle in production and its answers to the same test images as the challenger's.
+
+    Attributes:
+        bundle_digest: names the bundle.
+        class_names: that it knows.
+        correct: (n,) bool, aligned with the challenger's; an image of a class it does not know is wrong.
+        trained_digests: of images that it has seen (train, validation, calibration).
+        original_digests: of its own test images.
+        original: both models' answers to its own test images, where they are not among the current ones;
+            None: its test images are looked up among the current ones.
+    """
+
+    bundle_digest: str
+    class_names: tuple[str, ...]
+    correct: BoolArray
+    trained_digests: Collection[str]
+    original_digests: Collection[str]
+    original: PairedAnswers | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PairedAnswers:
+    """Two models' answers to the same m images.
+
+    Attributes:
+        digests: (m,) str.
+        groups: (m,) str.
+        challenger_correct: (m,) bool.
+        champion_correct: (m,) bool.
+    """
+
+    digests: TextArray
+    groups: TextArray
+    challenger_correct: BoolArray
+    champion_correct: BoolArray
+
+    def where(self, chosen: BoolArray) -> PairedAnswers:
+        """The answers to some of the images, (m,) mask."""
+        return PairedAnswers(
+            digests=self.digests[chosen],
+            groups=self.groups[chosen],
+            challenger_correct=self.challenger_correct[chosen],
+            champion_correct=self.champion_correct[chosen],
+        )
+
+    def untouched_by(self, trained_digests: Collection[str]) -> PairedAnswers:
+        """Without every group of which a model has seen an image."""
+        seen = np.isin(self.digests, np.array(sorted(trained_digests), dtype=np.str_))
+        return self.where(~np.isin(self.groups, self.groups[seen]))
+
+
+def judge_gate(
+    challenger: Challenger,
+    champion: Champion | None,
+    settings: GateSettings,
+    bootstrap: BootstrapSettings,
+    seed: int,
+) -> Promotion:
+    """The verdict on a challenger, with every requirement in words.
+
+    Args:
+        challenger: its answers to the known test images.
+        champion: the model in production, or None.
+        settings: floors.
+        bootstrap: number of resamples and level of the intervals.
+        seed: draws the resamples.
+
+    Raises:
+        ValueError: the columns are not of the same images.
+    """
+    _check_columns(challenger, champion)
+    if champion is not None and champion.bundle_digest == challenger.bundle_digest:
+        check = GateCheck(name="same bundle", passed=False, message="The champion is this very bundle.")
+        return _conclude(challenger, champion, [check], [], Verdict.KEPT)
+    evidence = _check_evidence("test groups", challenger.groups, settings.min_test_groups)
+    if not evidence.passed:
+        return _conclude(challenger, champion, [evidence], [], Verdict.REFUSED)
+    rng = np.random.default_rng(seed)
+    floors, gains = _check_floors(challenger, settings, resample_groups(challenger.groups, bootstrap, rng))
+    checks = [evidence, *floors]
+    if champion is None:
+        return _conclude(challenger, champion, checks, gains, Verdict.REFUSED)
+    comparable = _check_classes(challenger, champion)
+    checks.append(comparable)
+    if not comparable.passed:
+        return _conclude(challenger, champion, checks, gains, Verdict.REFUSED)
+    current = _pair_current(challenger, champion)
+    original = _pair_original(challenger, champion, current)
+    gathered = [
+        _check_evidence("current test groups", current.groups, settings.min_test_groups),
+        _check_evidence("original test groups", original.groups, settings.min_test_groups),
+    ]
+    checks += gathered
+    if not all(check.passed for check in gathered):
+        return _conclude(challenger, champion, checks, gains, Verdict.REFUSED)
+    differences = [
+        _difference(metric, pair, bootstrap, rng)
+        for metric, pair in (("accuracy", current), (ON_ORIGINAL, original))
+    ]
+    duel = [_check_current(differences[0], current), _check_original(differences[1], original)]
+    failed_before = not all(check.passed for check in checks)
+    fallback = Verdict.REFUSED if failed_before else Verdict.KEPT
+    return _conclude(challenger, champion, checks + duel, gains + differences, fallback)
+
+
+# --- floors ---------------------------------------------------------------------------------------------
+
+
+def _check_floors(
+    challenger: Challenger, settings: GateSettings, drawn: GroupResamples
+) -> tuple[list[GateCheck], list[Difference]]:
+    accuracy, unknown = drawn.mean(challenger.correct), drawn.mean(challenger.called_unknown)
+    checks = [
+        _check_low("accuracy", "Accuracy", accuracy, settings.min_accuracy),
+        GateCheck(
+            name="known called unknown",
+            passed=bool(unknown.high <= settings.max_known_called_unknown),
+            message=f"Known images called unknown: {unknown}; the upper bound may be at most "
+            f"{settings.max_known_called_unknown:.3f}.",
+        ),
+    ]
+    gains = []
+    for name, right, floor in (
+        (MAJORITY, challenger.majority_correct, settings.min_gain_over_majority),
+        (PIXELS, challenger.pixels_correct, settings.min_gain_over_pixels),
+    ):
+        gain = drawn.mean(challenger.correct.astype(float) - right.astype(float))
+        gains.append(Difference(metric="accuracy", first=CHALLENGER, second=name, difference=gain))
+        checks.append(_check_low(f"gain over {name}", f"Accuracy above {name}", gain, floor))
+    return checks, gains
+
+
+def _check_low(name: str, words: str, interval: Interval, floor: float) -> GateCheck:
+    return GateCheck(
+        name=name,
+        passed=bool(interval.low >= floor),
+        message=f"{words}: {interval}; the lower bound must be at least {floor:.3f}.",
+    )
+
+
+def _check_evidence(name: str, groups: TextArray, least: int) -> GateCheck:
+    num_groups = len(np.unique(groups))
+    return GateCheck(
+        name=name,
+        passed=num_groups >= least,
+        message=f"{len(groups)} images in {num_groups} {name}; at least {least} groups are evidence.",
+    )
+
+
+# --- champion -------------------------------------------------------------------------------------------
+
+
+def _check_classes(challenger: Challenger, champion: Champion) -> GateCheck:
+    missing = sorted(set(champion.class_names) - set(challenger.class_names))
+    message = "The challenger knows every class of the champion."
+    if missing:
+        message = (
+            f"The champion knows {', '.join(missing)}, which the challenger does not. They cannot be "
+            "compared; put the classes back, or give the new data set a name of its own."
+        )
+    return GateCheck(name="classes", passed=not missing, message=message)
+
+
+def _pair_current(challenger: Challenger, champion: Champion) -> PairedAnswers:
+    pair = PairedAnswers(challenger.digests, challenger.groups, challenger.correct, champion.correct)
+    return pair.untouched_by(champion.trained_digests).untouched_by(challenger.trained_digests)
+
+
+def _pair_original(challenger: Challenger, champion: Champion, current: PairedAnswers) -> PairedAnswers:
+    if champion.original is None:
+        own = np.array(sorted(champion.original_digests), dtype=np.str_)
+        return current.where(np.isin(current.digests, own))
+    return champion.original.untouched_by(champion.trained_digests).untouched_by(challenger.trained_digests)
+
+
+def _difference(
+    metric: str, pair: PairedAnswers, bootstrap: BootstrapSettings, rng: np.random.Generator
+) -> Difference:
+    interval = paired_difference(pair.challenger_correct, pair.champion_correct, pair.groups, bootstrap, rng)
+    return Difference(metric=metric, first=CHALLENGER, second=CHAMPION, difference=interval)
+
+
+def _check_current(difference: Difference, pair: PairedAnswers) -> GateCheck:
+    return GateCheck(
+        name="current test images",
+        passed=bool(difference.difference.value >= 0.0),
+        message=f"On {len(pair.digests)} current test images that neither has seen, the challenger's "
+        f"accuracy less the champion's is {difference.difference}; it must be at least 0.",
+    )
+
+
+def _check_original(difference: Difference, pair: PairedAnswers) -> GateCheck:
+    interval = difference.difference
+    passed = bool(interval.high >= 0.0 and interval.value >= -LARGEST_LOSS_ON_ORIGINAL)
+    return GateCheck(
+        name="champion's own test groups",
+        passed=passed,
+        message=f"On {len(pair.digests)} images of the champion's own test groups, the challenger's accuracy "
+        f"less the champion's is {interval}; it must be at least {-LARGEST_LOSS_ON_ORIGINAL}, and its upper "
+        "bound at least 0.",
+    )
+
+
+# --- verdict --------------------------------------------------------------------------------------------
+
+
+def _conclude(
+    challenger: Challenger,
+    champion: Champion | None,
+    checks: list[GateCheck],
+    differences: list[Difference],
+    fallback: Verdict,
+) -> Promotion:
+    """Promoted if every check passed, else `fallback`; the reasons are the failed checks, or all of them."""
+    failed = [check.message for check in checks if not check.passed]
+    return Promotion(
+        verdict=fallback if failed else Verdict.PROMOTED,
+        bundle_digest=challenger.bundle_digest,
+        champion_digest=champion.bundle_digest if champion else None,
+        checks=tuple(checks),
+        reasons=tuple(failed or [check.message for check in checks]),
+        differences=tuple(differences),
+    )
+
+
+def _check_columns(challenger: Challenger, champion: Champion | None) -> None:
+    columns = {
+        "groups": challenger.groups,
+        "correct": challenger.correct,
+        "called_unknown": challenger.called_unknown,
+        "majority_correct": challenger.majority_correct,
+        "pixels_correct": challenger.pixels_correct,
+    }
+    if champion is not None:
+        columns["the champion's correct"] = champion.correct
+    for name, column in columns.items():
+        if len(column) != len(challenger.digests):
+            raise ValueError(
+                f"{name} is of {len(column)} images, digests of {len(challenger.digests)}; expected the same "
+                "test images in the same order."
+            )
