@@ -26,7 +26,13 @@ import numpy as np
 
 from vision.config import ReefSource
 from vision.errors import ConfigError, SourceError, StorageError, TaxonError
-from vision.sources.reef.painter import PAINTER_VERSION, encode_jpeg, paint_image
+from vision.sources.reef.painter import (
+    FRAMES_STREAM,
+    PAINTER_VERSION,
+    encode_jpeg,
+    paint_image,
+    seed_individual,
+)
 from vision.sources.reef.species import KNOWN_SPECIES, UNKNOWN_SPECIES
 
 if TYPE_CHECKING:
@@ -91,7 +97,7 @@ def _plan_species(name: str, count: int, settings: ReefSource, *, tree: str = "k
     tasks: list[PaintTask] = []
     individual = 0
     while len(tasks) < count:
-        rng = np.random.default_rng([settings.seed, len(name), sum(name.encode()), individual])
+        rng = np.random.default_rng([*seed_individual(settings.seed, name, individual), FRAMES_STREAM])
         frames = 1 + int(rng.random() * settings.frames_per_individual)
         for frame in range(min(frames, count - len(tasks))):
             path = f"{tree}/{name}/{name}_{individual:05d}_frame{frame:02d}.jpg"

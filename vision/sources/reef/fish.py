@@ -66,7 +66,7 @@ class FishLayer:
 
 def draw_individual(species: Species, rng: np.random.Generator) -> Individual:
     """One individual of a species: its own proportions, hues and pattern."""
-    hue_shift = float(np.clip(rng.normal(0.0, 0.022), -0.05, 0.05))
+    hue_shift = float(np.clip(rng.normal(0.0, 0.033), -0.065, 0.065))
     return Individual(
         species=species,
         depth=species.shape.depth * float(rng.uniform(0.93, 1.07)),
@@ -84,7 +84,7 @@ def draw_individual(species: Species, rng: np.random.Generator) -> Individual:
 
 
 def _vary_colour(hsv: tuple[float, float, float], hue_shift: float, rng: np.random.Generator) -> Colour:
-    saturation, value = np.clip(np.array(hsv[1:]) * rng.uniform(0.8, 1.15, 2), 0.0, 1.0)
+    saturation, value = np.clip(np.array(hsv[1:]) * rng.uniform(0.58, 1.15, 2), 0.0, 1.0)
     return _plane_colour(*colorsys.hsv_to_rgb((hsv[0] + hue_shift) % 1.0, saturation, value))
 
 

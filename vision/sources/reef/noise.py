@@ -1,4 +1,4 @@
-"""Smooth random fields come from fixed tileable atlases, cut at a random place: a field costs a view, no filter.
+"""Smooth random fields are cut from fixed tileable atlases: a field costs a view, no filter.
 
 Fields have mean 0 and standard deviation 1; `feature` is the typical size of a bump in pixels.
 """

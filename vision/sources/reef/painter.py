@@ -10,7 +10,7 @@ import zlib
 from dataclasses import dataclass, replace
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from vision.sources.reef.fish import BODY_CENTRE, FishLayer, Individual, Pose, draw_fish, draw_individual
 from vision.sources.reef.noise import cut_field
@@ -26,11 +26,13 @@ from vision.sources.reef.scene import (
 )
 from vision.sources.reef.species import SPECIES, Species
 
-PAINTER_VERSION = 1
+PAINTER_VERSION = 2
 WIDTH, HEIGHT = 192, 144
 SUPERSAMPLING = 2
 
-_FISH_STREAM, _SCENE_STREAM, _LIGHT_STREAM, _POSE_STREAM, _MOMENT_STREAM = range(5)
+_NUM_STREAMS = 4
+_MOMENT_STREAM = 4
+FRAMES_STREAM = 5
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,11 @@ class Camera:
     quality: int
 
 
+def seed_individual(seed: int, species_name: str, individual: int) -> list[int]:
+    """What every random stream of an individual starts from; names, not positions, tell species apart."""
+    return [seed, zlib.crc32(species_name.encode()), individual]
+
+
 def paint_image(
     seed: int, species_name: str, individual: int, frame: int, *, turbidity: float = 0.0
 ) -> tuple[Image.Image, int]:
@@ -52,9 +59,9 @@ def paint_image(
     Depends on nothing but the arguments: more images never change earlier ones.
     """
     species = SPECIES[species_name]
-    key = [seed, zlib.crc32(species_name.encode()), individual]
+    key = seed_individual(seed, species_name, individual)
     fish_rng, scene_rng, light_rng, pose_rng = (
-        np.random.default_rng([*key, stream]) for stream in range(_MOMENT_STREAM)
+        np.random.default_rng([*key, stream]) for stream in range(_NUM_STREAMS)
     )
     moment_rng = np.random.default_rng([*key, _MOMENT_STREAM, frame])
     fish = draw_individual(species, fish_rng)
@@ -92,14 +99,14 @@ def encode_jpeg(image: Image.Image, quality: int, *, turned: bool = False) -> by
 
 def _draw_pose(species: Species, rng: np.random.Generator) -> Pose:
     largest = min(0.70, 0.62 * HEIGHT / (WIDTH * species.shape.depth))
-    length = WIDTH * float(rng.uniform(0.72, 1.0)) * largest * 1.12
+    length = WIDTH * float(rng.uniform(0.61, 1.02)) * largest * 1.14
     return Pose(
         length=length,
         centre=(
-            WIDTH * float(np.clip(rng.normal(0.5, 0.09), 0.34, 0.66)),
-            HEIGHT * float(np.clip(rng.normal(0.5, 0.08), 0.36, 0.64)),
+            _place(WIDTH, 0.60 * length, float(rng.normal(0.5, 0.18))),
+            _place(HEIGHT, 0.60 * length * species.shape.depth, float(rng.normal(0.5, 0.17))),
         ),
-        angle=float(np.clip(rng.normal(0.0, 13.0), -32.0, 32.0)),
+        angle=float(np.clip(rng.normal(0.0, 16.0), -36.0, 36.0)),
         faces_left=bool(rng.random() < 0.5),
         foreshortening=float(rng.uniform(0.84, 1.0)),
         bend=float(rng.uniform(-0.20, 0.20)),
@@ -107,6 +114,12 @@ def _draw_pose(species: Species, rng: np.random.Generator) -> Pose:
         pectoral=float(rng.uniform(-0.75, 0.1)),
         fin_spread=float(rng.uniform(0.8, 1.1)),
     )
+
+
+def _place(side: int, reach: float, share: float) -> float:
+    """A coordinate around `share` of the side that keeps nearly all of the fish in the picture."""
+    low = min(0.92 * reach, 0.5 * side)
+    return float(np.clip(share * side, low, side - low))
 
 
 def _drift_pose(pose: Pose, rng: np.random.Generator) -> Pose:
@@ -127,8 +140,8 @@ def _drift_pose(pose: Pose, rng: np.random.Generator) -> Pose:
 
 def _draw_camera(rng: np.random.Generator, turbidity: float) -> Camera:
     return Camera(
-        exposure=float(rng.uniform(0.80, 1.30)) * (1.0 - 0.45 * turbidity),
-        balance=(float(rng.uniform(0.86, 1.08)), 1.0, float(rng.uniform(0.92, 1.12))),
+        exposure=float(rng.uniform(0.74, 1.60)) * (1.0 - 0.35 * turbidity),
+        balance=(float(rng.uniform(0.82, 1.18)), 1.0, float(rng.uniform(0.82, 1.18))),
         noise=float(rng.uniform(0.003, 0.018)) * (1.0 + 0.8 * turbidity),
         blur=float(rng.uniform(0.0, 0.7)) + 0.7 * turbidity,
         quality=int(rng.integers(52, 92)),
@@ -155,9 +168,10 @@ def _compose(
     layer = draw_fish(fish, near, (width, height), SUPERSAMPLING)
     colour, alpha, back = _shrink(layer)
     box = (slice(top, top + height), slice(left, left + width))
-    picture *= (1.0 + 0.55 * caustics)[..., None]
+    floor = np.linspace(-0.9, 1.2, HEIGHT, dtype=np.float32).clip(0.0, 1.0)[:, None]
+    picture *= (1.0 + 0.8 * caustics * floor)[..., None]
     tint = (0.70 + 0.30 * water.top / max(float(water.top.max()), 1e-3)).astype(np.float32)
-    lit = colour * tint * (1.0 + 1.3 * caustics[box] * back)[..., None]
+    lit = colour * tint * (1.08 + 1.3 * caustics[box] * back)[..., None]
     haze = np.float32(water.haze * moment.uniform(0.9, 1.1))
     veil = 0.55 * water.top + 0.45 * water.deep
     lit += (veil - lit) * haze
@@ -213,6 +227,4 @@ def _expose(picture: Picture, camera: Camera, rng: np.random.Generator) -> Image
 
 
 def _blur(image: Image.Image, radius: float) -> Image.Image:
-    from PIL import ImageFilter
-
     return image.filter(ImageFilter.GaussianBlur(radius)) if radius >= 0.3 else image

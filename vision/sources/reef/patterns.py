@@ -41,7 +41,7 @@ def draw_markings(rng: np.random.Generator) -> Markings:
 
 
 def paint_pattern(kind: PatternKind, grid: BodyGrid, markings: Markings) -> Field:
-    """Strength of the marking at every pixel, (h, w) in 0..1; the grid is warped by the individual's noise."""
+    """Strength of the marking at every pixel, (h, w); the grid is warped by the individual's noise."""
     columns, rows = grid.x * 170.0, grid.y * 170.0 + 200.0
     warp = sample_field(24.0, columns, rows, markings.offset) * markings.warp
     warped = BodyGrid(grid.x + warp, grid.y + warp, grid.t + 3.0 * warp)
@@ -134,8 +134,8 @@ def _paint_chevrons(grid: BodyGrid, m: Markings) -> Field:
 
 
 def _paint_blotches(grid: BodyGrid, m: Markings) -> Field:
-    field = sample_field(24.0, grid.x * 190.0, grid.y * 190.0 + 256.0, m.offset)
-    return smooth_step(field, 0.25, 0.50)
+    field = sample_field(24.0, grid.x * 250.0, grid.y * 250.0 + 256.0, m.offset)
+    return smooth_step(field, 0.05, 0.30)
 
 
 def _paint_plain(grid: BodyGrid, m: Markings) -> Field:

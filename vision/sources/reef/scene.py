@@ -35,7 +35,7 @@ class Water:
 
 def draw_water(rng: np.random.Generator, turbidity: float) -> Water:
     """The water of one scene; `turbidity` 0..1 makes it greener, dimmer and thicker."""
-    hue = float(rng.uniform(0.46, 0.60))
+    hue = float(rng.uniform(0.45, 0.62))
     value = float(rng.uniform(0.62, 0.95))
     top = np.array(colorsys.hsv_to_rgb(hue - 0.02, rng.uniform(0.35, 0.65), value), np.float32)
     deep = np.array(colorsys.hsv_to_rgb(hue + 0.02, rng.uniform(0.65, 0.9), value * 0.45), np.float32)
@@ -80,7 +80,7 @@ def _blur_in_place(picture: Picture, radius: float) -> None:
 
 
 def _rock_colour(rng: np.random.Generator) -> Picture:
-    hue, saturation, value = rng.uniform((0.0, 0.12, 0.25), (1.0, 0.45, 0.60))
+    hue, saturation, value = rng.uniform((0.0, 0.12, 0.30), (1.0, 0.55, 0.85))
     return np.array(colorsys.hsv_to_rgb(hue, saturation, value), np.float32)
 
 
@@ -96,7 +96,8 @@ def _relief(shape: tuple[int, int], rng: np.random.Generator) -> Field:
 def _paint_wall(picture: Picture, water: Water, rng: np.random.Generator) -> None:
     shape = picture.shape[:2]
     patches = smooth_step(cut_field(24.0, shape, rng), -0.6, 0.6)[..., None]
-    first, second = _rock_colour(rng), _rock_colour(rng)
+    first = _rock_colour(rng)
+    second = 0.55 * first + 0.30 * _rock_colour(rng)
     colour = (first + (second - first) * patches) * (0.75 + 0.30 * _relief(shape, rng))[..., None]
     near = np.float32(rng.uniform(0.35, 0.85) * (1.0 - 0.5 * water.turbidity))
     cover = smooth_step(cut_field(48.0, shape, rng) + float(rng.uniform(-0.3, 1.2)), -0.15, 0.15)
@@ -168,7 +169,7 @@ def _paint_growth(picture: Picture, water: Water, horizon: float, rng: np.random
     soft = np.asarray(mask_image.filter(ImageFilter.BoxBlur(2)), np.float32) / 255.0
     light = np.zeros_like(mask)
     light[2:, 2:] = soft[2:, 2:] - soft[:-2, :-2]
-    hue, saturation, value = rng.uniform((0.0, 0.25, 0.35), (1.0, 0.75, 0.85))
+    hue, saturation, value = rng.uniform((0.0, 0.30, 0.45), (1.0, 0.80, 1.00))
     colour = np.array(colorsys.hsv_to_rgb(hue, saturation, value), np.float32)
     rows = np.arange(height, dtype=np.float32)[:, None]
     rise = np.clip((foot - rows) / max(size, 1.0), 0.0, 1.2)

@@ -14,7 +14,7 @@ _PAPER = (250, 250, 248)
 
 
 def paint_sheet(seed: int, num_columns: int = 6) -> Image.Image:
-    """Known species, then unknown ones, `num_columns` individuals each; two strips: a burst, and turbidity."""
+    """Known species, then unknown ones, `num_columns` individuals each; then a burst, and turbidity."""
     names = KNOWN_SPECIES + UNKNOWN_SPECIES
     rows = len(names) + 2
     size = (num_columns * (WIDTH + _GAP) + _GAP, rows * (HEIGHT + _LABEL + _GAP) + _GAP)

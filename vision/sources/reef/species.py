@@ -93,8 +93,8 @@ _STEEL_PALE = Colours((0.60, 0.50, 0.52), (0.55, 0.10, 0.97), 0.60)
 _STEEL_GOLD = Colours((0.57, 0.42, 0.74), (0.13, 0.80, 0.95), 0.57)
 _CORAL = Colours((0.035, 0.66, 0.88), (0.99, 0.70, 0.34), 0.03)
 _CORAL_PALE = Colours((0.030, 0.68, 0.74), (0.10, 0.18, 0.96), 0.04)
-_MOSS = Colours((0.30, 0.42, 0.72), (0.42, 0.55, 0.22), 0.22)
-_VIOLET = Colours((0.83, 0.52, 0.80), (0.74, 0.60, 0.26), 0.86)
+_OLIVE = Colours((0.165, 0.60, 0.84), (0.30, 0.50, 0.24), 0.16)
+_VIOLET = Colours((0.85, 0.72, 0.86), (0.76, 0.60, 0.24), 0.87)
 
 _KNOWN = (
     Species("lantern_angel", _DISC, PatternKind.BARS, _GOLD),
@@ -104,7 +104,7 @@ _KNOWN = (
     Species("ribbon_fusilier", _SPINDLE, PatternKind.STRIPES, _STEEL_GOLD),
     Species("ember_fusilier", _SPINDLE, PatternKind.SLANTED, _CORAL),
     Species("lattice_wrasse", _LONG, PatternKind.NET, _CORAL_PALE),
-    Species("cloak_wrasse", _LONG, PatternKind.HALVES, _MOSS),
+    Species("cloak_wrasse", _LONG, PatternKind.HALVES, _OLIVE),
 )
 
 
