@@ -7,6 +7,7 @@ import io
 import zipfile
 from collections.abc import Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 from zenml.enums import ArtifactType
 from zenml.materializers.base_materializer import BaseMaterializer
 
-from materializers.storage import explain_failure
 from vision.errors import StorageError
+from vision.files import storage_errors
 from vision.records import ModelOutputs, OodDetector
 
 ARRAYS_NAME = "arrays.npz"
@@ -102,7 +103,7 @@ def write_arrays(materializer: BaseMaterializer, arrays: Arrays) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, **{name: arrays[name] for name in sorted(arrays)})  # type: ignore[arg-type]
     with (
-        explain_failure("writing", materializer.uri),
+        storage_errors(Path(materializer.uri)),
         materializer.artifact_store.open(f"{materializer.uri}/{ARRAYS_NAME}", "wb") as file,
     ):
         file.write(buffer.getbuffer())
@@ -111,7 +112,7 @@ def write_arrays(materializer: BaseMaterializer, arrays: Arrays) -> None:
 def read_arrays(materializer: BaseMaterializer) -> dict[str, NDArray[Any]]:
     """The named arrays in the artifact's folder, checked against the recorded content hash if any."""
     uri = f"{materializer.uri}/{ARRAYS_NAME}"
-    with explain_failure("reading", materializer.uri), materializer.artifact_store.open(uri, "rb") as file:
+    with storage_errors(Path(materializer.uri), "read"), materializer.artifact_store.open(uri, "rb") as file:
         content = io.BytesIO(file.read())
     try:
         with np.load(content, allow_pickle=False) as archive:

@@ -13,8 +13,8 @@ from zenml.enums import ArtifactType, VisualizationType
 from zenml.materializers.base_materializer import BaseMaterializer
 
 from materializers.records import describe_record, hash_record, read_record, save_views, write_record
-from materializers.storage import explain_failure
 from vision.errors import BundleError, StorageError, TaxonError
+from vision.files import storage_errors
 from vision.records import Bundle, FileSet
 
 CHUNK_BYTES = 1 << 20
@@ -34,7 +34,7 @@ class FilesMaterializer(BaseMaterializer):
             BundleError or StorageError: a file is missing, or its bytes are not those of its digest.
             StorageError: the artifact store refuses.
         """
-        with explain_failure("writing", self.uri):
+        with storage_errors(Path(self.uri)):
             for name, digest in data.files.items():
                 target = self._uri_of(data, name)
                 self.artifact_store.makedirs(str(PurePosixPath(target).parent))
@@ -50,7 +50,7 @@ class FilesMaterializer(BaseMaterializer):
             BundleError or StorageError: a file is missing, or its bytes are not those of its digest.
             StorageError: the artifact store refuses.
         """
-        with explain_failure("reading", self.uri):
+        with storage_errors(Path(self.uri), "read"):
             root = self._local_root()
             data = data_type.model_validate({**read_record(self), "root": root or self._new_folder()})
             for name, digest in data.files.items():

@@ -9,13 +9,14 @@ import hashlib
 import json
 import math
 from enum import Enum
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
 from zenml.enums import ArtifactType, VisualizationType
 from zenml.materializers.base_materializer import BaseMaterializer
 
-from materializers.storage import explain_failure
+from vision.files import storage_errors
 from vision.records import Interval, Record
 
 RECORD_NAME = "record.json"
@@ -33,7 +34,7 @@ class RecordMaterializer(BaseMaterializer):
         Raises:
             StorageError: the artifact store refuses.
         """
-        with explain_failure("writing", self.uri):
+        with storage_errors(Path(self.uri)):
             write_record(self, data)
 
     def load(self, data_type: type[Record]) -> Record:
@@ -42,7 +43,7 @@ class RecordMaterializer(BaseMaterializer):
         Raises:
             StorageError: the artifact store refuses.
         """
-        with explain_failure("reading", self.uri):
+        with storage_errors(Path(self.uri), "read"):
             return data_type.model_validate(read_record(self))
 
     def extract_metadata(self, data: Record) -> dict[str, Any]:

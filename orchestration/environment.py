@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 
 from orchestration.paths import ProjectPaths
-from vision.errors import StorageError
+from vision.files import storage_errors
 
 LOCAL_STORES_FOLDER = "local_stores"
 
@@ -29,13 +29,8 @@ def prepare_environment(paths: ProjectPaths) -> None:
             f"{os.environ.get('ZENML_CONFIG_PATH', 'its default folder')}, expected {paths.zenml}. "
             "Call prepare_environment before anything imports zenml."
         )
-    try:
+    with storage_errors(paths.zenml, "keep ZenML's state in"):
         paths.zenml.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"{paths.zenml} cannot be made: {error.strerror}. Taxon keeps its state there; make the folder "
-            "writable, or set TAXON_STATE to a folder that is."
-        ) from error
     forced, defaults = environment_variables(paths)
     os.environ.update(forced)
     for name, value in defaults.items():

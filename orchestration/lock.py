@@ -12,7 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from vision.errors import RunLockedError, StorageError
+from vision.errors import RunLockedError
+from vision.files import storage_errors
 
 
 @dataclass(frozen=True)
@@ -73,14 +74,9 @@ def read_holder(path: Path) -> LockHolder | None:
 
 
 def _open_lock_file(path: Path) -> TextIOWrapper:
-    try:
+    with storage_errors(path, "take the run lock in"):
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.open("a+", encoding="utf-8")
-    except OSError as error:
-        raise StorageError(
-            f"{path} cannot be written: {error.strerror}. A run takes its lock there; make the folder "
-            "writable, or set TAXON_STATE to a folder that is."
-        ) from error
 
 
 def _write_holder(file: TextIOWrapper, text: str) -> None:

@@ -193,7 +193,7 @@ def test_record_views_are_stored_beside_it_with_their_type(tmp_path: Path) -> No
 
 
 def test_full_disk_is_a_storage_error_that_names_the_place(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match=rf"writing {tmp_path} failed: No space left.*clean --keep"):
+    with pytest.raises(StorageError, match=rf"{tmp_path}: cannot write: No space left.*clean --keep"):
         store(RecordMaterializer, temperature(), tmp_path, artifact_store=FullStore())
     with pytest.raises(StorageError, match="No space left"):
         store(OutputsMaterializer, outputs(), tmp_path, artifact_store=FullStore())

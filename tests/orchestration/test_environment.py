@@ -62,5 +62,5 @@ def test_zenml_imported_too_early_is_refused(paths: ProjectPaths, monkeypatch: p
 
 def test_state_folder_that_cannot_be_made_is_a_storage_error(paths: ProjectPaths, tmp_path: Path) -> None:
     (tmp_path / "home").write_text("", encoding="utf-8")
-    with pytest.raises(StorageError, match="TAXON_STATE"):
+    with pytest.raises(StorageError, match="cannot keep ZenML's state"):
         prepare_environment(paths)

@@ -80,7 +80,7 @@ def test_refusal_without_a_readable_holder_still_says_what_to_do(tmp_path: Path)
 def test_state_folder_that_is_a_file_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("", encoding="utf-8")
     with (
-        pytest.raises(StorageError, match="cannot be written"),
+        pytest.raises(StorageError, match="cannot take the run lock"),
         RunLock(tmp_path / "state" / "lock", "first"),
     ):
         pass
