@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import colorsys
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from vision.sources.reef.noise import Field, sample_field, smooth_step
 from vision.sources.reef.patterns import BodyGrid, Markings, draw_markings, paint_pattern
 from vision.sources.reef.species import FinKind, Shape, Species, TailKind
 
-Colour = NDArray[np.float32]
+Colour = NDArray[np.floating[Any]]
 
 _TABLE = 1024
 BODY_CENTRE = 0.58
@@ -153,7 +154,7 @@ class _Easel:
         slack = 2.0 * step / self.pixels
         near = (x > along[0] - slack) & (x < along[1] + slack)
         near &= (y > across[0] - slack) & (y < across[1] + slack)
-        rows, columns = _cover(near.any(axis=1), step), _cover(near.any(axis=0), step)
+        rows, columns = _cover(np.any(near, axis=1), step), _cover(np.any(near, axis=0), step)
         part = (rows, columns)
         return _Easel(
             self.colour[:, rows, columns],

@@ -6,11 +6,12 @@ Fields have mean 0 and standard deviation 1; `feature` is the typical size of a 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Field = NDArray[np.float32]
+Field = NDArray[np.floating[Any]]
 
 ATLAS_SIDE = 512
 _ATLAS_SEED = 20_011
@@ -51,7 +52,8 @@ def sample_field(feature: float, columns: Field, rows: Field, offset: tuple[int,
     """The atlas at real-valued pixel positions (nearest, wrapped); all arrays of one shape."""
     i = (rows.astype(np.int32) + offset[0]) & (ATLAS_SIDE - 1)
     j = (columns.astype(np.int32) + offset[1]) & (ATLAS_SIDE - 1)
-    return noise_atlas(feature)[i, j]
+    sampled: Field = noise_atlas(feature)[i, j]
+    return sampled
 
 
 def smooth_step(values: Field, low: float, high: float) -> Field:

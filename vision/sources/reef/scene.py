@@ -9,6 +9,7 @@ from __future__ import annotations
 import colorsys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from vision.sources.reef.noise import Field, cut_field, smooth_step
 
-Picture = NDArray[np.float32]
+Picture = NDArray[np.floating[Any]]
 
 MARGIN = 12
 

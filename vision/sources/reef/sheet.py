@@ -8,12 +8,12 @@ from vision.sources.reef.painter import HEIGHT, WIDTH, paint_image
 from vision.sources.reef.species import KNOWN_SPECIES, SPECIES, UNKNOWN_SPECIES
 
 _GAP = 4
-_LABEL = 22
+_LABEL = 24
 _INK = (32, 42, 54)
 _PAPER = (250, 250, 248)
 
 
-def paint_sheet(seed: int, num_columns: int = 6) -> Image.Image:
+def paint_sheet(seed: int, num_columns: int = 5) -> Image.Image:
     """Known species, then unknown ones, `num_columns` individuals each; then a burst, and turbidity."""
     names = KNOWN_SPECIES + UNKNOWN_SPECIES
     rows = len(names) + 2
@@ -38,6 +38,6 @@ def _paste_row(
     sheet: Image.Image, draw: ImageDraw.ImageDraw, row: int, label: str, images: list[Image.Image]
 ) -> None:
     top = _GAP + row * (HEIGHT + _LABEL + _GAP)
-    draw.text((_GAP + 2, top + 3), label, fill=_INK, font=ImageFont.load_default(14))
+    draw.text((_GAP + 2, top + 3), label, fill=_INK, font=ImageFont.load_default(15))
     for column, image in enumerate(images):
         sheet.paste(image, (_GAP + column * (WIDTH + _GAP), top + _LABEL))
