@@ -69,6 +69,14 @@ def test_fitting_in_the_row_space_predicts_what_fitting_on_all_pixels_does() -> 
     assert np.mean(ours == expected) >= 29 / 30
 
 
+def test_the_majority_is_that_of_the_training_images() -> None:
+    images, _ = paint(10)
+    splits = make_splits(np.array([0, 1, 1, 1, 2, 2, 2, 2, 2, 1]), {Split.TRAIN: 4, Split.TEST: 6})
+    fitted = baselines.fit_baselines(images, splits, 0)
+    assert fitted.majority_class == "left"
+    assert fitted.majority_correct == (False,) * 5 + (True,)
+
+
 def test_majority_of_equals_is_the_lowest_label() -> None:
     assert baselines.find_majority(np.array([2, 1, 1, 2, 0])) == 1
 

@@ -68,13 +68,22 @@ def test_the_bound_of_answers_that_are_all_wrong_is_one() -> None:
 
 
 def test_the_search_stops_at_the_first_failure_after_a_pass() -> None:
-    # 400 images; errors sit at ranks 300 to 319, then 80 right ones that cannot make up for them
-    correct = np.ones(400, bool)
-    correct[300:320] = False
-    review = fit_review(falling(400), correct, none_unknown(400), np.arange(400), SETTINGS)
-    assert review.coverage == 0.75
-    assert review.value == pytest.approx(falling(400)[299])
+    # thirty errors at ranks 300 to 329: 35% fails, though 100% (3% wrong) would pass again
+    correct = np.ones(1000, bool)
+    correct[300:330] = False
+    settings = ReviewSettings(target_risk=0.05, delta=0.1)
+    review = fit_review(falling(1000), correct, none_unknown(1000), np.arange(1000), settings)
+    assert review.coverage == 0.3
+    assert review.value == pytest.approx(falling(1000)[299])
     assert review.risk == 0.0
+
+
+def test_failures_before_the_first_pass_are_skipped() -> None:
+    # two errors at the top: 20% to 40% fail, 100% (0.2% wrong) passes
+    correct = np.ones(1000, bool)
+    correct[:2] = False
+    review = fit_review(falling(1000), correct, none_unknown(1000), np.arange(1000), SETTINGS)
+    assert review.coverage == 1.0
 
 
 def test_images_called_unknown_count_neither_as_accepted_nor_as_errors() -> None:
