@@ -41,8 +41,10 @@ def format_value(value: object) -> str:
 
 
 def format_interval(interval: Interval) -> str:
-    """`0.953 (0.931 to 0.972)`; n/a where there was nothing to measure."""
-    return NOTHING if math.isnan(interval.value) else str(interval)
+    """`0.953 (0.931 to 0.972)`; n/a for NaN, bare where too few groups give an interval."""
+    if math.isnan(interval.value):
+        return NOTHING
+    return f"{interval.value:.3f}" if math.isnan(interval.low) else str(interval)
 
 
 def format_share(value: float) -> str:

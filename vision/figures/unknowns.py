@@ -115,8 +115,7 @@ def _classes_title(rows: list[UnknownRow]) -> str:
     if not near:
         return "How well far unknowns are told from known ones" if rows else "No unknown images"
     if hard:
-        count = f"{len(hard)} of {len(near)} held-out classes"
-        return f"{count} can hardly be told from known ones (AUROC below {UNDETECTABLE})"
+        return f"{len(hard)} of {len(near)} held-out classes can hardly be told from known ones"
     mean = float(np.mean([row.auroc.value for row in near]))
     hardest = near[0]
     return (
