@@ -163,8 +163,8 @@ def _findings_on_groups(
         if missing:
             first = next(entry.path for entry in manifest.entries if entry.group is None)
             yield _warning(
-                f"{missing} images have no declared group (first: {first}); each counts as its own. "
-                "Check that dataset.group_by fits their names."
+                f"Without a declared group: {missing} of {len(manifest.entries)} images (first: {first}); "
+                "each counts as its own. Check that dataset.group_by fits their names."
             )
     few = [
         f"{count.class_name} ({count.num_groups} in {count.split})"
@@ -193,7 +193,7 @@ def _findings_on_trees(manifest: Manifest, splits: Splits) -> Iterator[DataFindi
     )
     for split, count in sorted(taken.items()):
         lacking = "" if split is Split.CALIBRATION else f", because you have no {split} tree"
-        yield _info(f"{count} images of your training tree, whole groups, serve as {split}{lacking}.")
+        yield _info(f"Carved out of your training tree for {split}: {count} images, whole groups{lacking}.")
 
 
 def _findings_on_files(
@@ -202,12 +202,12 @@ def _findings_on_files(
     if duplicates:
         copies = sum(len(same.paths) - 1 for same in duplicates)
         yield _info(
-            f"{copies} images are exact copies of others (first: {' = '.join(duplicates[0].paths[:2])}); "
-            "copies stay in one split."
+            f"Exact copies of other images: {copies} (first: {' = '.join(duplicates[0].paths[:2])}); copies "
+            "stay in one split."
         )
     if num_quarantined:
         num_files = len(manifest.entries) + len(manifest.quarantined)
-        yield _warning(f"{num_quarantined} of {num_files} files are left out; the list gives the reasons.")
+        yield _warning(f"Left out: {num_quarantined} of {num_files} files; the list gives the reasons.")
 
 
 def _findings_on_sizes(manifest: Manifest, size: int) -> Iterator[DataFinding]:
@@ -228,8 +228,8 @@ def _findings_on_sizes(manifest: Manifest, size: int) -> Iterator[DataFinding]:
     num_small = int((np.maximum(widths, heights) < size).sum())
     if num_small:
         yield _warning(
-            f"{num_small} images are smaller than {size} pixels and are enlarged; a smaller images.size may "
-            "serve as well, and faster."
+            f"Smaller than {size} pixels, and enlarged: {num_small} of {len(widths)} images. A smaller "
+            "images.size may serve as well, and faster."
         )
 
 
@@ -238,7 +238,7 @@ def _findings_on_blanks(manifest: Manifest, quality: FloatArray) -> Iterator[Dat
     blank: IntArray = np.flatnonzero(contrast < _NEAR_BLANK_CONTRAST)
     if len(blank):
         first = manifest.entries[int(blank[0])].path
-        yield _warning(f"{len(blank)} images are almost blank (first: {first}). Look at them.")
+        yield _warning(f"Almost blank: {len(blank)} of {len(quality)} images (first: {first}). Look at them.")
 
 
 def _some(names: Sequence[str], most: int = 6) -> str:

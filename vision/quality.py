@@ -91,8 +91,9 @@ def _inside(red: ImageArray, green: ImageArray, blue: ImageArray) -> _Mask:
 
 def _masked_mean(values: FloatArray, mask: _Mask) -> FloatArray:
     """(n, h, w) -> (n,): mean where the mask holds, 0 where it holds nowhere."""
-    total = np.einsum("nhw,nhw->n", values, mask.astype(np.float32))
-    mean: FloatArray = total / np.maximum(mask.sum(axis=(1, 2)), 1)
+    by_row = np.einsum("nhw,nhw->nh", values, mask.astype(np.float32))
+    total = by_row.sum(axis=1, dtype=np.float64)  # float32 would lose digits on large images
+    mean: FloatArray = (total / np.maximum(mask.sum(axis=(1, 2)), 1)).astype(np.float32)
     return mean
 
 
