@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, help="paint the sample sheet into this file instead")
     arguments = parser.parse_args()
     if arguments.sheet:
-        paint_sheet(arguments.seed).save(arguments.sheet, quality=72, optimize=True)
+        paint_sheet(arguments.seed).save(arguments.sheet, quality=80, optimize=True)
         return
     settings = ReefSource(seed=arguments.seed, images_per_class=arguments.images_per_class)
     tasks = [task for task in plan_reef(settings) if task.species in KNOWN_SPECIES]
