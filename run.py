@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,7 +60,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("expected either --pipeline NAME --config NAME.yaml, or one command; see --help")
     if options.pipeline and not options.config:
         parser.error(f"--pipeline {options.pipeline} needs --config NAME.yaml")
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         return _dispatch(options)
     except TaxonError as error:

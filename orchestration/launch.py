@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from materializers.names import ArtifactName
 from orchestration.environment import prepare_environment
 from orchestration.lock import RunLock
 from orchestration.paths import ProjectPaths
@@ -61,7 +60,7 @@ def launch_training(config: RunConfig, paths: ProjectPaths) -> Outcome:
 
 def _run_locked(config: RunConfig, paths: ProjectPaths, run_name: str, started: float) -> Outcome:
     from orchestration.reaper import reap_dead_runs
-    from orchestration.run_folder import record_circumstances
+    from orchestration.run_folder import record_circumstances, run_exists
 
     for dead in reap_dead_runs():
         logger.warning(
@@ -71,6 +70,8 @@ def _run_locked(config: RunConfig, paths: ProjectPaths, run_name: str, started: 
     logger.info("Reading the source ...")
     source_digest = digest_source(resolved.dataset, paths.data)
     failure = _run_pipeline(resolved, paths, run_name, source_digest)
+    if failure is not None and not run_exists(run_name):
+        raise failure
     words = None if failure is None else f"{type(failure).__name__}: {failure}"
     record_circumstances(run_name, resolved, left_out, words, time.monotonic() - started)
     return _project(run_name, paths, failure)
@@ -140,8 +141,12 @@ def _decoded_images_are_lost(config: RunConfig, source_digest: str) -> bool:
     """
     from zenml.client import Client
 
+    from materializers.names import ArtifactName
+
     wanted = (source_digest, config.images.size, config.images.resize.value)
-    for version in Client().list_artifact_versions(artifact=ArtifactName.DATASET.value, size=200, hydrate=True):
+    for version in Client().list_artifact_versions(
+        artifact=ArtifactName.DATASET.value, size=200, hydrate=True
+    ):
         stored = version.run_metadata
         if tuple(stored.get(key) for key in ("source_digest", "image_size", "resize")) == wanted:
             if not (Path(str(stored.get("path"))) / ARRAY_NAME).is_file():

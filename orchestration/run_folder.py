@@ -79,6 +79,11 @@ def project_run(run_name: str, paths: ProjectPaths) -> tuple[Path, Promotion | N
     return folder, story.promotion
 
 
+def run_exists(run_name: str) -> bool:
+    """Whether ZenML knows the run: one that fails before its first step is not known."""
+    return bool(Client().list_pipeline_runs(name=run_name).items)
+
+
 def rewrite_run(paths: ProjectPaths, run_name: str) -> Path:
     """Write a run folder again; `latest` is the newest run.
 

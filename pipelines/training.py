@@ -1,6 +1,7 @@
 """From images to a gated, registered bundle."""
 
 from zenml import pipeline
+from zenml.enums import ExecutionMode
 
 from materializers.registry import Champion
 from pipelines.caching import keyed
@@ -30,7 +31,7 @@ TRAINING = "training"
 KERAS = "keras"
 
 
-@pipeline(name=TRAINING)
+@pipeline(name=TRAINING, execution_mode=ExecutionMode.FAIL_FAST)
 def training(
     config: RunConfig, source_digest: str, data_folder: str, store_folder: str, champion: Champion | None
 ) -> None:

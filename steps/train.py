@@ -21,4 +21,6 @@ def train(
     from vision.nets.training import train_candidate
 
     folder = Path(mkdtemp(prefix="train-"))
-    return train_candidate(name, settings, open_images(dataset), splits, seed, folder, progress=TrainingLog())
+    images = open_images(dataset)
+    model, history = train_candidate(name, settings, images, splits, seed, folder, TrainingLog())
+    return model, history  # ZenML reads from this line that there are two outputs
