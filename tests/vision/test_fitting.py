@@ -152,9 +152,33 @@ def test_awkward_embeddings_give_finite_scores(kind: str, name: OodScore) -> Non
 def test_equal_columns_of_the_head_give_no_boundary() -> None:
     clusters = Clusters()
     clusters.kernel[:, 2] = clusters.kernel[:, 1]
-    inverse = clusters.fit().arrays["fdbd_inverse_distances"]
-    distance = np.linalg.norm(clusters.kernel[:, 0] - clusters.kernel[:, 1])
+    train, labels = clusters.known(120)
+    inverse = clusters.fit(train=train, train_labels=labels).arrays["fdbd_inverse_distances"]
+    spread = train.embeddings.std(axis=0)
+    distance = np.linalg.norm((clusters.kernel[:, 0] - clusters.kernel[:, 1]) * spread)
     assert_allclose(inverse, np.array([[0, 1, 1], [1, 0, 0], [1, 0, 0]]) / distance, rtol=1e-6)
+
+
+def test_fdbd_does_not_depend_on_the_units_of_the_embedding() -> None:
+    clusters = Clusters()
+    train, labels = clusters.known(120)
+    units = np.geomspace(0.1, 10, 8).astype(np.float32)
+    scaled = replace(train, embeddings=train.embeddings * units, kernel=train.kernel / units[:, None])
+    plain = score(clusters.fit(train=train, train_labels=labels), train, OodScore.FDBD)
+    detector = clusters.fit(train=scaled, train_labels=labels, validation=scaled)
+    assert_allclose(score(detector, scaled, OodScore.FDBD), plain, rtol=1e-4)
+
+
+def test_a_unit_that_never_fires_in_training_has_no_say_in_fdbd() -> None:
+    clusters = Clusters()
+    train, labels = clusters.known(120)
+    embeddings = train.embeddings.copy()
+    embeddings[:, 5] = 0
+    detector = clusters.fit(train=replace(train, embeddings=embeddings), train_labels=labels)
+    fired = embeddings.copy()
+    fired[:, 5] = 100
+    first = score(detector, replace(train, embeddings=embeddings), OodScore.FDBD)
+    assert_allclose(score(detector, replace(train, embeddings=fired), OodScore.FDBD), first)
 
 
 def test_two_fits_with_one_seed_are_equal() -> None:

@@ -49,6 +49,7 @@ def make_detector(score: OodScore = OodScore.FWK, d: int = 4, k: int = 3, q: int
         arrays={
             "embedding_mean": rng.normal(size=d).astype(np.float32),
             "fdbd_inverse_distances": 1.0 - np.eye(k),
+            "fdbd_inverse_spread": np.ones(d, dtype=np.float32),
             "fdbd_norm_floor": np.array(1e-9),
             "mahalanobis_whitener": eye,
             "mahalanobis_means": rng.normal(size=(k, d)).astype(np.float32),
@@ -146,19 +147,21 @@ def test_fdbd_of_two_classes_is_the_distance_from_the_boundary_over_the_distance
     kernel = np.array([[1.0, -1.0], [0.0, 0.0]])
     embeddings = np.array([[3.0, 4.0], [-1.0, 0.0]])
     inverse = np.array([[0.0, 0.5], [0.5, 0.0]])
-    scores = measure_fdbd(embeddings @ kernel, embeddings, inverse, np.zeros(2))
+    scores = measure_fdbd(embeddings @ kernel, embeddings, inverse, np.zeros(2), np.ones(2))
     assert_allclose(scores, [-3.0 / 5.0, -1.0])
 
 
 def test_fdbd_averages_over_the_other_classes_only() -> None:
     logits = np.array([[5.0, 1.0, 2.0]])
     inverse = np.array([[0.0, 1 / 2, 1 / 4], [1 / 2, 0.0, 1.0], [1 / 4, 1.0, 0.0]])
-    score = measure_fdbd(logits, np.array([[0.0, 10.0]]), inverse, np.zeros(2))
+    score = measure_fdbd(logits, np.array([[0.0, 10.0]]), inverse, np.zeros(2), np.ones(2))
     assert_allclose(score, [-(4 / 2 + 3 / 4) / 2 / 10])
 
 
 def test_fdbd_at_the_training_mean_is_finite() -> None:
-    scores = measure_fdbd(np.array([[1.0, 0.0]]), np.zeros((1, 2)), 1 - np.eye(2), np.zeros(2), 0.1)
+    scores = measure_fdbd(
+        np.array([[1.0, 0.0]]), np.zeros((1, 2)), 1 - np.eye(2), np.zeros(2), np.ones(2), 0.1
+    )
     assert_allclose(scores, [-10.0])
 
 

@@ -33,7 +33,12 @@ PRINCIPAL_VARIANCE = 0.9
 CAPTURE_QUANTILE = 0.995
 """Share of known images that the capture term leaves alone."""
 
+CAPTURE_RIDGE = 0.1
+"""Added to every direction's variance (in column spreads): a combination of columns that known images never
+show must be off by a third of a spread to count, so that a little sensor noise or blur does not."""
+
 QUALITY_SCALE_FLOOR = 0.01
+SPREAD_FLOOR = 1e-3
 EIGENVALUE_FLOOR = 1e-6
 
 _Arrays = dict[str, NDArray[Any]]
@@ -166,13 +171,17 @@ def _check_scores(scores: FloatArray, groups: NDArray[np.str_]) -> FloatArray:
 
 
 def _fit_fdbd(train: ModelOutputs, centre: FloatArray) -> _Arrays:
-    kernel = np.asarray(train.kernel, dtype=np.float64)
+    centred = np.asarray(train.embeddings, dtype=np.float64) - centre
+    spread = centred.std(axis=0)
+    varies = spread > SPREAD_FLOOR * max(float(spread.max()), np.finfo(np.float64).tiny)
+    inverse_spread = np.where(varies, 1 / np.where(varies, spread, 1.0), 0.0)
+    kernel = np.asarray(train.kernel, dtype=np.float64) * np.where(varies, spread, 0.0)[:, None]
     distances = np.linalg.norm(kernel.T[:, None, :] - kernel.T[None, :, :], axis=2)
     known = distances > EIGENVALUE_FLOOR * max(float(distances.max()), np.finfo(np.float64).tiny)
-    norms = np.linalg.norm(train.embeddings - centre, axis=1)
-    typical = float(np.sqrt(np.mean(np.square(norms, dtype=np.float64))))
+    typical = float(np.sqrt(np.square(centred * inverse_spread).sum(axis=1).mean()))
     return {
         "fdbd_inverse_distances": np.where(known, 1 / np.where(known, distances, 1.0), 0.0),
+        "fdbd_inverse_spread": inverse_spread.astype(np.float32),
         "fdbd_norm_floor": np.array(EIGENVALUE_FLOOR * typical if typical > 0 else 1.0),
     }
 
@@ -245,7 +254,7 @@ def _fit_capture(quality: FloatArray) -> _Arrays:
     values = np.asarray(quality, dtype=np.float64)
     centre = np.median(values, axis=0)
     scale = np.maximum(values.std(axis=0), QUALITY_SCALE_FLOOR)
-    whitener = _fit_whitener((values - centre) / scale) / scale[:, None]
+    whitener = _fit_whitener((values - centre) / scale, CAPTURE_RIDGE) / scale[:, None]
     lengths = measure_capture(values, centre, whitener)
     whitener = whitener / max(float(lengths.std()), QUALITY_SCALE_FLOOR)
     limit = np.quantile(measure_capture(values, centre, whitener), CAPTURE_QUANTILE)
@@ -264,10 +273,11 @@ def _class_means(rows: FloatArray, labels: IntArray) -> FloatArray:
     return np.stack([rows[labels == label].mean(axis=0) for label in range(int(labels.max()) + 1)])
 
 
-def _fit_whitener(residuals: FloatArray) -> FloatArray:
-    """S^-1/2, (d, d), of residuals (n, d) around zero; the identity where they are all zero."""
+def _fit_whitener(residuals: FloatArray, ridge: float = 0.0) -> FloatArray:
+    """(S + ridge)^-1/2, (d, d), of residuals (n, d) around zero; the identity where S + ridge is zero."""
     covariance, _ = ledoit_wolf(residuals, assume_centered=True)
     values, vectors = np.linalg.eigh(covariance)
+    values = values + ridge
     largest = float(values[-1])
     if largest <= np.finfo(np.float64).tiny:
         return np.eye(residuals.shape[1])

@@ -158,25 +158,29 @@ def measure_fdbd(
     embeddings: FloatArray,
     inverse_distances: FloatArray,
     centre: FloatArray,
+    inverse_spread: FloatArray,
     norm_floor: float = TINY,
 ) -> FloatArray:
     """Closeness to the decision boundaries, (n,) <= 0: minus the regularised distance from them.
 
-    -mean_{j != c} [(z_c - z_j) / |w_c - w_j|] / |f - m|, c the predicted class, m the training mean: Liu &
-    Qin 2024, "Fast decision boundary based out-of-distribution detector".
+    -mean_{j != c} [(z_c - z_j) / |w_c - w_j|] / |x| with x = (f - m) / sd the standardised embedding, w the
+    head's columns in those units, c the predicted class: Liu & Qin 2024, "Fast decision boundary based
+    out-of-distribution detector". Without the standardisation, far unknowns pass for known.
 
     Args:
         logits: (n, k), the head's own: z = f W + b.
         embeddings: (n, d).
         inverse_distances: (k, k), 1 / |w_c - w_j|; 0 on the diagonal and where two columns are equal.
-        centre: (d,), the training mean.
-        norm_floor: |f - m| counts as no less.
+        centre: (d,), the training mean m.
+        inverse_spread: (d,), 1 / sd on training images; 0 for a unit that never varies there.
+        norm_floor: |x| counts as no less.
     """
     values = np.asarray(logits, dtype=np.float64)
     predicted = values.argmax(axis=1)
     gaps = values[np.arange(len(values)), predicted][:, None] - values
     distance = (gaps * inverse_distances[predicted]).sum(axis=1) / (values.shape[1] - 1)
-    norms = np.linalg.norm(np.asarray(embeddings, dtype=np.float64) - centre, axis=1)
+    standardised = (np.asarray(embeddings, dtype=np.float64) - centre) * inverse_spread
+    norms = np.linalg.norm(standardised, axis=1)
     return np.asarray(-distance / np.maximum(norms, norm_floor))
 
 
@@ -288,6 +292,7 @@ def _score_fdbd(detector: OodDetector, logits: FloatArray, embeddings: FloatArra
         embeddings,
         arrays["fdbd_inverse_distances"],
         arrays["embedding_mean"],
+        arrays["fdbd_inverse_spread"],
         float(arrays["fdbd_norm_floor"]),
     )
 
