@@ -67,6 +67,7 @@ def list_folder(settings: FolderSource) -> FolderListing:
     found = _Found()
     _scan(root, root.resolve(), "", found)
     files = _classify(root, settings, found)
+    found.quarantined.sort(key=lambda item: item.path)
     if not files:
         raise SourceError(_describe_nothing(root, found))
     _check_classes(root, settings, files)
@@ -75,10 +76,7 @@ def list_folder(settings: FolderSource) -> FolderListing:
             f"{root}: dataset.group_by {settings.group_by!r} matches none of {len(files)} file names "
             f"(first: {PurePosixPath(files[0].path).name}). Expected a pattern that finds the group in them."
         )
-    return FolderListing(
-        files=tuple(sorted(files)),
-        quarantined=tuple(sorted(found.quarantined, key=lambda item: item.path)),
-    )
+    return FolderListing(files=tuple(files), quarantined=tuple(found.quarantined))
 
 
 def digest_folder(settings: FolderSource, listing: FolderListing | None = None) -> str:
@@ -198,7 +196,7 @@ def _classify(root: Path, settings: FolderSource, found: _Found) -> list[SourceF
     pattern = None if settings.group_by is None else re.compile(settings.group_by)
     unknown = set(settings.unknown_classes)
     files = []
-    for path in found.images:
+    for path in sorted(found.images):
         *folders, name = path.split("/")
         tree = trees[folders.pop(0)] if trees and folders else None
         if not folders:
@@ -251,8 +249,9 @@ def _check_classes(root: Path, settings: FolderSource, files: Sequence[SourceFil
             )
     known = {file.class_name for file in files if not file.is_unknown}
     if len(known) < 2:
-        held_out = f" besides {len(settings.unknown_classes)} held out" if settings.unknown_classes else ""
-        only = "no class" if not known else f"one class only, {next(iter(known))!r},"
+        num_held_out = len(settings.unknown_classes)
+        held_out = f" ({num_held_out} held out as unknown)" if num_held_out else ""
+        only = "no known class" if not known else f"one class only, {next(iter(known))!r}"
         raise SourceError(f"{root}: has {only}{held_out}. Expected at least two known classes. {_EXPECTED}.")
 
 
