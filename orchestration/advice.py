@@ -140,7 +140,7 @@ def _help_weakest_class(story: RunStory) -> Iterator[Advice]:
     if weakest is None or weakest.f1.value >= WEAK_F1:
         return
     confused = _most_confused(story.test, weakest.class_name)
-    with_whom = f"; it is most often taken for {confused.replace('_', ' ')}" if confused else ""
+    with_whom = f"; it is most often confused with {confused.replace('_', ' ')}" if confused else ""
     alike = f", above all of those that look like {confused.replace('_', ' ')}" if confused else ""
     yield Advice(
         f"The weakest class is {weakest.class_name.replace('_', ' ')} with F1 {weakest.f1}{with_whom}.",
@@ -149,8 +149,10 @@ def _help_weakest_class(story: RunStory) -> Iterator[Advice]:
 
 
 def _most_confused(evaluation: Evaluation, class_name: str) -> str | None:
+    """The class that is most often taken for this one, or this one for it."""
     index = evaluation.class_names.index(class_name)
-    counts = np.array(evaluation.confusion[index], dtype=np.int64)
+    confusion = np.array(evaluation.confusion, dtype=np.int64)
+    counts = confusion[index] + confusion[:, index]
     counts[index] = 0
     return evaluation.class_names[int(counts.argmax())] if counts.any() else None
 

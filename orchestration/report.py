@@ -105,6 +105,7 @@ def render_report(story: RunStory) -> str:
         "size": format_bytes,
         "number": format_number,
         "seconds": format_seconds,
+        "count": format_count,
     }
     return environment.get_template("report.html.j2").render(**_gather(story))
 
@@ -119,6 +120,13 @@ def format_seconds(value: float) -> str:
     if value < 60:
         return f"{value:.1f} s"
     return f"{int(value // 60)} min {int(value % 60):02d} s"
+
+
+def format_count(value: int) -> str:
+    """`1.23 M`, `457 k` or the figure itself."""
+    if value >= 1_000_000:
+        return f"{value / 1e6:.2f} M"
+    return f"{value / 1e3:.0f} k" if value >= 1000 else str(value)
 
 
 def _gather(story: RunStory) -> dict[str, Any]:

@@ -49,8 +49,8 @@ def sample_rows(story: RunStory, class_name: str, count: int) -> list[int]:
             rows.append(row)
             first_of_group.setdefault(group, row)
     pool = list(first_of_group.values()) if len(first_of_group) >= count else rows
-    chosen = np.linspace(0, len(pool) - 1, min(count, len(pool))).round().astype(int) if pool else []
-    return [pool[i] for i in chosen]
+    places = np.linspace(0, max(len(pool) - 1, 0), min(count, len(pool))).round().astype(int)
+    return [pool[place] for place in places]
 
 
 def _data_uri(kind: str, content: bytes) -> str:

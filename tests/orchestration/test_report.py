@@ -9,6 +9,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from PIL import Image
 
 from orchestration.advice import derive_advice, list_names
 from orchestration.headline import format_range, list_promises, write_headline
-from orchestration.report import format_seconds, render_report, write_report
+from orchestration.report import format_count, format_seconds, render_report, write_report
 from orchestration.story import LeftOut, RunStory
 from orchestration.thumbnails import embed_answer, embed_image, sample_rows
 from tests.example_story import (
@@ -48,7 +49,7 @@ def page() -> str:
 @pytest.fixture
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures have their own tests; without them a report takes milliseconds."""
-    monkeypatch.setattr("orchestration.report._draw_plots", lambda story: {})
+    monkeypatch.setattr("orchestration.report._draw_plots", lambda _: {})
 
 
 class Outline(HTMLParser):
@@ -228,7 +229,8 @@ def test_a_run_that_read_nothing_still_has_a_report() -> None:
 )
 @pytest.mark.usefixtures("no_plots")
 def test_each_part_may_be_missing(missing: str) -> None:
-    outline = Outline(render_report(replace(STORY, **{missing: None})))
+    absent: dict[str, Any] = {missing: None}
+    outline = Outline(render_report(replace(STORY, **absent)))
     assert outline.open == []
     assert {link.removeprefix("#") for link in outline.links} <= set(outline.ids)
 
@@ -287,7 +289,7 @@ def test_the_weakest_class_is_named_with_the_class_it_is_taken_for() -> None:
     )
     told = advice_about(replace(STORY, test=test))
     assert "The weakest class is coral grunter with F1 0.700 (0.670 to 0.730)" in told
-    assert "it is most often taken for blue sailfin" in told
+    assert "it is most often confused with blue sailfin" in told
 
 
 def test_undetectable_classes_are_named_and_others_are_not() -> None:
@@ -387,9 +389,12 @@ def test_samples_are_of_different_individuals_where_there_are_enough() -> None:
     assert sample_rows(STORY, "no such class", 6) == []
 
 
-def test_seconds_are_written_for_readers() -> None:
+def test_seconds_and_counts_are_written_for_readers() -> None:
     assert format_seconds(4.24) == "4.2 s"
     assert format_seconds(185.0) == "3 min 05 s"
+    assert format_count(456) == "456"
+    assert format_count(456_789) == "457 k"
+    assert format_count(1_234_567) == "1.23 M"
 
 
 @pytest.mark.slow

@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from PIL import Image
 
 from vision.records import Decision, Interval, Split
 
@@ -79,8 +81,10 @@ def add_legend_below(figure: Figure, axes: Axes) -> None:
 
 def to_png(figure: Figure) -> bytes:
     """The figure as PNG bytes, the same for the same figure."""
+    canvas: Any = FigureCanvasAgg(figure)  # its methods have no types
+    canvas.draw()  # once; savefig would draw twice for the sake of the layout
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None}, pil_kwargs={"compress_level": 4})
+    Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(buffer, "PNG", compress_level=5)
     return buffer.getvalue()
 
 

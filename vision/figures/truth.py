@@ -162,9 +162,8 @@ def draw_rule(rule: DecisionRule) -> bytes:
     axes = figure.add_subplot()
     scores = np.array(rule.unknown.calibration_scores, dtype=float)
     scores = scores[np.isfinite(scores)]
-    promise = f"at most {rule.unknown.alpha:.0%} of known images called unknown"
-    state = "kept" if rule.unknown.attainable else "not attainable with so few"
-    title_figure(figure, f"Promise: {promise} ({state})")
+    state = "Promised" if rule.unknown.attainable else "Cannot be promised with so few images"
+    title_figure(figure, f"{state}: at most {rule.unknown.alpha:.0%} of known images called unknown")
     style_axes(
         axes,
         x=f"unknown score ({rule.unknown.score_name})",
