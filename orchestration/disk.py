@@ -1,0 +1,192 @@
+"""Disk is freed by whole runs: what a kept run, a champion or the cache of a kept run needs, stays.
+
+Kept are the newest runs, the runs that made what is in production, and the runs whose finished steps these
+took from the cache. All else goes: run folders, ZenML's runs and the artifacts that only they used, decoded
+images and painted data that no remaining artifact refers to, and what killed runs left behind.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from zenml.client import Client
+from zenml.enums import ModelStages
+from zenml.utils.pagination_utils import depaginate
+
+from materializers.names import ArtifactName
+from orchestration.lock import RunLock
+from orchestration.paths import ProjectPaths
+from vision.errors import ConfigError
+from vision.files import storage_errors
+
+if TYPE_CHECKING:
+    from zenml.models import ArtifactVersionResponse, PipelineRunResponse
+
+LATEST_NAME = "latest"
+SUMMARY_NAME = "summary.json"
+
+
+@dataclass(frozen=True)
+class Freed:
+    """What a cleaning removed: bytes of files, and runs."""
+
+    num_bytes: int
+    num_runs: int
+
+
+def clean(paths: ProjectPaths, keep: int) -> Freed:
+    """Keep the newest `keep` runs and all that a champion needs; remove the rest.
+
+    Raises:
+        ConfigError: `keep` is negative.
+        RunLockedError: a run is going; its files must not be touched.
+        StorageError: something cannot be deleted.
+    """
+    if keep < 0:
+        raise ConfigError(f"--keep is {keep}; expected 0 or more runs to keep.")
+    with RunLock(paths.lock, "clean"):
+        client = Client()
+        runs = depaginate(client.list_pipeline_runs, sort_by="desc:created")
+        kept = _runs_to_keep(client, runs[:keep])
+        doomed = [run for run in runs if run.id not in kept]
+        num_bytes = _remove_runs(client, paths, doomed)
+        num_bytes += _remove_artifacts(client)
+        num_bytes += _remove_orphaned_artifacts(client)
+        num_bytes += _remove_stores(client, paths)
+        num_bytes += _remove_all(paths.scratch.glob("*"))
+        _point_latest(paths)
+    return Freed(num_bytes, len(doomed))
+
+
+def _runs_to_keep(client: Client, newest: Sequence[PipelineRunResponse]) -> set[UUID]:
+    kept = {run.id for run in newest} | _runs_of_champions(client)
+    reused = {
+        step_run.original_step_run_id
+        for run_id in kept
+        for step_run in depaginate(client.list_run_steps, pipeline_run_id=run_id, hydrate=True)
+        if step_run.original_step_run_id
+    }
+    return kept | {client.get_run_step(step_run_id).pipeline_run_id for step_run_id in reused}
+
+
+def _runs_of_champions(client: Client) -> set[UUID]:
+    """The runs that made the artifacts linked to production versions."""
+    return {
+        artifact.producer_pipeline_run_id
+        for version in depaginate(client.list_model_versions, stage=ModelStages.PRODUCTION)
+        for artifact in depaginate(client.list_artifact_versions, model_version_id=version.id, hydrate=True)
+        if artifact.producer_pipeline_run_id
+    }
+
+
+def _remove_runs(client: Client, paths: ProjectPaths, doomed: Iterable[PipelineRunResponse]) -> int:
+    """Remove ZenML's runs and their folders, and folders of runs that ZenML does not know any more."""
+    for run in doomed:
+        client.delete_pipeline_run(run.id)
+    known = {run.name for run in depaginate(client.list_pipeline_runs)}
+    stale = [
+        folder
+        for folder in paths.runs.glob("*")
+        if not folder.is_symlink() and folder.name not in known and (folder / SUMMARY_NAME).is_file()
+    ]
+    return _remove_all(stale)
+
+
+def _remove_artifacts(client: Client) -> int:
+    """Remove artifacts that no run uses and no model version links."""
+    linked = {
+        artifact.id
+        for version in depaginate(client.list_model_versions)
+        for artifact in depaginate(client.list_artifact_versions, model_version_id=version.id)
+    }
+    num_bytes = 0
+    for artifact in depaginate(client.list_artifact_versions, only_unused=True):
+        if artifact.id not in linked:
+            num_bytes += _measure(Path(artifact.uri))
+            client.delete_artifact_version(artifact.id, delete_from_artifact_store=_is_stored(artifact))
+    return num_bytes
+
+
+def _is_stored(artifact: ArtifactVersionResponse) -> bool:
+    """False for an artifact on the local disk whose folder is gone already."""
+    return "://" in artifact.uri or Path(artifact.uri).is_dir()
+
+
+def _remove_orphaned_artifacts(client: Client) -> int:
+    """Remove folders of the local artifact store that a killed step left and ZenML does not know."""
+    store = client.active_stack.artifact_store
+    if not store.config.is_local:
+        return 0
+    root = Path(store.path)
+    known = {Path(artifact.uri) for artifact in depaginate(client.list_artifact_versions)}
+    needed = known | {parent for folder in known for parent in folder.parents}
+    step_folders = [folder for folder in root.glob("*") if folder.name != "logs"]
+    return _remove_all(_folders_without(step_folders, needed, known))
+
+
+def _folders_without(folders: Iterable[Path], needed: set[Path], known: set[Path]) -> list[Path]:
+    """Topmost folders on the way to nothing that is needed."""
+    orphans: list[Path] = []
+    for folder in folders:
+        if folder not in needed:
+            orphans.append(folder)
+        elif folder not in known:
+            orphans += _folders_without(list(folder.iterdir()), needed, known)
+    return orphans
+
+
+def _remove_stores(client: Client, paths: ProjectPaths) -> int:
+    """Remove decoded images and painted data that no remaining artifact refers to."""
+    images = _referred_folders(client, ArtifactName.DATASET, "path")
+    roots = _referred_folders(client, ArtifactName.MANIFEST, "root")
+    unused = [folder for folder in paths.images.glob("*") if not _holds(folder, images)]
+    unused += [folder for folder in paths.data.glob("*") if not _holds(folder, roots)]
+    return _remove_all(unused)
+
+
+def _referred_folders(client: Client, name: ArtifactName, key: str) -> set[Path]:
+    versions = [
+        version
+        for artifact in client.list_artifacts(name=name.value).items
+        for version in depaginate(client.list_artifact_versions, artifact=artifact.id, hydrate=True)
+    ]
+    return {Path(str(version.run_metadata.get(key) or getattr(version.load(), key))) for version in versions}
+
+
+def _holds(folder: Path, referred: set[Path]) -> bool:
+    return any(folder == each or folder in each.parents for each in referred)
+
+
+def _remove_all(doomed: Iterable[Path]) -> int:
+    """Delete files and folders; the bytes that they held."""
+    num_bytes = 0
+    for path in doomed:
+        num_bytes += _measure(path)
+        with storage_errors(path, "delete"):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+    return num_bytes
+
+
+def _measure(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() and not path.is_symlink() else (path,)
+    return sum(file.lstat().st_size for file in files if file.is_symlink() or file.is_file())
+
+
+def _point_latest(paths: ProjectPaths) -> None:
+    """Point `runs/latest` at the newest folder that is left, if its own is gone."""
+    latest = paths.runs / LATEST_NAME
+    if not latest.is_symlink() or latest.exists():
+        return
+    with storage_errors(latest, "repoint"):
+        latest.unlink()
+        left = [folder for folder in paths.runs.glob("*") if (folder / SUMMARY_NAME).is_file()]
+        if left:
+            latest.symlink_to(max(left, key=lambda folder: folder.stat().st_mtime).name)

@@ -1,0 +1,33 @@
+"""A run that ZenML believes to be going while this process holds the run lock was killed: mark it failed.
+
+kill -9 leaves no time to say so: without this, ZenML shows the dead run as running for ever. Its finished
+steps stay, so that the next run takes them from the cache.
+"""
+
+from __future__ import annotations
+
+import json
+
+from zenml.client import Client
+from zenml.enums import ExecutionStatus
+from zenml.orchestrators import publish_utils
+from zenml.utils.pagination_utils import depaginate
+
+UNFINISHED = "oneof:" + json.dumps([status.value for status in ExecutionStatus if not status.is_finished])
+REASON = "The process of this run was killed. Its finished steps are reused by the next run."
+
+
+def reap_dead_runs() -> tuple[str, ...]:
+    """Mark every unfinished run and its unfinished steps failed; the names of these runs, oldest first.
+
+    To be called with the run lock held. On a shared ZenML server nothing is touched: others run there.
+    """
+    client = Client()
+    if not client.zen_store.is_local_store():
+        return ()
+    dead = depaginate(client.list_pipeline_runs, status=UNFINISHED, sort_by="asc:created")
+    for run in dead:
+        for step_run in depaginate(client.list_run_steps, pipeline_run_id=run.id, status=UNFINISHED):
+            publish_utils.publish_failed_step_run(step_run.id)
+        publish_utils.publish_pipeline_run_status_update(run.id, ExecutionStatus.FAILED, REASON)
+    return tuple(run.name for run in dead)

@@ -1,0 +1,246 @@
+"""On a real ZenML store: dead runs are reaped and reused, champions outlive cleaning, the dashboard is local.
+
+One store for all tests: building it costs two processes. A first run is killed with -9 in its second step;
+then `tests/orchestration/toy.py` plays a scenario and writes down what it saw.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+TOY = [sys.executable, "-m", "tests.orchestration.toy"]
+SERVE = (
+    "from tests.orchestration.toy import PATHS; from orchestration.dashboard import serve_dashboard; "
+    "import sys; serve_dashboard(PATHS, int(sys.argv[1]))"
+)
+
+
+@dataclass(frozen=True)
+class Store:
+    """A project home with a used store, and what its scenario saw."""
+
+    home: Path
+    seen: dict[str, Any]
+
+    def environment(self) -> dict[str, str]:
+        """Variables of a process on this store."""
+        return os.environ | {"TAXON_STATE": str(self.home)}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    home = tmp_path_factory.mktemp("home")
+    environment = os.environ | {"TAXON_STATE": str(home)}
+    flag = home / "hangs"
+    killed = subprocess.Popen(
+        [*TOY, "run", "killed", "a"], cwd=ROOT, env=environment | {"TOY_HANG": str(flag)}
+    )
+    wait_for(flag.exists, killed)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    subprocess.run([*TOY, "scenario", str(home / "seen.json")], cwd=ROOT, env=environment, check=True)
+    return Store(home, json.loads((home / "seen.json").read_text(encoding="utf-8")))
+
+
+def wait_for(condition: Any, process: subprocess.Popen[Any], seconds: float = 120.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, "the process ended before its time"
+        assert time.monotonic() < end, "the process did not get there in time"
+        time.sleep(0.05)
+
+
+# --- reaper ---------------------------------------------------------------------------------------------
+
+
+def test_killed_run_and_its_step_are_marked_failed_once_by_name(store: Store) -> None:
+    assert store.seen["reaped"] == ["killed"]
+    assert store.seen["reaped_again"] == []
+    assert store.seen["killed_status"] == "failed"
+    assert store.seen["killed_steps"] == {"ingest": "completed", "compare": "failed"}
+
+
+def test_run_after_a_killed_one_reuses_its_finished_step_and_makes_the_rest(store: Store) -> None:
+    steps = store.seen["after_steps"]
+    assert steps["ingest"] == "cached"
+    assert steps["compare"] == "completed"
+    assert set(steps.values()) == {"cached", "completed"}
+
+
+def test_finished_runs_are_never_marked(store: Store) -> None:
+    assert store.seen["all_finished_untouched"] == []
+    statuses = {name: status for name, status, _, _ in store.seen["runs"]}
+    assert statuses.pop("killed") == "failed"
+    assert set(statuses.values()) == {"completed"}
+
+
+# --- history --------------------------------------------------------------------------------------------
+
+
+def test_history_lists_runs_newest_first_with_winner_and_verdict(store: Store) -> None:
+    assert [row[0] for row in store.seen["runs"]] == [
+        "later_5",
+        "later_4",
+        "later_3",
+        "crowned",
+        "after",
+        "killed",
+    ]
+    rows = {row[0]: row[2:] for row in store.seen["runs"]}
+    assert rows["crowned"] == ["cnn_b", "promoted"]
+    assert rows["later_5"] == ["cnn_d", "kept"]
+    assert rows["killed"] == ["", ""]
+
+
+def test_history_knows_the_champion_by_its_digest(store: Store) -> None:
+    ((model, version, digest),) = store.seen["champions"]
+    assert (model, version) == ("toy", "1")
+    assert len(digest) == 64
+
+
+# --- disk -----------------------------------------------------------------------------------------------
+
+
+def test_clean_keeps_the_newest_the_champions_run_and_the_run_that_the_newest_reuses(store: Store) -> None:
+    assert store.seen["left_runs"] == ["crowned", "later_4", "later_5"]
+    assert store.seen["freed"][1] == 3
+
+
+def test_clean_removes_folders_images_and_painted_data_of_removed_runs_alone(store: Store) -> None:
+    assert store.seen["left_folders"] == ["crowned", "later_4", "later_5", "latest", "notes"]
+    assert store.seen["left_images"] == ["store-b", "store-d"]
+    assert store.seen["left_data"] == ["painted-b", "painted-d"]
+    assert store.seen["freed"][0] > 4 * 1000
+
+
+def test_clean_removes_what_a_killed_step_left_in_the_artifact_store(store: Store) -> None:
+    assert store.seen["orphan_left"] is False
+
+
+def test_champion_can_still_be_loaded_after_cleaning(store: Store) -> None:
+    assert store.seen["champion_bundle"] == "cnn_b"
+    assert store.seen["champion_splits"] == ["cod"]
+
+
+def test_run_after_cleaning_is_still_answered_from_the_cache(store: Store) -> None:
+    steps = store.seen["again_steps"]
+    assert {steps[name] for name in ("ingest", "validate", "compare", "assemble")} == {"cached"}
+
+
+def test_no_artifact_fell_back_to_pickle(store: Store) -> None:
+    assert store.seen["materializers"] == ["FilesMaterializer", "RecordMaterializer"]
+
+
+# --- dashboard ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """A dashboard that serves the store."""
+
+    port: int
+    process: subprocess.Popen[str]
+
+    def ask(self, path: str, **headers: str) -> tuple[int, bytes]:
+        """Status and body of a GET."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+
+@pytest.fixture(scope="module")
+def dashboard(store: Store) -> Iterator[Dashboard]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE, str(port)],
+        cwd=ROOT,
+        env=store.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stderr is not None
+            said = ""
+            while f"http://127.0.0.1:{port}" not in said:
+                said = process.stderr.readline()
+                assert said, "the dashboard ended before it answered"
+            yield Dashboard(port, process)
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def test_dashboard_serves_its_page_and_the_stores_runs(dashboard: Dashboard) -> None:
+    status, page = dashboard.ask("/")
+    assert status == 200
+    assert b"<html" in page
+    status, answer = dashboard.ask("/api/v1/runs?size=50")
+    assert status == 200
+    names = {run["body"].get("name") or run.get("name") for run in json.loads(answer)["items"]}
+    assert {"crowned", "later_5"} <= names
+
+
+def test_dashboard_has_the_welcome_survey_behind_it(dashboard: Dashboard) -> None:
+    _, answer = dashboard.ask("/api/v1/current-user")
+    assert json.loads(answer)["metadata"]["user_metadata"]["finished_onboarding_survey"] is True
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Host": "evil.example"}, {"Host": "127.0.0.1"}, {"Origin": "http://evil.example"}, {"Origin": "null"}],
+)
+def test_dashboard_refuses_foreign_hosts_and_origins(dashboard: Dashboard, headers: dict[str, str]) -> None:
+    assert dashboard.ask("/api/v1/runs", **headers)[0] == 403
+
+
+def test_dashboard_answers_its_own_origin_by_both_names(dashboard: Dashboard) -> None:
+    for name in ("127.0.0.1", "localhost"):
+        own = f"{name}:{dashboard.port}"
+        assert dashboard.ask("/api/v1/info", Host=own, Origin=f"http://{own}")[0] == 200
+
+
+def test_second_dashboard_on_the_port_is_refused_and_told_whose_it_is(
+    dashboard: Dashboard, store: Store
+) -> None:
+    second = subprocess.run(
+        [sys.executable, "-c", SERVE, str(dashboard.port)],
+        cwd=ROOT,
+        env=store.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert second.returncode != 0
+    assert f"this project's dashboard (process {dashboard.process.pid}" in second.stderr
+
+
+def test_dashboard_stops_on_ctrl_c_and_leaves_the_client_on_its_own_store(
+    dashboard: Dashboard, store: Store
+) -> None:
+    dashboard.process.send_signal(signal.SIGINT)
+    assert dashboard.process.wait(timeout=30) == 0
+    config = (store.home / "state" / "zenml" / "config.yaml").read_text(encoding="utf-8")
+    assert "http://" not in config

@@ -1,0 +1,189 @@
+"""A pipeline of seconds whose artifacts have the real names, run by tests in processes of their own.
+
+python -m tests.orchestration.toy run NAME CONTENT [PROMOTE]
+python -m tests.orchestration.toy scenario FILE
+"""
+
+import hashlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+from orchestration.environment import prepare_environment
+from orchestration.paths import ProjectPaths
+
+PATHS = ProjectPaths.of(Path(__file__).resolve().parents[2])
+prepare_environment(PATHS)
+
+from zenml import get_step_context, pipeline, step  # noqa: E402  the environment comes first
+from zenml.client import Client  # noqa: E402
+
+from materializers.names import ArtifactName  # noqa: E402
+from materializers.registry import register_champion  # noqa: E402
+from vision.records import (  # noqa: E402
+    Bundle,
+    Comparison,
+    DatasetRef,
+    Manifest,
+    Promotion,
+    Registration,
+    Split,
+    Splits,
+    Verdict,
+)
+
+
+@step
+def ingest(
+    content: str, data_folder: str, store_folder: str
+) -> tuple[Annotated[Manifest, ArtifactName.MANIFEST], Annotated[DatasetRef, ArtifactName.DATASET]]:
+    """A painted folder and a decoded store named by the content."""
+    painted, store = Path(data_folder) / f"painted-{content}", Path(store_folder) / f"store-{content}"
+    for folder in (painted, store):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "pixels").write_bytes(b"0" * 1000)
+    manifest = Manifest(root=str(painted), source_digest=content, class_names=("cod",), entries=())
+    return manifest, DatasetRef(
+        path=str(store), content_hash=content, num_images=0, image_size=8, resize="pad"
+    )
+
+
+@step
+def validate(manifest: Manifest) -> Annotated[Splits, ArtifactName.SPLITS]:
+    """One image in train."""
+    return Splits(
+        class_names=manifest.class_names,
+        digests=("d",),
+        groups=("g",),
+        image_classes=("cod",),
+        splits=(Split.TRAIN,),
+    )
+
+
+@step
+def compare(manifest: Manifest) -> Annotated[Comparison, ArtifactName.COMPARISON]:
+    """The winner; hangs where the test says so, to be killed."""
+    flag = os.environ.get("TOY_HANG")
+    if flag:
+        Path(flag).touch()
+        time.sleep(60)
+    return Comparison(
+        metric="accuracy", winner=f"cnn_{manifest.source_digest}", reason="", candidates=(), differences=()
+    )
+
+
+@step
+def assemble(comparison: Comparison) -> Annotated[Bundle, ArtifactName.BUNDLE]:
+    """A bundle of one file."""
+    folder = PATHS.scratch / f"assemble-{comparison.winner}"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "contract.json").write_text(comparison.winner, encoding="utf-8")
+    digest = hashlib.sha256(comparison.winner.encode()).hexdigest()
+    return Bundle(root=folder, files={"contract.json": digest}, name="toy")
+
+
+@step(enable_cache=False)
+def promote(bundle: Bundle, *, promoted: bool) -> Annotated[Promotion, ArtifactName.PROMOTION]:
+    """The verdict that the test asks for."""
+    verdict = Verdict.PROMOTED if promoted else Verdict.KEPT
+    return Promotion(
+        verdict=verdict, bundle_digest=bundle.digest, champion_digest=None, checks=(), reasons=()
+    )
+
+
+@step(enable_cache=False)
+def register(
+    bundle: Bundle, splits: Splits, promotion: Promotion
+) -> Annotated[Registration, ArtifactName.REGISTRATION]:
+    """Put a promoted bundle into production."""
+    if promotion.verdict is not Verdict.PROMOTED:
+        return Registration(model_name="toy", version=None, stage=None, bundle_digest=bundle.digest)
+    assert splits.class_names
+    inputs = get_step_context().inputs
+    return register_champion("toy", bundle.digest, inputs["bundle"][0], inputs["splits"][0])
+
+
+@pipeline(name="training")
+def training(content: str, *, promoted: bool) -> None:
+    """The flow in small."""
+    manifest, _ = ingest(content, str(PATHS.data), str(PATHS.images))
+    splits = validate(manifest)
+    bundle = assemble(compare(manifest))
+    register(bundle, splits, promote(bundle, promoted=promoted))
+
+
+def run(name: str, content: str, *, promoted: bool = False) -> None:
+    """One run and its folder."""
+    training.with_options(run_name=name, enable_artifact_visualization=False)(content, promoted=promoted)
+    folder = PATHS.runs / name
+    folder.mkdir(parents=True)
+    (folder / "summary.json").write_text("{}", encoding="utf-8")
+    latest = PATHS.runs / "latest"
+    latest.unlink(missing_ok=True)
+    latest.symlink_to(name)
+
+
+def status_of_steps(name: str) -> dict[str, str]:
+    """Step -> status of one run."""
+    found = Client().get_pipeline_run(name)
+    return {step_name: step_run.status.value for step_name, step_run in found.steps.items()}
+
+
+def play(report: Path) -> None:
+    """Reap a killed run, go on after it, crown a champion, overtake it, clean; what was seen as JSON."""
+    from orchestration.disk import clean
+    from orchestration.history import list_champions, list_runs
+    from orchestration.lock import RunLock
+    from orchestration.reaper import reap_dead_runs
+
+    seen: dict[str, object] = {}
+    with RunLock(PATHS.lock, "scenario"):
+        seen["reaped"] = reap_dead_runs()
+        seen["reaped_again"] = reap_dead_runs()
+        dead = Client().get_pipeline_run("killed")
+        seen["killed_status"] = dead.status.value
+        seen["killed_steps"] = status_of_steps("killed")
+        run("after", "a")
+        seen["after_steps"] = status_of_steps("after")
+        run("crowned", "b", promoted=True)
+        for content in ("c", "d", "d"):
+            run(f"later_{len(list(PATHS.runs.iterdir()))}", content)
+        seen["all_finished_untouched"] = reap_dead_runs()
+    started = time.perf_counter()
+    seen["runs"] = [[row.name, row.status, row.winner, row.verdict] for row in list_runs(PATHS)]
+    seen["champions"] = [[row.model, row.version, row.digest] for row in list_champions()]
+    seen["history_seconds"] = time.perf_counter() - started
+    orphan = Path(Client().active_stack.artifact_store.path) / "compare" / "comparison" / "dead"
+    orphan.mkdir(parents=True)
+    (orphan / "half").write_bytes(b"0" * 100)
+    (PATHS.runs / "notes").mkdir()
+    freed = clean(PATHS, keep=1)
+    seen["freed"] = [freed.num_bytes, freed.num_runs]
+    seen["orphan_left"] = orphan.exists()
+    seen["left_runs"] = sorted(row.name for row in list_runs(PATHS))
+    seen["left_folders"] = sorted(path.name for path in PATHS.runs.iterdir())
+    seen["left_images"] = sorted(path.name for path in PATHS.images.iterdir())
+    seen["left_data"] = sorted(path.name for path in PATHS.data.iterdir())
+    version = Client().get_model_version("toy", "production")
+    bundle, splits = version.get_artifact("bundle"), version.get_artifact("splits")
+    assert bundle is not None
+    assert splits is not None
+    seen["champion_bundle"] = bundle.load().path("contract.json").read_text(encoding="utf-8")
+    seen["champion_splits"] = splits.load().class_names
+    run("again", "d")
+    seen["again_steps"] = status_of_steps("again")
+    seen["materializers"] = sorted(
+        {str(found.materializer.attribute) for found in Client().list_artifact_versions(size=500).items}
+    )
+    report.write_text(json.dumps(seen), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.modules["tests.orchestration.toy"] = sys.modules["__main__"]
+    if sys.argv[1] == "run":
+        run(sys.argv[2], sys.argv[3], promoted=len(sys.argv) > 4)
+    else:
+        play(Path(sys.argv[2]))
