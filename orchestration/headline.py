@@ -98,7 +98,11 @@ def list_figures(story: RunStory) -> tuple[Figure, ...]:
         return ()
     test, rates = story.test, {each.kind: each for each in story.test.rates}
     figures = [
-        Figure(format_share(test.accuracy.value), "named right", f"95% interval {_bounds(test.accuracy)}")
+        Figure(
+            format_share(test.accuracy.value),
+            "named right",
+            f"{story.config.bootstrap.level:.0%} interval {_bounds(test.accuracy)}",
+        )
     ]
     if "known" in rates:
         known = rates["known"]

@@ -192,6 +192,8 @@ def _write_counts(axes: Axes, counts: np.ndarray, shares: np.ndarray, size: floa
 def _scores_title(rows: Sequence[ClassRow]) -> str:
     if not rows or not math.isfinite(rows[0].f1.value):
         return "F1 by class"
+    if rows[0].f1.value == 1.0:
+        return "Every class is named without error"
     return f"Weakest class: {shorten(rows[0].class_name)}, F1 {rows[0].f1.value:.2f}"
 
 
