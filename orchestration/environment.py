@@ -6,6 +6,7 @@ they are imported. A ZENML_STORE_URL that the user sets is honoured: it points a
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -14,6 +15,13 @@ from orchestration.paths import ProjectPaths
 from vision.files import storage_errors
 
 LOCAL_STORES_FOLDER = "local_stores"
+SPOKEN = (
+    "vision",
+    "orchestration",
+    "zenml.orchestrators.step_launcher",
+    "zenml.orchestrators.step_run_utils",
+)
+"""Loggers that tell the user how far a run is; ZenML's other messages are of interest to its developers."""
 
 
 def prepare_environment(paths: ProjectPaths) -> None:
@@ -35,6 +43,8 @@ def prepare_environment(paths: ProjectPaths) -> None:
     os.environ.update(forced)
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    for name in SPOKEN:
+        logging.getLogger(name).setLevel(logging.INFO)
 
 
 def environment_variables(paths: ProjectPaths) -> tuple[Mapping[str, str], Mapping[str, str]]:
@@ -53,6 +63,7 @@ def environment_variables(paths: ProjectPaths) -> tuple[Mapping[str, str], Mappi
     }
     defaults = {
         "ZENML_LOGGING_VERBOSITY": "WARN",
+        "ZENML_LOGGING_COLORS_DISABLED": "false" if sys.stderr.isatty() else "true",
         "ZENML_ENABLE_RICH_TRACEBACK": "false",
         "ZENML_ENABLE_REPO_INIT_WARNINGS": "false",
         "TF_CPP_MIN_LOG_LEVEL": "3",

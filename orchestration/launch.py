@@ -144,14 +144,13 @@ def _decoded_images_are_lost(config: RunConfig, source_digest: str) -> bool:
     from materializers.names import ArtifactName
 
     wanted = (source_digest, config.images.size, config.images.resize.value)
-    for version in Client().list_artifact_versions(
-        artifact=ArtifactName.DATASET.value, size=200, hydrate=True
-    ):
-        stored = version.run_metadata
-        if tuple(stored.get(key) for key in ("source_digest", "image_size", "resize")) == wanted:
-            if not (Path(str(stored.get("path"))) / ARRAY_NAME).is_file():
-                return True
-    return False
+    versions = Client().list_artifact_versions(artifact=ArtifactName.DATASET.value, size=200, hydrate=True)
+    of_this_source = [
+        Path(str(version.run_metadata.get("path")))
+        for version in versions
+        if tuple(version.run_metadata.get(key) for key in ("source_digest", "image_size", "resize")) == wanted
+    ]
+    return any(not (path / ARRAY_NAME).is_file() for path in of_this_source)
 
 
 @contextmanager
