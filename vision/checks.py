@@ -72,7 +72,7 @@ def check_leaks(manifest: Manifest, splits: Splits) -> None:
 
 def _describe_leak(first: Split, second: Split, paths: Sequence[str]) -> str:
     return (
-        f"Split {str(first)!r} shares {len(paths)} images with {str(second)!r}, by equal bytes or group "
+        f"Split {str(first)!r} shares {_counted(len(paths), 'image')} with {str(second)!r}, by equal bytes or group "
         f"(first: {paths[0]}). Expected none. Remove the copies, or set dataset.group_by so that the split "
         "knows the groups."
     )
@@ -123,12 +123,12 @@ def _class_fault(
 ) -> str | None:
     if num_images < settings.min_images_per_class:
         return (
-            f"has {num_images} usable images. Expected at least {settings.min_images_per_class} "
+            f"has {_counted(num_images, 'usable image')}. Expected at least {settings.min_images_per_class} "
             "(checks.min_images_per_class). Add images, or remove the class."
         )
     if num_groups < settings.min_groups_per_class:
         return (
-            f"has {num_groups} groups of images. Expected at least {settings.min_groups_per_class} "
+            f"has {_counted(num_groups, 'group')} of images. Expected at least {settings.min_groups_per_class} "
             "(checks.min_groups_per_class), one for each split. Add images of other individuals or sources; "
             "if dataset.group_by finds too little in the file names, correct it."
         )
@@ -139,3 +139,7 @@ def _class_fault(
             "trees, if you have them) of groups that lie nowhere else."
         )
     return None
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -166,10 +166,11 @@ def _describe_shared_trees(entries: Sequence[ImageEntry], shared: Sequence[tuple
     row, split, path = min(shared, key=lambda item: entries[item[0]].path)
     tree = entries[row].tree
     count = sum(1 for each in shared if each[1] is split and entries[each[0]].tree is tree)
+    noun = "image" if count == 1 else "images"
     others = len(shared) - count
-    more = f" {others} more are shared by other trees." if others else ""
+    more = f" Other pairs of trees share {others} more." if others else ""
     return (
-        f"Tree {str(split)!r} shares {count} images with {str(tree)!r}, by equal bytes or group "
+        f"Tree {str(split)!r} shares {count} {noun} with {str(tree)!r}, by equal bytes or group "
         f"(first: {entries[row].path}, with {path}).{more} Expected none. "
         "Remove the copies, or set split.on_leak: drop."
     )

@@ -323,7 +323,7 @@ def test_trees_that_share_bytes_or_groups_fail_the_run() -> None:
         assign(leaking_trees())
     assert str(caught.value) == (
         "Tree 'test' shares 2 images with 'train', by equal bytes or group (first: a/copy.png, with "
-        "a/test101.png). 1 more are shared by other trees. Expected none. Remove the copies, or set "
+        "a/test101.png). Other pairs of trees share 1 more. Expected none. Remove the copies, or set "
         "split.on_leak: drop."
     )
 
