@@ -72,8 +72,8 @@ def check_leaks(manifest: Manifest, splits: Splits) -> None:
 
 def _describe_leak(first: Split, second: Split, paths: Sequence[str]) -> str:
     return (
-        f"Split {str(first)!r} shares {_counted(len(paths), 'image')} with {str(second)!r}, by equal bytes or group "
-        f"(first: {paths[0]}). Expected none. Remove the copies, or set dataset.group_by so that the split "
+        f"Split {str(first)!r} shares {_counted(len(paths), 'image')} with {str(second)!r}, by equal bytes or "
+        f"group (first: {paths[0]}). Expected none. Remove the copies, or set dataset.group_by so that the split "
         "knows the groups."
     )
 
@@ -128,8 +128,9 @@ def _class_fault(
         )
     if num_groups < settings.min_groups_per_class:
         return (
-            f"has {_counted(num_groups, 'group')} of images. Expected at least {settings.min_groups_per_class} "
-            "(checks.min_groups_per_class), one for each split. Add images of other individuals or sources; "
+            f"has {_counted(num_groups, 'group')} of images. "
+            f"Expected at least {settings.min_groups_per_class} (checks.min_groups_per_class), one for each "
+            "split. Add images of other individuals or sources; "
             "if dataset.group_by finds too little in the file names, correct it."
         )
     absent = [str(split) for split in Split if split not in present]
