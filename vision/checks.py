@@ -71,10 +71,11 @@ def check_leaks(manifest: Manifest, splits: Splits) -> None:
 
 
 def _describe_leak(first: Split, second: Split, paths: Sequence[str]) -> str:
+    shared = _counted(len(paths), "image")
     return (
-        f"Split {str(first)!r} shares {_counted(len(paths), 'image')} with {str(second)!r}, by equal bytes or "
-        f"group (first: {paths[0]}). Expected none. Remove the copies, or set dataset.group_by so that the split "
-        "knows the groups."
+        f"Split {str(first)!r} shares {shared} with {str(second)!r}, by equal bytes or group "
+        f"(first: {paths[0]}). Expected none. Remove the copies, or set dataset.group_by so that the "
+        "split knows the groups."
     )
 
 
