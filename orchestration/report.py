@@ -23,7 +23,7 @@ from orchestration.headline import (
     write_headline,
 )
 from orchestration.story import RunStory
-from orchestration.thumbnails import embed_answer, embed_image, embed_png, sample_rows
+from orchestration.thumbnails import embed_answer, embed_heat_map, embed_image, embed_png, sample_rows
 from vision.figures.choice import draw_candidates, draw_differences
 from vision.figures.data import draw_class_counts, draw_quality
 from vision.figures.tables import format_bytes, format_interval, format_share
@@ -68,6 +68,7 @@ class Picture:
     title: str
     detail: str
     tone: str
+    heat_map: str | None = None
 
 
 @dataclass(frozen=True)
@@ -222,6 +223,7 @@ def _show_mistakes(story: RunStory) -> list[Picture]:
             f"{_plain(answer.true_class)}, taken for {_plain(answer.class_name)}",
             f"{answer.confidence:.0%} sure, {ANSWERS[answer.decision]}",
             answer.decision.value,
+            embed_heat_map(story, answer),
         )
         for answer in mistakes
     ]

@@ -27,11 +27,13 @@ from orchestration.paths import ProjectPaths
 from orchestration.report import write_report
 from orchestration.story import LeftOut, RunStory
 from orchestration.summary import summarise
+from vision.bundle import load_bundle
 from vision.config import RunConfig
 from vision.errors import ConfigError, StorageError
 from vision.far import FAR_KINDS, make_far_images
 from vision.files import write_atomically
-from vision.records import DatasetRef, ImageArray, Promotion
+from vision.heat_map import heat_map
+from vision.records import Bundle, DatasetRef, Evaluation, FloatArray, ImageArray, Promotion
 from vision.store import open_images
 
 if TYPE_CHECKING:
@@ -171,6 +173,7 @@ def tell_story(run: RunArtifacts) -> RunStory:
     left_out = json.loads(run.circumstances.get("left_out", "[]"))
     dataset = run.load("ingest", ArtifactName.DATASET)
     reached_test = run.load("evaluate_test", ArtifactName.EVALUATION)
+    images = _images(dataset)
     return RunStory(
         run_name=run.name,
         config=config,
@@ -193,8 +196,9 @@ def tell_story(run: RunArtifacts) -> RunStory:
         cached_steps=run.cached(),
         orchestration_seconds=max(0.0, total - work) if total else None,
         versions=json.loads(run.circumstances.get("versions", "{}")),
-        images=_images(dataset),
+        images=images,
         far_images=_far_images(config, dataset) if reached_test is not None else None,
+        heat_maps=_heat_maps(run.load("assemble", ArtifactName.BUNDLE), reached_test, images),
     )
 
 
@@ -227,6 +231,21 @@ def _far_images(config: RunConfig, dataset: DatasetRef) -> dict[str, ImageArray]
     return {
         kind: make_far_images(kind, config.unknowns.num_far, dataset.image_size, rng) for kind in FAR_KINDS
     }
+
+
+def _heat_maps(
+    bundle: Bundle | None, test: Evaluation | None, images: ImageArray | None
+) -> dict[int, FloatArray]:
+    """Row -> heat map of the worst mistakes, from the graph that is served."""
+    if bundle is None or test is None or images is None or not test.mistakes:
+        return {}
+    engine = load_bundle(bundle.root, bundle.digest).engine
+    cams = engine.forward(np.asarray(images[[answer.row for answer in test.mistakes]])).cam
+    if cams is None:
+        return {}
+    classes = [test.class_names.index(answer.class_name) for answer in test.mistakes]
+    pairs = zip(test.mistakes, classes, cams, strict=True)
+    return {answer.row: heat_map(cam, label) for answer, label, cam in pairs}
 
 
 def _point_latest_at(folder: Path) -> None:

@@ -13,6 +13,7 @@ from vision.records import (
     DataReport,
     DecisionRule,
     Evaluation,
+    FloatArray,
     ImageArray,
     Manifest,
     PrecisionReport,
@@ -60,6 +61,8 @@ class RunStory:
         versions: library -> version.
         images: (n, s, s, 3) uint8, row i is manifest entry i; may be a memmap.
         far_images: far kind -> (m, s, s, 3) uint8, as they were judged.
+        heat_maps: data-set row -> (h, w) in 0..1, where in the image the answer comes from (see
+            `vision.heat_map`); of the images that the report shows large.
     """
 
     run_name: str
@@ -85,3 +88,4 @@ class RunStory:
     versions: dict[str, str] = field(default_factory=dict)
     images: ImageArray | None = None
     far_images: dict[str, ImageArray] | None = None
+    heat_maps: dict[int, FloatArray] = field(default_factory=dict)

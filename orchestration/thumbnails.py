@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from orchestration.story import RunStory
+from vision.heat_map import overlay
 from vision.records import Answer, ImageArray
 
 LARGEST_SIDE = 144
@@ -36,6 +37,14 @@ def embed_answer(story: RunStory, answer: Answer) -> str | None:
     if images is None or not 0 <= answer.row < len(images):
         return None
     return embed_image(images[answer.row])
+
+
+def embed_heat_map(story: RunStory, answer: Answer) -> str | None:
+    """The image of an answer with its class-activation map laid over it, or None where there is none."""
+    heat_map = story.heat_maps.get(answer.row)
+    if story.images is None or heat_map is None or answer.kind == "far":
+        return None
+    return embed_image(overlay(np.asarray(story.images[answer.row]), heat_map))
 
 
 def sample_rows(story: RunStory, class_name: str, count: int) -> list[int]:

@@ -20,4 +20,4 @@ def register(
     if promotion.verdict is not Verdict.PROMOTED:
         return Registration(model_name=name, version=None, stage=None, bundle_digest=bundle.digest)
     inputs = get_step_context().inputs
-    return register_champion(name, bundle.digest, inputs["bundle"], inputs["splits"])
+    return register_champion(name, bundle.digest, inputs["bundle"][0], inputs["splits"][0])

@@ -1,0 +1,201 @@
+"""Whole runs by the command line. The tests share one project and stand in the order of its life."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orchestration.lock import RunLock
+from tests.end_to_end.project import CLASSES, Project, draw_image, make_project
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.slow]
+
+ALWAYS = {"promote", "register"}
+JUDGED_AGAIN = {"set_thresholds_cnn", "set_thresholds_cnn_residual", "set_thresholds_exported"}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project after its first run."""
+    made = make_project(tmp_path_factory.mktemp("project"))
+    finished = made.train()
+    assert finished.code == 0, finished.output[-4000:]
+    return made
+
+
+def test_first_run_ends_with_a_champion_a_summary_and_an_offline_report(project: Project) -> None:
+    summary = project.summary()
+    assert summary["gate"]["verdict"] == "promoted"
+    assert summary["gate"]["version"] == "1"
+    assert summary["failure"] is None
+    splits = summary["dataset"]["splits"]
+    assert sum(split["num_images"] for split in splits.values()) == 4 * 44
+    assert sum(split["num_unknown_images"] for split in splits.values()) == 44
+    assert splits["train"]["num_unknown_images"] == 0
+    assert set(summary["candidates"]) == {"cnn", "cnn_residual"}
+    assert summary["test"]["form"] == "fp16"
+    assert summary["test"]["accuracy"]["low"] > 0.5
+    assert {"near", "far"} <= set(summary["test"]["decisions"])
+    report = (project.state / "runs" / "latest" / "report.html").read_text()
+    assert not re.search(r"""(?:src|href)=["']https?:""", report)
+    assert "slate" in report
+
+
+def test_no_artifact_fell_back_to_pickle(project: Project) -> None:
+    script = (
+        "from pathlib import Path; import run; from orchestration.paths import ProjectPaths;"
+        "from orchestration.environment import prepare_environment;"
+        "prepare_environment(ProjectPaths.of(run.ROOT));"
+        "from zenml.client import Client;"
+        "print('\\n'.join(sorted({v.materializer.attribute for v in "
+        "Client().list_artifact_versions(size=500, hydrate=True)})))"
+    )
+    command = [project.command()[0], "-c", script]
+    done = subprocess.run(
+        command,
+        cwd=project.command()[1].removesuffix("run.py"),
+        env=project.environment(),
+        text=True,
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    materializers = {line for line in done.stdout.split() if line.endswith("Materializer")}
+    assert {"RecordMaterializer", "FilesMaterializer", "OutputsMaterializer"} <= materializers
+    assert not {name for name in materializers if "pickle" in name.lower()}
+
+
+def test_second_run_with_nothing_changed_trains_nothing_and_keeps_the_champion(project: Project) -> None:
+    finished = project.train()
+    assert finished.code == 0, finished.output[-4000:]
+    # The champion's splits are a new input of `split`; what it and `validate` give is equal, so no more runs.
+    assert project.executed() <= {*ALWAYS, "split", "validate"}
+    assert project.summary()["gate"]["verdict"] == "kept"
+    assert project.summary()["gate"]["version"] is None
+    assert project.summary()["test"]["accuracy"]["value"] > 0.5
+    finished = project.train()
+    assert project.executed() == ALWAYS
+
+
+def test_a_changed_threshold_setting_reruns_thresholds_and_what_follows_but_no_training(
+    project: Project,
+) -> None:
+    finished = project.train("review.target_risk=0.25")
+    assert finished.code == 0, finished.output[-4000:]
+    executed = project.executed()
+    assert executed >= JUDGED_AGAIN
+    assert not {
+        name for name in executed if name.startswith(("ingest", "train_", "infer_", "fit_", "calibrate"))
+    }
+
+
+def test_a_run_beside_another_is_refused(project: Project) -> None:
+    with RunLock(project.state / "state" / "lock", "the-other-run"):
+        finished = project.train()
+    assert finished.code == 1
+    assert "the-other-run" in finished.output
+
+
+def test_lost_decoded_images_are_made_again_and_nothing_else(project: Project) -> None:
+    for array in (project.state / "state" / "images").rglob("images.npy"):
+        array.unlink()
+    finished = project.train()
+    assert finished.code == 0, finished.output[-4000:]
+    assert project.executed() == {*ALWAYS, "ingest"}
+
+
+def test_the_run_folder_can_be_written_again_from_the_store(project: Project) -> None:
+    folder = (project.state / "runs" / "latest").resolve()
+    before = project.summary()
+    for name in ("summary.json", "report.html"):
+        (folder / name).unlink()
+    finished = project.run("report")
+    assert finished.code == 0, finished.output[-2000:]
+    after = project.summary()
+    for key in ("dataset", "candidates", "test", "gate", "winner"):
+        assert after[key] == before[key]
+
+
+def test_runs_lists_runs_and_the_champion(project: Project) -> None:
+    finished = project.run("runs")
+    assert finished.code == 0
+    assert "toy-" in finished.output
+    assert "promoted" in finished.output
+    assert project.summary()["gate"]["champion_digest"][:8] in finished.output
+
+
+def test_a_changed_image_retrains_and_meets_the_champion_on_the_splits_of_old(project: Project) -> None:
+    victim = sorted((project.photos / "amber").iterdir())[0]
+    draw_image(victim, CLASSES["amber"], (99, 99))
+    champion = project.summary()["gate"]["champion_digest"]
+    finished = project.train()
+    assert finished.code == 0, finished.output[-4000:]
+    assert {"ingest", "train_cnn", "train_cnn_residual", "export"} <= project.executed()
+    gate = project.summary()["gate"]
+    assert gate["verdict"] in {"promoted", "kept"}
+    assert gate["champion_digest"] == champion
+    assert {"current test images", "champion's own test groups"} <= {c["name"] for c in gate["checks"]}
+
+
+def test_a_killed_run_is_named_its_steps_are_reused_and_the_outcome_is_that_of_an_unbroken_run(
+    project: Project,
+) -> None:
+    broken, unbroken = replace(project, home="broken"), replace(project, home="unbroken")
+    kill_when(broken, "infer_cnn", project.folder / "killed.log")
+    finished = broken.train()
+    assert finished.code == 0, finished.output[-4000:]
+    assert "was killed before it ended" in finished.output
+    assert "train_cnn" not in broken.executed()
+    assert "train_cnn_residual" in broken.executed()
+    assert unbroken.train().code == 0
+    first, second = broken.summary(), unbroken.summary()
+    assert first["test"] == second["test"]
+    assert first["gate"]["bundle_digest"] == second["gate"]["bundle_digest"]
+
+
+def kill_when(project: Project, words: str, log: Path) -> None:
+    """Start a run and kill it, not to be caught, as soon as its log has the words."""
+    command = project.command("--pipeline", "training", "--config", str(project.config))
+    with log.open("w") as sink:
+        process = subprocess.Popen(command, env=project.environment(), stdout=sink, stderr=sink)
+        deadline = time.monotonic() + 300
+        while words not in log.read_text() and time.monotonic() < deadline:
+            assert process.poll() is None, log.read_text()[-4000:]
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def test_one_changed_byte_of_the_champions_bundle_stops_the_next_run(project: Project) -> None:
+    for graph in (project.state / "state" / "zenml").rglob("bundle/*/**/fp16.tflite"):
+        content = bytearray(graph.read_bytes())
+        content[len(content) // 2] ^= 1
+        graph.write_bytes(content)
+    finished = project.train()
+    assert finished.code == 1
+    assert "fp16.tflite" in finished.output
+    assert "BundleError" in finished.output
+
+
+@pytest.mark.parametrize(
+    ("overrides", "code", "words"),
+    [
+        (["dataset.path=/nowhere"], 2, "/nowhere"),
+        (["images.siez=3"], 2, "did you mean size?"),
+        (["dataset.unknown_classes=[slat]"], 2, "slate"),
+        (["checks.min_groups_per_class=40"], 2, "40"),
+        (["export.tolerance.mean_probability_difference=0"], 3, "mean probability difference"),
+    ],
+)
+def test_bad_input_gives_a_clear_error_and_its_exit_code(
+    project: Project, overrides: list[str], code: int, words: str
+) -> None:
+    finished = project.train(*overrides)
+    assert finished.code == code, finished.output[-3000:]
+    assert words in finished.output
