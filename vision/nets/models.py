@@ -8,6 +8,7 @@ logits = mean over the map + bias.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import keras
@@ -190,8 +191,11 @@ def _scale(channels: int, width: float) -> int:
 def _load_backbone(backbone: keras.Model, settings: CandidateSettings, path: Path) -> None:
     check_weights(path, settings.weights_digest)
     try:
-        backbone.load_weights(str(path))
-    except (ValueError, OSError, KeyError) as error:
+        with warnings.catch_warnings():
+            # Keras only warns where it leaves a layer with the random weights it had.
+            warnings.simplefilter("error", UserWarning)
+            backbone.load_weights(str(path))
+    except (ValueError, OSError, KeyError, UserWarning) as error:
         raise ConfigError(
             f"Weights {path} do not fit {settings.backbone} of width {settings.width}: {error} Expected "
             "no_top weights of that network and width."

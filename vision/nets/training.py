@@ -277,7 +277,7 @@ class _Training:
         return epoch
 
 
-class _Watch(keras.callbacks.Callback):
+class _Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped here
     """Tells progress, records epochs, keeps the best, stops early, refuses a loss that is not finite."""
 
     def __init__(

@@ -1,0 +1,163 @@
+"""A bundle answers only if every byte is the one that was pinned."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from tests.vision.nets.toy import KERAS_WARNINGS, NAMES, SIZE, export_tiny, make_images
+from tests.vision.test_predictor import make_detector, make_rule
+from vision.bundle import load_bundle, load_detector, save_detector, write_bundle
+from vision.engine import Engine
+from vision.errors import BundleError
+from vision.quality import QUALITY_COLUMNS
+from vision.records import Bundle, Contract, Interval, OodDetector, Precision
+
+pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
+
+
+def make_contract(precision: Precision = Precision.FP16) -> Contract:
+    interval = Interval(value=0.9, low=0.8, high=1.0)
+    return Contract(
+        name="toy",
+        candidate="tiny",
+        backbone="cnn_residual",
+        class_names=NAMES,
+        unknown_class_names=(),
+        image_size=SIZE,
+        resize="pad",
+        precision=precision,
+        rule=make_rule(names=NAMES),
+        score_name="energy",
+        quality_columns=QUALITY_COLUMNS,
+        files={},
+        data_digest="0" * 64,
+        test_accuracy=interval,
+        test_macro_f1=interval,
+        versions={},
+    )
+
+
+@cache
+def written() -> Bundle:
+    return write_bundle(Path(mkdtemp(prefix="taxon-test-")), export_tiny(), make_detector(), make_contract())
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Bundle:
+    root = tmp_path / "bundle"
+    shutil.copytree(written().root, root)
+    return written().model_copy(update={"root": root})
+
+
+def test_a_loaded_bundle_answers_like_the_graph_that_went_in(copy: Bundle) -> None:
+    images, _ = make_images()
+    loaded = load_bundle(copy.root, copy.digest)
+    expected = Engine.of(export_tiny(), Precision.FP16).forward(images[:4])
+    forward = loaded.engine.forward(images[:4])
+    assert_array_equal(forward.logits, expected.logits)
+    assert_array_equal(loaded.engine.read_head()[0], Engine.of(export_tiny(), Precision.FP16).read_head()[0])
+    assert loaded.digest == copy.digest
+    assert loaded.contract.class_names == NAMES
+    assert loaded.detector.score_name == "energy"
+
+
+def test_equal_content_gives_an_equal_digest(tmp_path: Path) -> None:
+    again = write_bundle(tmp_path, export_tiny(), make_detector(), make_contract())
+    assert again.digest == written().digest
+    assert sorted(again.files) == ["contract.json", "detector.npz", "fp16.tflite", "head.npz"]
+
+
+@pytest.mark.parametrize("name", ["fp16.tflite", "detector.npz", "head.npz", "contract.json"])
+def test_one_changed_byte_in_any_file_is_found(copy: Bundle, name: str) -> None:
+    content = bytearray(copy.path(name).read_bytes())
+    position = content.index(b"tiny") if name == "contract.json" else len(content) // 2
+    content[position] ^= 1
+    copy.path(name).write_bytes(content)
+    with pytest.raises(BundleError, match=name):
+        load_bundle(copy.root, copy.digest)
+
+
+@pytest.mark.parametrize("name", ["fp16.tflite", "detector.npz", "head.npz", "contract.json"])
+def test_a_missing_file_is_named(copy: Bundle, name: str) -> None:
+    copy.path(name).unlink()
+    with pytest.raises(BundleError, match=name):
+        load_bundle(copy.root, copy.digest)
+
+
+def test_an_extra_file_and_a_link_are_refused(copy: Bundle, tmp_path: Path) -> None:
+    extra = copy.root / "extra.bin"
+    extra.write_bytes(b"x")
+    with pytest.raises(BundleError, match=r"extra\.bin"):
+        load_bundle(copy.root, copy.digest)
+    extra.unlink()
+    graph = copy.path("fp16.tflite")
+    graph.rename(tmp_path / "elsewhere.tflite")
+    graph.symlink_to(tmp_path / "elsewhere.tflite")
+    with pytest.raises(BundleError, match="no plain file"):
+        load_bundle(copy.root, copy.digest)
+
+
+def test_a_whole_bundle_that_is_not_the_pinned_one_is_refused(copy: Bundle) -> None:
+    with pytest.raises(BundleError, match="expected " + "0" * 64):
+        load_bundle(copy.root, "0" * 64)
+
+
+def change_schema(contract: dict[str, object]) -> None:
+    contract["schema_version"] = 99
+
+
+def climb_out(contract: dict[str, object]) -> None:
+    contract["files"] = {"../../secret": "0" * 64}
+
+
+def lose_names(contract: dict[str, object]) -> None:
+    del contract["class_names"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (change_schema, "schema version 99"),
+        (climb_out, r"\.\./\.\./secret"),
+        (lose_names, "class_names"),
+    ],
+)
+def test_a_newer_climbing_or_incomplete_contract_is_refused(
+    copy: Bundle, change: Callable[[dict[str, object]], None], message: str
+) -> None:
+    contract = json.loads(copy.path("contract.json").read_text())
+    change(contract)
+    copy.path("contract.json").write_text(json.dumps(contract))
+    with pytest.raises(BundleError, match=message):
+        load_bundle(copy.root, copy.digest)
+
+
+def test_a_precision_that_was_not_exported_is_refused(tmp_path: Path) -> None:
+    graphs = export_tiny()
+    fewer = graphs.model_copy(
+        update={"files": {name: graphs.files[name] for name in ("fp32.tflite", "head.npz")}}
+    )
+    with pytest.raises(BundleError, match=r"expected fp16\.tflite"):
+        write_bundle(tmp_path, fewer, make_detector(), make_contract())
+
+
+def test_a_detector_comes_back_as_it_was_and_gives_the_same_bytes(tmp_path: Path) -> None:
+    detector = OodDetector(
+        "fwk", {"bank": np.arange(4.0, dtype=np.float32).reshape(2, 2), "mean": np.ones(2)}
+    )
+    for name in ("a.npz", "b.npz"):
+        save_detector(detector, tmp_path / name)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    stored = load_detector(tmp_path / "a.npz")
+    assert stored.score_name == "fwk"
+    assert_array_equal(stored.arrays["bank"], detector.arrays["bank"])
+    assert stored.arrays["bank"].dtype == np.float32
