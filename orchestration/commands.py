@@ -32,7 +32,7 @@ def list_runs(paths: ProjectPaths) -> int:
     from orchestration.history import list_champions
     from orchestration.history import list_runs as find_runs
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     runs = Table("run", "pipeline", "status", "started (UTC)", "winner", "verdict")
     for run in find_runs(paths):
         runs.add_row(run.name, run.pipeline, run.status, run.started, run.winner, run.verdict)

@@ -173,7 +173,6 @@ class CandidateSettings(Settings):
     )
     dropout: Fraction = 0.2
     epochs: int = Field(default=20, ge=1, le=1000)
-    head_epochs: int = Field(default=10, ge=1, le=1000, description="first phase of two_phase")
     batch_size: int = Field(default=32, ge=2, le=1024)
     learning_rate: float = Field(default=1e-3, gt=0.0, le=1.0, allow_inf_nan=False)
     weight_decay: float = Field(default=1e-4, ge=0.0, le=1.0, allow_inf_nan=False)
@@ -204,10 +203,9 @@ class CandidateSettings(Settings):
 
 
 class TrainingSettings(Settings):
-    """The candidates, by a name of your own. Extra keys of `candidates` are names, not settings."""
+    """The candidates, by a name of your own."""
 
     candidates: dict[str, CandidateSettings] = Field(min_length=1)
-    deterministic: bool = Field(default=True, description="two runs with one seed give the same metrics")
 
     @field_validator("candidates")
     @classmethod
