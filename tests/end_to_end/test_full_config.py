@@ -1,0 +1,54 @@
+"""full.yaml is meant for a GPU; shortened and with random weights from files, every backbone runs here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.project import Project
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.slow]
+
+SHORT = (
+    "dataset.images_per_class=16",
+    "dataset.unknown_images_per_class=8",
+    "images.size=32",
+    "bootstrap.resamples=100",
+    "unknowns.num_far=20",
+    "gate.min_accuracy=0",
+    "gate.max_known_called_unknown=1",
+    "export.tolerance.decision_disagreement=1",
+    "export.tolerance.max_probability_difference=1",
+    "export.tolerance.mean_probability_difference=1",
+    "export.tolerance.ece_difference=1",
+    "export.tolerance.unknown_auroc_difference=1",
+)
+
+
+def test_full_config_runs_every_backbone_with_weights_from_files(tmp_path: Path) -> None:
+    import keras
+
+    sizes = {"include_top": False, "weights": None, "input_shape": (32, 32, 3)}
+    weights = {
+        "mobilenet_v2": keras.applications.MobileNetV2(**sizes),
+        "efficientnet_b0": keras.applications.EfficientNetB0(**sizes),
+    }
+    overrides = [*SHORT]
+    for name, network in weights.items():
+        path = tmp_path / f"{name}.weights.h5"
+        network.save_weights(path)
+        overrides.append(f"training.candidates.{name}.weights={path}")
+    for name in ("cnn", "cnn_residual", *weights):
+        overrides.append(f"training.candidates.{name}.epochs=1")
+    overrides += [f"training.candidates.{name}.width=0.125" for name in ("cnn", "cnn_residual")]
+    project = Project(tmp_path)
+    settings = [part for override in overrides for part in ("--set", override)]
+    finished = project.run("--pipeline", "training", "--config", "full.yaml", *settings)
+    # Networks of one epoch on eight images a class may well be refused by the gate, which is an answer.
+    assert finished.code in {0, 3}, finished.output[-4000:]
+    summary = project.summary()
+    assert set(summary["candidates"]) == {"cnn", "cnn_residual", "mobilenet_v2", "efficientnet_b0"}
+    assert summary["left_out"] == []
+    assert summary["failure"] is None
+    assert summary["gate"]["verdict"] in {"promoted", "refused"}
