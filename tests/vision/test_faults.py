@@ -1,0 +1,91 @@
+"""Each step looks at the splits that it is meant for and at no other.
+
+The outputs given to a step hold just the rows that it may read: `ModelOutputs.take` refuses all others.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from steps.calibrate import calibrate
+from steps.evaluate import evaluate
+from steps.fit_unknowns import fit_unknowns
+from steps.set_thresholds import set_thresholds
+from tests.vision.toy import MSP, make_rule, make_splits
+from vision.config import BootstrapSettings, ReviewSettings, UnknownSettings
+from vision.labelled import rows_of
+from vision.ood.scores import OodScore, stack_fwk_parts
+from vision.quality import QUALITY_COLUMNS
+from vision.records import ModelOutputs, Split
+
+NAMES = ("bream", "cod")
+PER_SPLIT = 24
+BOOTSTRAP = BootstrapSettings(resamples=100)
+SPLITS = make_splits(
+    [(NAMES[i % 2], f"{split}{i // 2}", split) for split in Split for i in range(PER_SPLIT)], NAMES
+)
+
+
+def make_all_outputs() -> ModelOutputs:
+    """Outputs of every row: two clusters, wider from split to split, so that no two splits are alike."""
+    rng = np.random.default_rng(4)
+    labels = SPLITS.labels()
+    width = np.repeat([0.2, 0.5, 0.8, 1.1], PER_SPLIT)[:, None]
+    embeddings = np.eye(2)[labels] * 2 + rng.normal(size=(len(labels), 2)) * width
+    kernel = np.array([[1.5, -1.5], [-1.5, 1.5]])
+    return ModelOutputs(
+        rows=np.arange(len(labels)),
+        logits=(embeddings @ kernel).astype(np.float32),
+        embeddings=embeddings.astype(np.float32),
+        quality=rng.normal(size=(len(labels), len(QUALITY_COLUMNS))).astype(np.float32),
+        kernel=kernel.astype(np.float32),
+        bias=np.zeros(2, dtype=np.float32),
+    )
+
+
+def outputs_of(*splits: Split) -> ModelOutputs:
+    """Outputs of the rows of some splits, and of no other."""
+    return make_all_outputs().take(rows_of(SPLITS, *splits))
+
+
+def test_the_temperature_is_fitted_on_the_calibration_split_alone() -> None:
+    fitted = calibrate.entrypoint(outputs_of(Split.CALIBRATION), SPLITS, BOOTSTRAP, seed=0)
+    assert fitted.num_images == PER_SPLIT
+    assert fitted == calibrate.entrypoint(make_all_outputs(), SPLITS, BOOTSTRAP, seed=0)
+
+
+def test_both_thresholds_are_fitted_on_the_calibration_split_alone() -> None:
+    arguments = (
+        SPLITS,
+        make_rule(NAMES).temperature,
+        MSP,
+        UnknownSettings(score="msp"),
+        ReviewSettings(target_risk=0.3),
+    )
+    rule = set_thresholds.entrypoint(outputs_of(Split.CALIBRATION), *arguments)
+    assert rule.unknown.num_images == rule.review.num_images == PER_SPLIT
+    assert rule == set_thresholds.entrypoint(make_all_outputs(), *arguments)
+
+
+def test_the_detector_is_fitted_on_train_and_scaled_on_validation() -> None:
+    outputs = outputs_of(Split.TRAIN, Split.VALIDATION)
+    detector = fit_unknowns.entrypoint(outputs, SPLITS, UnknownSettings(), seed=0)
+    train, validation = outputs_of(Split.TRAIN), outputs_of(Split.VALIDATION)
+    parts = stack_fwk_parts(detector, validation.logits, validation.embeddings)
+    assert detector.score_name == OodScore.FWK
+    np.testing.assert_allclose(detector.arrays["embedding_mean"], train.embeddings.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(detector.arrays["fwk_location"], parts.mean(axis=0))
+    np.testing.assert_allclose(detector.arrays["fwk_scale"], parts.std(axis=0))
+
+
+@pytest.mark.parametrize("split", [Split.VALIDATION, Split.TEST])
+def test_an_evaluation_is_of_the_split_asked_for_alone(split: Split) -> None:
+    fitted_on = outputs_of(Split.TRAIN, Split.VALIDATION)
+    detector = fit_unknowns.entrypoint(fitted_on, SPLITS, UnknownSettings(score="msp"), seed=0)
+    arguments = (SPLITS, split, "fp16", make_rule(NAMES), detector, BOOTSTRAP, 0)
+    evaluation = evaluate.entrypoint("cnn", outputs_of(split), *arguments)
+    assert evaluation.split == split
+    assert evaluation.num_images == PER_SPLIT
+    of_all = evaluate.entrypoint("cnn", make_all_outputs(), *arguments)
+    assert evaluation.model_dump_json() == of_all.model_dump_json()
