@@ -95,6 +95,15 @@ def test_a_changed_threshold_setting_reruns_thresholds_and_what_follows_but_no_t
     }
 
 
+def test_a_changed_alpha_or_tolerance_reruns_no_network(project: Project) -> None:
+    finished = project.train("unknowns.alpha=0.25", "export.tolerance.ece_difference=0.03")
+    assert finished.code == 0, finished.output[-4000:]
+    executed = project.executed()
+    assert executed >= {*JUDGED_AGAIN, "check_precisions"}
+    again = ("ingest", "train_", "infer_cnn", "fit_unknowns", "calibrate", "export")
+    assert not {name for name in executed if name.startswith(again)}
+
+
 def test_a_run_beside_another_is_refused(project: Project) -> None:
     with RunLock(project.state / "state" / "lock", "the-other-run"):
         finished = project.train()
@@ -127,13 +136,13 @@ def test_runs_lists_runs_and_the_champion(project: Project) -> None:
     assert finished.code == 0
     assert "toy-" in finished.output
     assert "promoted" in finished.output
-    assert project.summary()["gate"]["champion_digest"][:8] in finished.output
+    assert champion_of(project)[:8] in finished.output
 
 
 def test_a_changed_image_retrains_and_meets_the_champion_on_the_splits_of_old(project: Project) -> None:
     victim = sorted((project.photos / "amber").iterdir())[0]
     draw_image(victim, CLASSES["amber"], (99, 99))
-    champion = project.summary()["gate"]["champion_digest"]
+    champion = champion_of(project)
     finished = project.train()
     assert finished.code == 0, finished.output[-4000:]
     assert {"ingest", "train_cnn", "train_cnn_residual", "export"} <= project.executed()
@@ -159,6 +168,13 @@ def test_a_killed_run_is_named_its_steps_are_reused_and_the_outcome_is_that_of_a
     assert first["gate"]["bundle_digest"] == second["gate"]["bundle_digest"]
 
 
+def champion_of(project: Project) -> str:
+    """Digest of the bundle that is in production after the latest run."""
+    gate = project.summary()["gate"]
+    digest: str = gate["bundle_digest"] if gate["verdict"] == "promoted" else gate["champion_digest"]
+    return digest
+
+
 def kill_when(project: Project, words: str, log: Path) -> None:
     """Start a run and kill it, not to be caught, as soon as its log has the words."""
     command = project.command("--pipeline", "training", "--config", str(project.config))
@@ -179,6 +195,7 @@ def test_one_changed_byte_of_the_champions_bundle_stops_the_next_run(project: Pr
         graph.write_bytes(content)
     finished = project.train()
     assert finished.code == 1
+    assert "BundleError" in project.summary()["failure"]
     assert "fp16.tflite" in finished.output
     assert "BundleError" in finished.output
 
