@@ -8,8 +8,10 @@ import pytest
 from tests.vision.toy import MSP, make_outputs, make_rule
 from vision.config import ReviewSettings, UnknownSettings
 from vision.labelled import Labelled
+from vision.metrics import intraclass_correlation
 from vision.predictor import decide
 from vision.records import DecisionRule, FloatArray, IntArray, Temperature
+from vision.selective import fit_review
 from vision.thresholds import fit_rule
 
 NAMES = ("bream", "cod")
@@ -102,3 +104,17 @@ def test_too_few_images_make_a_rule_that_promises_nothing() -> None:
     rule = fit(make_known(RISING[:5]))
     assert not rule.unknown.attainable
     assert not rule.review.attainable
+
+
+def test_errors_that_cluster_below_the_threshold_count_above_it_too() -> None:
+    """Two stray errors among the accepted look independent; sixty triples that are wholly wrong do not."""
+    confidence = np.linspace(0.99, 0.6, 600)
+    wrong = np.zeros(600, dtype=bool)
+    wrong[420:] = True
+    wrong[[30, 90]] = True
+    triples = np.repeat(np.arange(200), 3)
+    review = fit_review(confidence, ~wrong, np.zeros(600, dtype=bool), triples, REVIEW)
+    assert review.coverage == pytest.approx(0.7)
+    assert intraclass_correlation(wrong[:420], triples[:420]) < 0
+    assert review.design_effect == pytest.approx(1 + 2 * intraclass_correlation(wrong, triples))
+    assert review.design_effect > 2.9
