@@ -9,7 +9,7 @@ CONFIG ?= fast.yaml
 .PHONY: help setup train test check dashboard bench lock clean
 help:
 	@echo "make train      set up (about 1 minute, 3 GB) and train on painted fish (about 5 minutes)"
-	@echo "make test       set up and run the tests (about 10 minutes)"
+	@echo "make test       set up and run the tests (10 to 15 minutes)"
 	@echo "make check      lint, types, import contracts"
 	@echo "make dashboard  the ZenML dashboard over the runs, http://127.0.0.1:8237"
 	@echo "make bench      measure what the README and docs/results.md state"
@@ -30,10 +30,11 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
 setup: $(VENV)/.runtime
 
 train: setup
+	@echo "Training with $(CONFIG): read, train, compare, export, judge. fast.yaml takes about 5 minutes on 2 cores ..."
 	$(PY) run.py --pipeline training --config $(CONFIG)
 
 test: $(VENV)/.dev
-	@echo "Running the tests: unit tests, then one real end-to-end run ..."
+	@echo "Running the tests: unit tests, then real end-to-end runs; 10 to 15 minutes on 2 cores ..."
 	$(PY) -m pytest
 
 check: $(VENV)/.dev

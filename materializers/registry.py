@@ -60,8 +60,8 @@ def find_champion(model_name: str) -> Champion | None:
     splits = version.get_artifact(ArtifactName.SPLITS)
     if not isinstance(digest, str) or bundle is None or splits is None:
         raise BundleError(
-            f"The production version {version.name} of {model_name} lacks its bundle, its splits or its pinned "
-            f"digest. Expected all three. Delete the version (zenml model version delete {model_name} "
+            f"The production version {version.name} of {model_name} lacks its bundle, its splits or its "
+            f"pinned digest. Expected all three. Delete the version (zenml model version delete {model_name} "
             f"{version.name}) and train again."
         )
     return Champion(digest=digest, bundle_id=bundle.id, splits_id=splits.id)
