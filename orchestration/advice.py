@@ -10,7 +10,7 @@ import numpy as np
 
 from orchestration.story import RunStory
 from vision.figures.unknowns import POOLED, UNDETECTABLE, deciding_score
-from vision.records import Evaluation, UnknownRow
+from vision.records import Evaluation, TrainingHistory, UnknownRow
 
 WEAK_F1 = 0.9
 SURE = 0.9
@@ -124,11 +124,12 @@ def _broken_promises(story: RunStory) -> Iterator[Advice]:
             f"promised {alpha:.0%}.",
             "Calibration and test images seem to differ; check how groups were declared and split.",
         )
-    if known[0].wrong_among_accepted > target:
+    wrong = known[0].wrong_among_accepted_interval
+    if wrong is not None and wrong.low > target:
         yield Advice(
-            f"On test {known[0].wrong_among_accepted:.1%} of the accepted answers are wrong; the promise is "
+            f"On test {wrong.value:.1%} of the accepted answers are wrong, more than the promised "
             f"{target:.0%}.",
-            "With few groups this may be chance; look at the worst mistakes before trusting the promise.",
+            "Calibration and test images seem to differ; look at the worst mistakes before trusting it.",
         )
 
 
@@ -219,11 +220,26 @@ def _add_groups(story: RunStory) -> Iterator[Advice]:
 
 def _train_longer(story: RunStory) -> Iterator[Advice]:
     for history in story.histories:
-        if len(history.epochs) > 1 and history.best_epoch == history.epochs[-1].epoch:
+        if any(row.regularisation is not None for row in history.epochs):
+            yield from _widen_strengths(history)
+        elif len(history.epochs) > 1 and history.best_epoch == history.epochs[-1].epoch:
             yield Advice(
                 f"{history.candidate} was still improving in its last epoch ({history.best_epoch}).",
                 f"Raise training.candidates.{history.candidate}.epochs.",
             )
+
+
+def _widen_strengths(history: TrainingHistory) -> Iterator[Advice]:
+    """A head on fixed features has no epochs: its rows are the inverse L2 strengths that it tried."""
+    tried = [row.regularisation for row in history.epochs if row.regularisation is not None]
+    won = next((row.regularisation for row in history.epochs if row.epoch == history.best_epoch), None)
+    if won is None or len(set(tried)) < 2 or won not in (min(tried), max(tried)):
+        return
+    end, beyond = ("smallest", "smaller") if won == min(tried) else ("largest", "larger")
+    yield Advice(
+        f"{history.candidate} did best with the {end} head_regularisation that it tried, {won:g}.",
+        f"Add {beyond} values to training.candidates.{history.candidate}.head_regularisation.",
+    )
 
 
 def _settle_choice(story: RunStory) -> Iterator[Advice]:

@@ -124,6 +124,8 @@ def list_promises(story: RunStory) -> tuple[Promise, ...]:
         return ()
     unknown, review = story.rule.unknown, story.rule.review
     called, wrong = known[0].called_unknown, known[0].wrong_among_accepted
+    interval = known[0].wrong_among_accepted_interval
+    low = interval.low if interval else math.nan
     return (
         Promise(
             f"at most {unknown.alpha:.0%} of known images are called unknown",
@@ -132,8 +134,8 @@ def list_promises(story: RunStory) -> tuple[Promise, ...]:
         ),
         Promise(
             f"at most {review.target_risk:.0%} of accepted answers are wrong",
-            format_share(wrong),
-            _state(wrong, -math.inf, review.target_risk, attainable=review.attainable),
+            format_range(interval) if interval else format_share(wrong),
+            _state(wrong, low, review.target_risk, attainable=review.attainable),
         ),
     )
 

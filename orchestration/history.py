@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from materializers.registry import DIGEST_KEY
 from orchestration.paths import ProjectPaths
 
 if TYPE_CHECKING:
-    from zenml.models import StepRunResponse
+    from zenml.models import PipelineRunResponse, StepRunResponse
 
 MOST_RUNS = 200
 
@@ -50,8 +51,8 @@ def list_runs(paths: ProjectPaths, limit: int = MOST_RUNS) -> tuple[RunRow, ...]
     """The newest runs, newest first, times in UTC to the second."""
     client = Client()
     runs = client.list_pipeline_runs(sort_by="desc:created", size=limit).items
-    winners = _metadata_of_runs(client, "compare", ArtifactName.COMPARISON, "winner")
-    verdicts = _metadata_of_runs(client, "promote", ArtifactName.PROMOTION, "verdict")
+    winners = _metadata_of_runs(client, runs, "compare", ArtifactName.COMPARISON, "winner")
+    verdicts = _metadata_of_runs(client, runs, "promote", ArtifactName.PROMOTION, "verdict")
     return tuple(
         RunRow(
             name=run.name,
@@ -81,10 +82,15 @@ def list_champions() -> tuple[ChampionRow, ...]:
     return tuple(sorted(rows, key=lambda row: row.model))
 
 
-def _metadata_of_runs(client: Client, step: str, artifact: ArtifactName, key: str) -> Mapping[UUID, str]:
+def _metadata_of_runs(
+    client: Client, runs: Sequence[PipelineRunResponse], step: str, artifact: ArtifactName, key: str
+) -> Mapping[UUID, str]:
     """Run -> one metadata value of what the step made, or took from the cache, in that run."""
     values: dict[UUID, str] = {}
-    for step_run in depaginate(client.list_run_steps, name=step, hydrate=True):
+    if not runs:
+        return values
+    of_these = "oneof:" + json.dumps([str(run.id) for run in runs])
+    for step_run in depaginate(client.list_run_steps, name=step, pipeline_run_id=of_these, hydrate=True):
         value = _metadata_of_output(step_run, artifact, key)
         if value is not None:
             values[step_run.pipeline_run_id] = str(value)

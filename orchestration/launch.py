@@ -18,9 +18,10 @@ from orchestration.paths import ProjectPaths
 from orchestration.story import LeftOut
 from vision.config import CandidateSettings, RunConfig
 from vision.errors import ConfigError, TaxonError
+from vision.machine import gpu_present, settle_precision
 from vision.records import Verdict
 from vision.sources import digest_source
-from vision.store import ARRAY_NAME
+from vision.store import ARRAY_NAME, CARD_NAME
 from vision.weights import resolve_weights
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,21 @@ class Outcome:
     message: str
 
 
+@dataclass(frozen=True)
+class Resolved:
+    """A configuration on this machine.
+
+    Attributes:
+        config: with weights as files and digests, and without the candidates that lack theirs.
+        left_out: those candidates, and why.
+        weights: candidate that is trained -> where its weights come from.
+    """
+
+    config: RunConfig
+    left_out: tuple[LeftOut, ...]
+    weights: dict[str, str]
+
+
 def launch_training(config: RunConfig, paths: ProjectPaths) -> Outcome:
     """Run the training pipeline and write its run folder.
 
@@ -60,43 +76,51 @@ def launch_training(config: RunConfig, paths: ProjectPaths) -> Outcome:
 
 def _run_locked(config: RunConfig, paths: ProjectPaths, run_name: str, started: float) -> Outcome:
     from orchestration.reaper import reap_dead_runs
-    from orchestration.run_folder import record_circumstances, run_exists
+    from orchestration.run_folder import point_latest_at, record_circumstances, run_exists
 
     for dead in reap_dead_runs():
         logger.warning(
             "Run %s was killed before it ended; it is marked failed. Its finished steps are reused.", dead
         )
-    resolved, left_out = resolve_candidates(config)
+        _project_dead(dead, paths)
+    machine = resolve_candidates(config)
+    resolved = machine.config
     logger.info("Reading the source ...")
     source_digest = digest_source(resolved.dataset, paths.data)
     failure = _run_pipeline(resolved, paths, run_name, source_digest)
     if failure is not None and not run_exists(run_name):
         raise failure
     words = None if failure is None else f"{type(failure).__name__}: {failure}"
-    record_circumstances(run_name, resolved, left_out, words, time.monotonic() - started)
-    return _project(run_name, paths, failure)
+    seconds = time.monotonic() - started
+    record_circumstances(run_name, resolved, machine.left_out, words, seconds, machine.weights)
+    outcome = _project(run_name, paths, failure)
+    point_latest_at(outcome.folder)
+    return outcome
 
 
-def resolve_candidates(config: RunConfig) -> tuple[RunConfig, tuple[LeftOut, ...]]:
+def resolve_candidates(config: RunConfig) -> Resolved:
     """The configuration with weights as files and digests, and the candidates left out for lack of them.
 
     Raises:
         ConfigError: nothing is left to train, or weights that were asked for by name or path are missing.
     """
     kept: dict[str, CandidateSettings] = {}
+    weights: dict[str, str] = {}
     left_out: list[LeftOut] = []
+    gpu = gpu_present()
     for name, settings in config.training.candidates.items():
         resolved = resolve_weights(settings, config.images.size)
         if resolved.settings is None:
             left_out.append(LeftOut(name, resolved.reason))
             logger.warning("Candidate %s is LEFT OUT of this run: %s", name, resolved.reason)
         else:
-            kept[name] = resolved.settings
+            kept[name] = settle_precision(resolved.settings, gpu=gpu)
+            weights[name] = resolved.reason
     if not kept:
         reasons = "; ".join(f"{each.name}: {each.reason}" for each in left_out)
         raise ConfigError(f"No candidate can be trained on this machine. {reasons}")
     training = config.training.model_copy(update={"candidates": kept})
-    return config.model_copy(update={"training": training}), tuple(left_out)
+    return Resolved(config.model_copy(update={"training": training}), tuple(left_out), weights)
 
 
 def _run_pipeline(
@@ -134,8 +158,20 @@ def _project(run_name: str, paths: ProjectPaths, failure: BaseException | None) 
     return Outcome(run_name, folder, code, f"{promotion.verdict}: {' '.join(promotion.reasons)}")
 
 
+def _project_dead(run_name: str, paths: ProjectPaths) -> None:
+    """The run folder of a killed run, as far as it came; that it cannot be written stops no other run."""
+    from orchestration.run_folder import project_run
+
+    try:
+        project_run(run_name, paths)
+    except TaxonError as error:
+        logger.warning("Run %s has no run folder: %s", run_name, error)
+    except Exception:
+        logger.exception("Run %s has no run folder.", run_name)
+
+
 def _decoded_images_are_lost(config: RunConfig, source_digest: str) -> bool:
-    """Whether an earlier run's decoded images of this very source are gone from the disk.
+    """Whether an earlier run's decoded images of this very source are gone from the disk, or half there.
 
     The cache would then hand on a reference to nothing: ingest must run again, and gives the same hash.
     """
@@ -150,13 +186,13 @@ def _decoded_images_are_lost(config: RunConfig, source_digest: str) -> bool:
         for version in versions
         if tuple(version.run_metadata.get(key) for key in ("source_digest", "image_size", "resize")) == wanted
     ]
-    return any(not (path / ARRAY_NAME).is_file() for path in of_this_source)
+    return any(not (path / name).is_file() for path in of_this_source for name in (ARRAY_NAME, CARD_NAME))
 
 
 @contextmanager
 def _scratch(paths: ProjectPaths) -> Iterator[None]:
     """Temporary files of steps lie in the state folder, and go with the run, or with the next one."""
-    folder = paths.state / "scratch"
+    folder = paths.scratch
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     former, tempfile.tempdir = tempfile.tempdir, str(folder)

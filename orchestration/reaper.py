@@ -14,7 +14,7 @@ from zenml.orchestrators import publish_utils
 from zenml.utils.pagination_utils import depaginate
 
 UNFINISHED = "oneof:" + json.dumps([status.value for status in ExecutionStatus if not status.is_finished])
-REASON = "The process of this run was killed. Its finished steps are reused by the next run."
+REASON = "The process of this run was killed before it ended. Its finished steps are reused by the next run."
 
 
 def reap_dead_runs() -> tuple[str, ...]:

@@ -7,14 +7,16 @@ of the ZenML run, so that the projection needs nothing else.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cached_property
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,14 +26,15 @@ from zenml.client import Client
 
 from materializers.names import ArtifactName
 from orchestration.paths import ProjectPaths
+from orchestration.reaper import REASON
 from orchestration.report import write_report
 from orchestration.story import LeftOut, RunStory
 from orchestration.summary import summarise
 from vision.bundle import load_bundle
 from vision.config import RunConfig
-from vision.errors import ConfigError, StorageError
+from vision.errors import BundleError, ConfigError, StorageError, TaxonError
 from vision.far import FAR_KINDS, make_far_images
-from vision.files import write_atomically
+from vision.files import storage_errors, write_atomically
 from vision.heat_map import heat_map
 from vision.records import Bundle, DatasetRef, Evaluation, FloatArray, ImageArray, Promotion
 from vision.store import open_images
@@ -39,31 +42,75 @@ from vision.store import open_images
 if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse, StepRunResponse
 
-LIBRARIES = ("zenml", "tensorflow-cpu", "keras", "ai-edge-litert", "numpy", "scikit-learn", "pillow")
-WORK = ("ingest", "train_", "infer_", "export", "check_precisions", "fit_baselines")
+logger = logging.getLogger(__name__)
+
+LIBRARIES = (
+    "zenml",
+    "tensorflow",
+    "tensorflow-cpu",
+    "keras",
+    "ai-edge-litert",
+    "numpy",
+    "scikit-learn",
+    "pillow",
+)
+"""Those of them that are installed are recorded; TensorFlow has another package on each kind of machine."""
+
+WORK = ("ingest", "train_", "infer_", "export", "check_precisions")
+"""Steps, by how their names begin, that decode images, train networks or run them: the run's own work.
+
+Orchestration is the run's seconds less theirs: ZenML itself, the start of the process, and every step that
+handles records alone (splits, baselines, calibration, comparison, gate). check_precisions is work because it
+runs three graphs. Writing the report comes after the run and is a figure of its own in the summary.
+"""
+
 CIRCUMSTANCES = "circumstances"
 
 
 def record_circumstances(
-    run_name: str, config: RunConfig, left_out: Sequence[LeftOut], failure: str | None, seconds: float
+    run_name: str,
+    config: RunConfig,
+    left_out: Sequence[LeftOut],
+    failure: str | None,
+    seconds: float,
+    weights: Mapping[str, str] | None = None,
 ) -> None:
-    """Store with the ZenML run what only the launcher knows."""
+    """Store with the ZenML run what only the launcher knows.
+
+    Args:
+        run_name: the run.
+        config: as it was run.
+        left_out: candidates that this machine cannot train.
+        failure: why the run ended early, or None.
+        seconds: from start to end of the run, its report not counted.
+        weights: candidate -> where its weights came from.
+    """
     circumstances = {
         "config": config.model_dump_json(),
         "left_out": json.dumps([asdict(each) for each in left_out]),
+        "weights": json.dumps(dict(weights or {})),
         "failure": failure or "",
         "seconds": seconds,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpus": os.cpu_count() or 0,
-        "versions": json.dumps({name: version(name) for name in LIBRARIES}),
+        "versions": json.dumps(installed_versions(LIBRARIES)),
     }
     log_metadata(metadata={CIRCUMSTANCES: circumstances}, run_id_name_or_prefix=run_name)
 
 
+def installed_versions(names: Sequence[str]) -> dict[str, str]:
+    """Package -> version, without the packages that are not installed."""
+    versions: dict[str, str] = {}
+    for name in names:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
+
+
 def project_run(run_name: str, paths: ProjectPaths) -> tuple[Path, Promotion | None]:
-    """Write `runs/<run_name>/summary.json` and `report.html` from the artifact store; point `latest` there.
+    """Write `runs/<run_name>/summary.json` and `report.html` from the artifact store.
 
     Raises:
         ConfigError: there is no such run.
@@ -73,12 +120,26 @@ def project_run(run_name: str, paths: ProjectPaths) -> tuple[Path, Promotion | N
     run = RunArtifacts(_find_run(run_name))
     story = tell_story(run)
     folder = paths.runs / run.name
-    folder.mkdir(parents=True, exist_ok=True)
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     write_report(story, folder / "report.html")
     summary = summarise(story, run.circumstances, run.images_digest, time.monotonic() - started)
     write_atomically(folder / "summary.json", json.dumps(summary, indent=2, allow_nan=False).encode())
-    _point_latest_at(folder)
     return folder, story.promotion
+
+
+def point_latest_at(folder: Path) -> None:
+    """Make `runs/latest` lead to a run folder, at once or not at all.
+
+    Raises:
+        StorageError: the link cannot be made.
+    """
+    link = folder.parent / "latest"
+    fresh = folder.parent / f".latest-{os.getpid()}"
+    with storage_errors(link, "point it at the run"):
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(folder.name)
+        fresh.replace(link)
 
 
 def run_exists(run_name: str) -> bool:
@@ -87,10 +148,11 @@ def run_exists(run_name: str) -> bool:
 
 
 def rewrite_run(paths: ProjectPaths, run_name: str) -> Path:
-    """Write a run folder again; `latest` is the newest run.
+    """Write a run folder again; by the name `latest` the newest run's. The link `runs/latest` stays.
 
     Raises:
         ConfigError: there is no such run, or none at all.
+        StorageError: the folder cannot be written.
     """
     if run_name == "latest":
         runs = Client().list_pipeline_runs(sort_by="desc:created", size=1)
@@ -119,6 +181,13 @@ class RunArtifacts:
         return dict(stored) if isinstance(stored, dict) else {}
 
     @cached_property
+    def failure(self) -> str | None:
+        """Why the run ended early; None for one that did not. Nothing recorded: its process was killed."""
+        if not self.circumstances:
+            return REASON if self._run.status.is_failed else None
+        return self.circumstances.get("failure") or None
+
+    @cached_property
     def config(self) -> RunConfig:
         """The configuration as it ran.
 
@@ -142,10 +211,25 @@ class RunArtifacts:
         return dataset.content_hash if isinstance(dataset, DatasetRef) else None
 
     def load(self, step: str, artifact: ArtifactName) -> Any:
-        """The value of one output, or None where the step did not get that far."""
+        """The value of one output, or None where the step did not get that far.
+
+        A run that failed may have failed because of what is stored: what cannot be loaded then is None, too.
+
+        Raises:
+            StorageError: an artifact of a run that did not fail is gone or altered.
+            BundleError: so is its bundle.
+        """
         run = self.steps.get(step)
         outputs = run.outputs.get(artifact, []) if run else []
-        return outputs[0].load() if outputs else None
+        if not outputs:
+            return None
+        try:
+            return outputs[0].load()
+        except (TaxonError, OSError, ValueError) as error:
+            if self.failure is None:
+                raise
+            logger.warning("%s of step %s is left out of the report: %s", artifact.value, step, error)
+            return None
 
     def load_each(self, step: str, artifact: ArtifactName) -> dict[str, Any]:
         """Candidate -> output of its own step, for those that got that far."""
@@ -178,14 +262,14 @@ def tell_story(run: RunArtifacts) -> RunStory:
         run_name=run.name,
         config=config,
         left_out=tuple(LeftOut(**each) for each in left_out),
-        failure=run.circumstances.get("failure") or None,
+        failure=run.failure,
         failed_step=run.failed(),
         manifest=run.load("ingest", ArtifactName.MANIFEST),
         splits=run.load("validate", ArtifactName.SPLITS) or run.load("split", ArtifactName.PROPOSED_SPLITS),
         data_report=run.load("explore", ArtifactName.DATA_REPORT),
         histories=tuple(run.load_each("train", ArtifactName.HISTORY).values()),
         evaluations=tuple(run.load_each("evaluate", ArtifactName.EVALUATION).values()),
-        temperatures=run.load_each("calibrate", ArtifactName.TEMPERATURE),
+        weights=json.loads(run.circumstances.get("weights", "{}")),
         comparison=run.load("compare", ArtifactName.COMPARISON),
         precision_report=run.load("check_precisions", ArtifactName.PRECISION_REPORT),
         rule=run.load("set_thresholds_exported", ArtifactName.DECISION_RULE),
@@ -198,7 +282,7 @@ def tell_story(run: RunArtifacts) -> RunStory:
         versions=json.loads(run.circumstances.get("versions", "{}")),
         images=images,
         far_images=_far_images(config, dataset) if reached_test is not None else None,
-        heat_maps=_heat_maps(run.load("assemble", ArtifactName.BUNDLE), reached_test, images),
+        heat_maps=_heat_maps(run, reached_test, images),
     )
 
 
@@ -234,11 +318,20 @@ def _far_images(config: RunConfig, dataset: DatasetRef) -> dict[str, ImageArray]
 
 
 def _heat_maps(
-    bundle: Bundle | None, test: Evaluation | None, images: ImageArray | None
+    run: RunArtifacts, test: Evaluation | None, images: ImageArray | None
 ) -> dict[int, FloatArray]:
-    """Row -> heat map of the worst mistakes, from the graph that is served."""
-    if bundle is None or test is None or images is None or not test.mistakes:
+    """Row -> heat map of the worst mistakes, from the graph that is served; none where it was altered."""
+    if test is None or images is None or not test.mistakes:
         return {}
+    try:
+        bundle = run.load("assemble", ArtifactName.BUNDLE)
+        return {} if bundle is None else _draw_heat_maps(bundle, test, images)
+    except (BundleError, StorageError) as error:
+        logger.warning("The report has no heat maps: %s", error)
+        return {}
+
+
+def _draw_heat_maps(bundle: Bundle, test: Evaluation, images: ImageArray) -> dict[int, FloatArray]:
     engine = load_bundle(bundle.root, bundle.digest).engine
     cams = engine.forward(np.asarray(images[[answer.row for answer in test.mistakes]])).cam
     if cams is None:
@@ -246,11 +339,3 @@ def _heat_maps(
     classes = [test.class_names.index(answer.class_name) for answer in test.mistakes]
     pairs = zip(test.mistakes, classes, cams, strict=True)
     return {answer.row: heat_map(cam, label) for answer, label, cam in pairs}
-
-
-def _point_latest_at(folder: Path) -> None:
-    link = folder.parent / "latest"
-    fresh = folder.parent / f".latest-{os.getpid()}"
-    fresh.unlink(missing_ok=True)
-    fresh.symlink_to(folder.name)
-    fresh.replace(link)

@@ -20,7 +20,6 @@ from vision.records import (
     Promotion,
     Registration,
     Splits,
-    Temperature,
     TrainingHistory,
 )
 
@@ -48,7 +47,7 @@ class RunStory:
         data_report: what exploration found.
         histories: one per trained candidate.
         evaluations: one per candidate, on validation.
-        temperatures: candidate -> its temperature on its trained network.
+        weights: candidate that was trained -> where its weights came from.
         comparison: candidates side by side.
         precision_report: exported precisions against the trained network.
         rule: the decision rule that is served.
@@ -75,7 +74,7 @@ class RunStory:
     data_report: DataReport | None = None
     histories: tuple[TrainingHistory, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
-    temperatures: dict[str, Temperature] = field(default_factory=dict)
+    weights: dict[str, str] = field(default_factory=dict)
     comparison: Comparison | None = None
     precision_report: PrecisionReport | None = None
     rule: DecisionRule | None = None

@@ -7,7 +7,15 @@ import math
 from typing import Any
 
 from orchestration.story import RunStory
-from vision.records import Evaluation, Interval, Split, Splits, TrainingHistory
+from vision.records import (
+    DecisionRule,
+    Evaluation,
+    Interval,
+    PrecisionReport,
+    Split,
+    Splits,
+    TrainingHistory,
+)
 
 
 def summarise(
@@ -21,8 +29,11 @@ def summarise(
         "failed_step": story.failed_step,
         "dataset": _dataset(story, images_digest),
         "candidates": _candidates(story),
+        "weights": story.weights,
         "left_out": [{"name": each.name, "reason": each.reason} for each in story.left_out],
         "winner": story.comparison.winner if story.comparison else None,
+        "precisions": _precisions(story.precision_report) if story.precision_report else None,
+        "rule": _rule(story.rule) if story.rule else None,
         "test": _test(story.test) if story.test else None,
         "gate": _gate(story),
         "versions": story.versions,
@@ -129,9 +140,29 @@ def _test(evaluation: Evaluation) -> dict[str, Any]:
                 "reviewed": _interval(rates.reviewed),
                 "called_unknown": _interval(rates.called_unknown),
                 "wrong_among_accepted": rates.wrong_among_accepted,
+                "wrong_among_accepted_interval": _interval(rates.wrong_among_accepted_interval)
+                if rates.wrong_among_accepted_interval
+                else None,
             }
             for rates in evaluation.rates
         },
+    }
+
+
+def _precisions(report: PrecisionReport) -> dict[str, Any]:
+    return {
+        "served": report.served.value,
+        "num_images": report.num_images,
+        "rows": [row.model_dump(mode="json") for row in report.rows],
+    }
+
+
+def _rule(rule: DecisionRule) -> dict[str, Any]:
+    """What decides, without the calibration scores, which the bundle holds."""
+    return {
+        "temperature": rule.temperature.model_dump(),
+        "unknown": rule.unknown.model_dump(exclude={"calibration_scores"}),
+        "review": rule.review.model_dump(),
     }
 
 

@@ -435,7 +435,7 @@ def make_story(images: ImageArray | None = None, manifest: Manifest | None = Non
         data_report=make_data_report(manifest, splits),
         histories=(make_history("cnn"), make_history("residual", epochs=9)),
         evaluations=(first, second),
-        temperatures={"cnn": make_temperature(), "residual": make_temperature(applied=False)},
+        weights={"cnn": "trained from scratch", "residual": "trained from scratch"},
         comparison=make_comparison(first, second),
         precision_report=make_precisions(),
         rule=make_rule(splits.class_names),
@@ -567,6 +567,7 @@ def _rates(kind: str, decisions: np.ndarray, wrong: float = float("nan")) -> Dec
         reviewed=shares[1],
         called_unknown=shares[2],
         wrong_among_accepted=wrong,
+        wrong_among_accepted_interval=None if np.isnan(wrong) else around(wrong, 0.02),
     )
 
 

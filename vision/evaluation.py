@@ -48,6 +48,7 @@ from vision.records import (
     Evaluation,
     FloatArray,
     IntArray,
+    Interval,
     ModelOutputs,
     OodDetector,
     RocCurve,
@@ -327,15 +328,26 @@ def _trace_rocs(known: Answered, other: Answered, deciding: OodScore) -> list[Ro
 def _describe_rates(answered: Answered, correct: BoolArray | None) -> DecisionRates:
     """Shares of the three answers; `correct` (m,) of known images, None of unknown ones."""
     decisions, drawn = answered.decisions, answered.drawn
-    wrong = np.nan if correct is None else _share(~correct[decisions.accepted])
+    wrong = None if correct is None else _share_wrong(answered, correct)
     return DecisionRates(
         kind=answered.kind,
         num_images=len(answered.rows),
         accepted=drawn.mean(decisions.accepted),
         reviewed=drawn.mean(decisions.reviewed),
         called_unknown=drawn.mean(decisions.called_unknown),
-        wrong_among_accepted=wrong,
+        wrong_among_accepted=np.nan if wrong is None else wrong.value,
+        wrong_among_accepted_interval=wrong,
     )
+
+
+def _share_wrong(answered: Answered, correct: BoolArray) -> Interval | None:
+    """Share of wrong among the accepted, over resamples that accept anything; None if nothing is accepted."""
+    accepted = answered.decisions.accepted
+    if not accepted.any():
+        return None
+    sums = answered.drawn.sums(np.column_stack([accepted & ~correct, accepted]))
+    shares = sums[sums[:, 1] > 0]
+    return answered.drawn.interval(_share(~correct[accepted]), shares[:, 0] / shares[:, 1])
 
 
 def _find_mistakes(answered: Answered, correct: BoolArray, names: Sequence[str]) -> tuple[Answer, ...]:

@@ -473,6 +473,9 @@ class DecisionRates(Value):
     reviewed: Interval
     called_unknown: Interval
     wrong_among_accepted: float
+    wrong_among_accepted_interval: Interval | None = Field(
+        default=None, description="the same with its bounds; None where nothing is accepted or known"
+    )
 
 
 class Answer(Value):

@@ -25,6 +25,7 @@ from tests.example_story import (
     around,
     make_config,
     make_data_report,
+    make_history,
     make_images,
     make_manifest,
     make_promotion,
@@ -270,6 +271,36 @@ def test_a_promise_is_broken_only_when_chance_cannot_explain_it(called: Interval
     assert list_promises(story)[0].state == state
 
 
+@pytest.mark.parametrize(
+    ("wrong", "state"),
+    [
+        (Interval(value=0.01, low=0.0, high=0.03), "kept"),
+        (Interval(value=0.05, low=0.015, high=0.09), "open"),
+        (Interval(value=0.05, low=0.03, high=0.09), "broken"),
+        (Interval(value=0.05, low=math.nan, high=math.nan), "open"),
+    ],
+)
+def test_the_promise_about_accepted_answers_is_broken_only_beyond_chance_in_promise_and_advice(
+    wrong: Interval, state: str
+) -> None:
+    # make_rule promises at most 2% wrong
+    assert STORY.test is not None
+    update = {"wrong_among_accepted": wrong.value, "wrong_among_accepted_interval": wrong}
+    known = STORY.test.rates[0].model_copy(update=update)
+    story = replace(STORY, test=STORY.test.model_copy(update={"rates": (known, *STORY.test.rates[1:])}))
+    assert list_promises(story)[1].state == state
+    assert ("accepted answers are wrong" in advice_about(story)) == (state == "broken")
+
+
+def test_the_promise_about_accepted_answers_is_open_where_no_interval_was_measured() -> None:
+    assert STORY.test is not None
+    update = {"wrong_among_accepted": 0.5, "wrong_among_accepted_interval": None}
+    known = STORY.test.rates[0].model_copy(update=update)
+    story = replace(STORY, test=STORY.test.model_copy(update={"rates": (known, *STORY.test.rates[1:])}))
+    assert list_promises(story)[1].state == "open"
+    assert "accepted answers are wrong" not in advice_about(story)
+
+
 def test_an_unattainable_promise_says_how_many_images_it_needs() -> None:
     story = replace(STORY, rule=make_rule(attainable=False))
     assert list_promises(story)[0].state == "none"
@@ -349,6 +380,36 @@ def test_a_training_that_ended_while_improving_asks_for_more_epochs() -> None:
     cut = history.model_copy(update={"best_epoch": history.epochs[-1].epoch})
     assert "training.candidates.cnn.epochs" in advice_about(replace(STORY, histories=(cut,)))
     assert "training.candidates.cnn.epochs" not in advice_about(STORY)
+
+
+@pytest.mark.parametrize(
+    ("best_epoch", "told"),
+    [
+        (1, "Add smaller values to training.candidates.cnn.head_regularisation."),
+        (2, None),
+        (3, "Add larger values to training.candidates.cnn.head_regularisation."),
+    ],
+)
+def test_a_head_on_fixed_features_is_told_of_strengths_never_of_epochs(
+    best_epoch: int, told: str | None
+) -> None:
+    history = make_history("cnn", epochs=3)
+    rows = tuple(
+        row.model_copy(update={"regularisation": strength})
+        for row, strength in zip(history.epochs, (0.01, 0.1, 1.0), strict=True)
+    )
+    frozen = history.model_copy(update={"epochs": rows, "best_epoch": best_epoch})
+    said = advice_about(replace(STORY, histories=(frozen,)))
+    assert "candidates.cnn.epochs" not in said
+    assert ("head_regularisation" in said) is (told is not None)
+    assert told is None or told in said
+
+
+def test_a_single_strength_that_was_tried_asks_for_nothing() -> None:
+    history = make_history("cnn", epochs=1)
+    row = history.epochs[0].model_copy(update={"regularisation": 0.1})
+    frozen = history.model_copy(update={"epochs": (row,), "best_epoch": 1})
+    assert "head_regularisation" not in advice_about(replace(STORY, histories=(frozen,)))
 
 
 def test_long_lists_of_names_are_cut_and_counted() -> None:

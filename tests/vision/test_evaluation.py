@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from vision.config import BootstrapSettings
 from vision.errors import TooFewImagesError
 from vision.evaluation import evaluate
 from vision.labelled import Labelled
-from vision.metrics import accuracy_score, auroc, softmax
+from vision.metrics import accuracy_score, auroc, resample_groups, softmax
 from vision.ood.fitting import fit_detector
 from vision.ood.scores import OodScore, score_unknown
 from vision.predictor import decide
@@ -165,6 +166,26 @@ def test_the_three_answers_of_a_kind_add_up_to_one(evaluation: Evaluation) -> No
 
 def test_only_known_images_can_be_right_so_unknown_kinds_have_no_wrong_share(evaluation: Evaluation) -> None:
     assert np.isnan([rates.wrong_among_accepted for rates in evaluation.rates[1:]]).all()
+
+
+def test_wrong_share_of_accepted_has_the_interval_of_whole_groups_drawn_again() -> None:
+    labels = np.where(np.arange(160) % 5 == 0, (KNOWN.labels + 1) % len(CLASSES), KNOWN.labels)
+    known = run(replace(KNOWN, labels=labels)).rates[0]
+    outputs = KNOWN.outputs
+    decisions = decide(RULE, DETECTOR, outputs.logits, outputs.embeddings, outputs.quality)
+    wrong = decisions.classes != labels
+    counts = resample_groups(KNOWN.groups, BOOTSTRAP, np.random.default_rng(3)).image_counts()
+    shares = counts[:, wrong & decisions.accepted].sum(axis=1) / counts[:, decisions.accepted].sum(axis=1)
+    tail = (1 - BOOTSTRAP.level) / 2
+    interval = known.wrong_among_accepted_interval
+    assert interval is not None
+    assert interval.value == known.wrong_among_accepted == wrong[decisions.accepted].mean()
+    assert (interval.low, interval.high) == pytest.approx(tuple(np.quantile(shares, [tail, 1 - tail])))
+    assert 0 < interval.low < interval.high
+
+
+def test_wrong_share_has_no_interval_where_nothing_is_known_or_accepted(evaluation: Evaluation) -> None:
+    assert [rates.wrong_among_accepted_interval for rates in evaluation.rates[1:]] == [None, None]
 
 
 def test_intervals_hold_their_value(evaluation: Evaluation) -> None:
