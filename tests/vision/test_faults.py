@@ -5,6 +5,8 @@ The outputs given to a step hold just the rows that it may read: `ModelOutputs.t
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -13,11 +15,12 @@ from steps.evaluate import evaluate
 from steps.fit_unknowns import fit_unknowns
 from steps.set_thresholds import set_thresholds
 from tests.vision.toy import MSP, make_rule, make_splits
-from vision.config import BootstrapSettings, ReviewSettings, UnknownSettings
+from vision import engine
+from vision.config import BootstrapSettings, ReviewSettings, ToleranceSettings, UnknownSettings
 from vision.labelled import rows_of
 from vision.ood.scores import OodScore, stack_fwk_parts
 from vision.quality import QUALITY_COLUMNS
-from vision.records import ModelOutputs, Split
+from vision.records import ExportedGraphs, ImageArray, IntArray, ModelOutputs, Precision, Split
 
 NAMES = ("bream", "cod")
 PER_SPLIT = 24
@@ -70,7 +73,7 @@ def test_both_thresholds_are_fitted_on_the_calibration_split_alone() -> None:
 
 def test_the_detector_is_fitted_on_train_and_scaled_on_validation() -> None:
     outputs = outputs_of(Split.TRAIN, Split.VALIDATION)
-    detector = fit_unknowns.entrypoint(outputs, SPLITS, UnknownSettings(), seed=0)
+    detector = fit_unknowns.entrypoint(outputs, SPLITS, "fwk", seed=0)
     train, validation = outputs_of(Split.TRAIN), outputs_of(Split.VALIDATION)
     parts = stack_fwk_parts(detector, validation.logits, validation.embeddings)
     assert detector.score_name == OodScore.FWK
@@ -82,10 +85,39 @@ def test_the_detector_is_fitted_on_train_and_scaled_on_validation() -> None:
 @pytest.mark.parametrize("split", [Split.VALIDATION, Split.TEST])
 def test_an_evaluation_is_of_the_split_asked_for_alone(split: Split) -> None:
     fitted_on = outputs_of(Split.TRAIN, Split.VALIDATION)
-    detector = fit_unknowns.entrypoint(fitted_on, SPLITS, UnknownSettings(score="msp"), seed=0)
+    detector = fit_unknowns.entrypoint(fitted_on, SPLITS, "msp", seed=0)
     arguments = (SPLITS, split, "fp16", make_rule(NAMES), detector, BOOTSTRAP, 0)
     evaluation = evaluate.entrypoint("cnn", outputs_of(split), *arguments)
     assert evaluation.split == split
     assert evaluation.num_images == PER_SPLIT
     of_all = evaluate.entrypoint("cnn", make_all_outputs(), *arguments)
     assert evaluation.model_dump_json() == of_all.model_dump_json()
+
+
+def test_exported_precisions_are_compared_on_the_validation_split_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def answer(_engine: None, _images: ImageArray, rows: IntArray) -> ModelOutputs:
+        return outputs_of(Split.VALIDATION).take(rows)
+
+    monkeypatch.setattr(engine.Engine, "of", lambda *_: None)
+    monkeypatch.setattr(engine, "run_engine", answer)
+    (tmp_path / "fp16.tflite").write_bytes(b"graph")
+    graphs = ExportedGraphs(
+        root=tmp_path, files={"fp16.tflite": "0"}, candidate="cnn", image_size=8, num_parameters=1
+    )
+    report = engine.check_graphs(
+        graphs,
+        Precision.FP16,
+        outputs_of(Split.TRAIN, Split.VALIDATION, Split.CALIBRATION),
+        make_rule(NAMES),
+        MSP,
+        np.zeros((0, 8, 8, 3), dtype=np.uint8),
+        SPLITS,
+        ToleranceSettings(),
+    )
+    assert report.num_images == PER_SPLIT
+    assert [(row.precision, row.num_bytes, row.within_tolerance) for row in report.rows] == [
+        (Precision.FP16, 5, True)
+    ]
+    assert report.rows[0].max_probability_difference == 0.0
