@@ -32,9 +32,6 @@ def promote(
     champion_splits: Splits | None = None,
 ) -> Annotated[Promotion, ArtifactName.PROMOTION]:
     """The gate's verdict on the bundle: against floors, and against the champion on the same images."""
-    incumbent = None
-    if champion is not None and champion_digest is not None and champion_splits is not None:
-        incumbent = Incumbent(champion, champion_digest, champion_splits)
     return judge(
         bundle,
         outputs,
@@ -46,5 +43,5 @@ def promote(
         settings,
         bootstrap,
         seed,
-        incumbent,
+        Incumbent.of(champion, champion_digest, champion_splits),
     )

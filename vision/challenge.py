@@ -10,6 +10,7 @@ import numpy as np
 from vision.baselines import Baselines
 from vision.bundle import load_bundle
 from vision.config import BootstrapSettings, GateSettings
+from vision.errors import BundleError
 from vision.gate import Challenger, Champion, judge_gate
 from vision.labelled import Labelled, select
 from vision.predictor import Forward, decide
@@ -44,6 +45,24 @@ class Incumbent:
     bundle: Bundle
     digest: str
     splits: Splits
+
+    @classmethod
+    def of(cls, bundle: Bundle | None, digest: str | None, splits: Splits | None) -> Incumbent | None:
+        """The champion of what the registry gave; None where it gave nothing.
+
+        Raises:
+            BundleError: it gave a part: without the rest the champion cannot be defended.
+        """
+        if bundle is None and digest is None and splits is None:
+            return None
+        if bundle is None or digest is None or splits is None:
+            given = {"bundle": bundle, "digest": digest, "splits": splits}
+            missing = ", ".join(name for name, value in given.items() if value is None)
+            raise BundleError(
+                f"The champion came without its {missing}; expected bundle, digest and splits. Restore its "
+                "version in the registry, or archive it to start without a champion."
+            )
+        return cls(bundle, digest, splits)
 
 
 def judge(

@@ -156,6 +156,24 @@ class AugmentSettings(Settings):
     contrast: Fraction = 0.15
 
 
+UNREAD: dict[Strategy, tuple[str, ...]] = {
+    Strategy.FROZEN: (
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "weight_decay",
+        "label_smoothing",
+        "patience",
+        "augment",
+        "mixed_precision",
+    ),
+    Strategy.PARTIAL: ("head_regularisation", "augment", "mixed_precision"),
+    Strategy.FULL: ("head_regularisation",),
+    Strategy.TWO_PHASE: (),
+}
+"""Settings of a candidate that a strategy does not read."""
+
+
 class CandidateSettings(Settings):
     """One network to train and compare."""
 
@@ -184,6 +202,22 @@ class CandidateSettings(Settings):
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0, allow_inf_nan=False)
     patience: int = Field(default=6, ge=1, description="epochs without a better validation loss")
     augment: AugmentSettings = AugmentSettings()
+    mixed_precision: bool = Field(
+        default=False,
+        description="full, two_phase: train in float16 where it is safe; filled in before the pipeline "
+        "starts where a GPU is found, unless it is given",
+    )
+
+    @model_validator(mode="after")
+    def _settings_are_read(self) -> Self:
+        """Only values other than the default count, so that settings that are written come back."""
+        fields = type(self).model_fields
+        unread = [name for name in UNREAD[self.strategy] if getattr(self, name) != fields[name].default]
+        if unread:
+            raise ValueError(f"strategy {self.strategy} does not read {', '.join(unread)}; remove this")
+        if self.backbone is BackboneName.EFFICIENTNET_B0 and self.width != 1.0:
+            raise ValueError(f"efficientnet_b0 has one width, 1.0; got {self.width}")
+        return self
 
     @model_validator(mode="after")
     def _weights_fit_the_backbone(self) -> Self:
@@ -213,6 +247,8 @@ class TrainingSettings(Settings):
         for name in value:
             if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
                 raise ValueError(f"candidate name {name!r}: expected lower-case letters, digits and _")
+            if name in ("exported", "test"):
+                raise ValueError(f"candidate name {name!r} is taken by steps of the pipeline; choose another")
         return value
 
 
@@ -260,13 +296,22 @@ class ToleranceSettings(Settings):
     unknown_auroc_difference: Fraction = 0.02
 
 
-class ExportSettings(Settings):
-    """What is exported and which precision is served."""
+class GraphSettings(Settings):
+    """What the exported graphs are made from."""
 
     precisions: tuple[Precision, ...] = (Precision.FP32, Precision.FP16, Precision.INT8)
+    num_calibration_images: int = Field(default=128, ge=16, description="training images for int8 ranges")
+
+
+class ExportSettings(GraphSettings):
+    """What is exported and which precision is served."""
+
     precision: Precision = Field(default=Precision.FP16, description="served; named before it is measured")
     tolerance: ToleranceSettings = ToleranceSettings()
-    num_calibration_images: int = Field(default=128, ge=16, description="training images for int8 ranges")
+
+    def graphs(self) -> GraphSettings:
+        """What the graphs depend on, without what is done with them."""
+        return GraphSettings(precisions=self.precisions, num_calibration_images=self.num_calibration_images)
 
     @model_validator(mode="after")
     def _served_precision_is_exported(self) -> Self:
@@ -277,7 +322,7 @@ class ExportSettings(Settings):
 
 
 class GateSettings(Settings):
-    """Floors of a first champion, judged by the lower bound of the interval on test."""
+    """What a challenger must show: floors, by the unfavourable end of an interval on test, and the duel."""
 
     min_accuracy: Fraction = 0.5
     min_gain_over_majority: Fraction = Field(default=0.05, description="accuracy above the majority class")
@@ -286,6 +331,11 @@ class GateSettings(Settings):
     )
     max_known_called_unknown: Fraction = Field(default=0.2, description="upper bound on test")
     min_test_groups: int = Field(default=10, ge=2, description="fewer groups are no evidence")
+    max_loss_on_original: Fraction = Field(
+        default=0.01,
+        description="accuracy that a challenger may lose on the champion's own test groups without counting "
+        "as worse",
+    )
 
 
 class RunConfig(Settings):

@@ -7,9 +7,10 @@ is a champion, both answer the same images, and neither may have trained on them
   interval: an equal challenger has seen newer data).
 - On the champion's own original test groups it must not lose, because a newly labelled batch, whose images
   are in the current test, may be wrong. It loses if the interval of the difference lies below 0, or if the
-  difference itself is below -0.01: a small set cannot show a small loss by its interval, so the point decides
-  there, and chance then favours the champion. Of equal challengers that answer 3% of 200 images otherwise,
-  one in four to one in ten is kept out by this; that costs a retraining, a bad champion costs more.
+  difference itself is below -max_loss_on_original: a small set cannot show a small loss by its interval, so
+  the point decides there, and chance then favours the champion. At 0.01, of equal challengers that answer 3%
+  of 200 images otherwise, one in four to one in ten is kept out by this; that costs a retraining, a bad
+  champion costs more.
 
 Verdicts: `refused` where a floor is missed, the two cannot be compared or evidence is missing; `kept` where
 the champion is better, or is the same bundle; else `promoted`.
@@ -27,9 +28,6 @@ from vision.comparison import paired_difference
 from vision.config import BootstrapSettings, GateSettings
 from vision.metrics import GroupResamples, resample_groups
 from vision.records import Difference, GateCheck, Interval, Promotion, Verdict
-
-LARGEST_LOSS_ON_ORIGINAL = 0.01
-"""Accuracy that a challenger may lose on the champion's own test groups without counting as worse."""
 
 CHALLENGER, CHAMPION, MAJORITY, PIXELS = "challenger", "champion", "majority class", "raw pixels"
 
@@ -75,9 +73,7 @@ class Champion:
         class_names: that it knows.
         correct: (n,) bool, aligned with the challenger's; an image of a class it does not know is wrong.
         trained_digests: of images that it has seen (train, validation, calibration).
-        original_digests: of its own test images.
-        original: both models' answers to its own test images, where they are not among the current ones;
-            None: its test images are looked up among the current ones.
+        original_digests: of its own test images; they are looked up among the current ones.
     """
 
     bundle_digest: str
@@ -85,7 +81,6 @@ class Champion:
     correct: BoolArray
     trained_digests: Collection[str]
     original_digests: Collection[str]
-    original: PairedAnswers | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +126,7 @@ def judge_gate(
     Args:
         challenger: its answers to the known test images.
         champion: the model in production, or None.
-        settings: floors.
+        settings: floors, and what may be lost on the champion's own test groups.
         bootstrap: number of resamples and level of the intervals.
         seed: draws the resamples.
 
@@ -155,7 +150,7 @@ def judge_gate(
     if not comparable.passed:
         return _conclude(challenger, champion, checks, gains, Verdict.REFUSED)
     current = _pair_current(challenger, champion)
-    original = _pair_original(challenger, champion, current)
+    original = _pair_original(champion, current)
     gathered = [
         _check_evidence("current test groups", current.groups, settings.min_test_groups),
         _check_evidence("original test groups", original.groups, settings.min_test_groups),
@@ -167,7 +162,7 @@ def judge_gate(
         _difference(metric, pair, bootstrap, rng)
         for metric, pair in (("accuracy", current), (ON_ORIGINAL, original))
     ]
-    duel = [_check_current(differences[0], current), _check_original(differences[1], original)]
+    duel = [_check_current(differences[0], current), _check_original(differences[1], original, settings)]
     failed_before = not all(check.passed for check in checks)
     fallback = Verdict.REFUSED if failed_before else Verdict.KEPT
     return _conclude(challenger, champion, checks + duel, gains + differences, fallback)
@@ -236,11 +231,9 @@ def _pair_current(challenger: Challenger, champion: Champion) -> PairedAnswers:
     return pair.untouched_by(champion.trained_digests).untouched_by(challenger.trained_digests)
 
 
-def _pair_original(challenger: Challenger, champion: Champion, current: PairedAnswers) -> PairedAnswers:
-    if champion.original is None:
-        own = np.array(sorted(champion.original_digests), dtype=np.str_)
-        return current.where(np.isin(current.digests, own))
-    return champion.original.untouched_by(champion.trained_digests).untouched_by(challenger.trained_digests)
+def _pair_original(champion: Champion, current: PairedAnswers) -> PairedAnswers:
+    own = np.array(sorted(champion.original_digests), dtype=np.str_)
+    return current.where(np.isin(current.digests, own))
 
 
 def _difference(
@@ -259,14 +252,14 @@ def _check_current(difference: Difference, pair: PairedAnswers) -> GateCheck:
     )
 
 
-def _check_original(difference: Difference, pair: PairedAnswers) -> GateCheck:
-    interval = difference.difference
-    passed = bool(interval.high >= 0.0 and interval.value >= -LARGEST_LOSS_ON_ORIGINAL)
+def _check_original(difference: Difference, pair: PairedAnswers, settings: GateSettings) -> GateCheck:
+    interval, least = difference.difference, -settings.max_loss_on_original
+    passed = bool(interval.high >= 0.0 and interval.value >= least)
     return GateCheck(
         name="champion's own test groups",
         passed=passed,
         message=f"On {len(pair.digests)} images of the champion's own test groups, the challenger's accuracy "
-        f"less the champion's is {interval}; it must be at least {-LARGEST_LOSS_ON_ORIGINAL}, and its upper "
+        f"less the champion's is {interval}; it must be at least {least}, and its upper "
         "bound at least 0.",
     )
 

@@ -37,14 +37,10 @@ class ResolvedWeights:
     Attributes:
         settings: the candidate with `weights` a path and `weights_digest` filled, or as it was where it
             needs none; None where the weights are not to be had.
-        path: the weights file, or None.
-        digest: its SHA-256, or None.
         reason: in words, for the summary and the report.
     """
 
     settings: CandidateSettings | None
-    path: Path | None
-    digest: str | None
     reason: str
 
 
@@ -71,7 +67,7 @@ def resolve_weights(
         ConfigError: weights that were asked for by name (imagenet) or by path are not to be had.
     """
     if settings.weights == NONE:
-        return ResolvedWeights(settings, None, None, "trained from scratch")
+        return ResolvedWeights(settings, "trained from scratch")
     if settings.weights not in (AUTO, IMAGENET):
         return _pin(settings, Path(settings.weights).expanduser(), "weights from the file that was named")
     patience = download_seconds if settings.weights == AUTO else 10 * download_seconds
@@ -89,7 +85,7 @@ def resolve_weights(
         )
         if settings.weights == IMAGENET:
             raise ConfigError(reason) from error
-        return ResolvedWeights(None, None, None, reason)
+        return ResolvedWeights(None, reason)
 
 
 def default_cache_folder() -> Path:
@@ -123,7 +119,7 @@ def _pin(settings: CandidateSettings, path: Path, reason: str) -> ResolvedWeight
         )
     path = path.resolve()
     pinned = settings.model_copy(update={"weights": str(path), "weights_digest": digest})
-    return ResolvedWeights(pinned, path, digest, reason)
+    return ResolvedWeights(pinned, reason)
 
 
 def _download(url: str, path: Path, connect_seconds: float, total_seconds: float) -> None:

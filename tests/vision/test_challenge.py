@@ -257,6 +257,17 @@ def test_known_images_called_unknown_count_against_the_challenger(monkeypatch: p
     assert [check.name for check in promotion.checks if not check.passed] == ["known called unknown"]
 
 
+@pytest.mark.parametrize("lost", ["bundle", "digest", "splits"])
+def test_a_champion_in_parts_ends_the_run_and_is_not_taken_for_none(lost: str) -> None:
+    given: dict[str, Any] = {"bundle": make_bundle("old"), "digest": "pinned", "splits": SPLITS}
+    with pytest.raises(BundleError, match=f"without its {lost};"):
+        Incumbent.of(**{**given, lost: None})
+    whole = Incumbent.of(**given)
+    assert whole is not None
+    assert (whole.bundle, whole.digest, whole.splits) == (given["bundle"], "pinned", SPLITS)
+    assert Incumbent.of(None, None, None) is None
+
+
 def test_baselines_of_other_images_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="other test images"):
         ask_gate(None, monkeypatch, baselines=make_baselines(range(3, NUM_ROWS - 1)))

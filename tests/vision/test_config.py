@@ -3,8 +3,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from vision.config import RunConfig, find_config, load_config
+from vision.config import (
+    BackboneName,
+    CandidateSettings,
+    ExportSettings,
+    RunConfig,
+    Strategy,
+    ToleranceSettings,
+    find_config,
+    load_config,
+)
 from vision.errors import ConfigError
+from vision.records import Precision
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -77,6 +87,55 @@ def test_a_random_backbone_that_is_kept_fixed_is_refused(tmp_path: Path) -> None
     candidates = {"m": {"backbone": "mobilenet_v2", "strategy": "frozen"}}
     with pytest.raises(ConfigError, match="random features fixed"):
         load_config(write(tmp_path, training={"candidates": candidates}))
+
+
+@pytest.mark.parametrize(
+    ("candidate", "words"),
+    [
+        (
+            {"backbone": "mobilenet_v2", "weights": "auto", "strategy": "frozen", "epochs": 3, "patience": 1},
+            "strategy frozen does not read epochs, patience",
+        ),
+        (
+            {"backbone": "mobilenet_v2", "weights": "auto", "strategy": "frozen", "augment": {"zoom": 0.0}},
+            "strategy frozen does not read augment",
+        ),
+        (
+            {"backbone": "mobilenet_v2", "weights": "auto", "strategy": "partial", "augment": {"zoom": 0.0}},
+            "strategy partial does not read augment",
+        ),
+        (
+            {"backbone": "cnn", "head_regularisation": [0.1]},
+            "strategy full does not read head_regularisation",
+        ),
+        ({"backbone": "efficientnet_b0", "width": 0.5}, r"efficientnet_b0 has one width, 1\.0; got 0\.5"),
+    ],
+)
+def test_settings_that_nothing_reads_are_refused(
+    tmp_path: Path, candidate: dict[str, object], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load_config(write(tmp_path, training={"candidates": {"m": candidate}}))
+
+
+@pytest.mark.parametrize("strategy", list(Strategy))
+def test_a_candidate_that_is_written_whole_comes_back(strategy: Strategy) -> None:
+    own = CandidateSettings(backbone=BackboneName.MOBILENET_V2, weights="auto", strategy=strategy)
+    assert CandidateSettings.model_validate_json(own.model_dump_json()) == own
+
+
+@pytest.mark.parametrize("name", ["test", "exported"])
+def test_a_candidate_named_like_a_step_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="taken by steps"):
+        load_config(write(tmp_path, training={"candidates": {name: {"backbone": "cnn"}}}))
+
+
+def test_graphs_depend_on_no_tolerance_and_no_choice_of_what_is_served() -> None:
+    other = ExportSettings(
+        precision=Precision.INT8, tolerance=ToleranceSettings(ece_difference=0.5), num_calibration_images=20
+    )
+    assert ExportSettings(num_calibration_images=20).graphs() == other.graphs()
+    assert ExportSettings().graphs() != other.graphs()
 
 
 def test_a_group_pattern_without_a_group_is_refused(tmp_path: Path) -> None:

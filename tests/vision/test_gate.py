@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from vision.config import BootstrapSettings, GateSettings
-from vision.gate import Challenger, Champion, PairedAnswers, judge_gate
+from vision.gate import Challenger, Champion, judge_gate
 from vision.records import Promotion, Verdict
 
 Array = npt.NDArray[Any]
@@ -194,19 +194,6 @@ def test_without_the_champions_own_test_images_nothing_is_promoted() -> None:
     promotion = judge(make_challenger(), make_champion(right(30), original=range(0)))
     assert promotion.verdict is Verdict.REFUSED
     assert failed(promotion) == ["original test groups"]
-
-
-def test_original_images_outside_the_current_test_are_used_when_they_are_given() -> None:
-    original = PairedAnswers(
-        digests=np.array([f"old{i}" for i in range(40)]),
-        groups=np.array([f"oldgroup{i}" for i in range(40)]),
-        challenger_correct=right(8, 40),
-        champion_correct=right(0, 40),
-    )
-    champion = replace(make_champion(right(30), original=range(0)), original=original)
-    promotion = judge(make_challenger(), champion)
-    assert failed(promotion) == ["champion's own test groups"]
-    assert promotion.differences[-1].difference.value == pytest.approx(-0.2)
 
 
 def test_a_champion_with_a_class_that_the_challenger_lacks_is_a_refusal() -> None:

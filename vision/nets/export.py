@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from vision.config import ExportSettings
+from vision.config import GraphSettings
 from vision.engine import HEAD_NAME, pack_head
 from vision.errors import ExportError
 from vision.files import digest_file, write_atomically
@@ -37,7 +37,7 @@ def export_graphs(
     model_file: ModelFile,
     images: ImageArray,
     representative_rows: IntArray,
-    settings: ExportSettings,
+    settings: GraphSettings,
     folder: Path,
 ) -> ExportedGraphs:
     """The trained network as TFLite graphs, one for each precision of the settings.

@@ -30,7 +30,7 @@ from vision.nets.files import save_model, save_weights
 from vision.nets.heads import choose_head, fit_heads, head_logits, mean_nll
 from vision.nets.inference import run_batches, run_layers
 from vision.nets.models import CUTS, EMBEDDING, LOGITS, build_model, fix_batch_norm, hasten_batch_norm
-from vision.nets.seeding import has_gpu, seeded
+from vision.nets.seeding import seeded
 from vision.progress import TrainingProgress
 from vision.records import EpochRecord, ImageArray, ModelFile, Split, Splits, TrainingHistory
 
@@ -59,7 +59,8 @@ def train_candidate(
         settings: backbone, strategy and how to train; `weights` is 'none' or a path by now.
         images: (n, s, s, 3) uint8, may be memory-mapped; row i is image i of `splits`.
         splits: train gives the weights, validation the best epoch.
-        seed: two runs with one seed give the same network on the same machine.
+        seed: two runs with one seed give the same network on the same machine's CPU. On a GPU TensorFlow's
+            deterministic operations are switched on, but nothing has been tested there.
         work_folder: the model file and the checkpoint are written here.
         progress: told after every batch.
 
@@ -102,7 +103,7 @@ class _Training:
         self.validation = self._examples(Split.VALIDATION, self.images)
         match self.settings.strategy:
             case Strategy.FULL:
-                model = self._build(mixed=has_gpu())
+                model = self._build(mixed=self.settings.mixed_precision)
                 hasten_batch_norm(model)
                 self._fit(model, model, self.train, self.validation, Strategy.FULL.value)
             case Strategy.FROZEN:
@@ -111,7 +112,7 @@ class _Training:
                 self._fit_last_block()
             case Strategy.TWO_PHASE:
                 self._fit_head()
-                model = self._build(mixed=has_gpu(), pretrained=False)
+                model = self._build(mixed=self.settings.mixed_precision, pretrained=False)
                 model.load_weights(str(self._checkpoint))
                 fix_batch_norm(model)
                 self._fit(model, model, self.train, self.validation, ALL)

@@ -59,6 +59,15 @@ def test_two_trainings_with_one_seed_give_the_same_bytes(tmp_path: Path) -> None
     assert history.epochs == again.epochs
 
 
+def test_mixed_precision_is_a_setting_and_the_network_is_saved_in_float32(tmp_path: Path) -> None:
+    mixed, history = train(tiny_settings(mixed_precision=True), tmp_path / "mixed")
+    plain, _ = train(tiny_settings(), tmp_path / "plain")
+    assert mixed.digest != plain.digest
+    assert np.isfinite([epoch.validation_loss for epoch in history.epochs]).all()
+    model = load_trained(mixed.path(ModelFile.FILE_NAME))
+    assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
+
+
 def test_training_learns_and_keeps_the_epoch_of_lowest_validation_loss() -> None:
     model, history = train_tiny()
     losses = [epoch.validation_loss for epoch in history.epochs]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vision.config import AugmentSettings, BackboneName, CandidateSettings, ExportSettings, Strategy
+from vision.config import UNREAD, AugmentSettings, BackboneName, CandidateSettings, ExportSettings, Strategy
 from vision.records import ExportedGraphs, ImageArray, ModelFile, Split, Splits, TrainingHistory
 
 SIZE = 32
@@ -41,7 +41,7 @@ def make_images() -> tuple[ImageArray, Splits]:
 
 
 def tiny_settings(**changes: object) -> CandidateSettings:
-    """A residual network of four channels for two epochs."""
+    """A residual network of four channels for two epochs, of what its strategy reads."""
     settings: dict[str, object] = {
         "backbone": BackboneName.CNN_RESIDUAL,
         "strategy": Strategy.FULL,
@@ -51,7 +51,9 @@ def tiny_settings(**changes: object) -> CandidateSettings:
         "learning_rate": 0.01,
         "augment": QUIET,
     }
-    return CandidateSettings.model_validate({**settings, **changes})
+    unread = UNREAD[Strategy(str(changes.get("strategy", Strategy.FULL)))]
+    read = {name: value for name, value in settings.items() if name not in unread}
+    return CandidateSettings.model_validate({**read, **changes})
 
 
 @cache
