@@ -33,7 +33,7 @@ from orchestration.summary import summarise
 from vision.bundle import load_bundle
 from vision.config import RunConfig
 from vision.errors import BundleError, ConfigError, StorageError, TaxonError
-from vision.far import FAR_KINDS, make_far_images
+from vision.far import make_all_far
 from vision.files import storage_errors, write_atomically
 from vision.heat_map import heat_map
 from vision.records import Bundle, DatasetRef, Evaluation, FloatArray, ImageArray, Promotion
@@ -310,11 +310,8 @@ def _images(dataset: DatasetRef | None) -> ImageArray | None:
 
 
 def _far_images(config: RunConfig, dataset: DatasetRef) -> dict[str, ImageArray]:
-    """The far unknowns, made again exactly as `infer_exported` made them."""
-    rng = np.random.default_rng(config.seed)
-    return {
-        kind: make_far_images(kind, config.unknowns.num_far, dataset.image_size, rng) for kind in FAR_KINDS
-    }
+    """The far unknowns, made again exactly as `infer_test` made them."""
+    return make_all_far(config.unknowns.num_far, dataset.image_size, config.seed)
 
 
 def _heat_maps(

@@ -16,10 +16,12 @@ from steps.fit_baselines import fit_baselines
 from steps.fit_unknowns import fit_unknowns
 from steps.infer import infer
 from steps.infer_exported import infer_exported
+from steps.infer_test import infer_test
 from steps.ingest import ingest
 from steps.pick_winner import pick_winner
 from steps.promote import promote
 from steps.register import register
+from steps.require_precision import require_precision
 from steps.set_thresholds import set_thresholds
 from steps.split import split
 from steps.train import train
@@ -44,14 +46,13 @@ def training(
     proposed = keyed(split)(manifest, config.split, seed, champion_splits)
     splits = keyed(validate)(manifest, proposed, config.checks)
     keyed(explore)(manifest, dataset, splits)
-    baselines = keyed(fit_baselines)(dataset, splits, seed)
 
     models, outputs, temperatures, detectors, rules, evaluations = [], [], [], [], [], []
     for name, candidate in config.training.candidates.items():
         model, _ = keyed(train, f"train_{name}")(name, candidate, dataset, splits, seed)
         output = keyed(infer, f"infer_{name}")(model, dataset, splits)
         temperature = keyed(calibrate, f"calibrate_{name}")(output, splits, bootstrap, seed)
-        detector = keyed(fit_unknowns, f"fit_unknowns_{name}")(output, splits, config.unknowns, seed)
+        detector = keyed(fit_unknowns, f"fit_unknowns_{name}")(output, splits, config.unknowns.score, seed)
         rule = keyed(set_thresholds, f"set_thresholds_{name}")(
             output, splits, temperature, detector, config.unknowns, config.review
         )
@@ -71,27 +72,29 @@ def training(
     winner, model, trained, trained_rule, trained_detector = keyed(pick_winner)(
         comparison, models, outputs, rules, detectors
     )
-    graphs = keyed(export)(model, dataset, splits, config.export)
-    precisions = keyed(check_precisions)(
+    graphs = keyed(export)(model, dataset, splits, config.export.graphs())
+    measured = keyed(check_precisions)(
         graphs, served, trained, trained_rule, trained_detector, dataset, splits, config.export.tolerance
     )
-    exported, far = keyed(infer_exported)(
-        graphs, served, dataset, splits, config.unknowns, seed, after=["check_precisions"]
-    )
+    precisions = keyed(require_precision)(measured)
+    exported = keyed(infer_exported)(graphs, precisions, dataset, splits)
     temperature = keyed(calibrate, "calibrate_exported")(exported, splits, bootstrap, seed)
-    detector = keyed(fit_unknowns, "fit_unknowns_exported")(exported, splits, config.unknowns, seed)
+    detector = keyed(fit_unknowns, "fit_unknowns_exported")(exported, splits, config.unknowns.score, seed)
     rule = keyed(set_thresholds, "set_thresholds_exported")(
         exported, splits, temperature, detector, config.unknowns, config.review
     )
-    evaluation = keyed(evaluate, "evaluate_test")(
-        winner, exported, splits, Split.TEST, served.value, rule, detector, bootstrap, seed, far
+    # The test split is read here for the first time: every network, threshold and rule stands by now.
+    tested, far = keyed(infer_test)(
+        graphs, precisions, dataset, splits, config.unknowns.num_far, seed, after=["set_thresholds_exported"]
     )
-    bundle = keyed(assemble)(
-        config.name, manifest, dataset, model, graphs, precisions, rule, detector, evaluation
+    baselines = keyed(fit_baselines)(dataset, splits, seed, after=["infer_test"])
+    keyed(evaluate, "evaluate_test")(
+        winner, tested, splits, Split.TEST, served.value, rule, detector, bootstrap, seed, far
     )
+    bundle = keyed(assemble)(config.name, manifest, dataset, model, graphs, precisions, rule, detector)
     promotion = keyed(promote)(
         bundle,
-        exported,
+        tested,
         rule,
         detector,
         baselines,

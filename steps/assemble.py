@@ -12,7 +12,6 @@ from vision.records import (
     Bundle,
     DatasetRef,
     DecisionRule,
-    Evaluation,
     ExportedGraphs,
     Manifest,
     ModelFile,
@@ -31,10 +30,7 @@ def assemble(
     precisions: PrecisionReport,
     rule: DecisionRule,
     detector: OodDetector,
-    evaluation: Evaluation,
 ) -> Annotated[Bundle, ArtifactName.BUNDLE]:
     """The bundle: graph, detector, contract, digests."""
     folder = Path(mkdtemp(prefix="bundle-"))
-    return assemble_bundle(
-        folder, name, manifest, dataset, model, graphs, precisions, rule, detector, evaluation
-    )
+    return assemble_bundle(folder, name, manifest, dataset, model, graphs, precisions, rule, detector)

@@ -1,4 +1,4 @@
-"""Refuse an exported precision that strays from the trained network."""
+"""Measure how far each exported precision strays from the trained network."""
 
 from typing import Annotated
 
@@ -7,7 +7,6 @@ from zenml import step
 from materializers.names import ArtifactName
 from vision.config import ToleranceSettings
 from vision.engine import check_graphs
-from vision.parity import require_served
 from vision.records import (
     DatasetRef,
     DecisionRule,
@@ -32,7 +31,5 @@ def check_precisions(
     splits: Splits,
     tolerance: ToleranceSettings,
 ) -> Annotated[PrecisionReport, ArtifactName.PRECISION_REPORT]:
-    """Every precision against the trained network on validation; the served one must keep to it."""
-    return require_served(
-        check_graphs(graphs, served, trained, rule, detector, open_images(dataset), splits, tolerance)
-    )
+    """Every precision against the trained network on validation, within tolerance or not."""
+    return check_graphs(graphs, served, trained, rule, detector, open_images(dataset), splits, tolerance)

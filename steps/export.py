@@ -7,14 +7,14 @@ from typing import Annotated
 from zenml import step
 
 from materializers.names import ArtifactName
-from vision.config import ExportSettings
+from vision.config import GraphSettings
 from vision.records import DatasetRef, ExportedGraphs, ModelFile, Split, Splits
 from vision.store import open_images
 
 
 @step
 def export(
-    model: ModelFile, dataset: DatasetRef, splits: Splits, settings: ExportSettings
+    model: ModelFile, dataset: DatasetRef, splits: Splits, settings: GraphSettings
 ) -> Annotated[ExportedGraphs, ArtifactName.GRAPHS]:
     """The winner as TFLite graphs, one for each precision."""
     from vision.nets.export import export_graphs

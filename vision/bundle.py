@@ -29,7 +29,6 @@ from vision.records import (
     Contract,
     DatasetRef,
     DecisionRule,
-    Evaluation,
     ExportedGraphs,
     Manifest,
     ModelFile,
@@ -72,7 +71,6 @@ def assemble_bundle(
     precisions: PrecisionReport,
     rule: DecisionRule,
     detector: OodDetector,
-    evaluation: Evaluation,
 ) -> Bundle:
     """The bundle of the served precision, with the contract that its records spell out.
 
@@ -80,10 +78,10 @@ def assemble_bundle(
         BundleError: the records are of different candidates.
         StorageError: a file could not be written.
     """
-    if len({model.candidate, graphs.candidate, evaluation.candidate}) != 1:
+    if model.candidate != graphs.candidate:
         raise BundleError(
-            f"A bundle was asked for of network {model.candidate}, graphs of {graphs.candidate} and an "
-            f"evaluation of {evaluation.candidate}. Expected one candidate."
+            f"A bundle was asked for of network {model.candidate} and graphs of {graphs.candidate}. Expected "
+            "one candidate."
         )
     contract = Contract(
         name=name,
@@ -99,8 +97,6 @@ def assemble_bundle(
         quality_columns=QUALITY_COLUMNS,
         files={},
         data_digest=dataset.content_hash,
-        test_accuracy=evaluation.accuracy,
-        test_macro_f1=evaluation.macro_f1,
         versions=_list_versions(),
     )
     return write_bundle(folder, graphs, detector, contract)
@@ -148,7 +144,8 @@ def load_bundle(root: Path, expected_digest: str, num_threads: int = 1) -> Loade
 
     Raises:
         BundleError: a file is missing, changed or one too many; the contract is not readable, of a newer
-            schema, or names files outside the folder; the digest is not the pinned one.
+            schema, names files outside the folder, or was made with other measures of quality; the digest
+            is not the pinned one.
     """
     contract = read_contract(root)
     files = {Bundle.CONTRACT_NAME: _digest(root / Bundle.CONTRACT_NAME), **contract.files}
@@ -162,6 +159,7 @@ def load_bundle(root: Path, expected_digest: str, num_threads: int = 1) -> Loade
             f"The bundle {root} has digest {found}, expected {expected_digest}: its "
             f"{Bundle.CONTRACT_NAME} was changed, or it is another bundle. Restore it or train again."
         )
+    _check_quality(root, contract)
     return LoadedBundle(
         digest=found,
         contract=contract,
@@ -234,6 +232,15 @@ def _check_names(root: Path, contract: Contract) -> None:
         raise BundleError(
             f"The bundle {root} holds {', '.join(extra)}, which its contract does not list. Remove it, or "
             "restore the bundle."
+        )
+
+
+def _check_quality(root: Path, contract: Contract) -> None:
+    if contract.quality_columns != QUALITY_COLUMNS:
+        raise BundleError(
+            f"The detector of {root} was fitted on the measures {', '.join(contract.quality_columns)}; this "
+            f"program measures {', '.join(QUALITY_COLUMNS)}. Use the version of Taxon that made the bundle, "
+            "or train again."
         )
 
 

@@ -50,6 +50,16 @@ def make_far_images(kind: str, num: int, size: int, rng: np.random.Generator) ->
     return images
 
 
+def make_all_far(num: int, size: int, seed: int) -> dict[str, ImageArray]:
+    """`num` far unknowns of every kind, kind -> (num, size, size, 3) uint8; the same for the same seed.
+
+    Raises:
+        ValueError: a number is out of range.
+    """
+    rng = np.random.default_rng(seed)
+    return {kind: make_far_images(kind, num, size, rng) for kind in FAR_KINDS}
+
+
 # --- noise ----------------------------------------------------------------------------------------------
 
 

@@ -53,27 +53,31 @@ def compare_precision(
     first, second = _decide(trained.known, rule, detector), _decide(exported.known, rule, detector)
     labels = trained.known.labels
     differences = np.abs(first.probs - second.probs).max(axis=1)
+    disagreement = float(np.mean(first.decisions != second.decisions))
+    mean, largest = float(differences.mean()), float(differences.max())
+    ece_change = abs(_ece(first, labels) - _ece(second, labels))
+    auroc_change = _auroc_difference(trained, exported, first, second, rule, detector)
     measured = {
-        "decision_disagreement": float(np.mean(first.decisions != second.decisions)),
-        "mean_probability_difference": float(differences.mean()),
-        "max_probability_difference": float(differences.max()),
-        "ece_difference": abs(_ece(first, labels) - _ece(second, labels)),
-        "unknown_auroc_difference": _auroc_difference(trained, exported, first, second, rule, detector),
+        "decision_disagreement": disagreement,
+        "mean_probability_difference": mean,
+        "max_probability_difference": largest,
+        "ece_difference": ece_change,
+        "unknown_auroc_difference": auroc_change,
     }
     reasons = tuple(
         f"{name.replace('_', ' ')} is {value:.4f}, allowed {getattr(tolerance, name):.4f}"
         for name, value in measured.items()
-        if not value <= getattr(tolerance, name)
+        if value is not None and not value <= getattr(tolerance, name)
     )
     return PrecisionRow(
         precision=precision,
         num_bytes=num_bytes,
-        decision_agreement=1.0 - measured["decision_disagreement"],
+        decision_agreement=1.0 - disagreement,
         class_agreement=float(np.mean(first.classes == second.classes)),
-        max_probability_difference=measured["max_probability_difference"],
-        mean_probability_difference=measured["mean_probability_difference"],
-        ece_difference=measured["ece_difference"],
-        unknown_auroc_difference=measured["unknown_auroc_difference"],
+        max_probability_difference=largest,
+        mean_probability_difference=mean,
+        ece_difference=ece_change,
+        unknown_auroc_difference=auroc_change,
         within_tolerance=not reasons,
         reasons=reasons,
     )
@@ -111,9 +115,10 @@ def _auroc_difference(
     second: Decisions,
     rule: DecisionRule,
     detector: OodDetector,
-) -> float:
+) -> float | None:
+    """None where there are no held-out images to measure it on."""
     if trained.unknown is None or exported.unknown is None:
-        return 0.0
+        return None
     before = auroc(first.scores, _decide(trained.unknown, rule, detector).scores)
     after = auroc(second.scores, _decide(exported.unknown, rule, detector).scores)
     return abs(before - after)

@@ -562,7 +562,7 @@ class PrecisionRow(Value):
     max_probability_difference: float
     mean_probability_difference: float
     ece_difference: float
-    unknown_auroc_difference: float
+    unknown_auroc_difference: float | None = Field(description="None: no held-out images, not measured")
     within_tolerance: bool
     reasons: tuple[str, ...]
 
@@ -622,6 +622,4 @@ class Contract(Record):
     quality_columns: tuple[str, ...]
     files: dict[str, str] = Field(description="every other file of the bundle -> SHA-256")
     data_digest: str
-    test_accuracy: Interval
-    test_macro_f1: Interval
     versions: dict[str, str] = Field(description="library -> version that made the graph")

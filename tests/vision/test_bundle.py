@@ -19,13 +19,12 @@ from vision.bundle import load_bundle, load_detector, save_detector, write_bundl
 from vision.engine import Engine
 from vision.errors import BundleError
 from vision.quality import QUALITY_COLUMNS
-from vision.records import Bundle, Contract, Interval, OodDetector, Precision
+from vision.records import Bundle, Contract, OodDetector, Precision
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
 
 
 def make_contract(precision: Precision = Precision.FP16) -> Contract:
-    interval = Interval(value=0.9, low=0.8, high=1.0)
     return Contract(
         name="toy",
         candidate="tiny",
@@ -40,8 +39,6 @@ def make_contract(precision: Precision = Precision.FP16) -> Contract:
         quality_columns=QUALITY_COLUMNS,
         files={},
         data_digest="0" * 64,
-        test_accuracy=interval,
-        test_macro_f1=interval,
         versions={},
     )
 
@@ -139,6 +136,18 @@ def test_a_newer_climbing_or_incomplete_contract_is_refused(
     copy.path("contract.json").write_text(json.dumps(contract))
     with pytest.raises(BundleError, match=message):
         load_bundle(copy.root, copy.digest)
+
+
+def test_a_bundle_of_other_quality_measures_is_refused_though_its_digests_hold(tmp_path: Path) -> None:
+    other = make_contract().model_copy(update={"quality_columns": QUALITY_COLUMNS[::-1]})
+    bundle = write_bundle(tmp_path, export_tiny(), make_detector(), other)
+    with pytest.raises(BundleError, match="fitted on the measures"):
+        load_bundle(tmp_path, bundle.digest)
+
+
+def test_a_contract_holds_no_figure_of_the_evaluation(copy: Bundle) -> None:
+    contract = json.loads(copy.path("contract.json").read_text())
+    assert not [name for name in contract if name.startswith("test_") or "accuracy" in name]
 
 
 def test_a_precision_that_was_not_exported_is_refused(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from vision.far import FAR_KINDS, make_far_images
+from vision.far import FAR_KINDS, make_all_far, make_far_images
 
 
 def make(kind: str, num: int = 20, size: int = 48, seed: int = 1) -> np.ndarray:
@@ -47,6 +47,16 @@ def test_no_images_are_an_empty_set(kind: str) -> None:
 def test_colours_differ_from_image_to_image(kind: str) -> None:
     means = make(kind, 40).reshape(40, -1, 3).mean(axis=1)
     assert (means.std(axis=0) > 8).all()
+
+
+def test_all_kinds_come_from_one_seed_in_their_order() -> None:
+    first, again, other = make_all_far(3, 16, 5), make_all_far(3, 16, 5), make_all_far(3, 16, 6)
+    assert tuple(first) == FAR_KINDS
+    rng = np.random.default_rng(5)
+    for kind in FAR_KINDS:
+        assert_array_equal(first[kind], make_far_images(kind, 3, 16, rng))
+        assert_array_equal(first[kind], again[kind])
+        assert not np.array_equal(first[kind], other[kind])
 
 
 def test_blank_has_nearly_no_detail() -> None:

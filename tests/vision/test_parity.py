@@ -11,10 +11,11 @@ from vision.parity import Side, compare_precision, require_served
 from vision.records import ModelOutputs, Precision, PrecisionReport, PrecisionRow, Split
 
 NAMES = ("bream", "chub")
-SPLITS = make_splits(
-    [(NAMES[i % 2], f"g{i}", Split.VALIDATION) for i in range(8)] + [("burbot", "u", Split.VALIDATION)] * 2,
-    known=NAMES,
-)
+ROWS: list[tuple[str, str, Split | None]] = [
+    *[(NAMES[i % 2], f"g{i}", Split.VALIDATION) for i in range(8)],
+    *[("burbot", "u", Split.VALIDATION)] * 2,
+]
+SPLITS = make_splits(ROWS, known=NAMES)
 LOGITS = [[4.0, 0.0] if i % 2 == 0 else [0.0, 4.0] for i in range(8)] + [[0.2, 0.0], [0.0, 0.1]]
 
 
@@ -66,6 +67,14 @@ def test_a_lost_unknown_auroc_alone_is_caught() -> None:
     assert row.max_probability_difference == 0.0
     assert row.unknown_auroc_difference == pytest.approx(0.5)
     assert not row.within_tolerance
+
+
+def test_without_held_out_images_the_unknown_auroc_is_not_measured_and_not_judged() -> None:
+    trained = dataclasses.replace(side(make_outputs(LOGITS)), unknown=None)
+    strict = ToleranceSettings(unknown_auroc_difference=0.0)
+    row = compare_precision(Precision.FP32, 1, trained, trained, make_rule(NAMES), MSP, strict)
+    assert row.unknown_auroc_difference is None
+    assert row.within_tolerance
 
 
 def test_a_served_precision_beyond_tolerance_ends_the_run_with_its_reasons() -> None:

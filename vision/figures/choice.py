@@ -133,13 +133,17 @@ def tabulate_precisions(report: PrecisionReport) -> str:
             format_share(row.class_agreement),
             f"{row.max_probability_difference:.2g}",
             f"{row.ece_difference:.2g}",
-            f"{row.unknown_auroc_difference:.2g}",
+            _auroc_words(row.unknown_auroc_difference),
             "within tolerance" if row.within_tolerance else "; ".join(row.reasons) or "beyond tolerance",
         )
         for row in report.rows
     ]
     title = f"Exported graphs against the trained model, same {report.num_images} validation images\n\n"
     return title + markdown_table(header, rows)
+
+
+def _auroc_words(difference: float | None) -> str:
+    return "not measured" if difference is None else f"{difference:.2g}"
 
 
 def _difference_label(difference: Difference) -> str:
