@@ -7,7 +7,6 @@ so that nothing heavy is imported to learn it. `docs/decisions/0002-cache-key.md
 from __future__ import annotations
 
 import ast
-import hashlib
 from collections.abc import Callable, Iterator
 from functools import cache, lru_cache, partial
 from pathlib import Path
@@ -43,15 +42,6 @@ def step_cache_policy(step_module: str, root: Path = ROOT) -> CachePolicy:
     The files are named relative to `root`, which ZENML_CUSTOM_SOURCE_ROOT makes ZenML's source root.
     """
     return CachePolicy(file_dependencies=[*import_closure(step_module, root), LOCK_NAME])
-
-
-def closure_digest(step_module: str, root: Path = ROOT) -> str:
-    """SHA-256 over names and bytes of what `step_cache_policy` names, hexadecimal."""
-    digest = hashlib.sha256()
-    for name in (*import_closure(step_module, root), LOCK_NAME):
-        content = hashlib.sha256((root / name).read_bytes()).hexdigest()
-        digest.update(f"{name}\0{content}\n".encode())
-    return digest.hexdigest()
 
 
 def import_closure(module: str, root: Path = ROOT) -> tuple[str, ...]:

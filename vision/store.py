@@ -105,23 +105,6 @@ def open_images(
     return images
 
 
-def ensure_store(
-    ref: DatasetRef, manifest: Manifest, settings: ImageSettings, *, progress: Progress | None = None
-) -> DatasetRef:
-    """Make sure that the images of `ref` lie where it says; rebuild them from the manifest if not.
-
-    Raises:
-        StorageError: the files or the decoder give other pixels than before; nothing is left in place then.
-        SourceError: a file is gone or has changed since it was listed.
-    """
-    home = Path(ref.path)
-    found = _find_store(home, manifest, settings)
-    if found is not None and found.content_hash == ref.content_hash:
-        return ref
-    _write_store(home, manifest, settings, expected_hash=ref.content_hash, progress=progress)
-    return ref
-
-
 def images_at(manifest: Manifest, folder: Path, size: int, resize: str) -> ImageArray:
     """A manifest's images decoded at another size, for a network with another input; (n, size, size, 3).
 
@@ -166,18 +149,12 @@ def _write_store(
     manifest: Manifest,
     settings: ImageSettings,
     *,
-    expected_hash: str | None = None,
     chunk: int = 256,
     progress: Progress | None = None,
 ) -> DatasetRef:
     _clear_leftovers(home)
     with open_atomically(home / ARRAY_NAME) as file:
         content_hash = _write_array(file, manifest, settings, chunk, progress)
-        if expected_hash is not None and content_hash != expected_hash:
-            raise StorageError(
-                f"{home}: the same files decode to other pixels than before (content {content_hash}; "
-                f"expected {expected_hash}). Another version of Pillow? Train anew on this machine."
-            )
     card = {"content_hash": content_hash, "num_images": len(manifest.entries), "size": settings.size}
     write_atomically(home / CARD_NAME, json.dumps(card | {"resize": settings.resize}, indent=1))
     return _reference(home, manifest, settings, content_hash)

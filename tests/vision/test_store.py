@@ -20,7 +20,7 @@ from vision.errors import SourceError, StorageError
 from vision.images import decode_image
 from vision.manifest import SourceFile, build_manifest
 from vision.records import DatasetRef, Manifest
-from vision.store import ARRAY_NAME, build_store, ensure_store, open_images
+from vision.store import ARRAY_NAME, build_store, open_images
 
 SETTINGS = ImageSettings(size=16)
 
@@ -207,34 +207,11 @@ def test_a_store_of_other_content_is_refused(manifest: Manifest, tmp_path: Path)
         open_images(ref, fewer)
 
 
-def test_a_deleted_store_is_rebuilt_to_the_same_content(manifest: Manifest, tmp_path: Path) -> None:
+def test_a_deleted_array_is_rebuilt_to_the_same_content(manifest: Manifest, tmp_path: Path) -> None:
     ref = build_store(manifest, SETTINGS, tmp_path / "stores")
     (Path(ref.path) / ARRAY_NAME).unlink()
-    assert ensure_store(ref, manifest, SETTINGS) == ref
+    assert build_store(manifest, SETTINGS, tmp_path / "stores") == ref
     assert np.array_equal(open_images(ref, manifest), expected_pixels(manifest))
-
-
-def test_ensuring_a_complete_store_reads_no_image(manifest: Manifest, tmp_path: Path) -> None:
-    ref = build_store(manifest, SETTINGS, tmp_path / "stores")
-    for entry in manifest.entries:
-        (Path(manifest.root) / entry.path).unlink()
-    assert ensure_store(ref, manifest, SETTINGS) == ref
-
-
-def test_a_rebuild_with_other_pixels_is_refused_and_leaves_nothing(
-    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ref = build_store(manifest, SETTINGS, tmp_path / "stores")
-    for name in leftovers(Path(ref.path)):
-        (Path(ref.path) / name).unlink()
-
-    def decode_brighter(raw: bytes, **settings: object) -> np.ndarray:
-        return np.full((16, 16, 3), 200, dtype=np.uint8)
-
-    monkeypatch.setattr("vision.store.decode_image", decode_brighter)
-    with pytest.raises(StorageError, match="decode to other pixels than before"):
-        ensure_store(ref, manifest, SETTINGS)
-    assert leftovers(Path(ref.path)) == []
 
 
 def test_a_file_that_changed_since_it_was_listed_is_an_error(manifest: Manifest, tmp_path: Path) -> None:
