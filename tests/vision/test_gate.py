@@ -167,6 +167,13 @@ def test_one_lost_image_of_a_hundred_is_allowed_and_two_are_not(num_lost: int, v
     assert promotion.verdict is verdict
 
 
+@pytest.mark.parametrize(("allowed", "verdict"), [(0.0, Verdict.KEPT), (0.02, Verdict.PROMOTED)])
+def test_the_loss_that_is_allowed_is_a_setting(allowed: float, verdict: Verdict) -> None:
+    lost = 1 if allowed == 0.0 else 2
+    settings = SETTINGS.model_copy(update={"max_loss_on_original": allowed})
+    assert judge(make_challenger(lost), make_champion(right(30, start=150)), settings).verdict is verdict
+
+
 def test_images_that_the_champion_trained_on_are_left_out_with_their_groups() -> None:
     champion = replace(make_champion(right(30)), trained_digests=["image1", "image150"])
     promotion = judge(make_challenger(10), champion)

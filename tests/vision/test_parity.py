@@ -6,6 +6,7 @@ import pytest
 from tests.vision.toy import MSP, make_outputs, make_rule, make_splits
 from vision.config import ToleranceSettings
 from vision.errors import ToleranceError
+from vision.figures.choice import tabulate_precisions
 from vision.labelled import select
 from vision.parity import Side, compare_precision, require_served
 from vision.records import ModelOutputs, Precision, PrecisionReport, PrecisionRow, Split
@@ -75,6 +76,8 @@ def test_without_held_out_images_the_unknown_auroc_is_not_measured_and_not_judge
     row = compare_precision(Precision.FP32, 1, trained, trained, make_rule(NAMES), MSP, strict)
     assert row.unknown_auroc_difference is None
     assert row.within_tolerance
+    report = PrecisionReport(served=Precision.FP32, num_images=8, rows=(row,))
+    assert "not measured" in tabulate_precisions(report)
 
 
 def test_a_served_precision_beyond_tolerance_ends_the_run_with_its_reasons() -> None:
