@@ -124,25 +124,52 @@ def probe_image(raw: bytes, *, max_megapixels: float = 100.0) -> tuple[int, int]
 def _open(raw: bytes, max_megapixels: float) -> ImageFile.ImageFile:
     """The image with its header read and its pixels not yet decoded."""
     plugin = _plugin(raw)
+    if plugin is WebPImageFile:
+        _check_pixels(_webp_canvas(raw), max_megapixels)  # its reader reserves the canvas when it is made
     try:
         image = plugin(io.BytesIO(raw))
+    except Image.DecompressionBombError as error:
+        most = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
+        raise ImageError(
+            f"the picture has too many pixels ({error}); expected at most {most:.0f} megapixels"
+        ) from error
     except _DECODING_FAULTS as error:
         raise ImageError(_decoding_fault(raw, error)) from error
     width, height = image.size
     if width < 1 or height < 1:
         raise ImageError(f"the picture has {width} x {height} pixels; expected at least 1 x 1")
+    _check_pixels(image.size, max_megapixels)
+    return image
+
+
+def _check_pixels(sides: tuple[int, int], max_megapixels: float) -> None:
+    width, height = sides
     if width * height > max_megapixels * 1e6:
         raise ImageError(
             f"the picture has {width} x {height} pixels, {width * height / 1e6:.1f} megapixels; "
             f"expected at most {max_megapixels:g}"
         )
-    return image
+
+
+def _webp_canvas(raw: bytes) -> tuple[int, int]:
+    """Width and height that a WebP header declares (RFC 9649); 0 x 0 where it declares none."""
+    header, form = raw[:30].ljust(30, b"\0"), raw[12:16]
+    if form == b"VP8X":
+        return int.from_bytes(header[24:27], "little") + 1, int.from_bytes(header[27:30], "little") + 1
+    if form == b"VP8L" and header[20] == 0x2F:
+        bits = int.from_bytes(header[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if form == b"VP8 " and header[23:26] == b"\x9d\x01\x2a":
+        width, height = struct.unpack("<HH", header[26:30])
+        return width & 0x3FFF, height & 0x3FFF
+    return 0, 0
 
 
 def _plugin(raw: bytes) -> type[ImageFile.ImageFile]:
     """Pillow's reader for the format that the first bytes declare.
 
-    The readers are called directly, not through `Image.open`, whose limit of pixels is a global setting.
+    The readers are called directly, not through `Image.open`, whose limit of pixels is a global setting; only
+    the reader of WebP looks at that limit as well.
     """
     if raw.startswith(b"\xff\xd8\xff"):
         return JpegImageFile

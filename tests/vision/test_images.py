@@ -256,6 +256,26 @@ def test_a_header_that_claims_a_huge_picture_costs_nothing() -> None:
         probe_image(bytes(raw))
 
 
+@pytest.mark.parametrize(
+    "options", [{"lossless": True}, {"lossless": False}, {"lossless": True, "xmp": b"x"}]
+)
+def test_a_webp_of_a_few_bytes_and_192_megapixels_is_refused_before_its_canvas_is_made(
+    options: dict[str, object],
+) -> None:
+    """Of each of the three forms of header: VP8L, VP8 and VP8X; the sides are set in a small file."""
+    raw = bytearray(encode(picture(8, 8), "WEBP", **options))
+    if raw[12:16] == b"VP8X":
+        raw[24:30] = (15_999).to_bytes(3, "little") + (11_999).to_bytes(3, "little")
+    elif raw[12:16] == b"VP8L":
+        raw[21:25] = (15_999 | 11_999 << 14).to_bytes(4, "little")
+    else:
+        raw[26:30] = (16_000).to_bytes(2, "little") + (12_000).to_bytes(2, "little")
+    with pytest.raises(ImageError, match=r"16000 x 12000 pixels, 192\.0 megapixels; expected at most 100"):
+        probe_image(bytes(raw))
+    with pytest.raises(ImageError, match=r"too many pixels .* expected at most 179 megapixels"):
+        probe_image(bytes(raw), max_megapixels=500)  # more than Pillow reads of this format
+
+
 def test_the_format_is_told_by_the_bytes_of_real_photographs() -> None:
     path = next(iter(sorted(shared_data("fish_egu2017").glob("*/*.png"))))
     raw = path.read_bytes()
