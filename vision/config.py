@@ -359,15 +359,23 @@ class RunConfig(Settings):
 # --- loading --------------------------------------------------------------------------------------------
 
 
+# What PyYAML raises on text that it cannot turn into values: more digits than `int` takes, a thirteenth
+# month, an empty `!!int`, thousands of brackets.
+_YAML_FAULTS = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
+
+
 def find_config(name: str, folder: Path) -> Path:
     """Where the config `name` lies: first in `folder` (and below it), then as a path.
 
     Raises:
         ConfigError: there is no such file.
     """
-    for candidate in (folder / name, folder / f"{name}.yaml", Path(name)):
-        if candidate.is_file():
-            return candidate
+    try:
+        for candidate in (folder / name, folder / f"{name}.yaml", Path(name)):
+            if candidate.is_file():
+                return candidate
+    except OSError as error:
+        raise ConfigError(f"{name}: no such config, {error.strerror}. Expected a name or a path.") from error
     known = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.yaml"))
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
@@ -382,11 +390,13 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
             types, values out of bounds, settings that contradict each other.
     """
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {error}") from error
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
+    try:
+        tree = _parse_yaml(text, str(path))
+    except _YAML_FAULTS as error:
+        raise ConfigError(f"{path}: not YAML: {error}") from error
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: holds {type(tree).__name__}; expected keys such as name: and dataset:")
     for override in overrides:
@@ -398,13 +408,43 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
         raise ConfigError(faults) from error
 
 
+class _Loader(yaml.SafeLoader):
+    """The safe loader, which also refuses a key that one mapping has twice."""
+
+    def compose_mapping_node(self, anchor: dict[str, yaml.Node]) -> yaml.MappingNode:
+        """Compose a mapping; merge keys (`<<`), which come later, may repeat what it says."""
+        node = super().compose_mapping_node(anchor)
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                continue
+            line = key.start_mark.line + 1
+            if (key.tag, key.value) in lines:
+                raise ConfigError(
+                    f"{self.name}: line {line}: the key {key.value!r} is given twice (first in line "
+                    f"{lines[key.tag, key.value]}); keep one of them"
+                )
+            lines[key.tag, key.value] = line
+        return node
+
+
+def _parse_yaml(text: str, name: str) -> Any:
+    """The value of a YAML text; `name` tells in errors where it came from."""
+    loader = _Loader(text)
+    loader.name = name
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
+
+
 def _apply_override(tree: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     if not separator or not key:
         raise ConfigError(f"--set {override}: expected dotted.key=value, as in --set images.size=128")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        value = _parse_yaml(text, f"--set {override}")
+    except _YAML_FAULTS as error:
         raise ConfigError(f"--set {override}: {text!r} is not a YAML value: {error}") from error
     node = tree
     *parents, last = key.split(".")
@@ -417,7 +457,9 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
 
 
 def _describe_fault(fault: Mapping[str, Any], path: Path) -> str:
-    location = [part for part in fault["loc"] if part not in ("reef", "folder")]
+    location = list(fault["loc"])
+    if location[:1] == ["dataset"]:
+        del location[1:2]  # the kind of source, which is no key
     dotted = ".".join(str(part) for part in location)
     where = f"{path}: {dotted}: " if dotted else f"{path}: "
     if fault["type"] == "extra_forbidden":
@@ -430,7 +472,10 @@ def _describe_fault(fault: Mapping[str, Any], path: Path) -> str:
         return f"{where}is missing and has no default"
     if isinstance(fault["input"], dict):
         return f"{where}{message}"
-    return f"{where}{message}; got {fault['input']!r}"
+    try:
+        return f"{where}{message}; got {fault['input']!r}"
+    except ValueError:  # a hexadecimal number of more digits than Python writes in decimal
+        return f"{where}{message}; got a number of thousands of digits"
 
 
 def _known_keys(location: Sequence[Any]) -> list[str]:
@@ -442,8 +487,8 @@ def _known_keys(location: Sequence[Any]) -> list[str]:
             if field is None:
                 return []
             node = field.annotation
-        elif part in ("reef", "folder"):
-            node = {"reef": ReefSource, "folder": FolderSource}[str(part)]
         elif getattr(node, "__origin__", None) is dict:
             node = get_args(node)[1]
+        elif part in ("reef", "folder"):
+            node = {"reef": ReefSource, "folder": FolderSource}[str(part)]
     return list(node.model_fields) if isinstance(node, type) and issubclass(node, Settings) else []

@@ -172,3 +172,59 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"bad\.yaml"):
         load_config(path)
+
+
+TOY = "name: toy\ndataset: {source: reef}\ntraining: {candidates: {cnn: {backbone: cnn}}}\n"
+
+
+def test_a_key_that_is_given_twice_is_refused_with_its_lines(tmp_path: Path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text(TOY + "images: {size: 64}\nseed: 3\nimages: {resize: crop}\n")
+    with pytest.raises(
+        ConfigError, match=r"twice\.yaml: line 6: the key 'images' .*twice \(first in line 4\)"
+    ):
+        load_config(path)
+
+
+def test_anchors_and_merged_keys_go_on_working(tmp_path: Path) -> None:
+    path = tmp_path / "merged.yaml"
+    path.write_text(
+        "name: toy\ndataset: {source: reef}\ntraining:\n  candidates:\n"
+        "    a: &a {backbone: cnn, epochs: 3, augment: &strong {zoom: 0.3}}\n"
+        "    b: &b {<<: *a, epochs: 4}\n"
+        "    c: {<<: *b, epochs: 5, augment: *strong}\n"
+    )
+    candidates = load_config(path).training.candidates
+    assert [each.epochs for each in candidates.values()] == [3, 4, 5]
+    assert {each.augment.zoom for each in candidates.values()} == {0.3}
+
+
+@pytest.mark.parametrize("text", ["[" * 3000, f"seed: {'9' * 5000}", "seed: 2026-13-01", "seed: !!int ''"])
+def test_yaml_that_cannot_become_values_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"bad\.yaml: not YAML"):
+        load_config(path)
+
+
+@pytest.mark.parametrize("base", ["", "0x"])
+def test_a_number_of_five_thousand_digits_is_refused(tmp_path: Path, base: str) -> None:
+    with pytest.raises(ConfigError):
+        load_config(write(tmp_path), [f"seed={base}{'9' * 5000}"])
+
+
+def test_a_config_name_that_no_file_can_have_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no such config, File name too long"):
+        find_config("x" * 300, CONFIGS)
+
+
+def test_a_candidate_called_like_a_source_keeps_its_name_in_faults(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        dataset={"source": "reef", "sed": 3},
+        training={"candidates": {"reef": {"backbone": "cnn", "epoch": 3}}},
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert "training.candidates.reef.epoch: unknown key; did you mean epochs?" in str(caught.value)
+    assert "dataset.sed: unknown key; did you mean seed?" in str(caught.value)
