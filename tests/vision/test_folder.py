@@ -110,6 +110,13 @@ def test_what_looks_like_an_image_and_cannot_be_used_is_quarantined(tmp_path: Pa
     assert "outside the class folders" in found["loose.jpg"]
 
 
+def test_an_empty_class_folder_is_mentioned(tmp_path: Path) -> None:
+    make(tmp_path, "a/1.jpg", "b/2.jpg")
+    (tmp_path / "c").mkdir()
+    assert reasons(tmp_path) == {"c/": "an empty folder; put images into it, or remove it"}
+    assert read(tmp_path).class_names == ("a", "b")
+
+
 def test_too_large_pictures_are_quarantined(tmp_path: Path) -> None:
     make(tmp_path, "a/1.jpg", "b/2.jpg")
     (tmp_path / "a/large.png").write_bytes(image_bytes())
@@ -159,6 +166,14 @@ class TestFaults:
     def test_a_missing_folder_names_its_neighbour(self, tmp_path: Path) -> None:
         make(tmp_path, "fishes/a/1.jpg")
         assert f"Did you mean {tmp_path / 'fishes'}?" in fault(tmp_path / "fisches")
+
+    @pytest.mark.parametrize(
+        ("path", "words"), [("x" * 300, "File name too long"), ("~nouser/x", "home directory")]
+    )
+    def test_a_path_that_cannot_be_looked_up(self, path: str, words: str) -> None:
+        message = fault(Path(path))
+        assert message.startswith(f"{path}: cannot be opened: ")
+        assert words in message
 
     def test_an_empty_folder(self, tmp_path: Path) -> None:
         assert f"{tmp_path}: is empty. Expected one folder per class" in fault(tmp_path)

@@ -115,12 +115,18 @@ def _digest_content(path: str) -> str:
 
 
 def _checked_root(path: Path) -> Path:
-    root = path.expanduser()
-    if root.is_dir():
-        return root
-    if root.exists():
-        raise SourceError(f"{root}: is a file. {_EXPECTED}; set dataset.path to that folder.")
-    siblings = [entry.name for entry in root.parent.iterdir()] if root.parent.is_dir() else []
+    try:
+        root = path.expanduser()
+        if root.is_dir():
+            return root
+        if root.exists():
+            raise SourceError(f"{root}: is a file. {_EXPECTED}; set dataset.path to that folder.")
+        siblings = [entry.name for entry in root.parent.iterdir()] if root.parent.is_dir() else []
+    except (OSError, RuntimeError) as error:  # RuntimeError: the home of a user that there is not
+        fault = error.strerror if isinstance(error, OSError) else error
+        raise SourceError(
+            f"{path}: cannot be opened: {fault}. {_EXPECTED}; set dataset.path to it."
+        ) from error
     near = difflib.get_close_matches(root.name, siblings, n=1)
     hint = f" Did you mean {root.parent / near[0]}?" if near else ""
     raise SourceError(f"{root}: there is no such folder.{hint} {_EXPECTED}; set dataset.path to it.")
@@ -137,6 +143,9 @@ def _scan(root: Path, resolved_root: Path, folder: str, found: _Found) -> None:
         raise SourceError(
             f"{root / folder}: cannot be listed: {error.strerror}. Make the folder readable."
         ) from error
+    if folder and not entries:
+        reason = "an empty folder; put images into it, or remove it"
+        found.quarantined.append(Quarantined(path=_shown(folder), reason=reason))
     for entry in entries:
         path = f"{folder}{entry.name}"
         if entry.name.startswith("."):
