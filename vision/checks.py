@@ -84,6 +84,14 @@ def _check_quarantine(manifest: Manifest, splits: Splits, largest_share: float) 
     num_files = len(manifest.entries) + len(manifest.quarantined)
     if len(left_out) <= largest_share * num_files:
         return
+    joining = [item for item in left_out if item.reason.startswith("would join ")]
+    if 2 * len(joining) > len(left_out):
+        raise DataError(
+            f"{len(joining)} of {num_files} files would join splits that the champion's run kept apart "
+            f"(first: {joining[0].path}: {joining[0].reason}). Expected at most {largest_share:.0%} to be "
+            "left out. The grouping has changed since that run, whose splits are kept. Give the data set "
+            "another `name`, under which it is split anew, or go back to the dataset.group_by of that run."
+        )
     reasons = Counter(_kind(item.reason) for item in left_out).most_common(3)
     listed = "; ".join(f"{count} x {reason}" for reason, count in reasons)
     raise DataError(

@@ -106,6 +106,18 @@ def test_too_many_unusable_files_fail(num_bad: int, refused: bool) -> None:
         check_splits(manifest, split(manifest), settings)
 
 
+def test_a_changed_grouping_is_named_as_the_cause() -> None:
+    """Forty images on their own in an earlier run, then five to a group: most groups span splits."""
+    alone = manifest_of(images_of("a", 20) + images_of("b", 20))
+    grouped = manifest_of(images_of("a", 20, group="a") + images_of("b", 20, group="b"))
+    splits = assign_splits(grouped, SplitSettings(), 7, split(alone))
+    with pytest.raises(DataError, match=r"of 40 files would join splits .*run kept apart") as caught:
+        check_splits(grouped, splits, SETTINGS)
+    assert "The grouping has changed since that run" in str(caught.value)
+    assert "another `name`" in str(caught.value)
+    assert "Repair" not in str(caught.value)
+
+
 def test_splits_of_other_images_are_refused() -> None:
     manifest = manifest_of(images_of("a", 8) + images_of("b", 8))
     other = manifest_of(images_of("a", 9) + images_of("b", 8))
