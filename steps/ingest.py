@@ -22,7 +22,7 @@ def ingest(
     store_folder: str,
 ) -> tuple[Annotated[Manifest, ArtifactName.MANIFEST], Annotated[DatasetRef, ArtifactName.DATASET]]:
     """The manifest of the source and the reference to its decoded images."""
-    manifest = read_source(source, Path(data_folder), progress=ProgressLog("ingest: files read"))
+    manifest = read_source(source, Path(data_folder), progress=ProgressLog("ingest: images painted or read"))
     dataset = build_store(
         manifest, images, Path(store_folder), progress=ProgressLog("ingest: images decoded")
     )

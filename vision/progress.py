@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 logger = logging.getLogger(__name__)
 
-EVERY_SECONDS = 4.0
+EVERY_SECONDS = 8.0
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,16 @@ class TrainingLog:
             return
         self._last = now
         accuracy = progress.validation_accuracy
+        if accuracy is None:  # the first epoch holds the compilation: no rate and no estimate from it
+            logger.info("train %s: epoch %d of %d", progress.candidate, progress.epoch, progress.epochs)
+            return
         logger.info(
-            "train %s: epoch %d of %d, %.0f images/s%s, at most %s left",
+            "train %s: epoch %d of %d, %.0f images/s, validation accuracy %.3f, about %s left",
             progress.candidate,
             progress.epoch,
             progress.epochs,
             progress.images_per_second,
-            "" if accuracy is None else f", validation accuracy {accuracy:.3f}",
+            accuracy,
             in_words(progress.remaining_seconds),
         )
 

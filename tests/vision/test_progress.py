@@ -37,7 +37,7 @@ def test_training_progress_names_candidate_epoch_rate_and_time_left(
         clock.now = 5.0
         log(TrainingProgress("cnn", 2, 20, 310.0, 200.0, 0.5))
     assert caplog.messages == [
-        "train cnn: epoch 2 of 20, 310 images/s, validation accuracy 0.500, at most 3 min left"
+        "train cnn: epoch 2 of 20, 310 images/s, validation accuracy 0.500, about 3 min left"
     ]
 
 

@@ -49,8 +49,7 @@ def draw_candidates(comparison: Comparison) -> bytes:
             axes.set_xlim(right=min(axes.get_xlim()[1], 1.005))
     name_rows(panels[0], [row.candidate for row in rows])
     panels[0].tick_params(axis="y", labelsize=FONT)
-    metric = METRIC_NAMES.get(comparison.metric, comparison.metric)
-    title_figure(figure, f"{shorten(comparison.winner)} is chosen, by {metric}")
+    title_figure(figure, f"{shorten(comparison.winner)} is chosen")
     return to_png(figure)
 
 

@@ -130,7 +130,7 @@ def draw_confidence(evaluation: Evaluation) -> bytes:
         axes.set_xlim(0, 1)
         if not total:
             axes.text(0.5, 0.4, "none", transform=axes.transAxes, ha="center", color=MUTED, fontsize=FONT)
-    style_axes(panels[2], x="confidence", grid="y")
+    panels[2].set_xlabel("confidence", fontsize=FONT, color=MUTED)
     title_figure(figure, "How sure the model is when right, wrong, or shown an unknown")
     return to_png(figure)
 
