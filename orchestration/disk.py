@@ -1,12 +1,14 @@
 """Disk is freed by whole runs: what a kept run, a champion or the cache of a kept run needs, stays.
 
 Kept are the newest runs, the runs that made what is in production, and the runs whose finished steps these
-took from the cache. All else goes: run folders, ZenML's runs and the artifacts that only they used, decoded
-images and painted data that no remaining artifact refers to, and what killed runs left behind.
+took from the cache. All else that Taxon made goes: run folders, ZenML's runs and the artifacts that only they
+used, decoded images and painted data that no remaining artifact refers to, and what killed runs left behind.
+What Taxon did not make, such as photographs that the user keeps in `data/`, is never touched.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -23,12 +25,16 @@ from orchestration.lock import RunLock
 from orchestration.paths import ProjectPaths
 from vision.errors import ConfigError
 from vision.files import storage_errors
+from vision.sources.reef.dataset import STAMP_NAME
 
 if TYPE_CHECKING:
     from zenml.models import ArtifactVersionResponse, PipelineRunResponse
 
 LATEST_NAME = "latest"
 SUMMARY_NAME = "summary.json"
+STORE_FOLDER = re.compile(r"[0-9a-f]{32}")
+PAINTED_FOLDER = re.compile(r"reef-[0-9a-f]{16}")
+UNFINISHED_FOLDER = re.compile(r"\.reef-[0-9a-f]{16}\.unfinished-[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ def clean(paths: ProjectPaths, keep: int) -> Freed:
     """Keep the newest `keep` runs and all that a champion needs; remove the rest.
 
     Raises:
-        ConfigError: `keep` is negative.
+        ConfigError: `keep` is negative, or the runs are on a shared ZenML server: others need them.
         RunLockedError: a run is going; its files must not be touched.
         StorageError: something cannot be deleted.
     """
@@ -51,16 +57,25 @@ def clean(paths: ProjectPaths, keep: int) -> Freed:
         raise ConfigError(f"--keep is {keep}; expected 0 or more runs to keep.")
     with RunLock(paths.lock, "clean"):
         client = Client()
+        _require_local_store(client)
         runs = depaginate(client.list_pipeline_runs, sort_by="desc:created")
         kept = _runs_to_keep(client, runs[:keep])
         doomed = [run for run in runs if run.id not in kept]
         num_bytes = _remove_runs(client, paths, doomed)
         num_bytes += _remove_artifacts(client)
-        num_bytes += _remove_orphaned_artifacts(client)
+        num_bytes += _remove_orphaned_artifacts(client, paths)
         num_bytes += _remove_stores(client, paths)
         num_bytes += _remove_all(paths.scratch.glob("*"))
         _point_latest(paths)
     return Freed(num_bytes, len(doomed))
+
+
+def _require_local_store(client: Client) -> None:
+    if not client.zen_store.is_local_store():
+        raise ConfigError(
+            f"The runs are on the ZenML server {client.zen_store.url}, where others may need them. Expected "
+            "the project's own store. Unset ZENML_STORE_URL, or delete runs on that server by its own means."
+        )
 
 
 def _runs_to_keep(client: Client, newest: Sequence[PipelineRunResponse]) -> set[UUID]:
@@ -117,12 +132,12 @@ def _is_stored(artifact: ArtifactVersionResponse) -> bool:
     return "://" in artifact.uri or Path(artifact.uri).is_dir()
 
 
-def _remove_orphaned_artifacts(client: Client) -> int:
-    """Remove folders of the local artifact store that a killed step left and ZenML does not know."""
+def _remove_orphaned_artifacts(client: Client, paths: ProjectPaths) -> int:
+    """Remove folders of the project's artifact store that a killed step left and ZenML does not know."""
     store = client.active_stack.artifact_store
-    if not store.config.is_local:
-        return 0
     root = Path(store.path)
+    if not store.config.is_local or paths.zenml.resolve() not in root.resolve().parents:
+        return 0
     known = {Path(artifact.uri) for artifact in depaginate(client.list_artifact_versions)}
     needed = known | {parent for folder in known for parent in folder.parents}
     step_folders = [folder for folder in root.glob("*") if folder.name != "logs"]
@@ -141,12 +156,25 @@ def _folders_without(folders: Iterable[Path], needed: set[Path], known: set[Path
 
 
 def _remove_stores(client: Client, paths: ProjectPaths) -> int:
-    """Remove decoded images and painted data that no remaining artifact refers to."""
+    """Remove decoded images and painted data that no remaining artifact refers to, and nothing else."""
     images = _referred_folders(client, ArtifactName.DATASET, "path")
     roots = _referred_folders(client, ArtifactName.MANIFEST, "root")
-    unused = [folder for folder in paths.images.glob("*") if not _holds(folder, images)]
-    unused += [folder for folder in paths.data.glob("*") if not _holds(folder, roots)]
+    unused = [each for each in paths.images.glob("*") if _is_store(each) and not _holds(each, images)]
+    unused += [each for each in paths.data.glob("*") if _is_painted(each) and not _holds(each, roots)]
     return _remove_all(unused)
+
+
+def _is_store(folder: Path) -> bool:
+    """Whether a folder is named as decoded images are; a link is somebody else's."""
+    return STORE_FOLDER.fullmatch(folder.name) is not None and folder.is_dir() and not folder.is_symlink()
+
+
+def _is_painted(folder: Path) -> bool:
+    """Whether Taxon painted a folder: its name says so and its stamp is there, or painting was cut short."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    stamped = PAINTED_FOLDER.fullmatch(folder.name) and (folder / STAMP_NAME).is_file()
+    return bool(stamped or UNFINISHED_FOLDER.fullmatch(folder.name))
 
 
 def _referred_folders(client: Client, name: ArtifactName, key: str) -> set[Path]:

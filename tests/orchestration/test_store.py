@@ -122,8 +122,9 @@ def test_clean_keeps_the_newest_the_champions_run_and_the_run_that_the_newest_re
 
 def test_clean_removes_folders_images_and_painted_data_of_removed_runs_alone(store: Store) -> None:
     assert store.seen["left_folders"] == ["crowned", "later_4", "later_5", "latest", "notes"]
-    assert store.seen["left_images"] == ["store-b", "store-d"]
-    assert store.seen["left_data"] == ["painted-b", "painted-d"]
+    assert store.seen["left_images"] == ["b" * 32, "d" * 32]
+    painted = ["reef-" + "b" * 16, "reef-" + "d" * 16]
+    assert store.seen["left_data"] == ["photos", "photos.csv", *painted]
     assert store.seen["freed"][0] > 4 * 1000
 
 

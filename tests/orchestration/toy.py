@@ -41,10 +41,11 @@ def ingest(
     content: str, data_folder: str, store_folder: str
 ) -> tuple[Annotated[Manifest, ArtifactName.MANIFEST], Annotated[DatasetRef, ArtifactName.DATASET]]:
     """A painted folder and a decoded store named by the content."""
-    painted, store = Path(data_folder) / f"painted-{content}", Path(store_folder) / f"store-{content}"
+    painted, store = Path(data_folder) / f"reef-{content * 16}", Path(store_folder) / (content * 32)
     for folder in (painted, store):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "pixels").write_bytes(b"0" * 1000)
+    (painted / "reef.json").write_text("{}", encoding="utf-8")
     manifest = Manifest(root=str(painted), source_digest=content, class_names=("cod",), entries=())
     return manifest, DatasetRef(
         path=str(store), content_hash=content, num_images=0, image_size=8, resize="pad"
@@ -160,6 +161,8 @@ def play(report: Path) -> None:
     orphan.mkdir(parents=True)
     (orphan / "half").write_bytes(b"0" * 100)
     (PATHS.runs / "notes").mkdir()
+    (PATHS.data / "photos").mkdir()
+    (PATHS.data / "photos.csv").touch()
     freed = clean(PATHS, keep=1)
     seen["freed"] = [freed.num_bytes, freed.num_runs]
     seen["orphan_left"] = orphan.exists()

@@ -1,0 +1,95 @@
+"""Cleaning removes what Taxon made and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+import pytest
+
+from orchestration import disk
+from orchestration.paths import ProjectPaths
+from vision.errors import ConfigError
+
+KEY = "0123456789abcdef"
+
+
+@pytest.fixture
+def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ProjectPaths:
+    monkeypatch.setenv("TAXON_STATE", str(tmp_path))
+    return ProjectPaths.of(tmp_path)
+
+
+def fill(folder: Path, *names: str) -> None:
+    folder.mkdir(parents=True)
+    for name in names:
+        (folder / name).write_bytes(b"0" * 10)
+
+
+def remove_stores(paths: ProjectPaths, monkeypatch: pytest.MonkeyPatch, *referred: Path) -> int:
+    monkeypatch.setattr(disk, "_referred_folders", lambda *_: set(referred))
+    client: Any = None  # never asked
+    return disk._remove_stores(client, paths)
+
+
+def test_photographs_and_files_of_the_user_in_data_are_never_removed(
+    paths: ProjectPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(paths.data / "photos" / "perch", "a.jpg")
+    fill(paths.data / f"reef-{KEY}", "a.jpg")  # a name like a painted one, without the painter's stamp
+    fill(paths.data / "reef-of-mine", "reef.json")
+    fill(paths.data / f"reef-{KEY}-copy", "reef.json")
+    fill(tmp_path / "elsewhere", "reef.json")
+    (paths.data / "reef-00000000000000ff").symlink_to(tmp_path / "elsewhere")
+    (paths.data / "labels.csv").write_text("", encoding="utf-8")
+    (paths.data / "reef-00000000000000aa").write_text("a file", encoding="utf-8")
+    before = sorted(tmp_path.rglob("*"))
+    assert remove_stores(paths, monkeypatch) == 0
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_painted_folders_and_what_a_killed_painter_left_go_unless_an_artifact_refers_to_them(
+    paths: ProjectPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, gone = paths.data / f"reef-{KEY}", paths.data / f"reef-{KEY[::-1]}"
+    fill(kept, "reef.json", "a.jpg")
+    fill(gone, "reef.json", "a.jpg")
+    fill(paths.data / f".reef-{KEY}.unfinished-123", "a.jpg")
+    assert remove_stores(paths, monkeypatch, kept) == 30
+    assert list(paths.data.iterdir()) == [kept]
+
+
+def test_only_folders_named_as_stores_are_removed_from_the_decoded_images(
+    paths: ProjectPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = paths.images / (KEY * 2)
+    fill(kept, "images.npy")
+    fill(paths.images / (KEY[::-1] * 2), "images.npy")
+    fill(paths.images / "mine", "images.npy")
+    (paths.images / "notes.txt").write_text("", encoding="utf-8")
+    assert remove_stores(paths, monkeypatch, kept) == 10
+    assert {path.name for path in paths.images.iterdir()} == {kept.name, "mine", "notes.txt"}
+
+
+def test_an_artifact_store_outside_the_project_is_not_swept(paths: ProjectPaths, tmp_path: Path) -> None:
+    fill(tmp_path / "photos" / "perch", "a.jpg")
+    store = SimpleNamespace(config=SimpleNamespace(is_local=True), path=str(tmp_path / "photos"))
+    client: Any = SimpleNamespace(active_stack=SimpleNamespace(artifact_store=store))
+    assert disk._remove_orphaned_artifacts(client, paths) == 0
+    assert (tmp_path / "photos" / "perch" / "a.jpg").is_file()
+
+
+def test_a_shared_server_is_refused_before_anything_is_listed_or_removed(
+    paths: ProjectPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*_: Any, **__: Any) -> NoReturn:
+        raise AssertionError
+
+    fill(paths.scratch, "left")
+    server = SimpleNamespace(is_local_store=lambda: False, url="https://zenml.example")
+    client = SimpleNamespace(zen_store=server, list_pipeline_runs=never, delete_pipeline_run=never)
+    monkeypatch.setattr(disk, "Client", lambda: client)
+    with pytest.raises(ConfigError, match=r"zenml\.example.*ZENML_STORE_URL"):
+        disk.clean(paths, keep=1)
+    assert (paths.scratch / "left").is_file()
