@@ -19,8 +19,10 @@ def train(config: RunConfig, paths: ProjectPaths) -> int:
     say = Console(file=sys.stderr, highlight=False).print
     style = {0: "bold green", 3: "bold yellow"}.get(outcome.exit_code, "bold red")
     say(outcome.message, style=style, markup=False)
-    say(f"\nReport    {outcome.folder / 'report.html'}", markup=False)
-    say(f"Figures   {outcome.folder / 'summary.json'}", markup=False)
+    say()
+    for title, name in (("Report   ", "report.html"), ("Figures  ", "summary.json")):
+        if (outcome.folder / name).is_file():
+            say(f"{title} {outcome.folder / name}", markup=False)
     say("Dashboard make dashboard")
     say("All runs  python run.py runs")
     return outcome.exit_code

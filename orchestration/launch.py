@@ -17,7 +17,8 @@ from orchestration.lock import RunLock
 from orchestration.paths import ProjectPaths
 from orchestration.story import LeftOut
 from vision.config import CandidateSettings, RunConfig
-from vision.errors import ConfigError, TaxonError
+from vision.errors import ConfigError, StorageError, TaxonError
+from vision.files import storage_errors
 from vision.machine import gpu_present, settle_precision
 from vision.records import Verdict
 from vision.sources import digest_source
@@ -33,7 +34,7 @@ class Outcome:
 
     Attributes:
         run_name: name of the run and of its folder.
-        folder: where summary.json and report.html are.
+        folder: where summary.json and report.html are, or would be if they could have been written.
         exit_code: 0 done, 1 failed, 2 config or data wrong, 3 a gate refused.
         message: what to tell the user.
     """
@@ -66,17 +67,18 @@ def launch_training(config: RunConfig, paths: ProjectPaths) -> Outcome:
         RunLockedError: another run is going in this folder.
         ConfigError: no candidate can be trained on this machine.
         DataError: the source has no usable images.
+        StorageError: ZenML's database cannot be written: the disk is full or read-only.
     """
     started = time.monotonic()
     prepare_environment(paths)
     run_name = f"{config.name}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"[:-3]
-    with RunLock(paths.lock, run_name), _scratch(paths):
+    with _database_errors(paths), RunLock(paths.lock, run_name), _scratch(paths):
         return _run_locked(config, paths, run_name, started)
 
 
 def _run_locked(config: RunConfig, paths: ProjectPaths, run_name: str, started: float) -> Outcome:
     from orchestration.reaper import reap_dead_runs
-    from orchestration.run_folder import point_latest_at, record_circumstances, run_exists
+    from orchestration.run_folder import record_circumstances, run_exists
 
     for dead in reap_dead_runs():
         logger.warning(
@@ -92,10 +94,12 @@ def _run_locked(config: RunConfig, paths: ProjectPaths, run_name: str, started: 
         raise failure
     words = None if failure is None else f"{type(failure).__name__}: {failure}"
     seconds = time.monotonic() - started
-    record_circumstances(run_name, resolved, machine.left_out, words, seconds, machine.weights)
-    outcome = _project(run_name, paths, failure)
-    point_latest_at(outcome.folder)
-    return outcome
+    try:
+        with _database_errors(paths):
+            record_circumstances(run_name, resolved, machine.left_out, words, seconds, machine.weights)
+    except StorageError as error:
+        logger.warning("The report of run %s lacks its seconds and versions: %s", run_name, error)
+    return _project(run_name, paths, failure)
 
 
 def resolve_candidates(config: RunConfig) -> Resolved:
@@ -134,9 +138,10 @@ def _run_pipeline(
     decode_again = _decoded_images_are_lost(config, source_digest)
     steps = {"ingest": {"enable_cache": False}} if decode_again else {}
     try:
-        training.with_options(run_name=run_name, steps=steps)(
-            config, source_digest, str(paths.data), str(paths.images), champion
-        )
+        with _database_errors(paths):
+            training.with_options(run_name=run_name, steps=steps)(
+                config, source_digest, str(paths.data), str(paths.images), champion
+            )
     except TaxonError as error:
         return error
     except Exception as error:
@@ -146,9 +151,24 @@ def _run_pipeline(
 
 
 def _project(run_name: str, paths: ProjectPaths, failure: BaseException | None) -> Outcome:
-    from orchestration.run_folder import project_run
+    """Write the run folder; that it cannot be written is told, and hides no verdict."""
+    from orchestration.run_folder import load_promotion, point_latest_at, project_run
 
-    folder, promotion = project_run(run_name, paths)
+    folder = paths.runs / run_name
+    try:
+        with _database_errors(paths), storage_errors(folder):
+            _, promotion = project_run(run_name, paths)
+    except StorageError as error:
+        command = f"python run.py report --run {run_name}"
+        logger.warning(
+            "The run folder is not whole: %s When that is mended, %s writes it again.", error, command
+        )
+        promotion = load_promotion(run_name) if failure is None else None
+    else:
+        try:
+            point_latest_at(folder)
+        except StorageError as error:
+            logger.warning("runs/latest does not lead to this run: %s", error)
     if failure is not None:
         code = failure.exit_code if isinstance(failure, TaxonError) else 1
         return Outcome(run_name, folder, code, f"{type(failure).__name__}: {failure}")
@@ -187,6 +207,27 @@ def _decoded_images_are_lost(config: RunConfig, source_digest: str) -> bool:
         if tuple(version.run_metadata.get(key) for key in ("source_digest", "image_size", "resize")) == wanted
     ]
     return any(not (path / name).is_file() for path in of_this_source for name in (ARRAY_NAME, CARD_NAME))
+
+
+@contextmanager
+def _database_errors(paths: ProjectPaths) -> Iterator[None]:
+    """Turn SQLite's word that the disk is full or read-only, and all its SQL, into one sentence."""
+    from sqlalchemy.exc import OperationalError
+
+    try:
+        yield
+    except OperationalError as error:
+        told = str(error)
+        if "disk is full" in told:
+            raise StorageError(
+                f"{paths.zenml}: no space is left on the disk for ZenML's database; free some, for example "
+                "with: python run.py clean --keep 3"
+            ) from error
+        if "readonly database" in told:
+            raise StorageError(
+                f"{paths.zenml}: ZenML's database cannot be written; make the folder and its files writable."
+            ) from error
+        raise
 
 
 @contextmanager

@@ -128,13 +128,29 @@ def project_run(run_name: str, paths: ProjectPaths) -> tuple[Path, Promotion | N
     return folder, story.promotion
 
 
+def load_promotion(run_name: str) -> Promotion | None:
+    """The verdict of a run, or None where it did not get that far; needs no run folder.
+
+    Raises:
+        ConfigError: there is no such run.
+        StorageError: the verdict of a run that did not fail is gone or altered.
+    """
+    promotion = RunArtifacts(_find_run(run_name)).load("promote", ArtifactName.PROMOTION)
+    return promotion if isinstance(promotion, Promotion) else None
+
+
 def point_latest_at(folder: Path) -> None:
     """Make `runs/latest` lead to a run folder, at once or not at all.
 
     Raises:
-        StorageError: the link cannot be made.
+        StorageError: the link cannot be made, or a folder of that name is in its place.
     """
     link = folder.parent / "latest"
+    if link.is_dir() and not link.is_symlink():
+        raise StorageError(
+            f"{link} is a folder. Expected a link to the newest run, or nothing. Remove that folder: the "
+            "next run makes the link."
+        )
     fresh = folder.parent / f".latest-{os.getpid()}"
     with storage_errors(link, "point it at the run"):
         fresh.unlink(missing_ok=True)

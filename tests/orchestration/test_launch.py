@@ -1,0 +1,117 @@
+"""What happens to the run folder or the disk hides no verdict, and is told in one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from orchestration import launch, run_folder
+from orchestration.launch import Outcome
+from orchestration.paths import ProjectPaths
+from orchestration.run_folder import point_latest_at
+from vision.errors import ExportError, StorageError
+from vision.records import Promotion, Verdict
+
+
+@pytest.fixture
+def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ProjectPaths:
+    monkeypatch.setenv("TAXON_STATE", str(tmp_path))
+    return ProjectPaths.of(tmp_path)
+
+
+def verdict(verdict: Verdict) -> Promotion:
+    return Promotion(
+        verdict=verdict, bundle_digest="b", champion_digest=None, checks=(), reasons=("for a reason",)
+    )
+
+
+def project(
+    paths: ProjectPaths,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    trouble: Exception | None,
+    promotion: Promotion | None,
+    failure: Exception | None = None,
+) -> Outcome:
+    """The end of a run whose folder cannot be written for a reason, or can."""
+
+    def project_run(name: str, paths: ProjectPaths) -> tuple[Path, Promotion | None]:
+        if trouble is not None:
+            raise trouble
+        (paths.runs / name).mkdir(parents=True)
+        return paths.runs / name, promotion
+
+    monkeypatch.setattr(run_folder, "project_run", project_run)
+    monkeypatch.setattr(run_folder, "load_promotion", lambda _: promotion)
+    return launch._project("reef-1", paths, failure)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        StorageError("runs/reef-1: no space."),
+        OSError(28, "No space left on device"),
+        OperationalError("INSERT", {}, Exception("database or disk is full")),
+    ],
+)
+@pytest.mark.parametrize(("outcome", "code"), [(Verdict.PROMOTED, 0), (Verdict.REFUSED, 3)])
+def test_a_run_folder_that_cannot_be_written_hides_no_verdict(
+    trouble: Exception,
+    outcome: Verdict,
+    code: int,
+    paths: ProjectPaths,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told = project(paths, monkeypatch, trouble=trouble, promotion=verdict(outcome))
+    assert told == Outcome("reef-1", paths.runs / "reef-1", code, f"{outcome}: for a reason")
+    assert "python run.py report --run reef-1 writes it again" in caplog.text
+
+
+def test_a_failed_run_whose_folder_cannot_be_written_still_ends_with_its_own_error(
+    paths: ProjectPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failure = ExportError("no graph")
+    told = project(paths, monkeypatch, trouble=StorageError("full"), promotion=None, failure=failure)
+    assert (told.exit_code, told.message) == (1, "ExportError: no graph")
+
+
+def test_a_folder_in_place_of_latest_is_a_warning_that_says_to_remove_it(
+    paths: ProjectPaths, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (paths.runs / "latest").mkdir(parents=True)
+    told = project(paths, monkeypatch, trouble=None, promotion=verdict(Verdict.KEPT))
+    assert told.exit_code == 0
+    assert "latest is a folder" in caplog.text
+    assert "Remove that folder" in caplog.text
+    with pytest.raises(StorageError, match="Remove that folder"):
+        point_latest_at(paths.runs / "reef-1")
+    assert {path.name for path in paths.runs.iterdir()} == {"latest", "reef-1"}
+
+
+@pytest.mark.parametrize(
+    ("told", "match"),
+    [
+        ("(sqlite3.OperationalError) database or disk is full", "no space is left"),
+        ("attempt to write a readonly database", "cannot be written"),
+    ],
+)
+def test_a_full_or_read_only_database_is_one_sentence_without_sql(
+    told: str, match: str, paths: ProjectPaths
+) -> None:
+    with pytest.raises(StorageError, match=match) as caught, launch._database_errors(paths):
+        raise OperationalError("INSERT INTO step_run VALUES " * 100, {}, Exception(told))
+    assert "INSERT" not in str(caught.value)
+    assert len(str(caught.value)) < 200 + len(str(paths.zenml))
+
+
+def test_any_other_trouble_with_the_database_stays_as_it_is(paths: ProjectPaths) -> None:
+    def ask() -> Any:
+        with launch._database_errors(paths):
+            raise OperationalError("SELECT", {}, Exception("no such table: run"))
+
+    with pytest.raises(OperationalError, match="no such table"):
+        ask()
