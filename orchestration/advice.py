@@ -96,7 +96,9 @@ def _keep_promises(story: RunStory) -> Iterator[Advice]:
         return
     unknown, review = story.rule.unknown, story.rule.review
     if not unknown.attainable:
-        needed = math.ceil(math.log(unknown.delta) / math.log1p(-unknown.alpha))
+        in_theory = math.ceil(math.log(unknown.delta) / math.log1p(-unknown.alpha))
+        for_p_values = math.ceil(1 / unknown.alpha - 1e-9) - 1  # one rank of n + 1 must not pass alpha
+        needed = max(in_theory, for_p_values)
         yield Advice(
             f"That at most {unknown.alpha:.0%} of known images are called unknown cannot be promised: "
             f"{unknown.num_images} calibration images of {unknown.num_groups} groups count as "

@@ -309,6 +309,13 @@ def test_an_unattainable_promise_says_how_many_images_it_needs() -> None:
     assert "unknowns.alpha of at least 0.069" in advice_about(story)
 
 
+def test_an_unattainable_promise_needs_as_many_images_as_p_values_need_however_large_delta_is() -> None:
+    rule = make_rule(attainable=False)
+    lax = rule.model_copy(update={"unknown": rule.unknown.model_copy(update={"delta": 0.5})})
+    # 0.95^n <= 0.5 holds from n = 14 on, but 0.05 (n + 1) >= 1 only from n = 19 on
+    assert "until calibration counts as 19," in advice_about(replace(STORY, rule=lax))
+
+
 def test_the_weakest_class_is_named_with_the_class_it_is_taken_for() -> None:
     assert STORY.test is not None
     rows = list(STORY.test.classes)
