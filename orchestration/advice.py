@@ -13,6 +13,7 @@ from vision.figures.unknowns import POOLED, UNDETECTABLE, deciding_score
 from vision.records import Evaluation, TrainingHistory, UnknownRow
 
 WEAK_F1 = 0.9
+GUESSING = 0.5
 SURE = 0.9
 FEW_GROUPS = 5
 LOW_COVERAGE = 0.6
@@ -172,8 +173,10 @@ def _name_undetectable(story: RunStory) -> Iterator[Advice]:
         )
     elif hard:
         told = list_names([f"{row.class_name} (AUROC {row.auroc.value:.2f})" for row in hard])
+        worse = list_names([row.class_name for row in hard if row.auroc.high < GUESSING])
+        aside = f" {worse}: worse than guessing, it looks more known than the known." if worse else ""
         yield Advice(
-            f"Practically undetectable as unknown: {told}.",
+            f"Practically undetectable as unknown: {told}.{aside}",
             "Do not count on the answer 'unknown' for these. If they occur where the model works, collect "
             "images of them and teach them as classes of their own.",
         )
