@@ -221,7 +221,7 @@ def _show_mistakes(story: RunStory) -> list[Picture]:
         Picture(
             embed_answer(story, answer),
             f"{_plain(answer.true_class)}, taken for {_plain(answer.class_name)}",
-            f"{answer.confidence:.0%} sure, {ANSWERS[answer.decision]}",
+            f"{_sureness(answer.confidence)} sure, {ANSWERS[answer.decision]}",
             answer.decision.value,
             embed_heat_map(story, answer),
         )
@@ -250,7 +250,7 @@ def _show_answer(story: RunStory, answer: Answer) -> Picture:
     if answer.decision is Decision.UNKNOWN:
         detail = "unknown"
     else:
-        detail = f"{_plain(answer.class_name)}, {answer.confidence:.0%}"
+        detail = f"{_plain(answer.class_name)}, {_sureness(answer.confidence)}"
     right = answer.kind == "known" and answer.class_name == answer.true_class
     good = right if answer.decision is not Decision.UNKNOWN else answer.kind != "known"
     return Picture(
@@ -290,3 +290,10 @@ def _list_seconds(story: RunStory) -> list[tuple[str, float, float, bool]]:
 
 def _plain(name: str) -> str:
     return name.replace("_", " ")
+
+
+def _sureness(confidence: float) -> str:
+    """A confidence as a share; close to 1, where thresholds often lie, with the digits that tell them apart."""
+    if confidence < 0.995:
+        return f"{confidence:.0%}"
+    return f"{confidence:.2%}" if confidence < 0.9999 else "over 99.99%"

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from orchestration import report
 from orchestration.advice import derive_advice, list_names
 from orchestration.headline import format_range, list_promises, write_headline
 from orchestration.report import format_count, format_seconds, render_report, write_report
@@ -477,3 +478,10 @@ def test_real_photographs_are_shown_as_they_are() -> None:
     page = render_report(make_story(images))
     assert embed_image(images[0]) in page
     assert make_data_report(manifest, make_splits(manifest)).num_images == len(images)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "words"), [(0.61, "61%"), (0.9949, "99%"), (0.99985, "99.98%"), (1.0, "over 99.99%")]
+)
+def test_a_confidence_close_to_one_is_never_rounded_to_certainty(confidence: float, words: str) -> None:
+    assert report._sureness(confidence) == words
