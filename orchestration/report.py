@@ -293,7 +293,7 @@ def _plain(name: str) -> str:
 
 
 def _sureness(confidence: float) -> str:
-    """A confidence as a share; close to 1, where thresholds often lie, with the digits that tell them apart."""
+    """A confidence as a share; close to 1, where thresholds often lie, with more digits."""
     if confidence < 0.995:
         return f"{confidence:.0%}"
     return f"{confidence:.2%}" if confidence < 0.9999 else "over 99.99%"
