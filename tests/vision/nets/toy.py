@@ -53,6 +53,8 @@ def tiny_settings(**changes: object) -> CandidateSettings:
     }
     unread = UNREAD[Strategy(str(changes.get("strategy", Strategy.FULL)))]
     read = {name: value for name, value in settings.items() if name not in unread}
+    if changes.get("backbone") == BackboneName.EFFICIENTNET_B0:
+        del read["width"]  # it has one width
     return CandidateSettings.model_validate({**read, **changes})
 
 
