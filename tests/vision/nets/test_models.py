@@ -24,7 +24,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3)).astype(np.flo
 
 @pytest.mark.parametrize("backbone", ["cnn", "cnn_residual", "mobilenet_v2", "efficientnet_b0"])
 def test_logits_are_the_mean_features_through_one_linear_layer(backbone: str) -> None:
-    width = 0.35 if backbone == "mobilenet_v2" else 0.125
+    width = {"mobilenet_v2": 0.35, "efficientnet_b0": 1.0}.get(backbone, 0.125)
     with seeded(0):
         model = build_model(tiny_settings(backbone=backbone, width=width), 3, 32)
         both = keras.Model(model.input, [model.get_layer(EMBEDDING).output, model.output])
