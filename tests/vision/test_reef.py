@@ -357,8 +357,10 @@ def test_complete_reef_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(dataset, "paint_image", cheap_image)
     folder = tmp_path / "reef"
     paint_reef(SMALL, folder, num_workers=1)
+    before = file_digests(folder)
     monkeypatch.setattr(dataset, "_paint_files", lambda *_: pytest.fail("painted again"))
     paint_reef(SMALL, folder, num_workers=1)
+    assert file_digests(folder) == before
 
 
 def test_folder_with_something_else_is_refused(tmp_path: Path) -> None:
