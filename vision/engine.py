@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from vision.config import ToleranceSettings
 from vision.errors import BundleError
 from vision.labelled import at_rows, select
-from vision.parity import Side, compare_precision
+from vision.parity import Side, compare_precision, describe_unusable
 from vision.predictor import Forward
 from vision.quality import measure_quality
 from vision.records import (
@@ -32,6 +32,7 @@ from vision.records import (
     OodDetector,
     Precision,
     PrecisionReport,
+    PrecisionRow,
     Split,
     Splits,
 )
@@ -79,9 +80,14 @@ class Engine:
         """The engine of one precision of an export.
 
         Raises:
-            BundleError: that precision was not exported.
+            BundleError: that precision was not exported, or was found to be unusable.
         """
         name = ExportedGraphs.file_name(precision)
+        if precision in graphs.unusable:
+            raise BundleError(
+                f"{graphs.path(name)} cannot be run: {graphs.unusable[precision]}. Name another precision in "
+                "export.precision."
+            )
         if name not in graphs.files:
             raise BundleError(
                 f"{graphs.root} holds {', '.join(sorted(graphs.files))}; expected {name}. Add {precision} to "
@@ -179,22 +185,17 @@ def check_graphs(
     unknown = splits.rows(Split.VALIDATION, unknown=True)
     rows = np.sort(np.concatenate([known, unknown]))
     reference = _side(trained, splits)
+
+    def check(precision: Precision) -> PrecisionRow:
+        num_bytes = graphs.path(ExportedGraphs.file_name(precision)).stat().st_size
+        if precision in graphs.unusable:
+            return describe_unusable(precision, num_bytes, graphs.unusable[precision])
+        exported = _side(run_engine(Engine.of(graphs, precision), images, rows), splits)
+        return compare_precision(precision, num_bytes, reference, exported, rule, detector, tolerance)
+
     precisions = [each for each in Precision if ExportedGraphs.file_name(each) in graphs.files]
     return PrecisionReport(
-        served=served,
-        num_images=len(known),
-        rows=tuple(
-            compare_precision(
-                precision,
-                graphs.path(ExportedGraphs.file_name(precision)).stat().st_size,
-                reference,
-                _side(run_engine(Engine.of(graphs, precision), images, rows), splits),
-                rule,
-                detector,
-                tolerance,
-            )
-            for precision in precisions
-        ),
+        served=served, num_images=len(known), rows=tuple(check(each) for each in precisions)
     )
 
 

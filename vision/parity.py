@@ -83,13 +83,37 @@ def compare_precision(
     )
 
 
+def describe_unusable(precision: Precision, num_bytes: int, reason: str) -> PrecisionRow:
+    """The row of a precision that LiteRT cannot run: out of tolerance, with nothing measured."""
+    unmeasured = float("nan")
+    return PrecisionRow(
+        precision=precision,
+        num_bytes=num_bytes,
+        runs=False,
+        decision_agreement=unmeasured,
+        class_agreement=unmeasured,
+        max_probability_difference=unmeasured,
+        mean_probability_difference=unmeasured,
+        ece_difference=unmeasured,
+        unknown_auroc_difference=None,
+        within_tolerance=False,
+        reasons=(f"it cannot be run: {reason}",),
+    )
+
+
 def require_served(report: PrecisionReport) -> PrecisionReport:
     """The report, if the precision named for serving keeps to the tolerance.
 
     Raises:
-        ToleranceError: it does not.
+        ToleranceError: it does not, or cannot be run.
     """
     row = next(row for row in report.rows if row.precision is report.served)
+    if not row.runs:
+        raise ToleranceError(
+            f"The exported {report.served} graph cannot be served: {'; '.join(row.reasons)}. Nothing was "
+            "registered. Name another precision in export.precision. int8 is known to fail where a network's "
+            "features vanish: look at its training as well."
+        )
     if not row.within_tolerance:
         raise ToleranceError(
             f"The exported {report.served} graph strays from the trained network on {report.num_images} "

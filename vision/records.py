@@ -255,6 +255,9 @@ class ExportedGraphs(FileSet):
     candidate: str
     image_size: int
     num_parameters: int
+    unusable: dict[Precision, str] = Field(
+        default_factory=dict, description="precision that LiteRT cannot run -> why"
+    )
 
     @staticmethod
     def file_name(precision: Precision) -> str:
@@ -553,10 +556,14 @@ class Comparison(Record):
 
 
 class PrecisionRow(Value):
-    """One exported precision against the trained model, same validation images."""
+    """One exported precision against the trained model, same validation images.
+
+    Where LiteRT cannot run the graph, `runs` is False, the figures are NaN and `reasons` says why.
+    """
 
     precision: Precision
     num_bytes: int
+    runs: bool = True
     decision_agreement: float
     class_agreement: float
     max_probability_difference: float

@@ -29,6 +29,7 @@ SHORT = (
 def test_full_config_runs_every_backbone_with_weights_from_files(tmp_path: Path) -> None:
     import keras
 
+    keras.utils.set_random_seed(0)
     sizes = {"include_top": False, "weights": None, "input_shape": (32, 32, 3)}
     weights = {
         "mobilenet_v2": keras.applications.MobileNetV2(**sizes),

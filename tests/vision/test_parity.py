@@ -8,7 +8,7 @@ from vision.config import ToleranceSettings
 from vision.errors import ToleranceError
 from vision.figures.choice import tabulate_precisions
 from vision.labelled import select
-from vision.parity import Side, compare_precision, require_served
+from vision.parity import Side, compare_precision, describe_unusable, require_served
 from vision.records import ModelOutputs, Precision, PrecisionReport, PrecisionRow, Split
 
 NAMES = ("bream", "chub")
@@ -102,3 +102,20 @@ def test_different_rows_are_refused() -> None:
     wrong = dataclasses.replace(other, known=dataclasses.replace(other.known, outputs=shifted))
     with pytest.raises(ValueError, match="different rows"):
         compare_precision(Precision.FP32, 1, trained, wrong, make_rule(NAMES), MSP, ToleranceSettings())
+
+
+def test_a_precision_that_cannot_be_run_is_a_row_without_figures() -> None:
+    row = describe_unusable(Precision.INT8, 900, "LiteRT died of SIGABRT")
+    report = PrecisionReport(served=Precision.FP16, num_images=8, rows=(row_of(LOGITS), row))
+    assert not row.within_tolerance
+    assert PrecisionReport.model_validate_json(report.model_dump_json()).rows[1].runs is False
+    assert "not run" in tabulate_precisions(report)
+    assert "it cannot be run: LiteRT died of SIGABRT" in tabulate_precisions(report)
+    assert require_served(report) is report
+
+
+def test_a_served_precision_that_cannot_be_run_ends_the_run() -> None:
+    row = describe_unusable(Precision.INT8, 900, "LiteRT died of SIGABRT")
+    report = PrecisionReport(served=Precision.INT8, num_images=8, rows=(row,))
+    with pytest.raises(ToleranceError, match=r"cannot be run: LiteRT died.*export.precision"):
+        require_served(report)

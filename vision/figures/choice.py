@@ -27,7 +27,7 @@ from vision.figures.style import (
     write_empty,
 )
 from vision.figures.tables import format_bytes, format_interval, format_share, markdown_table
-from vision.records import Comparison, Difference, PrecisionReport, Promotion
+from vision.records import Comparison, Difference, PrecisionReport, PrecisionRow, Promotion
 
 METRIC_NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1", "nll": "negative log-likelihood"}
 
@@ -128,11 +128,7 @@ def tabulate_precisions(report: PrecisionReport) -> str:
         (
             f"**{row.precision.value}** (served)" if row.precision is report.served else row.precision.value,
             format_bytes(row.num_bytes),
-            format_share(row.decision_agreement),
-            format_share(row.class_agreement),
-            f"{row.max_probability_difference:.2g}",
-            f"{row.ece_difference:.2g}",
-            _auroc_words(row.unknown_auroc_difference),
+            *(_measured_words(row) if row.runs else ["not run"] * 5),
             "within tolerance" if row.within_tolerance else "; ".join(row.reasons) or "beyond tolerance",
         )
         for row in report.rows
@@ -141,8 +137,15 @@ def tabulate_precisions(report: PrecisionReport) -> str:
     return title + markdown_table(header, rows)
 
 
-def _auroc_words(difference: float | None) -> str:
-    return "not measured" if difference is None else f"{difference:.2g}"
+def _measured_words(row: PrecisionRow) -> list[str]:
+    auroc = row.unknown_auroc_difference
+    return [
+        format_share(row.decision_agreement),
+        format_share(row.class_agreement),
+        f"{row.max_probability_difference:.2g}",
+        f"{row.ece_difference:.2g}",
+        "not measured" if auroc is None else f"{auroc:.2g}",
+    ]
 
 
 def _difference_label(difference: Difference) -> str:

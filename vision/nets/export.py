@@ -29,6 +29,7 @@ from vision.files import digest_file, write_atomically
 from vision.nets.models import EMBEDDING, IMAGE, LOGITS, load_trained, read_head
 from vision.nets.seeding import seeded
 from vision.records import ExportedGraphs, ImageArray, IntArray, ModelFile, Precision
+from vision.trial import find_fault
 
 CAM = "cam"
 
@@ -40,7 +41,7 @@ def export_graphs(
     settings: GraphSettings,
     folder: Path,
 ) -> ExportedGraphs:
-    """The trained network as TFLite graphs, one for each precision of the settings.
+    """The trained network as TFLite graphs, one for each precision of the settings, each tried out.
 
     Args:
         model_file: the trained network.
@@ -67,12 +68,14 @@ def export_graphs(
         del model, outputs
     names = [_write(folder, ExportedGraphs.file_name(each), graph) for each, graph in graphs.items()]
     names.append(_write(folder, HEAD_NAME, pack_head(*kernel_and_bias)))
+    faults = {each: find_fault(folder / ExportedGraphs.file_name(each)) for each in graphs}
     return ExportedGraphs(
         root=folder,
         files={name: digest_file(folder / name) for name in names},
         candidate=model_file.candidate,
         image_size=size,
         num_parameters=model_file.num_parameters,
+        unusable={each: fault for each, fault in faults.items() if fault is not None},
     )
 
 
