@@ -95,7 +95,7 @@ class Interval(Value):
 
 
 class ImageEntry(Value):
-    """One usable image file. `path` is POSIX, relative to the manifest's root."""
+    """One usable image file. `path` is POSIX, relative to the manifest's root; `Manifest.locate` finds it."""
 
     path: str
     class_name: str
@@ -115,15 +115,31 @@ class Quarantined(Value):
     reason: str
 
 
+class AddedFolder(Value):
+    """A folder whose images joined those of a source; their paths begin with `+name/`."""
+
+    name: str
+    root: str
+
+
 class Manifest(Record):
     """Every image of a source, sorted by path; row i of every array of the run is `entries[i]`."""
 
     root: str
+    additions: tuple[AddedFolder, ...] = Field(default=(), description="sorted by name")
     source_digest: str
     class_names: tuple[str, ...] = Field(description="known classes, sorted; the label is the index")
     unknown_class_names: tuple[str, ...] = ()
     entries: tuple[ImageEntry, ...]
     quarantined: tuple[Quarantined, ...] = ()
+
+    def locate(self, entry: ImageEntry) -> Path:
+        """Where the file of an entry lies: below the root, or below the folder that brought it."""
+        top, _, rest = entry.path.partition("/")
+        for added in self.additions:
+            if top == f"+{added.name}":
+                return Path(added.root) / rest
+        return Path(self.root) / entry.path
 
 
 class DatasetRef(Record):
