@@ -407,6 +407,48 @@ class GateSettings(Settings):
     )
 
 
+# --- retraining -----------------------------------------------------------------------------------------
+
+
+class RetrainingSettings(Settings):
+    """What asks for a retraining, and how often one may start by itself."""
+
+    force: bool = Field(default=False, description="retrain whatever speaks against it, pause and budget too")
+    new_images: tuple[Addition, ...] = Field(
+        default=(), description="folders that are added to dataset.additions when a retraining is decided"
+    )
+    min_new_images: int = Field(default=100, ge=1, description="known images that the champion has not seen")
+    min_new_groups: int = Field(default=20, ge=1, description="groups of which it has seen no image")
+    min_new_images_on_drift: int = Field(default=30, ge=1, description="the same once a drift is confirmed")
+    min_new_groups_on_drift: int = Field(default=10, ge=1, description="the same once a drift is confirmed")
+    max_age_days: PositiveFloat | None = Field(
+        default=180.0,
+        le=36_500,
+        description="since the last training of the champion, or against it; null: never",
+    )
+    cool_down_hours: float = Field(
+        default=24.0, ge=0.0, le=8784, description="pause after any retraining before one starts by itself"
+    )
+    budget: int = Field(default=4, ge=0, le=1000, description="retrainings by themselves in budget_days")
+    budget_days: PositiveFloat = Field(default=30.0, le=3660)
+
+    @field_validator("new_images")
+    @classmethod
+    def _folders_have_names_of_their_own(cls, value: tuple[Addition, ...]) -> tuple[Addition, ...]:
+        _check_addition_names(value)
+        return value
+
+    @model_validator(mode="after")
+    def _drift_asks_for_no_more(self) -> Self:
+        for noun in ("images", "groups"):
+            always, on_drift = getattr(self, f"min_new_{noun}"), getattr(self, f"min_new_{noun}_on_drift")
+            if on_drift > always:
+                raise ValueError(
+                    f"min_new_{noun}_on_drift is {on_drift}; expected at most min_new_{noun}, {always}"
+                )
+        return self
+
+
 class RunConfig(Settings):
     """A whole run."""
 
@@ -423,6 +465,21 @@ class RunConfig(Settings):
     comparison: ComparisonSettings = ComparisonSettings()
     export: ExportSettings = ExportSettings()
     gate: GateSettings = GateSettings()
+    retraining: RetrainingSettings = RetrainingSettings()
+
+    @model_validator(mode="after")
+    def _new_images_fit_to_the_additions(self) -> Self:
+        _check_addition_names(self._all_additions())
+        return self
+
+    def with_new_images(self) -> RunConfig:
+        """This configuration with `retraining.new_images` among the data set's additions."""
+        dataset = self.dataset.model_copy(update={"additions": self._all_additions()})
+        return self.model_copy(update={"dataset": dataset})
+
+    def _all_additions(self) -> tuple[Addition, ...]:
+        """Additions of both lists; one that is in both counts once."""
+        return tuple(dict.fromkeys([*self.dataset.additions, *self.retraining.new_images]))
 
 
 # --- loading --------------------------------------------------------------------------------------------
