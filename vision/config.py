@@ -405,6 +405,22 @@ class GateSettings(Settings):
         description="accuracy that a challenger may lose on the champion's own test groups without counting "
         "as worse",
     )
+    loss_per_gain: Fraction = Field(
+        default=0.05,
+        description="what may be lost beyond that on the champion's own test groups for each unit of accuracy "
+        "that is gained beyond doubt on the other test images",
+    )
+    sure_from: OpenFraction = Field(
+        default=0.9, description="calibrated confidence from which the champion's word weighs against a label"
+    )
+    ordinary_from: Fraction = Field(
+        default=0.2, description="p-value from which a new image looks ordinary to the champion"
+    )
+    max_contradicted: Fraction = Field(
+        default=0.2,
+        description="share of groups of new images, in all or of a class, whose labels a sure champion may "
+        "contradict; the lower bound decides; 1 once a person has seen that the labels are right",
+    )
 
 
 # --- retraining -----------------------------------------------------------------------------------------

@@ -599,6 +599,15 @@ class GateCheck(Value):
     message: str
 
 
+class Contradiction(Value):
+    """A new image whose label the champion, sure of an image that looks ordinary to it, contradicts."""
+
+    row: int = Field(description="data-set row")
+    class_name: str = Field(description="as labelled")
+    answer: str = Field(description="the class that the champion names")
+    confidence: float
+
+
 class Promotion(Record):
     """The gate's verdict."""
 
@@ -608,6 +617,7 @@ class Promotion(Record):
     checks: tuple[GateCheck, ...]
     reasons: tuple[str, ...]
     differences: tuple[Difference, ...] = ()
+    contradictions: tuple[Contradiction, ...] = Field(default=(), description="the surest first, at most 60")
 
 
 class Registration(Record):
