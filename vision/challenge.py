@@ -154,7 +154,7 @@ def _describe_champion(
 
 def _ask_new(loaded: LoadedBundle, images: ImageArray, splits: Splits, known: Splits) -> NewLabels:
     """What the champion says of the images that are new to it, by its own whole rule."""
-    rows = _new_rows(splits, known, loaded.contract.class_names)
+    rows = find_new_rows(splits, known, loaded.contract.class_names)
     if not len(rows):
         return NewLabels.none()
     predictor = loaded.predictor()
@@ -171,7 +171,7 @@ def _ask_new(loaded: LoadedBundle, images: ImageArray, splits: Splits, known: Sp
     )
 
 
-def _new_rows(splits: Splits, known: Splits, class_names: tuple[str, ...]) -> IntArray:
+def find_new_rows(splits: Splits, known: Splits, class_names: tuple[str, ...]) -> IntArray:
     """Rows (m,) of images in use, of classes of the champion, that its data set did not have."""
     seen = np.isin(np.array(splits.digests, dtype=np.str_), np.array(known.digests, dtype=np.str_))
     used: NDArray[np.bool_] = np.array([split is not None for split in splits.splits], dtype=bool)

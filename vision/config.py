@@ -407,8 +407,8 @@ class GateSettings(Settings):
     )
     loss_per_gain: Fraction = Field(
         default=0.05,
-        description="what may be lost beyond that on the champion's own test groups for each unit of accuracy "
-        "that is gained beyond doubt on the other test images",
+        description="what may be lost there beyond that, for each unit of accuracy that is gained beyond "
+        "doubt on the other test images",
     )
     sure_from: OpenFraction = Field(
         default=0.9, description="calibrated confidence from which the champion's word weighs against a label"

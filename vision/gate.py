@@ -293,8 +293,8 @@ def _check_learned(
     return GateCheck(
         name=name,
         passed=bool(accuracy.high >= settings.min_accuracy or gain > 0.0),
-        message=f"On {len(other.digests)} test images beside the champion's own, the challenger's accuracy is "
-        f"{accuracy}, a gain of {gain:.3f} beyond doubt; without a gain, its upper bound must be at least "
+        message=f"On {len(other.digests)} test images beside the champion's own, the challenger's accuracy "
+        f"is {accuracy}, a gain of {gain:.3f} beyond doubt; without a gain, its upper bound must be at least "
         f"{settings.min_accuracy:.3f}, else look at the labels.",
     )
 

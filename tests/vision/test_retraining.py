@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -72,9 +72,9 @@ def decide(
     new: NewImages = NOTHING,
     *attempts: Attempt,
     champion: ChampionState | None = CHAMPION,
-    **settings: Any,
+    **fields: Any,
 ) -> RetrainDecision:
-    chosen = RetrainingSettings.model_validate(settings)
+    chosen = RetrainingSettings.model_validate(fields)
     return decide_retraining(chosen, NOW, champion, verdicts, new, "these images", attempts)
 
 
@@ -282,7 +282,7 @@ def test_a_window_that_contradicts_itself_is_refused(changes: dict[str, Any], me
 
 
 @pytest.mark.parametrize(
-    "settings",
+    "fields",
     [
         {"min_new_images": 0},
         {"budget": -1},
@@ -292,9 +292,9 @@ def test_a_window_that_contradicts_itself_is_refused(changes: dict[str, Any], me
         {"min_new_groups": 5},
     ],
 )
-def test_settings_out_of_bounds_are_refused(settings: dict[str, Any]) -> None:
+def test_settings_out_of_bounds_are_refused(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        RetrainingSettings.model_validate(settings)
+        RetrainingSettings.model_validate(fields)
 
 
 def test_only_images_that_the_champion_has_not_seen_count_by_class_and_group() -> None:
@@ -352,6 +352,7 @@ histories = st.lists(
 verdict_lists = st.lists(windows, max_size=8).map(tuple)
 
 
+@settings(deadline=None)
 @given(verdict_lists, numbers, histories)
 def test_unverified_verdicts_trigger_nothing_that_their_absence_would_not(
     verdicts: tuple[WindowVerdict, ...], new: NewImages, history: list[Attempt]
@@ -362,6 +363,7 @@ def test_unverified_verdicts_trigger_nothing_that_their_absence_would_not(
     assert decision.retrain == without.retrain
 
 
+@settings(deadline=None)
 @given(verdict_lists, numbers, histories)
 def test_what_is_forced_always_runs(
     verdicts: tuple[WindowVerdict, ...], new: NewImages, history: list[Attempt]
@@ -372,6 +374,7 @@ def test_what_is_forced_always_runs(
     assert "Forced" in decision.reasons[0]
 
 
+@settings(deadline=None)
 @given(verdict_lists, numbers, histories)
 def test_nothing_starts_by_itself_within_the_pause_or_beyond_the_budget(
     verdicts: tuple[WindowVerdict, ...], new: NewImages, history: list[Attempt]
@@ -385,6 +388,7 @@ def test_nothing_starts_by_itself_within_the_pause_or_beyond_the_budget(
         assert decision.retrain == (decision.trigger is not Trigger.NONE)
 
 
+@settings(deadline=None)
 @given(verdict_lists, numbers, histories)
 def test_every_decision_has_reasons_and_a_drift_two_agreeing_verdicts(
     verdicts: tuple[WindowVerdict, ...], new: NewImages, history: list[Attempt]
@@ -399,6 +403,7 @@ def test_every_decision_has_reasons_and_a_drift_two_agreeing_verdicts(
         assert any(a.verified and b.verified for a, b in pairs)
 
 
+@settings(deadline=None)
 @given(verdict_lists, numbers, histories, st.randoms(use_true_random=False))
 def test_the_order_of_verdicts_and_attempts_does_not_matter(
     verdicts: tuple[WindowVerdict, ...], new: NewImages, history: list[Attempt], random: Any
