@@ -5,7 +5,8 @@
 Nothing is trained: answers are drawn by group, with rates that are written beside each case. Old data: 150
 test groups of one or two images, eight classes, both models right on 98% of them. New batch: `groups` groups,
 all of which the champion is asked about, 15% of which are test. Printed: the share of 200 draws that is
-promoted without and with the check of new labels. `docs/decisions/0010-poisoned-labels.md` has a table.
+promoted without and with the check of new labels; all other rules of the gate hold in both. Two to four
+minutes. `docs/decisions/0010-poisoned-labels.md` has a table.
 """
 
 from __future__ import annotations
