@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vision.baselines import Baselines
-from vision.bundle import load_bundle
+from vision.bundle import LoadedBundle, load_bundle
 from vision.config import BootstrapSettings, GateSettings
+from vision.contradictions import NewLabels
 from vision.errors import BundleError
 from vision.gate import Challenger, Champion, judge_gate
 from vision.labelled import Labelled, select
@@ -103,7 +105,7 @@ def judge(
     challenger = _describe_challenger(bundle, test, rule, detector, baselines, splits)
     champion = None
     if incumbent is not None:
-        champion = _describe_champion(incumbent, bundle, test, images_at)
+        champion = _describe_champion(incumbent, bundle, test, splits, images_at)
     return judge_gate(challenger, champion, settings, bootstrap, seed)
 
 
@@ -130,22 +132,50 @@ def _describe_challenger(
 
 
 def _describe_champion(
-    incumbent: Incumbent, challenger: Bundle, test: Labelled, images_at: ImagesAt
+    incumbent: Incumbent, challenger: Bundle, test: Labelled, splits: Splits, images_at: ImagesAt
 ) -> Champion:
-    correct = np.zeros(len(test.labels), dtype=bool)
+    correct, new_labels = np.zeros(len(test.labels), dtype=bool), NewLabels.none()
     loaded = load_bundle(incumbent.bundle.root, incumbent.digest)
     if challenger.digest != incumbent.digest:
         images = images_at(loaded.contract.image_size, loaded.contract.resize)
         classes = _ask(loaded.engine.forward, images, test.outputs.rows)
         named = np.array(loaded.contract.class_names, dtype=np.str_)[classes]
         correct = np.asarray(named == test.class_names)
+        new_labels = _ask_new(loaded, images, splits, incumbent.splits)
     return Champion(
         bundle_digest=incumbent.digest,
         class_names=loaded.contract.class_names,
         correct=correct,
         trained_digests=_digests_of(incumbent.splits, Split.TRAIN, Split.VALIDATION, Split.CALIBRATION),
         original_digests=_digests_of(incumbent.splits, Split.TEST),
+        new_labels=new_labels,
     )
+
+
+def _ask_new(loaded: LoadedBundle, images: ImageArray, splits: Splits, known: Splits) -> NewLabels:
+    """What the champion says of the images that are new to it, by its own whole rule."""
+    rows = find_new_rows(splits, known, loaded.contract.class_names)
+    if not len(rows):
+        return NewLabels.none()
+    predictor = loaded.predictor()
+    blocks = [rows[start : start + BATCH_SIZE] for start in range(0, len(rows), BATCH_SIZE)]
+    answers = [predictor.run(np.asarray(images[block]))[1] for block in blocks]
+    names = np.array(loaded.contract.class_names, dtype=np.str_)
+    return NewLabels(
+        rows=rows,
+        groups=splits.group_array()[rows],
+        labels=np.array(splits.image_classes, dtype=np.str_)[rows],
+        answers=names[np.concatenate([each.classes for each in answers])],
+        confidence=np.concatenate([each.confidence for each in answers]),
+        p_values=np.concatenate([each.p_values for each in answers]),
+    )
+
+
+def find_new_rows(splits: Splits, known: Splits, class_names: tuple[str, ...]) -> IntArray:
+    """Rows (m,) of images in use, of classes of the champion, that its data set did not have."""
+    seen = np.isin(np.array(splits.digests, dtype=np.str_), np.array(known.digests, dtype=np.str_))
+    used: NDArray[np.bool_] = np.array([split is not None for split in splits.splits], dtype=bool)
+    return np.flatnonzero(used & ~seen & np.isin(splits.image_classes, class_names))
 
 
 def _ask(forward: Callable[[ImageArray], Forward], images: ImageArray, rows: IntArray) -> IntArray:

@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from vision.errors import ConfigError
 from vision.records import Precision
@@ -67,7 +75,81 @@ class LeakPolicy(StrEnum):
 # --- data -----------------------------------------------------------------------------------------------
 
 
-class ReefSource(Settings):
+def _check_group_pattern(value: str) -> str:
+    try:
+        pattern = re.compile(value)
+    except re.error as error:
+        raise ValueError(f"{value!r} is not a regular expression: {error}") from error
+    if "group" not in pattern.groupindex:
+        raise ValueError(f"{value!r} has no part named (?P<group>…), which marks the group")
+    return value
+
+
+GroupPattern = Annotated[str, AfterValidator(_check_group_pattern)]
+"""Regular expression on a file name; the part `(?P<group>…)` is the group."""
+
+
+class Addition(Settings):
+    """A folder of further labelled images, one folder per class, that joins a source.
+
+    In YAML a path alone is enough; everything else has a default.
+    """
+
+    path: Path
+    name: str = Field(
+        pattern=r"^[^./\\\x00-\x1f][^/\\\x00-\x1f]{0,99}$",
+        description="its own among all additions; default: the last part of the path. Opens the images' "
+        "paths (+NAME/...) and the names of their groups, so keep it when the folder moves",
+    )
+    group_by: GroupPattern | None = Field(
+        default=None, description="regular expression on the file name; the part `(?P<group>…)` is the group"
+    )
+    shared_groups: bool = Field(
+        default=False,
+        description="groups of one name here and in the source are one (the same individuals again)",
+    )
+    unknown_classes: tuple[str, ...] = Field(default=(), description="class folders held out as unknown")
+    max_megapixels: PositiveFloat = Field(default=100.0, description="larger images are quarantined")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_a_path_alone(cls, value: Any) -> Any:
+        given = {"path": value} if isinstance(value, str | Path) else value
+        if not isinstance(given, dict) or "name" in given or not isinstance(given.get("path"), str | Path):
+            return given
+        name = Path(given["path"]).name
+        if name in ("", ".."):
+            raise ValueError(f"the path {str(given['path'])!r} ends in no folder name; add a name")
+        return {**given, "name": name}
+
+
+def _check_addition_names(additions: Sequence[Addition]) -> None:
+    """Refuse two additions of one name; names that differ only in case count as one."""
+    seen: dict[str, Addition] = {}
+    for each in additions:
+        other = seen.setdefault(each.name.casefold(), each)
+        if other is not each:
+            raise ValueError(
+                f"two additions are called {each.name!r} ({other.path} and {each.path}); give each a name of "
+                "its own"
+            )
+
+
+class _GrowingSource(Settings):
+    """Base of every source: folders of further labelled images may join it."""
+
+    additions: tuple[Addition, ...] = Field(
+        default=(), description="folders of further labelled images, one folder per class"
+    )
+
+    @field_validator("additions")
+    @classmethod
+    def _additions_have_names_of_their_own(cls, value: tuple[Addition, ...]) -> tuple[Addition, ...]:
+        _check_addition_names(value)
+        return value
+
+
+class ReefSource(_GrowingSource):
     """Painted fish: a data set that needs no download. Deterministic from `seed`."""
 
     source: Literal["reef"] = "reef"
@@ -82,29 +164,16 @@ class ReefSource(Settings):
     turbidity: Fraction = Field(default=0.0, description="drift: 0 the reef's own water, 1 very turbid, dim")
 
 
-class FolderSource(Settings):
+class FolderSource(_GrowingSource):
     """A folder of images: `train/`, `val/`, `test/` trees of class folders, or one folder per class."""
 
     source: Literal["folder"] = "folder"
     path: Path
-    group_by: str | None = Field(
+    group_by: GroupPattern | None = Field(
         default=None, description="regular expression on the file name; the part `(?P<group>…)` is the group"
     )
     unknown_classes: tuple[str, ...] = Field(default=(), description="class folders held out as unknown")
     max_megapixels: PositiveFloat = Field(default=100.0, description="larger images are quarantined")
-
-    @field_validator("group_by")
-    @classmethod
-    def _group_by_is_a_pattern_with_a_group(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        try:
-            pattern = re.compile(value)
-        except re.error as error:
-            raise ValueError(f"{value!r} is not a regular expression: {error}") from error
-        if "group" not in pattern.groupindex:
-            raise ValueError(f"{value!r} has no part named (?P<group>…), which marks the group")
-        return value
 
 
 SourceSettings = Annotated[ReefSource | FolderSource, Field(discriminator="source")]
@@ -336,6 +405,64 @@ class GateSettings(Settings):
         description="accuracy that a challenger may lose on the champion's own test groups without counting "
         "as worse",
     )
+    loss_per_gain: Fraction = Field(
+        default=0.05,
+        description="what may be lost there beyond that, for each unit of accuracy that is gained beyond "
+        "doubt on the other test images",
+    )
+    sure_from: OpenFraction = Field(
+        default=0.9, description="calibrated confidence from which the champion's word weighs against a label"
+    )
+    ordinary_from: Fraction = Field(
+        default=0.2, description="p-value from which a new image looks ordinary to the champion"
+    )
+    max_contradicted: Fraction = Field(
+        default=0.2,
+        description="share of groups of new images, in all or of a class, whose labels a sure champion may "
+        "contradict; the lower bound decides; 1 once a person has seen that the labels are right",
+    )
+
+
+# --- retraining -----------------------------------------------------------------------------------------
+
+
+class RetrainingSettings(Settings):
+    """What asks for a retraining, and how often one may start by itself."""
+
+    force: bool = Field(default=False, description="retrain whatever speaks against it, pause and budget too")
+    new_images: tuple[Addition, ...] = Field(
+        default=(), description="folders that are added to dataset.additions when a retraining is decided"
+    )
+    min_new_images: int = Field(default=100, ge=1, description="known images that the champion has not seen")
+    min_new_groups: int = Field(default=20, ge=1, description="groups of which it has seen no image")
+    min_new_images_on_drift: int = Field(default=30, ge=1, description="the same once a drift is confirmed")
+    min_new_groups_on_drift: int = Field(default=10, ge=1, description="the same once a drift is confirmed")
+    max_age_days: PositiveFloat | None = Field(
+        default=180.0,
+        le=36_500,
+        description="since the last training of the champion, or against it; null: never",
+    )
+    cool_down_hours: float = Field(
+        default=24.0, ge=0.0, le=8784, description="pause after any retraining before one starts by itself"
+    )
+    budget: int = Field(default=4, ge=0, le=1000, description="retrainings by themselves in budget_days")
+    budget_days: PositiveFloat = Field(default=30.0, le=3660)
+
+    @field_validator("new_images")
+    @classmethod
+    def _folders_have_names_of_their_own(cls, value: tuple[Addition, ...]) -> tuple[Addition, ...]:
+        _check_addition_names(value)
+        return value
+
+    @model_validator(mode="after")
+    def _drift_asks_for_no_more(self) -> Self:
+        for noun in ("images", "groups"):
+            always, on_drift = getattr(self, f"min_new_{noun}"), getattr(self, f"min_new_{noun}_on_drift")
+            if on_drift > always:
+                raise ValueError(
+                    f"min_new_{noun}_on_drift is {on_drift}; expected at most min_new_{noun}, {always}"
+                )
+        return self
 
 
 class RunConfig(Settings):
@@ -354,6 +481,21 @@ class RunConfig(Settings):
     comparison: ComparisonSettings = ComparisonSettings()
     export: ExportSettings = ExportSettings()
     gate: GateSettings = GateSettings()
+    retraining: RetrainingSettings = RetrainingSettings()
+
+    @model_validator(mode="after")
+    def _new_images_fit_to_the_additions(self) -> Self:
+        _check_addition_names(self._all_additions())
+        return self
+
+    def with_new_images(self) -> RunConfig:
+        """This configuration with `retraining.new_images` among the data set's additions."""
+        dataset = self.dataset.model_copy(update={"additions": self._all_additions()})
+        return self.model_copy(update={"dataset": dataset})
+
+    def _all_additions(self) -> tuple[Addition, ...]:
+        """Additions of both lists; one that is in both counts once."""
+        return tuple(dict.fromkeys([*self.dataset.additions, *self.retraining.new_images]))
 
 
 # --- loading --------------------------------------------------------------------------------------------
@@ -489,6 +631,8 @@ def _known_keys(location: Sequence[Any]) -> list[str]:
             node = field.annotation
         elif getattr(node, "__origin__", None) is dict:
             node = get_args(node)[1]
+        elif getattr(node, "__origin__", None) is tuple:
+            node = get_args(node)[0]
         elif part in ("reef", "folder"):
             node = {"reef": ReefSource, "folder": FolderSource}[str(part)]
     return list(node.model_fields) if isinstance(node, type) and issubclass(node, Settings) else []

@@ -10,22 +10,30 @@ is a champion, both answer the same images, and neither may have trained on them
   difference itself is below -max_loss_on_original: a small set cannot show a small loss by its interval, so
   the point decides there, and chance then favours the champion. At 0.01, of equal challengers that answer 3%
   of 200 images otherwise, one in four to one in ten is kept out by this; that costs a retraining, a bad
-  champion costs more.
+  champion costs more. Where the champion fails on images of a new kind, keeping it is what costs: for each
+  point that is gained beyond doubt (by the lower bound) on the other test images, `loss_per_gain` points
+  more may be lost here.
+- A batch that the challenger was trained on and is still mostly wrong on (by the upper bound), no better
+  than the champion, was not learned: its labels may be noise, which no comparison of two failures shows.
+- The labels of the images that are new to the champion must not contradict it time and again where it is
+  sure of images that look ordinary to it (`vision/contradictions.py`): a challenger that can tell the new
+  images from the old ones learns wrong labels without losing on the old.
 
-Verdicts: `refused` where a floor is missed, the two cannot be compared or evidence is missing; `kept` where
-the champion is better, or is the same bundle; else `promoted`.
+Verdicts: `refused` where a floor is missed, the two cannot be compared, evidence is missing or the new labels
+need a person's look; `kept` where the champion is better, or is the same bundle; else `promoted`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vision.comparison import paired_difference
 from vision.config import BootstrapSettings, GateSettings
+from vision.contradictions import NewLabels, check_labels, list_contradictions
 from vision.metrics import GroupResamples, resample_groups
 from vision.records import Difference, GateCheck, Interval, Promotion, Verdict
 
@@ -74,6 +82,7 @@ class Champion:
         correct: (n,) bool, aligned with the challenger's; an image of a class it does not know is wrong.
         trained_digests: of images that it has seen (train, validation, calibration).
         original_digests: of its own test images; they are looked up among the current ones.
+        new_labels: the labelled images of every split that are new to it, and what it says of them.
     """
 
     bundle_digest: str
@@ -81,6 +90,7 @@ class Champion:
     correct: BoolArray
     trained_digests: Collection[str]
     original_digests: Collection[str]
+    new_labels: NewLabels = field(default_factory=NewLabels.none)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +136,8 @@ def judge_gate(
     Args:
         challenger: its answers to the known test images.
         champion: the model in production, or None.
-        settings: floors, and what may be lost on the champion's own test groups.
+        settings: floors, what may be lost on the champion's own test groups, and how often new labels may
+            contradict the champion.
         bootstrap: number of resamples and level of the intervals.
         seed: draws the resamples.
 
@@ -136,19 +147,19 @@ def judge_gate(
     _check_columns(challenger, champion)
     if champion is not None and champion.bundle_digest == challenger.bundle_digest:
         check = GateCheck(name="same bundle", passed=False, message="The champion is this very bundle.")
-        return _conclude(challenger, champion, [check], [], Verdict.KEPT)
+        return _conclude(challenger, champion, settings, [check], [], Verdict.KEPT)
     evidence = _check_evidence("test groups", challenger.groups, settings.min_test_groups)
     if not evidence.passed:
-        return _conclude(challenger, champion, [evidence], [], Verdict.REFUSED)
+        return _conclude(challenger, champion, settings, [evidence], [], Verdict.REFUSED)
     rng = np.random.default_rng(seed)
     floors, gains = _check_floors(challenger, settings, resample_groups(challenger.groups, bootstrap, rng))
     checks = [evidence, *floors]
     if champion is None:
-        return _conclude(challenger, champion, checks, gains, Verdict.REFUSED)
+        return _conclude(challenger, champion, settings, checks, gains, Verdict.REFUSED)
     comparable = _check_classes(challenger, champion)
-    checks.append(comparable)
+    checks += [comparable, check_labels(champion.new_labels, settings, bootstrap.level)]
     if not comparable.passed:
-        return _conclude(challenger, champion, checks, gains, Verdict.REFUSED)
+        return _conclude(challenger, champion, settings, checks, gains, Verdict.REFUSED)
     current = _pair_current(challenger, champion)
     original = _pair_original(champion, current)
     gathered = [
@@ -157,15 +168,21 @@ def judge_gate(
     ]
     checks += gathered
     if not all(check.passed for check in gathered):
-        return _conclude(challenger, champion, checks, gains, Verdict.REFUSED)
+        return _conclude(challenger, champion, settings, checks, gains, Verdict.REFUSED)
     differences = [
         _difference(metric, pair, bootstrap, rng)
         for metric, pair in (("accuracy", current), (ON_ORIGINAL, original))
     ]
-    duel = [_check_current(differences[0], current), _check_original(differences[1], original, settings)]
+    other = current.where(~np.isin(current.digests, original.digests))
+    gain = _proven_gain(other, settings, bootstrap, rng)
+    checks.append(_check_learned(other, gain, settings, bootstrap, rng))
+    duel = [
+        _check_current(differences[0], current),
+        _check_original(differences[1], original, gain, settings),
+    ]
     failed_before = not all(check.passed for check in checks)
     fallback = Verdict.REFUSED if failed_before else Verdict.KEPT
-    return _conclude(challenger, champion, checks + duel, gains + differences, fallback)
+    return _conclude(challenger, champion, settings, checks + duel, gains + differences, fallback)
 
 
 # --- floors ---------------------------------------------------------------------------------------------
@@ -252,14 +269,47 @@ def _check_current(difference: Difference, pair: PairedAnswers) -> GateCheck:
     )
 
 
-def _check_original(difference: Difference, pair: PairedAnswers, settings: GateSettings) -> GateCheck:
-    interval, least = difference.difference, -settings.max_loss_on_original
+def _proven_gain(
+    other: PairedAnswers, settings: GateSettings, bootstrap: BootstrapSettings, rng: np.random.Generator
+) -> float:
+    """Accuracy that the challenger gains beyond doubt on test images that the champion's run did not test."""
+    if not _check_evidence("", other.groups, settings.min_test_groups).passed:
+        return 0.0
+    return max(0.0, _difference("accuracy", other, bootstrap, rng).difference.low)
+
+
+def _check_learned(
+    other: PairedAnswers,
+    gain: float,
+    settings: GateSettings,
+    bootstrap: BootstrapSettings,
+    rng: np.random.Generator,
+) -> GateCheck:
+    name = "other test images"
+    evidence = _check_evidence("groups of other test images", other.groups, settings.min_test_groups)
+    if not evidence.passed:
+        return GateCheck(name=name, passed=True, message=f"{evidence.message} They are not judged apart.")
+    accuracy = resample_groups(other.groups, bootstrap, rng).mean(other.challenger_correct)
+    return GateCheck(
+        name=name,
+        passed=bool(accuracy.high >= settings.min_accuracy or gain > 0.0),
+        message=f"On {len(other.digests)} test images beside the champion's own, the challenger's accuracy "
+        f"is {accuracy}, a gain of {gain:.3f} beyond doubt; without a gain, its upper bound must be at least "
+        f"{settings.min_accuracy:.3f}, else look at the labels.",
+    )
+
+
+def _check_original(
+    difference: Difference, pair: PairedAnswers, gain: float, settings: GateSettings
+) -> GateCheck:
+    interval = difference.difference
+    least = -(settings.max_loss_on_original + settings.loss_per_gain * gain)
     passed = bool(interval.high >= 0.0 and interval.value >= least)
     return GateCheck(
         name="champion's own test groups",
         passed=passed,
         message=f"On {len(pair.digests)} images of the champion's own test groups, the challenger's accuracy "
-        f"less the champion's is {interval}; it must be at least {least}, and its upper "
+        f"less the champion's is {interval}; it must be at least {least:.3f}, and its upper "
         "bound at least 0.",
     )
 
@@ -270,6 +320,7 @@ def _check_original(difference: Difference, pair: PairedAnswers, settings: GateS
 def _conclude(
     challenger: Challenger,
     champion: Champion | None,
+    settings: GateSettings,
     checks: list[GateCheck],
     differences: list[Difference],
     fallback: Verdict,
@@ -283,6 +334,7 @@ def _conclude(
         checks=tuple(checks),
         reasons=tuple(failed or [check.message for check in checks]),
         differences=tuple(differences),
+        contradictions=list_contradictions(champion.new_labels, settings) if champion else (),
     )
 
 

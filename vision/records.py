@@ -11,11 +11,11 @@ import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]
@@ -95,7 +95,7 @@ class Interval(Value):
 
 
 class ImageEntry(Value):
-    """One usable image file. `path` is POSIX, relative to the manifest's root."""
+    """One usable image file. `path` is POSIX, relative to the manifest's root; `Manifest.locate` finds it."""
 
     path: str
     class_name: str
@@ -115,15 +115,31 @@ class Quarantined(Value):
     reason: str
 
 
+class AddedFolder(Value):
+    """A folder whose images joined those of a source; their paths begin with `+name/`."""
+
+    name: str
+    root: str
+
+
 class Manifest(Record):
     """Every image of a source, sorted by path; row i of every array of the run is `entries[i]`."""
 
     root: str
+    additions: tuple[AddedFolder, ...] = Field(default=(), description="sorted by name")
     source_digest: str
     class_names: tuple[str, ...] = Field(description="known classes, sorted; the label is the index")
     unknown_class_names: tuple[str, ...] = ()
     entries: tuple[ImageEntry, ...]
     quarantined: tuple[Quarantined, ...] = ()
+
+    def locate(self, entry: ImageEntry) -> Path:
+        """Where the file of an entry lies: below the root, or below the folder that brought it."""
+        top, _, rest = entry.path.partition("/")
+        for added in self.additions:
+            if top == f"+{added.name}":
+                return Path(added.root) / rest
+        return Path(self.root) / entry.path
 
 
 class DatasetRef(Record):
@@ -590,6 +606,15 @@ class GateCheck(Value):
     message: str
 
 
+class Contradiction(Value):
+    """A new image whose label the champion, sure of an image that looks ordinary to it, contradicts."""
+
+    row: int = Field(description="data-set row")
+    class_name: str = Field(description="as labelled")
+    answer: str = Field(description="the class that the champion names")
+    confidence: float
+
+
 class Promotion(Record):
     """The gate's verdict."""
 
@@ -599,6 +624,7 @@ class Promotion(Record):
     checks: tuple[GateCheck, ...]
     reasons: tuple[str, ...]
     differences: tuple[Difference, ...] = ()
+    contradictions: tuple[Contradiction, ...] = Field(default=(), description="the surest first, at most 60")
 
 
 class Registration(Record):
@@ -608,6 +634,94 @@ class Registration(Record):
     version: str | None
     stage: str | None
     bundle_digest: str
+
+
+# --- retraining -----------------------------------------------------------------------------------------
+
+
+class Trigger(StrEnum):
+    """What asks for a retraining; `forced` outranks `drift` outranks `new_images` outranks `age`."""
+
+    FORCED = "forced"
+    DRIFT = "drift"
+    NEW_IMAGES = "new_images"
+    AGE = "age"
+    NONE = "none"
+
+
+class WindowVerdict(Value):
+    """What monitoring says of one window of answers, as far as retraining needs it."""
+
+    model_digest: str = Field(description="bundle digest of the model that answered")
+    status: Literal["insufficient", "quiet", "drift"]
+    cause: str | None = Field(
+        default=None, description="of a drift: capture, novelty, covariate or label_mix"
+    )
+    verified: bool = Field(description="the groups were given by the clients, not guessed from time")
+    start: AwareDatetime = Field(description="of the first answer in the window")
+    end: AwareDatetime = Field(description="of the last answer in the window")
+
+    @model_validator(mode="after")
+    def _is_a_window(self) -> Self:
+        if self.end < self.start:
+            raise ValueError(f"the window ends at {self.end}, before its start at {self.start}")
+        if (self.status == "drift") != (self.cause is not None):
+            raise ValueError(
+                f"status {self.status!r} with cause {self.cause!r}; a drift has a cause, others none"
+            )
+        return self
+
+
+class ChampionState(Value):
+    """The champion as the decision on retraining sees it."""
+
+    digest: str = Field(description="of its bundle")
+    since: AwareDatetime = Field(description="when it was registered")
+
+
+class Attempt(Value):
+    """A retraining that was started, however it ended."""
+
+    time: AwareDatetime = Field(description="when it was started")
+    automatic: bool = Field(description="not forced by a person")
+    champion_digest: str | None = Field(description="of the champion that it was to replace")
+    source_digest: str = Field(description="of the images that it learned from")
+    verdict: Verdict | None = Field(description="of the gate; None: it ended before")
+
+
+class NewClass(Value):
+    """What is new of one class."""
+
+    class_name: str
+    num_images: int
+    num_groups: int
+
+
+class NewImages(Value):
+    """Labelled images of known classes that the champion has not seen, by bytes."""
+
+    num_images: int = 0
+    num_groups: int = Field(default=0, description="groups of which the champion has seen no image")
+    classes: tuple[NewClass, ...] = Field(default=(), description="only classes with new images, sorted")
+
+
+class Consideration(Value):
+    """One thing that was considered; `speaks_for` a retraining, or does not."""
+
+    name: str
+    speaks_for: bool
+    message: str
+
+
+class RetrainDecision(Record):
+    """Whether to retrain, and everything that was considered."""
+
+    retrain: bool
+    trigger: Trigger = Field(description="what asks for it, even where budget or pause forbid it")
+    reasons: tuple[str, ...]
+    champion_digest: str | None
+    new_images: NewImages
+    considered: tuple[Consideration, ...]
 
 
 # --- contract -------------------------------------------------------------------------------------------

@@ -141,7 +141,10 @@ def _keys(entry: ImageEntry) -> list[str]:
 
 
 def _separate_trees(entries: Sequence[ImageEntry], on_leak: LeakPolicy, out: dict[int, str]) -> None:
-    """Find what the user's trees share; the copy in the less protected tree goes, or the run fails."""
+    """Find what the user's trees share; the copy in the less protected tree goes, or the run fails.
+
+    An added image, which lies in no tree, goes quietly where it would join two of them.
+    """
 
     def order(row: int) -> tuple[int, str, str, str]:
         entry = entries[row]
@@ -150,10 +153,17 @@ def _separate_trees(entries: Sequence[ImageEntry], on_leak: LeakPolicy, out: dic
 
     links = _Links()
     shared: list[tuple[int, Split, str]] = []
-    rows = [row for row in range(len(entries)) if row not in out and entries[row].tree is not None]
-    for row in sorted(rows, key=order):
+    if all(entry.tree is None for entry in entries):
+        return
+    for row in sorted((row for row in range(len(entries)) if row not in out), key=order):
         conflict = links.add(entries[row], entries[row].tree)
-        if conflict is not None:
+        if conflict is not None and entries[row].tree is None:
+            (first, first_path), (second, second_path) = conflict
+            out[row] = (
+                f"shares bytes or group with {first_path} of the user's {first} tree and with {second_path} "
+                f"of the {second} tree"
+            )
+        elif conflict is not None:
             split, path = next(label for label in conflict if label[0] is not entries[row].tree)
             shared.append((row, split, path))
     if shared and on_leak is LeakPolicy.FAIL:
@@ -306,11 +316,16 @@ class _Component:
 
 
 def _open_splits(tree: Split | None, is_unknown: bool, trees: frozenset[Split]) -> tuple[Split, ...]:
-    """The splits that images of one of the user's trees may go to; `trees` are those that hold images."""
+    """The splits that images of one of the user's trees may go to; `trees` are those that hold images.
+
+    An image of no tree may go anywhere: beside trees, it is of an addition.
+    """
     if tree is not None and tree is not Split.TRAIN:
         return (tree,)
     if is_unknown:
         return Split.VALIDATION, Split.TEST
+    if tree is None:
+        return tuple(Split)
     return tuple(split for split in Split if split is Split.TRAIN or split not in trees)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -177,7 +177,7 @@ def _write_array(
     np.lib.format.write_array_header_1_0(file, header)
     content = hashlib.sha256()
     done = 0
-    for images in _decoded_chunks(Path(manifest.root), manifest.entries, settings, chunk):
+    for images in _decoded_chunks(manifest, settings, chunk):
         content.update(images.data)
         file.write(images.data)
         done += len(images)
@@ -186,18 +186,17 @@ def _write_array(
     return content.hexdigest()
 
 
-def _decoded_chunks(
-    root: Path, entries: Sequence[ImageEntry], settings: ImageSettings, chunk: int
-) -> Iterator[ImageArray]:
+def _decoded_chunks(manifest: Manifest, settings: ImageSettings, chunk: int) -> Iterator[ImageArray]:
     """Arrays of up to `chunk` images in order; Pillow decodes outside the interpreter's lock."""
-    decode = partial(_decode_entry, root, settings)
+    decode = partial(_decode_entry, manifest, settings)
+    entries = manifest.entries
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         for start in range(0, len(entries), chunk):
             yield np.stack(list(pool.map(decode, entries[start : start + chunk])))
 
 
-def _decode_entry(root: Path, settings: ImageSettings, entry: ImageEntry) -> ImageArray:
-    path = root / entry.path
+def _decode_entry(manifest: Manifest, settings: ImageSettings, entry: ImageEntry) -> ImageArray:
+    path = manifest.locate(entry)
     try:
         raw = path.read_bytes()
     except OSError as error:

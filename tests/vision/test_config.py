@@ -228,3 +228,32 @@ def test_a_candidate_called_like_a_source_keeps_its_name_in_faults(tmp_path: Pat
         load_config(path)
     assert "training.candidates.reef.epoch: unknown key; did you mean epochs?" in str(caught.value)
     assert "dataset.sed: unknown key; did you mean seed?" in str(caught.value)
+
+
+def test_folders_of_new_images_join_the_additions_once(tmp_path: Path) -> None:
+    june = {"path": "june", "group_by": "^(?P<group>.+)_"}
+    path = write(
+        tmp_path,
+        dataset={"source": "folder", "path": "photos", "additions": ["may", june]},
+        retraining={"new_images": [june, "july"]},
+    )
+    config = load_config(path)
+    grown = config.with_new_images()
+    assert [each.name for each in grown.dataset.additions] == ["may", "june", "july"]
+    assert grown.dataset.additions[1].group_by == june["group_by"]
+    assert RunConfig.model_validate(grown.model_dump()) == grown
+    assert load_config(path, ["retraining.new_images=[a/june]", "dataset.additions=[]"]).with_new_images()
+    with pytest.raises(ConfigError, match=r"two additions are called 'june' \(june and a/june\)"):
+        load_config(path, ["retraining.new_images=[a/june]"])
+
+
+def test_an_unknown_key_of_an_addition_gets_a_suggestion(tmp_path: Path) -> None:
+    addition = {"path": "june", "group_bi": "x"}
+    path = write(tmp_path, dataset={"source": "reef", "additions": [addition]})
+    with pytest.raises(
+        ConfigError, match=r"dataset\.additions\.0\.group_bi: unknown key; did you mean group_by"
+    ):
+        load_config(path)
+    path = write(tmp_path, retraining={"new_images": [addition]})
+    with pytest.raises(ConfigError, match=r"retraining\.new_images\.0\.group_bi: .*did you mean group_by"):
+        load_config(path)

@@ -34,20 +34,25 @@ from vision.figures.unknowns import deciding_score
 from vision.records import (
     Bundle,
     Comparison,
+    Consideration,
+    Contradiction,
     DataReport,
     Decision,
     DecisionRule,
     Evaluation,
     Interval,
     Manifest,
+    NewImages,
     PrecisionReport,
     Promotion,
     Record,
     Registration,
+    RetrainDecision,
     Split,
     Splits,
     Temperature,
     TrainingHistory,
+    Trigger,
 )
 
 NOTHING = Interval(value=math.nan, low=math.nan, high=math.nan)
@@ -268,3 +273,23 @@ def test_values_are_written_for_readers() -> None:
     assert format_bytes(2_400_000) == "2.4 MB"
     assert shorten("a_b") == "a b"
     assert shorten("x" * 30) == "x" * 23 + "…"
+
+
+def test_contradicted_labels_and_decisions_on_retraining_are_tabulated() -> None:
+    contradiction = Contradiction(row=17, class_name="cod", answer="bream", confidence=0.97)
+    promotion = RECORDS[Promotion].model_copy(update={"contradictions": (contradiction,)})
+    table = draw_views(promotion)["contradictions.md"]
+    assert isinstance(table, str)
+    assert "| 17 | cod | bream | 0.970 |" in table
+    decision = RetrainDecision(
+        retrain=False,
+        trigger=Trigger.DRIFT,
+        reasons=("The budget is spent.",),
+        champion_digest="old",
+        new_images=NewImages(),
+        considered=(Consideration(name="budget", speaks_for=False, message="4 of 4 are used."),),
+    )
+    text = draw_views(decision)["decision.md"]
+    assert isinstance(text, str)
+    assert text.startswith("## Do not retrain (asked by: drift)\n\n- The budget is spent.\n")
+    assert "| budget | no | 4 of 4 are used. |" in text

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from vision.config import BootstrapSettings, GateSettings
+from vision.contradictions import NewLabels
 from vision.gate import Challenger, Champion, judge_gate
 from vision.records import Promotion, Verdict
 
@@ -224,3 +226,89 @@ def test_floors_hold_for_a_challenger_of_a_bad_champion() -> None:
 def test_the_verdict_is_the_same_for_the_same_seed() -> None:
     first, second = (judge(make_challenger(), make_champion(right(12))) for _ in range(2))
     assert first == second
+
+
+# --- batches of new labels
+
+
+def make_labels(answers: Sequence[str], num: int = 40) -> NewLabels:
+    """Groups of one image, half bream and half cod by their labels; the champion is sure of its answers."""
+    return NewLabels(
+        rows=np.arange(num),
+        groups=np.array([f"new{i}" for i in range(num)]),
+        labels=np.repeat(np.array(["bream", "cod"]), num // 2),
+        answers=np.repeat(np.array(answers), num // 2),
+        confidence=np.full(num, 0.97),
+        p_values=np.full(num, 0.5),
+    )
+
+
+def test_a_challenger_that_wins_by_swapped_labels_is_refused_and_the_images_are_listed() -> None:
+    """It can tell the new images from the old: it wins on the new and loses nothing on the old."""
+    champion = make_champion(right(60, start=120))
+    challenger = make_challenger(0)
+    assert judge(challenger, champion).verdict is Verdict.PROMOTED
+    poisoned = replace(champion, new_labels=make_labels(["cod", "bream"]))
+    promotion = judge(challenger, poisoned)
+    assert promotion.verdict is Verdict.REFUSED
+    assert failed(promotion) == ["labels of new images"]
+    assert "bream or cod and called the other, 40 are contradicted" in promotion.reasons[0]
+    assert len(promotion.contradictions) == 40
+    assert promotion.contradictions[0].answer != promotion.contradictions[0].class_name
+
+
+def test_labels_that_the_champion_agrees_with_keep_nobody_out() -> None:
+    champion = replace(make_champion(right(60, start=120)), new_labels=make_labels(["bream", "cod"]))
+    promotion = judge(make_challenger(0), champion)
+    assert promotion.verdict is Verdict.PROMOTED
+    assert promotion.contradictions == ()
+
+
+def test_a_person_who_has_looked_lets_the_batch_through() -> None:
+    champion = replace(make_champion(right(60, start=120)), new_labels=make_labels(["cod", "bream"]))
+    settings = SETTINGS.model_copy(update={"max_contradicted": 1.0})
+    assert judge(make_challenger(0), champion, settings).verdict is Verdict.PROMOTED
+
+
+def test_a_batch_that_was_not_learned_is_refused_though_nobody_is_better_on_it() -> None:
+    """Shuffled labels on images that are strange to the champion: both fail, and the failures are alike."""
+    challenger = replace(make_challenger(), correct=right(70, start=120), pixels_correct=right(120))
+    promotion = judge(challenger, make_champion(right(70, start=120)))
+    assert promotion.verdict is Verdict.REFUSED
+    assert failed(promotion) == ["other test images"]
+    assert "look at the labels" in promotion.reasons[0]
+
+
+def test_a_hard_batch_on_which_the_challenger_gains_beyond_doubt_counts_as_learned() -> None:
+    challenger = replace(make_challenger(), correct=right(70, start=120))
+    champion = make_champion(right(98, start=102))
+    assert "other test images" not in failed(judge(challenger, champion))
+
+
+def test_too_few_other_test_images_are_not_judged_apart() -> None:
+    challenger = replace(make_challenger(), correct=right(18, start=182))
+    promotion = judge(challenger, make_champion(right(18, start=182), original=range(182)))
+    assert promotion.verdict is Verdict.PROMOTED
+    message = next(check.message for check in promotion.checks if check.name == "other test images")
+    assert message.endswith("They are not judged apart.")
+
+
+@pytest.mark.parametrize(
+    ("champion_wrong", "lost", "verdict"),
+    [
+        (100, 5, Verdict.PROMOTED),  # 1 point is allowed, and 5 for the 100 gained
+        (100, 7, Verdict.KEPT),
+        (0, 2, Verdict.KEPT),  # no gain: 1 point
+    ],
+)
+def test_a_gain_beyond_doubt_on_new_images_allows_a_little_more_loss_on_the_old(
+    champion_wrong: int, lost: int, verdict: Verdict
+) -> None:
+    """Each wrong image is of another group, so that the interval reaches 0 and the point decides."""
+    ours, theirs = right(0), right(champion_wrong, start=100)
+    ours[: 2 * (lost + 5) : 2] = False
+    theirs[60:70:2] = False
+    promotion = judge(replace(make_challenger(), correct=ours), make_champion(theirs))
+    assert promotion.differences[-1].difference.value == pytest.approx(-lost / 100)
+    assert promotion.differences[-1].difference.high > 0
+    assert promotion.verdict is verdict

@@ -35,6 +35,7 @@ from vision.records import (
     Promotion,
     Quarantined,
     Record,
+    RetrainDecision,
     Split,
     Splits,
     Temperature,
@@ -137,7 +138,25 @@ def _(record: Promotion) -> Views:
     views: Views = {"verdict.md": f"## {record.verdict.value}\n\n{reasons}\n", "gate.png": draw_gate(record)}
     if record.differences:
         views["differences.png"] = draw_differences(record.differences)
+    if record.contradictions:
+        rows = [
+            (str(each.row), each.class_name, each.answer, f"{each.confidence:.3f}")
+            for each in record.contradictions
+        ]
+        views["contradictions.md"] = markdown_table(
+            ("data-set row", "labelled", "the champion is sure of", "confidence"), rows
+        )
     return views
+
+
+@draw_views.register
+def _(record: RetrainDecision) -> Views:
+    rows = [(each.name, "yes" if each.speaks_for else "no", each.message) for each in record.considered]
+    title = f"## {'Retrain' if record.retrain else 'Do not retrain'} (asked by: {record.trigger.value})\n\n"
+    reasons = "".join(f"- {reason}\n" for reason in record.reasons)
+    return {
+        "decision.md": f"{title}{reasons}\n" + markdown_table(("considered", "speaks for it", "why"), rows)
+    }
 
 
 @draw_views.register

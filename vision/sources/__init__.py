@@ -4,47 +4,86 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vision.config import FolderSource, ReefSource, SourceSettings
 from vision.errors import SourceError
 from vision.manifest import build_manifest
 from vision.records import Manifest
 
+if TYPE_CHECKING:
+    from vision.sources.folder import FolderListing
+
 Progress = Callable[[int, int], None]
 
 
 def read_source(settings: SourceSettings, data_folder: Path, *, progress: Progress | None = None) -> Manifest:
-    """The manifest of a source; a reef is painted into `data_folder` first, unless it is there.
+    """The manifest of a source and its additions; a reef is painted into `data_folder` unless it is there.
 
     Args:
         settings: which source.
         data_folder: where painted data sets lie.
-        progress: called with (files done, files in all).
+        progress: called with (files done, files in all), for each part of the data anew.
 
     Raises:
-        SourceError: no images where images were expected.
+        SourceError: no images where images were expected, or an addition that does not fit.
         StorageError: a painted data set could not be written.
     """
     if isinstance(settings, ReefSource):
-        return _read_reef(settings, data_folder, progress)
-    return _read_folder(settings, progress)
+        base = _read_reef(settings, data_folder, progress)
+    else:
+        base = _read_folder(settings, progress)
+    if not settings.additions:
+        return base
+    from vision.sources.additions import Base, add_parts, list_parts
+
+    fits_to = Base(Path(base.root), base.class_names, base.unknown_class_names)
+    return add_parts(base, list_parts(settings.additions, fits_to), progress)
 
 
-def digest_source(settings: SourceSettings, data_folder: Path) -> str:  # noqa: ARG001  a source may need it
+def digest_source(settings: SourceSettings, data_folder: Path) -> str:
     """SHA-256 of what a source holds now; equal to `read_source(...).source_digest`.
 
-    For a folder, of the paths and bytes; for a reef, of settings and painter, which determine the bytes.
+    For a folder, of the paths and bytes; for a reef, of settings and painter, which determine the bytes. With
+    additions, of the source's own digest and theirs.
 
     Raises:
-        SourceError: no images where images were expected.
+        SourceError: no images where images were expected, or an addition that does not fit.
     """
     if isinstance(settings, ReefSource):
-        from vision.sources.reef import reef_digest
+        return _digest_reef(settings, data_folder)
+    return _digest_folder(settings)
 
-        return reef_digest(settings)
-    from vision.sources.folder import digest_folder
 
-    return digest_folder(settings)
+def _digest_folder(settings: FolderSource) -> str:
+    from vision.sources.folder import digest_folder, list_folder
+
+    listing = list_folder(settings)
+    digest = digest_folder(settings, listing)
+    if not settings.additions:
+        return digest
+    from vision.sources.additions import Base, digest_parts, list_parts
+
+    base = Base(settings.path.expanduser(), _classes(listing), _classes(listing, held_out=True))
+    return digest_parts(digest, list_parts(settings.additions, base))
+
+
+def _digest_reef(settings: ReefSource, data_folder: Path) -> str:
+    from vision.sources.reef import reef_digest
+    from vision.sources.reef.species import KNOWN_SPECIES, UNKNOWN_SPECIES
+
+    digest = reef_digest(settings)
+    if not settings.additions:
+        return digest
+    from vision.sources.additions import Base, digest_parts, list_parts
+
+    held_out = UNKNOWN_SPECIES if settings.unknown_images_per_class else ()
+    base = Base(_reef_folder(digest, data_folder), KNOWN_SPECIES, held_out)
+    return digest_parts(digest, list_parts(settings.additions, base))
+
+
+def _classes(listing: FolderListing, *, held_out: bool = False) -> frozenset[str]:
+    return frozenset(file.class_name for file in listing.files if file.is_unknown == held_out)
 
 
 def _read_folder(settings: FolderSource, progress: Progress | None) -> Manifest:
@@ -66,7 +105,7 @@ def _read_reef(settings: ReefSource, data_folder: Path, progress: Progress | Non
     from vision.sources.reef.dataset import plan_reef
 
     digest = reef_digest(settings)
-    folder = data_folder.resolve() / f"reef-{digest[:16]}"
+    folder = _reef_folder(digest, data_folder)
     paint_reef(settings, folder, progress=progress)
     files = list_reef_files(folder)
     expected = len(plan_reef(settings))
@@ -76,3 +115,7 @@ def _read_reef(settings: ReefSource, data_folder: Path, progress: Progress | Non
             "again: it is painted anew."
         )
     return build_manifest(folder, files, digest, progress=progress)
+
+
+def _reef_folder(digest: str, data_folder: Path) -> Path:
+    return data_folder.resolve() / f"reef-{digest[:16]}"

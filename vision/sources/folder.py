@@ -12,12 +12,12 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from vision.config import FolderSource
+from vision.config import Addition, FolderSource
 from vision.errors import SourceError
 from vision.images import IMAGE_SUFFIXES
 from vision.manifest import SourceFile
@@ -35,7 +35,8 @@ TREE_NAMES = {
 """Names (in lower case) of the user's trees, when there is one for training."""
 
 _OTHER_IMAGE_SUFFIXES = (".gif", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2")
-_EXPECTED = "Expected one folder per class, or the trees train/, val/ and test/ with one folder per class"
+_EXPECTED_ADDITION = "Expected one folder per class"
+_EXPECTED = f"{_EXPECTED_ADDITION}, or the trees train/, val/ and test/ with one folder per class"
 _READ_AT_ONCE_BYTES = 2**24
 
 
@@ -63,20 +64,53 @@ def list_folder(settings: FolderSource) -> FolderListing:
         SourceError: the folder is missing, empty, no folder; it mixes trees and classes; it has fewer than
             two known classes; classes differ only in case; `unknown_classes` or `group_by` match nothing.
     """
-    root = _checked_root(settings.path)
+    root = _checked_root(settings.path, f"{_EXPECTED}; set dataset.path to it.")
     found = _Found()
     _scan(root, root.resolve(), "", found)
-    files = _classify(root, settings, found)
-    found.quarantined.sort(key=lambda item: item.path)
+    trees = _find_trees(root, found.images)
+    files = _classify(settings, trees, found)
     if not files:
-        raise SourceError(_describe_nothing(root, found))
+        raise SourceError(_describe_nothing(root, found, _EXPECTED))
     _check_classes(root, settings, files)
-    if settings.group_by is not None and all(file.group is None for file in files):
-        raise SourceError(
-            f"{root}: dataset.group_by {settings.group_by!r} matches none of {len(files)} file names "
-            f"(first: {PurePosixPath(files[0].path).name}). Expected a pattern that finds the group in them."
-        )
-    return FolderListing(files=tuple(files), quarantined=tuple(found.quarantined))
+    _check_groups(root, settings.group_by, "dataset.group_by", files)
+    return FolderListing(files=tuple(files), quarantined=_sorted(found.quarantined))
+
+
+def find_addition(addition: Addition) -> Path:
+    """The folder of an addition.
+
+    Raises:
+        SourceError: it is missing, or no folder.
+    """
+    return _checked_root(
+        addition.path, f"{_EXPECTED_ADDITION}; correct the path of the addition {addition.name!r}."
+    )
+
+
+def list_addition(addition: Addition, base_classes: Collection[str]) -> FolderListing:
+    """Find the images of a folder that joins a source, without reading them; one class is enough.
+
+    Args:
+        addition: the folder; paths are relative to it, groups are as its file names have them.
+        base_classes: of the source that it joins.
+
+    Raises:
+        SourceError: the folder is missing, empty, no folder; it has trees of splits; classes differ only in
+            case; `unknown_classes` or `group_by` match nothing.
+    """
+    setting = f"the addition {addition.name!r}"
+    root = find_addition(addition)
+    found = _Found()
+    _scan(root, root.resolve(), "", found)
+    _refuse_trees(root, found.images, base_classes)
+    files = _classify(addition, {}, found)
+    if not files:
+        raise SourceError(_describe_nothing(root, found, _EXPECTED_ADDITION))
+    classes = sorted({file.class_name for file in files})
+    check_case(root, {*classes, *base_classes})
+    _check_unknown_classes(root, addition.unknown_classes, f"unknown_classes of {setting}", classes)
+    _check_groups(root, addition.group_by, f"group_by of {setting}", files)
+    return FolderListing(files=tuple(files), quarantined=_sorted(found.quarantined))
 
 
 def digest_folder(settings: FolderSource, listing: FolderListing | None = None) -> str:
@@ -85,9 +119,12 @@ def digest_folder(settings: FolderSource, listing: FolderListing | None = None) 
     Raises:
         SourceError: as `list_folder`.
     """
-    if listing is None:
-        listing = list_folder(settings)
-    root = str(settings.path.expanduser())
+    return digest_listing(settings.path, list_folder(settings) if listing is None else listing)
+
+
+def digest_listing(path: Path, listing: FolderListing) -> str:
+    """SHA-256 over the paths and bytes of a listing of the folder `path`, and over what it leaves out."""
+    root = str(path.expanduser())
     digest = hashlib.sha256()
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         paths = [f"{root}/{file.path}" for file in listing.files]
@@ -114,22 +151,20 @@ def _digest_content(path: str) -> str:
         return f"unreadable: {error.strerror}"
 
 
-def _checked_root(path: Path) -> Path:
+def _checked_root(path: Path, expected: str) -> Path:
     try:
         root = path.expanduser()
         if root.is_dir():
             return root
         if root.exists():
-            raise SourceError(f"{root}: is a file. {_EXPECTED}; set dataset.path to that folder.")
+            raise SourceError(f"{root}: is a file. {expected}")
         siblings = [entry.name for entry in root.parent.iterdir()] if root.parent.is_dir() else []
     except (OSError, RuntimeError) as error:  # RuntimeError: the home of a user that there is not
         fault = error.strerror if isinstance(error, OSError) else error
-        raise SourceError(
-            f"{path}: cannot be opened: {fault}. {_EXPECTED}; set dataset.path to it."
-        ) from error
+        raise SourceError(f"{path}: cannot be opened: {fault}. {expected}") from error
     near = difflib.get_close_matches(root.name, siblings, n=1)
     hint = f" Did you mean {root.parent / near[0]}?" if near else ""
-    raise SourceError(f"{root}: there is no such folder.{hint} {_EXPECTED}; set dataset.path to it.")
+    raise SourceError(f"{root}: there is no such folder.{hint} {expected}")
 
 
 # --- finding --------------------------------------------------------------------------------------------
@@ -199,9 +234,10 @@ def _shown(path: str) -> str:
 # --- classes and groups ---------------------------------------------------------------------------------
 
 
-def _classify(root: Path, settings: FolderSource, found: _Found) -> list[SourceFile]:
+def _classify(
+    settings: FolderSource | Addition, trees: Mapping[str, Split], found: _Found
+) -> list[SourceFile]:
     """Class, tree and group of every image by its place; images without a class are quarantined."""
-    trees = _find_trees(root, found.images)
     pattern = None if settings.group_by is None else re.compile(settings.group_by)
     unknown = set(settings.unknown_classes)
     files = []
@@ -239,15 +275,42 @@ def _find_trees(root: Path, images: Iterable[str]) -> dict[str, Split]:
     return trees
 
 
-def _check_classes(root: Path, settings: FolderSource, files: Sequence[SourceFile]) -> None:
-    classes = sorted({file.class_name for file in files})
-    _check_case(root, classes)
-    for name in settings.unknown_classes:
+def _refuse_trees(root: Path, images: Iterable[str], base_classes: Collection[str]) -> None:
+    """An addition is dealt to the splits group by group; trees of its own would be taken for classes."""
+    top = {path.split("/")[0] for path in images if "/" in path}
+    trees = sorted(name for name in top if name.lower() in TREE_NAMES and name not in base_classes)
+    if trees:
+        raise SourceError(
+            f"{root}: has {_listed(trees)}, which names a split. {_EXPECTED_ADDITION}: added images are "
+            "dealt to the splits anew. Put the class folders side by side."
+        )
+
+
+def _sorted(quarantined: Iterable[Quarantined]) -> tuple[Quarantined, ...]:
+    return tuple(sorted(quarantined, key=lambda item: item.path))
+
+
+def _check_unknown_classes(root: Path, named: Iterable[str], setting: str, classes: Sequence[str]) -> None:
+    for name in named:
         if name not in classes:
             raise SourceError(
-                f"{root}: dataset.unknown_classes names {name!r}, which is no class folder"
+                f"{root}: {setting} names {name!r}, which is no class folder"
                 f"{_near(name, classes)} Expected some of: {', '.join(classes)}."
             )
+
+
+def _check_groups(root: Path, group_by: str | None, setting: str, files: Sequence[SourceFile]) -> None:
+    if group_by is not None and all(file.group is None for file in files):
+        raise SourceError(
+            f"{root}: {setting} {group_by!r} matches none of {len(files)} file names "
+            f"(first: {PurePosixPath(files[0].path).name}). Expected a pattern that finds the group in them."
+        )
+
+
+def _check_classes(root: Path, settings: FolderSource, files: Sequence[SourceFile]) -> None:
+    classes = sorted({file.class_name for file in files})
+    check_case(root, classes)
+    _check_unknown_classes(root, settings.unknown_classes, "dataset.unknown_classes", classes)
     trained = {file.class_name for file in files if file.tree in (None, Split.TRAIN)}
     for file in files:
         if file.class_name not in trained and not file.is_unknown:
@@ -264,10 +327,14 @@ def _check_classes(root: Path, settings: FolderSource, files: Sequence[SourceFil
         raise SourceError(f"{root}: has {only}{held_out}. Expected at least two known classes. {_EXPECTED}.")
 
 
-def _check_case(root: Path, classes: Sequence[str]) -> None:
-    """Names that only some file systems tell apart are one class or two by accident."""
+def check_case(root: Path, classes: Iterable[str]) -> None:
+    """Refuse names that only some file systems tell apart: they are one class or two by accident.
+
+    Raises:
+        SourceError: names both.
+    """
     seen: dict[str, str] = {}
-    for name in classes:
+    for name in sorted(classes):
         plain = unicodedata.normalize("NFC", name).casefold()
         if plain in seen:
             raise SourceError(
@@ -286,11 +353,11 @@ def _listed(names: Iterable[str]) -> str:
     return " and ".join(f"{name}/" for name in names)
 
 
-def _describe_nothing(root: Path, found: _Found) -> str:
+def _describe_nothing(root: Path, found: _Found, expected: str) -> str:
     present: Iterator[str] = (f"{count} x {suffix}" for suffix, count in sorted(found.others.items()))
     seen = [*present]
     if found.quarantined:
-        first = found.quarantined[0]
+        first = _sorted(found.quarantined)[0]
         seen.append(f"{len(found.quarantined)} left out (first: {first.path}: {first.reason})")
     contents = f"holds no usable image, but {', '.join(seen)}" if seen else "is empty"
-    return f"{root}: {contents}. {_EXPECTED}; images end in {', '.join(IMAGE_SUFFIXES)}."
+    return f"{root}: {contents}. {expected}; images end in {', '.join(IMAGE_SUFFIXES)}."

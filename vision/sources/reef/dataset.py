@@ -69,8 +69,13 @@ class PaintTask:
 
 def reef_digest(settings: ReefSource) -> str:
     """SHA-256 of everything that the files depend on: settings and painter."""
-    content = {"settings": settings.model_dump(mode="json"), "painter": PAINTER_VERSION}
+    content = {"settings": _painted_settings(settings), "painter": PAINTER_VERSION}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _painted_settings(settings: ReefSource) -> dict[str, object]:
+    """The settings that the painter reads; folders that join the reef change none of its pixels."""
+    return settings.model_dump(mode="json", exclude={"additions"})
 
 
 def plan_reef(settings: ReefSource) -> list[PaintTask]:
@@ -176,7 +181,7 @@ def paint_reef(
             stamp = {
                 "digest": digest,
                 "painter": PAINTER_VERSION,
-                "settings": settings.model_dump(mode="json"),
+                "settings": _painted_settings(settings),
             }
             (unfinished / STAMP_NAME).write_text(json.dumps(stamp, indent=2) + "\n", encoding="utf-8")
             _publish(unfinished, folder, digest)

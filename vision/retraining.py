@@ -1,0 +1,302 @@
+"""To retrain or not is decided from evidence, and every no has its reason.
+
+Four things may ask for a retraining, the first that does names it: a person who forces it; a drift on which
+the last two disjoint windows of the champion agree; enough new labelled images; age. A verdict on a drift
+whose groups were guessed (unverified) never counts. New images are learned from by the first retraining that
+reaches a verdict on them; the same images against the same champion would end in the same way, so they ask
+for no second one. What starts by itself keeps to a pause after any retraining and to a budget; a forced one
+does not. Times are aware of their zone and `now` is passed in.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from vision.config import RetrainingSettings
+from vision.records import (
+    Attempt,
+    ChampionState,
+    Consideration,
+    NewClass,
+    NewImages,
+    RetrainDecision,
+    Splits,
+    Trigger,
+    WindowVerdict,
+)
+
+_ADVICE = {
+    "capture": "Look at the camera, the light and the water; then label images taken as they are now",
+    "novelty": "Label images of what is answered unknown",
+    "covariate": "Label images from the newest windows",
+    "label_mix": "Label a plain sample from the newest windows",
+}
+_PLAIN_ADVICE = "Label images from the newest windows"
+
+
+def count_new_images(current: Splits, champion: Splits) -> NewImages:
+    """What the data set has that the champion has not seen.
+
+    Held-out unknown images and quarantined ones teach nothing and do not count; equal bytes count once. A
+    group counts if the champion has seen no image of it: further frames of an old individual are no new one.
+
+    Args:
+        current: the splits of the data set as it is now.
+        champion: the splits that the champion was trained on.
+    """
+    seen = set(champion.digests)
+    known = set(current.class_names)
+    columns = zip(current.digests, current.groups, current.image_classes, current.splits, strict=True)
+    used = [(digest, group, name) for digest, group, name, split in columns if split is not None]
+    old_groups = {group for digest, group, _ in used if digest in seen}
+    images: dict[str, set[str]] = defaultdict(set)
+    groups: dict[str, set[str]] = defaultdict(set)
+    for digest, group, name in used:
+        if digest not in seen and name in known:
+            images[name].add(digest)
+            if group not in old_groups:
+                groups[name].add(group)
+    return NewImages(
+        num_images=len(set().union(*images.values())),
+        num_groups=len(set().union(*groups.values())),
+        classes=tuple(
+            NewClass(class_name=name, num_images=len(images[name]), num_groups=len(groups[name]))
+            for name in sorted(images)
+        ),
+    )
+
+
+def decide_retraining(
+    settings: RetrainingSettings,
+    now: datetime,
+    champion: ChampionState | None,
+    verdicts: Sequence[WindowVerdict],
+    new_images: NewImages,
+    source_digest: str,
+    attempts: Sequence[Attempt],
+) -> RetrainDecision:
+    """Whether to retrain now, why, and what was considered.
+
+    Args:
+        settings: what asks for a retraining, and how often one may start by itself.
+        now: aware of its zone.
+        champion: the model in production, or None.
+        verdicts: of monitoring, of any model, in any order.
+        new_images: what the champion has not seen.
+        source_digest: of the data set with the new images.
+        attempts: all earlier retrainings, in any order.
+
+    Raises:
+        ValueError: `now` has no zone.
+    """
+    if now.utcoffset() is None:
+        raise ValueError(f"now is {now}, without a zone; expected an aware time, such as datetime.now(UTC).")
+    if champion is None:
+        considered = [Consideration(name="champion", speaks_for=False, message=_NO_CHAMPION)]
+        asked = Trigger.NONE
+    else:
+        fresh = _not_tried(new_images, champion, source_digest, attempts)
+        asks = {
+            Trigger.DRIFT: _consider_drift(settings, champion, verdicts, new_images, fresh),
+            Trigger.NEW_IMAGES: _consider_new_images(settings, new_images, fresh),
+            Trigger.AGE: _consider_age(settings, now, champion, attempts),
+        }
+        considered = list(asks.values())
+        asked = next((trigger for trigger, each in asks.items() if each.speaks_for), Trigger.NONE)
+    limits = [_consider_pause(settings, now, attempts), _consider_budget(settings, now, attempts)]
+    allowed = asked is not Trigger.NONE and all(each.speaks_for for each in limits)
+    reasons = _reasons(asked, considered, limits)
+    if settings.force:
+        words = f"would have started by itself ({asked})" if allowed else "would not have started by itself"
+        forced = f"Forced by retraining.force; it {words}."
+        reasons, asked, allowed = [forced, *reasons], Trigger.FORCED, True
+        considered.insert(0, Consideration(name="force", speaks_for=True, message=forced))
+    return RetrainDecision(
+        retrain=allowed,
+        trigger=asked,
+        reasons=tuple(reasons),
+        champion_digest=champion.digest if champion else None,
+        new_images=new_images,
+        considered=(*considered, *limits),
+    )
+
+
+_NO_CHAMPION = "There is no champion to retrain. Run the training pipeline first."
+
+
+def _reasons(
+    asked: Trigger, considered: Sequence[Consideration], limits: Sequence[Consideration]
+) -> list[str]:
+    """What asks and what forbids; where nothing asks, why each thing does not."""
+    if asked is Trigger.NONE:
+        return [each.message for each in considered]
+    forbidding = [each.message for each in limits if not each.speaks_for]
+    return [each.message for each in considered if each.speaks_for] + forbidding
+
+
+# --- drift ----------------------------------------------------------------------------------------------
+
+
+def _consider_drift(
+    settings: RetrainingSettings,
+    champion: ChampionState,
+    verdicts: Sequence[WindowVerdict],
+    new_images: NewImages,
+    fresh: Consideration | None,
+) -> Consideration:
+    cause, message = _confirmed_cause(champion, verdicts)
+    if cause is None:
+        return Consideration(name="drift", speaks_for=False, message=message)
+    advice = f"{_ADVICE.get(cause, _PLAIN_ADVICE)} and name their folder in retraining.new_images."
+    if fresh is not None:
+        return Consideration(name="drift", speaks_for=False, message=f"{message} {fresh.message} {advice}")
+    least = settings.min_new_images_on_drift, settings.min_new_groups_on_drift
+    counted = _count(new_images, *least)
+    if new_images.num_images >= least[0] and new_images.num_groups >= least[1]:
+        return Consideration(name="drift", speaks_for=True, message=f"{message} There are {counted}.")
+    amount = "too little" if new_images.num_images else "nothing"
+    message = f"{message} But there is {amount} new to learn from: {counted}. {advice}"
+    return Consideration(name="drift", speaks_for=False, message=message)
+
+
+def _confirmed_cause(champion: ChampionState, verdicts: Sequence[WindowVerdict]) -> tuple[str | None, str]:
+    """The cause on which the last two disjoint windows agree, or None; and that in words."""
+    latest, previous = _last_two(champion, verdicts)
+    if latest is None:
+        return None, "No window of this champion's answers has been judged."
+    if latest.status != "drift":
+        return None, f"The last window ({_dates(latest)}) is {latest.status}: no drift."
+    found = f"The last window ({_dates(latest)}) drifted ({latest.cause})"
+    if not latest.verified:
+        return None, f"{found}, unverified: its groups were guessed. Send the field group with every image."
+    if previous is None:
+        return None, f"{found}; a second window, apart from it, has to agree."
+    before = f"the one before ({_dates(previous)})"
+    dissent = _find_dissent(latest, previous)
+    if dissent is not None:
+        return None, f"{found}; {before} {dissent}: two have to agree."
+    return latest.cause, f"{found}, and {before} agrees."
+
+
+def _find_dissent(latest: WindowVerdict, previous: WindowVerdict) -> str | None:
+    """Why the window before does not support the last one; None where it does."""
+    if previous.status != "drift":
+        return f"is {previous.status}"
+    if not previous.verified:
+        return "is unverified"
+    return None if previous.cause == latest.cause else f"names another cause ({previous.cause})"
+
+
+def _last_two(
+    champion: ChampionState, verdicts: Sequence[WindowVerdict]
+) -> tuple[WindowVerdict | None, WindowVerdict | None]:
+    """The last window of the champion's answers, and the last of those that end before it starts."""
+    own = [each for each in verdicts if each.model_digest == champion.digest]
+    if not own:
+        return None, None
+    latest = max(own, key=lambda each: (each.end, each.start))
+    earlier = [each for each in own if each.end <= latest.start and each.start < latest.start]
+    return latest, max(earlier, key=lambda each: (each.end, each.start), default=None)
+
+
+def _dates(window: WindowVerdict) -> str:
+    return f"{_utc(window.start)} to {_utc(window.end)} UTC"
+
+
+def _utc(time: datetime) -> str:
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M}"
+
+
+# --- new images and age ---------------------------------------------------------------------------------
+
+
+def _not_tried(
+    new_images: NewImages, champion: ChampionState, source_digest: str, attempts: Sequence[Attempt]
+) -> Consideration | None:
+    """None where the images may be learned from; else that they have been tried against this champion."""
+    tried = [
+        each
+        for each in attempts
+        if each.champion_digest == champion.digest
+        and each.source_digest == source_digest
+        and each.verdict is not None
+    ]
+    if not tried or not new_images.num_images:
+        return None
+    last = max(tried, key=lambda each: each.time)
+    message = (
+        f"These very images were tried against this champion at {_utc(last.time)} UTC, which ended "
+        f"{last.verdict}. They ask for no second retraining; add others, or set retraining.force."
+    )
+    return Consideration(name="new images", speaks_for=False, message=message)
+
+
+def _consider_new_images(
+    settings: RetrainingSettings, new_images: NewImages, tried: Consideration | None
+) -> Consideration:
+    if tried is not None:
+        return tried
+    enough = (
+        new_images.num_images >= settings.min_new_images and new_images.num_groups >= settings.min_new_groups
+    )
+    counted = _count(new_images, settings.min_new_images, settings.min_new_groups)
+    message = f"There are {counted}."
+    return Consideration(name="new images", speaks_for=enough, message=message)
+
+
+def _count(new: NewImages, least_images: int, least_groups: int) -> str:
+    listed = ", ".join(f"{each.num_images} {each.class_name}" for each in new.classes)
+    of = f" ({listed})" if listed else ""
+    return (
+        f"{new.num_images} labelled images{of} in {new.num_groups} groups that the champion has not seen; at "
+        f"least {least_images} in {least_groups} groups are enough"
+    )
+
+
+def _consider_age(
+    settings: RetrainingSettings, now: datetime, champion: ChampionState, attempts: Sequence[Attempt]
+) -> Consideration:
+    """Age counts from the last training that said something of this champion: its own, or a challenger's."""
+    against = [
+        each.time
+        for each in attempts
+        if each.champion_digest == champion.digest and each.verdict is not None and each.time <= now
+    ]
+    days = (now - max([champion.since, *against])) / timedelta(days=1)
+    told = f"The last training of this champion, or against it, was {days:.1f} days ago"
+    if settings.max_age_days is None:
+        return Consideration(name="age", speaks_for=False, message=f"{told}; age does not count.")
+    message = f"{told}; more than {settings.max_age_days:g} ask for another."
+    return Consideration(name="age", speaks_for=days > settings.max_age_days, message=message)
+
+
+# --- limits ---------------------------------------------------------------------------------------------
+
+
+def _consider_pause(
+    settings: RetrainingSettings, now: datetime, attempts: Sequence[Attempt]
+) -> Consideration:
+    """A retraining that a clock set back puts into the future counts as just started."""
+    if not attempts:
+        return Consideration(name="pause", speaks_for=True, message="There was no retraining before.")
+    last = max(each.time for each in attempts)
+    free = last + timedelta(hours=settings.cool_down_hours)
+    message = (
+        f"The last retraining was started at {_utc(last)} UTC; after a pause of "
+        f"{settings.cool_down_hours:g} hours one may start by itself, from {_utc(free)} UTC on."
+    )
+    return Consideration(name="pause", speaks_for=now >= free, message=message)
+
+
+def _consider_budget(
+    settings: RetrainingSettings, now: datetime, attempts: Sequence[Attempt]
+) -> Consideration:
+    start = now - timedelta(days=settings.budget_days)
+    used = sum(each.automatic and each.time > start for each in attempts)
+    message = (
+        f"{used} of {settings.budget} retrainings that start by themselves within {settings.budget_days:g} "
+        "days are used."
+    )
+    return Consideration(name="budget", speaks_for=used < settings.budget, message=message)
