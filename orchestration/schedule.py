@@ -12,8 +12,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from orchestration.environment import prepare_environment
 from orchestration.lock import RunLock
 from orchestration.paths import ProjectPaths
 from orchestration.schedule_config import ScheduleConfig
@@ -39,6 +41,9 @@ from orchestration.timetable import Timetable
 from vision.config import find_config
 from vision.errors import ConfigError, RunLockedError, StorageError
 
+if TYPE_CHECKING:  # ZenML takes seconds and 150 MB, which a scheduler that waits does not need
+    from orchestration.stack_schedule import Submit
+
 logger = logging.getLogger(__name__)
 
 LONGEST_SLEEP = 30.0
@@ -50,7 +55,12 @@ FAILED = 1
 
 
 def run_schedule(
-    config: ScheduleConfig, paths: ProjectPaths, *, once: bool = False, clock: Clock | None = None
+    config: ScheduleConfig,
+    paths: ProjectPaths,
+    *,
+    once: bool = False,
+    clock: Clock | None = None,
+    submit: Submit | None = None,
 ) -> int:
     """Start the jobs when they are due, until SIGTERM or SIGINT.
 
@@ -59,9 +69,11 @@ def run_schedule(
         paths: the project; its run.py is what is started.
         once: start what is due now, one after the other, and end: for cron or systemd, which call again.
         clock: where the time comes from; the machine's where None.
+        submit: submits a job with a schedule of ZenML's; where it is given and the active stack's
+            orchestrator keeps schedules, all jobs are handed over to that, and nothing is left to do here.
 
     Returns:
-        0 when it was stopped. With `once` the first exit code of a run that is not 0.
+        0 when it was stopped or handed over. With `once` the first exit code of a run that is not 0.
 
     Raises:
         ConfigError: a job's config does not exist.
@@ -71,6 +83,8 @@ def run_schedule(
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
     logging.getLogger("orchestration").setLevel(logging.INFO)
     commands = find_commands(config, paths)
+    if submit is not None and not once and _hand_over_to_stack(config, paths, submit):
+        return 0
     files = ScheduleFiles.of(paths)
     stop = StopRequest()
     runner = ProcessRunner(files.folder, paths.root, int(config.max_log_megabytes * 1e6), config.num_old_logs)
@@ -82,6 +96,18 @@ def run_schedule(
             return scheduler.run_due()
         scheduler.run()
     return 0
+
+
+def _hand_over_to_stack(config: ScheduleConfig, paths: ProjectPaths, submit: Submit) -> bool:
+    """Whether the active stack keeps the schedule from now on."""
+    prepare_environment(paths)
+    from orchestration.stack_schedule import hand_over, orchestrator_keeps_schedules
+
+    if not orchestrator_keeps_schedules():
+        return False
+    made = hand_over(config, submit)
+    logger.info("The stack's orchestrator keeps the schedule. New there: %s.", ", ".join(made) or "nothing")
+    return True
 
 
 def find_commands(config: ScheduleConfig, paths: ProjectPaths) -> Mapping[str, Sequence[str]]:
