@@ -39,14 +39,8 @@ class RunLock:
         self._file: TextIOWrapper | None = None
 
     def __enter__(self) -> Self:
-        file = _open_lock_file(self._path)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.close()
-            raise RunLockedError(_describe_refusal(self._path, self._run_name)) from error
-        holder = LockHolder(os.getpid(), self._run_name, datetime.now(UTC).isoformat(timespec="seconds"))
-        _write_holder(file, json.dumps(asdict(holder)))
+        file = _take(self._path, self._run_name)
+        _write_holder(file, _name(os.getpid(), self._run_name))
         self._file = file
         return self
 
@@ -60,6 +54,64 @@ class RunLock:
             _write_holder(self._file, "")
             self._file.close()
             self._file = None
+
+
+class LentLock:
+    """Context manager that takes a lock and hands it to a child process, in which it lives on.
+
+    Pass `descriptor` to the child; it holds the lock as long as it lives, also when this process is killed.
+
+    Raises:
+        RunLockedError: on entering, a process holds it.
+        StorageError: on entering, the lock file cannot be written.
+    """
+
+    def __init__(self, path: Path, run_name: str) -> None:
+        self._path = path
+        self._run_name = run_name
+        self._file: TextIOWrapper | None = None
+
+    def __enter__(self) -> Self:
+        self._file = _take(self._path, self._run_name)
+        _write_holder(self._file, "")
+        return self
+
+    @property
+    def descriptor(self) -> int:
+        """The open file that holds the lock."""
+        if self._file is None:
+            raise ValueError(f"The lock {self._path} was not taken; use it in a with block.")
+        return self._file.fileno()
+
+    def name_holder(self, pid: int) -> None:
+        """Write down which process has it now."""
+        if self._file is not None:
+            _write_holder(self._file, _name(pid, self._run_name))
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living process holds the lock.
+
+    Tried by a shared lock, held for an instant: ask seldom, and first whether anybody is named.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False
 
 
 def read_holder(path: Path) -> LockHolder | None:
@@ -77,6 +129,22 @@ def _open_lock_file(path: Path) -> TextIOWrapper:
     with storage_errors(path, "take the run lock in"):
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.open("a+", encoding="utf-8")
+
+
+def _take(path: Path, run_name: str) -> TextIOWrapper:
+    """The open lock file, locked."""
+    file = _open_lock_file(path)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        file.close()
+        raise RunLockedError(_describe_refusal(path, run_name)) from error
+    return file
+
+
+def _name(pid: int, run_name: str) -> str:
+    holder = LockHolder(pid, run_name, datetime.now(UTC).isoformat(timespec="seconds"))
+    return json.dumps(asdict(holder))
 
 
 def _write_holder(file: TextIOWrapper, text: str) -> None:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 import yaml
 from pydantic import (
@@ -506,6 +506,9 @@ class RunConfig(Settings):
 _YAML_FAULTS = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
 
 
+Kind = TypeVar("Kind", bound=Settings)
+
+
 def find_config(name: str, folder: Path) -> Path:
     """Where the config `name` lies: first in `folder` (and below it), then as a path.
 
@@ -525,7 +528,12 @@ def find_config(name: str, folder: Path) -> Path:
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """The configuration in a YAML file with `dotted.key=value` overrides applied.
+    """The configuration of a training run; see `load_settings`."""
+    return load_settings(RunConfig, path, overrides)
+
+
+def load_settings(kind: type[Kind], path: Path, overrides: Sequence[str] = ()) -> Kind:
+    """The settings of one kind in a YAML file with `dotted.key=value` overrides applied.
 
     Raises:
         ConfigError: every fault of the file, one a line: unknown keys (with the nearest known one), wrong
@@ -540,13 +548,15 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
     except _YAML_FAULTS as error:
         raise ConfigError(f"{path}: not YAML: {error}") from error
     if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: holds {type(tree).__name__}; expected keys such as name: and dataset:")
+        required = [f"{name}:" for name, field in kind.model_fields.items() if field.is_required()]
+        expected = " and ".join(required[:2])
+        raise ConfigError(f"{path}: holds {type(tree).__name__}; expected keys such as {expected}")
     for override in overrides:
         _apply_override(tree, override)
     try:
-        return RunConfig.model_validate(tree)
+        return kind.model_validate(tree)
     except ValidationError as error:
-        faults = "\n".join(_describe_fault(fault, path) for fault in error.errors())
+        faults = "\n".join(_describe_fault(kind, fault, path) for fault in error.errors())
         raise ConfigError(faults) from error
 
 
@@ -598,14 +608,14 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
     node[last] = value
 
 
-def _describe_fault(fault: Mapping[str, Any], path: Path) -> str:
+def _describe_fault(kind: type[Settings], fault: Mapping[str, Any], path: Path) -> str:
     location = list(fault["loc"])
     if location[:1] == ["dataset"]:
         del location[1:2]  # the kind of source, which is no key
     dotted = ".".join(str(part) for part in location)
     where = f"{path}: {dotted}: " if dotted else f"{path}: "
     if fault["type"] == "extra_forbidden":
-        known = _known_keys(fault["loc"][:-1])
+        known = _known_keys(kind, fault["loc"][:-1])
         near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(known))}"
         return f"{where}unknown key; {hint}"
@@ -620,9 +630,9 @@ def _describe_fault(fault: Mapping[str, Any], path: Path) -> str:
         return f"{where}{message}; got a number of thousands of digits"
 
 
-def _known_keys(location: Sequence[Any]) -> list[str]:
+def _known_keys(kind: type[Settings], location: Sequence[Any]) -> list[str]:
     """Keys that the section at `location` knows, walking the settings classes."""
-    node: Any = RunConfig
+    node: Any = kind
     for part in location:
         if isinstance(node, type) and issubclass(node, Settings):
             field = node.model_fields.get(str(part))

@@ -3,15 +3,18 @@ from pathlib import Path
 import pytest
 import yaml
 
+from orchestration.schedule_config import ScheduleConfig
 from vision.config import (
     BackboneName,
     CandidateSettings,
     ExportSettings,
     RunConfig,
+    Settings,
     Strategy,
     ToleranceSettings,
     find_config,
     load_config,
+    load_settings,
 )
 from vision.errors import ConfigError
 from vision.records import Precision
@@ -31,13 +34,22 @@ def write(folder: Path, **changes: object) -> Path:
     return path
 
 
+KINDS: dict[str, type[Settings]] = {
+    "--pipeline training": RunConfig,
+    "run.py schedule": ScheduleConfig,
+}
+"""What the command in a config's head runs -> the class that loads it: a config is what reads it."""
+
+
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda p: p.stem)
-def test_every_shipped_config_loads_and_opens_with_its_command(path: Path) -> None:
-    assert isinstance(load_config(path), RunConfig)
-    head = path.read_text().split("name:")[0]
+def test_every_shipped_config_opens_with_its_command_and_loads_as_what_that_reads(path: Path) -> None:
+    head = "".join(line for line in path.read_text().splitlines(keepends=True) if line.startswith("# "))
     name = path.relative_to(CONFIGS).as_posix()
-    for word in ("# Purpose", "# Cost", "# Expect", f"--pipeline training --config {name}"):
+    for word in ("# Purpose", "# Cost", "# Expect", "# Command"):
         assert word in head
+    kinds = [kind for command, kind in KINDS.items() if f"{command} --config {name}" in head]
+    assert len(kinds) == 1, f"the head of {name} names no command of {list(KINDS)}, or several"
+    assert isinstance(load_settings(kinds[0], path), kinds[0])
 
 
 def test_unknown_keys_at_any_depth_get_a_suggestion(tmp_path: Path) -> None:
