@@ -2,7 +2,7 @@
 
 A service must start and answer while its log is locked or gone. So nothing is opened before the first use;
 after a failure all connections are closed and the next use opens anew; and a SQLite file that was deleted or
-exchanged is noticed before anything is written (SQLite itself goes on writing to the deleted file, silently).
+exchanged, or its -wal or -shm, is noticed (SQLite itself goes on writing to the deleted file, silently).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +23,7 @@ from serving.log_schema import CURRENT_VERSION, migrate, read_version
 from serving.log_url import is_sqlite, parse_url
 from vision.errors import LogError
 
+_RETRY_SECONDS = 0.005
 _CONNECT_SECONDS = 2  # libpq counts whole seconds and treats 1 as 2
 
 _ADVICE = {
@@ -33,7 +35,7 @@ _ADVICE = {
     "SQLITE_CORRUPT": "The file is damaged. Move it away with its -wal and -shm (a new one is made); "
     "sqlite3 FILE .recover saves what can be read.",
     "SQLITE_CONSTRAINT_UNIQUE": "An answer of this prediction_id is logged already: give each its own.",
-    "SQLITE_IOERR": "Check the disk.",
+    "SQLITE_IOERR": "Check the disk. After a -wal or -shm was deleted, every process must open the log anew.",
 }
 
 
@@ -63,7 +65,7 @@ class LogDatabase:
         self._create = create
         self._turn = threading.Lock()
         self._engine: Engine | None = None
-        self._file_identity: tuple[int, int] | None = None
+        self._files: tuple[int | None, ...] = ()
         self._failed = False
 
     @contextlib.contextmanager
@@ -92,7 +94,7 @@ class LogDatabase:
             engine = self._open()
             with engine.connect().execution_options(writes=True) as connection, connection.begin():
                 yield connection
-            self._require_same_file()
+            self._require_same_files()
 
     def reclaim_space(self, num_pages: int = 1000) -> None:
         """Give the space of deleted rows back to the disk, a few pages at a time so that writers get through.
@@ -144,7 +146,7 @@ class LogDatabase:
 
     def _open(self) -> Engine:
         """The engine of an up-to-date database. The caller has the turn."""
-        if self._failed or (self._engine is not None and self._identify_file() != self._file_identity):
+        if self._failed or (self._engine is not None and self._identify_files() != self._files):
             self.close()
             self._failed = False
         if self._engine is None:
@@ -155,7 +157,7 @@ class LogDatabase:
             except BaseException:
                 engine.dispose()
                 raise
-            self._engine, self._file_identity = engine, self._identify_file()
+            self._engine, self._files = engine, self._identify_files()
         return self._engine
 
     def _bring_up_to_date(self, engine: Engine) -> None:
@@ -165,23 +167,22 @@ class LogDatabase:
         if version == CURRENT_VERSION:
             return
         if self._path is not None:
-            _prepare_sqlite(engine, self.name)
+            _prepare_sqlite(engine, self.name, self._patience_s)
         with engine.connect().execution_options(writes=True) as connection, connection.begin():
             migrate(connection, self.name)
 
-    def _identify_file(self) -> tuple[int, int] | None:
-        """Device and inode of the SQLite file, None where there is none; an open file keeps its inode."""
-        if self._path is None:
-            return None
-        try:
-            status = self._path.stat()
-        except FileNotFoundError:
-            return None
-        return status.st_dev, status.st_ino
+    def _identify_files(self) -> tuple[int | None, ...]:
+        """Inodes of the SQLite file, its -wal and its -shm, which last as long as a connection is open.
 
-    def _require_same_file(self) -> None:
-        """Called after the commit: what went into a file that nobody can open any more is lost."""
-        if self._identify_file() != self._file_identity:
+        An open file keeps its inode from being given again, so a file that was made anew has another.
+        """
+        if self._path is None:
+            return ()
+        return tuple(_find_inode(f"{self._path}{suffix}") for suffix in ("", "-wal", "-shm"))
+
+    def _require_same_files(self) -> None:
+        """After the commit: what went into a file that nobody can open any more is lost."""
+        if self._identify_files() != self._files:
             raise LogError(
                 f"{self.name} was deleted or exchanged while it was written to; what was written is lost. "
                 "The next use opens the file anew."
@@ -233,7 +234,7 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _prepare_sqlite(engine: Engine, name: str) -> None:
+def _prepare_sqlite(engine: Engine, name: str, patience_s: float) -> None:
     """What the file keeps, and what must come before its first table.
 
     `auto_vacuum=INCREMENTAL`: deleted answers give their space back without the whole file being rewritten.
@@ -244,7 +245,7 @@ def _prepare_sqlite(engine: Engine, name: str) -> None:
     """
     with _raw_connection(engine) as connection:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        mode = _switch_to_wal(connection, patience_s)
     if mode != "wal":
         raise LogError(
             f"{name}: SQLite keeps its journal as {mode!r} here; expected 'wal', without which readers and "
@@ -252,11 +253,30 @@ def _prepare_sqlite(engine: Engine, name: str) -> None:
         )
 
 
+def _switch_to_wal(connection: sqlite3.Connection, patience_s: float) -> str:
+    """The journal mode after the switch; SQLite itself does not wait where two connections switch at once."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(_RETRY_SECONDS)
+
+
 @contextlib.contextmanager
 def _raw_connection(engine: Engine) -> Iterator[sqlite3.Connection]:
     """The driver's own connection, outside any transaction."""
     with contextlib.closing(engine.raw_connection()) as pooled:
         yield cast("sqlite3.Connection", pooled.driver_connection)
+
+
+def _find_inode(path: str) -> int | None:
+    try:
+        return os.stat(path).st_ino  # noqa: PTH116 - called for every answer
+    except FileNotFoundError:
+        return None
 
 
 def _count_free_pages(connection: sqlite3.Connection) -> int:
