@@ -65,8 +65,8 @@ class PredictionLog:
     """Answers in a SQLite file or a PostgreSQL database; threads and processes may share it.
 
     Every method raises `LogError` when the database is locked, gone, full, damaged, of a newer version or not
-    ours. Waiting for other writers is bounded by `wait_s`; connecting to a PostgreSQL server that does not
-    answer takes up to two seconds.
+    ours. Waiting for others is bounded by `wait_s`, twice that while the database is opened; connecting to a
+    PostgreSQL server that does not answer takes up to two seconds.
 
     Attributes:
         keep_images: store the bytes of images (personal data: docs/privacy.md).
@@ -79,7 +79,7 @@ class PredictionLog:
 
         Args:
             url: `sqlite:///PATH` (relative to the working folder of now) or `postgresql://...`.
-            wait_s: seconds, longest wait for other writers.
+            wait_s: seconds, longest wait for other threads and processes together.
             keep_images: store `LogEntry.image`; without it the bytes are dropped.
             create: make a SQLite file where there is none; readers say no, and learn of a mistyped path.
 
