@@ -26,7 +26,6 @@ from serving.log_rows import to_entry, to_microseconds, to_row, to_time
 from serving.log_schema import IMAGES, PREDICTIONS
 
 __all__ = [
-    "DEFAULT_URL",
     "MAX_ENTRIES",
     "LogEntry",
     "LoggedAnswers",
@@ -37,8 +36,6 @@ __all__ = [
     "namespace_group",
     "stack_answers",
 ]
-
-DEFAULT_URL = "sqlite:///state/predictions.sqlite"
 
 MAX_ENTRIES = 100_000
 """Most answers that one call reads: about 400 MB with embeddings of width 1,280."""
@@ -73,7 +70,7 @@ class PredictionLog:
     """
 
     def __init__(
-        self, url: str = DEFAULT_URL, *, wait_s: float = 0.5, keep_images: bool = False, create: bool = True
+        self, url: str, *, wait_s: float = 0.5, keep_images: bool = False, create: bool = True
     ) -> None:
         """Name the database; it is opened, made or migrated when it is first used.
 
