@@ -465,6 +465,22 @@ class RetrainingSettings(Settings):
         return self
 
 
+# --- prediction log -------------------------------------------------------------------------------------
+
+
+class PredictionLogSettings(Settings):
+    """Where the service keeps its answers, and for how long (docs/privacy.md)."""
+
+    url: str = Field(
+        default="sqlite:///state/predictions.sqlite",
+        description="sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE",
+    )
+    wait_s: float = Field(default=0.5, gt=0, le=10, description="longest wait for other writers, in seconds")
+    keep_images: bool = Field(default=False, description="store the bytes of images: personal data")
+    keep_days: float = Field(default=90, gt=0, allow_inf_nan=False, description="older answers are deleted")
+    keep_answers: int = Field(default=1_000_000, ge=1, description="all but so many newest are deleted")
+
+
 class RunConfig(Settings):
     """A whole run."""
 

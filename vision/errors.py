@@ -15,6 +15,7 @@
     ├── ExportError                 exit 1   a network could not be exported
     ├── BundleError                 exit 1   a bundle is incomplete, altered or too new
     ├── StorageError                exit 1   a file could not be written or read (disk full, read-only)
+    ├── LogError                    exit 1   the prediction log cannot be written or read
     └── RunLockedError              exit 1   another run is going in this folder
 """
 
@@ -79,6 +80,10 @@ class BundleError(TaxonError):
 
 class StorageError(TaxonError):
     """A file could not be written or read: no space, no permission, missing array."""
+
+
+class LogError(TaxonError):
+    """The prediction log cannot be written or read: locked, gone, full, damaged, or not ours."""
 
 
 class RunLockedError(TaxonError):

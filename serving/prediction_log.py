@@ -1,0 +1,286 @@
+"""The log of answers: the service appends, monitoring reads windows of one model, an operator deletes.
+
+An answer is appended, and committed, before it is sent. When that fails (database locked, gone, full) the
+caller sends the answer all the same and counts the loss; the log mends itself once the database is back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, func, insert, select
+
+from serving.log_database import LogDatabase
+from serving.log_entries import (
+    LogEntry,
+    LoggedAnswers,
+    check_group,
+    clean_file_name,
+    namespace_group,
+    stack_answers,
+)
+from serving.log_rows import to_entry, to_microseconds, to_row, to_time
+from serving.log_schema import IMAGES, PREDICTIONS
+
+__all__ = [
+    "MAX_ENTRIES",
+    "LogEntry",
+    "LoggedAnswers",
+    "LoggedModel",
+    "PredictionLog",
+    "check_group",
+    "clean_file_name",
+    "namespace_group",
+    "stack_answers",
+]
+
+MAX_ENTRIES = 100_000
+"""Most answers that one call reads: about 400 MB with embeddings of width 1,280."""
+
+_DELETED_AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class LoggedModel:
+    """One model that has answers in the log, and when the first and the last of them were given (UTC).
+
+    `name` and `version` are those that it had when it answered last.
+    """
+
+    digest: str
+    name: str
+    version: str
+    num_answers: int
+    first: datetime
+    last: datetime
+
+
+class PredictionLog:
+    """Answers in a SQLite file or a PostgreSQL database; threads and processes may share it.
+
+    Every method raises `LogError` when the database is locked, gone, full, damaged, of a newer version or not
+    ours. Waiting for others is bounded by `wait_s`, twice that while the database is opened; connecting to a
+    PostgreSQL server that does not answer takes up to two seconds.
+
+    Attributes:
+        keep_images: store the bytes of images (personal data: docs/privacy.md).
+    """
+
+    def __init__(
+        self, url: str, *, wait_s: float = 0.5, keep_images: bool = False, create: bool = True
+    ) -> None:
+        """Name the database; it is opened, made or migrated when it is first used.
+
+        Args:
+            url: `sqlite:///PATH` (relative to the working folder of now) or `postgresql://...`.
+            wait_s: seconds, longest wait for other threads and processes together.
+            keep_images: store `LogEntry.image`; without it the bytes are dropped.
+            create: make a SQLite file where there is none; readers say no, and learn of a mistyped path.
+
+        Raises:
+            ConfigError: the URL is of another kind, or PostgreSQL's driver is not installed.
+        """
+        self.keep_images = keep_images
+        self._database = LogDatabase(url, wait_s, create=create)
+
+    @property
+    def name(self) -> str:
+        """Path of the file, or the URL without its password."""
+        return self._database.name
+
+    def close(self) -> None:
+        """Close all connections; the next use opens anew."""
+        self._database.close()
+
+    # --- writing ----------------------------------------------------------------------------------------
+
+    def append(self, entry: LogEntry) -> int:
+        """Store one answer; it is committed when this returns. Gives its number in the log.
+
+        Raises:
+            LogError: it is not stored. Send the answer and count the loss; a later call may succeed.
+        """
+        with self._database.writing() as connection:
+            inserted = insert(PREDICTIONS).returning(PREDICTIONS.c.number)
+            number = int(connection.execute(inserted, to_row(entry)).scalar_one())
+            if self.keep_images and entry.image is not None:
+                connection.execute(insert(IMAGES), {"number": number, "image": entry.image})
+        return number
+
+    def check(self) -> None:
+        """Whether an answer could be written now: opens the database and takes its write lock, for readiness.
+
+        A full disk does not show here, only when something is written.
+
+        Raises:
+            LogError: says why not and what to do.
+        """
+        with self._database.writing() as connection:
+            connection.execute(select(PREDICTIONS.c.number).limit(1))
+
+    # --- reading ----------------------------------------------------------------------------------------
+
+    def read_newest(
+        self, model_digest: str, limit: int, before: int | None = None, *, images: bool = False
+    ) -> list[LogEntry]:
+        """The newest answers of one model, oldest first.
+
+        Newest is by place in the log, not by time: clocks are set back, places are not.
+
+        Args:
+            model_digest: digest of the bundle that answered.
+            limit: most answers, at most `MAX_ENTRIES`.
+            before: only answers with a lower `number`, so the window before `window` is read with
+                `before=window[0].number`.
+            images: read the images too, where they were kept.
+        """
+        conditions = [PREDICTIONS.c.model_digest == model_digest]
+        if before is not None:
+            conditions.append(PREDICTIONS.c.number < before)
+        return self._read(conditions, PREDICTIONS.c.number.desc(), limit, images)[::-1]
+
+    def read_between(
+        self,
+        start: datetime,
+        end: datetime,
+        *,
+        limit: int,
+        model_digest: str | None = None,
+        after: int = 0,
+        images: bool = False,
+    ) -> list[LogEntry]:
+        """The first answers with start <= time < end, in the order of the log.
+
+        Args:
+            start: with a zone.
+            end: with a zone.
+            limit: most answers, at most `MAX_ENTRIES`; go on with `after=entries[-1].number`.
+            model_digest: only of this model.
+            after: only answers with a higher `number`.
+            images: read the images too, where they were kept.
+
+        Raises:
+            ValueError: a time without a zone.
+        """
+        conditions = [
+            PREDICTIONS.c.time_us >= to_microseconds(start),
+            PREDICTIONS.c.time_us < to_microseconds(end),
+            PREDICTIONS.c.number > after,
+        ]
+        if model_digest is not None:
+            conditions.append(PREDICTIONS.c.model_digest == model_digest)
+        return self._read(conditions, PREDICTIONS.c.number, limit, images)
+
+    def count(self, model_digest: str | None = None, *, after: int = 0) -> int:
+        """Number of answers, of one model or all, with a `number` higher than `after`."""
+        query = select(func.count()).select_from(PREDICTIONS).where(PREDICTIONS.c.number > after)
+        if model_digest is not None:
+            query = query.where(PREDICTIONS.c.model_digest == model_digest)
+        with self._database.reading() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def models(self) -> list[LoggedModel]:
+        """Every model that has answers in the log; the one that answered last comes last."""
+        columns, last = PREDICTIONS.c, PREDICTIONS.alias("last")
+        spans = (
+            select(
+                func.count().label("num_answers"),
+                func.min(columns.number).label("first"),
+                func.max(columns.number).label("last"),
+            )
+            .group_by(columns.model_digest)
+            .subquery()
+        )
+        query = (
+            select(
+                last.c.model_digest,
+                last.c.model_name,
+                last.c.model_version,
+                spans.c.num_answers,
+                columns.time_us,
+                last.c.time_us,
+            )
+            .join_from(spans, PREDICTIONS, columns.number == spans.c.first)
+            .join(last, last.c.number == spans.c.last)
+            .order_by(spans.c.last)
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return [
+            LoggedModel(digest, name, version, num_answers, to_time(first), to_time(last_us))
+            for digest, name, version, num_answers, first, last_us in rows
+        ]
+
+    def _read(
+        self, conditions: Sequence[ColumnElement[bool]], order: ColumnElement[Any], limit: int, images: bool
+    ) -> list[LogEntry]:
+        if not 1 <= limit <= MAX_ENTRIES:
+            raise ValueError(f"limit is {limit}; expected 1 to {MAX_ENTRIES}. Read several windows.")
+        query = select(PREDICTIONS, IMAGES.c.image) if images else select(PREDICTIONS)
+        if images:
+            query = query.outerjoin(IMAGES, IMAGES.c.number == PREDICTIONS.c.number)
+        query = query.where(*conditions).order_by(order).limit(limit)
+        with self._database.reading() as connection:
+            return [to_entry(row, self.name) for row in connection.execute(query)]
+
+    # --- deleting ---------------------------------------------------------------------------------------
+
+    def delete_older_than(self, time: datetime, *, images_only: bool = False) -> int:
+        """Delete answers given before `time`, or only their images; gives how many, and their space back.
+
+        Raises:
+            ValueError: a time without a zone.
+        """
+        return self._delete([PREDICTIONS.c.time_us < to_microseconds(time)], images_only=images_only)
+
+    def keep_newest(self, num_answers: int) -> int:
+        """Delete all but the newest answers, whichever model gave them; gives how many, and their space back.
+
+        Raises:
+            ValueError: a negative number.
+        """
+        if num_answers < 0:
+            raise ValueError(f"num_answers is {num_answers}; expected 0 or more.")
+        newest = select(PREDICTIONS.c.number).order_by(PREDICTIONS.c.number.desc())
+        with self._database.reading() as connection:
+            last = connection.execute(newest.offset(num_answers).limit(1)).scalar()
+        return 0 if last is None else self._delete([PREDICTIONS.c.number <= last])
+
+    def delete_answers(
+        self, *, prediction_id: str | None = None, client: str | None = None, group: str | None = None
+    ) -> int:
+        """Delete the answers that fit all that is given, with their images; gives how many.
+
+        Args:
+            prediction_id: one answer.
+            client: name of the API key.
+            group: as the client gave it; without `client`, that group of every client.
+
+        Raises:
+            ValueError: nothing is given.
+        """
+        wanted = {"prediction_id": prediction_id, "client": client, "group_name": check_group(group)}
+        conditions = [PREDICTIONS.c[name] == value for name, value in wanted.items() if value is not None]
+        if not conditions:
+            raise ValueError("Nothing says which answers to delete; expected prediction_id, client or group.")
+        return self._delete(conditions)
+
+    def _delete(self, conditions: Sequence[ColumnElement[bool]], *, images_only: bool = False) -> int:
+        """Delete a few hundred rows at a time, so that the service's writes get through in between."""
+        table = IMAGES if images_only else PREDICTIONS
+        found = select(PREDICTIONS.c.number).where(*conditions)
+        if images_only:
+            found = found.join(IMAGES, IMAGES.c.number == PREDICTIONS.c.number)
+        num_deleted = 0
+        while True:
+            with self._database.writing() as connection:
+                numbers = connection.execute(found.limit(_DELETED_AT_ONCE)).scalars().all()
+                connection.execute(delete(table).where(table.c.number.in_(numbers)))
+            num_deleted += len(numbers)
+            if len(numbers) < _DELETED_AT_ONCE:
+                break
+        self._database.reclaim_space()
+        return num_deleted
