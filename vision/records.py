@@ -263,10 +263,14 @@ class ExportedGraphs(FileSet):
 
 
 class Bundle(FileSet):
-    """What is served: graph, detector arrays and `contract.json`; `digest` names it in the registry."""
+    """What is served: graph, detector arrays and `contract.json`; `digest` names it in the registry.
+
+    The drift reference lies beside them for monitoring; the service does not read it.
+    """
 
     CONTRACT_NAME: ClassVar[str] = "contract.json"
     DETECTOR_NAME: ClassVar[str] = "detector.npz"
+    REFERENCE_NAME: ClassVar[str] = "reference.npz"
     name: str
 
 
@@ -607,8 +611,14 @@ class Registration(Record):
 
 
 class Contract(Record):
-    """What a bundle promises and needs: `contract.json` inside it."""
+    """What a bundle promises and needs: `contract.json` inside it.
 
+    Since schema 2 the bundle holds a drift reference. A bundle of schema 1 can be served and challenged, not
+    monitored.
+    """
+
+    SCHEMA_VERSION: ClassVar[int] = 2
+    schema_version: int = 2
     name: str
     candidate: str
     backbone: str
