@@ -70,7 +70,8 @@ def check_window(reference: DriftReference, window: Window) -> None:
                 "each image. Build the window from whole answers."
             )
     for name in ("embeddings", "quality", "logits", "times"):
-        finite = np.isfinite(getattr(window, name)).reshape(num, -1).all(axis=1)
+        values = getattr(window, name)
+        finite = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
         if not finite.all():
             raise WindowError(
                 f"The window's {name} hold NaN or infinity in {int((~finite).sum())} of {num} images "
@@ -149,11 +150,22 @@ class Pool(Side):
         """(n,) rows of the window."""
         return np.asarray(self.groups >= self.num_reference_groups)
 
+    def take(self, rows: IntArray) -> Pool:
+        """Some rows, by ascending group; the groups are numbered anew."""
+        before = self.groups[rows] < self.num_reference_groups
+        return Pool(
+            **vars(super().take(rows)), num_reference_groups=len(np.unique(self.groups[rows[before]]))
+        )
+
     def known(self) -> Pool:
         """Only the images that are not called unknown."""
-        rows = np.flatnonzero(~self.called_unknown)
-        before = self.groups[rows] < self.num_reference_groups
-        return Pool(**vars(self.take(rows)), num_reference_groups=len(np.unique(self.groups[rows[before]])))
+        return self.take(np.flatnonzero(~self.called_unknown))
+
+    def level(self, rng: np.random.Generator) -> Pool:
+        """Groups of both sides cut to the smaller typical size of the two."""
+        sizes = np.bincount(self.groups)
+        sides = sizes[: self.num_reference_groups], sizes[self.num_reference_groups :]
+        return self.take(cap_frames(self.groups, min(find_typical(each) for each in sides), rng))
 
 
 def pool_sides(
@@ -161,9 +173,9 @@ def pool_sides(
 ) -> Pool:
     """Reference and window side by side, thinned so that their groups can change places.
 
-    The window keeps at most `max_images` images. Then the reference's groups are cut to the harmonic mean
-    size of the window's. The mean of few frames scatters more than that of many; so a group's mean scatters
-    no less in the reference than in the window, and a permutation test errs towards quiet.
+    The window keeps at most `max_images` images. Then the side of more groups is cut to the typical size of
+    the other's groups. The mean of few frames scatters more than that of many, and what scatters more must
+    not be rarer, else a permutation test sees drift where there is none; this way it errs towards quiet.
 
     Args:
         reference: r groups.
@@ -172,12 +184,28 @@ def pool_sides(
         max_images: most images of the window.
         rng: draws frames and groups.
     """
-    temperature = reference.temperature
-    later = _sort_rows(_make_side(window, groups, temperature))
+    earlier = _make_side(reference, reference.groups, reference.temperature)
+    later = _sort_rows(_make_side(window, groups, reference.temperature))
     later = later.take(thin_rows(later.groups, max_images, rng))
-    typical = later.num_groups / np.sum(1.0 / np.bincount(later.groups))
-    earlier = _make_side(reference, reference.groups, temperature)
-    earlier = earlier.take(cap_frames(earlier.groups, max(1, int(typical + _ROUNDING)), rng))
+    sizes = np.bincount(earlier.groups), np.bincount(later.groups)
+    if len(sizes[1]) <= len(sizes[0]):
+        earlier = earlier.take(cap_frames(earlier.groups, find_typical(sizes[1]), rng))
+    else:
+        later = later.take(cap_frames(later.groups, find_typical(sizes[0]), rng))
+    return join_sides(earlier, later)
+
+
+def find_typical(sizes: IntArray) -> int:
+    """The harmonic mean of the sizes of groups (g,), rounded down, at least 1.
+
+    The variance of the mean of a group falls with one over its size, so the harmonic mean is the size that
+    counts.
+    """
+    return max(1, int(len(sizes) / np.sum(1.0 / sizes) + _ROUNDING))
+
+
+def join_sides(earlier: Side, later: Side) -> Pool:
+    """Both in one, the reference first."""
     return Pool(
         embeddings=np.concatenate([earlier.embeddings, later.embeddings]),
         quality=np.concatenate([earlier.quality, later.quality]),

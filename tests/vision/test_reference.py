@@ -78,7 +78,7 @@ def test_arrays_that_are_no_reference_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_embedding_beyond_half_precision_stays_finite() -> None:
-    assert_array_equal(round_embeddings(np.array([[1e9, -1e9, 0.5]])), np.float16([[65504, -65504, 0.5]]))
+    assert_array_equal(round_embeddings(np.array([[1e9, -1e9, 0.5]])), [[65504.0, -65504.0, 0.5]])
 
 
 def test_frames_go_before_groups() -> None:
