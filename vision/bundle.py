@@ -177,8 +177,8 @@ def load_reference(root: Path, expected_digest: str) -> DriftReference:
         expected_digest: pinned in the registry, not read from the folder.
 
     Raises:
-        BundleError: the bundle is not, byte for byte, the registered one, or it was made before bundles held
-            a reference.
+        BundleError: the bundle is not, byte for byte, the registered one; it was made before bundles held a
+            reference, or with other measures of quality.
     """
     contract = verify_bundle(root, expected_digest)
     if Bundle.REFERENCE_NAME not in contract.files:
@@ -187,6 +187,7 @@ def load_reference(root: Path, expected_digest: str) -> DriftReference:
             f"{contract.schema_version}, expected 2 or newer. It can be served, not monitored; train again, "
             "and its successor can be."
         )
+    _check_quality(root, contract)
     return read_reference(root / Bundle.REFERENCE_NAME)
 
 

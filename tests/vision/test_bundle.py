@@ -175,8 +175,9 @@ def test_a_newer_climbing_or_incomplete_contract_is_refused(
 def test_a_bundle_of_other_quality_measures_is_refused_though_its_digests_hold(tmp_path: Path) -> None:
     other = make_contract().model_copy(update={"quality_columns": QUALITY_COLUMNS[::-1]})
     bundle = write_tiny(tmp_path, other)
-    with pytest.raises(BundleError, match="fitted on the measures"):
-        load_bundle(tmp_path, bundle.digest)
+    for load in (load_bundle, load_reference):
+        with pytest.raises(BundleError, match="fitted on the measures"):
+            load(tmp_path, bundle.digest)
 
 
 def test_a_contract_holds_no_figure_of_the_evaluation(copy: Bundle) -> None:
