@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
@@ -96,6 +96,7 @@ def test_one_group_of_many_frames_is_thinned() -> None:
     assert len(thin_rows(np.zeros(5000, dtype=np.int64), 2000, np.random.default_rng(0))) == 2000
 
 
+@settings(deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 12), min_size=1, max_size=20),
     limit=st.integers(1, 120),
