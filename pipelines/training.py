@@ -91,7 +91,9 @@ def training(
     keyed(evaluate, "evaluate_test")(
         winner, tested, splits, Split.TEST, served.value, rule, detector, bootstrap, seed, far
     )
-    bundle = keyed(assemble)(config.name, manifest, dataset, model, graphs, precisions, rule, detector)
+    bundle = keyed(assemble)(
+        config.name, manifest, dataset, model, graphs, precisions, rule, detector, exported, splits
+    )
     promotion = keyed(promote)(
         bundle,
         tested,

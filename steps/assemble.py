@@ -15,9 +15,12 @@ from vision.records import (
     ExportedGraphs,
     Manifest,
     ModelFile,
+    ModelOutputs,
     OodDetector,
     PrecisionReport,
+    Splits,
 )
+from vision.reference import make_reference
 
 
 @step
@@ -30,7 +33,12 @@ def assemble(
     precisions: PrecisionReport,
     rule: DecisionRule,
     detector: OodDetector,
+    exported: ModelOutputs,
+    splits: Splits,
 ) -> Annotated[Bundle, ArtifactName.BUNDLE]:
-    """The bundle: graph, detector, contract, digests."""
+    """The bundle: graph, detector, drift reference, contract, digests."""
     folder = Path(mkdtemp(prefix="bundle-"))
-    return assemble_bundle(folder, name, manifest, dataset, model, graphs, precisions, rule, detector)
+    reference = make_reference(exported, splits, rule, detector)
+    return assemble_bundle(
+        folder, name, manifest, dataset, model, graphs, precisions, rule, detector, reference
+    )

@@ -1,5 +1,7 @@
 """A bundle is what is served: one graph, the detector's arrays, the last layer and a contract, all pinned.
 
+Beside them lies what monitoring compares with, pinned too and not loaded by who serves.
+
 `contract.json` lists the SHA-256 of every other file, and the bundle's own digest covers the contract too.
 Whoever loads a bundle passes the digest that the registry pins: digests that lie beside a graph certify
 nothing. Equal content gives equal bytes.
@@ -35,6 +37,7 @@ from vision.records import (
     OodDetector,
     PrecisionReport,
 )
+from vision.reference import DriftReference, read_reference, save_reference
 
 _SCORE_NAME = "__score_name__"
 _MAKERS = ("keras", "numpy", "scikit-learn", "tensorflow", "tensorflow-cpu")
@@ -71,6 +74,7 @@ def assemble_bundle(
     precisions: PrecisionReport,
     rule: DecisionRule,
     detector: OodDetector,
+    reference: DriftReference,
 ) -> Bundle:
     """The bundle of the served precision, with the contract that its records spell out.
 
@@ -99,16 +103,23 @@ def assemble_bundle(
         data_digest=dataset.content_hash,
         versions=_list_versions(),
     )
-    return write_bundle(folder, graphs, detector, contract)
+    return write_bundle(folder, graphs, detector, reference, contract)
 
 
-def write_bundle(folder: Path, graphs: ExportedGraphs, detector: OodDetector, contract: Contract) -> Bundle:
-    """Write graph, head, detector and contract into `folder`.
+def write_bundle(
+    folder: Path,
+    graphs: ExportedGraphs,
+    detector: OodDetector,
+    reference: DriftReference,
+    contract: Contract,
+) -> Bundle:
+    """Write graph, head, detector, reference and contract into `folder`.
 
     Args:
         folder: made if absent.
         graphs: holds the graph of the contract's precision and the head.
         detector: arrays of the unknown score.
+        reference: what later windows of answers are compared with.
         contract: its `files` are filled in here.
 
     Raises:
@@ -126,7 +137,8 @@ def write_bundle(folder: Path, graphs: ExportedGraphs, detector: OodDetector, co
             folder.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(graphs.path(name), folder / name)
     save_detector(detector, folder / Bundle.DETECTOR_NAME)
-    names = (graph_name, HEAD_NAME, Bundle.DETECTOR_NAME)
+    save_reference(reference, folder / Bundle.REFERENCE_NAME)
+    names = (graph_name, HEAD_NAME, Bundle.DETECTOR_NAME, Bundle.REFERENCE_NAME)
     files = {name: digest_file(folder / name) for name in sorted(names)}
     complete = contract.model_copy(update={"files": files})
     write_atomically(folder / Bundle.CONTRACT_NAME, _write_contract(complete))
@@ -147,6 +159,45 @@ def load_bundle(root: Path, expected_digest: str, num_threads: int = 1) -> Loade
             schema, names files outside the folder, or was made with other measures of quality; the digest
             is not the pinned one.
     """
+    contract = verify_bundle(root, expected_digest)
+    _check_quality(root, contract)
+    return LoadedBundle(
+        digest=expected_digest,
+        contract=contract,
+        detector=load_detector(root / Bundle.DETECTOR_NAME),
+        engine=Engine(root / ExportedGraphs.file_name(contract.precision), num_threads, root / HEAD_NAME),
+    )
+
+
+def load_reference(root: Path, expected_digest: str) -> DriftReference:
+    """What a window of a bundle's answers is compared with.
+
+    Args:
+        root: the bundle's folder.
+        expected_digest: pinned in the registry, not read from the folder.
+
+    Raises:
+        BundleError: the bundle is not, byte for byte, the registered one; it was made before bundles held a
+            reference, or with other measures of quality.
+    """
+    contract = verify_bundle(root, expected_digest)
+    if Bundle.REFERENCE_NAME not in contract.files:
+        raise BundleError(
+            f"The bundle {root} holds no drift reference: its contract has schema version "
+            f"{contract.schema_version}, expected 2 or newer. It can be served, not monitored; train again, "
+            "and its successor can be."
+        )
+    _check_quality(root, contract)
+    return read_reference(root / Bundle.REFERENCE_NAME)
+
+
+def verify_bundle(root: Path, expected_digest: str) -> Contract:
+    """The contract of a bundle whose every byte is the one that was registered.
+
+    Raises:
+        BundleError: a file is missing, changed or one too many; the contract is not readable, of a newer
+            schema, or names files outside the folder; the digest is not the pinned one.
+    """
     contract = read_contract(root)
     files = {Bundle.CONTRACT_NAME: _digest(root / Bundle.CONTRACT_NAME), **contract.files}
     _check_names(root, contract)
@@ -159,13 +210,7 @@ def load_bundle(root: Path, expected_digest: str, num_threads: int = 1) -> Loade
             f"The bundle {root} has digest {found}, expected {expected_digest}: its "
             f"{Bundle.CONTRACT_NAME} was changed, or it is another bundle. Restore it or train again."
         )
-    _check_quality(root, contract)
-    return LoadedBundle(
-        digest=found,
-        contract=contract,
-        detector=load_detector(root / Bundle.DETECTOR_NAME),
-        engine=Engine(root / ExportedGraphs.file_name(contract.precision), num_threads, root / HEAD_NAME),
-    )
+    return contract
 
 
 def read_contract(root: Path) -> Contract:
@@ -221,6 +266,8 @@ def _write_contract(contract: Contract) -> str:
 
 def _check_names(root: Path, contract: Contract) -> None:
     expected = {ExportedGraphs.file_name(contract.precision), HEAD_NAME, Bundle.DETECTOR_NAME}
+    if contract.schema_version >= 2:
+        expected.add(Bundle.REFERENCE_NAME)
     if set(contract.files) != expected:
         raise BundleError(
             f"The contract of {root} lists {', '.join(sorted(contract.files))}; expected "

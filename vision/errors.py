@@ -14,6 +14,7 @@
     ├── TrainingError               exit 1   a network could not be built or trained
     ├── ExportError                 exit 1   a network could not be exported
     ├── BundleError                 exit 1   a bundle is incomplete, altered or too new
+    ├── WindowError                 exit 1   a window of answers cannot be compared with the reference
     ├── StorageError                exit 1   a file could not be written or read (disk full, read-only)
     ├── LogError                    exit 1   the prediction log cannot be written or read
     └── RunLockedError              exit 1   another run is going in this folder
@@ -76,6 +77,10 @@ class ExportError(TaxonError):
 
 class BundleError(TaxonError):
     """A bundle is incomplete, altered, or of a newer version than this program."""
+
+
+class WindowError(TaxonError):
+    """A window of answers cannot be compared with the reference: of another model, or not numbers."""
 
 
 class StorageError(TaxonError):

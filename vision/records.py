@@ -282,10 +282,14 @@ class ExportedGraphs(FileSet):
 
 
 class Bundle(FileSet):
-    """What is served: graph, detector arrays and `contract.json`; `digest` names it in the registry."""
+    """What is served: graph, detector arrays and `contract.json`; `digest` names it in the registry.
+
+    The drift reference lies beside them for monitoring; the service does not read it.
+    """
 
     CONTRACT_NAME: ClassVar[str] = "contract.json"
     DETECTOR_NAME: ClassVar[str] = "detector.npz"
+    REFERENCE_NAME: ClassVar[str] = "reference.npz"
     name: str
 
 
@@ -724,12 +728,103 @@ class RetrainDecision(Record):
     considered: tuple[Consideration, ...]
 
 
+# --- drift ----------------------------------------------------------------------------------------------
+
+
+class DriftStatus(StrEnum):
+    """What can be said of a window of answers."""
+
+    INSUFFICIENT = "insufficient"
+    QUIET = "quiet"
+    DRIFT = "drift"
+
+
+class DriftCause(StrEnum):
+    """What drifted; where several tests fire, the first of these that explains them."""
+
+    CAPTURE = "capture"
+    NOVELTY = "novelty"
+    COVARIATE = "covariate"
+    LABEL_MIX = "label_mix"
+
+
+class DriftTest(Value):
+    """One question put to a window, answered by permuting groups between reference and window."""
+
+    name: str = Field(description="quality, embedding, unknown_rate, label_mix or known_embedding")
+    statistic: float
+    p_value: float
+    fired: bool = Field(description="p_value <= alpha")
+    evidence: str
+
+
+class ColumnDrift(Value):
+    """How far one quality column moved. Each group counts once, in the quantiles too."""
+
+    column: str
+    statistic: float = Field(description="Kolmogorov-Smirnov: largest distance of the distributions, 0 to 1")
+    studentised: float = Field(description="statistic minus its mean under permutation, over its deviation")
+    p_value: float = Field(description="adjusted for the number of columns")
+    moved: bool = Field(description="p_value <= alpha")
+    reference_median: float
+    window_median: float
+    reference_quantiles: tuple[float, ...] = Field(description="at 0%, 5%, ..., 100%")
+    window_quantiles: tuple[float, ...]
+
+
+class ClassShare(Value):
+    """Estimated share of one class among the images that look known: mean calibrated probability."""
+
+    class_name: str
+    reference: float
+    window: Interval
+
+
+class DriftReport(Record):
+    """The verdict on one window of answers, with the evidence.
+
+    `cause` is None unless `status` is drift. Estimates are made only where capture, novelty and covariate
+    drift are ruled out as far as they can be: otherwise they are optimistic by 13 to 31 points.
+    """
+
+    status: DriftStatus
+    cause: DriftCause | None = None
+    verified: bool = Field(description="False: bursts in time stood in for groups that nobody named")
+    reasons: tuple[str, ...] = Field(description="in words, the verdict first")
+    num_images: int = Field(description="of the window, as given")
+    num_groups: int = Field(description="of the window, as given or as bursts")
+    num_ungrouped: int = Field(description="images of the window without a named group")
+    missing_images: int = Field(default=0, description="insufficient: so many more are needed at least")
+    missing_groups: int = Field(default=0, description="insufficient: so many more are needed at least")
+    num_images_compared: int = Field(default=0, description="of the window, after thinning")
+    num_reference_images: int = Field(default=0, description="compared with, after thinning")
+    num_reference_groups: int
+    alpha: float
+    permutations: int
+    tests: tuple[DriftTest, ...] = ()
+    columns: tuple[ColumnDrift, ...] = ()
+    estimated_accuracy: Interval | None = Field(
+        default=None, description="without labels, of images not called unknown: mean calibrated confidence"
+    )
+    class_mix: tuple[ClassShare, ...] = ()
+    reference_points: tuple[tuple[float, float], ...] = Field(
+        default=(), description="some images on the two main directions of the embedding, whitened"
+    )
+    window_points: tuple[tuple[float, float], ...] = ()
+
+
 # --- contract -------------------------------------------------------------------------------------------
 
 
 class Contract(Record):
-    """What a bundle promises and needs: `contract.json` inside it."""
+    """What a bundle promises and needs: `contract.json` inside it.
 
+    Since schema 2 the bundle holds a drift reference. A bundle of schema 1 can be served and challenged, not
+    monitored.
+    """
+
+    SCHEMA_VERSION: ClassVar[int] = 2
+    schema_version: int = 2
     name: str
     candidate: str
     backbone: str

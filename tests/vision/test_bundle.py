@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -15,11 +16,15 @@ from numpy.testing import assert_array_equal
 
 from tests.vision.nets.toy import KERAS_WARNINGS, NAMES, SIZE, export_tiny, make_images
 from tests.vision.test_predictor import make_detector, make_rule
-from vision.bundle import load_bundle, load_detector, save_detector, write_bundle
-from vision.engine import Engine
+from vision.bundle import load_bundle, load_detector, load_reference, save_detector, write_bundle
+from vision.engine import Engine, run_engine
 from vision.errors import BundleError
+from vision.files import digest_file
 from vision.quality import QUALITY_COLUMNS
-from vision.records import Bundle, Contract, OodDetector, Precision
+from vision.records import Bundle, Contract, OodDetector, Precision, Split
+from vision.reference import DriftReference, round_embeddings
+
+FILES = ("fp16.tflite", "detector.npz", "head.npz", "reference.npz", "contract.json")
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
 
@@ -44,8 +49,31 @@ def make_contract(precision: Precision = Precision.FP16) -> Contract:
 
 
 @cache
+def make_tiny_reference() -> DriftReference:
+    images, splits = make_images()
+    rows = splits.rows(Split.CALIBRATION)
+    outputs = run_engine(Engine.of(export_tiny(), Precision.FP16), images, rows)
+    return DriftReference(
+        embeddings=round_embeddings(outputs.embeddings),
+        quality=outputs.quality,
+        logits=outputs.logits,
+        called_unknown=np.zeros(len(rows), dtype=bool),
+        groups=np.repeat(np.arange(len(rows) // 2), 2),
+        temperature=1.5,
+        class_names=NAMES,
+        quality_columns=QUALITY_COLUMNS,
+    )
+
+
+def write_tiny(folder: Path, contract: Contract | None = None) -> Bundle:
+    return write_bundle(
+        folder, export_tiny(), make_detector(), make_tiny_reference(), contract or make_contract()
+    )
+
+
+@cache
 def written() -> Bundle:
-    return write_bundle(Path(mkdtemp(prefix="taxon-test-")), export_tiny(), make_detector(), make_contract())
+    return write_tiny(Path(mkdtemp(prefix="taxon-test-")))
 
 
 @pytest.fixture
@@ -68,12 +96,18 @@ def test_a_loaded_bundle_answers_like_the_graph_that_went_in(copy: Bundle) -> No
 
 
 def test_equal_content_gives_an_equal_digest(tmp_path: Path) -> None:
-    again = write_bundle(tmp_path, export_tiny(), make_detector(), make_contract())
+    again = write_tiny(tmp_path)
     assert again.digest == written().digest
-    assert sorted(again.files) == ["contract.json", "detector.npz", "fp16.tflite", "head.npz"]
+    assert sorted(again.files) == [
+        "contract.json",
+        "detector.npz",
+        "fp16.tflite",
+        "head.npz",
+        "reference.npz",
+    ]
 
 
-@pytest.mark.parametrize("name", ["fp16.tflite", "detector.npz", "head.npz", "contract.json"])
+@pytest.mark.parametrize("name", FILES)
 def test_one_changed_byte_in_any_file_is_found(copy: Bundle, name: str) -> None:
     content = bytearray(copy.path(name).read_bytes())
     position = content.index(b"tiny") if name == "contract.json" else len(content) // 2
@@ -83,7 +117,7 @@ def test_one_changed_byte_in_any_file_is_found(copy: Bundle, name: str) -> None:
         load_bundle(copy.root, copy.digest)
 
 
-@pytest.mark.parametrize("name", ["fp16.tflite", "detector.npz", "head.npz", "contract.json"])
+@pytest.mark.parametrize("name", FILES)
 def test_a_missing_file_is_named(copy: Bundle, name: str) -> None:
     copy.path(name).unlink()
     with pytest.raises(BundleError, match=name):
@@ -140,9 +174,10 @@ def test_a_newer_climbing_or_incomplete_contract_is_refused(
 
 def test_a_bundle_of_other_quality_measures_is_refused_though_its_digests_hold(tmp_path: Path) -> None:
     other = make_contract().model_copy(update={"quality_columns": QUALITY_COLUMNS[::-1]})
-    bundle = write_bundle(tmp_path, export_tiny(), make_detector(), other)
-    with pytest.raises(BundleError, match="fitted on the measures"):
-        load_bundle(tmp_path, bundle.digest)
+    bundle = write_tiny(tmp_path, other)
+    for load in (load_bundle, load_reference):
+        with pytest.raises(BundleError, match="fitted on the measures"):
+            load(tmp_path, bundle.digest)
 
 
 def test_a_contract_holds_no_figure_of_the_evaluation(copy: Bundle) -> None:
@@ -156,7 +191,7 @@ def test_a_precision_that_was_not_exported_is_refused(tmp_path: Path) -> None:
         update={"files": {name: graphs.files[name] for name in ("fp32.tflite", "head.npz")}}
     )
     with pytest.raises(BundleError, match=r"expected fp16\.tflite"):
-        write_bundle(tmp_path, fewer, make_detector(), make_contract())
+        write_bundle(tmp_path, fewer, make_detector(), make_tiny_reference(), make_contract())
 
 
 def test_a_detector_comes_back_as_it_was_and_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -170,3 +205,45 @@ def test_a_detector_comes_back_as_it_was_and_gives_the_same_bytes(tmp_path: Path
     assert stored.score_name == "fwk"
     assert_array_equal(stored.arrays["bank"], detector.arrays["bank"])
     assert stored.arrays["bank"].dtype == np.float32
+
+
+def drop_reference(bundle: Bundle) -> Bundle:
+    """The bundle as it was before bundles held a reference: schema 1, one file less, digests of its own."""
+    bundle.path(Bundle.REFERENCE_NAME).unlink()
+    contract = json.loads(bundle.path(Bundle.CONTRACT_NAME).read_text())
+    del contract["files"][Bundle.REFERENCE_NAME]
+    contract["schema_version"] = 1
+    bundle.path(Bundle.CONTRACT_NAME).write_text(json.dumps(contract))
+    files = {**contract["files"], Bundle.CONTRACT_NAME: digest_file(bundle.path(Bundle.CONTRACT_NAME))}
+    return bundle.model_copy(update={"files": files})
+
+
+def test_a_reference_comes_back_as_it_went_in(copy: Bundle) -> None:
+    stored, made = load_reference(copy.root, copy.digest), make_tiny_reference()
+    for field in fields(DriftReference):
+        assert_array_equal(getattr(stored, field.name), getattr(made, field.name), strict=True)
+    assert stored.class_names == NAMES
+    assert len(stored.embeddings) == 12  # four calibration images of each class
+
+
+def test_an_older_bundle_is_served_and_says_that_it_cannot_be_monitored(copy: Bundle) -> None:
+    older = drop_reference(copy)
+    assert load_bundle(older.root, older.digest).contract.schema_version == 1
+    with pytest.raises(BundleError, match="holds no drift reference"):
+        load_reference(older.root, older.digest)
+
+
+def test_a_bundle_of_this_schema_without_its_reference_is_refused(copy: Bundle) -> None:
+    older = drop_reference(copy)
+    contract = older.path(Bundle.CONTRACT_NAME)
+    tree = json.loads(contract.read_text())
+    contract.write_text(json.dumps({**tree, "schema_version": 2}))
+    files = {**older.files, Bundle.CONTRACT_NAME: digest_file(contract)}
+    renewed = older.model_copy(update={"files": files})
+    with pytest.raises(BundleError, match=r"expected .*reference\.npz"):
+        load_bundle(renewed.root, renewed.digest)
+
+
+def test_a_reference_of_another_bundle_is_refused(copy: Bundle) -> None:
+    with pytest.raises(BundleError, match="expected " + "0" * 64):
+        load_reference(copy.root, "0" * 64)

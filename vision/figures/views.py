@@ -13,6 +13,7 @@ from vision.figures.choice import (
     tabulate_precisions,
 )
 from vision.figures.data import draw_class_counts, draw_quality
+from vision.figures.drift import draw_drift, tabulate_drift
 from vision.figures.tables import format_bytes, markdown_table, scalar_table
 from vision.figures.training import draw_temperature, draw_training_curves
 from vision.figures.truth import (
@@ -28,6 +29,7 @@ from vision.records import (
     Comparison,
     DataReport,
     DecisionRule,
+    DriftReport,
     Evaluation,
     FileSet,
     Manifest,
@@ -157,6 +159,11 @@ def _(record: RetrainDecision) -> Views:
     return {
         "decision.md": f"{title}{reasons}\n" + markdown_table(("considered", "speaks for it", "why"), rows)
     }
+
+
+@draw_views.register
+def _(record: DriftReport) -> Views:
+    return {"drift.md": tabulate_drift(record), "drift.png": draw_drift(record)}
 
 
 @draw_views.register

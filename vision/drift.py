@@ -1,0 +1,401 @@
+"""A window of answers drifted if chance does not explain how it differs from the calibration images.
+
+Four questions, each by permutation of whole groups (`vision.permutation`) and at level alpha: have the
+quality columns moved (Q), the embeddings (E), the share called unknown (N), the mix of classes (L)? The cause
+is the first that explains what fired: Q capture; N while the embeddings of known-looking images stay put,
+novelty; E covariate; L label mix. A window like the reference fires with probability 4 alpha at most, on
+average over references; one reference can be unlucky.
+
+Whatever is scaled or fitted is fitted on reference and window together, so that without drift the two can be
+exchanged. `draws` (p + 1, g) are assignments of groups, as in `vision.permutation`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vision.config import DriftSettings
+from vision.metrics import resample_groups
+from vision.permutation import (
+    average_groups,
+    differ_means,
+    draw_assignments,
+    find_p_value,
+    measure_hotelling,
+    measure_ks,
+    measure_mmd,
+    studentise,
+    whiten,
+)
+from vision.records import (
+    ClassShare,
+    ColumnDrift,
+    DriftCause,
+    DriftReport,
+    DriftStatus,
+    DriftTest,
+    FloatArray,
+    IntArray,
+    Interval,
+)
+from vision.reference import DriftReference
+from vision.window import Pool, Window, check_window, find_groups, pool_sides
+
+QUANTILES = np.linspace(0.0, 1.0, 21)
+"""Levels of the quantiles that a report keeps of each column."""
+
+NUM_DIRECTIONS = 32
+"""Principal directions of the embedding that E looks at."""
+
+QUALITY, EMBEDDING, UNKNOWN_RATE, LABEL_MIX = "quality", "embedding", "unknown_rate", "label_mix"
+KNOWN_EMBEDDING = "known_embedding"
+
+_NUM_POINTS = 150
+_ROUNDING = 1e-9
+
+
+def judge_drift(reference: DriftReference, window: Window, settings: DriftSettings, seed: int) -> DriftReport:
+    """The verdict on a window of answers.
+
+    The same content gives the same report, in whatever order the answers come.
+
+    Args:
+        reference: of the bundle that answered.
+        window: its answers.
+        settings: minima, level, permutations.
+        seed: of permutations, thinning and intervals.
+
+    Raises:
+        WindowError: the window is of another model, its arrays do not fit together, or a value is not finite.
+    """
+    check_window(reference, window)
+    groups = find_groups(window, settings.burst_gap_seconds)
+    blank = _start_report(reference, window, groups, settings)
+    if (
+        blank.num_images < settings.min_images
+        or min(blank.num_groups, blank.num_reference_groups) < settings.min_groups
+    ):
+        return _tell_insufficient(blank, settings)
+    rng = np.random.default_rng(seed)
+    pool = pool_sides(reference, window, groups, settings.max_images, rng)
+    draws = draw_assignments(
+        pool.num_reference_groups, pool.num_groups - pool.num_reference_groups, settings.permutations, rng
+    )
+    return _judge(blank, pool, draws, reference, settings, rng)
+
+
+# --- the four questions ---------------------------------------------------------------------------------
+
+
+def ask_quality(
+    pool: Pool, draws: FloatArray, names: tuple[str, ...], alpha: float
+) -> tuple[DriftTest, tuple[ColumnDrift, ...]]:
+    """Q: has any quality column moved? The largest studentised Kolmogorov-Smirnov statistic.
+
+    A column's own p-value is the share of assignments in which any column moves as far as it (Westfall &
+    Young 1993, single step), so that no column moves by chance more often than the whole question fires.
+    """
+    distances = np.column_stack([measure_ks(column, pool.groups, draws) for column in pool.quality.T])
+    scaled = studentise(distances)
+    largest = scaled.max(axis=1)
+    columns = tuple(
+        _describe_column(
+            pool, name, column, float(distances[0, i]), np.append(scaled[0, i], largest[1:]), alpha
+        )
+        for i, (name, column) in enumerate(zip(names, pool.quality.T, strict=True))
+    )
+    p_value = find_p_value(largest)
+    test = DriftTest(
+        name=QUALITY,
+        statistic=float(largest[0]),
+        p_value=p_value,
+        fired=p_value <= alpha,
+        evidence=_tell_columns(columns),
+    )
+    return test, columns
+
+
+def ask_embedding(
+    pool: Pool, draws: FloatArray, alpha: float, rng: np.random.Generator, name: str = EMBEDDING
+) -> DriftTest:
+    """E: does the network see other images? MMD on the whitened principal directions of the embedding."""
+    values = whiten(pool.embeddings, NUM_DIRECTIONS)
+    statistics = measure_mmd(values, pool.groups, draws, rng)
+    p_value = find_p_value(statistics)
+    who = "images that look known" if name == KNOWN_EMBEDDING else "images"
+    how = "unlike" if p_value <= alpha else "like"
+    return DriftTest(
+        name=name,
+        statistic=float(statistics[0]),
+        p_value=p_value,
+        fired=p_value <= alpha,
+        evidence=f"to the network the window's {who} are {how} the reference's: squared MMD "
+        f"{statistics[0]:.2g}, {statistics[1:].max():.2g} at most by chance",
+    )
+
+
+def ask_unknown_rate(pool: Pool, draws: FloatArray, alpha: float, rng: np.random.Generator) -> DriftTest:
+    """N: are more images called unknown? Difference of the mean rates of groups, one-sided.
+
+    It is asked of groups cut to one size. The threshold of `unknown` lies where few images of the reference
+    exceed it, and a group of more frames has more chances of being among so few: uncut, plain windows of five
+    frames a group fired three times too often.
+    """
+    level = pool.level(rng)
+    statistics = differ_means(_average_unknown(level), draws)[:, 0]
+    p_value = find_p_value(statistics)
+    earlier, later = _mean_of_sides(_average_unknown(pool), draws)
+    return DriftTest(
+        name=UNKNOWN_RATE,
+        statistic=float(statistics[0]),
+        p_value=p_value,
+        fired=p_value <= alpha,
+        evidence=f"called unknown: {later[0]:.1%} in the window, {earlier[0]:.1%} in the reference",
+    )
+
+
+def ask_label_mix(pool: Pool, draws: FloatArray, names: tuple[str, ...], alpha: float) -> DriftTest:
+    """L: has the mix of classes changed? Hotelling's statistic on calibrated probabilities."""
+    means = average_groups(pool.probs, pool.groups)
+    statistics = measure_hotelling(means, draws)
+    p_value = find_p_value(statistics)
+    earlier, later = _mean_of_sides(means, draws)
+    most = int(np.argmax(np.abs(later - earlier)))
+    return DriftTest(
+        name=LABEL_MIX,
+        statistic=float(statistics[0]),
+        p_value=p_value,
+        fired=p_value <= alpha,
+        evidence=f"largest change of a class's share: {names[most]}, {later[most]:.1%} in the window, "
+        f"{earlier[most]:.1%} in the reference",
+    )
+
+
+def _average_unknown(pool: Pool) -> FloatArray:
+    """Share of each group that is called unknown, (g, 1)."""
+    return average_groups(pool.called_unknown.astype(np.float64)[:, None], pool.groups)
+
+
+def _mean_of_sides(means: FloatArray, draws: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean over the groups of the reference and of the window, (c,) each."""
+    later = draws[0] > 0
+    return means[~later].mean(axis=0), means[later].mean(axis=0)
+
+
+def _describe_column(
+    pool: Pool, name: str, values: FloatArray, distance: float, scaled: FloatArray, alpha: float
+) -> ColumnDrift:
+    """One column; `scaled` holds its own statistic, then the largest of all columns by chance."""
+    p_value = find_p_value(scaled)
+    earlier, later = (
+        _find_quantiles(values[side], pool.groups[side]) for side in (~pool.in_window, pool.in_window)
+    )
+    return ColumnDrift(
+        column=name,
+        statistic=distance,
+        studentised=float(scaled[0]),
+        p_value=p_value,
+        moved=p_value <= alpha,
+        reference_median=earlier[len(earlier) // 2],
+        window_median=later[len(later) // 2],
+        reference_quantiles=earlier,
+        window_quantiles=later,
+    )
+
+
+def _find_quantiles(values: FloatArray, groups: IntArray) -> tuple[float, ...]:
+    """The quantiles at `QUANTILES` of values (n,) that weigh so that each group counts once."""
+    order = np.argsort(values, kind="stable")
+    weights = 1.0 / np.bincount(groups)[groups[order]]
+    reached = np.cumsum(weights) / weights.sum()
+    places = np.searchsorted(reached, QUANTILES - _ROUNDING)
+    return tuple(float(value) for value in values[order][np.minimum(places, len(values) - 1)])
+
+
+def _tell_columns(columns: tuple[ColumnDrift, ...]) -> str:
+    ranked = sorted(columns, key=lambda each: -each.studentised)
+    moved = [each for each in ranked if each.moved]
+    if not moved:
+        return f"no quality column moved beyond chance; {ranked[0].column} moved most"
+    return "moved: " + ", ".join(
+        f"{each.column} (median {each.reference_median:.3g} before, {each.window_median:.3g} now)"
+        for each in moved
+    )
+
+
+# --- the verdict ----------------------------------------------------------------------------------------
+
+
+def find_cause(
+    quality: bool, novel: bool, known_moved: bool, embedding: bool, mix: bool
+) -> DriftCause | None:
+    """The first cause that explains which tests fired; None where none did.
+
+    Args:
+        quality: Q fired.
+        novel: N fired.
+        known_moved: E fired on the images not called unknown; asked only where N fired.
+        embedding: E fired.
+        mix: L fired.
+    """
+    if quality:
+        return DriftCause.CAPTURE
+    if novel and not known_moved:
+        return DriftCause.NOVELTY
+    if embedding or novel:
+        return DriftCause.COVARIATE
+    return DriftCause.LABEL_MIX if mix else None
+
+
+def _judge(
+    blank: DriftReport,
+    pool: Pool,
+    draws: FloatArray,
+    reference: DriftReference,
+    settings: DriftSettings,
+    rng: np.random.Generator,
+) -> DriftReport:
+    alpha, names = settings.alpha, reference.class_names
+    quality, columns = ask_quality(pool, draws, reference.quality_columns, alpha)
+    embedding = ask_embedding(pool, draws, alpha, rng)
+    unknown = ask_unknown_rate(pool, draws, alpha, rng)
+    mix = ask_label_mix(pool, draws, names, alpha)
+    known = _ask_known(pool, settings, rng) if unknown.fired else None
+    moved = known is not None and known.fired
+    cause = find_cause(quality.fired, unknown.fired, moved, embedding.fired, mix.fired)
+    tests = tuple(each for each in (quality, embedding, unknown, mix, known) if each is not None)
+    report = blank.model_copy(
+        update={
+            "status": DriftStatus.DRIFT if cause else DriftStatus.QUIET,
+            "cause": cause,
+            "num_images_compared": int(pool.in_window.sum()),
+            "num_reference_images": int((~pool.in_window).sum()),
+            "tests": tests,
+            "columns": columns,
+            **_draw_points(pool, rng),
+        }
+    )
+    if cause in (None, DriftCause.LABEL_MIX):
+        report = _add_estimates(report, pool, names, settings, rng)
+    return report.model_copy(update={"reasons": _tell_verdict(report)})
+
+
+def _ask_known(pool: Pool, settings: DriftSettings, rng: np.random.Generator) -> DriftTest | None:
+    """E on the images not called unknown; None where a side has fewer than two groups of them."""
+    known = pool.known()
+    num_window = known.num_groups - known.num_reference_groups
+    if min(num_window, known.num_reference_groups) < 2:
+        return None
+    draws = draw_assignments(known.num_reference_groups, num_window, settings.permutations, rng)
+    return ask_embedding(known, draws, settings.alpha, rng, KNOWN_EMBEDDING)
+
+
+def _draw_points(pool: Pool, rng: np.random.Generator) -> dict[str, tuple[tuple[float, float], ...]]:
+    """Some images of each side on the two main directions."""
+    values = whiten(pool.embeddings, 2)
+    places = np.column_stack([values[:, 0], values[:, -1] if values.shape[1] > 1 else np.zeros(len(values))])
+    points = {}
+    for name, side in (("reference_points", ~pool.in_window), ("window_points", pool.in_window)):
+        rows = rng.permutation(np.flatnonzero(side))[:_NUM_POINTS]
+        points[name] = tuple((round(float(x), 3), round(float(y), 3)) for x, y in places[rows])
+    return points
+
+
+def _add_estimates(
+    report: DriftReport, pool: Pool, names: tuple[str, ...], settings: DriftSettings, rng: np.random.Generator
+) -> DriftReport:
+    """What is expected of the images that look known, without labels; unchanged where there are none."""
+    known = pool.known()
+    later = known.in_window
+    if not later.any() or later.all():
+        return report
+    drawn = resample_groups(known.groups[later], settings.bootstrap, rng)
+    probs, earlier = known.probs[later], known.probs[~later].mean(axis=0)
+    mix = tuple(
+        ClassShare(class_name=name, reference=float(earlier[i]), window=drawn.mean(probs[:, i]))
+        for i, name in enumerate(names)
+    )
+    accuracy: Interval = drawn.mean(probs.max(axis=1))
+    return report.model_copy(update={"estimated_accuracy": accuracy, "class_mix": mix})
+
+
+# --- in words -------------------------------------------------------------------------------------------
+
+_VERDICTS = {
+    None: "quiet: nothing tells this window from the reference",
+    DriftCause.CAPTURE: "drift of capture: the pictures look otherwise (light, contrast, sharpness) than "
+    "those of the calibration",
+    DriftCause.NOVELTY: "drift by novelty: more images are unlike every known class, while those that look "
+    "known are as before",
+    DriftCause.COVARIATE: "covariate drift: the images look otherwise to the network, though not to the "
+    "measures of quality",
+    DriftCause.LABEL_MIX: "drift of the label mix: classes come in other shares than before",
+}
+
+
+def _start_report(
+    reference: DriftReference, window: Window, groups: IntArray, settings: DriftSettings
+) -> DriftReport:
+    """What is known of a window before anything is measured."""
+    num_ungrouped = int(window.ungrouped.sum())
+    return DriftReport(
+        status=DriftStatus.INSUFFICIENT,
+        verified=num_ungrouped == 0,
+        reasons=(),
+        num_images=len(groups),
+        num_groups=len(np.unique(groups)),
+        num_ungrouped=num_ungrouped,
+        num_reference_groups=reference.num_groups,
+        alpha=settings.alpha,
+        permutations=settings.permutations,
+    )
+
+
+def _tell_insufficient(report: DriftReport, settings: DriftSettings) -> DriftReport:
+    """The report with what is missing, in numbers and words."""
+    images = max(0, settings.min_images - report.num_images)
+    groups = max(0, settings.min_groups - report.num_groups)
+    reasons = [
+        f"insufficient: {report.num_images} images in {report.num_groups} groups; expected at least "
+        f"{settings.min_images} images and {settings.min_groups} groups"
+    ]
+    if images or groups:
+        reasons.append(f"{images} more images and {groups} more groups are needed at least")
+    if groups and report.num_ungrouped:
+        reasons.append(
+            f"{report.num_ungrouped} images name no group and count as bursts in time; send `group` "
+            "(individual, visit, camera) with each image"
+        )
+    if report.num_reference_groups < settings.min_groups:
+        reasons.append(
+            f"the reference has {report.num_reference_groups} groups, expected at least "
+            f"{settings.min_groups}; waiting does not help: train with more groups in the calibration split"
+        )
+    return report.model_copy(
+        update={"missing_images": images, "missing_groups": groups, "reasons": tuple(reasons)}
+    )
+
+
+def _tell_verdict(report: DriftReport) -> tuple[str, ...]:
+    """The verdict, what fired, what did not, and what to know about it."""
+    fired = sorted(report.tests, key=lambda test: not test.fired)
+    reasons = [_VERDICTS[report.cause]]
+    reasons += [f"{test.evidence} (p {test.p_value:.3f})" for test in fired]
+    if report.num_images_compared < report.num_images:
+        reasons.append(
+            f"{report.num_images_compared} of the window's {report.num_images} images were compared: frames "
+            "of groups, then groups, were drawn"
+        )
+    if report.estimated_accuracy is not None:
+        reasons.append(
+            f"estimated accuracy {report.estimated_accuracy}: an estimate without labels, the mean "
+            "calibrated confidence of the images not called unknown"
+        )
+    elif report.cause not in (None, DriftCause.LABEL_MIX):
+        reasons.append("no accuracy is estimated: under such drift calibrated confidence is far too high")
+    if not report.verified:
+        reasons.append(
+            f"unverified: {report.num_ungrouped} of {report.num_images} images name no group; bursts in time "
+            "stood in"
+        )
+    return tuple(reasons)
