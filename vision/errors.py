@@ -7,6 +7,7 @@
     ├── DataError                   exit 2   the images or labels are wrong
     │   ├── SourceError                      no images where images were expected
     │   ├── ImageError                       one file is not a usable image
+    │   │   └── ImageFormatError             it is of a format that is not read, or no image at all
     │   └── TooFewImagesError                too few images or groups to go on
     ├── GateError                   exit 3   a gate refused
     │   ├── LeakError                        two splits share images or groups
@@ -15,7 +16,9 @@
     ├── ExportError                 exit 1   a network could not be exported
     ├── BundleError                 exit 1   a bundle is incomplete, altered or too new
     ├── StorageError                exit 1   a file could not be written or read (disk full, read-only)
-    └── RunLockedError              exit 1   another run is going in this folder
+    ├── RunLockedError              exit 1   another run is going in this folder
+    ├── LogError                    exit 1   the prediction log cannot be written or read
+    └── ServiceError                exit 1   the service cannot be built, started or stopped
 """
 
 from typing import ClassVar
@@ -45,6 +48,10 @@ class SourceError(DataError):
 
 class ImageError(DataError):
     """One file is not a usable image: undecodable, empty, too large."""
+
+
+class ImageFormatError(ImageError):
+    """A file is of a format that is not read, or no image at all."""
 
 
 class TooFewImagesError(DataError):
@@ -83,3 +90,14 @@ class StorageError(TaxonError):
 
 class RunLockedError(TaxonError):
     """Another run is going in this folder."""
+
+
+# --- serving --------------------------------------------------------------------------------------------
+
+
+class LogError(TaxonError):
+    """The prediction log cannot be written or read: locked, gone, full."""
+
+
+class ServiceError(TaxonError):
+    """The service cannot be built, started or stopped, or does not become ready."""
