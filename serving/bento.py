@@ -28,7 +28,14 @@ REQUIREMENTS = "requirements.txt"
 SERVICE = "serving.service:Taxon"
 
 _PACKAGES = ("serving", "vision")
-_LEFT_OUT = ("serving/bento.py", "serving/app", "vision/nets", "vision/figures", "vision/sources")
+_LEFT_OUT = (
+    "serving/bento.py",
+    "serving/app.py",
+    "serving/app/",
+    "vision/nets/",
+    "vision/figures/",
+    "vision/sources/",
+)
 
 
 class BuiltBento(BaseModel):

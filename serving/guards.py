@@ -184,7 +184,7 @@ def _is_local(scope: Scope) -> bool:
     hosts = [value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"]
     passed_on = any(name in _FORWARDING for name, _ in scope["headers"])
     names = {host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host for host in hosts}
-    return bool(client) and client[0] in _LOOPBACK and not passed_on and names <= _LOOPBACK_NAMES
+    return client is not None and client[0] in _LOOPBACK and not passed_on and names <= _LOOPBACK_NAMES
 
 
 def _no_key(number: int) -> ProblemError:

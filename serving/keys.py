@@ -22,9 +22,7 @@ LOCAL_CLIENT = "local"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _FORM = "TAXON_API_KEYS: expected name:key,name:key (names of a-z, 0-9, _ and -; keys of at least "
-_ADVICE = (
-    f"{_FORM}{MIN_KEY_LENGTH} printable characters without comma). A good key: openssl rand -hex 24"
-)
+_ADVICE = f"{_FORM}{MIN_KEY_LENGTH} printable characters without comma). A good key: openssl rand -hex 24"
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ def parse_keys(text: str) -> ApiKeys:
     """The keys in `name:key,name:key`; none in an empty text.
 
     Raises:
-        ConfigError: another form, a short key, a name or a key given twice. No key is repeated in the message.
+        ConfigError: another form, a short key, a name or a key given twice. The message repeats no key.
     """
     digests: dict[str, bytes] = {}
     for place, part in enumerate((each.strip() for each in text.split(",") if each.strip()), start=1):

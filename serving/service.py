@@ -35,8 +35,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 SERVICE_NAME = "taxon"
 
+_NO_KEYS = (
+    "TAXON_API_KEYS is not set, so nobody could ask. Expected name:key,name:key. Start the service with "
+    "python run.py service start, which makes a key."
+)
 
-class GuardedService(Service[Any]):
+
+class GuardedService(Service[Any]):  # type: ignore[misc]  # BentoML ships no types for it
     """A BentoML service that consists of our endpoints behind our guard."""
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
@@ -67,19 +72,18 @@ def configure() -> tuple[ServiceSettings, ApiKeys, LoadAnswerer]:
     try:
         settings = read_settings(os.environ)
         keys = parse_keys(settings.api_keys.get_secret_value())
-        if not keys:
-            raise ConfigError(
-                "TAXON_API_KEYS is not set, so nobody could ask. Expected name:key,name:key. Start the service "
-                "with python run.py service start, which makes a key."
-            )
     except ConfigError as error:
-        fault = error
-
-        def refuse(_settings: ServiceSettings, _metrics: ServiceMetrics) -> Answerer:
-            raise fault
-
-        return ServiceSettings(), parse_keys(""), refuse
+        return ServiceSettings(), parse_keys(""), _refuse(error)
+    if not keys:
+        return settings, keys, _refuse(ConfigError(_NO_KEYS))
     return settings, keys, load_pinned
+
+
+def _refuse(error: ConfigError) -> LoadAnswerer:
+    def load(_settings: ServiceSettings, _metrics: ServiceMetrics) -> Answerer:
+        raise error
+
+    return load
 
 
 def load_pinned(settings: ServiceSettings, metrics: ServiceMetrics) -> Answerer:

@@ -1,4 +1,4 @@
-"""What the service may be told from outside: one frozen class, read from the environment variables TAXON_*."""
+"""What the service may be told from outside: one frozen class, read from the variables TAXON_*."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ class ServiceSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     api_keys: SecretStr = Field(default=SecretStr(""), description="name:key,name:key; none: never ready")
-    log_url: SecretStr | None = Field(default=None, description="database of the prediction log; none: no log")
+    log_url: SecretStr | None = Field(
+        default=None, description="database of the prediction log; none: no log"
+    )
     keep_images: bool = Field(default=False, description="keep the bytes of the images in the log")
     instance: str = Field(
         default="", max_length=64, description="told by /readyz, so that a starter knows its own child"

@@ -12,9 +12,7 @@ CHECK_SECONDS = 1.0
 
 def leave_with_supervisor() -> None:
     """Start a thread that ends this process, as SIGTERM would, once its parent process is gone."""
-    thread = threading.Thread(
-        target=_watch, args=(os.getppid(),), name="leave-with-supervisor", daemon=True
-    )
+    thread = threading.Thread(target=_watch, args=(os.getppid(),), name="leave-with-supervisor", daemon=True)
     thread.start()
 
 

@@ -102,7 +102,9 @@ async def _take_upload(form: FormData, settings: ServiceSettings) -> Upload:
             raise _wrong_form(f"A field {name[:60]!r} arrived")
     image, group = form.get(IMAGE_FIELD), form.get(GROUP_FIELD)
     if isinstance(image, str):
-        raise _wrong_form(f"A text of {len(image)} characters arrived in the field image (URLs are not fetched)")
+        raise _wrong_form(
+            f"A text of {len(image)} characters arrived in the field image (URLs are not fetched)"
+        )
     if image is None:
         raise _wrong_form("No field image arrived")
     if isinstance(group, UploadFile):
