@@ -194,7 +194,7 @@ def _no_key(number: int) -> ProblemError:
         "no-key",
         arrived=arrived.get(number, f"{number} headers X-API-Key arrived"),
         expected="one header X-API-Key with a key of this service",
-        advice="Ask the operator for a key; python run.py service status says where the local one is kept",
+        advice="Ask the operator for a key",
         headers={"www-authenticate": 'ApiKey realm="taxon"', "connection": "close"},
     )
 
