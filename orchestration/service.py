@@ -562,7 +562,7 @@ def _forget_old_logs(folder: ServiceFolder) -> None:
 
 
 def _name(bento: BuiltBento) -> str:
-    return f"{bento.model.name} version {bento.model.version or '?'}"
+    return f"{bento.model.name} version {bento.model.version}"
 
 
 def _last_lines(text: str, number: int = TAIL_LINES) -> str:

@@ -237,7 +237,7 @@ class Answerer:
             model_version=self.model.version,
             model_digest=self.model.digest,
             group=question.group,
-            decision=answer.decision.value,
+            decision=answer.decision,
             class_name=answer.class_name,
             confidence=answer.confidence,
             unknown_score=answer.unknown.score,

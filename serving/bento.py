@@ -80,7 +80,7 @@ def build_bento(bundle: Path, digest: str, version: str) -> BuiltBento:
                 SERVICE,
                 name=name,
                 version=bento_tag.partition(":")[2],
-                labels={"bundle_digest": digest, "model_version": version or "none"},
+                labels={"bundle_digest": digest, "model_version": version},
                 include=["**/*.py", PINNED_NAME, REQUIREMENTS],
                 python={"requirements_txt": REQUIREMENTS, "lock_packages": False},
                 models=[tag],
@@ -140,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m serving.bento", description=__doc__)
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--digest", required=True)
-    parser.add_argument("--version", default="")
+    parser.add_argument("--version", required=True)
     options = parser.parse_args(arguments)
     try:
         built = build_bento(options.bundle, options.digest, options.version)

@@ -32,13 +32,15 @@ def load_answerer(
 
 
 def connect_log(settings: ServiceSettings, metrics: ServiceMetrics) -> LossyLog | None:
-    """The prediction log at TAXON_LOG_URL, opened with the first answer; None where no URL is set."""
+    """The prediction log at TAXON_LOG_URL, which opens with the first answer; None where no URL is set.
+
+    Raises:
+        ConfigError: the URL is of a kind that is not supported.
+    """
     if settings.log_url is None:
         return None
-    url = settings.log_url.get_secret_value()
-
-    def open_log() -> AnswerLog:
-        log: AnswerLog = importlib.import_module("serving.prediction_log").PredictionLog(url)
-        return log
-
-    return LossyLog(open_log, metrics.count_lost_entry)
+    module = importlib.import_module("serving.prediction_log")
+    log: AnswerLog = module.PredictionLog(
+        settings.log_url.get_secret_value(), keep_images=settings.keep_images
+    )
+    return LossyLog(log, metrics.count_lost_entry)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from vision.records import FloatArray
+from vision.records import Decision, FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class LogEntry:
     model_version: str
     model_digest: str
     group: str | None
-    decision: str
+    decision: Decision
     class_name: str
     confidence: float
     unknown_score: float
@@ -57,8 +57,8 @@ class LogEntry:
 class AnswerLog(Protocol):
     """Where answers are written down."""
 
-    def append(self, entry: LogEntry) -> None:
-        """Commit one entry.
+    def append(self, entry: LogEntry) -> object:
+        """Commit one entry; what it returns is not looked at.
 
         Raises:
             LogError: the database is locked, gone or full; the entry is not kept.

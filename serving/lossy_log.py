@@ -1,7 +1,7 @@
 """Answers flow whether or not they can be logged; every one that could not is counted and told of.
 
-After a failure the log is left alone for some seconds, so that a database that is gone or locked does not
-slow down every answer by its timeout.
+After a failure the log is left alone for a second, so that a database that is gone or locked does not slow
+down every answer by its timeout.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from serving.log_entry import AnswerLog, LogEntry
 from vision.errors import LogError
 
-PAUSE_SECONDS = 5.0
+PAUSE_SECONDS = 1.0
 REPORT_SECONDS = 60.0
 
 _logger = logging.getLogger("taxon.serving")
@@ -25,22 +25,21 @@ class LossyLog:
 
     def __init__(
         self,
-        open_log: Callable[[], AnswerLog],
+        log: AnswerLog,
         count_lost: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """The log that `open_log` opens on first use, and again after a failure to open.
+        """Write into `log`.
 
         Args:
-            open_log: raises LogError where the database cannot be opened.
+            log: raises LogError where an entry is not kept; may succeed later.
             count_lost: is called once for every entry that is not kept.
             clock: seconds that never go backwards.
         """
-        self._open_log = open_log
+        self._log = log
         self._count_lost = count_lost
         self._clock = clock
         self._lock = threading.Lock()
-        self._log: AnswerLog | None = None
         self._paused_until = float("-inf")
         self._reported_at = float("-inf")
         self._num_unreported = 0
@@ -48,21 +47,15 @@ class LossyLog:
     def append(self, entry: LogEntry) -> bool:
         """Commit an entry; whether it is kept."""
         if self._clock() < self._paused_until:
-            self._lose("the log is left alone for some seconds after a failure")
+            self._lose("the log is left alone for a second after a failure")
             return False
         try:
-            self._opened().append(entry)
+            self._log.append(entry)
         except LogError as error:
             self._paused_until = self._clock() + PAUSE_SECONDS
             self._lose(str(error))
             return False
         return True
-
-    def _opened(self) -> AnswerLog:
-        with self._lock:
-            if self._log is None:
-                self._log = self._open_log()
-            return self._log
 
     def _lose(self, reason: str) -> None:
         self._count_lost()

@@ -25,7 +25,7 @@ class PinnedModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")
-    version: str = Field(max_length=64)
+    version: str = Field(min_length=1, max_length=64)
     digest: str = Field(pattern=_HEX_DIGEST)
     tag: str
 

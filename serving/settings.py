@@ -27,7 +27,7 @@ class ServiceSettings(BaseModel):
     )
     max_body_bytes: int = Field(default=5_000_000, ge=1_000, le=100_000_000)
     max_megapixels: float = Field(default=40.0, gt=0, le=500, allow_inf_nan=False)
-    max_group_characters: int = Field(default=200, ge=1, le=1_000)
+    max_group_characters: int = Field(default=200, ge=1, le=255, description="the log keeps up to 255")
     max_in_flight: int = Field(default=32, ge=1, le=10_000, description="requests held at a time")
     body_seconds: float = Field(default=15.0, gt=0, le=600, description="time to send a body in")
     threads: int = Field(default=2, ge=1, le=64, description="images decoded at a time")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import unicodedata
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import PurePosixPath
@@ -126,12 +125,12 @@ def _check_group(group: str | None, most: int) -> str | None:
     """The group as the client gave it; an empty field is none."""
     if group is None or not group.strip():
         return None
-    if len(group) > most or any(unicodedata.category(c) in ("Cc", "Cs") for c in group):
+    if len(group) > most or not group.strip().isprintable():
         raise ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "group",
-            arrived=f"A group of {len(group)} characters arrived, or one with control characters",
-            expected=f"a name of at most {most} characters for what the images of one group share",
+            arrived=f"A group of {len(group)} characters arrived, too many or some of them not printable",
+            expected=f"a name of at most {most} printable characters for what the images of one group share",
             advice="Shorten it, or leave the field out",
         )
     return group.strip()

@@ -12,13 +12,13 @@
     ├── GateError                   exit 3   a gate refused
     │   ├── LeakError                        two splits share images or groups
     │   └── ToleranceError                   the exported graph strays from the trained model
+    ├── ServiceError                exit 1   the service cannot be built, started or stopped
     ├── TrainingError               exit 1   a network could not be built or trained
     ├── ExportError                 exit 1   a network could not be exported
     ├── BundleError                 exit 1   a bundle is incomplete, altered or too new
     ├── StorageError                exit 1   a file could not be written or read (disk full, read-only)
-    ├── RunLockedError              exit 1   another run is going in this folder
     ├── LogError                    exit 1   the prediction log cannot be written or read
-    └── ServiceError                exit 1   the service cannot be built, started or stopped
+    └── RunLockedError              exit 1   another run is going in this folder
 """
 
 from typing import ClassVar
@@ -72,6 +72,10 @@ class ToleranceError(GateError):
     """The exported graph strays from the trained model by more than the tolerance."""
 
 
+class ServiceError(TaxonError):
+    """The service cannot be built, started or stopped, or does not become ready."""
+
+
 class TrainingError(TaxonError):
     """A network could not be built or trained."""
 
@@ -88,16 +92,9 @@ class StorageError(TaxonError):
     """A file could not be written or read: no space, no permission, missing array."""
 
 
+class LogError(TaxonError):
+    """The prediction log cannot be written or read: locked, gone, full, damaged, or not ours."""
+
+
 class RunLockedError(TaxonError):
     """Another run is going in this folder."""
-
-
-# --- serving --------------------------------------------------------------------------------------------
-
-
-class LogError(TaxonError):
-    """The prediction log cannot be written or read: locked, gone, full."""
-
-
-class ServiceError(TaxonError):
-    """The service cannot be built, started or stopped, or does not become ready."""

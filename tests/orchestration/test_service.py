@@ -5,13 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -35,7 +36,7 @@ from serving.bento import BuiltBento
 from serving.pinned import PinnedModel
 from tests.serving.toy import RED, make_bundle, paint
 from tests.vision.nets.toy import KERAS_WARNINGS
-from vision.errors import ConfigError, RunLockedError, ServiceError, TaxonError
+from vision.errors import ConfigError, RunLockedError, ServiceError
 
 TRAINING_LIBRARIES = ("tensorflow", "keras", "sklearn", "scipy", "pandas", "matplotlib", "zenml", "evidently")
 
@@ -83,74 +84,85 @@ class TestRealProcess:
         yield paths
         stop_service(paths)
 
-    def test_a_service_is_started_asked_replaced_and_stopped(self, paths: ProjectPaths) -> None:
-        bundle = make_bundle()
+    def test_a_service_is_deployed_asked_kept_restored_and_stopped(self, paths: ProjectPaths) -> None:
+        bundle, port, asked = make_bundle(), find_port(), Counter[str]()
         bento = build_bento(paths, bundle.root, bundle.digest, "3")
         assert build_bento(paths, bundle.root, bundle.digest, "3") == bento
-        port = find_port()
-        service = start_service(paths, bento, port=port)
-        key = ServiceFolder.of(paths).key.read_text().strip()
-        assert ask(service, "/readyz")[1]["digest"] == bundle.digest
-        status, answer = ask(service, "/predict", paint(RED), key)
-        assert (status, answer["decision"], answer["model"]["version"]) == (200, "accept", "3")
-        assert ask(service, "/predict", paint(RED), "wrong-wrong-wrong-wrong")[0] == 401
-        assert ask(service, "/docs.json")[0] == 404
-        assert service_status(paths).ready
-        assert "cat" in curl_line(paths, service)
-        assert key not in curl_line(paths, service)
-        assert "Starting production" in service_logs(paths)
+        service = deploy_service(paths, bento, lambda each: asked.update([each.instance]), port=port)
+        assert sorted(asked.values()) == [1, 1]  # a trial, then the service itself
+        assert service.instance in asked
+        check_answers(paths, service)
         check_worker_is_slim(service)
-
         with pytest.raises(ServiceError, match="running already"):
             start_service(paths, bento, port=find_port())
-        with pytest.raises(TaxonError, match="answers are not equal"):
-            deploy_service(paths, bento, disagree, port=port)
+
+        with pytest.raises(ServiceError, match="the answers are not equal") as caught:
+            deploy_service(paths, bento, Disagreement(after=0), port=port)
+        assert "started again" not in str(caught.value)
         assert ask(service, "/readyz")[1]["instance"] == service.instance
 
-        asked: list[int] = []
-        replaced = deploy_service(paths, bento, lambda each: asked.append(ask(each, "/readyz")[0]), port=port)
-        assert replaced.instance != service.instance
-        assert asked == [200, 200]
+        with pytest.raises(ServiceError, match=r"the answers are not equal.*\n.*was started again"):
+            deploy_service(paths, bento, Disagreement(after=1), port=port)
         assert not psutil.pid_exists(service.pid)
-        stopped = stop_service(paths)
-        assert stopped is not None
-        assert stopped.pid == replaced.pid
+        restored = service_status(paths)
+        assert restored.ready
+        assert restored.running is not None
+        assert (restored.running.port, restored.running.bento) == (port, bento)
+
+        assert stop_service(paths) == restored.running
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", port)) != 0
         assert not list(ServiceFolder.of(paths).homes.iterdir())
         assert stop_service(paths) is None
 
-    def test_one_changed_byte_and_the_service_is_not_ready_and_says_why(self, paths: ProjectPaths) -> None:
+    def test_a_worker_leaves_with_its_supervisor_and_a_changed_byte_is_refused(
+        self, paths: ProjectPaths
+    ) -> None:
         bundle = make_bundle()
         bento = build_bento(paths, bundle.root, bundle.digest, "3")
-        (graph,) = ServiceFolder.of(paths).bentoml.rglob("models/**/fp32.tflite")
-        content = bytearray(graph.read_bytes())
-        content[len(content) // 2] ^= 1
-        graph.chmod(0o644)
-        graph.write_bytes(content)
-        with pytest.raises(ServiceError, match=r"fp32\.tflite has been changed") as caught:
-            start_service(paths, bento, port=find_port())
-        assert "Not ready, and will not be" in str(caught.value)
-        assert not service_status(paths).ready
-        assert service_status(paths).running is None
-        rebuilt = build_bento(paths, bundle.root, bundle.digest, "3")
-        assert rebuilt == bento
-        assert graph.read_bytes() == bundle.path("fp32.tflite").read_bytes()
-
-    def test_a_worker_leaves_with_its_killed_supervisor(self, paths: ProjectPaths) -> None:
-        bundle = make_bundle()
-        service = start_service(paths, build_bento(paths, bundle.root, bundle.digest, "3"), port=find_port())
+        service = start_service(paths, bento, port=find_port())
         (worker,) = find_workers(service)
         os.kill(service.pid, signal.SIGKILL)
         psutil.wait_procs([worker], timeout=15)
         assert not worker.is_running()
-        status = service_status(paths)
-        assert not status.ready
-        assert "ended by itself" in status.message
+        assert "ended by itself" in service_status(paths).message
+
+        (graph,) = ServiceFolder.of(paths).bentoml.rglob("models/**/fp32.tflite")
+        content = bytearray(graph.read_bytes())
+        content[len(content) // 2] ^= 1
+        graph.write_bytes(content)
+        with pytest.raises(ServiceError, match=r"fp32\.tflite has been changed") as refused:
+            start_service(paths, bento, port=find_port())
+        assert "Not ready, and will not be" in str(refused.value)
+        assert service_status(paths).running is None
+        assert build_bento(paths, bundle.root, bundle.digest, "3") == bento
+        assert graph.read_bytes() == bundle.path("fp32.tflite").read_bytes()
 
 
-def disagree(_service: RunningService) -> None:
-    raise ServiceError("the answers are not equal")
+@dataclass
+class Disagreement:
+    """A check that finds fault with every service but the first `after`."""
+
+    after: int
+
+    def __call__(self, _service: RunningService) -> None:
+        if self.after == 0:
+            raise ServiceError("the answers are not equal")
+        self.after -= 1
+
+
+def check_answers(paths: ProjectPaths, service: RunningService) -> None:
+    """The service answers who has the key, serves the wanted digest, and shows the key to nobody."""
+    key = ServiceFolder.of(paths).key.read_text().strip()
+    status, answer = ask(service, "/predict", paint(RED), key)
+    assert (status, answer["decision"], answer["model"]["version"]) == (200, "accept", "3")
+    assert answer["model"]["digest"] == ask(service, "/readyz")[1]["digest"] == make_bundle().digest
+    assert ask(service, "/predict", paint(RED), "wrong-wrong-wrong-wrong")[0] == 401
+    assert ask(service, "/docs.json")[0] == 404
+    assert service_status(paths).ready
+    assert "cat" in curl_line(paths, service)
+    assert "Starting production" in service_logs(paths)
+    assert key not in curl_line(paths, service) + service_logs(paths) + service_status(paths).message
 
 
 def find_workers(service: RunningService) -> list[psutil.Process]:
@@ -214,13 +226,12 @@ def test_a_service_that_dies_at_its_start_is_reported_with_its_last_words(tmp_pa
 def test_two_starts_do_not_race(tmp_path: Path) -> None:
     paths = ProjectPaths.of(tmp_path)
     with RunLock(ServiceFolder.of(paths).lock, "service start"):
-        for act in (
-            lambda: start_service(paths, make_bento(tmp_path), port=find_port()),
-            lambda: deploy_service(paths, make_bento(tmp_path), port=find_port()),
-            lambda: stop_service(paths),
-        ):
-            with pytest.raises(RunLockedError):
-                act()
+        with pytest.raises(RunLockedError):
+            start_service(paths, make_bento(tmp_path), port=find_port())
+        with pytest.raises(RunLockedError):
+            deploy_service(paths, make_bento(tmp_path), port=find_port())
+        with pytest.raises(RunLockedError):
+            stop_service(paths)
 
 
 def test_a_process_that_got_the_id_of_a_dead_service_is_left_alone(tmp_path: Path) -> None:
@@ -252,4 +263,3 @@ def test_without_a_service_status_and_logs_say_so(tmp_path: Path) -> None:
     paths = ProjectPaths.of(tmp_path)
     assert "No service is running" in service_status(paths).message
     assert service_logs(paths) == ""
-    shutil.rmtree(paths.state, ignore_errors=True)

@@ -19,7 +19,7 @@ from serving.answers import Answerer, Question
 from serving.application import Endpoints, LoadAnswerer
 from serving.guards import Guard
 from serving.keys import parse_keys
-from serving.log_entry import AnswerLog
+from serving.log_entry import LogEntry
 from serving.lossy_log import LossyLog
 from serving.metrics import ServiceMetrics
 from serving.problems import MEDIA_TYPE, ProblemError
@@ -194,7 +194,8 @@ def test_a_broken_form_is_422(client: TestClient, content: bytes) -> None:
 def test_a_group_with_control_characters_or_too_long_is_422_and_an_empty_one_is_none(
     client: TestClient,
 ) -> None:
-    check_problem(predict(client, paint(RED), group="a\x00b"), 422, "group")
+    for group in ("a\x00b", "a\u202eb", "a\nb"):
+        check_problem(predict(client, paint(RED), group=group), 422, "group")
     check_problem(predict(client, paint(RED), group="x" * 201), 422, "group")
     assert predict(client, paint(RED), group=" ").status_code == 200
     assert predict(client, paint(RED), group="Über die Brücke").status_code == 200
@@ -295,14 +296,15 @@ def test_an_unforeseen_fault_is_500_without_a_traceback(caplog: pytest.LogCaptur
 
 
 def test_a_log_that_fails_costs_no_answer_and_is_counted(caplog: pytest.LogCaptureFixture) -> None:
-    def open_log() -> AnswerLog:
-        raise LogError("the database is locked")
+    class Locked:
+        def append(self, entry: LogEntry) -> None:
+            raise LogError(f"the database is locked, {entry.prediction_id} is lost")
 
     def load(settings: ServiceSettings, metrics: ServiceMetrics) -> Answerer:
         bundle = make_bundle()
         model = ServedModel(name="toy", version="3", digest=bundle.digest)
         loaded = load_bundle(bundle.root, bundle.digest)
-        return Answerer(loaded, model, settings, LossyLog(open_log, metrics.count_lost_entry))
+        return Answerer(loaded, model, settings, LossyLog(Locked(), metrics.count_lost_entry))
 
     with caplog.at_level(logging.ERROR, "taxon.serving"), serve(load=load) as client:
         assert [predict(client, paint(RED)).status_code for _ in range(3)] == [200] * 3
