@@ -7,10 +7,12 @@
     ├── DataError                   exit 2   the images or labels are wrong
     │   ├── SourceError                      no images where images were expected
     │   ├── ImageError                       one file is not a usable image
+    │   │   └── ImageFormatError             it is of a format that is not read, or no image at all
     │   └── TooFewImagesError                too few images or groups to go on
     ├── GateError                   exit 3   a gate refused
     │   ├── LeakError                        two splits share images or groups
     │   └── ToleranceError                   the exported graph strays from the trained model
+    ├── ServiceError                exit 1   the service cannot be built, started or stopped
     ├── TrainingError               exit 1   a network could not be built or trained
     ├── ExportError                 exit 1   a network could not be exported
     ├── BundleError                 exit 1   a bundle is incomplete, altered or too new
@@ -49,6 +51,10 @@ class ImageError(DataError):
     """One file is not a usable image: undecodable, empty, too large."""
 
 
+class ImageFormatError(ImageError):
+    """A file is of a format that is not read, or no image at all."""
+
+
 class TooFewImagesError(DataError):
     """Too few images, classes or groups to go on."""
 
@@ -65,6 +71,10 @@ class LeakError(GateError):
 
 class ToleranceError(GateError):
     """The exported graph strays from the trained model by more than the tolerance."""
+
+
+class ServiceError(TaxonError):
+    """The service cannot be built, started or stopped, or does not become ready."""
 
 
 class TrainingError(TaxonError):

@@ -20,7 +20,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from vision.config import Resize
-from vision.errors import ImageError
+from vision.errors import ImageError, ImageFormatError
 from vision.records import ImageArray
 
 PAD_GREY = 128
@@ -181,7 +181,7 @@ def _plugin(raw: bytes) -> type[ImageFile.ImageFile]:
         return BmpImageFile
     if not raw:
         raise ImageError("the file is empty; expected a JPEG, PNG, WebP or BMP image")
-    raise ImageError(f"not a JPEG, PNG, WebP or BMP image: it begins with {raw[:8]!r}")
+    raise ImageFormatError(f"not a JPEG, PNG, WebP or BMP image: it begins with {raw[:8]!r}")
 
 
 def _decoding_fault(raw: bytes, error: Exception) -> str:

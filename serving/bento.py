@@ -1,0 +1,155 @@
+"""A Bento is a bundle plus the code that serves it plus the pin of the bundle's digest, in one folder.
+
+Run as a program, in a process of its own, because BentoML reads its home once and keeps it:
+`python -m serving.bento --bundle FOLDER --digest SHA256 --version V` with BENTOML_HOME set prints the
+`BuiltBento` as JSON. Nothing is downloaded: the requirements are pinned in `requirements.txt`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from serving.pinned import BUNDLE_FOLDER, PINNED_NAME, PinnedModel
+from vision.bundle import load_bundle
+from vision.errors import ServiceError, TaxonError
+from vision.files import storage_errors, write_atomically
+
+ROOT = Path(__file__).resolve().parent.parent
+REQUIREMENTS = "requirements.txt"
+SERVICE = "serving.service:Taxon"
+
+_PACKAGES = ("serving", "vision")
+_LEFT_OUT = (
+    "serving/bento.py",
+    "serving/app.py",
+    "serving/app/",
+    "vision/nets/",
+    "vision/figures/",
+    "vision/sources/",
+)
+
+
+class BuiltBento(BaseModel):
+    """A Bento in BentoML's store: its tag and folder, and the model that it serves."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tag: str
+    path: Path
+    model: PinnedModel
+
+
+def build_bento(bundle: Path, digest: str, version: str) -> BuiltBento:
+    """The Bento of a bundle and of the code at hand; an equal one that is there already is taken.
+
+    BentoML's store is that of BENTOML_HOME, as it was when this process first used it.
+
+    Args:
+        bundle: the bundle's folder.
+        digest: pinned in the registry; what is not of it is not built.
+        version: of the model in the registry, as answers are to name it.
+
+    Raises:
+        BundleError: the bundle is not the pinned one.
+        ServiceError: BentoML refused.
+        StorageError: a file could not be written.
+    """
+    import bentoml
+    from bentoml.exceptions import BentoMLException
+
+    name = load_bundle(bundle, digest).contract.name
+    try:
+        tag = _store_model(bundle, name, digest)
+        pinned = PinnedModel(name=name, version=version, digest=digest, tag=tag)
+        with storage_errors(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as folder:
+            context = Path(folder)
+            code = stage_code(context, pinned)
+            bento_tag = f"{name}:{digest[:12]}-{code[:12]}"
+            with suppress(bentoml.exceptions.NotFound):
+                return _describe(bentoml.bentos.get(bento_tag), pinned)
+            bento = bentoml.bentos.build(
+                SERVICE,
+                name=name,
+                version=bento_tag.partition(":")[2],
+                labels={"bundle_digest": digest, "model_version": version},
+                include=["**/*.py", PINNED_NAME, REQUIREMENTS],
+                python={"requirements_txt": REQUIREMENTS, "lock_packages": False},
+                models=[tag],
+                build_ctx=str(context),
+            )
+    except BentoMLException as error:
+        raise ServiceError(f"BentoML could not build the Bento of {bundle}: {error}") from error
+    return _describe(bento, pinned)
+
+
+def stage_code(folder: Path, pinned: PinnedModel) -> str:
+    """Copy what a Bento needs into `folder`; the SHA-256 over names and contents.
+
+    Raises:
+        StorageError: a file could not be copied.
+    """
+    write_atomically(folder / PINNED_NAME, pinned.model_dump_json(indent=1) + "\n")
+    with storage_errors(folder):
+        shutil.copyfile(ROOT / "serving" / REQUIREMENTS, folder / REQUIREMENTS)
+        for package in _PACKAGES:
+            for source in sorted((ROOT / package).rglob("*.py")):
+                name = source.relative_to(ROOT).as_posix()
+                if not name.startswith(_LEFT_OUT):
+                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(source, folder / name)
+        hasher = hashlib.sha256()
+        for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+            content = hashlib.sha256(path.read_bytes()).hexdigest()
+            hasher.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
+    return hasher.hexdigest()
+
+
+def _store_model(bundle: Path, name: str, digest: str) -> str:
+    """Tag of the model in the store whose files are those of the bundle, put there if need be."""
+    import bentoml
+
+    tag = f"{name}:{digest[:16]}"
+    with suppress(bentoml.exceptions.NotFound):
+        stored = bentoml.models.get(tag)
+        try:
+            load_bundle(Path(stored.path_of(BUNDLE_FOLDER)), digest)
+        except TaxonError:
+            bentoml.models.delete(tag)  # altered: what is pinned takes its place
+        else:
+            return tag
+    with bentoml.models.create(tag, labels={"bundle_digest": digest}) as model:
+        shutil.copytree(bundle, model.path_of(BUNDLE_FOLDER))
+    return tag
+
+
+def _describe(bento: object, pinned: PinnedModel) -> BuiltBento:
+    return BuiltBento(tag=str(bento.tag), path=Path(bento.path), model=pinned)  # type: ignore[attr-defined]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Build one Bento and print it as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m serving.bento", description=__doc__)
+    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--digest", required=True)
+    parser.add_argument("--version", required=True)
+    options = parser.parse_args(arguments)
+    try:
+        built = build_bento(options.bundle, options.digest, options.version)
+    except TaxonError as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        return error.exit_code
+    sys.stdout.write(built.model_dump_json() + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

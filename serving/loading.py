@@ -1,0 +1,46 @@
+"""From the files of a pinned bundle to an `Answerer` that is verified, warmed up and connected to its log."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from serving.answers import Answerer
+from serving.log_entry import AnswerLog
+from serving.lossy_log import LossyLog
+from serving.metrics import ServiceMetrics
+from serving.pinned import PinnedModel
+from serving.schemas import ServedModel
+from serving.settings import ServiceSettings
+from vision.bundle import load_bundle
+
+
+def load_answerer(
+    root: Path, pinned: PinnedModel, settings: ServiceSettings, metrics: ServiceMetrics
+) -> Answerer:
+    """The answerer over the bundle in `root`, ready for its first request.
+
+    Raises:
+        BundleError: a byte of the bundle is not the one that was pinned.
+        TaxonError: its graph cannot answer a grey image.
+    """
+    bundle = load_bundle(root, pinned.digest, settings.engine_threads)
+    model = ServedModel(name=pinned.name, version=pinned.version, digest=bundle.digest)
+    answerer = Answerer(bundle, model, settings, connect_log(settings, metrics))
+    answerer.warm_up()
+    return answerer
+
+
+def connect_log(settings: ServiceSettings, metrics: ServiceMetrics) -> LossyLog | None:
+    """The prediction log at TAXON_LOG_URL, which opens with the first answer; None where no URL is set.
+
+    Raises:
+        ConfigError: the URL is of a kind that is not supported.
+    """
+    if settings.log_url is None:
+        return None
+    module = importlib.import_module("serving.prediction_log")
+    log: AnswerLog = module.PredictionLog(
+        settings.log_url.get_secret_value(), keep_images=settings.keep_images
+    )
+    return LossyLog(log, metrics.count_lost_entry)

@@ -1,0 +1,117 @@
+"""The BentoML service: its supervisor, workers and packaging around our own endpoints.
+
+BentoML's typed image inputs are not used: they answer damaged images with 500 and fetch URLs. Its own pages
+(/docs.json, /schema.json, /healthz, its index) are taken out, its metrics switched off because they name
+series after whatever path was asked for. Decision note 0008 has the evidence.
+
+This module is imported by the Bento's build and by the supervisor as well, so it loads nothing: the worker
+does, when it makes its application.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import bentoml
+from _bentoml_sdk.service import Service
+from bentoml.exceptions import BentoMLException
+
+from serving.pinned import BUNDLE_FOLDER, PINNED_NAME, read_pinned
+from vision.errors import BundleError, ConfigError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from serving.answers import Answerer
+    from serving.application import LoadAnswerer
+    from serving.keys import ApiKeys
+    from serving.metrics import ServiceMetrics
+    from serving.settings import ServiceSettings
+
+ROOT = Path(__file__).resolve().parent.parent
+"""In a Bento: the folder of its code, with `pinned.json`."""
+
+SERVICE_NAME = "taxon"
+
+_NO_KEYS = (
+    "TAXON_API_KEYS is not set, so nobody could ask. Expected name:key,name:key. Start the service with "
+    "python run.py service start, which makes a key."
+)
+
+
+class GuardedService(Service[Any]):  # type: ignore[misc]  # BentoML ships no types for it
+    """A BentoML service that consists of our endpoints behind our guard."""
+
+    def to_asgi(self, is_main: bool = True) -> ASGIApp:
+        """The worker's application: guard, BentoML's middleware, endpoints."""
+        from serving.application import Endpoints
+        from serving.guards import Guard
+        from serving.metrics import ServiceMetrics
+        from serving.supervised import leave_with_supervisor
+
+        leave_with_supervisor()
+        settings, keys, load = configure()
+        metrics = ServiceMetrics()
+        application = Endpoints(settings, metrics, load).application
+        self.mount_asgi_app(application)
+        outer: Any = super().to_asgi(is_main)
+        outer.router.routes = [each for each in outer.routes if getattr(each, "app", None) is application]
+        return Guard(outer, keys, settings.max_body_bytes, metrics)
+
+
+def configure() -> tuple[ServiceSettings, ApiKeys, LoadAnswerer]:
+    """Settings, keys and loader that the environment gives; with a wrong one, a service that is never ready.
+
+    A worker that failed at its start would be started again for ever, and nobody would be told why.
+    """
+    from serving.keys import parse_keys
+    from serving.settings import ServiceSettings, read_settings
+
+    try:
+        settings = read_settings(os.environ)
+        keys = parse_keys(settings.api_keys.get_secret_value())
+    except ConfigError as error:
+        return ServiceSettings(), parse_keys(""), _refuse(error)
+    if not keys:
+        return settings, keys, _refuse(ConfigError(_NO_KEYS))
+    return settings, keys, load_pinned
+
+
+def _refuse(error: ConfigError) -> LoadAnswerer:
+    def load(_settings: ServiceSettings, _metrics: ServiceMetrics) -> Answerer:
+        raise error
+
+    return load
+
+
+def load_pinned(settings: ServiceSettings, metrics: ServiceMetrics) -> Answerer:
+    """The answerer over the bundle that this Bento was built for.
+
+    Raises:
+        BundleError: the model is not in BentoML's store, or a byte of it is not the pinned one.
+        TaxonError: its graph cannot answer.
+    """
+    from serving.loading import load_answerer
+
+    pinned = read_pinned(ROOT / PINNED_NAME)
+    try:
+        root = Path(bentoml.models.get(pinned.tag).path_of(BUNDLE_FOLDER))
+    except BentoMLException as error:
+        raise BundleError(
+            f"Model {pinned.tag} is not in BentoML's store ({error}). Expected it where the Bento was built; "
+            "build the Bento again."
+        ) from error
+    return load_answerer(root, pinned, settings, metrics)
+
+
+@bentoml.service(
+    name=SERVICE_NAME,
+    service_class=GuardedService,
+    workers=1,
+    metrics={"enabled": False},
+    http={"host": "127.0.0.1", "port": 3000},
+)
+class Taxon:
+    """Image to class, calibrated confidence and decision; see POST /predict."""

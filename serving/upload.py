@@ -1,0 +1,157 @@
+"""The form of POST /predict: one file `image`, at most one text `group`, and nothing else.
+
+A text where the image belongs, such as a URL, is refused; nothing is ever fetched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import PurePosixPath
+
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from serving.problems import ProblemError
+from serving.settings import ServiceSettings
+
+IMAGE_FIELD = "image"
+GROUP_FIELD = "group"
+MAX_FILE_NAME = 200
+
+_EXPECTED = "multipart/form-data with one file in the field image and at most one text in the field group"
+_EXAMPLE = "Send it as curl -F image=@photo.jpg does"
+_TRUE, _FALSE = ("true", "1"), ("false", "0")
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What a client sent: the file's bytes, its cleaned name, and the group that it declares."""
+
+    image: bytes
+    file_name: str
+    group: str | None
+
+
+async def read_upload(request: Request, settings: ServiceSettings) -> Upload:
+    """The upload of a request; its files are closed again.
+
+    Raises:
+        ProblemError: another content type (415), a body that does not arrive in time (408), a form of
+            another shape (422), or too large a body (413, from the guard).
+    """
+    content_type = request.headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
+        raise ProblemError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "content-type",
+            arrived=f"A body of type {content_type[:80]!r} arrived",
+            expected=_EXPECTED,
+            advice=_EXAMPLE,
+        )
+    parser = MultiPartParser(
+        request.headers,
+        request.stream(),
+        max_files=1,
+        max_fields=1,
+        max_part_size=4 * settings.max_group_characters,
+    )
+    parser.spool_max_size = settings.max_body_bytes + 1  # in memory: the guard limits the body
+    try:
+        async with asyncio.timeout(settings.body_seconds):
+            form = await parser.parse()
+    except TimeoutError as error:
+        raise _too_slow(settings.body_seconds) from error
+    except MultiPartException as error:
+        raise _wrong_form(f"A form arrived that cannot be read ({error.message.rstrip('.')})") from error
+    try:
+        return await _take_upload(form, settings)
+    finally:
+        await form.close()
+
+
+def read_explain(request: Request) -> bool:
+    """Whether the query asks for a heat map.
+
+    Raises:
+        ProblemError: another parameter, or another value (422).
+    """
+    items = request.query_params.multi_items()
+    if not items:
+        return False
+    name, value = items[0]
+    if len(items) > 1 or name != "explain" or value.lower() not in (*_TRUE, *_FALSE):
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "query",
+            arrived=f"The query {str(request.url.query)[:80]!r} arrived",
+            expected="none, explain=true or explain=false",
+            advice="Leave the rest out",
+        )
+    return value.lower() in _TRUE
+
+
+async def _take_upload(form: FormData, settings: ServiceSettings) -> Upload:
+    names = [name for name, _ in form.multi_items()]
+    for name in names:
+        if name not in (IMAGE_FIELD, GROUP_FIELD):
+            raise _wrong_form(f"A field {name[:60]!r} arrived")
+    image, group = form.get(IMAGE_FIELD), form.get(GROUP_FIELD)
+    if isinstance(image, str):
+        raise _wrong_form(
+            f"A text of {len(image)} characters arrived in the field image (URLs are not fetched)"
+        )
+    if image is None:
+        raise _wrong_form("No field image arrived")
+    if isinstance(group, UploadFile):
+        raise _wrong_form("A file arrived in the field group")
+    return Upload(
+        image=await image.read(),
+        file_name=clean_file_name(image.filename or ""),
+        group=_check_group(group, settings.max_group_characters),
+    )
+
+
+def clean_file_name(name: str) -> str:
+    """The last part of an uploaded file's name, printable and short: it is only ever shown, never opened."""
+    last = PurePosixPath(name.replace("\\", "/")).name
+    return re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in last)).strip()[:MAX_FILE_NAME]
+
+
+def _check_group(group: str | None, most: int) -> str | None:
+    """The group as the client gave it; an empty field is none."""
+    if group is None or not group.strip():
+        return None
+    if len(group) > most or not group.strip().isprintable():
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "group",
+            arrived=f"A group of {len(group)} characters arrived, too many or some of them not printable",
+            expected=f"a name of at most {most} printable characters for what the images of one group share",
+            advice="Shorten it, or leave the field out",
+        )
+    return group.strip()
+
+
+def _wrong_form(arrived: str) -> ProblemError:
+    return ProblemError(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "form",
+        arrived=arrived,
+        expected=_EXPECTED,
+        advice=_EXAMPLE,
+    )
+
+
+def _too_slow(seconds: float) -> ProblemError:
+    return ProblemError(
+        HTTPStatus.REQUEST_TIMEOUT,
+        "too-slow",
+        arrived=f"The body did not arrive within {seconds:g} seconds",
+        expected="the whole body by then",
+        advice="Send a smaller image, or try again on a better line",
+        headers={"connection": "close"},
+    )

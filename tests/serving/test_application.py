@@ -1,0 +1,367 @@
+"""The service over HTTP, guard included, with BentoML left out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.testclient import TestClient
+
+from serving.answers import Answerer, Question
+from serving.application import Endpoints, LoadAnswerer
+from serving.guards import Guard
+from serving.keys import parse_keys
+from serving.log_entry import LogEntry
+from serving.lossy_log import LossyLog
+from serving.metrics import ServiceMetrics
+from serving.problems import MEDIA_TYPE, ProblemError
+from serving.schemas import PredictionAnswer, ServedModel
+from serving.settings import ServiceSettings
+from serving.upload import clean_file_name, read_upload
+from tests.serving.toy import BLACK, GREEN, KEY, KEYS, RED, make_answerer, make_bundle, paint
+from tests.vision.nets.toy import KERAS_WARNINGS
+from vision.bundle import load_bundle
+from vision.errors import BundleError, LogError
+
+pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
+
+WITH_KEY = {"X-API-Key": KEY}
+Response = Any
+
+
+def load_toy(settings: ServiceSettings, _metrics: ServiceMetrics) -> Answerer:
+    return make_answerer(settings)
+
+
+@contextmanager
+def serve(
+    settings: ServiceSettings | None = None, load: LoadAnswerer = load_toy, *, wait: bool = True
+) -> Iterator[TestClient]:
+    """A client on this machine of a service over the toy."""
+    settings, metrics = settings or ServiceSettings(), ServiceMetrics()
+    application = Endpoints(settings, metrics, load).application
+    guarded = Guard(application, parse_keys(KEYS), settings.max_body_bytes, metrics)
+    with TestClient(
+        guarded, "http://127.0.0.1:3000", client=("127.0.0.1", 5), raise_server_exceptions=False
+    ) as client:
+        deadline = time.monotonic() + 30
+        while wait and client.get("/readyz").status_code == 503 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        yield client
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[TestClient]:
+    with serve() as client:
+        yield client
+
+
+def predict(client: TestClient, image: bytes, query: str = "", **fields: str) -> Response:
+    files = {"image": ("fish.png", image, "image/png")}
+    return client.post(f"/predict{query}", files=files, data=fields, headers=WITH_KEY)
+
+
+def check_problem(response: Response, status: int, code: str) -> dict[str, Any]:
+    """The body of a refusal, after checking its form."""
+    assert response.status_code == status
+    assert response.headers["content-type"] == MEDIA_TYPE
+    body: dict[str, Any] = response.json()
+    assert (body["status"], body["type"]) == (status, f"urn:taxon:problem:{code}")
+    assert all(body[name] for name in ("title", "detail", "arrived", "expected", "advice"))
+    assert "Traceback" not in response.text
+    assert ".py" not in response.text
+    return body
+
+
+def test_an_image_is_answered_in_the_documented_form(client: TestClient) -> None:
+    response = predict(client, paint(RED), group="visit-7")
+    assert response.status_code == 200
+    body = response.json()
+    assert list(body) == [
+        "prediction_id",
+        "decision",
+        "class_name",
+        "confidence",
+        "top_k",
+        "unknown",
+        "reasons",
+        "model",
+        "latency_ms",
+    ]
+    assert (body["decision"], body["class_name"]) == ("accept", "red")
+    assert sorted(body["unknown"]) == ["p_value", "score", "threshold"]
+    assert body["top_k"][0] == {"class_name": "red", "probability": body["confidence"]}
+    assert body["model"] == {"name": "toy", "version": "3", "digest": make_bundle().digest}
+    assert predict(client, paint(BLACK)).json()["decision"] == "unknown"
+
+
+def test_a_heat_map_comes_only_when_asked_for(client: TestClient) -> None:
+    assert PredictionAnswer.model_validate_json(
+        predict(client, paint(RED), "?explain=true").text
+    ).heat_map_png
+    assert "heat_map_png" not in predict(client, paint(RED), "?explain=false").json()
+    for query in ("?explain=maybe", "?explain=true&explain=false", "?verbose=1"):
+        check_problem(predict(client, paint(RED), query), 422, "query")
+
+
+@pytest.mark.parametrize(
+    "content_type", ["image/png", "application/json", "application/x-www-form-urlencoded", ""]
+)
+def test_another_content_type_is_415(client: TestClient, content_type: str) -> None:
+    headers = {**WITH_KEY, "content-type": content_type}
+    check_problem(client.post("/predict", content=paint(RED), headers=headers), 415, "content-type")
+
+
+def test_a_url_where_the_image_belongs_is_refused_and_not_fetched(client: TestClient) -> None:
+    with fetch_counter() as (url, fetched):
+        form = f'--b\r\nContent-Disposition: form-data; name="image"\r\n\r\n{url}\r\n--b--\r\n'
+        headers = {**WITH_KEY, "content-type": "multipart/form-data; boundary=b"}
+        body = check_problem(client.post("/predict", content=form, headers=headers), 422, "form")
+        assert "URLs are not fetched" in body["arrived"]
+        check_problem(predict(client, url.encode()), 415, "image-format")
+        assert fetched == []
+
+
+@contextmanager
+def fetch_counter() -> Iterator[tuple[str, list[str]]]:
+    """A web server of this machine, and what was asked of it."""
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    fetched: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            fetched.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/a.png", fetched
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+IMAGE = ("image", ("a.png", paint(RED), "image/png"))
+
+
+@pytest.mark.parametrize(
+    ("files", "fields"),
+    [
+        ([], {"group": "g"}),
+        ([IMAGE, IMAGE], {}),
+        ([("picture", IMAGE[1])], {}),
+        ([IMAGE, ("group", ("g.txt", b"g", "text/plain"))], {}),
+        ([IMAGE], {"threshold": "0.1"}),
+        ([IMAGE], {"group": "g", "colour": "red"}),
+        ([IMAGE], {"group": "x" * 2000}),
+    ],
+)
+def test_a_form_of_another_shape_is_422(client: TestClient, files: Any, fields: dict[str, str]) -> None:
+    files = files or [("group2", ("", b""))]
+    response = client.post("/predict", files=files, data=fields, headers=WITH_KEY)
+    check_problem(response, 422, "form")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"--b--\r\n",
+        b"--b\r\n\r\nx",
+        b"\x00" * 100,
+        b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--\r\n",
+    ],
+)
+def test_a_broken_form_is_422(client: TestClient, content: bytes) -> None:
+    headers = {**WITH_KEY, "content-type": "multipart/form-data; boundary=b"}
+    check_problem(client.post("/predict", content=content, headers=headers), 422, "form")
+    headers["content-type"] = "multipart/form-data"
+    check_problem(client.post("/predict", content=content, headers=headers), 422, "form")
+
+
+def test_a_group_with_control_characters_or_too_long_is_422_and_an_empty_one_is_none(
+    client: TestClient,
+) -> None:
+    for group in ("a\x00b", "a\u202eb", "a\nb"):
+        check_problem(predict(client, paint(RED), group=group), 422, "group")
+    check_problem(predict(client, paint(RED), group="x" * 201), 422, "group")
+    assert predict(client, paint(RED), group=" ").status_code == 200
+    assert predict(client, paint(RED), group="Über die Brücke").status_code == 200
+
+
+def test_refusals_of_the_image_arrive_as_problems(client: TestClient) -> None:
+    check_problem(predict(client, b""), 422, "image-unusable")
+    check_problem(predict(client, paint(RED)[:60]), 422, "image-unusable")
+    check_problem(predict(client, b"GIF89a..."), 415, "image-format")
+
+
+def test_refusals_of_the_guard_arrive_as_problems(client: TestClient) -> None:
+    check_problem(client.get("/docs.json"), 404, "no-such-path")
+    check_problem(client.get("/predict", headers=WITH_KEY), 405, "wrong-method")
+    check_problem(client.post("/predict", files=[IMAGE]), 401, "no-key")
+    check_problem(predict(client, b"\0" * 5_000_001), 413, "too-large")
+
+
+def test_a_chunked_body_past_the_limit_is_413(client: TestClient) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield b'--b\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+        for _ in range(100):
+            yield b"\0" * 100_000
+
+    headers = {**WITH_KEY, "content-type": "multipart/form-data; boundary=b"}
+    check_problem(client.post("/predict", content=pieces(), headers=headers), 413, "too-large")
+
+
+def test_probes_model_and_metrics_answer(client: TestClient) -> None:
+    assert client.get("/livez").json() == {"status": "alive"}
+    assert client.get("/readyz").json()["digest"] == make_bundle().digest
+    description = client.get("/model").json()
+    assert description["class_names"] == ["red", "green", "blue"]
+    assert KEY not in str(description)
+    before = read_metric(client, 'taxon_decisions_total{decision="accept"}')
+    predict(client, paint(GREEN))
+    assert read_metric(client, 'taxon_decisions_total{decision="accept"}') == before + 1
+    assert read_metric(client, "taxon_latency_seconds_count") > 0
+    assert read_metric(client, "taxon_log_entries_lost_total") == 0
+
+
+def read_metric(client: TestClient, name: str) -> float:
+    lines = [line for line in client.get("/metrics").text.splitlines() if line.startswith(name + " ")]
+    return float(lines[0].split()[-1])
+
+
+def test_sixteen_clients_get_their_own_answers(client: TestClient) -> None:
+    colours = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0)] * 12
+    expected = [predict(client, paint(each)).json()["top_k"] for each in colours[:4]] * 12
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda each: predict(client, paint(each)), colours))
+    assert [each.json()["top_k"] for each in answers] == expected
+    assert len({each.json()["prediction_id"] for each in answers}) == len(colours)
+
+
+def test_until_the_model_is_loaded_nothing_but_livez_answers() -> None:
+    gate = threading.Event()
+
+    def load(settings: ServiceSettings, metrics: ServiceMetrics) -> Answerer:
+        gate.wait(30)
+        return load_toy(settings, metrics)
+
+    with serve(load=load, wait=False) as client:
+        try:
+            assert client.get("/livez").status_code == 200
+            response = client.get("/readyz")
+            assert "being loaded" in check_problem(response, 503, "loading")["arrived"]
+            assert response.headers["retry-after"] == "1"
+            check_problem(predict(client, paint(RED)), 503, "loading")
+        finally:
+            gate.set()
+
+
+def test_a_refused_model_is_never_ready_and_the_reason_is_for_this_machine_alone() -> None:
+    def load(_settings: ServiceSettings, _metrics: ServiceMetrics) -> Answerer:
+        raise BundleError("/secret/place/fp16.tflite has been changed")
+
+    with serve(load=load, wait=False) as client:
+        deadline = time.monotonic() + 10
+        while client.get("/readyz").json()["type"].endswith("loading") and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert "has been changed" in check_problem(client.get("/readyz"), 503, "refused")["arrived"]
+        elsewhere = client.get("/readyz", headers={"host": "fish.example"})
+        assert "secret" not in check_problem(elsewhere, 503, "refused")["detail"]
+        check_problem(predict(client, paint(RED)), 503, "refused")
+
+
+def test_an_unforeseen_fault_is_500_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    class Faulty:
+        model = ServedModel(name="toy", version="3", digest="0" * 64)
+
+        def answer(self, _question: Question) -> PredictionAnswer:
+            raise KeyError("/secret/place.py")
+
+    with serve(load=lambda _settings, _metrics: Faulty()) as client:  # type: ignore[arg-type, return-value]
+        response = predict(client, paint(RED))
+    assert "secret" not in check_problem(response, 500, "fault")["detail"]
+
+
+def test_a_log_that_fails_costs_no_answer_and_is_counted(caplog: pytest.LogCaptureFixture) -> None:
+    class Locked:
+        def append(self, entry: LogEntry) -> None:
+            raise LogError(f"the database is locked, {entry.prediction_id} is lost")
+
+    def load(settings: ServiceSettings, metrics: ServiceMetrics) -> Answerer:
+        bundle = make_bundle()
+        model = ServedModel(name="toy", version="3", digest=bundle.digest)
+        loaded = load_bundle(bundle.root, bundle.digest)
+        return Answerer(loaded, model, settings, LossyLog(Locked(), metrics.count_lost_entry))
+
+    with caplog.at_level(logging.ERROR, "taxon.serving"), serve(load=load) as client:
+        assert [predict(client, paint(RED)).status_code for _ in range(3)] == [200] * 3
+        assert read_metric(client, "taxon_log_entries_lost_total") == 3
+    assert [
+        record.getMessage() for record in caplog.records if "the database is locked" in record.getMessage()
+    ]
+
+
+def test_more_requests_than_are_held_at_a_time_are_429() -> None:
+    gate = threading.Event()
+    entered = threading.Event()
+
+    class Slow:
+        model = ServedModel(name="toy", version="3", digest="0" * 64)
+
+        def answer(self, asked: Question) -> PredictionAnswer:
+            entered.set()
+            gate.wait(30)
+            return make_answerer().answer(asked)
+
+    with (
+        serve(ServiceSettings(max_in_flight=1), lambda _s, _m: Slow()) as client,  # type: ignore[arg-type, return-value]
+        ThreadPoolExecutor(1) as pool,
+    ):
+        first = pool.submit(predict, client, paint(RED))
+        try:
+            assert entered.wait(30)
+            response = predict(client, paint(RED))
+            check_problem(response, 429, "busy")
+            assert response.headers["retry-after"] == "1"
+        finally:
+            gate.set()
+        assert first.result().status_code == 200
+        assert predict(client, paint(RED)).status_code == 200
+
+
+def test_a_body_that_does_not_come_is_408() -> None:
+    settings = ServiceSettings(body_seconds=0.05)
+
+    async def ask() -> int:
+        async def receive() -> dict[str, Any]:
+            await asyncio.sleep(60)
+            return {"type": "http.disconnect"}
+
+        headers = [(b"content-type", b"multipart/form-data; boundary=b")]
+        scope = {"type": "http", "method": "POST", "path": "/predict", "headers": headers}
+        with pytest.raises(ProblemError) as caught:
+            await read_upload(Request(scope, receive), settings)
+        return caught.value.status
+
+    assert asyncio.run(ask()) == 408
+
+
+def test_file_names_are_cleaned() -> None:
+    assert clean_file_name("../../etc/passwd") == "passwd"
+    assert clean_file_name("C:\\fish\\a b\t\x00.jpg") == "a b .jpg"
+    assert clean_file_name("\u202egpj.exe") == "gpj.exe"
+    assert len(clean_file_name("x" * 5000)) == 200
+    assert clean_file_name("") == ""

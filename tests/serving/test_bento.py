@@ -1,0 +1,80 @@
+"""A Bento holds the code that the service reaches and the pin of its bundle, and nothing that trains."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from serving.bento import REQUIREMENTS, ROOT, stage_code
+from serving.pinned import PINNED_NAME, PinnedModel, read_pinned
+from vision.errors import BundleError
+
+PIN = PinnedModel(name="toy", version="3", digest="a" * 64, tag="toy:aaaa")
+ALL_OF_IT = """
+import sys
+sys.path[0] = sys.argv[1]
+import serving.application, serving.loading, serving.supervised
+import serving.service
+assert serving.service.__file__.startswith(sys.argv[1]), serving.service.__file__
+found = {"tensorflow", "keras", "sklearn", "pandas", "matplotlib", "zenml", "evidently"} & set(sys.modules)
+sys.exit(", ".join(sorted(found)) or 0)
+"""
+
+
+def test_the_staged_code_is_whole_and_reaches_no_training_library(tmp_path: Path) -> None:
+    stage_code(tmp_path, PIN)
+    done = subprocess.run(
+        [sys.executable, "-c", ALL_OF_IT, str(tmp_path)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_trains_draws_or_builds_stays_out(tmp_path: Path) -> None:
+    stage_code(tmp_path, PIN)
+    names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.py")}
+    assert {"serving/service.py", "vision/predictor.py", "serving/application.py"} <= names
+    assert not [name for name in names if re.match(r"vision/(nets|figures|sources)/|serving/bento", name)]
+
+
+def test_the_digest_of_the_code_follows_code_and_pin_alone(tmp_path: Path) -> None:
+    digest = stage_code(tmp_path / "a", PIN)
+    assert stage_code(tmp_path / "b", PIN) == digest
+    assert stage_code(tmp_path / "c", PIN.model_copy(update={"version": "4"})) != digest
+
+
+def test_the_pin_comes_back_and_a_missing_or_malformed_one_is_refused(tmp_path: Path) -> None:
+    stage_code(tmp_path, PIN)
+    assert read_pinned(tmp_path / PINNED_NAME) == PIN
+    with pytest.raises(BundleError, match="not the checkout"):
+        read_pinned(tmp_path / "absent.json")
+    (tmp_path / PINNED_NAME).write_text(PIN.model_dump_json().replace("a" * 64, "short"))
+    with pytest.raises(BundleError, match="digest"):
+        read_pinned(tmp_path / PINNED_NAME)
+
+
+def test_the_slim_requirements_are_the_main_locks_versions() -> None:
+    pattern = re.compile(r"^([a-z0-9-]+==[^ ]+)", re.MULTILINE)
+    main = set(pattern.findall((ROOT / "requirements.txt").read_text()))
+    slim = set(pattern.findall((ROOT / "serving" / REQUIREMENTS).read_text()))
+    assert slim <= main
+    assert not {each.partition("==")[0] for each in slim} & {
+        "tensorflow-cpu",
+        "scikit-learn",
+        "pandas",
+        "zenml",
+    }
+
+
+def test_bentoml_is_the_version_whose_inside_the_service_was_written_for() -> None:
+    assert version("bentoml") == "1.4.39", (
+        "read serving/service.py against the new one, then change this line"
+    )

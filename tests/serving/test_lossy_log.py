@@ -1,0 +1,104 @@
+"""Answers flow without a log; every lost entry is counted, and told of once a minute."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from serving.log_entry import LogEntry
+from serving.lossy_log import PAUSE_SECONDS, REPORT_SECONDS, LossyLog
+from vision.errors import LogError
+from vision.records import Decision
+
+ENTRY = LogEntry(
+    prediction_id="1",
+    time=datetime(2026, 1, 1, tzinfo=UTC),
+    client="team",
+    file_name="a.jpg",
+    latency_ms=1.0,
+    model_name="toy",
+    model_version="3",
+    model_digest="0" * 64,
+    group=None,
+    decision=Decision.ACCEPT,
+    class_name="red",
+    confidence=1.0,
+    unknown_score=-20.0,
+    p_value=1.0,
+    logits=np.zeros(3, np.float32),
+    embedding=np.zeros(3, np.float32),
+    quality=np.zeros(8, np.float32),
+    image=None,
+)
+
+
+class Log:
+    """A log in memory that is out of order while `broken`."""
+
+    def __init__(self) -> None:
+        self.entries: list[LogEntry] = []
+        self.broken = False
+        self.num_tried = 0
+        self.num_lost = 0
+        self.now = 1000.0
+
+    def append(self, entry: LogEntry) -> None:
+        self.num_tried += 1
+        if self.broken:
+            raise LogError("the database is locked")
+        self.entries.append(entry)
+
+    def count_lost(self) -> None:
+        self.num_lost += 1
+
+    def lossy(self) -> LossyLog:
+        return LossyLog(self, self.count_lost, lambda: self.now)
+
+
+def test_entries_are_kept() -> None:
+    log = Log()
+    lossy = log.lossy()
+    assert [lossy.append(ENTRY), lossy.append(ENTRY)] == [True, True]
+    assert (len(log.entries), log.num_lost) == (2, 0)
+
+
+def test_after_a_failure_the_log_is_left_alone_for_a_while_and_every_loss_counts() -> None:
+    log = Log()
+    lossy = log.lossy()
+    lossy.append(ENTRY)
+    log.broken = True
+    assert [lossy.append(ENTRY) for _ in range(4)] == [False] * 4
+    assert (log.num_tried, log.num_lost) == (2, 4)
+    log.broken = False
+    log.now += PAUSE_SECONDS - 0.1
+    assert not lossy.append(ENTRY)
+    log.now += 0.2
+    assert lossy.append(ENTRY)
+    assert (len(log.entries), log.num_lost) == (2, 5)
+
+
+def test_losses_are_reported_once_a_minute_with_their_number(caplog: pytest.LogCaptureFixture) -> None:
+    log = Log()
+    log.broken = True
+    lossy = log.lossy()
+    with caplog.at_level(logging.ERROR, "taxon.serving"):
+        for _ in range(10):
+            lossy.append(ENTRY)
+        assert ["1 answers" in record.getMessage() for record in caplog.records] == [True]
+        log.now += REPORT_SECONDS + 1
+        lossy.append(ENTRY)
+    assert "10 answers could not be written" in caplog.records[1].getMessage()
+    assert log.num_lost == 11
+
+
+def test_a_fault_of_the_program_is_not_taken_for_a_lost_entry() -> None:
+    class Faulty(Log):
+        def append(self, entry: LogEntry) -> None:
+            raise TypeError(entry.prediction_id)
+
+    log = Faulty()
+    with pytest.raises(TypeError):
+        log.lossy().append(ENTRY)

@@ -1,0 +1,114 @@
+"""A bundle whose answers can be told by eye: logits are 20 times the mean red, green and blue of an image.
+
+A red image is accepted as red, a grey one is as much of every class and goes to review, a black one is like
+none and unknown (energy -log 3, threshold -5).
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from serving.answers import Answerer
+from serving.loading import load_answerer
+from serving.metrics import ServiceMetrics
+from serving.pinned import PinnedModel
+from serving.settings import ServiceSettings
+from tests.vision.test_predictor import make_rule
+from vision.bundle import write_bundle
+from vision.engine import HEAD_NAME, pack_head
+from vision.files import digest_file
+from vision.quality import QUALITY_COLUMNS
+from vision.records import Bundle, Contract, ExportedGraphs, OodDetector, Precision
+
+SIZE = 32
+NAMES = ("red", "green", "blue")
+KEY = "0123456789abcdef-team"
+OTHER_KEY = "0123456789abcdef-other"
+KEYS = f"team:{KEY},other:{OTHER_KEY}"
+RED, GREEN, GREY, BLACK = (255, 0, 0), (0, 255, 0), (128, 128, 128), (0, 0, 0)
+
+
+@cache
+def make_bundle() -> Bundle:
+    """The toy's bundle, made once a process."""
+    folder = Path(tempfile.mkdtemp(prefix="taxon-test-"))
+    graph = folder / "graphs" / ExportedGraphs.file_name(Precision.FP32)
+    graph.parent.mkdir()
+    graph.write_bytes(_convert_graph())
+    kernel, bias = 20 * np.eye(3, dtype=np.float32), np.zeros(3, np.float32)
+    (graph.parent / HEAD_NAME).write_bytes(pack_head(kernel, bias))
+    files = {each.name: digest_file(each) for each in graph.parent.iterdir()}
+    graphs = ExportedGraphs(
+        root=graph.parent, files=files, candidate="eye", image_size=SIZE, num_parameters=9
+    )
+    detector = OodDetector(
+        "energy",
+        {
+            "fdbd_inverse_distances": 1.0 - np.eye(3),
+            "embedding_mean": np.zeros(3),
+            "capture_centre": np.zeros(len(QUALITY_COLUMNS)),
+        },
+    )
+    return write_bundle(folder / "bundle", graphs, detector, _make_contract())
+
+
+def make_pin(bundle: Bundle) -> PinnedModel:
+    """The pin of a bundle, as the registry's version 3."""
+    return PinnedModel(name=bundle.name, version="3", digest=bundle.digest, tag="toy:1")
+
+
+def make_answerer(settings: ServiceSettings | None = None) -> Answerer:
+    """An answerer over the toy, without a log."""
+    bundle = make_bundle()
+    return load_answerer(bundle.root, make_pin(bundle), settings or ServiceSettings(), ServiceMetrics())
+
+
+def paint(colour: tuple[int, int, int], form: str = "PNG", sides: tuple[int, int] = (40, 40)) -> bytes:
+    """A file of one colour."""
+    buffer = io.BytesIO()
+    Image.new("RGB", sides, colour).save(buffer, form)
+    return buffer.getvalue()
+
+
+def _make_contract() -> Contract:
+    return Contract(
+        name="toy",
+        candidate="eye",
+        backbone="none",
+        class_names=NAMES,
+        unknown_class_names=(),
+        image_size=SIZE,
+        resize="pad",
+        precision=Precision.FP32,
+        rule=make_rule(names=NAMES, unknown=-5.0, calibration=(-20.0, -15.0, -12.0)),
+        score_name="energy",
+        quality_columns=QUALITY_COLUMNS,
+        files={},
+        data_digest="0" * 64,
+        versions={},
+    )
+
+
+def _convert_graph() -> bytes:
+    import keras
+    import tensorflow as tf
+
+    image = keras.Input((SIZE, SIZE, 3), name="image")
+    features = keras.layers.AveragePooling2D(8)(keras.layers.Rescaling(1 / 255)(image))
+    embedding = keras.layers.GlobalAveragePooling2D()(features)
+    eye = keras.initializers.Constant(20 * np.eye(3))
+    cam = keras.layers.Conv2D(3, 1, use_bias=False, kernel_initializer=_eye_kernel, name="cam")(features)
+    logits = keras.layers.Dense(3, use_bias=False, kernel_initializer=eye)(embedding)
+    model = keras.Model(image, {"logits": logits, "embedding": embedding, "cam": cam})
+    content: bytes = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+    return content
+
+
+def _eye_kernel(shape: tuple[int, ...], dtype: str | None = None) -> object:
+    return np.reshape(20 * np.eye(3, dtype=dtype or "float32"), shape)
