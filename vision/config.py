@@ -520,8 +520,16 @@ class DriftSettings(Settings):
         return self
 
 
+class ServeSettings(Settings):
+    """Where the champion answers, and where its answers are kept."""
+
+    host: str = Field(default="127.0.0.1", description="address to listen on; this machine alone by default")
+    port: int = Field(default=3000, ge=1, le=65_535)
+    log: PredictionLogSettings = PredictionLogSettings()
+
+
 class RunConfig(Settings):
-    """A whole run."""
+    """Everything about one data set: how its models are trained, served, watched and trained again."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$", description="the data set's and the model's name")
     seed: Seed = 7
@@ -536,6 +544,9 @@ class RunConfig(Settings):
     comparison: ComparisonSettings = ComparisonSettings()
     export: ExportSettings = ExportSettings()
     gate: GateSettings = GateSettings()
+    deploy: bool = Field(default=False, description="serve a promoted bundle at the end of training")
+    serve: ServeSettings = ServeSettings()
+    monitoring: DriftSettings = DriftSettings()
     retraining: RetrainingSettings = RetrainingSettings()
 
     @model_validator(mode="after")
