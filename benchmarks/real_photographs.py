@@ -215,7 +215,7 @@ def judge_fold(data: Prepared, splits: Splits, seed: int) -> dict[str, float]:
     outputs = run_frozen(data, splits, seed)
     train, validation = select(outputs, splits, Split.TRAIN), select(outputs, splits, Split.VALIDATION)
     detector = fit_detector(
-        train.outputs, train.labels, train.groups, validation.outputs, OodScore.FWK.value, seed
+        train.outputs, train.labels, train.groups, validation.outputs, OodScore.EWK.value, seed
     )
     known = select(outputs, splits, Split.TEST).outputs
     held_rows = np.flatnonzero((splits.labels() < 0) & np.array([s is not None for s in splits.splits]))
@@ -245,7 +245,7 @@ def render_versus(name: str, runs: Sequence[Versus]) -> list[str]:
 
 
 def render_folds(folds: Sequence[Fold]) -> list[str]:
-    """AUROC by species and score, with the paired difference of fwk to msp."""
+    """AUROC by species and score, with the paired difference of ewk to msp."""
     scores = [score.value for score in OodScore]
     species = sorted({fold.species for fold in folds})
     lines = ["| held-out species | " + " | ".join(scores) + " |", "|---|" + "---|" * len(scores)]
@@ -254,7 +254,7 @@ def render_folds(folds: Sequence[Fold]) -> list[str]:
         lines.append(f"| {name} | " + " | ".join(f"{value:.3f}" for value in means[name]) + " |")
     overall = np.mean(list(means.values()), axis=0)
     lines.append("| **mean** | " + " | ".join(f"**{value:.3f}**" for value in overall) + " |")
-    gains = np.array([means[s][scores.index("fwk")] - means[s][scores.index("msp")] for s in species])
+    gains = np.array([means[s][scores.index("ewk")] - means[s][scores.index("msp")] for s in species])
     rng = np.random.default_rng(BOOTSTRAP_SEED)
     drawn = gains[rng.integers(0, len(gains), (10_000, len(gains)))].mean(axis=1)
     low, high = np.quantile(drawn, [0.025, 0.975])
@@ -262,7 +262,7 @@ def render_folds(folds: Sequence[Fold]) -> list[str]:
     return [
         *lines,
         "",
-        f"fwk minus maximum softmax: {_signed(gain)}; the {len(gains)} species resampled, their splits "
+        f"ewk minus maximum softmax: {_signed(gain)}; the {len(gains)} species resampled, their splits "
         f"averaged first. Better for {int((gains > 0).sum())} of {len(gains)} species.",
     ]
 
@@ -328,7 +328,7 @@ def main() -> None:
         folds = []
         for fold in hold_out_in_turn(fish, options.fold_seeds):
             folds.append(fold)
-            print(f"{fold.species}: fwk {fold.scores['fwk']:.3f}, msp {fold.scores['msp']:.3f}", flush=True)
+            print(f"{fold.species}: ewk {fold.scores['ewk']:.3f}, msp {fold.scores['msp']:.3f}", flush=True)
         lines += render_folds(folds)
     minutes = (time.monotonic() - started) / 60
     lines += ["", f"The whole took {minutes:.0f} minutes on {os.cpu_count()} CPU cores."]

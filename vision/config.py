@@ -335,8 +335,8 @@ class UnknownSettings(Settings):
     """The unknown score and its promise: at most `alpha` of known images are called unknown."""
 
     score: Literal[
-        "fwk", "msp", "entropy", "energy", "mahalanobis", "knn", "vim", "fdbd", "whitened_prototype"
-    ] = "fwk"
+        "ewk", "fwk", "msp", "entropy", "energy", "mahalanobis", "knn", "vim", "fdbd", "whitened_prototype"
+    ] = "ewk"
     alpha: OpenFraction = 0.05
     delta: OpenFraction = Field(default=0.05, description="probability that the promise is broken")
     num_far: int = Field(default=200, ge=20, le=5000, description="far unknowns of each kind that are made")

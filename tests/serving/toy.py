@@ -25,6 +25,7 @@ from vision.engine import HEAD_NAME, pack_head
 from vision.files import digest_file
 from vision.quality import QUALITY_COLUMNS
 from vision.records import Bundle, Contract, ExportedGraphs, OodDetector, Precision
+from vision.reference import DriftReference, round_embeddings
 
 SIZE = 32
 NAMES = ("red", "green", "blue")
@@ -55,7 +56,22 @@ def make_bundle() -> Bundle:
             "capture_centre": np.zeros(len(QUALITY_COLUMNS)),
         },
     )
-    return write_bundle(folder / "bundle", graphs, detector, _make_contract())
+    return write_bundle(folder / "bundle", graphs, detector, _make_reference(), _make_contract())
+
+
+def _make_reference() -> DriftReference:
+    """Six calibration images, two of each class; the service does not look at them."""
+    colours = np.repeat(np.eye(3, dtype=np.float32), 2, axis=0)
+    return DriftReference(
+        embeddings=round_embeddings(colours),
+        quality=np.zeros((6, len(QUALITY_COLUMNS)), np.float32),
+        logits=20 * colours,
+        called_unknown=np.zeros(6, dtype=bool),
+        groups=np.arange(6),
+        temperature=1.0,
+        class_names=NAMES,
+        quality_columns=QUALITY_COLUMNS,
+    )
 
 
 def make_pin(bundle: Bundle) -> PinnedModel:

@@ -18,7 +18,7 @@ from tests.vision.toy import MSP, make_rule, make_splits
 from vision import engine
 from vision.config import BootstrapSettings, ReviewSettings, ToleranceSettings, UnknownSettings
 from vision.labelled import rows_of
-from vision.ood.scores import OodScore, stack_fwk_parts
+from vision.ood.scores import OodScore, stack_parts
 from vision.quality import QUALITY_COLUMNS
 from vision.records import ExportedGraphs, ImageArray, IntArray, ModelOutputs, Precision, Split
 
@@ -73,13 +73,13 @@ def test_both_thresholds_are_fitted_on_the_calibration_split_alone() -> None:
 
 def test_the_detector_is_fitted_on_train_and_scaled_on_validation() -> None:
     outputs = outputs_of(Split.TRAIN, Split.VALIDATION)
-    detector = fit_unknowns.entrypoint(outputs, SPLITS, "fwk", seed=0)
+    detector = fit_unknowns.entrypoint(outputs, SPLITS, "ewk", seed=0)
     train, validation = outputs_of(Split.TRAIN), outputs_of(Split.VALIDATION)
-    parts = stack_fwk_parts(detector, validation.logits, validation.embeddings)
-    assert detector.score_name == OodScore.FWK
+    parts = stack_parts(detector, OodScore.EWK, validation.logits, validation.embeddings)
+    assert detector.score_name == OodScore.EWK
     np.testing.assert_allclose(detector.arrays["embedding_mean"], train.embeddings.mean(axis=0), rtol=1e-5)
-    np.testing.assert_allclose(detector.arrays["fwk_location"], parts.mean(axis=0))
-    np.testing.assert_allclose(detector.arrays["fwk_scale"], parts.std(axis=0))
+    np.testing.assert_allclose(detector.arrays["ewk_location"], parts.mean(axis=0))
+    np.testing.assert_allclose(detector.arrays["ewk_scale"], parts.std(axis=0))
 
 
 @pytest.mark.parametrize("split", [Split.VALIDATION, Split.TEST])

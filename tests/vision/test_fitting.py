@@ -22,7 +22,7 @@ from vision.far import FAR_KINDS, make_far_images
 from vision.images import decode_image
 from vision.ood import fitting
 from vision.ood.fitting import fit_detector, fit_threshold
-from vision.ood.scores import FWK_PARTS, OodScore, combine_fwk, measure_capture_excess, score_unknown
+from vision.ood.scores import COMBINATIONS, OodScore, combine, measure_capture_excess, score_unknown
 from vision.quality import measure_quality
 from vision.records import FloatArray, IntArray, ModelOutputs, OodDetector
 
@@ -77,7 +77,9 @@ def score(detector: OodDetector, outputs: ModelOutputs, name: OodScore | None = 
 # --- detector -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [OodScore.FWK, OodScore.MAHALANOBIS, OodScore.VIM, *FWK_PARTS])
+@pytest.mark.parametrize(
+    "name", [*COMBINATIONS, *COMBINATIONS[OodScore.FWK], OodScore.MAHALANOBIS, OodScore.VIM]
+)
 def test_what_lies_off_the_known_clusters_scores_higher(name: OodScore) -> None:
     clusters = Clusters(k=3, d=8)
     detector = clusters.fit()
@@ -88,15 +90,17 @@ def test_what_lies_off_the_known_clusters_scores_higher(name: OodScore) -> None:
     assert roc_auc_score(np.repeat([0, 1], 90), scores) > 0.9
 
 
-def test_fwk_parts_have_mean_zero_and_spread_one_on_validation() -> None:
+@pytest.mark.parametrize("name", COMBINATIONS)
+def test_parts_of_a_combination_have_mean_zero_and_spread_one_on_validation(name: OodScore) -> None:
     clusters = Clusters()
     validation, _ = clusters.known(60)
     detector = clusters.fit(validation=validation)
-    parts = np.stack([score(detector, validation, part) for part in FWK_PARTS], axis=1)
-    z = (parts - detector.arrays["fwk_location"]) / detector.arrays["fwk_scale"]
+    location, scale = detector.arrays[f"{name}_location"], detector.arrays[f"{name}_scale"]
+    parts = np.stack([score(detector, validation, part) for part in COMBINATIONS[name]], axis=1)
+    z = (parts - location) / scale
     assert_allclose(z.mean(axis=0), 0, atol=1e-9)
     assert_allclose(z.std(axis=0), 1, atol=1e-9)
-    combined = combine_fwk(parts, detector.arrays["fwk_location"], detector.arrays["fwk_scale"])
+    combined = combine(parts, location, scale)
     assert_allclose(combined, z.mean(axis=1))
 
 

@@ -21,7 +21,7 @@ from vision.ood import scores as under_test
 from vision.ood.fitting import fit_threshold
 from vision.ood.scores import (
     OodScore,
-    combine_fwk,
+    combine,
     measure_capture,
     measure_capture_excess,
     measure_energy,
@@ -63,6 +63,8 @@ def make_detector(score: OodScore = OodScore.FWK, d: int = 4, k: int = 3, q: int
             "capture_centre": np.zeros(q),
             "capture_whitener": np.eye(q),
             "capture_limit": np.array(3.0),
+            "ewk_location": np.array([0.4, 0.3, 0.2]),
+            "ewk_scale": np.array([0.5, 0.25, 2.0]),
             "fwk_location": np.array([-0.5, 0.2, 0.1]),
             "fwk_scale": np.array([2.0, 0.5, 1.0]),
         },
@@ -184,11 +186,9 @@ def test_whitened_prototype_is_the_cosine_distance_after_whitening() -> None:
     assert_allclose(scores, 1 - cosines.max(axis=1))
 
 
-def test_fwk_is_the_mean_of_three_z_scores_plus_the_capture_excess() -> None:
+def test_a_combination_is_the_mean_of_its_z_scores_plus_the_capture_excess() -> None:
     parts = np.array([[3.0, 1.0, 0.5]])
-    assert_allclose(
-        combine_fwk(parts, np.array([1.0, 1.0, 0.0]), np.array([2.0, 1.0, 0.25])), [(1 + 0 + 2) / 3]
-    )
+    assert_allclose(combine(parts, np.array([1.0, 1.0, 0.0]), np.array([2.0, 1.0, 0.25])), [(1 + 0 + 2) / 3])
     detector = make_detector()
     logits, embeddings, quality = make_inputs(3)
     quality[:] = [[0.0, 0.0], [3.0, 3.0], [30.0, 40.0]]
@@ -206,6 +206,16 @@ def test_fwk_parts_are_scaled_in_the_order_fdbd_prototype_knn() -> None:
     prototype = score_unknown(detector, *inputs, OodScore.WHITENED_PROTOTYPE)
     knn = score_unknown(detector, *inputs, OodScore.KNN)
     expected = ((fdbd + 0.5) / 2.0 + (prototype - 0.2) / 0.5 + (knn - 0.1) / 1.0) / 3
+    assert_allclose(score_unknown(detector, *inputs), expected)
+
+
+def test_ewk_parts_are_scaled_in_the_order_entropy_prototype_knn() -> None:
+    detector = make_detector(OodScore.EWK)
+    inputs = make_inputs(6)
+    entropy = score_unknown(detector, *inputs, OodScore.ENTROPY)
+    prototype = score_unknown(detector, *inputs, OodScore.WHITENED_PROTOTYPE)
+    knn = score_unknown(detector, *inputs, OodScore.KNN)
+    expected = ((entropy - 0.4) / 0.5 + (prototype - 0.3) / 0.25 + (knn - 0.2) / 2.0) / 3
     assert_allclose(score_unknown(detector, *inputs), expected)
 
 

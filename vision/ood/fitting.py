@@ -21,7 +21,7 @@ from sklearn.covariance import ledoit_wolf
 from vision.config import UnknownSettings
 from vision.errors import DataError, TooFewImagesError, TrainingError
 from vision.metrics import design_effect
-from vision.ood.scores import OodScore, measure_capture, normalise, stack_fwk_parts
+from vision.ood.scores import COMBINATIONS, OodScore, measure_capture, normalise, stack_parts
 from vision.records import FloatArray, IntArray, ModelOutputs, OodDetector, UnknownThreshold
 
 MAX_BANK_ROWS = 2000
@@ -58,7 +58,8 @@ def fit_detector(
         train: training images of known classes, (n,) of everything.
         train_labels: (n,) label index.
         train_groups: (n,) group names; a bank that is full holds as many groups as it can.
-        validation: known images that were not trained on; they scale the parts of `fwk`.
+        validation: known images that were not trained on; they scale the parts of `ewk` and
+            `fwk`.
         score: a member of `OodScore`.
         seed: chooses the rows of the kNN bank where there are too many.
 
@@ -262,11 +263,14 @@ def _fit_capture(quality: FloatArray) -> _Arrays:
 
 
 def _fit_scales(detector: OodDetector, validation: ModelOutputs) -> _Arrays:
-    parts = stack_fwk_parts(detector, validation.logits, validation.embeddings)
-    spread = parts.std(axis=0)
-    location = parts.mean(axis=0)
-    constant = spread <= 1e-9 * (1 + np.abs(location))
-    return {"fwk_location": location, "fwk_scale": np.where(constant, 1.0, spread)}
+    arrays: _Arrays = {}
+    for name in COMBINATIONS:
+        parts = stack_parts(detector, name, validation.logits, validation.embeddings)
+        spread = parts.std(axis=0)
+        location = parts.mean(axis=0)
+        constant = spread <= 1e-9 * (1 + np.abs(location))
+        arrays |= {f"{name}_location": location, f"{name}_scale": np.where(constant, 1.0, spread)}
+    return arrays
 
 
 def _class_means(rows: FloatArray, labels: IntArray) -> FloatArray:

@@ -4,10 +4,12 @@ One pure function per score in its textbook form, and `score_unknown`, which fee
 arrays. n is images, k known classes, d the embedding's width, q quality columns. Logits are taken at
 temperature 1. The arrays are made by `vision.ood.fitting`; the service needs this module only.
 
-The default, `fwk`, is the mean of three z-scores plus a capture term: the amount by which the image's
-quality columns (brightness, contrast, sharpness, ...) are stranger than almost every known image's. Networks
-answer blank, noisy or synthetic input with arbitrary embeddings; its pixels give it away. On photographs
-of the kind that was trained on the capture term is zero.
+Two scores are combinations, the mean of three z-scores plus a capture term. `ewk`, the default, asks the
+softmax (entropy), the classes (whitened prototype) and the single images (kNN); `fwk` has fDBD in the place
+of entropy. The capture term is the amount by which the image's quality columns (brightness, contrast,
+sharpness, ...) are stranger than almost every known image's. Networks answer blank, noisy or synthetic input
+with arbitrary embeddings; its pixels give it away. On photographs of the kind that was trained on the capture
+term is zero.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ TINY = 1e-12
 class OodScore(StrEnum):
     """The unknown scores, by the names that the configuration uses."""
 
+    EWK = "ewk"
     FWK = "fwk"
     MSP = "msp"
     ENTROPY = "entropy"
@@ -39,7 +42,11 @@ class OodScore(StrEnum):
     WHITENED_PROTOTYPE = "whitened_prototype"
 
 
-FWK_PARTS = (OodScore.FDBD, OodScore.WHITENED_PROTOTYPE, OodScore.KNN)
+COMBINATIONS: dict[OodScore, tuple[OodScore, ...]] = {
+    OodScore.EWK: (OodScore.ENTROPY, OodScore.WHITENED_PROTOTYPE, OodScore.KNN),
+    OodScore.FWK: (OodScore.FDBD, OodScore.WHITENED_PROTOTYPE, OodScore.KNN),
+}
+"""The parts of each combination, in the order of their scales in a detector's arrays."""
 
 
 def score_unknown(
@@ -227,13 +234,13 @@ def measure_whitened_prototype(
 # --- the combination ------------------------------------------------------------------------------------
 
 
-def combine_fwk(parts: FloatArray, location: FloatArray, scale: FloatArray) -> FloatArray:
-    """Mean of the z-scores of fDBD, whitened prototype and kNN, parts (n, 3) -> (n,).
+def combine(parts: FloatArray, location: FloatArray, scale: FloatArray) -> FloatArray:
+    """Mean of the z-scores of p parts, (n, p) -> (n,).
 
     Args:
-        parts: (n, 3), in the order of `FWK_PARTS`.
-        location: (3,), their means on validation.
-        scale: (3,), their standard deviations on validation.
+        parts: (n, p), in the order of `COMBINATIONS`.
+        location: (p,), their means on validation.
+        scale: (p,), their standard deviations on validation.
     """
     return np.asarray(((parts - location) / scale).mean(axis=1))
 
@@ -253,7 +260,7 @@ def measure_capture(quality: FloatArray, centre: FloatArray, whitener: FloatArra
 def measure_capture_excess(
     quality: FloatArray, centre: FloatArray, whitener: FloatArray, limit: float
 ) -> FloatArray:
-    """The capture term of `fwk`, (n,) >= 0: max(0, capture - limit); zero for almost every known image."""
+    """The capture term, (n,) >= 0: max(0, capture - limit); zero for almost every known image."""
     return np.asarray(np.maximum(0.0, measure_capture(quality, centre, whitener) - limit))
 
 
@@ -266,9 +273,11 @@ def normalise(rows: FloatArray) -> FloatArray:
 # --- from a detector's arrays ---------------------------------------------------------------------------
 
 
-def stack_fwk_parts(detector: OodDetector, logits: FloatArray, embeddings: FloatArray) -> FloatArray:
-    """The parts of `fwk` before they are scaled, (n, 3) in the order of `FWK_PARTS`."""
-    return np.stack([_SCORERS[part](detector, logits, embeddings) for part in FWK_PARTS], axis=1)
+def stack_parts(
+    detector: OodDetector, name: OodScore, logits: FloatArray, embeddings: FloatArray
+) -> FloatArray:
+    """The parts of a combination before they are scaled, (n, p) in the order of `COMBINATIONS`."""
+    return np.stack([_SCORERS[part](detector, logits, embeddings) for part in COMBINATIONS[name]], axis=1)
 
 
 def _score_mahalanobis(detector: OodDetector, _: FloatArray, embeddings: FloatArray) -> FloatArray:
@@ -321,10 +330,10 @@ def _score_chunk(
 ) -> FloatArray:
     arrays = detector.arrays
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not finite and is refused
-        if name is not OodScore.FWK:
+        if name not in COMBINATIONS:
             return _SCORERS[name](detector, logits, embeddings)
-        parts = stack_fwk_parts(detector, logits, embeddings)
-        combined = combine_fwk(parts, arrays["fwk_location"], arrays["fwk_scale"])
+        parts = stack_parts(detector, name, logits, embeddings)
+        combined = combine(parts, arrays[f"{name}_location"], arrays[f"{name}_scale"])
         return combined + measure_capture_excess(
             quality, arrays["capture_centre"], arrays["capture_whitener"], float(arrays["capture_limit"])
         )
