@@ -118,7 +118,18 @@ def render(runs: list[Measured], config: str) -> str:
         + ", ".join(f"{run.second_cached} of {run.second_steps}" for run in runs)
         + ".",
     ]
-    return "\n".join(lines + _species(tests)) + "\n"
+    return "\n".join([*lines, *_against_softmax(tests), *_species(tests)]) + "\n"
+
+
+def _against_softmax(tests: list[dict[str, Any]]) -> list[str]:
+    """The deciding score minus maximum softmax on the same near unknowns, for every seed."""
+    gains = [_pooled(test, "near", DECIDING) - _pooled(test, "near", "msp") for test in tests]
+    each = ", ".join(f"{gain:+.3f}" for gain in gains)
+    return [
+        "",
+        f"Near unknowns, AUROC of {DECIDING} minus that of maximum softmax on the same images: {each}; mean "
+        f"{mean(gains):+.3f}, above zero in {sum(gain > 0 for gain in gains)} of {len(gains)} seeds.",
+    ]
 
 
 def _species(tests: list[dict[str, Any]]) -> list[str]:
