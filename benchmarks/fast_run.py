@@ -22,9 +22,9 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+from vision.config import find_config, load_config
+
 ROOT = Path(__file__).resolve().parent.parent
-DECIDING = "ewk"
-"""The unknown score that fast.yaml decides by."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,14 @@ def _run(command: list[str], environment: dict[str, str]) -> float:
     return time.monotonic() - started
 
 
-def render(runs: list[Measured], config: str) -> str:
-    """The figures as Markdown."""
+def render(runs: list[Measured], config: str, score: str) -> str:
+    """The figures as Markdown.
+
+    Args:
+        runs: one for each seed.
+        config: its name.
+        score: the unknown score that decides in it.
+    """
     summaries = [run.summary for run in runs]
     tests = [summary["test"] for summary in summaries]
     decisions = [test["decisions"] for test in tests]
@@ -77,7 +83,7 @@ def render(runs: list[Measured], config: str) -> str:
         "",
         f"`python -m benchmarks.fast_run --seeds {' '.join(str(run.seed) for run in runs)}` on "
         f"`configs/{config}`: {os.cpu_count()} cores ({platform.machine()}), Python "
-        f"{platform.python_version()}, no GPU. Each seed paints fresh fish. Medians of {len(runs)} runs; "
+        f"{platform.python_version()}. Each seed paints fresh fish. Medians of {len(runs)} runs; "
         "timings are of whole processes.",
         "",
         "| | " + " | ".join(f"seed {run.seed}" for run in runs) + " | median |",
@@ -93,9 +99,9 @@ def render(runs: list[Measured], config: str) -> str:
         ("test macro F1", [t["macro_f1"]["value"] for t in tests], ".3f"),
         ("test NLL", [t["nll"]["value"] for t in tests], ".3f"),
         ("test ECE", [t["ece"] for t in tests], ".3f"),
-        ("near unknown AUROC, deciding score", [_pooled(t, "near", DECIDING) for t in tests], ".3f"),
+        ("near unknown AUROC, deciding score", [_pooled(t, "near", score) for t in tests], ".3f"),
         ("near unknown AUROC, maximum softmax", [_pooled(t, "near", "msp") for t in tests], ".3f"),
-        ("far unknown AUROC, deciding score", [_pooled(t, "far", DECIDING) for t in tests], ".3f"),
+        ("far unknown AUROC, deciding score", [_pooled(t, "far", score) for t in tests], ".3f"),
         ("known: accepted", [d["known"]["accepted"]["value"] for d in decisions], ".3f"),
         ("known: reviewed", [d["known"]["reviewed"]["value"] for d in decisions], ".3f"),
         ("known: called unknown", [d["known"]["called_unknown"]["value"] for d in decisions], ".3f"),
@@ -118,32 +124,32 @@ def render(runs: list[Measured], config: str) -> str:
         + ", ".join(f"{run.second_cached} of {run.second_steps}" for run in runs)
         + ".",
     ]
-    return "\n".join([*lines, *_against_softmax(tests), *_species(tests)]) + "\n"
+    return "\n".join([*lines, *_against_softmax(tests, score), *_species(tests, score)]) + "\n"
 
 
-def _against_softmax(tests: list[dict[str, Any]]) -> list[str]:
+def _against_softmax(tests: list[dict[str, Any]], score: str) -> list[str]:
     """The deciding score minus maximum softmax on the same near unknowns, for every seed."""
-    gains = [_pooled(test, "near", DECIDING) - _pooled(test, "near", "msp") for test in tests]
+    gains = [_pooled(test, "near", score) - _pooled(test, "near", "msp") for test in tests]
     each = ", ".join(f"{gain:+.3f}" for gain in gains)
     return [
         "",
-        f"Near unknowns, AUROC of {DECIDING} minus that of maximum softmax on the same images: {each}; mean "
+        f"Near unknowns, AUROC of {score} minus that of maximum softmax on the same images: {each}; mean "
         f"{mean(gains):+.3f}, above zero in {sum(gain > 0 for gain in gains)} of {len(gains)} seeds.",
     ]
 
 
-def _species(tests: list[dict[str, Any]]) -> list[str]:
+def _species(tests: list[dict[str, Any]], score: str) -> list[str]:
     """AUROC of every unknown species, both scores, mean over the seeds."""
     names = sorted({(row["kind"], row["class_name"]) for row in tests[0]["unknown_classes"]}, reverse=True)
     lines = ["", "## Every unknown, mean over the seeds", ""]
     lines += [
-        "| kind | unknown | AUROC ewk (each seed) | AUROC msp | found by the threshold |",
+        f"| kind | unknown | AUROC {score} (each seed) | AUROC msp | found by the threshold |",
         "|---|---|---|---|---|",
     ]
     for kind, name in names:
         if name == "all":
             continue
-        own = [_row(test, kind, name, DECIDING) for test in tests]
+        own = [_row(test, kind, name, score) for test in tests]
         other = [_row(test, kind, name, "msp") for test in tests]
         values = [row["auroc"]["value"] for row in own]
         each = ", ".join(f"{value:.2f}" for value in values)
@@ -171,13 +177,14 @@ def main() -> None:
     parser.add_argument("--config", default="fast.yaml")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "benchmarks.md")
     options = parser.parse_args()
+    score = load_config(find_config(options.config, ROOT / "configs")).unknowns.score
     runs = []
     for seed in options.seeds:
         runs.append(measure(seed, options.config))
         print(
             f"seed {seed}: {runs[-1].first_seconds:.0f} s, then {runs[-1].second_seconds:.1f} s", flush=True
         )
-    options.output.write_text(render(runs, options.config), encoding="utf-8")
+    options.output.write_text(render(runs, options.config, score), encoding="utf-8")
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     print(f"Wrote {options.output}. Largest process: {peak:.0f} MB.")
 

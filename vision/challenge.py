@@ -147,7 +147,7 @@ def _describe_champion(
         class_names=loaded.contract.class_names,
         correct=correct,
         trained_digests=_digests_of(incumbent.splits, Split.TRAIN, Split.VALIDATION, Split.CALIBRATION),
-        original_digests=_digests_of(incumbent.splits, Split.TEST),
+        original_digests=_digests_of(incumbent.splits, Split.TEST) & _unrelabelled(incumbent.splits, splits),
         new_labels=new_labels,
     )
 
@@ -172,10 +172,23 @@ def _ask_new(loaded: LoadedBundle, images: ImageArray, splits: Splits, known: Sp
 
 
 def find_new_rows(splits: Splits, known: Splits, class_names: tuple[str, ...]) -> IntArray:
-    """Rows (m,) of images in use, of classes of the champion, that its data set did not have."""
-    seen = np.isin(np.array(splits.digests, dtype=np.str_), np.array(known.digests, dtype=np.str_))
-    used: NDArray[np.bool_] = np.array([split is not None for split in splits.splits], dtype=bool)
-    return np.flatnonzero(used & ~seen & np.isin(splits.image_classes, class_names))
+    """Rows (m,) of images in use, of classes of the champion, that it did not learn under this label."""
+    learnt = known.learnt()
+    columns = zip(splits.digests, splits.image_classes, splits.splits, strict=True)
+    new: NDArray[np.bool_] = np.array(
+        [
+            split is not None and name in class_names and (digest, name) not in learnt
+            for digest, name, split in columns
+        ],
+        dtype=bool,
+    )
+    return np.flatnonzero(new)
+
+
+def _unrelabelled(former: Splits, current: Splits) -> frozenset[str]:
+    """Digests of images of the class that they had: under another label an old answer proves nothing."""
+    same = former.learnt() & current.learnt()
+    return frozenset(digest for digest, _ in same)
 
 
 def _ask(forward: Callable[[ImageArray], Forward], images: ImageArray, rows: IntArray) -> IntArray:

@@ -190,7 +190,10 @@ def check_graphs(
         num_bytes = graphs.path(ExportedGraphs.file_name(precision)).stat().st_size
         if precision in graphs.unusable:
             return describe_unusable(precision, num_bytes, graphs.unusable[precision])
-        exported = _side(run_engine(Engine.of(graphs, precision), images, rows), splits)
+        outputs = run_engine(Engine.of(graphs, precision), images, rows)
+        if not (np.isfinite(outputs.logits).all() and np.isfinite(outputs.embeddings).all()):
+            return describe_unusable(precision, num_bytes, "its outputs are not finite on validation images")
+        exported = _side(outputs, splits)
         return compare_precision(precision, num_bytes, reference, exported, rule, detector, tolerance)
 
     precisions = [each for each in Precision if ExportedGraphs.file_name(each) in graphs.files]

@@ -13,8 +13,9 @@ is a champion, both answer the same images, and neither may have trained on them
   champion costs more. Where the champion fails on images of a new kind, keeping it is what costs: for each
   point that is gained beyond doubt (by the lower bound) on the other test images, `loss_per_gain` points
   more may be lost here.
-- A batch that the challenger was trained on and is still mostly wrong on (by the upper bound), no better
-  than the champion, was not learned: its labels may be noise, which no comparison of two failures shows.
+- A batch that the challenger was trained on and on which its accuracy is below `min_accuracy` even by its
+  upper bound, no better than the champion, was not learned: its labels may be noise, which no comparison of
+  two failures shows.
 - The labels of the images that are new to the champion must not contradict it time and again where it is
   sure of images that look ordinary to it (`vision/contradictions.py`): a challenger that can tell the new
   images from the old ones learns wrong labels without losing on the old.
@@ -119,7 +120,11 @@ class PairedAnswers:
         )
 
     def untouched_by(self, trained_digests: Collection[str]) -> PairedAnswers:
-        """Without every group of which a model has seen an image."""
+        """Without every group of which a model has seen one of these images.
+
+        A group that a model has seen other images of is left out as well by the splits: they keep whole
+        groups together.
+        """
         seen = np.isin(self.digests, np.array(sorted(trained_digests), dtype=np.str_))
         return self.where(~np.isin(self.groups, self.groups[seen]))
 

@@ -84,7 +84,7 @@ def compare_precision(
 
 
 def describe_unusable(precision: Precision, num_bytes: int, reason: str) -> PrecisionRow:
-    """The row of a precision that LiteRT cannot run: out of tolerance, with nothing measured."""
+    """The row of a precision that gives no usable outputs: out of tolerance, with nothing measured."""
     unmeasured = float("nan")
     return PrecisionRow(
         precision=precision,
@@ -97,7 +97,7 @@ def describe_unusable(precision: Precision, num_bytes: int, reason: str) -> Prec
         ece_difference=unmeasured,
         unknown_auroc_difference=None,
         within_tolerance=False,
-        reasons=(f"it cannot be run: {reason}",),
+        reasons=(f"it cannot be used: {reason}",),
     )
 
 

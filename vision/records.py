@@ -220,6 +220,17 @@ class Splits(Record):
         index = {name: i for i, name in enumerate(self.class_names)}
         return np.array([index.get(name, -1) for name in self.image_classes], dtype=np.int64)
 
+    def learnt(self) -> frozenset[tuple[str, str]]:
+        """(digest, class) of every image in use of a known class: what a model of these splits knows.
+
+        An image under another label, or of a class that was held out, is none of them.
+        """
+        known = set(self.class_names)
+        columns = zip(self.digests, self.image_classes, self.splits, strict=True)
+        return frozenset(
+            (digest, name) for digest, name, split in columns if split is not None and name in known
+        )
+
     def group_array(self) -> NDArray[np.str_]:
         """Group of every image, shape (n,)."""
         return np.array(self.groups, dtype=np.str_)
@@ -578,7 +589,7 @@ class Comparison(Record):
 class PrecisionRow(Value):
     """One exported precision against the trained model, same validation images.
 
-    Where LiteRT cannot run the graph, `runs` is False, the figures are NaN and `reasons` says why.
+    Where the graph cannot be run or overflows, `runs` is False, the figures are NaN and `reasons` says why.
     """
 
     precision: Precision

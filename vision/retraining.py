@@ -37,7 +37,7 @@ _PLAIN_ADVICE = "Label images from the newest windows"
 
 
 def count_new_images(current: Splits, champion: Splits) -> NewImages:
-    """What the data set has that the champion has not seen.
+    """What the data set has that the champion has not learnt under this label.
 
     Held-out unknown images and quarantined ones teach nothing and do not count; equal bytes count once. A
     group counts if the champion has seen no image of it: further frames of an old individual are no new one.
@@ -46,7 +46,7 @@ def count_new_images(current: Splits, champion: Splits) -> NewImages:
         current: the splits of the data set as it is now.
         champion: the splits that the champion was trained on.
     """
-    seen = set(champion.digests)
+    learnt, seen = champion.learnt(), {digest for digest, _ in champion.learnt()}
     known = set(current.class_names)
     columns = zip(current.digests, current.groups, current.image_classes, current.splits, strict=True)
     used = [(digest, group, name) for digest, group, name, split in columns if split is not None]
@@ -54,7 +54,7 @@ def count_new_images(current: Splits, champion: Splits) -> NewImages:
     images: dict[str, set[str]] = defaultdict(set)
     groups: dict[str, set[str]] = defaultdict(set)
     for digest, group, name in used:
-        if digest not in seen and name in known:
+        if (digest, name) not in learnt and name in known:
             images[name].add(digest)
             if group not in old_groups:
                 groups[name].add(group)

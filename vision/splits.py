@@ -210,7 +210,8 @@ class _Memory:
             for digest, group, class_name, split in columns:
                 if split is not None:
                     images[digest] = (split, group, class_name in unknown)
-                    groups[group] = (split, class_name in unknown)
+                    held_out = class_name in unknown or (group in groups and groups[group][1])
+                    groups[group] = (split, held_out)
         return _Memory(images, groups)
 
 

@@ -352,3 +352,24 @@ def test_images_of_a_class_that_the_champion_does_not_know_are_not_held_against_
         rows = challenge.find_new_rows(splits, without_rows(new), NAMES)
         assert not len(rows)
     assert challenge.find_new_rows(SPLITS, without_rows(new), NAMES).tolist() == list(new)
+
+
+def test_old_images_under_swapped_labels_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    swapped = relabel(range(4, 24))
+    promotion = ask_gate(
+        FakeChampion(),
+        monkeypatch,
+        challenger_wrong=range(0),
+        splits=swapped,
+        champion_splits=SPLITS,
+        baselines=make_baselines_of(swapped),
+    )
+    assert promotion.verdict is Verdict.REFUSED
+    assert "contradict" in " ".join(promotion.reasons)
+
+
+def test_a_relabelled_image_is_new_and_no_evidence_of_the_champions_own_test() -> None:
+    swapped = relabel(range(4, 6))
+    assert challenge.find_new_rows(swapped, SPLITS, NAMES).tolist() == [4, 5]
+    assert not challenge._unrelabelled(SPLITS, swapped) & {SPLITS.digests[4], SPLITS.digests[5]}
+    assert SPLITS.digests[6] in challenge._unrelabelled(SPLITS, swapped)

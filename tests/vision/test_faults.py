@@ -5,6 +5,7 @@ The outputs given to a step hold just the rows that it may read: `ModelOutputs.t
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from vision.config import BootstrapSettings, ReviewSettings, ToleranceSettings, 
 from vision.labelled import rows_of
 from vision.ood.scores import OodScore, stack_parts
 from vision.quality import QUALITY_COLUMNS
-from vision.records import ExportedGraphs, ImageArray, IntArray, ModelOutputs, Precision, Split
+from vision.records import ExportedGraphs, ModelOutputs, Precision, PrecisionReport, Split
 
 NAMES = ("bream", "cod")
 PER_SPLIT = 24
@@ -94,19 +95,15 @@ def test_an_evaluation_is_of_the_split_asked_for_alone(split: Split) -> None:
     assert evaluation.model_dump_json() == of_all.model_dump_json()
 
 
-def test_exported_precisions_are_compared_on_the_validation_split_alone(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def answer(_engine: None, _images: ImageArray, rows: IntArray) -> ModelOutputs:
-        return outputs_of(Split.VALIDATION).take(rows)
-
+def check_fp16(monkeypatch: pytest.MonkeyPatch, folder: Path, exported: ModelOutputs) -> PrecisionReport:
+    """The report on a graph that gives these outputs."""
     monkeypatch.setattr(engine.Engine, "of", lambda *_: None)
-    monkeypatch.setattr(engine, "run_engine", answer)
-    (tmp_path / "fp16.tflite").write_bytes(b"graph")
+    monkeypatch.setattr(engine, "run_engine", lambda _engine, _images, rows: exported.take(rows))
+    (folder / "fp16.tflite").write_bytes(b"graph")
     graphs = ExportedGraphs(
-        root=tmp_path, files={"fp16.tflite": "0"}, candidate="cnn", image_size=8, num_parameters=1
+        root=folder, files={"fp16.tflite": "0"}, candidate="cnn", image_size=8, num_parameters=1
     )
-    report = engine.check_graphs(
+    return engine.check_graphs(
         graphs,
         Precision.FP16,
         outputs_of(Split.TRAIN, Split.VALIDATION, Split.CALIBRATION),
@@ -116,8 +113,26 @@ def test_exported_precisions_are_compared_on_the_validation_split_alone(
         SPLITS,
         ToleranceSettings(),
     )
+
+
+def test_exported_precisions_are_compared_on_the_validation_split_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    report = check_fp16(monkeypatch, tmp_path, outputs_of(Split.VALIDATION))
     assert report.num_images == PER_SPLIT
     assert [(row.precision, row.num_bytes, row.within_tolerance) for row in report.rows] == [
         (Precision.FP16, 5, True)
     ]
     assert report.rows[0].max_probability_difference == 0.0
+
+
+def test_a_precision_that_overflows_is_a_row_and_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    outputs = outputs_of(Split.VALIDATION)
+    logits = outputs.logits.copy()
+    logits[0, 0] = np.inf
+    (row,) = check_fp16(monkeypatch, tmp_path, dataclasses.replace(outputs, logits=logits)).rows
+    assert not row.runs
+    assert not row.within_tolerance
+    assert "not finite" in row.reasons[0]

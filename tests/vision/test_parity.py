@@ -104,18 +104,18 @@ def test_different_rows_are_refused() -> None:
         compare_precision(Precision.FP32, 1, trained, wrong, make_rule(NAMES), MSP, ToleranceSettings())
 
 
-def test_a_precision_that_cannot_be_run_is_a_row_without_figures() -> None:
+def test_a_precision_that_cannot_be_used_is_a_row_without_figures() -> None:
     row = describe_unusable(Precision.INT8, 900, "LiteRT died of SIGABRT")
     report = PrecisionReport(served=Precision.FP16, num_images=8, rows=(row_of(LOGITS), row))
     assert not row.within_tolerance
     assert PrecisionReport.model_validate_json(report.model_dump_json()).rows[1].runs is False
     assert "not run" in tabulate_precisions(report)
-    assert "it cannot be run: LiteRT died of SIGABRT" in tabulate_precisions(report)
+    assert "it cannot be used: LiteRT died of SIGABRT" in tabulate_precisions(report)
     assert require_served(report) is report
 
 
 def test_a_served_precision_that_cannot_be_run_ends_the_run() -> None:
     row = describe_unusable(Precision.INT8, 900, "LiteRT died of SIGABRT")
     report = PrecisionReport(served=Precision.INT8, num_images=8, rows=(row,))
-    with pytest.raises(ToleranceError, match=r"cannot be run: LiteRT died.*export.precision"):
+    with pytest.raises(ToleranceError, match=r"cannot be used: LiteRT died.*export.precision"):
         require_served(report)

@@ -320,6 +320,20 @@ def test_only_images_that_the_champion_has_not_seen_count_by_class_and_group() -
     assert count_new_images(champion, current) == NOTHING
 
 
+def test_a_class_that_was_held_out_and_a_corrected_label_are_new_to_learn() -> None:
+    rows: list[tuple[str, str, Split | None]] = [
+        ("bream", "b", Split.TRAIN),
+        ("cod", "c", Split.TRAIN),
+        ("dab", "d", Split.TEST),
+    ]
+    champion = make_splits(rows, ("bream", "cod"))
+    assert count_new_images(make_splits(rows, ("bream", "cod", "dab")), champion).num_images == 1
+    corrected = make_splits([("cod", "b", Split.TRAIN), *rows[1:]], ("bream", "cod"))
+    new = count_new_images(corrected, champion)
+    assert (new.num_images, new.num_groups) == (1, 0)
+    assert count_new_images(champion, champion) == NOTHING
+
+
 def test_equal_bytes_count_once() -> None:
     rows = [("bream", "b1", Split.TRAIN)] * 3
     current = make_splits([*rows, ("cod", "c", Split.TEST)], ("bream", "cod"))

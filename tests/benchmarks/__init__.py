@@ -1,0 +1,1 @@
+"""Tests of what the stated figures come from."""
