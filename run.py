@@ -8,17 +8,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestration.paths import ProjectPaths
-from vision.config import find_config, load_config
+from orchestration.schedule_config import ScheduleConfig
+from vision.config import find_config, load_config, load_settings
 from vision.errors import TaxonError
 
 ROOT = Path(__file__).resolve().parent
 PIPELINES = {
     "training": "from a folder of images to a trained, calibrated, compared, exported and gated model",
+    "monitoring": "judge the newest answers of the champion against what it was calibrated on",
+    "retraining": "decide from drift, new images and age whether to train again; if so, train and judge",
 }
 COMMANDS = {
     "runs": "list runs and champions",
     "clean": "free disk: keep the newest N runs and all that a champion needs",
     "dashboard": "show the runs in the ZenML dashboard",
+    "schedule": "start pipelines by the cron expressions of --config until stopped; --status, --once",
     "report": "write runs/<name>/ again from the artifact store",
 }
 
@@ -46,6 +50,8 @@ def build_parser() -> argparse.ArgumentParser:
         dest="overrides",
         help="override one setting, as in --set images.size=128; may be repeated",
     )
+    parser.add_argument("--status", action="store_true", help="schedule: what was done and is next")
+    parser.add_argument("--once", action="store_true", help="schedule: run what is due now and end")
     parser.add_argument("--keep", type=int, default=5, metavar="N", help="clean: runs to keep (default 5)")
     parser.add_argument("--run", default="latest", metavar="NAME", help="report: which run (default latest)")
     parser.add_argument("--port", type=int, default=8237, help="dashboard: port on 127.0.0.1 (default 8237)")
@@ -60,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("expected either --pipeline NAME --config NAME.yaml, or one command; see --help")
     if options.pipeline and not options.config:
         parser.error(f"--pipeline {options.pipeline} needs --config NAME.yaml")
+    if options.command == "schedule" and not options.config:
+        parser.error("schedule needs --config NAME.yaml, such as schedule.yaml")
     try:
         return _dispatch(options)
     except TaxonError as error:
@@ -76,7 +84,10 @@ def _dispatch(options: argparse.Namespace) -> int:
     paths = ProjectPaths.of(ROOT)
     if options.pipeline:
         config = load_config(find_config(options.config, ROOT / "configs"), options.overrides)
-        return commands.train(config, paths)
+        return {"training": commands.train, "retraining": commands.retrain}[options.pipeline](config, paths)
+    if options.command == "schedule":
+        jobs = load_settings(ScheduleConfig, find_config(options.config, ROOT / "configs"), options.overrides)
+        return commands.schedule(jobs, paths, once=options.once, status=options.status)
     if options.command == "clean":
         return commands.clean(paths, options.keep)
     if options.command == "dashboard":

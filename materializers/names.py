@@ -27,3 +27,5 @@ class ArtifactName(StrEnum):
     BUNDLE = "bundle"
     PROMOTION = "promotion"
     REGISTRATION = "registration"
+    NEW_IMAGES = "new_images"
+    RETRAIN_DECISION = "retrain_decision"

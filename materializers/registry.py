@@ -1,11 +1,12 @@
 """The production stage of ZenML's model registry is the only truth about the champion.
 
-A model version exists for each bundle digest that was promoted, holds links to its bundle and splits
-artifacts, and pins the digest in its metadata: digests that lie beside a graph certify nothing.
+A model version exists for each bundle digest that was promoted, holds links to its bundle, splits and
+manifest artifacts, and pins the digest in its metadata: digests that lie beside a graph certify nothing.
 """
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from zenml.model.utils import link_artifact_version_to_model_version
 
 from materializers.names import ArtifactName
 from vision.errors import BundleError
-from vision.records import Registration
+from vision.records import AddedFolder, ChampionState, Manifest, Registration
 
 if TYPE_CHECKING:
     from zenml.models import ArtifactVersionResponse, ModelVersionResponse
@@ -36,6 +37,7 @@ class Champion(BaseModel):
     digest: str
     bundle_id: UUID
     splits_id: UUID
+    manifest_id: UUID | None = None
 
     def bundle(self) -> ArtifactVersionResponse:
         """The bundle artifact, to be passed to a step."""
@@ -44,6 +46,13 @@ class Champion(BaseModel):
     def splits(self) -> ArtifactVersionResponse:
         """The splits artifact, to be passed to a step."""
         return Client().get_artifact_version(self.splits_id)
+
+    def additions(self) -> tuple[AddedFolder, ...]:
+        """The folders of further images that it learned from; of a version without a manifest none."""
+        if self.manifest_id is None:
+            return ()
+        manifest: Manifest = Client().get_artifact_version(self.manifest_id).load()
+        return manifest.additions
 
 
 def find_champion(model_name: str) -> Champion | None:
@@ -64,11 +73,33 @@ def find_champion(model_name: str) -> Champion | None:
             f"pinned digest. Expected all three. Delete the version (zenml model version delete {model_name} "
             f"{version.name}) and train again."
         )
-    return Champion(digest=digest, bundle_id=bundle.id, splits_id=splits.id)
+    manifest = version.get_artifact(ArtifactName.MANIFEST)
+    return Champion(
+        digest=digest,
+        bundle_id=bundle.id,
+        splits_id=splits.id,
+        manifest_id=manifest.id if manifest is not None else None,
+    )
+
+
+def find_champion_state(model_name: str) -> ChampionState | None:
+    """The champion as the decision on retraining sees it, or None where none is in production.
+
+    Its age counts from its registration: a rollback makes a model no younger.
+    """
+    version = _production_version(model_name)
+    if version is None:
+        return None
+    since = version.created if version.created.tzinfo else version.created.replace(tzinfo=UTC)
+    return ChampionState(digest=str(version.run_metadata.get(DIGEST_KEY)), since=since)
 
 
 def register_champion(
-    model_name: str, digest: str, bundle: ArtifactVersionResponse, splits: ArtifactVersionResponse
+    model_name: str,
+    digest: str,
+    bundle: ArtifactVersionResponse,
+    splits: ArtifactVersionResponse,
+    manifest: ArtifactVersionResponse | None = None,
 ) -> Registration:
     """Put a bundle into production; the former champion is archived.
 
@@ -77,8 +108,9 @@ def register_champion(
     version = _version_with_digest(model_name, digest)
     if version is None:
         version = _create_version(model_name)
-        link_artifact_version_to_model_version(bundle, version)
-        link_artifact_version_to_model_version(splits, version)
+        for artifact in (bundle, splits, manifest):
+            if artifact is not None:
+                link_artifact_version_to_model_version(artifact, version)
         log_metadata(metadata={DIGEST_KEY: digest}, model_version_id=version.id)
     if version.stage != ModelStages.PRODUCTION.value:
         version.set_stage(ModelStages.PRODUCTION, force=True)

@@ -3,29 +3,55 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.table import Table
 
 from orchestration.environment import prepare_environment
-from orchestration.launch import launch_training
+from orchestration.launch import Outcome, launch_training
 from orchestration.paths import ProjectPaths
+from orchestration.retraining import launch_retraining
+from orchestration.schedule_config import ScheduleConfig
 from vision.config import RunConfig
 
 
 def train(config: RunConfig, paths: ProjectPaths) -> int:
     """Run the training pipeline and say where to look next."""
     outcome = launch_training(config, paths)
+    _tell_outcome(outcome)
+    return outcome.exit_code
+
+
+def _tell_outcome(outcome: Outcome) -> None:
     say = Console(file=sys.stderr, highlight=False).print
     style = {0: "bold green", 3: "bold yellow"}.get(outcome.exit_code, "bold red")
     say(outcome.message, style=style, markup=False)
     say()
-    for title, name in (("Report   ", "report.html"), ("Figures  ", "summary.json")):
+    files = ("Report   ", "report.html"), ("Decision ", "decision.md"), ("Figures  ", "summary.json")
+    for title, name in files:
         if (outcome.folder / name).is_file():
             say(f"{title} {outcome.folder / name}", markup=False)
     say("Dashboard make dashboard")
     say("All runs  python run.py runs")
+
+
+def retrain(config: RunConfig, paths: ProjectPaths) -> int:
+    """Decide whether to retrain, do it, and say where to look next."""
+    outcome = launch_retraining(config, paths, datetime.now(UTC))
+    _tell_outcome(outcome)
     return outcome.exit_code
+
+
+def schedule(config: ScheduleConfig, paths: ProjectPaths, *, once: bool, status: bool) -> int:
+    """Keep the jobs of a schedule going, or say what they did and do next; imports no ZenML."""
+    if status:
+        from orchestration.schedule_status import print_status
+
+        return print_status(config, paths)
+    from orchestration.schedule import run_schedule
+
+    return run_schedule(config, paths, once=once)
 
 
 def list_runs(paths: ProjectPaths) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +29,8 @@ from vision.sources.reef.dataset import STAMP_NAME
 
 if TYPE_CHECKING:
     from zenml.models import ArtifactVersionResponse, PipelineRunResponse
+
+    from vision.records import Manifest
 
 LATEST_NAME = "latest"
 SUMMARY_NAME = "summary.json"
@@ -157,8 +159,8 @@ def _folders_without(folders: Iterable[Path], needed: set[Path], known: set[Path
 
 def _remove_stores(client: Client, paths: ProjectPaths) -> int:
     """Remove decoded images and painted data that no remaining artifact refers to, and nothing else."""
-    images = _referred_folders(client, ArtifactName.DATASET, "path")
-    roots = _referred_folders(client, ArtifactName.MANIFEST, "root")
+    images = _referred_folders(client, ArtifactName.DATASET, _store_of)
+    roots = _referred_folders(client, ArtifactName.MANIFEST, _sources_of)
     unused = [each for each in paths.images.glob("*") if _is_store(each) and not _holds(each, images)]
     unused += [each for each in paths.data.glob("*") if _is_painted(each) and not _holds(each, roots)]
     return _remove_all(unused)
@@ -177,13 +179,28 @@ def _is_painted(folder: Path) -> bool:
     return bool(stamped or UNFINISHED_FOLDER.fullmatch(folder.name))
 
 
-def _referred_folders(client: Client, name: ArtifactName, key: str) -> set[Path]:
+def _referred_folders(
+    client: Client, name: ArtifactName, folders_of: Callable[[ArtifactVersionResponse], set[Path]]
+) -> set[Path]:
     versions = [
         version
         for artifact in client.list_artifacts(name=name.value).items
         for version in depaginate(client.list_artifact_versions, artifact=artifact.id, hydrate=True)
     ]
-    return {Path(str(version.run_metadata.get(key) or getattr(version.load(), key))) for version in versions}
+    return {folder for version in versions for folder in folders_of(version)}
+
+
+def _store_of(dataset: ArtifactVersionResponse) -> set[Path]:
+    return {Path(str(dataset.run_metadata.get("path") or dataset.load().path))}
+
+
+def _sources_of(manifest: ArtifactVersionResponse) -> set[Path]:
+    """Where the images of a manifest lie: its root, and the folders that were added to it."""
+    known = manifest.run_metadata
+    if known.get("root") and known.get("num_additions") == 0:
+        return {Path(str(known["root"]))}
+    loaded: Manifest = manifest.load()
+    return {Path(loaded.root), *(Path(added.root) for added in loaded.additions)}
 
 
 def _holds(folder: Path, referred: set[Path]) -> bool:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse, StepRunResponse
 
 MOST_RUNS = 200
+DECISIONS = {"True": "retrain", "False": "no retraining"}
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ def list_runs(paths: ProjectPaths, limit: int = MOST_RUNS) -> tuple[RunRow, ...]
     runs = client.list_pipeline_runs(sort_by="desc:created", size=limit).items
     winners = _metadata_of_runs(client, runs, "compare", ArtifactName.COMPARISON, "winner")
     verdicts = _metadata_of_runs(client, runs, "promote", ArtifactName.PROMOTION, "verdict")
+    decisions = _metadata_of_runs(client, runs, "decide_retraining", ArtifactName.RETRAIN_DECISION, "retrain")
     return tuple(
         RunRow(
             name=run.name,
@@ -60,7 +62,7 @@ def list_runs(paths: ProjectPaths, limit: int = MOST_RUNS) -> tuple[RunRow, ...]
             status=run.status.value,
             started=_format_time(run.created),
             winner=winners.get(run.id, ""),
-            verdict=verdicts.get(run.id, ""),
+            verdict=verdicts.get(run.id) or DECISIONS.get(decisions.get(run.id, ""), ""),
             folder=folder if (folder := paths.runs / run.name).is_dir() else None,
         )
         for run in runs

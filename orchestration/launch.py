@@ -6,11 +6,12 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestration.environment import prepare_environment
 from orchestration.lock import RunLock
@@ -22,8 +23,12 @@ from vision.files import storage_errors
 from vision.machine import gpu_present, settle_precision
 from vision.records import Verdict
 from vision.sources import digest_source
+from vision.sources.learned import keep_learned
 from vision.store import ARRAY_NAME, CARD_NAME
 from vision.weights import resolve_weights
+
+if TYPE_CHECKING:  # ZenML must not be imported before its environment is prepared
+    from materializers.registry import Champion
 
 logger = logging.getLogger(__name__)
 
@@ -71,25 +76,64 @@ def launch_training(config: RunConfig, paths: ProjectPaths) -> Outcome:
     """
     started = time.monotonic()
     prepare_environment(paths)
-    run_name = f"{config.name}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"[:-3]
+    run_name = name_run(config.name)
+    with hold_project(paths, run_name):
+        reap(paths)
+        return train_in_lock(config, paths, run_name, started)
+
+
+def name_run(prefix: str) -> str:
+    """A name that no other run has: the prefix and the time in UTC, to the millisecond."""
+    return f"{prefix}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"[:-3]
+
+
+@contextmanager
+def hold_project(paths: ProjectPaths, run_name: str) -> Iterator[None]:
+    """Inside the block no other run goes, and temporary files lie in the state folder.
+
+    Raises:
+        RunLockedError: another run is going in this folder.
+        StorageError: ZenML's database cannot be written, or the state folder.
+    """
     with _database_errors(paths), RunLock(paths.lock, run_name), _scratch(paths):
-        return _run_locked(config, paths, run_name, started)
+        yield
 
 
-def _run_locked(config: RunConfig, paths: ProjectPaths, run_name: str, started: float) -> Outcome:
+def reap(paths: ProjectPaths) -> None:
+    """Name the runs that were killed, mark them failed, write their folders. With the lock held."""
     from orchestration.reaper import reap_dead_runs
-    from orchestration.run_folder import record_circumstances, run_exists
 
     for dead in reap_dead_runs():
         logger.warning(
             "Run %s was killed before it ended; it is marked failed. Its finished steps are reused.", dead
         )
         _project_dead(dead, paths)
-    machine = resolve_candidates(config)
+
+
+def train_in_lock(config: RunConfig, paths: ProjectPaths, run_name: str, started: float) -> Outcome:
+    """Run the training pipeline and write its run folder, in a project that this process holds.
+
+    Args:
+        config: as it was read.
+        paths: the project.
+        run_name: of the run to be made.
+        started: when it began, by the monotonic clock.
+
+    Raises:
+        ConfigError: no candidate can be trained on this machine, or the champion learned from an added folder
+            that the config does not name any more.
+        DataError: the source has no usable images.
+        StorageError: ZenML's database cannot be written: the disk is full or read-only.
+    """
+    from materializers.registry import find_champion
+    from orchestration.run_folder import record_circumstances, run_exists
+
+    champion = find_champion(config.name)
+    machine = resolve_candidates(keep_learned(config, champion.additions() if champion else ()))
     resolved = machine.config
     logger.info("Reading the source ...")
     source_digest = digest_source(resolved.dataset, paths.data)
-    failure = _run_pipeline(resolved, paths, run_name, source_digest)
+    failure = _run_pipeline(resolved, paths, run_name, source_digest, champion)
     if failure is not None and not run_exists(run_name):
         raise failure
     words = None if failure is None else f"{type(failure).__name__}: {failure}"
@@ -128,20 +172,23 @@ def resolve_candidates(config: RunConfig) -> Resolved:
 
 
 def _run_pipeline(
-    config: RunConfig, paths: ProjectPaths, run_name: str, source_digest: str
-) -> BaseException | None:
+    config: RunConfig, paths: ProjectPaths, run_name: str, source_digest: str, champion: Champion | None
+) -> Exception | None:
     """Run the DAG; the exception that ended it, or None."""
-    from materializers.registry import find_champion
     from pipelines.training import training
 
-    champion = find_champion(config.name)
     decode_again = _decoded_images_are_lost(config, source_digest)
     steps = {"ingest": {"enable_cache": False}} if decode_again else {}
+    pipeline = training.with_options(run_name=run_name, steps=steps)
+    places = str(paths.data), str(paths.images)
+    return catch_failure(paths, lambda: pipeline(config, source_digest, *places, champion))
+
+
+def catch_failure(paths: ProjectPaths, run_pipeline: Callable[[], object]) -> Exception | None:
+    """Run a DAG; the exception that ended it, or None."""
     try:
         with _database_errors(paths):
-            training.with_options(run_name=run_name, steps=steps)(
-                config, source_digest, str(paths.data), str(paths.images), champion
-            )
+            run_pipeline()
     except TaxonError as error:
         return error
     except Exception as error:

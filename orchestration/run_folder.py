@@ -65,6 +65,8 @@ runs three graphs. Writing the report comes after the run and is a figure of its
 """
 
 CIRCUMSTANCES = "circumstances"
+RETRAINING = "retraining"
+"""Name of the pipeline whose folder another module writes."""
 
 
 def record_circumstances(
@@ -112,12 +114,18 @@ def installed_versions(names: Sequence[str]) -> dict[str, str]:
 def project_run(run_name: str, paths: ProjectPaths) -> tuple[Path, Promotion | None]:
     """Write `runs/<run_name>/summary.json` and `report.html` from the artifact store.
 
+    A run that decided on retraining has `decision.md` in place of a report.
+
     Raises:
         ConfigError: there is no such run.
         StorageError: the folder cannot be written.
     """
     started = time.monotonic()
-    run = RunArtifacts(_find_run(run_name))
+    run = RunArtifacts(find_run(run_name))
+    if run.pipeline == RETRAINING:
+        from orchestration.decision_folder import project_decision
+
+        return project_decision(run, paths), None
     story = tell_story(run)
     folder = paths.runs / run.name
     with storage_errors(folder):
@@ -135,7 +143,7 @@ def load_promotion(run_name: str) -> Promotion | None:
         ConfigError: there is no such run.
         StorageError: the verdict of a run that did not fail is gone or altered.
     """
-    promotion = RunArtifacts(_find_run(run_name)).load("promote", ArtifactName.PROMOTION)
+    promotion = RunArtifacts(find_run(run_name)).load("promote", ArtifactName.PROMOTION)
     return promotion if isinstance(promotion, Promotion) else None
 
 
@@ -184,6 +192,17 @@ class RunArtifacts:
     def __init__(self, run: PipelineRunResponse) -> None:
         self._run = run
         self.name = run.name
+        self.pipeline = run.pipeline.name if run.pipeline else ""
+
+    @cached_property
+    def parameters(self) -> dict[str, Any]:
+        """What the pipeline was called with."""
+        return self._run.config.parameters or {}
+
+    @cached_property
+    def metadata(self) -> dict[str, Any]:
+        """What was stored with the run."""
+        return dict(self._run.run_metadata)
 
     @cached_property
     def steps(self) -> dict[str, StepRunResponse]:
@@ -193,7 +212,7 @@ class RunArtifacts:
     @cached_property
     def circumstances(self) -> dict[str, Any]:
         """What `record_circumstances` stored; empty for a run that was killed."""
-        stored = self._run.run_metadata.get(CIRCUMSTANCES, {})
+        stored = self.metadata.get(CIRCUMSTANCES, {})
         return dict(stored) if isinstance(stored, dict) else {}
 
     @cached_property
@@ -210,12 +229,11 @@ class RunArtifacts:
         Raises:
             ConfigError: the run was killed before it was recorded.
         """
-        parameters = self._run.config.parameters or {}
         stored = self.circumstances.get("config")
         if stored:
             return RunConfig.model_validate_json(stored)
-        if "config" in parameters:
-            return RunConfig.model_validate(parameters["config"])
+        if "config" in self.parameters:
+            return RunConfig.model_validate(self.parameters["config"])
         raise ConfigError(
             f"Run {self.name} holds no configuration. It was killed as it started; run it again."
         )
@@ -302,7 +320,12 @@ def tell_story(run: RunArtifacts) -> RunStory:
     )
 
 
-def _find_run(run_name: str) -> PipelineRunResponse:
+def find_run(run_name: str) -> PipelineRunResponse:
+    """A run of ZenML.
+
+    Raises:
+        ConfigError: there is no such run.
+    """
     try:
         return Client().get_pipeline_run(run_name)
     except KeyError as error:

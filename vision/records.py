@@ -701,12 +701,21 @@ class NewClass(Value):
     num_groups: int
 
 
-class NewImages(Value):
+class NewImages(Record):
     """Labelled images of known classes that the champion has not seen, by bytes."""
 
     num_images: int = 0
     num_groups: int = Field(default=0, description="groups of which the champion has seen no image")
     classes: tuple[NewClass, ...] = Field(default=(), description="only classes with new images, sorted")
+
+
+class RetrainingEvidence(Value):
+    """What a decision on retraining rests on beside the images: all that lies outside the data set."""
+
+    now: AwareDatetime = Field(description="when it is decided")
+    champion: ChampionState | None
+    verdicts: tuple[WindowVerdict, ...] = Field(default=(), description="of monitoring, in any order")
+    attempts: tuple[Attempt, ...] = Field(default=(), description="earlier retrainings, in any order")
 
 
 class Consideration(Value):

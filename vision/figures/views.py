@@ -33,6 +33,7 @@ from vision.records import (
     Evaluation,
     FileSet,
     Manifest,
+    NewImages,
     PrecisionReport,
     Promotion,
     Quarantined,
@@ -149,6 +150,13 @@ def _(record: Promotion) -> Views:
             ("data-set row", "labelled", "the champion is sure of", "confidence"), rows
         )
     return views
+
+
+@draw_views.register
+def _(record: NewImages) -> Views:
+    rows = [(each.class_name, str(each.num_images), str(each.num_groups)) for each in record.classes]
+    title = f"**{record.num_images} images in {record.num_groups} groups** that the champion has not seen\n\n"
+    return {"new_images.md": title + markdown_table(("class", "images", "groups"), rows)}
 
 
 @draw_views.register
