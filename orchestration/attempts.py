@@ -19,7 +19,7 @@ from vision.records import Attempt, Verdict
 if TYPE_CHECKING:
     from zenml.models import ModelVersionResponse
 
-PREFIX = "retraining:"
+PREFIX = "retraining "
 
 
 def read_attempts(model_name: str) -> tuple[Attempt, ...]:

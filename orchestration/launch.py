@@ -75,39 +75,34 @@ def launch_training(config: RunConfig, paths: ProjectPaths) -> Outcome:
         StorageError: ZenML's database cannot be written: the disk is full or read-only.
     """
     started = time.monotonic()
-    prepare_environment(paths)
     run_name = name_run(config.name)
-    with hold_project(paths, run_name):
-        reap(paths)
+    with guard_run(run_name, paths):
         return train_in_lock(config, paths, run_name, started)
 
 
-def name_run(prefix: str) -> str:
-    """A name that no other run has: the prefix and the time in UTC, to the millisecond."""
-    return f"{prefix}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"[:-3]
+def name_run(stem: str) -> str:
+    """A run's name: the stem and the time in UTC to the millisecond."""
+    return f"{stem}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"[:-3]
 
 
 @contextmanager
-def hold_project(paths: ProjectPaths, run_name: str) -> Iterator[None]:
-    """Inside the block no other run goes, and temporary files lie in the state folder.
+def guard_run(run_name: str, paths: ProjectPaths) -> Iterator[None]:
+    """The project for one run alone: locked, runs that were killed marked failed, temporary files its own.
 
     Raises:
         RunLockedError: another run is going in this folder.
-        StorageError: ZenML's database cannot be written, or the state folder.
+        StorageError: ZenML's database cannot be written: the disk is full or read-only.
     """
-    with _database_errors(paths), RunLock(paths.lock, run_name), _scratch(paths):
-        yield
-
-
-def reap(paths: ProjectPaths) -> None:
-    """Name the runs that were killed, mark them failed, write their folders. With the lock held."""
+    prepare_environment(paths)
     from orchestration.reaper import reap_dead_runs
 
-    for dead in reap_dead_runs():
-        logger.warning(
-            "Run %s was killed before it ended; it is marked failed. Its finished steps are reused.", dead
-        )
-        _project_dead(dead, paths)
+    with database_errors(paths), RunLock(paths.lock, run_name), _scratch(paths):
+        for dead in reap_dead_runs():
+            logger.warning(
+                "Run %s was killed before it ended; it is marked failed. Its finished steps are reused.", dead
+            )
+            _project_dead(dead, paths)
+        yield
 
 
 def train_in_lock(config: RunConfig, paths: ProjectPaths, run_name: str, started: float) -> Outcome:
@@ -139,7 +134,7 @@ def train_in_lock(config: RunConfig, paths: ProjectPaths, run_name: str, started
     words = None if failure is None else f"{type(failure).__name__}: {failure}"
     seconds = time.monotonic() - started
     try:
-        with _database_errors(paths):
+        with database_errors(paths):
             record_circumstances(run_name, resolved, machine.left_out, words, seconds, machine.weights)
     except StorageError as error:
         logger.warning("The report of run %s lacks its seconds and versions: %s", run_name, error)
@@ -187,7 +182,7 @@ def _run_pipeline(
 def catch_failure(paths: ProjectPaths, run_pipeline: Callable[[], object]) -> Exception | None:
     """Run a DAG; the exception that ended it, or None."""
     try:
-        with _database_errors(paths):
+        with database_errors(paths):
             run_pipeline()
     except TaxonError as error:
         return error
@@ -203,7 +198,7 @@ def _project(run_name: str, paths: ProjectPaths, failure: BaseException | None) 
 
     folder = paths.runs / run_name
     try:
-        with _database_errors(paths), storage_errors(folder):
+        with database_errors(paths), storage_errors(folder):
             _, promotion = project_run(run_name, paths)
     except StorageError as error:
         command = f"python run.py report --run {run_name}"
@@ -257,7 +252,7 @@ def _decoded_images_are_lost(config: RunConfig, source_digest: str) -> bool:
 
 
 @contextmanager
-def _database_errors(paths: ProjectPaths) -> Iterator[None]:
+def database_errors(paths: ProjectPaths) -> Iterator[None]:
     """Turn SQLite's word that the disk is full or read-only, and all its SQL, into one sentence."""
     from sqlalchemy.exc import OperationalError
 

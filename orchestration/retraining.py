@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from orchestration.environment import prepare_environment
-from orchestration.launch import Outcome, catch_failure, hold_project, name_run, reap, train_in_lock
+from orchestration.launch import Outcome, catch_failure, guard_run, name_run, train_in_lock
 from orchestration.paths import ProjectPaths
 from vision.config import RunConfig
 from vision.errors import GateError, StorageError, TaxonError
@@ -72,10 +71,8 @@ def launch_retraining(
         StorageError: ZenML's database cannot be written: the disk is full or read-only.
     """
     started = time.monotonic()
-    prepare_environment(paths)
     run_name = name_run(f"{config.name}-retraining")
-    with hold_project(paths, run_name):
-        reap(paths)
+    with guard_run(run_name, paths):
         subject = _settle_subject(config, paths)
         failure = _run_decision(subject, paths, run_name, now, started)
         if failure is not None:
@@ -161,6 +158,7 @@ def _retrain(
     )
     open_attempt(model_name, training_run, attempt)
     record_training(run_name, training_run, None)
+    _project(run_name, paths)
     outcome = train(subject.config, paths, training_run, time.monotonic())
     promotion = load_promotion(training_run)
     if promotion is not None and outcome.exit_code in SETTLED:

@@ -1,4 +1,4 @@
-"""A folder that the champion learned from is used again, or taken out by name; it is never lost in silence."""
+"""A folder that the champion learned from is used again or taken out by name; it is never lost in silence."""
 
 from __future__ import annotations
 
