@@ -14,6 +14,7 @@ from vision.errors import TaxonError
 ROOT = Path(__file__).resolve().parent
 PIPELINES = {
     "training": "from a folder of images to a trained, calibrated, compared, exported and gated model",
+    "monitoring": "from the champion's newest answers to a verdict: drift, quiet, or too few to say",
 }
 COMMANDS = {
     "runs": "list runs and champions",
@@ -27,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     lines = ["pipelines:", *(f"  {name:<12}{text}" for name, text in PIPELINES.items())]
     lines += ["commands:", *(f"  {name:<12}{text}" for name, text in COMMANDS.items())]
-    lines += ["exit codes: 0 done (also when the champion is kept), 1 the run failed,"]
+    lines += ["exit codes: 0 done (also when the champion is kept or answers drifted), 1 the run failed,"]
     lines += ["  2 the config or the data is wrong, 3 a gate refused (floors, leaks, tolerance)"]
     parser = argparse.ArgumentParser(
         prog="run.py",
@@ -76,7 +77,8 @@ def _dispatch(options: argparse.Namespace) -> int:
     paths = ProjectPaths.of(ROOT)
     if options.pipeline:
         config = load_config(find_config(options.config, ROOT / "configs"), options.overrides)
-        return commands.train(config, paths)
+        run_pipeline = {"training": commands.train, "monitoring": commands.monitor}[options.pipeline]
+        return run_pipeline(config, paths)
     if options.command == "clean":
         return commands.clean(paths, options.keep)
     if options.command == "dashboard":

@@ -52,7 +52,10 @@ def list_runs(paths: ProjectPaths, limit: int = MOST_RUNS) -> tuple[RunRow, ...]
     client = Client()
     runs = client.list_pipeline_runs(sort_by="desc:created", size=limit).items
     winners = _metadata_of_runs(client, runs, "compare", ArtifactName.COMPARISON, "winner")
-    verdicts = _metadata_of_runs(client, runs, "promote", ArtifactName.PROMOTION, "verdict")
+    verdicts = {
+        **_metadata_of_runs(client, runs, "promote", ArtifactName.PROMOTION, "verdict"),
+        **_drift_verdicts(client, runs),
+    }
     return tuple(
         RunRow(
             name=run.name,
@@ -80,6 +83,20 @@ def list_champions() -> tuple[ChampionRow, ...]:
         for version in versions
     ]
     return tuple(sorted(rows, key=lambda row: row.model))
+
+
+def _drift_verdicts(client: Client, runs: Sequence[PipelineRunResponse]) -> Mapping[UUID, str]:
+    """Monitoring run -> `quiet`, `insufficient` or `drift: capture`, marked where groups were guessed."""
+    status, cause, verified = (
+        _metadata_of_runs(client, runs, "monitor", ArtifactName.MONITORED_WINDOW, key)
+        for key in ("status", "cause", "verified")
+    )
+    return {
+        run: value
+        + (f": {cause[run]}" if run in cause else "")
+        + ("" if verified.get(run) == "True" or value == "insufficient" else " (unverified)")
+        for run, value in status.items()
+    }
 
 
 def _metadata_of_runs(

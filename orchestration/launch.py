@@ -70,21 +70,39 @@ def launch_training(config: RunConfig, paths: ProjectPaths) -> Outcome:
         StorageError: ZenML's database cannot be written: the disk is full or read-only.
     """
     started = time.monotonic()
-    prepare_environment(paths)
-    run_name = f"{config.name}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"[:-3]
-    with _database_errors(paths), RunLock(paths.lock, run_name), _scratch(paths):
+    run_name = name_run(config.name)
+    with guard_run(run_name, paths):
         return _run_locked(config, paths, run_name, started)
 
 
-def _run_locked(config: RunConfig, paths: ProjectPaths, run_name: str, started: float) -> Outcome:
+def name_run(stem: str) -> str:
+    """A run's name: the stem and the time in UTC to the millisecond."""
+    return f"{stem}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"[:-3]
+
+
+@contextmanager
+def guard_run(run_name: str, paths: ProjectPaths) -> Iterator[None]:
+    """The project for one run alone: locked, runs that were killed marked failed, temporary files its own.
+
+    Raises:
+        RunLockedError: another run is going in this folder.
+        StorageError: ZenML's database cannot be written: the disk is full or read-only.
+    """
+    prepare_environment(paths)
     from orchestration.reaper import reap_dead_runs
+
+    with database_errors(paths), RunLock(paths.lock, run_name), _scratch(paths):
+        for dead in reap_dead_runs():
+            logger.warning(
+                "Run %s was killed before it ended; it is marked failed. Its finished steps are reused.", dead
+            )
+            _project_dead(dead, paths)
+        yield
+
+
+def _run_locked(config: RunConfig, paths: ProjectPaths, run_name: str, started: float) -> Outcome:
     from orchestration.run_folder import record_circumstances, run_exists
 
-    for dead in reap_dead_runs():
-        logger.warning(
-            "Run %s was killed before it ended; it is marked failed. Its finished steps are reused.", dead
-        )
-        _project_dead(dead, paths)
     machine = resolve_candidates(config)
     resolved = machine.config
     logger.info("Reading the source ...")
@@ -95,7 +113,7 @@ def _run_locked(config: RunConfig, paths: ProjectPaths, run_name: str, started: 
     words = None if failure is None else f"{type(failure).__name__}: {failure}"
     seconds = time.monotonic() - started
     try:
-        with _database_errors(paths):
+        with database_errors(paths):
             record_circumstances(run_name, resolved, machine.left_out, words, seconds, machine.weights)
     except StorageError as error:
         logger.warning("The report of run %s lacks its seconds and versions: %s", run_name, error)
@@ -138,7 +156,7 @@ def _run_pipeline(
     decode_again = _decoded_images_are_lost(config, source_digest)
     steps = {"ingest": {"enable_cache": False}} if decode_again else {}
     try:
-        with _database_errors(paths):
+        with database_errors(paths):
             training.with_options(run_name=run_name, steps=steps)(
                 config, source_digest, str(paths.data), str(paths.images), champion
             )
@@ -156,7 +174,7 @@ def _project(run_name: str, paths: ProjectPaths, failure: BaseException | None) 
 
     folder = paths.runs / run_name
     try:
-        with _database_errors(paths), storage_errors(folder):
+        with database_errors(paths), storage_errors(folder):
             _, promotion = project_run(run_name, paths)
     except StorageError as error:
         command = f"python run.py report --run {run_name}"
@@ -180,10 +198,10 @@ def _project(run_name: str, paths: ProjectPaths, failure: BaseException | None) 
 
 def _project_dead(run_name: str, paths: ProjectPaths) -> None:
     """The run folder of a killed run, as far as it came; that it cannot be written stops no other run."""
-    from orchestration.run_folder import project_run
+    from orchestration.projections import project_any
 
     try:
-        project_run(run_name, paths)
+        project_any(run_name, paths)
     except TaxonError as error:
         logger.warning("Run %s has no run folder: %s", run_name, error)
     except Exception:
@@ -210,7 +228,7 @@ def _decoded_images_are_lost(config: RunConfig, source_digest: str) -> bool:
 
 
 @contextmanager
-def _database_errors(paths: ProjectPaths) -> Iterator[None]:
+def database_errors(paths: ProjectPaths) -> Iterator[None]:
     """Turn SQLite's word that the disk is full or read-only, and all its SQL, into one sentence."""
     from sqlalchemy.exc import OperationalError
 

@@ -1,4 +1,4 @@
-"""What a log of answers must be able to do; an answer is brought into the form that is stored as it is made."""
+"""What a log of answers must be able to do; an answer has the form in which it is stored as it is made."""
 
 from __future__ import annotations
 

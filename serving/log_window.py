@@ -6,10 +6,13 @@ share no answer, and two verdicts that agree are two pieces of evidence.
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import numpy as np
 
 from serving.prediction_log import LogEntry, LoggedAnswers, PredictionLog, stack_answers
-from vision.records import Decision, LoggedSpan, MonitoredWindow
+from vision.config import PredictionLogSettings
+from vision.records import Decision, LoggedSpan, LogTrimming, MonitoredWindow
 from vision.window import Window
 
 
@@ -117,3 +120,25 @@ def _number(entry: LogEntry) -> int:
     if entry.number is None:
         raise ValueError(f"Answer {entry.prediction_id} has no number; expected entries read from the log.")
     return entry.number
+
+
+# --- retention ------------------------------------------------------------------------------------------
+
+
+def trim(log: PredictionLog, settings: PredictionLogSettings, now: datetime) -> LogTrimming:
+    """Delete answers older than `keep_days`, then all but the `keep_answers` newest; what went.
+
+    Args:
+        log: opened with `create=False`; where there is none yet, nothing goes.
+        settings: what is kept.
+        now: aware of its zone.
+
+    Raises:
+        LogError: the log cannot be written.
+    """
+    kept = {"keep_days": settings.keep_days, "keep_answers": settings.keep_answers}
+    if not log.exists():
+        return LogTrimming(**kept)
+    num_too_old = log.delete_older_than(now - timedelta(days=settings.keep_days))
+    num_beyond = log.keep_newest(settings.keep_answers)
+    return LogTrimming(num_too_old=num_too_old, num_beyond=num_beyond, num_left=log.count(), **kept)

@@ -102,7 +102,7 @@ def test_a_folder_in_place_of_latest_is_a_warning_that_says_to_remove_it(
 def test_a_full_or_read_only_database_is_one_sentence_without_sql(
     told: str, match: str, paths: ProjectPaths
 ) -> None:
-    with pytest.raises(StorageError, match=match) as caught, launch._database_errors(paths):
+    with pytest.raises(StorageError, match=match) as caught, launch.database_errors(paths):
         raise OperationalError("INSERT INTO step_run VALUES " * 100, {}, Exception(told))
     assert "INSERT" not in str(caught.value)
     assert len(str(caught.value)) < 200 + len(str(paths.zenml))
@@ -110,7 +110,7 @@ def test_a_full_or_read_only_database_is_one_sentence_without_sql(
 
 def test_any_other_trouble_with_the_database_stays_as_it_is(paths: ProjectPaths) -> None:
     def ask() -> Any:
-        with launch._database_errors(paths):
+        with launch.database_errors(paths):
             raise OperationalError("SELECT", {}, Exception("no such table: run"))
 
     with pytest.raises(OperationalError, match="no such table"):
