@@ -15,8 +15,8 @@ from vision.errors import TaxonError
 ROOT = Path(__file__).resolve().parent
 PIPELINES = {
     "training": "from a folder of images to a trained, calibrated, compared, exported and gated model",
-    "monitoring": "judge the newest answers of the champion against what it was calibrated on",
-    "retraining": "decide from drift, new images and age whether to train again; if so, train and judge",
+    "monitoring": "from the champion's newest answers to a verdict: drift, quiet, or too few to say",
+    "retraining": "from drift, new images and age to a decision; on a yes, training and the gate's verdict",
 }
 COMMANDS = {
     "runs": "list runs and champions",
@@ -31,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     lines = ["pipelines:", *(f"  {name:<12}{text}" for name, text in PIPELINES.items())]
     lines += ["commands:", *(f"  {name:<12}{text}" for name, text in COMMANDS.items())]
-    lines += ["exit codes: 0 done (also when the champion is kept), 1 the run failed,"]
+    lines += ["exit codes: 0 done (also when the champion is kept or answers drifted), 1 the run failed,"]
     lines += ["  2 the config or the data is wrong, 3 a gate refused (floors, leaks, tolerance)"]
     parser = argparse.ArgumentParser(
         prog="run.py",
@@ -80,11 +80,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _dispatch(options: argparse.Namespace) -> int:
     from orchestration import commands
+    from pipelines.names import PipelineName
 
     paths = ProjectPaths.of(ROOT)
     if options.pipeline:
         config = load_config(find_config(options.config, ROOT / "configs"), options.overrides)
-        return {"training": commands.train, "retraining": commands.retrain}[options.pipeline](config, paths)
+        run_pipeline = {
+            PipelineName.TRAINING: commands.train,
+            PipelineName.MONITORING: commands.monitor,
+            PipelineName.RETRAINING: commands.retrain,
+        }
+        return run_pipeline[PipelineName(options.pipeline)](config, paths)
     if options.command == "schedule":
         jobs = load_settings(ScheduleConfig, find_config(options.config, ROOT / "configs"), options.overrides)
         return commands.schedule(jobs, paths, once=options.once, status=options.status)

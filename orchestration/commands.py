@@ -43,6 +43,25 @@ def retrain(config: RunConfig, paths: ProjectPaths) -> int:
     return outcome.exit_code
 
 
+def monitor(config: RunConfig, paths: ProjectPaths) -> int:
+    """Judge the champion's newest answers and say where to look; 0 whatever the verdict."""
+    from orchestration.monitoring import launch_monitoring
+
+    outcome = launch_monitoring(config, paths)
+    say = Console(file=sys.stderr, highlight=False).print
+    say(outcome.message, style="bold" if outcome.exit_code == 0 else "bold red", markup=False)
+    say()
+    for title, name in (
+        ("Report   ", "drift.html"),
+        ("Evidently", "evidently.html"),
+        ("Figures  ", "summary.json"),
+    ):
+        if (outcome.folder / name).is_file():
+            say(f"{title} {outcome.folder / name}", markup=False)
+    say("All runs  python run.py runs")
+    return outcome.exit_code
+
+
 def schedule(config: ScheduleConfig, paths: ProjectPaths, *, once: bool, status: bool) -> int:
     """Keep the jobs of a schedule going, or say what they did and do next; imports no ZenML."""
     if status:
@@ -97,8 +116,7 @@ def dashboard(paths: ProjectPaths, port: int) -> int:
 def report(paths: ProjectPaths, run: str) -> int:
     """Write a run folder again from the artifact store."""
     prepare_environment(paths)
-    from orchestration.run_folder import rewrite_run
+    from orchestration.projections import project_any
 
-    folder = rewrite_run(paths, run)
-    Console(highlight=False).print(f"Wrote {folder / 'report.html'}", markup=False)
+    Console(highlight=False).print(f"Wrote {project_any(run, paths)}", markup=False)
     return 0

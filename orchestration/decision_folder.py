@@ -14,6 +14,8 @@ from zenml import log_metadata
 from materializers.names import ArtifactName
 from orchestration.paths import ProjectPaths
 from orchestration.run_folder import RunArtifacts, find_run
+from orchestration.summary import to_plain
+from pipelines.names import PipelineName
 from vision.errors import StorageError
 from vision.files import storage_errors, write_atomically
 from vision.records import RetrainDecision, Verdict
@@ -40,14 +42,16 @@ def load_decision(run_name: str) -> RetrainDecision:
     return decision
 
 
-def project_decision(run: RunArtifacts, paths: ProjectPaths) -> Path:
+def project_decision(run_name: str, paths: ProjectPaths) -> Path:
     """Write summary.json and decision.md of a run that decided on retraining, as far as it came.
 
     Raises:
+        ConfigError: there is no such run.
         StorageError: the folder cannot be written.
     """
     from vision.figures import draw_views
 
+    run = RunArtifacts(find_run(run_name))
     folder = paths.runs / run.name
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +59,7 @@ def project_decision(run: RunArtifacts, paths: ProjectPaths) -> Path:
     if decision is not None:
         for name, view in draw_views(decision).items():
             write_atomically(folder / name, view)
-    summary = json.dumps(_summarise(run, decision), indent=2, allow_nan=False)
+    summary = json.dumps(to_plain(_summarise(run, decision)), indent=2, allow_nan=False)
     write_atomically(folder / "summary.json", summary)
     return folder
 
@@ -64,7 +68,7 @@ def _summarise(run: RunArtifacts, decision: RetrainDecision | None) -> dict[str,
     training = run.metadata.get(TRAINING_KEY)
     return {
         "run": run.name,
-        "pipeline": run.pipeline,
+        "pipeline": PipelineName.RETRAINING.value,
         "model": run.config.name,
         "failure": run.failure,
         "failed_step": run.failed(),

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 LATEST_NAME = "latest"
 SUMMARY_NAME = "summary.json"
+REPORT_NAME = "report.html"  # of training runs alone, which `runs/latest` leads to
 STORE_FOLDER = re.compile(r"[0-9a-f]{32}")
 PAINTED_FOLDER = re.compile(r"reef-[0-9a-f]{16}")
 UNFINISHED_FOLDER = re.compile(r"\.reef-[0-9a-f]{16}\.unfinished-[0-9]+")
@@ -226,12 +227,12 @@ def _measure(path: Path) -> int:
 
 
 def _point_latest(paths: ProjectPaths) -> None:
-    """Point `runs/latest` at the newest folder that is left, if its own is gone."""
+    """Point `runs/latest` at the newest training run that is left, if its own is gone."""
     latest = paths.runs / LATEST_NAME
     if not latest.is_symlink() or latest.exists():
         return
     with storage_errors(latest, "repoint"):
         latest.unlink()
-        left = [folder for folder in paths.runs.glob("*") if (folder / SUMMARY_NAME).is_file()]
+        left = [folder for folder in paths.runs.glob("*") if (folder / REPORT_NAME).is_file()]
         if left:
             latest.symlink_to(max(left, key=lambda folder: folder.stat().st_mtime).name)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse, StepRunResponse
 
 MOST_RUNS = 200
-DECISIONS = {"True": "retrain", "False": "no retraining"}
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,11 @@ def list_runs(paths: ProjectPaths, limit: int = MOST_RUNS) -> tuple[RunRow, ...]
     client = Client()
     runs = client.list_pipeline_runs(sort_by="desc:created", size=limit).items
     winners = _metadata_of_runs(client, runs, "compare", ArtifactName.COMPARISON, "winner")
-    verdicts = _metadata_of_runs(client, runs, "promote", ArtifactName.PROMOTION, "verdict")
-    decisions = _metadata_of_runs(client, runs, "decide_retraining", ArtifactName.RETRAIN_DECISION, "retrain")
+    verdicts = {
+        **_metadata_of_runs(client, runs, "promote", ArtifactName.PROMOTION, "verdict"),
+        **_drift_verdicts(client, runs),
+        **_decisions(client, runs),
+    }
     return tuple(
         RunRow(
             name=run.name,
@@ -62,7 +64,7 @@ def list_runs(paths: ProjectPaths, limit: int = MOST_RUNS) -> tuple[RunRow, ...]
             status=run.status.value,
             started=_format_time(run.created),
             winner=winners.get(run.id, ""),
-            verdict=verdicts.get(run.id) or DECISIONS.get(decisions.get(run.id, ""), ""),
+            verdict=verdicts.get(run.id, ""),
             folder=folder if (folder := paths.runs / run.name).is_dir() else None,
         )
         for run in runs
@@ -82,6 +84,32 @@ def list_champions() -> tuple[ChampionRow, ...]:
         for version in versions
     ]
     return tuple(sorted(rows, key=lambda row: row.model))
+
+
+def _drift_verdicts(client: Client, runs: Sequence[PipelineRunResponse]) -> Mapping[UUID, str]:
+    """Monitoring run -> `quiet`, `insufficient` or `drift: capture`, marked where groups were guessed."""
+    status, cause, verified = (
+        _metadata_of_runs(client, runs, "monitor", ArtifactName.MONITORED_WINDOW, key)
+        for key in ("status", "cause", "verified")
+    )
+    return {
+        run: value
+        + (f": {cause[run]}" if run in cause else "")
+        + ("" if verified.get(run) == "True" or value == "insufficient" else " (unverified)")
+        for run, value in status.items()
+    }
+
+
+def _decisions(client: Client, runs: Sequence[PipelineRunResponse]) -> Mapping[UUID, str]:
+    """Run of the retraining pipeline -> `no retraining`, or `retrain: ` and what asked for it."""
+    retrain, trigger = (
+        _metadata_of_runs(client, runs, "decide_retraining", ArtifactName.RETRAIN_DECISION, key)
+        for key in ("retrain", "trigger")
+    )
+    return {
+        run: f"retrain: {trigger[run]}" if value == str(True) else "no retraining"
+        for run, value in retrain.items()
+    }
 
 
 def _metadata_of_runs(

@@ -222,10 +222,10 @@ def _project(run_name: str, paths: ProjectPaths, failure: BaseException | None) 
 
 def _project_dead(run_name: str, paths: ProjectPaths) -> None:
     """The run folder of a killed run, as far as it came; that it cannot be written stops no other run."""
-    from orchestration.run_folder import project_run
+    from orchestration.projections import project_any
 
     try:
-        project_run(run_name, paths)
+        project_any(run_name, paths)
     except TaxonError as error:
         logger.warning("Run %s has no run folder: %s", run_name, error)
     except Exception:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from orchestration.launch import Outcome, catch_failure, guard_run, name_run, train_in_lock
 from orchestration.paths import ProjectPaths
+from pipelines.names import PipelineName
 from vision.config import RunConfig
 from vision.errors import GateError, StorageError, TaxonError
 from vision.records import Attempt, RetrainDecision, RetrainingEvidence, Trigger
@@ -71,7 +72,7 @@ def launch_retraining(
         StorageError: ZenML's database cannot be written: the disk is full or read-only.
     """
     started = time.monotonic()
-    run_name = name_run(f"{config.name}-retraining")
+    run_name = name_run(f"{config.name}-{PipelineName.RETRAINING}")
     with guard_run(run_name, paths):
         subject = _settle_subject(config, paths)
         failure = _run_decision(subject, paths, run_name, now, started)
@@ -182,10 +183,10 @@ def _tell_failure(run_name: str, paths: ProjectPaths, failure: Exception) -> Out
 
 def _project(run_name: str, paths: ProjectPaths) -> None:
     """Write the run folder; that it cannot be written is told, and stops no retraining."""
-    from orchestration.run_folder import project_run
+    from orchestration.decision_folder import project_decision
 
     try:
-        project_run(run_name, paths)
+        project_decision(run_name, paths)
     except StorageError as error:
         command = f"python run.py report --run {run_name}"
         logger.warning("The folder of the decision is not whole: %s Write it again: %s", error, command)

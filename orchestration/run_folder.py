@@ -30,6 +30,7 @@ from orchestration.reaper import REASON
 from orchestration.report import write_report
 from orchestration.story import LeftOut, RunStory
 from orchestration.summary import summarise
+from pipelines.names import PipelineName
 from vision.bundle import load_bundle
 from vision.config import RunConfig
 from vision.errors import BundleError, ConfigError, StorageError, TaxonError
@@ -50,6 +51,7 @@ LIBRARIES = (
     "tensorflow-cpu",
     "keras",
     "ai-edge-litert",
+    "evidently",
     "numpy",
     "scikit-learn",
     "pillow",
@@ -65,8 +67,6 @@ runs three graphs. Writing the report comes after the run and is a figure of its
 """
 
 CIRCUMSTANCES = "circumstances"
-RETRAINING = "retraining"
-"""Name of the pipeline whose folder another module writes."""
 
 
 def record_circumstances(
@@ -114,18 +114,12 @@ def installed_versions(names: Sequence[str]) -> dict[str, str]:
 def project_run(run_name: str, paths: ProjectPaths) -> tuple[Path, Promotion | None]:
     """Write `runs/<run_name>/summary.json` and `report.html` from the artifact store.
 
-    A run that decided on retraining has `decision.md` in place of a report.
-
     Raises:
         ConfigError: there is no such run.
         StorageError: the folder cannot be written.
     """
     started = time.monotonic()
     run = RunArtifacts(find_run(run_name))
-    if run.pipeline == RETRAINING:
-        from orchestration.decision_folder import project_decision
-
-        return project_decision(run, paths), None
     story = tell_story(run)
     folder = paths.runs / run.name
     with storage_errors(folder):
@@ -172,16 +166,18 @@ def run_exists(run_name: str) -> bool:
 
 
 def rewrite_run(paths: ProjectPaths, run_name: str) -> Path:
-    """Write a run folder again; by the name `latest` the newest run's. The link `runs/latest` stays.
+    """Write a run folder again; by the name `latest` the newest training run's. The link `runs/latest` stays.
 
     Raises:
         ConfigError: there is no such run, or none at all.
         StorageError: the folder cannot be written.
     """
     if run_name == "latest":
-        runs = Client().list_pipeline_runs(sort_by="desc:created", size=1)
+        runs = Client().list_pipeline_runs(
+            pipeline_name=PipelineName.TRAINING.value, sort_by="desc:created", size=1
+        )
         if not runs.items:
-            raise ConfigError("There is no run yet. Start one: make train")
+            raise ConfigError("There is no training run yet. Start one: make train")
         run_name = runs.items[0].name
     return project_run(run_name, paths)[0]
 
@@ -192,7 +188,6 @@ class RunArtifacts:
     def __init__(self, run: PipelineRunResponse) -> None:
         self._run = run
         self.name = run.name
-        self.pipeline = run.pipeline.name if run.pipeline else ""
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
@@ -321,10 +316,10 @@ def tell_story(run: RunArtifacts) -> RunStory:
 
 
 def find_run(run_name: str) -> PipelineRunResponse:
-    """A run of ZenML.
+    """A run by its name.
 
     Raises:
-        ConfigError: there is no such run.
+        ConfigError: there is none.
     """
     try:
         return Client().get_pipeline_run(run_name)

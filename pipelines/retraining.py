@@ -5,6 +5,7 @@ from zenml.enums import ExecutionMode
 
 from materializers.registry import Champion
 from pipelines.caching import keyed
+from pipelines.names import PipelineName
 from steps.count_new_images import count_new_images
 from steps.decide_retraining import decide_retraining
 from steps.ingest import ingest
@@ -12,10 +13,8 @@ from steps.split import split
 from vision.config import RunConfig
 from vision.records import RetrainingEvidence
 
-RETRAINING = "retraining"
 
-
-@pipeline(name=RETRAINING, execution_mode=ExecutionMode.FAIL_FAST)
+@pipeline(name=PipelineName.RETRAINING.value, execution_mode=ExecutionMode.FAIL_FAST)
 def retraining(
     config: RunConfig,
     source_digest: str,

@@ -822,6 +822,48 @@ class DriftReport(Record):
     window_points: tuple[tuple[float, float], ...] = ()
 
 
+# --- monitoring -----------------------------------------------------------------------------------------
+
+
+class LoggedSpan(Record):
+    """Which of a model's answers a window holds, by their numbers in the prediction log; feeds no cache."""
+
+    model_name: str
+    model_digest: str
+    num_answers: int
+    num_skipped: int = Field(default=0, description="not judged before, and older than this window: left out")
+    judged_before: int = Field(default=0, description="number of the last answer that a verdict was given on")
+    first_number: int | None = None
+    last_number: int | None = None
+    start: AwareDatetime | None = Field(default=None, description="of the earliest answer in the window")
+    end: AwareDatetime | None = Field(default=None, description="of the latest answer in the window")
+    note: str = Field(default="", description="why the window is empty, where it is")
+
+
+class MonitoredWindow(LoggedSpan):
+    """A window and the verdict on it: two windows with a verdict share no answer."""
+
+    status: DriftStatus
+    cause: DriftCause | None = None
+    verified: bool
+
+
+class DriftPage(FileSet):
+    """Evidently's page on a window (`FILE_NAME`); no file where too little was there to compare."""
+
+    FILE_NAME: ClassVar[str] = "evidently.html"
+
+
+class LogTrimming(Record):
+    """What went from the prediction log after a window was judged; feeds no step."""
+
+    num_too_old: int = Field(default=0, description="answers given more than keep_days ago")
+    num_beyond: int = Field(default=0, description="answers beyond the keep_answers newest")
+    num_left: int = 0
+    keep_days: float
+    keep_answers: int
+
+
 # --- contract -------------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""A champion is retrained by the command line; the tests share a project and stand in the order of its life."""
+"""A champion is retrained by the command line; the tests share one project, in the order of its life."""
 
 from __future__ import annotations
 

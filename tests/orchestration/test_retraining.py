@@ -119,7 +119,7 @@ def test_the_training_of_a_retraining_reads_no_image_again(seen: Seen) -> None:
 
 def test_history_tells_decisions_and_verdicts_apart(seen: Seen) -> None:
     assert ["retraining", "no retraining"] in seen["runs"]
-    assert ["retraining", "retrain"] in seen["runs"]
+    assert ["retraining", "retrain: new_images"] in seen["runs"]
     assert ["training", "refused"] in seen["runs"]
 
 
