@@ -27,3 +27,4 @@ class ArtifactName(StrEnum):
     BUNDLE = "bundle"
     PROMOTION = "promotion"
     REGISTRATION = "registration"
+    DEPLOYMENT = "deployment"

@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestration.environment import prepare_environment
-from orchestration.lock import RunLock
 from orchestration.paths import ProjectPaths
 from orchestration.story import LeftOut
 from vision.config import CandidateSettings, RunConfig
 from vision.errors import ConfigError, StorageError, TaxonError
 from vision.files import storage_errors
+from vision.lock import RunLock
 from vision.machine import gpu_present, settle_precision
 from vision.records import Verdict
 from vision.sources import digest_source

@@ -110,4 +110,4 @@ def training(
         champion.digest if champion else None,
         champion_splits,
     )
-    keyed(register)(config.name, bundle, splits, promotion)
+    keyed(register)(config.name, bundle, splits, manifest, promotion)

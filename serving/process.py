@@ -11,6 +11,7 @@ import http.client
 import json
 import os
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -24,18 +25,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import SecretStr
 
-from orchestration.lock import RunLock
-from orchestration.paths import ProjectPaths
 from serving.bento import BuiltBento
-from serving.keys import LOCAL_CLIENT, parse_keys, read_or_make_key
+from serving.keys import CHECK_CLIENT, LOCAL_CLIENT, parse_keys, read_or_make_key
+from serving.log_url import resolve_log_url
+from serving.running import DeployedService, RunningService, ServiceFolder, read_record, write_record
 from serving.settings import read_settings
+from vision.config import PredictionLogSettings, ServeSettings
 from vision.errors import ConfigError, ServiceError, TaxonError
-from vision.files import storage_errors, write_atomically
+from vision.files import storage_errors
+from vision.lock import RunLock
 
-DEFAULT_HOST = "127.0.0.1"
-DEFAULT_PORT = 3000
+THIS_MACHINE = "127.0.0.1"
 WAIT_SECONDS = 60.0
 GRACE_SECONDS = 15.0
 BUILD_SECONDS = 300.0
@@ -43,80 +45,26 @@ NUM_LOGS = 10
 TAIL_LINES = 20
 
 _POLL_SECONDS = 0.1
+_LOG_VARIABLES = {
+    "TAXON_LOG_URL": "serve.log.url",
+    "TAXON_LOG_WAIT_S": "serve.log.wait_s",
+    "TAXON_KEEP_IMAGES": "serve.log.keep_images",
+}
 # What must not reach the service: another project's code, and proxies for a port of this machine.
 _NOT_HANDED_ON = ("PYTHONPATH", "PYTHONSTARTUP", "BENTOML_CONFIG", "BENTOML_CONFIG_OPTIONS")
 
 
-class RunningService(BaseModel):
-    """A service process that was started, as it is written down.
-
-    Attributes:
-        pid: of the supervisor.
-        created: its start time as the system tells it, seconds; tells it from a later process of that id.
-        instance: random word that /readyz repeats.
-        host: address that it listens on.
-        port: port that it listens on.
-        bento: what it serves.
-        log: file of its output.
-        since: UTC in ISO 8601, to the second.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    pid: int
-    created: float
-    instance: str
-    host: str
-    port: int
-    bento: BuiltBento
-    log: Path
-    since: str
-
-    @property
-    def url(self) -> str:
-        """Where to ask it from this machine."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)
-        return f"http://{host}:{self.port}"
-
-
 @dataclass(frozen=True)
 class ServiceStatus:
-    """What is known of the service: what was started, whether it lives and answers, and why it does not."""
+    """What is known of the service: what was started, whether it lives and answers, and why it does not.
+
+    `log` says whether answers can be written down now, and why not.
+    """
 
     running: RunningService | None
     ready: bool
     message: str
-
-
-@dataclass(frozen=True)
-class ServiceFolder:
-    """Where the service's state lies.
-
-    Attributes:
-        root: all of it.
-        bentoml: BentoML's home, with models and Bentos.
-        record: the running service.
-        trial: a service that is being tried beside it.
-        lock: held while one is started or stopped.
-        key: the local client's API key, mode 600.
-        logs: output of the services, a file each.
-        homes: BentoML's home of each running service, because a second one wipes the first one's counters.
-    """
-
-    root: Path
-
-    @classmethod
-    def of(cls, paths: ProjectPaths) -> ServiceFolder:
-        """The folder of a project; creates nothing."""
-        return cls(paths.state / "service")
-
-    bentoml = property(lambda self: self.root / "bentoml")
-    record = property(lambda self: self.root / "service.json")
-    trial = property(lambda self: self.root / "trial.json")
-    lock = property(lambda self: self.root / "lock")
-    key = property(lambda self: self.root / "api_key")
-    logs = property(lambda self: self.root / "logs")
-    homes = property(lambda self: self.root / "homes")
+    log: str = "not known"
 
 
 Check = Callable[[RunningService], None]
@@ -130,11 +78,11 @@ def accept_all(_service: RunningService) -> None:
 # --- building -------------------------------------------------------------------------------------------
 
 
-def build_bento(paths: ProjectPaths, bundle: Path, digest: str, version: str) -> BuiltBento:
+def build_bento(folder: ServiceFolder, bundle: Path, digest: str, version: str) -> BuiltBento:
     """The Bento of a bundle, in BentoML's store inside the state folder.
 
     Args:
-        paths: of the project.
+        folder: of the service's state.
         bundle: the bundle's folder.
         digest: pinned in the registry.
         version: of the model in the registry.
@@ -142,7 +90,6 @@ def build_bento(paths: ProjectPaths, bundle: Path, digest: str, version: str) ->
     Raises:
         ServiceError: the bundle is not the pinned one, or BentoML failed; says what the build said.
     """
-    folder = ServiceFolder.of(paths)
     command = [sys.executable, "-m", "serving.bento", "--bundle", str(bundle), "--digest", digest]
     done = subprocess.run(
         [*command, "--version", version],
@@ -162,11 +109,7 @@ def build_bento(paths: ProjectPaths, bundle: Path, digest: str, version: str) ->
 
 
 def start_service(
-    paths: ProjectPaths,
-    bento: BuiltBento,
-    host: str = DEFAULT_HOST,
-    port: int = DEFAULT_PORT,
-    wait_seconds: float = WAIT_SECONDS,
+    folder: ServiceFolder, bento: BuiltBento, serve: ServeSettings, wait_seconds: float = WAIT_SECONDS
 ) -> RunningService:
     """Start a Bento's service and wait until it is ready.
 
@@ -176,7 +119,6 @@ def start_service(
         ServiceError: one is running already, or it does not become ready with the wanted digest; it is
             stopped again.
     """
-    folder = ServiceFolder.of(paths)
     with RunLock(folder.lock, "service start"):
         old = _read_ours(folder.record)
         if old is not None:
@@ -184,22 +126,31 @@ def start_service(
                 f"The service is running already: {old.url}, model {_name(old.bento)} (process {old.pid}, "
                 f"since {old.since}). Stop it with: python run.py service stop"
             )
-        return _launch(folder, folder.record, bento, host, port, wait_seconds)
+        return _launch(folder, folder.record, bento, serve, wait_seconds)
 
 
 def deploy_service(
-    paths: ProjectPaths,
+    folder: ServiceFolder,
     bento: BuiltBento,
+    serve: ServeSettings,
     check: Check = accept_all,
-    host: str = DEFAULT_HOST,
-    port: int = DEFAULT_PORT,
+    example: Path | None = None,
     wait_seconds: float = WAIT_SECONDS,
 ) -> RunningService:
     """Put a Bento in the place of the running service, if there is one, without trusting it beforehand.
 
     It is tried on a free port of this machine first, and `check` asks it; the old service answers all the
     while. Only then is the old one stopped and the new one started in its place and checked again; if that
-    fails, the old one is started again. Between the two nobody answers for some seconds.
+    fails, the old one is started again. Between the two nobody answers for some seconds. What passes is
+    written down as deployed, to be started again later.
+
+    Args:
+        folder: of the service's state.
+        bento: what is to be served.
+        serve: address and log.
+        check: asks the new service twice, on trial and in its place.
+        example: an image to try it with, for who reads the status.
+        wait_seconds: longest wait for a service to become ready.
 
     Raises:
         ConfigError: the port is taken by another program.
@@ -207,36 +158,32 @@ def deploy_service(
         ServiceError: the new service did not become ready; the old one is kept.
         TaxonError: what `check` raised; the old one is kept.
     """
-    folder = ServiceFolder.of(paths)
     with RunLock(folder.lock, "service deployment"):
         old = _read_ours(folder.record)
-        if old is None or (old.host, old.port) != (host, port):
-            _refuse_taken_port(folder, host, port)
-        with _trial(folder, bento, wait_seconds) as trial:
+        if old is None or (old.serve.host, old.serve.port) != (serve.host, serve.port):
+            _refuse_taken_port(folder, serve)
+        with _trial(folder, bento, serve, wait_seconds) as trial:
             check(trial)
         if old is not None:
             _end(folder.record, old)
         try:
-            new = _launch(folder, folder.record, bento, host, port, wait_seconds)
+            new = _launch(folder, folder.record, bento, serve, wait_seconds)
             _check_or_end(folder, new, check)
-        except TaxonError as error:
-            if old is None:
-                raise
-            _launch(folder, folder.record, old.bento, old.host, old.port, wait_seconds)
-            raise ServiceError(
-                f"{error}\nThe old service, model {_name(old.bento)}, was started again on {old.url}."
-            ) from error
+        except BaseException as error:
+            if old is not None:
+                _restore(folder, old, error, wait_seconds)
+            raise
+        write_record(folder.deployed, DeployedService(bento=bento, serve=serve, example=example))
         return new
 
 
-def stop_service(paths: ProjectPaths) -> RunningService | None:
+def stop_service(folder: ServiceFolder) -> RunningService | None:
     """Stop the service; None if none of ours was running.
 
     Raises:
         RunLockedError: another start or stop is going.
         ServiceError: it does not end.
     """
-    folder = ServiceFolder.of(paths)
     with RunLock(folder.lock, "service stop"):
         _end_leftover(folder.trial)
         service = _read_ours(folder.record)
@@ -251,10 +198,9 @@ def stop_service(paths: ProjectPaths) -> RunningService | None:
 # --- looking --------------------------------------------------------------------------------------------
 
 
-def service_status(paths: ProjectPaths) -> ServiceStatus:
+def service_status(folder: ServiceFolder) -> ServiceStatus:
     """Whether the service runs and is ready, asked of itself."""
-    folder = ServiceFolder.of(paths)
-    service = _read_record(folder.record)
+    service = read_record(RunningService, folder.record)
     if service is None:
         return ServiceStatus(None, ready=False, message="No service is running. Start it: make serve")
     if _find_process(service) is None:
@@ -262,7 +208,7 @@ def service_status(paths: ProjectPaths) -> ServiceStatus:
             service,
             ready=False,
             message=f"The service ended by itself (process {service.pid}, started {service.since}). Its last "
-            f"words are in {service.log}. Start it again: make serve",
+            f"words are in {service.output}. Start it again: make serve",
         )
     answer = _ask_ready(service)
     ready = answer.ready and answer.digest == service.bento.model.digest
@@ -272,29 +218,33 @@ def service_status(paths: ProjectPaths) -> ServiceStatus:
         ready=ready,
         message=f"{service.url} is {words}. Model {_name(service.bento)}, digest "
         f"{service.bento.model.digest[:16]}, process {service.pid}, since {service.since}.",
+        log=answer.log or "not known",
     )
 
 
-def service_logs(paths: ProjectPaths, tail: int = 50) -> str:
+def service_logs(folder: ServiceFolder, tail: int = 50) -> str:
     """The last lines of the newest service's output; empty if there was none yet.
 
     Raises:
         StorageError: the file cannot be read.
     """
-    folder = ServiceFolder.of(paths)
     logs = sorted(folder.logs.glob("*.log"))
-    service = _read_record(folder.record)
-    newest = service.log if service is not None else (logs[-1] if logs else None)
+    service = read_record(RunningService, folder.record)
+    newest = service.output if service is not None else (logs[-1] if logs else None)
     if newest is None:
         return ""
     with storage_errors(newest, "read"):
         return _last_lines(newest.read_text(encoding="utf-8", errors="replace"), tail)
 
 
-def curl_line(paths: ProjectPaths, service: RunningService, image: str = "photo.jpg") -> str:
+def curl_line(service: RunningService, image: Path | None = None) -> str:
     """A command that asks the service; it reads the key from its file, so that no key is shown."""
-    key = "$KEY" if os.environ.get("TAXON_API_KEYS") else f'$(cat "{ServiceFolder.of(paths).key}")'
-    return f'curl -F image=@{image} -H "X-API-Key: {key}" {service.url}/predict'
+    key = "$KEY" if service.key_file is None else f"$(cat {shlex.quote(str(service.key_file))})"
+    name = "photo.jpg" if image is None else str(image)
+    if any(each in name for each in ',;"'):
+        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+        name = f'"{escaped}"'  # as curl reads names that hold its own separators
+    return f'curl -F {shlex.quote(f"image=@{name}")} -H "X-API-Key: {key}" {service.url}/predict'
 
 
 # --- one process ----------------------------------------------------------------------------------------
@@ -304,7 +254,7 @@ _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
 
 
 def _launch(
-    folder: ServiceFolder, record: Path, bento: BuiltBento, host: str, port: int, wait_seconds: float
+    folder: ServiceFolder, record: Path, bento: BuiltBento, serve: ServeSettings, wait_seconds: float
 ) -> RunningService:
     """Start, write down, wait until ready; on failure stop it again.
 
@@ -312,21 +262,22 @@ def _launch(
         ConfigError: the port is taken, or a setting is wrong.
         ServiceError: it does not become ready; with the end of its log.
     """
-    _refuse_taken_port(folder, host, port)
+    _refuse_taken_port(folder, serve)
     instance = secrets.token_hex(8)
-    settings = _service_variables(folder, instance)
+    check_key = secrets.token_hex(24)
+    settings = _service_variables(folder, serve, instance, check_key)
     home = _make_home(folder, instance)
-    log = folder.logs / f"{datetime.now(UTC).strftime('%Y%m%d-%H%M%S')}-{instance}.log"
-    command = [sys.executable, "-m", "bentoml", "serve", str(bento.path), "--host", host, "--port", str(port)]
-    with storage_errors(log):
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("wb") as output:
+    output = folder.logs / f"{datetime.now(UTC).strftime('%Y%m%d-%H%M%S')}-{instance}.log"
+    command = [sys.executable, "-m", "bentoml", "serve", str(bento.path)]
+    with storage_errors(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with output.open("wb") as file:
             process = subprocess.Popen(
-                command,
+                [*command, "--host", serve.host, "--port", str(serve.port)],
                 cwd=bento.path / "src",
                 env=_environment(home, settings),
                 stdin=subprocess.DEVNULL,
-                stdout=output,
+                stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
@@ -335,13 +286,14 @@ def _launch(
         pid=process.pid,
         created=psutil.Process(process.pid).create_time(),
         instance=instance,
-        host=host,
-        port=port,
+        serve=serve,
         bento=bento,
-        log=log,
+        output=output,
+        key_file=None if os.environ.get("TAXON_API_KEYS") else folder.key,
         since=datetime.now(UTC).isoformat(timespec="seconds"),
+        check_key=SecretStr(check_key),
     )
-    write_atomically(record, service.model_dump_json(indent=1) + "\n")
+    write_record(record, service)
     try:
         _wait_ready(service, wait_seconds)
     except BaseException:
@@ -374,6 +326,7 @@ class _ReadyAnswer:
     message: str
     ready: bool = False
     digest: str = ""
+    log: str = ""
     final: bool = False
     foreign: bool = False
 
@@ -381,7 +334,7 @@ class _ReadyAnswer:
 def _ask_ready(service: RunningService) -> _ReadyAnswer:
     """Ask /readyz, without any proxy."""
     host = service.url.removeprefix("http://").rpartition(":")[0].strip("[]")
-    connection = http.client.HTTPConnection(host, service.port, timeout=5)
+    connection = http.client.HTTPConnection(host, service.serve.port, timeout=5)
     try:
         connection.request("GET", "/readyz")
         response = connection.getresponse()
@@ -396,16 +349,19 @@ def _ask_ready(service: RunningService) -> _ReadyAnswer:
         if body.get("instance") != service.instance:
             return _ReadyAnswer("another service answers on its port", foreign=True)
         digest = str(body.get("digest"))
-        return _ReadyAnswer(f"it serves digest {digest}", ready=True, digest=digest)
+        log = body.get("log", {})
+        told = ": ".join(str(log[name]) for name in ("status", "reason") if name in log)
+        return _ReadyAnswer(f"it serves digest {digest}", ready=True, digest=digest, log=told)
     return _ReadyAnswer(str(body.get("arrived", body)), final=str(body.get("type")).endswith(":refused"))
 
 
 def _not_ready(service: RunningService, reason: str) -> ServiceError:
-    log = service.log.read_text(encoding="utf-8", errors="replace") if service.log.is_file() else ""
+    output = service.output
+    said = output.read_text(encoding="utf-8", errors="replace") if output.is_file() else ""
     return ServiceError(
         f"The service of {service.bento.tag} did not become ready on {service.url}: {reason}. Expected it to "
-        f"serve digest {service.bento.model.digest}. It was stopped. The end of its log ({service.log}):\n"
-        f"{_last_lines(log)}"
+        f"serve digest {service.bento.model.digest}. It was stopped. The end of its log ({output}):\n"
+        f"{_last_lines(said)}"
     )
 
 
@@ -457,13 +413,15 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
 
 
 @contextmanager
-def _trial(folder: ServiceFolder, bento: BuiltBento, wait_seconds: float) -> Iterator[RunningService]:
+def _trial(
+    folder: ServiceFolder, bento: BuiltBento, serve: ServeSettings, wait_seconds: float
+) -> Iterator[RunningService]:
     """A service on a free port of this machine, for as long as the block runs."""
     _end_leftover(folder.trial)
     with socket.socket() as probe:
-        probe.bind((DEFAULT_HOST, 0))
-        port = probe.getsockname()[1]
-    trial = _launch(folder, folder.trial, bento, DEFAULT_HOST, port, wait_seconds)
+        probe.bind((THIS_MACHINE, 0))
+        here = serve.model_copy(update={"host": THIS_MACHINE, "port": probe.getsockname()[1]})
+    trial = _launch(folder, folder.trial, bento, here, wait_seconds)
     try:
         yield trial
     finally:
@@ -478,6 +436,25 @@ def _check_or_end(folder: ServiceFolder, service: RunningService, check: Check) 
         raise
 
 
+def _restore(folder: ServiceFolder, old: RunningService, error: BaseException, wait_seconds: float) -> None:
+    """Start the old service again after its successor failed, and say so.
+
+    Raises:
+        ServiceError: in place of a `TaxonError`, with its words and how the old one fares.
+    """
+    try:
+        _launch(folder, folder.record, old.bento, old.serve, wait_seconds)
+    except TaxonError as second:
+        raise ServiceError(
+            f"{error}\nThe old service, model {_name(old.bento)}, does not start again either, so nobody "
+            f"answers now: {second}"
+        ) from error
+    if isinstance(error, TaxonError):
+        raise ServiceError(
+            f"{error}\nThe old service, model {_name(old.bento)}, was started again on {old.url}."
+        ) from error
+
+
 def _end_leftover(record: Path) -> None:
     """Stop a trial that a killed deployment left."""
     leftover = _read_ours(record)
@@ -488,17 +465,9 @@ def _end_leftover(record: Path) -> None:
 # --- files and surroundings -----------------------------------------------------------------------------
 
 
-def _read_record(path: Path) -> RunningService | None:
-    """The service in a record; None where there is none, or one of another version of this program."""
-    try:
-        return RunningService.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
-        return None
-
-
 def _read_ours(path: Path) -> RunningService | None:
     """The service in a record whose process lives."""
-    service = _read_record(path)
+    service = read_record(RunningService, path)
     return service if service is not None and _find_process(service) is not None else None
 
 
@@ -509,18 +478,37 @@ def _environment(home: Path, settings: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **settings, "BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "true"}
 
 
-def _service_variables(folder: ServiceFolder, instance: str) -> dict[str, str]:
+def _service_variables(
+    folder: ServiceFolder, serve: ServeSettings, instance: str, check_key: str
+) -> dict[str, str]:
     """The variables that the service is given beyond our own, checked before it starts.
 
     Raises:
-        ConfigError: a variable TAXON_* is wrong.
+        ConfigError: a variable TAXON_* is wrong, or names the log, which the configuration does.
     """
-    variables = {"TAXON_INSTANCE": instance}
-    if not os.environ.get("TAXON_API_KEYS"):
-        variables["TAXON_API_KEYS"] = f"{LOCAL_CLIENT}:{read_or_make_key(folder.key)}"
+    clients = os.environ.get("TAXON_API_KEYS") or f"{LOCAL_CLIENT}:{read_or_make_key(folder.key)}"
+    variables = {
+        "TAXON_INSTANCE": instance,
+        "TAXON_API_KEYS": f"{clients},{CHECK_CLIENT}:{check_key}",
+        **_log_variables(folder, serve.log),
+    }
     settings = read_settings({**os.environ, **variables})
     parse_keys(settings.api_keys.get_secret_value())
     return variables
+
+
+def _log_variables(folder: ServiceFolder, log: PredictionLogSettings) -> dict[str, str]:
+    for name, setting in _LOG_VARIABLES.items():
+        if os.environ.get(name):
+            raise ConfigError(
+                f"{name} is set, and monitoring would not read the same log. Expected {setting} of the "
+                f"configuration alone. Unset {name}; a password belongs in ~/.pgpass or PGPASSWORD."
+            )
+    return {
+        "TAXON_LOG_URL": resolve_log_url(log.url, folder.home),
+        "TAXON_LOG_WAIT_S": str(log.wait_s),
+        "TAXON_KEEP_IMAGES": str(log.keep_images).lower(),
+    }
 
 
 def _make_home(folder: ServiceFolder, instance: str) -> Path:
@@ -534,24 +522,25 @@ def _make_home(folder: ServiceFolder, instance: str) -> Path:
     return home
 
 
-def _refuse_taken_port(folder: ServiceFolder, host: str, port: int) -> None:
+def _refuse_taken_port(folder: ServiceFolder, serve: ServeSettings) -> None:
     """Raise ConfigError, naming who has it, if nobody can listen there."""
-    if not 1 <= port <= 65535:
-        raise ConfigError(f"Port {port}: expected 1 to 65535.")
+    host, port = serve.host, serve.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except PermissionError as error:
-            raise ConfigError(f"Port {port} needs more rights. Choose one above 1023: --port 3000") from error
+            raise ConfigError(
+                f"Port {port} needs more rights. Choose one above 1023: --set serve.port=3000"
+            ) from error
         except OSError as error:
             own = _read_ours(folder.record)
             owner = (
                 f"this project's service (process {own.pid}). Stop it: python run.py service stop"
-                if own is not None and own.port == port
+                if own is not None and own.serve.port == port
                 else f"another program, or {host} is no address of this machine. Stop that program, or "
-                f"choose another port: --port {port + 1}"
+                f"choose another port: --set serve.port={port + 1}"
             )
             raise ConfigError(f"{host}:{port} is taken by {owner}") from error
 
