@@ -8,19 +8,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from orchestration.paths import ProjectPaths
-from vision.config import find_config, load_config
+from vision.config import RunConfig, find_config, load_config
 from vision.errors import TaxonError
 
 ROOT = Path(__file__).resolve().parent
 PIPELINES = {
     "training": "from a folder of images to a trained, calibrated, compared, exported and gated model",
+    "deployment": "from the model in production to a service whose answers are the pipeline's own",
 }
 COMMANDS = {
     "runs": "list runs and champions",
     "clean": "free disk: keep the newest N runs and all that a champion needs",
     "dashboard": "show the runs in the ZenML dashboard",
+    "service": "start, status, logs or stop of the service: what was deployed last",
+    "rollback": "put the previous model back into production, and into service if one runs",
     "report": "write runs/<name>/ again from the artifact store",
 }
+ACTIONS = ("start", "status", "logs", "stop")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -36,6 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("command", nargs="?", choices=sorted(COMMANDS), help="instead of a pipeline")
+    parser.add_argument("action", nargs="?", choices=ACTIONS, help="service: what to do")
     parser.add_argument("--pipeline", choices=sorted(PIPELINES), help="the pipeline to run")
     parser.add_argument("--config", metavar="NAME.yaml", help="looked up in configs/, then as a path")
     parser.add_argument(
@@ -47,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="override one setting, as in --set images.size=128; may be repeated",
     )
     parser.add_argument("--keep", type=int, default=5, metavar="N", help="clean: runs to keep (default 5)")
+    parser.add_argument("--tail", type=int, default=50, metavar="N", help="service logs: lines (default 50)")
     parser.add_argument("--run", default="latest", metavar="NAME", help="report: which run (default latest)")
     parser.add_argument("--port", type=int, default=8237, help="dashboard: port on 127.0.0.1 (default 8237)")
     return parser
@@ -58,8 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if bool(options.command) == bool(options.pipeline):
         parser.error("expected either --pipeline NAME --config NAME.yaml, or one command; see --help")
-    if options.pipeline and not options.config:
-        parser.error(f"--pipeline {options.pipeline} needs --config NAME.yaml")
+    if (options.pipeline or options.command == "rollback") and not options.config:
+        parser.error(f"{options.command or '--pipeline ' + options.pipeline} needs --config NAME.yaml")
+    if bool(options.action) != (options.command == "service"):
+        parser.error(f"expected one of {', '.join(ACTIONS)} after service, and after nothing else")
     try:
         return _dispatch(options)
     except TaxonError as error:
@@ -74,9 +82,12 @@ def _dispatch(options: argparse.Namespace) -> int:
     from orchestration import commands
 
     paths = ProjectPaths.of(ROOT)
-    if options.pipeline:
-        config = load_config(find_config(options.config, ROOT / "configs"), options.overrides)
-        return commands.train(config, paths)
+    if options.pipeline or options.command == "rollback":
+        run = {"training": commands.train, "deployment": commands.deploy, "rollback": commands.rollback}
+        return run[options.pipeline or options.command](_load_config(options), paths)
+    if options.command == "service":
+        config = _load_config(options) if options.config else None
+        return commands.control_service(options.action, config, paths, options.tail)
     if options.command == "clean":
         return commands.clean(paths, options.keep)
     if options.command == "dashboard":
@@ -84,6 +95,10 @@ def _dispatch(options: argparse.Namespace) -> int:
     if options.command == "report":
         return commands.report(paths, options.run)
     return commands.list_runs(paths)
+
+
+def _load_config(options: argparse.Namespace) -> RunConfig:
+    return load_config(find_config(options.config, ROOT / "configs"), options.overrides)
 
 
 if __name__ == "__main__":

@@ -131,7 +131,7 @@ def register_champion(
     digest: str,
     bundle: ArtifactVersionResponse,
     splits: ArtifactVersionResponse,
-    manifest: ArtifactVersionResponse,
+    manifest: ArtifactVersionResponse | None = None,
 ) -> Registration:
     """Put a bundle into production; the former champion is archived.
 
@@ -141,7 +141,8 @@ def register_champion(
     if version is None:
         version = _create_version(model_name)
         for artifact in (bundle, splits, manifest):
-            link_artifact_version_to_model_version(artifact, version)
+            if artifact is not None:
+                link_artifact_version_to_model_version(artifact, version)
         log_metadata(metadata={DIGEST_KEY: digest}, model_version_id=version.id)
     if version.stage != ModelStages.PRODUCTION.value:
         version.set_stage(ModelStages.PRODUCTION, force=True)
@@ -169,7 +170,7 @@ def _describe(version: ModelVersionResponse) -> Champion:
         digest=digest,
         bundle_id=bundle.id,
         splits_id=splits.id,
-        manifest_id=manifest.id if manifest else None,
+        manifest_id=manifest.id if manifest is not None else None,
     )
 
 

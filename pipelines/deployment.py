@@ -5,13 +5,12 @@ from zenml.enums import ExecutionMode
 
 from materializers.registry import Champion
 from pipelines.caching import keyed
+from pipelines.names import PipelineName
 from steps.deploy import deploy
 from vision.config import ServeSettings
 
-DEPLOYMENT = "deployment"
 
-
-@pipeline(name=DEPLOYMENT, execution_mode=ExecutionMode.FAIL_FAST)
+@pipeline(name=PipelineName.DEPLOYMENT.value, execution_mode=ExecutionMode.FAIL_FAST)
 def deployment(champion: Champion, version: str, serve: ServeSettings, home: str) -> None:
     """Build the Bento of the champion, try it on its own test images, serve it."""
     keyed(deploy)(

@@ -198,6 +198,11 @@ def stop_service(folder: ServiceFolder) -> RunningService | None:
 # --- looking --------------------------------------------------------------------------------------------
 
 
+def find_service(folder: ServiceFolder) -> RunningService | None:
+    """The service that this project started, if its process lives."""
+    return _read_ours(folder.record)
+
+
 def service_status(folder: ServiceFolder) -> ServiceStatus:
     """Whether the service runs and is ready, asked of itself."""
     service = read_record(RunningService, folder.record)

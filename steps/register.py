@@ -14,8 +14,8 @@ def register(
     name: str,
     bundle: Bundle,
     splits: Splits,  # noqa: ARG001  linked to the version as an artifact, by its id
-    manifest: Manifest,  # noqa: ARG001  so is this
     promotion: Promotion,
+    manifest: Manifest,  # noqa: ARG001  likewise
 ) -> Annotated[Registration, ArtifactName.REGISTRATION]:
     """Where the model stands now; a kept or refused challenger leaves no version."""
     if promotion.verdict is not Verdict.PROMOTED:

@@ -97,7 +97,7 @@ def promote(bundle: Bundle, *, promoted: bool) -> Annotated[Promotion, ArtifactN
 
 @step(enable_cache=False)
 def register(
-    bundle: Bundle, splits: Splits, manifest: Manifest, promotion: Promotion
+    bundle: Bundle, splits: Splits, promotion: Promotion, manifest: Manifest
 ) -> Annotated[Registration, ArtifactName.REGISTRATION]:
     """Put a promoted bundle into production."""
     if promotion.verdict is not Verdict.PROMOTED:
@@ -114,7 +114,7 @@ def training(content: str, *, promoted: bool) -> None:
     manifest, _ = ingest(content, str(PATHS.data), str(PATHS.images))
     splits = validate(manifest)
     bundle = assemble(compare(manifest))
-    register(bundle, splits, manifest, promote(bundle, promoted=promoted))
+    register(bundle, splits, promote(bundle, promoted=promoted), manifest)
 
 
 def run(name: str, content: str, *, promoted: bool = False) -> None:

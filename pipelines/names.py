@@ -1,0 +1,10 @@
+"""Every pipeline has one name, and this is where it stands; importing it loads no step."""
+
+from enum import StrEnum
+
+
+class PipelineName(StrEnum):
+    """Names of pipelines in ZenML and on the command line."""
+
+    TRAINING = "training"
+    DEPLOYMENT = "deployment"
