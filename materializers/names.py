@@ -35,3 +35,4 @@ class ArtifactName(StrEnum):
     MONITORED_WINDOW = "monitored_window"
     DRIFT_PAGE = "drift_page"
     LOG_TRIMMING = "log_trimming"
+    DEPLOYMENT = "deployment"

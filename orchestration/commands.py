@@ -18,12 +18,11 @@ from vision.config import RunConfig
 
 def train(config: RunConfig, paths: ProjectPaths) -> int:
     """Run the training pipeline and say where to look next."""
-    outcome = launch_training(config, paths)
-    _tell_outcome(outcome)
-    return outcome.exit_code
+    return _tell(launch_training(config, paths))
 
 
-def _tell_outcome(outcome: Outcome) -> None:
+def _tell(outcome: Outcome) -> int:
+    """Print how a run ended and where to look next; its exit code."""
     say = Console(file=sys.stderr, highlight=False).print
     style = {0: "bold green", 3: "bold yellow"}.get(outcome.exit_code, "bold red")
     say(outcome.message, style=style, markup=False)
@@ -34,13 +33,12 @@ def _tell_outcome(outcome: Outcome) -> None:
             say(f"{title} {outcome.folder / name}", markup=False)
     say("Dashboard make dashboard")
     say("All runs  python run.py runs")
+    return outcome.exit_code
 
 
 def retrain(config: RunConfig, paths: ProjectPaths) -> int:
     """Decide whether to retrain, do it, and say where to look next."""
-    outcome = launch_retraining(config, paths, datetime.now(UTC))
-    _tell_outcome(outcome)
-    return outcome.exit_code
+    return _tell(launch_retraining(config, paths, datetime.now(UTC)))
 
 
 def monitor(config: RunConfig, paths: ProjectPaths) -> int:
@@ -71,6 +69,34 @@ def schedule(config: ScheduleConfig, paths: ProjectPaths, *, once: bool, status:
     from orchestration.schedule import run_schedule
 
     return run_schedule(config, paths, once=once)
+
+
+def deploy(config: RunConfig, paths: ProjectPaths) -> int:
+    """Serve the champion, if its service answers as the pipeline does."""
+    from orchestration.deployment import launch_deployment
+
+    code = _tell(launch_deployment(config, paths))
+    if code == 0:
+        control_service("status", None, paths)
+    return code
+
+
+def rollback(config: RunConfig, paths: ProjectPaths) -> int:
+    """Put the previous champion back."""
+    from orchestration.deployment import launch_rollback
+
+    return _tell(launch_rollback(config, paths))
+
+
+def control_service(action: str, config: RunConfig | None, paths: ProjectPaths, tail: int = 50) -> int:
+    """Start, describe, listen to or stop the service; imports no ZenML where nothing is deployed."""
+    from orchestration import service
+
+    if action == "start":
+        return service.start(paths, config)
+    if action == "status":
+        return service.tell_status(paths)
+    return service.show_logs(paths, tail) if action == "logs" else service.stop(paths)
 
 
 def list_runs(paths: ProjectPaths) -> int:

@@ -21,10 +21,10 @@ from zenml.enums import ModelStages
 from zenml.utils.pagination_utils import depaginate
 
 from materializers.names import ArtifactName
-from orchestration.lock import RunLock
 from orchestration.paths import ProjectPaths
 from vision.errors import ConfigError
 from vision.files import storage_errors
+from vision.lock import RunLock
 from vision.sources.reef.dataset import STAMP_NAME
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration.environment import prepare_environment
-from orchestration.lock import RunLock
 from orchestration.paths import ProjectPaths
 from orchestration.story import LeftOut
 from vision.config import CandidateSettings, RunConfig
 from vision.errors import ConfigError, StorageError, TaxonError
 from vision.files import storage_errors
+from vision.lock import RunLock
 from vision.machine import gpu_present, settle_precision
 from vision.records import Verdict
 from vision.sources import digest_source
@@ -42,12 +42,14 @@ class Outcome:
         folder: where summary.json and report.html are, or would be if they could have been written.
         exit_code: 0 done, 1 failed, 2 config or data wrong, 3 a gate refused.
         message: what to tell the user.
+        promoted: a training's bundle went into production.
     """
 
     run_name: str
     folder: Path
     exit_code: int
     message: str
+    promoted: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,8 @@ def guard_run(run_name: str, paths: ProjectPaths) -> Iterator[None]:
 def train_in_lock(config: RunConfig, paths: ProjectPaths, run_name: str, started: float) -> Outcome:
     """Run the training pipeline and write its run folder, in a project that this process holds.
 
+    With `deploy`, what is promoted is served at the end.
+
     Args:
         config: as it was read.
         paths: the project.
@@ -121,6 +125,7 @@ def train_in_lock(config: RunConfig, paths: ProjectPaths, run_name: str, started
         StorageError: ZenML's database cannot be written: the disk is full or read-only.
     """
     from materializers.registry import find_champion
+    from orchestration.deployment import follow_promotion
     from orchestration.run_folder import record_circumstances, run_exists
 
     champion = find_champion(config.name)
@@ -138,7 +143,7 @@ def train_in_lock(config: RunConfig, paths: ProjectPaths, run_name: str, started
             record_circumstances(run_name, resolved, machine.left_out, words, seconds, machine.weights)
     except StorageError as error:
         logger.warning("The report of run %s lacks its seconds and versions: %s", run_name, error)
-    return _project(run_name, paths, failure)
+    return follow_promotion(_project(run_name, paths, failure), config, paths)
 
 
 def resolve_candidates(config: RunConfig) -> Resolved:
@@ -217,7 +222,8 @@ def _project(run_name: str, paths: ProjectPaths, failure: BaseException | None) 
     if promotion is None:
         return Outcome(run_name, folder, 1, "The run ended without a verdict; its log says why.")
     code = 3 if promotion.verdict is Verdict.REFUSED else 0
-    return Outcome(run_name, folder, code, f"{promotion.verdict}: {' '.join(promotion.reasons)}")
+    promoted = promotion.verdict is Verdict.PROMOTED
+    return Outcome(run_name, folder, code, f"{promotion.verdict}: {' '.join(promotion.reasons)}", promoted)
 
 
 def _project_dead(run_name: str, paths: ProjectPaths) -> None:

@@ -9,3 +9,4 @@ class PipelineName(StrEnum):
     TRAINING = "training"
     MONITORING = "monitoring"
     RETRAINING = "retraining"
+    DEPLOYMENT = "deployment"

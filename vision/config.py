@@ -529,6 +529,15 @@ class ServeSettings(Settings):
 
     host: str = Field(default="127.0.0.1", description="address to listen on; this machine alone by default")
     port: int = Field(default=3000, ge=1, le=65_535)
+    check_images: int = Field(
+        default=40,
+        ge=1,
+        le=1_000,
+        description="test images that a new service must answer as training did",
+    )
+    check_tolerance: float = Field(
+        default=1e-4, ge=0, le=0.1, description="largest difference of a probability in that comparison"
+    )
     log: PredictionLogSettings = PredictionLogSettings()
 
 

@@ -640,6 +640,24 @@ class Registration(Record):
     bundle_digest: str
 
 
+# --- deployment -----------------------------------------------------------------------------------------
+
+
+class Deployment(Record):
+    """What is served, and how its answers over HTTP compare with the pipeline's own on the same bytes."""
+
+    model_name: str
+    version: str
+    digest: str = Field(description="of the bundle, pinned in the registry and told by the service")
+    bento: str = Field(description="tag in BentoML's store")
+    url: str
+    num_images: int = Field(description="test images that the service was asked, on trial and in its place")
+    num_unknown_images: int = Field(description="of them, images of held-out classes")
+    num_equal_decisions: int = Field(description="answers with the same decision and class")
+    max_probability_difference: float
+    tolerance: float = Field(description="largest difference that would have been accepted")
+
+
 # --- retraining -----------------------------------------------------------------------------------------
 
 

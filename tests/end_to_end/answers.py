@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image, ImageEnhance, ImageFilter
 
 from serving.answers import Answerer, Question
+from serving.log_entries import LogEntry
 from serving.prediction_log import PredictionLog
 from serving.schemas import ServedModel
 from serving.settings import ServiceSettings
@@ -27,9 +28,12 @@ class Keeper:
     def __init__(self, log: PredictionLog) -> None:
         self._log = log
 
-    def append(self, entry: object) -> bool:
-        self._log.append(entry)  # type: ignore[arg-type]
+    def append(self, entry: LogEntry) -> bool:
+        self._log.append(entry)
         return True
+
+    def find_fault(self) -> str | None:
+        return None
 
 
 def log_path(project: Project) -> Path:
@@ -87,7 +91,7 @@ def _paint(folder: Path, individual: int, frame: int, *, dim: bool) -> bytes:
     path = folder / "asked.png"
     number = individual % len(CLASSES)
     draw_image(path, list(CLASSES.values())[number], (number, 100 + individual, frame))
-    image = Image.open(path)
+    image: Image.Image = Image.open(path)
     if dim:
         image = ImageEnhance.Brightness(image.filter(ImageFilter.GaussianBlur(2))).enhance(0.5)
     buffer = io.BytesIO()
