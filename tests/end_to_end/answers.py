@@ -48,7 +48,13 @@ def find_bundle(project: Project, digest: str) -> Path:
 
 
 def answer_images(
-    project: Project, digest: str, num_individuals: int, first: int, *, dim: bool = False, grouped: bool = True
+    project: Project,
+    digest: str,
+    num_individuals: int,
+    first: int,
+    *,
+    dim: bool = False,
+    grouped: bool = True,
 ) -> None:
     """Answer some frames of each of some new individuals; `dim`: darkened and blurred.
 
