@@ -1,8 +1,9 @@
 """Disk is freed by whole runs: what a kept run, a champion or the cache of a kept run needs, stays.
 
-Kept are the newest runs, the runs that made what is in production, and the runs whose finished steps these
-took from the cache. All else that Taxon made goes: run folders, ZenML's runs and the artifacts that only they
-used, decoded images and painted data that no remaining artifact refers to, and what killed runs left behind.
+Kept are the newest runs, the runs that made what is in production, those of the last verdicts on its answers,
+and the runs whose finished steps these took from the cache. All else that Taxon made goes: run folders,
+ZenML's runs and the artifacts that only they used, decoded images and painted data that no remaining artifact
+refers to, and what killed runs left behind.
 What Taxon did not make, such as photographs that the user keeps in `data/`, is never touched.
 """
 
@@ -21,6 +22,8 @@ from zenml.enums import ModelStages
 from zenml.utils.pagination_utils import depaginate
 
 from materializers.names import ArtifactName
+from materializers.registry import DIGEST_KEY
+from orchestration.monitoring import list_window_artifacts
 from orchestration.paths import ProjectPaths
 from vision.errors import ConfigError
 from vision.files import storage_errors
@@ -37,6 +40,7 @@ SUMMARY_NAME = "summary.json"
 REPORT_NAME = "report.html"  # of training runs alone, which `runs/latest` leads to
 STORE_FOLDER = re.compile(r"[0-9a-f]{32}")
 PAINTED_FOLDER = re.compile(r"reef-[0-9a-f]{16}")
+_NUM_VERDICTS = 2
 UNFINISHED_FOLDER = re.compile(r"\.reef-[0-9a-f]{16}\.unfinished-[0-9]+")
 
 
@@ -82,7 +86,7 @@ def _require_local_store(client: Client) -> None:
 
 
 def _runs_to_keep(client: Client, newest: Sequence[PipelineRunResponse]) -> set[UUID]:
-    kept = {run.id for run in newest} | _runs_of_champions(client)
+    kept = {run.id for run in newest} | _runs_of_champions(client) | _runs_of_verdicts(client)
     reused = {
         step_run.original_step_run_id
         for run_id in kept
@@ -98,6 +102,18 @@ def _runs_of_champions(client: Client) -> set[UUID]:
         artifact.producer_pipeline_run_id
         for version in depaginate(client.list_model_versions, stage=ModelStages.PRODUCTION)
         for artifact in depaginate(client.list_artifact_versions, model_version_id=version.id, hydrate=True)
+        if artifact.producer_pipeline_run_id
+    }
+
+
+def _runs_of_verdicts(client: Client) -> set[UUID]:
+    """The runs that judged the last two windows of each champion: from there on the next window is read."""
+    return {
+        artifact.producer_pipeline_run_id
+        for version in depaginate(client.list_model_versions, stage=ModelStages.PRODUCTION, hydrate=True)
+        for artifact in list_window_artifacts(
+            version.model.name, _NUM_VERDICTS, str(version.run_metadata.get(DIGEST_KEY))
+        )
         if artifact.producer_pipeline_run_id
     }
 

@@ -11,6 +11,7 @@ import logging
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestration.launch import Outcome, database_errors, guard_run, name_run
 from orchestration.paths import ProjectPaths
@@ -21,6 +22,9 @@ from vision.errors import ConfigError, StorageError, TaxonError
 from vision.figures.drift import title_drift
 from vision.files import storage_errors
 from vision.records import DriftReport, DriftStatus, MonitoredWindow, WindowVerdict
+
+if TYPE_CHECKING:
+    from zenml.models import ArtifactVersionResponse
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +67,13 @@ def find_windows(model_name: str, limit: int, model_digest: str | None = None) -
     Raises:
         StorageError: a window's record is gone from the artifact store, or altered.
     """
+    return tuple(artifact.load() for artifact in list_window_artifacts(model_name, limit, model_digest))
+
+
+def list_window_artifacts(
+    model_name: str, limit: int, model_digest: str | None = None
+) -> tuple[ArtifactVersionResponse, ...]:
+    """The artifacts of `find_windows`, not loaded."""
     from zenml.client import Client
 
     from materializers.names import ArtifactName
@@ -77,7 +88,7 @@ def find_windows(model_name: str, limit: int, model_digest: str | None = None) -
         size=limit,
         hydrate=True,
     )
-    return tuple(version.load() for version in found.items)
+    return tuple(found.items)
 
 
 def last_verdicts(model_name: str, limit: int) -> tuple[WindowVerdict, ...]:
