@@ -25,12 +25,12 @@ def _tell(outcome: Outcome) -> int:
     """Print how a run ended and where to look next; its exit code."""
     say = Console(file=sys.stderr, highlight=False).print
     style = {0: "bold green", 3: "bold yellow"}.get(outcome.exit_code, "bold red")
-    say(outcome.message, style=style, markup=False)
+    say(outcome.message, style=style, markup=False, soft_wrap=True)
     say()
     files = ("Report   ", "report.html"), ("Decision ", "decision.md"), ("Figures  ", "summary.json")
     for title, name in files:
         if (outcome.folder / name).is_file():
-            say(f"{title} {outcome.folder / name}", markup=False)
+            say(f"{title} {outcome.folder / name}", markup=False, soft_wrap=True)
     say("Dashboard make dashboard")
     say("All runs  python run.py runs")
     return outcome.exit_code

@@ -29,7 +29,6 @@ class Served:
 
     project: Project
     folder: ServiceFolder
-    port: int
     trained: Finished
 
     def running(self) -> RunningService:
@@ -37,9 +36,8 @@ class Served:
         return RunningService.model_validate_json(self.folder.record.read_bytes())
 
     def command(self, *arguments: str) -> Finished:
-        """A command with the project's config and port."""
-        config = ("--config", str(self.project.config), "--set", f"serve.port={self.port}")
-        return self.project.run(*arguments, *config)
+        """A command with the project's config."""
+        return self.project.run(*arguments, "--config", str(self.project.config))
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +48,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         port = probe.getsockname()[1]
     try:
         trained = project.train("deploy=true", f"serve.port={port}", "serve.check_images=16")
-        yield Served(project, ServiceFolder(project.state), port, trained)
+        yield Served(project, ServiceFolder(project.state), trained)
     finally:
         project.run("service", "stop")
 

@@ -67,7 +67,8 @@ def test_a_run_folder_that_cannot_be_written_hides_no_verdict(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     told = project(paths, monkeypatch, trouble=trouble, promotion=verdict(outcome))
-    assert told == Outcome("reef-1", paths.runs / "reef-1", code, f"{outcome}: for a reason")
+    promoted = outcome is Verdict.PROMOTED
+    assert told == Outcome("reef-1", paths.runs / "reef-1", code, f"{outcome}: for a reason", promoted)
     assert "python run.py report --run reef-1 writes it again" in caplog.text
 
 
