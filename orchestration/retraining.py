@@ -19,8 +19,8 @@ from orchestration.launch import Outcome, catch_failure, guard_run, name_run, tr
 from orchestration.paths import ProjectPaths
 from pipelines.names import PipelineName
 from vision.config import RunConfig
-from vision.errors import GateError, StorageError, TaxonError
-from vision.records import Attempt, RetrainDecision, RetrainingEvidence, Trigger
+from vision.errors import StorageError, TaxonError
+from vision.records import Attempt, RetrainDecision, RetrainingEvidence, Trigger, Verdict
 from vision.sources import digest_source
 from vision.sources.learned import keep_learned
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:  # ZenML must not be imported before its environment is prepar
 
 logger = logging.getLogger(__name__)
 
-SETTLED = (0, GateError.exit_code)
-"""Exit codes of a training whose gate judged, and whose verdict took effect."""
 NUM_VERDICTS = 20
 """Newest verdicts of monitoring that are asked for; the last two disjoint windows decide."""
 
@@ -162,7 +160,7 @@ def _retrain(
     _project(run_name, paths)
     outcome = train(subject.config, paths, training_run, time.monotonic())
     promotion = load_promotion(training_run)
-    if promotion is not None and outcome.exit_code in SETTLED:
+    if promotion is not None and (promotion.verdict is not Verdict.PROMOTED or outcome.promoted):
         close_attempt(model_name, training_run, attempt, promotion.verdict)
         record_training(run_name, training_run, promotion.verdict)
     _project(run_name, paths)

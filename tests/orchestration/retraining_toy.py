@@ -90,7 +90,8 @@ def ending(verdict: Verdict) -> Callable[[RunConfig, ProjectPaths, str, float], 
         training.with_options(run_name=run_name, enable_artifact_visualization=False)(
             config, source_digest, find_champion(config.name), verdict
         )
-        return Outcome(run_name, paths.runs / run_name, ENDINGS[verdict], verdict.value)
+        promoted = verdict is Verdict.PROMOTED
+        return Outcome(run_name, paths.runs / run_name, ENDINGS[verdict], verdict.value, promoted)
 
     return train
 
