@@ -169,6 +169,7 @@ def play(report: Path) -> None:
     """Everything that follows the kill."""
     from orchestration.disk import clean
     from orchestration.history import list_runs
+    from orchestration.projections import project_any
 
     april, may = HOME / "april", draw_folder("may", 2, 5)
     seen: dict[str, Any] = {"after_kill": tell_attempts()}
@@ -190,6 +191,11 @@ def play(report: Path) -> None:
     except ConfigError as error:
         seen["lost"] = str(error)
     seen["forgotten"] = decide(configure(may, forget=["april"]), 202, None)
+    summary = killed / "summary.json"
+    before = summary.read_text(encoding="utf-8")
+    summary.unlink()
+    project_any(killed.name, PATHS)
+    seen["written_again_alike"] = summary.read_text(encoding="utf-8") == before
     seen["runs"] = [[row.pipeline, row.verdict] for row in list_runs(PATHS)]
     clean(PATHS, keep=0)
     seen["attempts_after_clean"] = tell_attempts()

@@ -117,6 +117,10 @@ def test_the_training_of_a_retraining_reads_no_image_again(seen: Seen) -> None:
     assert {"ingest", "split", "count_new_images"} <= set(seen["kept"]["cached"])
 
 
+def test_the_folder_of_a_decision_can_be_written_again_from_the_store(seen: Seen) -> None:
+    assert seen["written_again_alike"]
+
+
 def test_history_tells_decisions_and_verdicts_apart(seen: Seen) -> None:
     assert ["retraining", "no retraining"] in seen["runs"]
     assert ["retraining", "retrain: new_images"] in seen["runs"]
