@@ -91,7 +91,7 @@ def _paint(folder: Path, individual: int, frame: int, *, dim: bool) -> bytes:
     path = folder / "asked.png"
     number = individual % len(CLASSES)
     draw_image(path, list(CLASSES.values())[number], (number, 100 + individual, frame))
-    image: Image.Image = Image.open(path)
+    image = Image.open(path).convert("RGB")
     if dim:
         image = ImageEnhance.Brightness(image.filter(ImageFilter.GaussianBlur(2))).enhance(0.5)
     buffer = io.BytesIO()
