@@ -117,6 +117,9 @@ def test_a_stopped_service_is_started_again_without_training_or_config(served: S
     after = served.running()
     assert (after.bento, after.serve) == (before.bento, before.serve)
     assert after.pid != before.pid
+    again = served.command("service", "start")
+    assert (again.code, served.running()) == (0, after)
+    assert "Not served yet" not in again.output
     assert "Starting production" in served.project.run("service", "logs", "--tail", "30").output
 
 

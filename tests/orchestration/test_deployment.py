@@ -55,6 +55,13 @@ def test_there_is_nothing_to_go_back_to_from_the_first_champion(seen: dict[str, 
     assert "no earlier champion of toy" in message
 
 
+def test_starting_a_service_tells_of_a_champion_that_is_not_served_yet(seen: dict[str, Any]) -> None:
+    code, said = seen["start"]
+    assert code == 0
+    assert seen["first"][2]["url"] in said
+    assert f"Not served yet: version 2, digest {seen['digests'][1][:16]}" in said
+
+
 def test_a_second_champion_replaces_the_first_on_its_port_and_no_other_process(seen: dict[str, Any]) -> None:
     code, message, state = seen["second"]
     assert code == 0
