@@ -94,7 +94,7 @@ def _tell_of_a_newer_champion(paths: ProjectPaths, config: RunConfig, served: st
         version = find_version_number(config.name)
         _say(
             f"Not served yet: version {version}, digest {champion.digest[:16]}, is in production. Deploy it:"
-            "  python run.py --pipeline deployment --config NAME.yaml"
+            " python run.py --pipeline deployment --config NAME.yaml"
         )
 
 

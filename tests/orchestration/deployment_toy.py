@@ -168,6 +168,7 @@ def play(report: Path) -> None:
     seen: dict[str, Any] = {}
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as stranger:
         try:
+            seen["no_champion"] = attempt(lambda: launch_deployment(config, PATHS))
             seen["digests"] = [crown("first")]
             outcome = launch_deployment(config, PATHS)
             seen["first"] = [outcome.exit_code, outcome.message, look()]

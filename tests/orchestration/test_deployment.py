@@ -37,6 +37,12 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return loaded
 
 
+def test_without_a_champion_there_is_nothing_to_deploy(seen: dict[str, Any]) -> None:
+    code, message = seen["no_champion"]
+    assert code == 2
+    assert "No model toy is in production" in message
+
+
 def test_a_champion_is_deployed_and_answers_as_the_pipeline_does(seen: dict[str, Any]) -> None:
     code, message, state = seen["first"]
     assert code == 0
