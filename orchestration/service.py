@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from orchestration.environment import prepare_environment
 from orchestration.paths import ProjectPaths
 from serving.log_url import parse_url, resolve_log_url
 from serving.process import (
@@ -38,7 +39,10 @@ def start(paths: ProjectPaths, config: RunConfig | None) -> int:
         return _deploy(paths, config)
     if not service_status(folder).ready:
         start_service(folder, deployed.bento, deployed.serve if config is None else config.serve)
-    return tell_status(paths)
+    code = tell_status(paths)
+    if config is not None:
+        _tell_of_a_newer_champion(paths, config, deployed.bento.model.digest)
+    return code
 
 
 def tell_status(paths: ProjectPaths) -> int:
@@ -78,6 +82,20 @@ def _deploy(paths: ProjectPaths, config: RunConfig | None) -> int:
     outcome = launch_deployment(config, paths)
     _say(outcome.message)
     return tell_status(paths) if outcome.exit_code == 0 else outcome.exit_code
+
+
+def _tell_of_a_newer_champion(paths: ProjectPaths, config: RunConfig, served: str) -> None:
+    """Say so where what is in production is not what was deployed last."""
+    prepare_environment(paths)
+    from materializers.registry import find_champion, find_version_number
+
+    champion = find_champion(config.name)
+    if champion is not None and champion.digest != served:
+        version = find_version_number(config.name)
+        _say(
+            f"Not served yet: version {version}, digest {champion.digest[:16]}, is in production. Deploy it:"
+            " python run.py --pipeline deployment --config NAME.yaml"
+        )
 
 
 def _describe(status: ServiceStatus, service: RunningService, folder: ServiceFolder) -> list[str]:

@@ -34,6 +34,7 @@ _LEFT_OUT = (
     "serving/client.py",
     "serving/deployment.py",
     "serving/process.py",
+    "serving/running.py",
     "serving/app.py",
     "serving/app/",
     "vision/nets/",

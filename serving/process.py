@@ -153,7 +153,8 @@ def deploy_service(
         wait_seconds: longest wait for a service to become ready.
 
     Raises:
-        ConfigError: the port is taken by another program.
+        ConfigError: the port is taken by another program, or the clients of the old service would be locked
+            out, because TAXON_API_KEYS is not set here.
         RunLockedError: another start or stop is going.
         ServiceError: the new service did not become ready; the old one is kept.
         TaxonError: what `check` raised; the old one is kept.
@@ -162,6 +163,8 @@ def deploy_service(
         old = _read_ours(folder.record)
         if old is None or (old.serve.host, old.serve.port) != (serve.host, serve.port):
             _refuse_taken_port(folder, serve)
+        if old is not None:
+            _refuse_to_lock_out(old)
         with _trial(folder, bento, serve, wait_seconds) as trial:
             check(trial)
         if old is not None:
@@ -525,6 +528,16 @@ def _make_home(folder: ServiceFolder, instance: str) -> Path:
             (folder.bentoml / name).mkdir(parents=True, exist_ok=True)
             (home / name).symlink_to(folder.bentoml / name, target_is_directory=True)
     return home
+
+
+def _refuse_to_lock_out(old: RunningService) -> None:
+    """Raise ConfigError if the running service has keys from the environment, and its successor would not."""
+    if old.key_file is None and not os.environ.get("TAXON_API_KEYS"):
+        raise ConfigError(
+            f"The service on {old.url} was given its clients' keys by TAXON_API_KEYS, which is not set here: "
+            "the new one would refuse them all. Set it to the same keys (for a scheduler, too), or stop the "
+            "service first: python run.py service stop"
+        )
 
 
 def _refuse_taken_port(folder: ServiceFolder, serve: ServeSettings) -> None:

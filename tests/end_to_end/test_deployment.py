@@ -117,12 +117,32 @@ def test_a_stopped_service_is_started_again_without_training_or_config(served: S
     after = served.running()
     assert (after.bento, after.serve) == (before.bento, before.serve)
     assert after.pid != before.pid
+    again = served.command("service", "start")
+    assert (again.code, served.running()) == (0, after)
+    assert "Not served yet" not in again.output
     assert "Starting production" in served.project.run("service", "logs", "--tail", "30").output
 
 
-def test_without_a_champion_there_is_nothing_to_deploy_or_to_start(served: Served, tmp_path: Path) -> None:
+def test_before_anything_is_deployed_there_is_nothing_to_start(served: Served, tmp_path: Path) -> None:
     empty = Project(served.project.folder, home=str(tmp_path))
-    refused = empty.run("--pipeline", "deployment", "--config", str(empty.config))
-    assert (refused.code, "No model toy is in production" in refused.output) == (2, True), refused.output
     refused = empty.run("service", "start")
     assert (refused.code, "No model was deployed yet" in refused.output) == (2, True), refused.output
+    assert "No service was running" in empty.run("service", "stop").output
+    assert "no service was started yet" in empty.run("service", "logs").output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["service"], "expected one of start, status, logs, stop after service"),
+        (["runs", "start"], "after nothing else"),
+        (["rollback"], "rollback needs --config"),
+        (["--pipeline", "deployment"], "--pipeline deployment needs --config"),
+        (["service", "logs", "--tail", "0"], "expected 1 or more lines"),
+    ],
+)
+def test_a_command_line_that_says_too_little_or_too_much_is_refused(
+    served: Served, arguments: list[str], words: str
+) -> None:
+    refused = served.project.run(*arguments)
+    assert (refused.code, words in refused.output) == (2, True), refused.output

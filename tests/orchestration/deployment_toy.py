@@ -3,11 +3,13 @@
 python -m tests.orchestration.deployment_toy FILE
 """
 
+import io
 import json
 import shutil
 import socket
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +21,7 @@ from zenml.client import Client
 
 from materializers.names import ArtifactName
 from materializers.registry import ROLLBACK_KEY, find_champion, find_version_number
+from orchestration import service
 from orchestration.deployment import follow_promotion, launch_deployment, launch_rollback, load_deployment
 from orchestration.launch import Outcome, guard_run
 from serving.client import ask_service
@@ -165,6 +168,7 @@ def play(report: Path) -> None:
     seen: dict[str, Any] = {}
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as stranger:
         try:
+            seen["no_champion"] = attempt(lambda: launch_deployment(config, PATHS))
             seen["digests"] = [crown("first")]
             outcome = launch_deployment(config, PATHS)
             seen["first"] = [outcome.exit_code, outcome.message, look()]
@@ -172,6 +176,8 @@ def play(report: Path) -> None:
             seen["nothing_to_go_back_to"] = [*attempt(lambda: launch_rollback(config, PATHS)), look()]
 
             seen["digests"].append(crown("second"))
+            with redirect_stdout(io.StringIO()) as said:
+                seen["start"] = [service.start(PATHS, config), said.getvalue()]
             promoted = Outcome("second", PATHS.runs / "second", 0, "promoted: better.", promoted=True)
             with guard_run("follow", PATHS):
                 outcome = follow_promotion(promoted, config, PATHS)

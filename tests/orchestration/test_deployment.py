@@ -37,6 +37,12 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return loaded
 
 
+def test_without_a_champion_there_is_nothing_to_deploy(seen: dict[str, Any]) -> None:
+    code, message = seen["no_champion"]
+    assert code == 2
+    assert "No model toy is in production" in message
+
+
 def test_a_champion_is_deployed_and_answers_as_the_pipeline_does(seen: dict[str, Any]) -> None:
     code, message, state = seen["first"]
     assert code == 0
@@ -53,6 +59,13 @@ def test_there_is_nothing_to_go_back_to_from_the_first_champion(seen: dict[str, 
     code, message, state = seen["nothing_to_go_back_to"]
     assert (code, state) == (2, seen["first"][2])
     assert "no earlier champion of toy" in message
+
+
+def test_starting_a_service_tells_of_a_champion_that_is_not_served_yet(seen: dict[str, Any]) -> None:
+    code, said = seen["start"]
+    assert code == 0
+    assert seen["first"][2]["url"] in said
+    assert f"Not served yet: version 2, digest {seen['digests'][1][:16]}" in said
 
 
 def test_a_second_champion_replaces_the_first_on_its_port_and_no_other_process(seen: dict[str, Any]) -> None:

@@ -29,6 +29,7 @@ from serving.process import (
     build_bento,
     curl_line,
     deploy_service,
+    find_service,
     service_logs,
     service_status,
     start_service,
@@ -304,6 +305,26 @@ def test_a_curl_line_quotes_what_shells_and_curl_would_take_apart(tmp_path: Path
         """curl -F image=@photo.jpg -H "X-API-Key: $(cat '/home/a b/api_key')" http://127.0.0.1:3000/predict"""
     )
     assert """-F 'image=@"/x/a;b, c.png"' """ in curl_line(service, Path("/x/a;b, c.png"))
+
+
+def test_a_deployment_that_would_lock_out_the_clients_is_refused(tmp_path: Path) -> None:
+    folder = ServiceFolder(tmp_path)
+    me = psutil.Process()
+    running = RunningService(
+        pid=me.pid,
+        created=me.create_time(),
+        instance="x",
+        serve=serve_at(find_port()),
+        bento=make_bento(tmp_path),
+        output=tmp_path / "log",
+        key_file=None,
+        since="2026-01-01T00:00:00+00:00",
+    )
+    folder.root.mkdir(parents=True)
+    folder.record.write_text(running.model_dump_json())
+    with pytest.raises(ConfigError, match="TAXON_API_KEYS, which is not set here"):
+        deploy_service(folder, make_bento(tmp_path), running.serve)
+    assert find_service(folder) == running
 
 
 def test_without_a_service_status_and_logs_say_so(tmp_path: Path) -> None:
