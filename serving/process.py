@@ -114,7 +114,7 @@ def start_service(
     """Start a Bento's service and wait until it is ready.
 
     Raises:
-        ConfigError: the port is taken or no port, or a variable TAXON_* is wrong.
+        ConfigError: the port is taken, or a variable TAXON_* is wrong.
         RunLockedError: another start or stop is going.
         ServiceError: one is running already, or it does not become ready with the wanted digest; it is
             stopped again.
