@@ -6,9 +6,10 @@ UV     := $(VENV)/bin/uv
 UV_VERSION := 0.13.8
 CONFIG ?= fast.yaml
 
-.PHONY: help setup train test check dashboard bench lock clean
+.PHONY: help setup train serve test check dashboard bench lock clean
 help:
 	@echo "make train      set up (about 1 minute, 3 GB) and train on painted fish (about 5 minutes)"
+	@echo "make serve      serve the model in production, http://127.0.0.1:3000, and print a line that asks it"
 	@echo "make test       set up and run the tests (10 to 15 minutes)"
 	@echo "make check      lint, types, import contracts"
 	@echo "make dashboard  the ZenML dashboard over the runs, http://127.0.0.1:8237"
@@ -32,6 +33,9 @@ setup: $(VENV)/.runtime
 train: setup
 	@echo "Training with $(CONFIG): read, train, compare, export, judge. fast.yaml takes about 5 minutes on 2 cores ..."
 	$(PY) run.py --pipeline training --config $(CONFIG)
+
+serve: setup
+	$(PY) run.py service start --config $(CONFIG)
 
 test: $(VENV)/.dev
 	@echo "Running the tests: unit tests, then real end-to-end runs; 10 to 15 minutes on 2 cores ..."

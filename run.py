@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from orchestration.paths import ProjectPaths
-from vision.config import find_config, load_config
+from orchestration.schedule_config import ScheduleConfig
+from vision.config import RunConfig, find_config, load_config, load_settings
 from vision.errors import TaxonError
 
 ROOT = Path(__file__).resolve().parent
 PIPELINES = {
     "training": "from a folder of images to a trained, calibrated, compared, exported and gated model",
+    "monitoring": "from the champion's newest answers to a verdict: drift, quiet, or too few to say",
+    "retraining": "from drift, new images and age to a decision; on a yes, training and the gate's verdict",
+    "deployment": "from the model in production to a service whose answers are the pipeline's own",
 }
 COMMANDS = {
     "runs": "list runs and champions",
     "clean": "free disk: keep the newest N runs and all that a champion needs",
     "dashboard": "show the runs in the ZenML dashboard",
+    "schedule": "start pipelines by the cron expressions of --config until stopped; --status, --once",
+    "service": "start, status, logs or stop of the service: what was deployed last",
+    "rollback": "put the previous model back into production, and into service if one runs",
     "report": "write runs/<name>/ again from the artifact store",
 }
+ACTIONS = ("start", "status", "logs", "stop")
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     lines = ["pipelines:", *(f"  {name:<12}{text}" for name, text in PIPELINES.items())]
     lines += ["commands:", *(f"  {name:<12}{text}" for name, text in COMMANDS.items())]
-    lines += ["exit codes: 0 done (also when the champion is kept), 1 the run failed,"]
+    lines += ["exit codes: 0 done (also when the champion is kept or answers drifted), 1 the run failed,"]
     lines += ["  2 the config or the data is wrong, 3 a gate refused (floors, leaks, tolerance)"]
     parser = argparse.ArgumentParser(
         prog="run.py",
@@ -36,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("command", nargs="?", choices=sorted(COMMANDS), help="instead of a pipeline")
+    parser.add_argument("action", nargs="?", choices=ACTIONS, help="service: what to do")
     parser.add_argument("--pipeline", choices=sorted(PIPELINES), help="the pipeline to run")
     parser.add_argument("--config", metavar="NAME.yaml", help="looked up in configs/, then as a path")
     parser.add_argument(
@@ -46,7 +55,10 @@ def build_parser() -> argparse.ArgumentParser:
         dest="overrides",
         help="override one setting, as in --set images.size=128; may be repeated",
     )
+    parser.add_argument("--status", action="store_true", help="schedule: what was done and is next")
+    parser.add_argument("--once", action="store_true", help="schedule: run what is due now and end")
     parser.add_argument("--keep", type=int, default=5, metavar="N", help="clean: runs to keep (default 5)")
+    parser.add_argument("--tail", type=int, default=50, metavar="N", help="service logs: lines (default 50)")
     parser.add_argument("--run", default="latest", metavar="NAME", help="report: which run (default latest)")
     parser.add_argument("--port", type=int, default=8237, help="dashboard: port on 127.0.0.1 (default 8237)")
     return parser
@@ -58,8 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if bool(options.command) == bool(options.pipeline):
         parser.error("expected either --pipeline NAME --config NAME.yaml, or one command; see --help")
-    if options.pipeline and not options.config:
-        parser.error(f"--pipeline {options.pipeline} needs --config NAME.yaml")
+    if (options.pipeline or options.command in ("rollback", "schedule")) and not options.config:
+        parser.error(f"{options.command or '--pipeline ' + options.pipeline} needs --config NAME.yaml")
+    if bool(options.action) != (options.command == "service"):
+        parser.error(f"expected one of {', '.join(ACTIONS)} after service, and after nothing else")
     try:
         return _dispatch(options)
     except TaxonError as error:
@@ -72,18 +86,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _dispatch(options: argparse.Namespace) -> int:
     from orchestration import commands
+    from pipelines.names import PipelineName
 
     paths = ProjectPaths.of(ROOT)
-    if options.pipeline:
-        config = load_config(find_config(options.config, ROOT / "configs"), options.overrides)
-        return commands.train(config, paths)
-    if options.command == "clean":
-        return commands.clean(paths, options.keep)
-    if options.command == "dashboard":
-        return commands.dashboard(paths, options.port)
-    if options.command == "report":
-        return commands.report(paths, options.run)
-    return commands.list_runs(paths)
+    if options.pipeline or options.command == "rollback":
+        run = {
+            PipelineName.TRAINING: commands.train,
+            PipelineName.DEPLOYMENT: commands.deploy,
+            PipelineName.MONITORING: commands.monitor,
+            PipelineName.RETRAINING: commands.retrain,
+            "rollback": commands.rollback,
+        }
+        return run[options.pipeline or options.command](_load_config(options), paths)
+    if options.command == "schedule":
+        jobs = load_settings(ScheduleConfig, find_config(options.config, ROOT / "configs"), options.overrides)
+        return commands.schedule(jobs, paths, once=options.once, status=options.status)
+    if options.command == "service":
+        config = _load_config(options) if options.config else None
+        return commands.control_service(options.action, config, paths, options.tail)
+    others: dict[str, Callable[[], int]] = {
+        "runs": lambda: commands.list_runs(paths),
+        "clean": lambda: commands.clean(paths, options.keep),
+        "dashboard": lambda: commands.dashboard(paths, options.port),
+        "report": lambda: commands.report(paths, options.run),
+    }
+    return others[options.command]()
+
+
+def _load_config(options: argparse.Namespace) -> RunConfig:
+    return load_config(find_config(options.config, ROOT / "configs"), options.overrides)
 
 
 if __name__ == "__main__":

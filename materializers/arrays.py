@@ -18,6 +18,7 @@ from zenml.materializers.base_materializer import BaseMaterializer
 from vision.errors import StorageError
 from vision.files import storage_errors
 from vision.records import ModelOutputs, OodDetector
+from vision.window import Window
 
 ARRAYS_NAME = "arrays.npz"
 SCORE_NAME = "score_name"
@@ -93,6 +94,41 @@ class DetectorMaterializer(BaseMaterializer):
     def compute_content_hash(self, data: OodDetector) -> str:
         """SHA-256 over names, types, shapes and values."""
         return hash_arrays(_arrays_of_detector(data))
+
+
+class WindowMaterializer(BaseMaterializer):
+    """Stores a `Window` of answers: one array per field."""
+
+    ASSOCIATED_TYPES: ClassVar[tuple[type[Any], ...]] = (Window,)
+    ASSOCIATED_ARTIFACT_TYPE: ClassVar[ArtifactType] = ArtifactType.DATA
+
+    def save(self, data: Window) -> None:
+        """Write the arrays.
+
+        Raises:
+            StorageError: the artifact store refuses.
+        """
+        write_arrays(self, vars(data))
+
+    def load(self, data_type: type[Window]) -> Window:
+        """Read the arrays.
+
+        Raises:
+            StorageError: the artifact store refuses, or the arrays are not those that were stored.
+        """
+        return data_type(**read_arrays(self))
+
+    def extract_metadata(self, data: Window) -> dict[str, Any]:
+        """Sizes: answers, those without a group, clients."""
+        return {
+            "num_answers": len(data.times),
+            "num_ungrouped": int(data.ungrouped.sum()),
+            "num_clients": len(set(data.clients.tolist())),
+        }
+
+    def compute_content_hash(self, data: Window) -> str:
+        """SHA-256 over names, types, shapes and values."""
+        return hash_arrays(vars(data))
 
 
 def write_arrays(materializer: BaseMaterializer, arrays: Arrays) -> None:

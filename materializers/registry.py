@@ -1,11 +1,12 @@
 """The production stage of ZenML's model registry is the only truth about the champion.
 
-A model version exists for each bundle digest that was promoted, holds links to its bundle and splits
-artifacts, and pins the digest in its metadata: digests that lie beside a graph certify nothing.
+A model version exists for each bundle digest that was promoted, holds links to its bundle, splits and
+manifest artifacts, and pins the digest in its metadata: digests that lie beside a graph certify nothing.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -14,15 +15,17 @@ from zenml import log_metadata
 from zenml.client import Client
 from zenml.enums import ModelStages
 from zenml.model.utils import link_artifact_version_to_model_version
+from zenml.utils.pagination_utils import depaginate
 
 from materializers.names import ArtifactName
 from vision.errors import BundleError
-from vision.records import Registration
+from vision.records import AddedFolder, ChampionState, Manifest, Registration
 
 if TYPE_CHECKING:
     from zenml.models import ArtifactVersionResponse, ModelVersionResponse
 
 DIGEST_KEY = "bundle_digest"
+ROLLBACK_KEY = "rollback"
 
 
 class Champion(BaseModel):
@@ -36,6 +39,7 @@ class Champion(BaseModel):
     digest: str
     bundle_id: UUID
     splits_id: UUID
+    manifest_id: UUID | None = None
 
     def bundle(self) -> ArtifactVersionResponse:
         """The bundle artifact, to be passed to a step."""
@@ -45,6 +49,36 @@ class Champion(BaseModel):
         """The splits artifact, to be passed to a step."""
         return Client().get_artifact_version(self.splits_id)
 
+    def manifest(self) -> ArtifactVersionResponse:
+        """The manifest artifact, to be passed to a step.
+
+        Raises:
+            BundleError: the version was registered before manifests were linked.
+        """
+        if self.manifest_id is None:
+            raise BundleError(
+                f"The model with digest {self.digest[:16]} was registered without the list of its images; "
+                "expected it, to compare the service's answers. Train again: the next champion has it."
+            )
+        return Client().get_artifact_version(self.manifest_id)
+
+    def additions(self) -> tuple[AddedFolder, ...]:
+        """The folders of further images that it learned from; of a version without a manifest none."""
+        if self.manifest_id is None:
+            return ()
+        manifest: Manifest = Client().get_artifact_version(self.manifest_id).load()
+        return manifest.additions
+
+
+class Previous(BaseModel):
+    """A version that was in production: its number and id, and what it holds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: str
+    id: UUID
+    champion: Champion
+
 
 def find_champion(model_name: str) -> Champion | None:
     """The champion of a model, or None where none is in production.
@@ -53,22 +87,70 @@ def find_champion(model_name: str) -> Champion | None:
         BundleError: the production version lacks its digest, bundle or splits.
     """
     version = _production_version(model_name)
+    return None if version is None else _describe(version)
+
+
+def find_version_number(model_name: str) -> str | None:
+    """Number of the production version of a model, or None where none is in production."""
+    version = _production_version(model_name)
+    return None if version is None else str(version.number)
+
+
+def find_previous(model_name: str) -> Previous | None:
+    """The version that was in production before: the one archived last, or None.
+
+    Raises:
+        BundleError: it lacks its digest, bundle or splits.
+    """
+    archived = _list_versions(model_name, ModelStages.ARCHIVED)
+    with_digest = [version for version in archived if DIGEST_KEY in version.run_metadata]
+    if not with_digest:
+        return None
+    version = max(with_digest, key=lambda each: each.updated)
+    return Previous(version=str(version.number), id=version.id, champion=_describe(version))
+
+
+def put_back(model_name: str, previous: Previous) -> Registration:
+    """Put a previous version into production again; the present champion is archived, and both say so.
+
+    Raises:
+        BundleError: the production version lacks its digest, bundle or splits.
+    """
+    withdrawn = _production_version(model_name)
+    told = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "withdrawn_version": str(withdrawn.number) if withdrawn else "",
+        "restored_version": previous.version,
+    }
+    for version_id in [previous.id, *([withdrawn.id] if withdrawn else [])]:
+        log_metadata(metadata={ROLLBACK_KEY: told}, model_version_id=version_id)
+    Client().get_model_version(model_name, previous.id).set_stage(ModelStages.PRODUCTION, force=True)
+    return Registration(
+        model_name=model_name,
+        version=previous.version,
+        stage=ModelStages.PRODUCTION.value,
+        bundle_digest=previous.champion.digest,
+    )
+
+
+def find_champion_state(model_name: str) -> ChampionState | None:
+    """The champion as the decision on retraining sees it, or None where none is in production.
+
+    Its age counts from its registration: a rollback makes a model no younger.
+    """
+    version = _production_version(model_name)
     if version is None:
         return None
-    digest = version.run_metadata.get(DIGEST_KEY)
-    bundle = version.get_artifact(ArtifactName.BUNDLE)
-    splits = version.get_artifact(ArtifactName.SPLITS)
-    if not isinstance(digest, str) or bundle is None or splits is None:
-        raise BundleError(
-            f"The production version {version.name} of {model_name} lacks its bundle, its splits or its "
-            f"pinned digest. Expected all three. Delete the version (zenml model version delete {model_name} "
-            f"{version.name}) and train again."
-        )
-    return Champion(digest=digest, bundle_id=bundle.id, splits_id=splits.id)
+    since = version.created if version.created.tzinfo else version.created.replace(tzinfo=UTC)
+    return ChampionState(digest=str(version.run_metadata.get(DIGEST_KEY)), since=since)
 
 
 def register_champion(
-    model_name: str, digest: str, bundle: ArtifactVersionResponse, splits: ArtifactVersionResponse
+    model_name: str,
+    digest: str,
+    bundle: ArtifactVersionResponse,
+    splits: ArtifactVersionResponse,
+    manifest: ArtifactVersionResponse | None = None,
 ) -> Registration:
     """Put a bundle into production; the former champion is archived.
 
@@ -77,8 +159,9 @@ def register_champion(
     version = _version_with_digest(model_name, digest)
     if version is None:
         version = _create_version(model_name)
-        link_artifact_version_to_model_version(bundle, version)
-        link_artifact_version_to_model_version(splits, version)
+        for artifact in (bundle, splits, manifest):
+            if artifact is not None:
+                link_artifact_version_to_model_version(artifact, version)
         log_metadata(metadata={DIGEST_KEY: digest}, model_version_id=version.id)
     if version.stage != ModelStages.PRODUCTION.value:
         version.set_stage(ModelStages.PRODUCTION, force=True)
@@ -90,6 +173,26 @@ def register_champion(
     )
 
 
+def _describe(version: ModelVersionResponse) -> Champion:
+    name = version.model.name
+    digest = version.run_metadata.get(DIGEST_KEY)
+    bundle = version.get_artifact(ArtifactName.BUNDLE)
+    splits = version.get_artifact(ArtifactName.SPLITS)
+    manifest = version.get_artifact(ArtifactName.MANIFEST)
+    if not isinstance(digest, str) or bundle is None or splits is None:
+        raise BundleError(
+            f"Version {version.name} of {name} lacks its bundle, its splits or its pinned digest. Expected "
+            f"all three. Delete the version (zenml model version delete {name} {version.name}) and train "
+            "again."
+        )
+    return Champion(
+        digest=digest,
+        bundle_id=bundle.id,
+        splits_id=splits.id,
+        manifest_id=manifest.id if manifest is not None else None,
+    )
+
+
 def _production_version(model_name: str) -> ModelVersionResponse | None:
     try:
         return Client().get_model_version(model_name, ModelStages.PRODUCTION)
@@ -98,14 +201,17 @@ def _production_version(model_name: str) -> ModelVersionResponse | None:
 
 
 def _version_with_digest(model_name: str, digest: str) -> ModelVersionResponse | None:
+    versions = _list_versions(model_name)
+    return next((each for each in versions if each.run_metadata.get(DIGEST_KEY) == digest), None)
+
+
+def _list_versions(model_name: str, stage: ModelStages | None = None) -> list[ModelVersionResponse]:
+    """The versions of a model, in one stage or all; none where there is no such model."""
     try:
         model = Client().get_model(model_name)
     except KeyError:
-        return None
-    for version in Client().list_model_versions(model=model.id, size=1000, hydrate=True):
-        if version.run_metadata.get(DIGEST_KEY) == digest:
-            return version
-    return None
+        return []
+    return depaginate(Client().list_model_versions, model=model.id, stage=stage, hydrate=True)
 
 
 def _create_version(model_name: str) -> ModelVersionResponse:

@@ -3,29 +3,100 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.table import Table
 
 from orchestration.environment import prepare_environment
-from orchestration.launch import launch_training
+from orchestration.launch import Outcome, launch_training
 from orchestration.paths import ProjectPaths
+from orchestration.retraining import launch_retraining
+from orchestration.schedule_config import ScheduleConfig
 from vision.config import RunConfig
 
 
 def train(config: RunConfig, paths: ProjectPaths) -> int:
     """Run the training pipeline and say where to look next."""
-    outcome = launch_training(config, paths)
+    return _tell(launch_training(config, paths))
+
+
+def _tell(outcome: Outcome) -> int:
+    """Print how a run ended and where to look next; its exit code."""
     say = Console(file=sys.stderr, highlight=False).print
     style = {0: "bold green", 3: "bold yellow"}.get(outcome.exit_code, "bold red")
-    say(outcome.message, style=style, markup=False)
+    say(outcome.message, style=style, markup=False, soft_wrap=True)
     say()
-    for title, name in (("Report   ", "report.html"), ("Figures  ", "summary.json")):
+    files = ("Report   ", "report.html"), ("Decision ", "decision.md"), ("Figures  ", "summary.json")
+    for title, name in files:
         if (outcome.folder / name).is_file():
-            say(f"{title} {outcome.folder / name}", markup=False)
+            say(f"{title} {outcome.folder / name}", markup=False, soft_wrap=True)
     say("Dashboard make dashboard")
     say("All runs  python run.py runs")
     return outcome.exit_code
+
+
+def retrain(config: RunConfig, paths: ProjectPaths) -> int:
+    """Decide whether to retrain, do it, and say where to look next."""
+    return _tell(launch_retraining(config, paths, datetime.now(UTC)))
+
+
+def monitor(config: RunConfig, paths: ProjectPaths) -> int:
+    """Judge the champion's newest answers and say where to look; 0 whatever the verdict."""
+    from orchestration.monitoring import launch_monitoring
+
+    outcome = launch_monitoring(config, paths)
+    say = Console(file=sys.stderr, highlight=False).print
+    say(outcome.message, style="bold" if outcome.exit_code == 0 else "bold red", markup=False)
+    say()
+    for title, name in (
+        ("Report   ", "drift.html"),
+        ("Evidently", "evidently.html"),
+        ("Figures  ", "summary.json"),
+    ):
+        if (outcome.folder / name).is_file():
+            say(f"{title} {outcome.folder / name}", markup=False)
+    say("All runs  python run.py runs")
+    return outcome.exit_code
+
+
+def schedule(config: ScheduleConfig, paths: ProjectPaths, *, once: bool, status: bool) -> int:
+    """Keep the jobs of a schedule going, or say what they did and do next; imports no ZenML."""
+    if status:
+        from orchestration.schedule_status import print_status
+
+        return print_status(config, paths)
+    from orchestration.schedule import run_schedule
+
+    return run_schedule(config, paths, once=once)
+
+
+def deploy(config: RunConfig, paths: ProjectPaths) -> int:
+    """Serve the champion, if its service answers as the pipeline does."""
+    from orchestration.deployment import launch_deployment
+
+    code = _tell(launch_deployment(config, paths))
+    if code == 0:
+        control_service("status", None, paths)
+    return code
+
+
+def rollback(config: RunConfig, paths: ProjectPaths) -> int:
+    """Put the previous champion back."""
+    from orchestration.deployment import launch_rollback
+
+    return _tell(launch_rollback(config, paths))
+
+
+def control_service(action: str, config: RunConfig | None, paths: ProjectPaths, tail: int = 50) -> int:
+    """Start, describe, listen to or stop the service; imports no ZenML where nothing is deployed."""
+    from orchestration import service
+
+    if action == "start":
+        return service.start(paths, config)
+    if action == "status":
+        return service.tell_status(paths)
+    return service.show_logs(paths, tail) if action == "logs" else service.stop(paths)
 
 
 def list_runs(paths: ProjectPaths) -> int:
@@ -71,8 +142,7 @@ def dashboard(paths: ProjectPaths, port: int) -> int:
 def report(paths: ProjectPaths, run: str) -> int:
     """Write a run folder again from the artifact store."""
     prepare_environment(paths)
-    from orchestration.run_folder import rewrite_run
+    from orchestration.projections import project_any
 
-    folder = rewrite_run(paths, run)
-    Console(highlight=False).print(f"Wrote {folder / 'report.html'}", markup=False)
+    Console(highlight=False).print(f"Wrote {project_any(run, paths)}", markup=False)
     return 0

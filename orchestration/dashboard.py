@@ -21,9 +21,9 @@ from urllib.request import Request, urlopen
 from rich.console import Console
 
 from orchestration.environment import LOCAL_STORES_FOLDER
-from orchestration.lock import RunLock, read_holder
 from orchestration.paths import ProjectPaths
 from vision.errors import ConfigError
+from vision.lock import RunLock, read_holder
 
 if TYPE_CHECKING:
     import uvicorn

@@ -1,8 +1,9 @@
 """Disk is freed by whole runs: what a kept run, a champion or the cache of a kept run needs, stays.
 
-Kept are the newest runs, the runs that made what is in production, and the runs whose finished steps these
-took from the cache. All else that Taxon made goes: run folders, ZenML's runs and the artifacts that only they
-used, decoded images and painted data that no remaining artifact refers to, and what killed runs left behind.
+Kept are the newest runs, the runs that made what is in production, those of the last verdicts on its answers,
+and the runs whose finished steps these took from the cache. All else that Taxon made goes: run folders,
+ZenML's runs and the artifacts that only they used, decoded images and painted data that no remaining artifact
+refers to, and what killed runs left behind.
 What Taxon did not make, such as photographs that the user keeps in `data/`, is never touched.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,19 +22,25 @@ from zenml.enums import ModelStages
 from zenml.utils.pagination_utils import depaginate
 
 from materializers.names import ArtifactName
-from orchestration.lock import RunLock
+from materializers.registry import DIGEST_KEY
+from orchestration.monitoring import list_window_artifacts
 from orchestration.paths import ProjectPaths
 from vision.errors import ConfigError
 from vision.files import storage_errors
+from vision.lock import RunLock
 from vision.sources.reef.dataset import STAMP_NAME
 
 if TYPE_CHECKING:
     from zenml.models import ArtifactVersionResponse, PipelineRunResponse
 
+    from vision.records import Manifest
+
 LATEST_NAME = "latest"
 SUMMARY_NAME = "summary.json"
+REPORT_NAME = "report.html"  # of training runs alone, which `runs/latest` leads to
 STORE_FOLDER = re.compile(r"[0-9a-f]{32}")
 PAINTED_FOLDER = re.compile(r"reef-[0-9a-f]{16}")
+_NUM_VERDICTS = 2
 UNFINISHED_FOLDER = re.compile(r"\.reef-[0-9a-f]{16}\.unfinished-[0-9]+")
 
 
@@ -79,7 +86,7 @@ def _require_local_store(client: Client) -> None:
 
 
 def _runs_to_keep(client: Client, newest: Sequence[PipelineRunResponse]) -> set[UUID]:
-    kept = {run.id for run in newest} | _runs_of_champions(client)
+    kept = {run.id for run in newest} | _runs_of_champions(client) | _runs_of_verdicts(client)
     reused = {
         step_run.original_step_run_id
         for run_id in kept
@@ -95,6 +102,18 @@ def _runs_of_champions(client: Client) -> set[UUID]:
         artifact.producer_pipeline_run_id
         for version in depaginate(client.list_model_versions, stage=ModelStages.PRODUCTION)
         for artifact in depaginate(client.list_artifact_versions, model_version_id=version.id, hydrate=True)
+        if artifact.producer_pipeline_run_id
+    }
+
+
+def _runs_of_verdicts(client: Client) -> set[UUID]:
+    """The runs that judged the last two windows of each champion: from there on the next window is read."""
+    return {
+        artifact.producer_pipeline_run_id
+        for version in depaginate(client.list_model_versions, stage=ModelStages.PRODUCTION, hydrate=True)
+        for artifact in list_window_artifacts(
+            version.model.name, _NUM_VERDICTS, str(version.run_metadata.get(DIGEST_KEY))
+        )
         if artifact.producer_pipeline_run_id
     }
 
@@ -157,8 +176,8 @@ def _folders_without(folders: Iterable[Path], needed: set[Path], known: set[Path
 
 def _remove_stores(client: Client, paths: ProjectPaths) -> int:
     """Remove decoded images and painted data that no remaining artifact refers to, and nothing else."""
-    images = _referred_folders(client, ArtifactName.DATASET, "path")
-    roots = _referred_folders(client, ArtifactName.MANIFEST, "root")
+    images = _referred_folders(client, ArtifactName.DATASET, _store_of)
+    roots = _referred_folders(client, ArtifactName.MANIFEST, _sources_of)
     unused = [each for each in paths.images.glob("*") if _is_store(each) and not _holds(each, images)]
     unused += [each for each in paths.data.glob("*") if _is_painted(each) and not _holds(each, roots)]
     return _remove_all(unused)
@@ -177,13 +196,28 @@ def _is_painted(folder: Path) -> bool:
     return bool(stamped or UNFINISHED_FOLDER.fullmatch(folder.name))
 
 
-def _referred_folders(client: Client, name: ArtifactName, key: str) -> set[Path]:
+def _referred_folders(
+    client: Client, name: ArtifactName, folders_of: Callable[[ArtifactVersionResponse], set[Path]]
+) -> set[Path]:
     versions = [
         version
         for artifact in client.list_artifacts(name=name.value).items
         for version in depaginate(client.list_artifact_versions, artifact=artifact.id, hydrate=True)
     ]
-    return {Path(str(version.run_metadata.get(key) or getattr(version.load(), key))) for version in versions}
+    return {folder for version in versions for folder in folders_of(version)}
+
+
+def _store_of(dataset: ArtifactVersionResponse) -> set[Path]:
+    return {Path(str(dataset.run_metadata.get("path") or dataset.load().path))}
+
+
+def _sources_of(manifest: ArtifactVersionResponse) -> set[Path]:
+    """Where the images of a manifest lie: its root, and the folders that were added to it."""
+    known = manifest.run_metadata
+    if known.get("root") and known.get("num_additions") == 0:
+        return {Path(str(known["root"]))}
+    loaded: Manifest = manifest.load()
+    return {Path(loaded.root), *(Path(added.root) for added in loaded.additions)}
 
 
 def _holds(folder: Path, referred: set[Path]) -> bool:
@@ -209,12 +243,12 @@ def _measure(path: Path) -> int:
 
 
 def _point_latest(paths: ProjectPaths) -> None:
-    """Point `runs/latest` at the newest folder that is left, if its own is gone."""
+    """Point `runs/latest` at the newest training run that is left, if its own is gone."""
     latest = paths.runs / LATEST_NAME
     if not latest.is_symlink() or latest.exists():
         return
     with storage_errors(latest, "repoint"):
         latest.unlink()
-        left = [folder for folder in paths.runs.glob("*") if (folder / SUMMARY_NAME).is_file()]
+        left = [folder for folder in paths.runs.glob("*") if (folder / REPORT_NAME).is_file()]
         if left:
             latest.symlink_to(max(left, key=lambda folder: folder.stat().st_mtime).name)

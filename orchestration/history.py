@@ -17,9 +17,10 @@ from zenml.utils.pagination_utils import depaginate
 from materializers.names import ArtifactName
 from materializers.registry import DIGEST_KEY
 from orchestration.paths import ProjectPaths
+from vision.records import DriftStatus
 
 if TYPE_CHECKING:
-    from zenml.models import PipelineRunResponse, StepRunResponse
+    from zenml.models import PipelineRunResponse
 
 MOST_RUNS = 200
 
@@ -51,15 +52,20 @@ def list_runs(paths: ProjectPaths, limit: int = MOST_RUNS) -> tuple[RunRow, ...]
     """The newest runs, newest first, times in UTC to the second."""
     client = Client()
     runs = client.list_pipeline_runs(sort_by="desc:created", size=limit).items
-    winners = _metadata_of_runs(client, runs, "compare", ArtifactName.COMPARISON, "winner")
-    verdicts = _metadata_of_runs(client, runs, "promote", ArtifactName.PROMOTION, "verdict")
+    compared = _metadata_of_runs(client, runs, "compare", ArtifactName.COMPARISON)
+    promoted = _metadata_of_runs(client, runs, "promote", ArtifactName.PROMOTION)
+    monitored = _metadata_of_runs(client, runs, "monitor", ArtifactName.MONITORED_WINDOW)
+    decided = _metadata_of_runs(client, runs, "decide_retraining", ArtifactName.RETRAIN_DECISION)
+    verdicts = {run: str(metadata.get("verdict", "")) for run, metadata in promoted.items()}
+    verdicts |= {run: _tell_drift(metadata) for run, metadata in monitored.items()}
+    verdicts |= {run: _tell_decision(metadata) for run, metadata in decided.items()}
     return tuple(
         RunRow(
             name=run.name,
             pipeline=run.pipeline.name if run.pipeline else "",
             status=run.status.value,
             started=_format_time(run.created),
-            winner=winners.get(run.id, ""),
+            winner=str(compared.get(run.id, {}).get("winner", "")),
             verdict=verdicts.get(run.id, ""),
             folder=folder if (folder := paths.runs / run.name).is_dir() else None,
         )
@@ -82,24 +88,33 @@ def list_champions() -> tuple[ChampionRow, ...]:
     return tuple(sorted(rows, key=lambda row: row.model))
 
 
+def _tell_drift(metadata: Mapping[str, Any]) -> str:
+    """`quiet`, `insufficient` or `drift: capture`, marked where groups were guessed."""
+    verdict = str(metadata.get("status", ""))
+    if "cause" in metadata:
+        verdict += f": {metadata['cause']}"
+    guessed = not metadata.get("verified", True) and verdict != DriftStatus.INSUFFICIENT
+    return verdict + (" (unverified)" if guessed else "")
+
+
+def _tell_decision(metadata: Mapping[str, Any]) -> str:
+    """`no retraining`, or `retrain: ` and what asked for it."""
+    return f"retrain: {metadata.get('trigger', '')}" if metadata.get("retrain") else "no retraining"
+
+
 def _metadata_of_runs(
-    client: Client, runs: Sequence[PipelineRunResponse], step: str, artifact: ArtifactName, key: str
-) -> Mapping[UUID, str]:
-    """Run -> one metadata value of what the step made, or took from the cache, in that run."""
-    values: dict[UUID, str] = {}
+    client: Client, runs: Sequence[PipelineRunResponse], step: str, artifact: ArtifactName
+) -> Mapping[UUID, Mapping[str, Any]]:
+    """Run -> metadata of what the step made, or took from the cache, in that run."""
     if not runs:
-        return values
+        return {}
     of_these = "oneof:" + json.dumps([str(run.id) for run in runs])
-    for step_run in depaginate(client.list_run_steps, name=step, pipeline_run_id=of_these, hydrate=True):
-        value = _metadata_of_output(step_run, artifact, key)
-        if value is not None:
-            values[step_run.pipeline_run_id] = str(value)
-    return values
-
-
-def _metadata_of_output(step_run: StepRunResponse, artifact: ArtifactName, key: str) -> Any | None:
-    outputs = step_run.outputs.get(artifact.value, [])
-    return outputs[0].run_metadata.get(key) if outputs else None
+    step_runs = depaginate(client.list_run_steps, name=step, pipeline_run_id=of_these, hydrate=True)
+    return {
+        step_run.pipeline_run_id: outputs[0].run_metadata
+        for step_run in step_runs
+        if (outputs := step_run.outputs.get(artifact.value, []))
+    }
 
 
 def _format_time(moment: datetime) -> str:

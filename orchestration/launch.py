@@ -6,24 +6,29 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestration.environment import prepare_environment
-from orchestration.lock import RunLock
 from orchestration.paths import ProjectPaths
 from orchestration.story import LeftOut
 from vision.config import CandidateSettings, RunConfig
 from vision.errors import ConfigError, StorageError, TaxonError
 from vision.files import storage_errors
+from vision.lock import RunLock
 from vision.machine import gpu_present, settle_precision
 from vision.records import Verdict
 from vision.sources import digest_source
+from vision.sources.learned import keep_learned
 from vision.store import ARRAY_NAME, CARD_NAME
 from vision.weights import resolve_weights
+
+if TYPE_CHECKING:  # ZenML must not be imported before its environment is prepared
+    from materializers.registry import Champion
 
 logger = logging.getLogger(__name__)
 
@@ -37,12 +42,14 @@ class Outcome:
         folder: where summary.json and report.html are, or would be if they could have been written.
         exit_code: 0 done, 1 failed, 2 config or data wrong, 3 a gate refused.
         message: what to tell the user.
+        promoted: a training's bundle went into production.
     """
 
     run_name: str
     folder: Path
     exit_code: int
     message: str
+    promoted: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,36 +77,73 @@ def launch_training(config: RunConfig, paths: ProjectPaths) -> Outcome:
         StorageError: ZenML's database cannot be written: the disk is full or read-only.
     """
     started = time.monotonic()
+    run_name = name_run(config.name)
+    with guard_run(run_name, paths):
+        return train_in_lock(config, paths, run_name, started)
+
+
+def name_run(stem: str) -> str:
+    """A run's name: the stem and the time in UTC to the millisecond."""
+    return f"{stem}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"[:-3]
+
+
+@contextmanager
+def guard_run(run_name: str, paths: ProjectPaths) -> Iterator[None]:
+    """The project for one run alone: locked, runs that were killed marked failed, temporary files its own.
+
+    Raises:
+        RunLockedError: another run is going in this folder.
+        StorageError: ZenML's database cannot be written: the disk is full or read-only.
+    """
     prepare_environment(paths)
-    run_name = f"{config.name}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"[:-3]
-    with _database_errors(paths), RunLock(paths.lock, run_name), _scratch(paths):
-        return _run_locked(config, paths, run_name, started)
-
-
-def _run_locked(config: RunConfig, paths: ProjectPaths, run_name: str, started: float) -> Outcome:
     from orchestration.reaper import reap_dead_runs
+
+    with database_errors(paths), RunLock(paths.lock, run_name), _scratch(paths):
+        for dead in reap_dead_runs():
+            logger.warning(
+                "Run %s was killed before it ended; it is marked failed. Its finished steps are reused.", dead
+            )
+            _project_dead(dead, paths)
+        yield
+
+
+def train_in_lock(config: RunConfig, paths: ProjectPaths, run_name: str, started: float) -> Outcome:
+    """Run the training pipeline and write its run folder, in a project that this process holds.
+
+    With `deploy`, what is promoted is served at the end.
+
+    Args:
+        config: as it was read.
+        paths: the project.
+        run_name: of the run to be made.
+        started: when it began, by the monotonic clock.
+
+    Raises:
+        ConfigError: no candidate can be trained on this machine, or the champion learned from an added folder
+            that the config does not name any more.
+        DataError: the source has no usable images.
+        StorageError: ZenML's database cannot be written: the disk is full or read-only.
+    """
+    from materializers.registry import find_champion
+    from orchestration.deployment import follow_promotion
     from orchestration.run_folder import record_circumstances, run_exists
 
-    for dead in reap_dead_runs():
-        logger.warning(
-            "Run %s was killed before it ended; it is marked failed. Its finished steps are reused.", dead
-        )
-        _project_dead(dead, paths)
-    machine = resolve_candidates(config)
+    champion = find_champion(config.name)
+    machine = resolve_candidates(keep_learned(config, champion.additions() if champion else ()))
     resolved = machine.config
     logger.info("Reading the source ...")
     source_digest = digest_source(resolved.dataset, paths.data)
-    failure = _run_pipeline(resolved, paths, run_name, source_digest)
+    failure = _run_pipeline(resolved, paths, run_name, source_digest, champion)
     if failure is not None and not run_exists(run_name):
         raise failure
     words = None if failure is None else f"{type(failure).__name__}: {failure}"
     seconds = time.monotonic() - started
     try:
-        with _database_errors(paths):
+        with database_errors(paths):
             record_circumstances(run_name, resolved, machine.left_out, words, seconds, machine.weights)
     except StorageError as error:
         logger.warning("The report of run %s lacks its seconds and versions: %s", run_name, error)
-    return _project(run_name, paths, failure)
+    return follow_promotion(_project(run_name, paths, failure), config, paths)
 
 
 def resolve_candidates(config: RunConfig) -> Resolved:
@@ -128,20 +172,23 @@ def resolve_candidates(config: RunConfig) -> Resolved:
 
 
 def _run_pipeline(
-    config: RunConfig, paths: ProjectPaths, run_name: str, source_digest: str
-) -> BaseException | None:
+    config: RunConfig, paths: ProjectPaths, run_name: str, source_digest: str, champion: Champion | None
+) -> Exception | None:
     """Run the DAG; the exception that ended it, or None."""
-    from materializers.registry import find_champion
     from pipelines.training import training
 
-    champion = find_champion(config.name)
     decode_again = _decoded_images_are_lost(config, source_digest)
     steps = {"ingest": {"enable_cache": False}} if decode_again else {}
+    pipeline = training.with_options(run_name=run_name, steps=steps)
+    places = str(paths.data), str(paths.images)
+    return catch_failure(paths, lambda: pipeline(config, source_digest, *places, champion))
+
+
+def catch_failure(paths: ProjectPaths, run_pipeline: Callable[[], object]) -> Exception | None:
+    """Run a DAG; the exception that ended it, or None."""
     try:
-        with _database_errors(paths):
-            training.with_options(run_name=run_name, steps=steps)(
-                config, source_digest, str(paths.data), str(paths.images), champion
-            )
+        with database_errors(paths):
+            run_pipeline()
     except TaxonError as error:
         return error
     except Exception as error:
@@ -156,7 +203,7 @@ def _project(run_name: str, paths: ProjectPaths, failure: BaseException | None) 
 
     folder = paths.runs / run_name
     try:
-        with _database_errors(paths), storage_errors(folder):
+        with database_errors(paths), storage_errors(folder):
             _, promotion = project_run(run_name, paths)
     except StorageError as error:
         command = f"python run.py report --run {run_name}"
@@ -175,15 +222,16 @@ def _project(run_name: str, paths: ProjectPaths, failure: BaseException | None) 
     if promotion is None:
         return Outcome(run_name, folder, 1, "The run ended without a verdict; its log says why.")
     code = 3 if promotion.verdict is Verdict.REFUSED else 0
-    return Outcome(run_name, folder, code, f"{promotion.verdict}: {' '.join(promotion.reasons)}")
+    promoted = promotion.verdict is Verdict.PROMOTED
+    return Outcome(run_name, folder, code, f"{promotion.verdict}: {' '.join(promotion.reasons)}", promoted)
 
 
 def _project_dead(run_name: str, paths: ProjectPaths) -> None:
     """The run folder of a killed run, as far as it came; that it cannot be written stops no other run."""
-    from orchestration.run_folder import project_run
+    from orchestration.projections import project_any
 
     try:
-        project_run(run_name, paths)
+        project_any(run_name, paths)
     except TaxonError as error:
         logger.warning("Run %s has no run folder: %s", run_name, error)
     except Exception:
@@ -210,7 +258,7 @@ def _decoded_images_are_lost(config: RunConfig, source_digest: str) -> bool:
 
 
 @contextmanager
-def _database_errors(paths: ProjectPaths) -> Iterator[None]:
+def database_errors(paths: ProjectPaths) -> Iterator[None]:
     """Turn SQLite's word that the disk is full or read-only, and all its SQL, into one sentence."""
     from sqlalchemy.exc import OperationalError
 

@@ -15,6 +15,7 @@ class ProjectPaths:
 
     Attributes:
         root: the checkout: code, configs, requirements.txt.
+        home: where `state`, `data` and `runs` lie; relative paths of state are taken from here.
         state: what Taxon itself needs again; may be deleted to start anew, champions included.
         zenml: ZenML's configuration, SQLite store and artifacts.
         images: decoded image stores, content addressed.
@@ -25,6 +26,7 @@ class ProjectPaths:
     """
 
     root: Path
+    home: Path
     state: Path
     zenml: Path
     images: Path
@@ -46,6 +48,7 @@ class ProjectPaths:
         state = home / "state"
         return cls(
             root=root,
+            home=home,
             state=state,
             zenml=state / "zenml",
             images=state / "images",

@@ -30,6 +30,7 @@ from orchestration.reaper import REASON
 from orchestration.report import write_report
 from orchestration.story import LeftOut, RunStory
 from orchestration.summary import summarise
+from pipelines.names import PipelineName
 from vision.bundle import load_bundle
 from vision.config import RunConfig
 from vision.errors import BundleError, ConfigError, StorageError, TaxonError
@@ -50,6 +51,7 @@ LIBRARIES = (
     "tensorflow-cpu",
     "keras",
     "ai-edge-litert",
+    "evidently",
     "numpy",
     "scikit-learn",
     "pillow",
@@ -117,7 +119,7 @@ def project_run(run_name: str, paths: ProjectPaths) -> tuple[Path, Promotion | N
         StorageError: the folder cannot be written.
     """
     started = time.monotonic()
-    run = RunArtifacts(_find_run(run_name))
+    run = RunArtifacts(find_run(run_name))
     story = tell_story(run)
     folder = paths.runs / run.name
     with storage_errors(folder):
@@ -135,7 +137,7 @@ def load_promotion(run_name: str) -> Promotion | None:
         ConfigError: there is no such run.
         StorageError: the verdict of a run that did not fail is gone or altered.
     """
-    promotion = RunArtifacts(_find_run(run_name)).load("promote", ArtifactName.PROMOTION)
+    promotion = RunArtifacts(find_run(run_name)).load("promote", ArtifactName.PROMOTION)
     return promotion if isinstance(promotion, Promotion) else None
 
 
@@ -164,16 +166,18 @@ def run_exists(run_name: str) -> bool:
 
 
 def rewrite_run(paths: ProjectPaths, run_name: str) -> Path:
-    """Write a run folder again; by the name `latest` the newest run's. The link `runs/latest` stays.
+    """Write a run folder again; by the name `latest` the newest training run's. The link `runs/latest` stays.
 
     Raises:
         ConfigError: there is no such run, or none at all.
         StorageError: the folder cannot be written.
     """
     if run_name == "latest":
-        runs = Client().list_pipeline_runs(sort_by="desc:created", size=1)
+        runs = Client().list_pipeline_runs(
+            pipeline_name=PipelineName.TRAINING.value, sort_by="desc:created", size=1
+        )
         if not runs.items:
-            raise ConfigError("There is no run yet. Start one: make train")
+            raise ConfigError("There is no training run yet. Start one: make train")
         run_name = runs.items[0].name
     return project_run(run_name, paths)[0]
 
@@ -186,6 +190,16 @@ class RunArtifacts:
         self.name = run.name
 
     @cached_property
+    def parameters(self) -> dict[str, Any]:
+        """What the pipeline was called with."""
+        return self._run.config.parameters or {}
+
+    @cached_property
+    def metadata(self) -> dict[str, Any]:
+        """What was stored with the run."""
+        return dict(self._run.run_metadata)
+
+    @cached_property
     def steps(self) -> dict[str, StepRunResponse]:
         """Steps by name, in the order in which they ran."""
         return dict(sorted(self._run.steps.items(), key=lambda item: str(item[1].start_time)))
@@ -193,7 +207,7 @@ class RunArtifacts:
     @cached_property
     def circumstances(self) -> dict[str, Any]:
         """What `record_circumstances` stored; empty for a run that was killed."""
-        stored = self._run.run_metadata.get(CIRCUMSTANCES, {})
+        stored = self.metadata.get(CIRCUMSTANCES, {})
         return dict(stored) if isinstance(stored, dict) else {}
 
     @cached_property
@@ -210,12 +224,11 @@ class RunArtifacts:
         Raises:
             ConfigError: the run was killed before it was recorded.
         """
-        parameters = self._run.config.parameters or {}
         stored = self.circumstances.get("config")
         if stored:
             return RunConfig.model_validate_json(stored)
-        if "config" in parameters:
-            return RunConfig.model_validate(parameters["config"])
+        if "config" in self.parameters:
+            return RunConfig.model_validate(self.parameters["config"])
         raise ConfigError(
             f"Run {self.name} holds no configuration. It was killed as it started; run it again."
         )
@@ -302,7 +315,12 @@ def tell_story(run: RunArtifacts) -> RunStory:
     )
 
 
-def _find_run(run_name: str) -> PipelineRunResponse:
+def find_run(run_name: str) -> PipelineRunResponse:
+    """A run by its name.
+
+    Raises:
+        ConfigError: there is none.
+    """
     try:
         return Client().get_pipeline_run(run_name)
     except KeyError as error:

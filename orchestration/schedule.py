@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from orchestration.environment import prepare_environment
-from orchestration.lock import RunLock
 from orchestration.paths import ProjectPaths
 from orchestration.schedule_config import ScheduleConfig
 from orchestration.schedule_process import (
@@ -40,6 +39,7 @@ from orchestration.schedule_state import (
 from orchestration.timetable import Timetable
 from vision.config import find_config
 from vision.errors import ConfigError, RunLockedError, StorageError
+from vision.lock import RunLock
 
 if TYPE_CHECKING:  # ZenML takes seconds and 150 MB, which a scheduler that waits does not need
     from orchestration.stack_schedule import Submit

@@ -20,9 +20,9 @@ from pathlib import Path
 from types import FrameType
 from typing import BinaryIO, Protocol
 
-from orchestration.lock import LentLock, LockHolder, is_held, read_holder
 from vision.errors import RunLockedError
 from vision.files import storage_errors
+from vision.lock import LentLock, LockHolder, is_held, read_holder
 
 logger = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 from rich.console import Console
 from rich.table import Table
 
-from orchestration.lock import is_held, read_holder
 from orchestration.paths import ProjectPaths
 from orchestration.schedule import build_timetables
 from orchestration.schedule_config import ScheduleConfig
 from orchestration.schedule_state import JobState, ScheduleFiles, StateFile
 from orchestration.timetable import Timetable
+from vision.lock import is_held, read_holder
 
 
 def print_status(config: ScheduleConfig, paths: ProjectPaths) -> int:

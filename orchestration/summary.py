@@ -47,6 +47,11 @@ def summarise(
         },
         "cached_steps": list(story.cached_steps),
     }
+    return to_plain(summary)
+
+
+def to_plain(summary: dict[str, Any]) -> dict[str, Any]:
+    """A summary as JSON can say it: what is not finite is null, tuples are lists."""
     plain: dict[str, Any] = json.loads(json.dumps(_finite(summary)))
     return plain
 

@@ -5,6 +5,7 @@ from zenml.enums import ExecutionMode
 
 from materializers.registry import Champion
 from pipelines.caching import keyed
+from pipelines.names import PipelineName
 from steps.assemble import assemble
 from steps.calibrate import calibrate
 from steps.check_precisions import check_precisions
@@ -29,11 +30,10 @@ from steps.validate import validate
 from vision.config import RunConfig
 from vision.records import Split
 
-TRAINING = "training"
 KERAS = "keras"
 
 
-@pipeline(name=TRAINING, execution_mode=ExecutionMode.FAIL_FAST)
+@pipeline(name=PipelineName.TRAINING.value, execution_mode=ExecutionMode.FAIL_FAST)
 def training(
     config: RunConfig, source_digest: str, data_folder: str, store_folder: str, champion: Champion | None
 ) -> None:
@@ -110,4 +110,4 @@ def training(
         champion.digest if champion else None,
         champion_splits,
     )
-    keyed(register)(config.name, bundle, splits, promotion)
+    keyed(register)(config.name, bundle, splits, promotion, manifest)

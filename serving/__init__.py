@@ -1,1 +1,1 @@
-"""The service: it comes with the second half of the spine."""
+"""The service: answers over HTTP, the log that they are kept in, and what starts and replaces it."""

@@ -19,10 +19,12 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from serving.log_entry import LogEntry
+from serving.keys import CHECK_CLIENT
+from serving.log_entries import LogEntry
 from serving.problems import ProblemError
 from serving.schemas import (
     ClassProbability,
+    LogState,
     ModelDescription,
     PredictionAnswer,
     ReviewPromise,
@@ -70,6 +72,9 @@ class EntryKeeper(Protocol):
     def append(self, entry: LogEntry) -> bool:
         """Commit an entry; whether it is kept."""
 
+    def find_fault(self) -> str | None:
+        """Why entries cannot be written now; None if they can."""
+
 
 class Answerer:
     """A verified bundle that answers images."""
@@ -88,7 +93,8 @@ class Answerer:
             bundle: loaded with the pinned digest.
             model: how the answers name it.
             settings: limits, and whether the log keeps images.
-            log: takes an entry for every answer before it is given.
+            log: takes an entry for every answer before it is given, but for those to a deployment's check:
+                monitoring would take its test images for what clients send.
             clock: time of the entries, UTC.
         """
         self.model = model
@@ -105,6 +111,13 @@ class Answerer:
         """
         size = self._bundle.contract.image_size
         self._run(np.full((1, size, size, 3), 128, np.uint8))
+
+    def describe_log(self) -> LogState:
+        """Whether answers can be written down now; it changes nothing for who asks."""
+        if self._log is None:
+            return LogState(status="off")
+        fault = self._log.find_fault()
+        return LogState(status="writable") if fault is None else LogState(status="failing", reason=fault)
 
     def describe(self) -> ModelDescription:
         """What is served and what it promises."""
@@ -152,7 +165,7 @@ class Answerer:
             ) from error
         latency_ms = (time.perf_counter() - question.arrived) * 1000.0
         answer = self._compose(prediction, latency_ms, self._explain(image, forward, prediction, question))
-        if self._log is not None:
+        if self._log is not None and question.client != CHECK_CLIENT:
             self._log.append(self._make_entry(question, answer, forward, quality))
         return answer
 

@@ -23,7 +23,7 @@ from starlette.routing import Route
 from serving.guards import CLIENT_KEY, LOCAL_KEY
 from serving.metrics import MEDIA_TYPE, ServiceMetrics
 from serving.problems import ProblemError
-from serving.schemas import Alive, Ready
+from serving.schemas import Alive, LogState, Ready
 from serving.settings import ServiceSettings
 from serving.upload import read_explain, read_upload
 from vision.errors import TaxonError
@@ -99,7 +99,10 @@ class Endpoints:
     async def tell_ready(self, request: Request) -> Response:
         """GET /readyz: the model is loaded, verified and warmed up."""
         answerer = self._require_answerer(request)
-        return _json(Ready(digest=answerer.model.digest, instance=self._settings.instance))
+        log = await anyio.to_thread.run_sync(answerer.describe_log)
+        if not _is_trusted(request):
+            log = LogState(status=log.status)
+        return _json(Ready(digest=answerer.model.digest, instance=self._settings.instance, log=log))
 
     async def tell_metrics(self, _request: Request) -> Response:
         """GET /metrics: counters for Prometheus."""
@@ -130,8 +133,8 @@ class Endpoints:
         if self._answerer is not None:
             return self._answerer
         code = LOADING if self._refusal is None else REFUSED
-        trusted = request.scope.get(LOCAL_KEY) or CLIENT_KEY in request.scope
-        reason = (self._refusal or "the model is being loaded") if trusted else "the model is not there"
+        told = self._refusal or "the model is being loaded"
+        reason = told if _is_trusted(request) else "the model is not there"
         raise ProblemError(
             HTTPStatus.SERVICE_UNAVAILABLE,
             code,
@@ -184,6 +187,11 @@ class Endpoints:
         )
         self._metrics.count_refusal(fault.status)
         return fault.to_response()
+
+
+def _is_trusted(request: Request) -> bool:
+    """Whether the client is on this machine or has a key, and may be told paths and reasons."""
+    return bool(request.scope.get(LOCAL_KEY)) or CLIENT_KEY in request.scope
 
 
 def _json(body: BaseModel) -> Response:

@@ -20,6 +20,9 @@ MAX_KEY_BYTES = 256
 LOCAL_CLIENT = "local"
 """Name of the client whose key lies in the key file."""
 
+CHECK_CLIENT = "deployment-check"
+"""Name of the client that compares a new service's answers; its questions are not logged."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _FORM = "TAXON_API_KEYS: expected name:key,name:key (names of a-z, 0-9, _ and -; keys of at least "
 _ADVICE = f"{_FORM}{MIN_KEY_LENGTH} printable characters without comma). A good key: openssl rand -hex 24"

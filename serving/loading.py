@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 from serving.answers import Answerer
-from serving.log_entry import AnswerLog
 from serving.lossy_log import LossyLog
 from serving.metrics import ServiceMetrics
 from serving.pinned import PinnedModel
+from serving.prediction_log import PredictionLog
 from serving.schemas import ServedModel
 from serving.settings import ServiceSettings
 from vision.bundle import load_bundle
@@ -39,8 +38,6 @@ def connect_log(settings: ServiceSettings, metrics: ServiceMetrics) -> LossyLog 
     """
     if settings.log_url is None:
         return None
-    module = importlib.import_module("serving.prediction_log")
-    log: AnswerLog = module.PredictionLog(
-        settings.log_url.get_secret_value(), keep_images=settings.keep_images
-    )
+    url = settings.log_url.get_secret_value()
+    log = PredictionLog(url, wait_s=settings.log_wait_s, keep_images=settings.keep_images)
     return LossyLog(log, metrics.count_lost_entry)

@@ -71,6 +71,10 @@ class LogDatabase:
         self._files: tuple[int | None, ...] = ()
         self._failed = False
 
+    def exists(self) -> bool:
+        """Whether there is a SQLite file; of a PostgreSQL server this is only known by asking it: True."""
+        return self._path is None or self._path.exists()
+
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection in a transaction that sees one state of the database.

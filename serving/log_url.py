@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -15,6 +16,23 @@ _POSTGRESQL_DRIVER = "psycopg"
 def is_sqlite(url: URL) -> bool:
     """Whether the database is a SQLite file."""
     return url.get_backend_name() == "sqlite"
+
+
+def resolve_log_url(url: str, root: Path) -> str:
+    """The URL with a relative SQLite path taken from `root`, so that service and monitoring mean one file.
+
+    Args:
+        url: of the prediction log, as the configuration names it (`serve.log.url`).
+        root: the project's home, the folder that holds `state` (`ProjectPaths.home`).
+
+    Raises:
+        ConfigError: see `parse_url`.
+    """
+    parsed = parse_url(url)
+    if not is_sqlite(parsed):
+        return url
+    path = root.absolute() / (parsed.database or "")
+    return parsed.set(database=str(path)).render_as_string(hide_password=False)
 
 
 def parse_url(text: str) -> URL:

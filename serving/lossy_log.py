@@ -10,14 +10,35 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import Protocol
 
-from serving.log_entry import AnswerLog, LogEntry
+from serving.log_entries import LogEntry
 from vision.errors import LogError
 
 PAUSE_SECONDS = 1.0
 REPORT_SECONDS = 60.0
+CHECK_SECONDS = 5.0
+"""How long the answer to `find_fault` is believed: probes ask often, and asking takes the write lock."""
 
 _logger = logging.getLogger("taxon.serving")
+
+
+class AnswerLog(Protocol):
+    """Where answers are written down: `serving.prediction_log.PredictionLog`."""
+
+    def append(self, entry: LogEntry) -> object:
+        """Commit one entry; what it returns is not looked at.
+
+        Raises:
+            LogError: the database is locked, gone or full; the entry is not kept.
+        """
+
+    def check(self) -> None:
+        """Nothing, if an entry could be written now.
+
+        Raises:
+            LogError: says why not.
+        """
 
 
 class LossyLog:
@@ -43,6 +64,17 @@ class LossyLog:
         self._paused_until = float("-inf")
         self._reported_at = float("-inf")
         self._num_unreported = 0
+        self._asking = threading.Lock()
+        self._checked_at = float("-inf")
+        self._fault: str | None = None
+
+    def find_fault(self) -> str | None:
+        """Why entries cannot be written, as of a few seconds ago at most; None if they can."""
+        with self._asking:
+            if self._clock() >= self._checked_at + CHECK_SECONDS:
+                self._fault = self._ask()
+                self._checked_at = self._clock()
+            return self._fault
 
     def append(self, entry: LogEntry) -> bool:
         """Commit an entry; whether it is kept."""
@@ -56,6 +88,13 @@ class LossyLog:
             self._lose(str(error))
             return False
         return True
+
+    def _ask(self) -> str | None:
+        try:
+            self._log.check()
+        except LogError as error:
+            return str(error)
+        return None
 
     def _lose(self, reason: str) -> None:
         self._count_lost()

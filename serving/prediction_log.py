@@ -91,6 +91,10 @@ class PredictionLog:
         """Path of the file, or the URL without its password."""
         return self._database.name
 
+    def exists(self) -> bool:
+        """Whether there is a log yet: the service makes its SQLite file with the first answer."""
+        return self._database.exists()
+
     def close(self) -> None:
         """Close all connections; the next use opens anew."""
         self._database.close()

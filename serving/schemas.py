@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from vision.records import Decision, Precision
@@ -90,9 +92,17 @@ class Alive(Body):
     status: str = "alive"
 
 
+class LogState(Body):
+    """The prediction log, for the operator: answers flow whatever it says."""
+
+    status: Literal["writable", "failing", "off"]
+    reason: str | None = Field(default=None, description="of a failure; told to this machine or a key alone")
+
+
 class Ready(Body):
     """Answer to GET /readyz once the model is loaded, verified and warmed up."""
 
     status: str = "ready"
     digest: str
     instance: str = Field(description="as the starter named this process")
+    log: LogState

@@ -21,13 +21,13 @@ class ServiceSettings(BaseModel):
     log_url: SecretStr | None = Field(
         default=None, description="database of the prediction log; none: no log"
     )
+    log_wait_s: float = Field(default=0.5, gt=0, le=10, description="longest wait for other writers")
     keep_images: bool = Field(default=False, description="keep the bytes of the images in the log")
     instance: str = Field(
         default="", max_length=64, description="told by /readyz, so that a starter knows its own child"
     )
     max_body_bytes: int = Field(default=5_000_000, ge=1_000, le=100_000_000)
     max_megapixels: float = Field(default=40.0, gt=0, le=500, allow_inf_nan=False)
-    max_group_characters: int = Field(default=200, ge=1, le=255, description="the log keeps up to 255")
     max_in_flight: int = Field(default=32, ge=1, le=10_000, description="requests held at a time")
     body_seconds: float = Field(default=15.0, gt=0, le=600, description="time to send a body in")
     threads: int = Field(default=2, ge=1, le=64, description="images decoded at a time")

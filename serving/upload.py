@@ -6,21 +6,20 @@ A text where the image belongs, such as a URL, is refused; nothing is ever fetch
 from __future__ import annotations
 
 import asyncio
-import re
 from dataclasses import dataclass
 from http import HTTPStatus
-from pathlib import PurePosixPath
 
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from serving.log_entries import MAX_CHARACTERS, check_group, clean_file_name
 from serving.problems import ProblemError
 from serving.settings import ServiceSettings
+from vision.errors import DataError
 
 IMAGE_FIELD = "image"
 GROUP_FIELD = "group"
-MAX_FILE_NAME = 200
 
 _EXPECTED = "multipart/form-data with one file in the field image and at most one text in the field group"
 _EXAMPLE = "Send it as curl -F image=@photo.jpg does"
@@ -57,7 +56,7 @@ async def read_upload(request: Request, settings: ServiceSettings) -> Upload:
         request.stream(),
         max_files=1,
         max_fields=1,
-        max_part_size=4 * settings.max_group_characters,
+        max_part_size=4 * MAX_CHARACTERS,  # bytes of UTF-8
     )
     parser.spool_max_size = settings.max_body_bytes + 1  # in memory: the guard limits the body
     try:
@@ -68,7 +67,7 @@ async def read_upload(request: Request, settings: ServiceSettings) -> Upload:
     except MultiPartException as error:
         raise _wrong_form(f"A form arrived that cannot be read ({error.message.rstrip('.')})") from error
     try:
-        return await _take_upload(form, settings)
+        return await _take_upload(form)
     finally:
         await form.close()
 
@@ -94,7 +93,7 @@ def read_explain(request: Request) -> bool:
     return value.lower() in _TRUE
 
 
-async def _take_upload(form: FormData, settings: ServiceSettings) -> Upload:
+async def _take_upload(form: FormData) -> Upload:
     names = [name for name, _ in form.multi_items()]
     for name in names:
         if name not in (IMAGE_FIELD, GROUP_FIELD):
@@ -111,29 +110,23 @@ async def _take_upload(form: FormData, settings: ServiceSettings) -> Upload:
     return Upload(
         image=await image.read(),
         file_name=clean_file_name(image.filename or ""),
-        group=_check_group(group, settings.max_group_characters),
+        group=_take_group(group),
     )
 
 
-def clean_file_name(name: str) -> str:
-    """The last part of an uploaded file's name, printable and short: it is only ever shown, never opened."""
-    last = PurePosixPath(name.replace("\\", "/")).name
-    return re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in last)).strip()[:MAX_FILE_NAME]
-
-
-def _check_group(group: str | None, most: int) -> str | None:
-    """The group as the client gave it; an empty field is none."""
-    if group is None or not group.strip():
-        return None
-    if len(group) > most or not group.strip().isprintable():
+def _take_group(group: str | None) -> str | None:
+    """The group in the form in which the log keeps it; refused before anything is predicted (422)."""
+    try:
+        return check_group(group)
+    except DataError as error:
         raise ProblemError(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "group",
-            arrived=f"A group of {len(group)} characters arrived, too many or some of them not printable",
-            expected=f"a name of at most {most} printable characters for what the images of one group share",
+            arrived=f"A group of {len(group or '')} characters arrived, too many or some unprintable",
+            expected=f"a name of at most {MAX_CHARACTERS} printable characters for what the images of one "
+            "group share",
             advice="Shorten it, or leave the field out",
-        )
-    return group.strip()
+        ) from error
 
 
 def _wrong_form(arrived: str) -> ProblemError:

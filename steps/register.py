@@ -6,7 +6,7 @@ from zenml import get_step_context, step
 
 from materializers.names import ArtifactName
 from materializers.registry import register_champion
-from vision.records import Bundle, Promotion, Registration, Splits, Verdict
+from vision.records import Bundle, Manifest, Promotion, Registration, Splits, Verdict
 
 
 @step(enable_cache=False)
@@ -15,9 +15,11 @@ def register(
     bundle: Bundle,
     splits: Splits,  # noqa: ARG001  linked to the version as an artifact, by its id
     promotion: Promotion,
+    manifest: Manifest,  # noqa: ARG001  likewise
 ) -> Annotated[Registration, ArtifactName.REGISTRATION]:
     """Where the model stands now; a kept or refused challenger leaves no version."""
     if promotion.verdict is not Verdict.PROMOTED:
         return Registration(model_name=name, version=None, stage=None, bundle_digest=bundle.digest)
     inputs = get_step_context().inputs
-    return register_champion(name, bundle.digest, inputs["bundle"][0], inputs["splits"][0])
+    linked = (inputs[each][0] for each in ("bundle", "splits", "manifest"))
+    return register_champion(name, bundle.digest, *linked)

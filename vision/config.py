@@ -433,6 +433,10 @@ class RetrainingSettings(Settings):
     new_images: tuple[Addition, ...] = Field(
         default=(), description="folders that are added to dataset.additions when a retraining is decided"
     )
+    forget: tuple[str, ...] = Field(
+        default=(),
+        description="names of additions that the champion learned from and that no training is to use again",
+    )
     min_new_images: int = Field(default=100, ge=1, description="known images that the champion has not seen")
     min_new_groups: int = Field(default=20, ge=1, description="groups of which it has seen no image")
     min_new_images_on_drift: int = Field(default=30, ge=1, description="the same once a drift is confirmed")
@@ -525,6 +529,15 @@ class ServeSettings(Settings):
 
     host: str = Field(default="127.0.0.1", description="address to listen on; this machine alone by default")
     port: int = Field(default=3000, ge=1, le=65_535)
+    check_images: int = Field(
+        default=40,
+        ge=1,
+        le=1_000,
+        description="test images that a new service must answer as training did",
+    )
+    check_tolerance: float = Field(
+        default=1e-4, ge=0, le=0.1, description="largest difference of a probability in that comparison"
+    )
     log: PredictionLogSettings = PredictionLogSettings()
 
 
@@ -554,9 +567,24 @@ class RunConfig(Settings):
         _check_addition_names(self._all_additions())
         return self
 
+    @model_validator(mode="after")
+    def _what_is_forgotten_is_not_named(self) -> Self:
+        named = {each.name for each in self._all_additions()} & set(self.retraining.forget)
+        if named:
+            raise ValueError(
+                f"retraining.forget names {', '.join(sorted(named))}, which dataset.additions or "
+                "retraining.new_images names as well; take it out of one of them"
+            )
+        return self
+
     def with_new_images(self) -> RunConfig:
         """This configuration with `retraining.new_images` among the data set's additions."""
-        dataset = self.dataset.model_copy(update={"additions": self._all_additions()})
+        additions = self._all_additions()
+        if additions == self.dataset.additions:
+            return (
+                self  # a copy counts as another in cache keys: it says outright what was left to its default
+            )
+        dataset = self.dataset.model_copy(update={"additions": additions})
         return self.model_copy(update={"dataset": dataset})
 
     def _all_additions(self) -> tuple[Addition, ...]:

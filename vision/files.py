@@ -43,10 +43,11 @@ def storage_errors(path: Path, doing: str = "write") -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def open_atomically(path: Path) -> Iterator[IO[bytes]]:
+def open_atomically(path: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
     """A binary file to write; it appears as `path` when the block ends well, and not at all otherwise.
 
-    Folders above `path` are made. The content is flushed to disk before the rename.
+    Folders above `path` are made. The content is flushed to disk before the rename. `mode` says who may read
+    it; until the rename only its owner may.
 
     Raises:
         StorageError: no space, no permission, a read-only disk.
@@ -60,7 +61,7 @@ def open_atomically(path: Path) -> Iterator[IO[bytes]]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.chmod(0o644)
+            temporary.chmod(mode)
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -68,13 +69,13 @@ def open_atomically(path: Path) -> Iterator[IO[bytes]]:
         _flush_folder(path.parent)
 
 
-def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write a whole file at once; text as UTF-8.
+def write_atomically(path: Path, content: bytes | str, mode: int = 0o644) -> None:
+    """Write a whole file at once; text as UTF-8. `mode` says who may read it.
 
     Raises:
         StorageError: no space, no permission, a read-only disk.
     """
-    with open_atomically(path) as file:
+    with open_atomically(path, mode) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 

@@ -651,6 +651,24 @@ class Registration(Record):
     bundle_digest: str
 
 
+# --- deployment -----------------------------------------------------------------------------------------
+
+
+class Deployment(Record):
+    """What is served, and how its answers over HTTP compare with the pipeline's own on the same bytes."""
+
+    model_name: str
+    version: str
+    digest: str = Field(description="of the bundle, pinned in the registry and told by the service")
+    bento: str = Field(description="tag in BentoML's store")
+    url: str
+    num_images: int = Field(description="test images that the service was asked, on trial and in its place")
+    num_unknown_images: int = Field(description="of them, images of held-out classes")
+    num_equal_decisions: int = Field(description="answers with the same decision and class")
+    max_probability_difference: float
+    tolerance: float = Field(description="largest difference that would have been accepted")
+
+
 # --- retraining -----------------------------------------------------------------------------------------
 
 
@@ -712,12 +730,21 @@ class NewClass(Value):
     num_groups: int
 
 
-class NewImages(Value):
+class NewImages(Record):
     """Labelled images of known classes that the champion has not seen, by bytes."""
 
     num_images: int = 0
     num_groups: int = Field(default=0, description="groups of which the champion has seen no image")
     classes: tuple[NewClass, ...] = Field(default=(), description="only classes with new images, sorted")
+
+
+class RetrainingEvidence(Value):
+    """What a decision on retraining rests on beside the images: all that lies outside the data set."""
+
+    now: AwareDatetime = Field(description="when it is decided")
+    champion: ChampionState | None
+    verdicts: tuple[WindowVerdict, ...] = Field(default=(), description="of monitoring, in any order")
+    attempts: tuple[Attempt, ...] = Field(default=(), description="earlier retrainings, in any order")
 
 
 class Consideration(Value):
@@ -822,6 +849,48 @@ class DriftReport(Record):
         default=(), description="some images on the two main directions of the embedding, whitened"
     )
     window_points: tuple[tuple[float, float], ...] = ()
+
+
+# --- monitoring -----------------------------------------------------------------------------------------
+
+
+class LoggedSpan(Record):
+    """Which of a model's answers a window holds, by their numbers in the prediction log; feeds no cache."""
+
+    model_name: str
+    model_digest: str
+    num_answers: int
+    num_skipped: int = Field(default=0, description="not judged before, and older than this window: left out")
+    judged_before: int = Field(default=0, description="number of the last answer that a verdict was given on")
+    first_number: int | None = None
+    last_number: int | None = None
+    start: AwareDatetime | None = Field(default=None, description="of the earliest answer in the window")
+    end: AwareDatetime | None = Field(default=None, description="of the latest answer in the window")
+    note: str = Field(default="", description="why the window is empty, where it is")
+
+
+class MonitoredWindow(LoggedSpan):
+    """A window and the verdict on it: two windows with a verdict share no answer."""
+
+    status: DriftStatus
+    cause: DriftCause | None = None
+    verified: bool
+
+
+class DriftPage(FileSet):
+    """Evidently's page on a window (`FILE_NAME`); no file where too little was there to compare."""
+
+    FILE_NAME: ClassVar[str] = "evidently.html"
+
+
+class LogTrimming(Record):
+    """What went from the prediction log after a window was judged; feeds no step."""
+
+    num_too_old: int = Field(default=0, description="answers given more than keep_days ago")
+    num_beyond: int = Field(default=0, description="answers beyond the keep_answers newest")
+    num_left: int = 0
+    keep_days: float
+    keep_answers: int
 
 
 # --- contract -------------------------------------------------------------------------------------------

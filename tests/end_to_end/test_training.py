@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.lock import RunLock
 from tests.end_to_end.project import CLASSES, Project, draw_image, make_project
+from vision.lock import RunLock
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.slow]
 

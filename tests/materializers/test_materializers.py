@@ -28,6 +28,7 @@ from materializers import (
     FilesMaterializer,
     OutputsMaterializer,
     RecordMaterializer,
+    WindowMaterializer,
 )
 from materializers.arrays import hash_arrays
 from vision.errors import BundleError, StorageError, TaxonError
@@ -44,6 +45,7 @@ from vision.records import (
     TrainingHistory,
     Verdict,
 )
+from vision.window import Window
 
 
 class FakeStore(LocalFilesystem):
@@ -275,6 +277,25 @@ def test_outputs_come_back_bit_by_bit_and_as_the_same_bytes(tmp_path: Path) -> N
         np.testing.assert_array_equal(getattr(loaded, name), getattr(outputs(), name), strict=True)
     store(OutputsMaterializer, outputs(), tmp_path / "b")
     assert (tmp_path / "a" / "arrays.npz").read_bytes() == (tmp_path / "b" / "arrays.npz").read_bytes()
+
+
+def test_a_window_of_answers_comes_back_bit_by_bit_also_without_answers(tmp_path: Path) -> None:
+    for num in (0, 3):
+        window = Window(
+            embeddings=np.arange(2 * num, dtype=np.float16).reshape(num, 2),
+            quality=np.ones((num, 1), np.float32),
+            logits=np.ones((num, 2), np.float32),
+            called_unknown=np.arange(num) > 1,
+            clients=np.array(["a", "a", "b"][:num], np.str_),
+            groups=np.array(["a/1", "", "b/1"][:num], np.str_),
+            times=np.arange(num, dtype=float),
+        )
+        materializer = store(WindowMaterializer, window, tmp_path / str(num))
+        loaded = materializer.load(Window)
+        for name, values in vars(window).items():
+            np.testing.assert_array_equal(getattr(loaded, name), values, strict=True)
+    described = materializer.extract_metadata(window)
+    assert described == {"num_answers": 3, "num_ungrouped": 1, "num_clients": 2}
 
 
 def test_outputs_content_hash_sees_one_bit() -> None:

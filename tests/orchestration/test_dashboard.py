@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from orchestration.dashboard import LocalOnly, refuse_taken_port, serve_dashboard
-from orchestration.lock import RunLock
 from orchestration.paths import ProjectPaths
 from vision.errors import ConfigError
+from vision.lock import RunLock
 
 Message = MutableMapping[str, Any]
 

@@ -8,9 +8,11 @@ from typing import Any, NoReturn
 
 import pytest
 
+from materializers.records import describe_record
 from orchestration import disk
 from orchestration.paths import ProjectPaths
 from vision.errors import ConfigError
+from vision.records import AddedFolder, Manifest
 
 KEY = "0123456789abcdef"
 
@@ -93,3 +95,35 @@ def test_a_shared_server_is_refused_before_anything_is_listed_or_removed(
     with pytest.raises(ConfigError, match=r"zenml\.example.*ZENML_STORE_URL"):
         disk.clean(paths, keep=1)
     assert (paths.scratch / "left").is_file()
+
+
+def test_folders_of_a_manifests_additions_are_in_use_as_its_root_is(
+    paths: ProjectPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A champion's data set may have grown by painted folders: without them it is not to be had again."""
+    base, added, unused = (paths.data / f"reef-{digit * 16}" for digit in "abc")
+    for folder in (base, added, unused):
+        fill(folder, "reef.json")
+        fill(folder / "known" / "cod", "a.jpg")
+    manifest = Manifest(
+        root=str(base),
+        additions=(AddedFolder(name="april", root=str(added / "known")),),
+        source_digest="s",
+        class_names=("cod",),
+        entries=(),
+    )
+    metadata = describe_record(manifest)
+    stored: Any = SimpleNamespace(run_metadata=metadata, load=lambda: manifest)
+    remove_stores(paths, monkeypatch, *disk._sources_of(stored))
+    assert sorted(paths.data.iterdir()) == [base, added]
+
+
+def test_a_manifest_without_additions_is_not_read_and_one_of_before_is() -> None:
+    def never() -> NoReturn:
+        raise AssertionError
+
+    manifest = Manifest(root="/photos", source_digest="s", class_names=("cod",), entries=())
+    stored: Any = SimpleNamespace(run_metadata=describe_record(manifest), load=never)
+    assert disk._sources_of(stored) == {Path("/photos")}
+    older: Any = SimpleNamespace(run_metadata={"root": "/photos"}, load=lambda: manifest)
+    assert disk._sources_of(older) == {Path("/photos")}

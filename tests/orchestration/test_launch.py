@@ -67,7 +67,8 @@ def test_a_run_folder_that_cannot_be_written_hides_no_verdict(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     told = project(paths, monkeypatch, trouble=trouble, promotion=verdict(outcome))
-    assert told == Outcome("reef-1", paths.runs / "reef-1", code, f"{outcome}: for a reason")
+    promoted = outcome is Verdict.PROMOTED
+    assert told == Outcome("reef-1", paths.runs / "reef-1", code, f"{outcome}: for a reason", promoted)
     assert "python run.py report --run reef-1 writes it again" in caplog.text
 
 
@@ -102,7 +103,7 @@ def test_a_folder_in_place_of_latest_is_a_warning_that_says_to_remove_it(
 def test_a_full_or_read_only_database_is_one_sentence_without_sql(
     told: str, match: str, paths: ProjectPaths
 ) -> None:
-    with pytest.raises(StorageError, match=match) as caught, launch._database_errors(paths):
+    with pytest.raises(StorageError, match=match) as caught, launch.database_errors(paths):
         raise OperationalError("INSERT INTO step_run VALUES " * 100, {}, Exception(told))
     assert "INSERT" not in str(caught.value)
     assert len(str(caught.value)) < 200 + len(str(paths.zenml))
@@ -110,7 +111,7 @@ def test_a_full_or_read_only_database_is_one_sentence_without_sql(
 
 def test_any_other_trouble_with_the_database_stays_as_it_is(paths: ProjectPaths) -> None:
     def ask() -> Any:
-        with launch._database_errors(paths):
+        with launch.database_errors(paths):
             raise OperationalError("SELECT", {}, Exception("no such table: run"))
 
     with pytest.raises(OperationalError, match="no such table"):

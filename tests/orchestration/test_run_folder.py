@@ -123,7 +123,7 @@ def test_a_run_that_failed_on_an_altered_bundle_still_has_its_folder(
     steps["promote"] = fake_step(ArtifactName.PROMOTION, raises(StorageError("x")), ExecutionStatus.FAILED)
     run = fake_run(steps, "BundleError: the champion was altered")
     monkeypatch.setattr(run_folder, "_images", lambda _: STORY.images)
-    monkeypatch.setattr(run_folder, "_find_run", lambda _: run)
+    monkeypatch.setattr(run_folder, "find_run", lambda _: run)
     folder, promotion = project_run("reef-1", paths)
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     assert promotion is None
@@ -148,7 +148,7 @@ def test_the_summary_of_a_killed_run_says_that_it_was_killed(
     paths: ProjectPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = {"train_cnn": fake_step(ArtifactName.HISTORY, raises(OSError()), ExecutionStatus.FAILED)}
-    monkeypatch.setattr(run_folder, "_find_run", lambda _: fake_run(steps, killed=True))
+    monkeypatch.setattr(run_folder, "find_run", lambda _: fake_run(steps, killed=True))
     folder, _ = project_run("reef-1", paths)
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     assert summary["failure"] == REASON
@@ -179,7 +179,7 @@ def test_writing_an_old_run_again_leaves_latest_where_it_is(
 ) -> None:
     (paths.runs / "reef-2").mkdir(parents=True)
     point_latest_at(paths.runs / "reef-2")
-    monkeypatch.setattr(run_folder, "_find_run", lambda _: fake_run({}))
+    monkeypatch.setattr(run_folder, "find_run", lambda _: fake_run({}))
     assert rewrite_run(paths, "reef-1") == paths.runs / "reef-1"
     assert (paths.runs / "latest").resolve() == (paths.runs / "reef-2").resolve()
     point_latest_at(paths.runs / "reef-1")
@@ -189,7 +189,7 @@ def test_writing_an_old_run_again_leaves_latest_where_it_is(
 def test_a_run_folder_or_link_that_cannot_be_made_is_a_storage_error(
     tmp_path: Path, paths: ProjectPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_folder, "_find_run", lambda _: fake_run({}))
+    monkeypatch.setattr(run_folder, "find_run", lambda _: fake_run({}))
     paths.runs.write_text("a file where a folder should be", encoding="utf-8")
     with pytest.raises(StorageError, match="reef-1"):
         project_run("reef-1", paths)

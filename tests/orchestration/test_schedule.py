@@ -16,7 +16,6 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration.lock import RunLock
 from orchestration.schedule import find_commands, run_schedule
 from orchestration.schedule_config import ScheduleConfig
 from orchestration.schedule_process import ProcessRunner, StopRequest, SystemClock, rotate, stop_on_signals
@@ -25,6 +24,7 @@ from orchestration.schedule_status import print_status
 from tests.orchestration.schedule_toy import BEGIN, KilledError, World, make_project
 from vision.config import load_settings
 from vision.errors import ConfigError, RunLockedError, StorageError
+from vision.lock import RunLock
 
 ROOT = Path(__file__).resolve().parents[2]
 HOUR = 3600.0
@@ -557,7 +557,7 @@ def test_run_py_says_that_a_run_was_kept_out_as_the_scheduler_expects(
     tmp_path: Path, runner: ProcessRunner
 ) -> None:
     code = (
-        "import sys, run; from orchestration.lock import RunLock; from pathlib import Path\n"
+        "import sys, run; from vision.lock import RunLock; from pathlib import Path\n"
         "def hold(options):\n"
         "    with RunLock(Path(sys.argv[1]), 'second'): pass\n"
         "run._dispatch = hold\n"

@@ -97,14 +97,15 @@ def promote(bundle: Bundle, *, promoted: bool) -> Annotated[Promotion, ArtifactN
 
 @step(enable_cache=False)
 def register(
-    bundle: Bundle, splits: Splits, promotion: Promotion
+    bundle: Bundle, splits: Splits, promotion: Promotion, manifest: Manifest
 ) -> Annotated[Registration, ArtifactName.REGISTRATION]:
     """Put a promoted bundle into production."""
     if promotion.verdict is not Verdict.PROMOTED:
         return Registration(model_name="toy", version=None, stage=None, bundle_digest=bundle.digest)
-    assert splits.class_names
+    assert splits.class_names == manifest.class_names
     inputs = get_step_context().inputs
-    return register_champion("toy", bundle.digest, inputs["bundle"][0], inputs["splits"][0])
+    linked = (inputs[each][0] for each in ("bundle", "splits", "manifest"))
+    return register_champion("toy", bundle.digest, *linked)
 
 
 @pipeline(name="training")
@@ -113,7 +114,7 @@ def training(content: str, *, promoted: bool) -> None:
     manifest, _ = ingest(content, str(PATHS.data), str(PATHS.images))
     splits = validate(manifest)
     bundle = assemble(compare(manifest))
-    register(bundle, splits, promote(bundle, promoted=promoted))
+    register(bundle, splits, promote(bundle, promoted=promoted), manifest)
 
 
 def run(name: str, content: str, *, promoted: bool = False) -> None:
@@ -137,8 +138,8 @@ def play(report: Path) -> None:
     """Reap a killed run, go on after it, crown a champion, overtake it, clean; what was seen as JSON."""
     from orchestration.disk import clean
     from orchestration.history import list_champions, list_runs
-    from orchestration.lock import RunLock
     from orchestration.reaper import reap_dead_runs
+    from vision.lock import RunLock
 
     seen: dict[str, object] = {}
     with RunLock(PATHS.lock, "scenario"):

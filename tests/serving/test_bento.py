@@ -42,7 +42,8 @@ def test_what_trains_draws_or_builds_stays_out(tmp_path: Path) -> None:
     stage_code(tmp_path, PIN)
     names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.py")}
     assert {"serving/service.py", "vision/predictor.py", "serving/application.py"} <= names
-    assert not [name for name in names if re.match(r"vision/(nets|figures|sources)/|serving/bento", name)]
+    starts = r"vision/lock|serving/(agreement|bento|client|deployment|process|running)\.py"
+    assert not [name for name in names if re.match(rf"vision/(nets|figures|sources)/|{starts}", name)]
 
 
 def test_the_digest_of_the_code_follows_code_and_pin_alone(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from serving.log_entry import LogEntry
-from serving.lossy_log import PAUSE_SECONDS, REPORT_SECONDS, LossyLog
+from serving.log_entries import LogEntry
+from serving.lossy_log import CHECK_SECONDS, PAUSE_SECONDS, REPORT_SECONDS, LossyLog
 from vision.errors import LogError
 from vision.records import Decision
 
@@ -50,6 +50,11 @@ class Log:
         if self.broken:
             raise LogError("the database is locked")
         self.entries.append(entry)
+
+    def check(self) -> None:
+        self.num_tried += 1
+        if self.broken:
+            raise LogError("the database is locked")
 
     def count_lost(self) -> None:
         self.num_lost += 1
@@ -92,6 +97,19 @@ def test_losses_are_reported_once_a_minute_with_their_number(caplog: pytest.LogC
         lossy.append(ENTRY)
     assert "10 answers could not be written" in caplog.records[1].getMessage()
     assert log.num_lost == 11
+
+
+def test_whether_the_log_can_be_written_is_asked_once_in_a_few_seconds() -> None:
+    log = Log()
+    lossy = log.lossy()
+    assert [lossy.find_fault(), lossy.find_fault(), log.num_tried] == [None, None, 1]
+    log.broken = True
+    log.now += CHECK_SECONDS
+    assert [lossy.find_fault(), lossy.find_fault()] == ["the database is locked"] * 2
+    assert (log.num_tried, log.num_lost) == (2, 0)
+    log.broken = False
+    log.now += CHECK_SECONDS
+    assert lossy.find_fault() is None
 
 
 def test_a_fault_of_the_program_is_not_taken_for_a_lost_entry() -> None:

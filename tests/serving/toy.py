@@ -25,7 +25,7 @@ from vision.engine import HEAD_NAME, pack_head
 from vision.files import digest_file
 from vision.quality import QUALITY_COLUMNS
 from vision.records import Bundle, Contract, ExportedGraphs, OodDetector, Precision
-from vision.reference import DriftReference, round_embeddings
+from vision.reference import DriftReference
 
 SIZE = 32
 NAMES = ("red", "green", "blue")
@@ -59,21 +59,6 @@ def make_bundle() -> Bundle:
     return write_bundle(folder / "bundle", graphs, detector, _make_reference(), _make_contract())
 
 
-def _make_reference() -> DriftReference:
-    """Six calibration images, two of each class; the service does not look at them."""
-    colours = np.repeat(np.eye(3, dtype=np.float32), 2, axis=0)
-    return DriftReference(
-        embeddings=round_embeddings(colours),
-        quality=np.zeros((6, len(QUALITY_COLUMNS)), np.float32),
-        logits=20 * colours,
-        called_unknown=np.zeros(6, dtype=bool),
-        groups=np.arange(6),
-        temperature=1.0,
-        class_names=NAMES,
-        quality_columns=QUALITY_COLUMNS,
-    )
-
-
 def make_pin(bundle: Bundle) -> PinnedModel:
     """The pin of a bundle, as the registry's version 3."""
     return PinnedModel(name=bundle.name, version="3", digest=bundle.digest, tag="toy:1")
@@ -90,6 +75,20 @@ def paint(colour: tuple[int, int, int], form: str = "PNG", sides: tuple[int, int
     buffer = io.BytesIO()
     Image.new("RGB", sides, colour).save(buffer, form)
     return buffer.getvalue()
+
+
+def _make_reference() -> DriftReference:
+    """Nothing was calibrated here: no rows."""
+    return DriftReference(
+        embeddings=np.empty((0, 3), np.float16),
+        quality=np.empty((0, len(QUALITY_COLUMNS)), np.float32),
+        logits=np.empty((0, 3), np.float32),
+        called_unknown=np.empty(0, bool),
+        groups=np.empty(0, np.int64),
+        temperature=1.0,
+        class_names=NAMES,
+        quality_columns=QUALITY_COLUMNS,
+    )
 
 
 def _make_contract() -> Contract:

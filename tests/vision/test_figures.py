@@ -39,6 +39,7 @@ from vision.records import (
     DataReport,
     Decision,
     DecisionRule,
+    Deployment,
     Evaluation,
     Interval,
     Manifest,
@@ -293,3 +294,24 @@ def test_contradicted_labels_and_decisions_on_retraining_are_tabulated() -> None
     assert isinstance(text, str)
     assert text.startswith("## Do not retrain (asked by: drift)\n\n- The budget is spent.\n")
     assert "| budget | no | 4 of 4 are used. |" in text
+
+
+def test_a_deployment_says_what_answers_where_and_how_it_agrees() -> None:
+    text = draw_views(
+        Deployment(
+            model_name="reef",
+            version="3",
+            digest="d" * 64,
+            bento="reef:1",
+            url="http://127.0.0.1:3000",
+            num_images=40,
+            num_unknown_images=20,
+            num_equal_decisions=40,
+            max_probability_difference=2e-7,
+            tolerance=1e-4,
+        )
+    )["deployment.md"]
+    assert isinstance(text, str)
+    assert "reef version 3 answers on http://127.0.0.1:3000" in text
+    assert "Of 40 test images (20 of held-out classes)" in text
+    assert "at most 2e-07 (allowed 0.0001)" in text

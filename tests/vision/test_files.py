@@ -17,6 +17,13 @@ def test_a_written_file_is_there_and_nothing_else(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.txt"]
 
 
+def test_who_may_read_a_file_is_said_by_its_mode(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "open", "a")
+    write_atomically(tmp_path / "secret", "a", 0o600)
+    modes = [(tmp_path / name).stat().st_mode & 0o777 for name in ("open", "secret")]
+    assert modes == [0o644, 0o600]
+
+
 def test_a_failure_in_the_middle_keeps_the_old_content(tmp_path: Path) -> None:
     path = tmp_path / "a.bin"
     write_atomically(path, b"old")

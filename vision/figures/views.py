@@ -29,10 +29,12 @@ from vision.records import (
     Comparison,
     DataReport,
     DecisionRule,
+    Deployment,
     DriftReport,
     Evaluation,
     FileSet,
     Manifest,
+    NewImages,
     PrecisionReport,
     Promotion,
     Quarantined,
@@ -149,6 +151,24 @@ def _(record: Promotion) -> Views:
             ("data-set row", "labelled", "the champion is sure of", "confidence"), rows
         )
     return views
+
+
+@draw_views.register
+def _(record: NewImages) -> Views:
+    rows = [(each.class_name, str(each.num_images), str(each.num_groups)) for each in record.classes]
+    title = f"**{record.num_images} images in {record.num_groups} groups** that the champion has not seen\n\n"
+    return {"new_images.md": title + markdown_table(("class", "images", "groups"), rows)}
+
+
+@draw_views.register
+def _(record: Deployment) -> Views:
+    text = (
+        f"## {record.model_name} version {record.version} answers on {record.url}\n\n"
+        f"Of {record.num_images} test images ({record.num_unknown_images} of held-out classes) over HTTP, "
+        f"{record.num_equal_decisions} got the pipeline's own decision and class; probabilities differ by at "
+        f"most {record.max_probability_difference:.2g} (allowed {record.tolerance:g}).\n\n"
+    )
+    return {"deployment.md": text + scalar_table(record)}
 
 
 @draw_views.register

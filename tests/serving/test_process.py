@@ -19,24 +19,28 @@ from typing import Any, ClassVar
 import psutil
 import pytest
 
-from orchestration.lock import RunLock
-from orchestration.paths import ProjectPaths
-from orchestration.service import (
-    RunningService,
-    ServiceFolder,
+from serving.bento import BuiltBento
+from serving.client import ask_service
+from serving.log_entries import LogEntry
+from serving.log_url import resolve_log_url
+from serving.pinned import PinnedModel
+from serving.prediction_log import PredictionLog
+from serving.process import (
     build_bento,
     curl_line,
     deploy_service,
+    find_service,
     service_logs,
     service_status,
     start_service,
     stop_service,
 )
-from serving.bento import BuiltBento
-from serving.pinned import PinnedModel
+from serving.running import RunningService, ServiceFolder, read_deployed
 from tests.serving.toy import RED, make_bundle, paint
 from tests.vision.nets.toy import KERAS_WARNINGS
+from vision.config import ServeSettings
 from vision.errors import ConfigError, RunLockedError, ServiceError
+from vision.lock import RunLock
 
 TRAINING_LIBRARIES = ("tensorflow", "keras", "sklearn", "scipy", "pandas", "matplotlib", "zenml", "evidently")
 
@@ -54,9 +58,13 @@ def find_port() -> int:
         return port
 
 
+def serve_at(port: int) -> ServeSettings:
+    return ServeSettings(port=port)
+
+
 def ask(service: RunningService, path: str, image: bytes | None = None, key: str = "") -> tuple[int, Any]:
     """Status and JSON of one request."""
-    connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", service.serve.port, timeout=20)
     form = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n%b\r\n--b--\r\n'
     headers = {"X-API-Key": key, "Content-Type": "multipart/form-data; boundary=b"} if key else {}
     try:
@@ -79,63 +87,66 @@ class TestRealProcess:
     pytestmark: ClassVar = [pytest.mark.slow, KERAS_WARNINGS]
 
     @pytest.fixture
-    def paths(self, tmp_path: Path) -> Iterator[ProjectPaths]:
-        paths = ProjectPaths.of(tmp_path)
-        yield paths
-        stop_service(paths)
+    def folder(self, tmp_path: Path) -> Iterator[ServiceFolder]:
+        folder = ServiceFolder(tmp_path)
+        yield folder
+        stop_service(folder)
 
-    def test_a_service_is_deployed_asked_kept_restored_and_stopped(self, paths: ProjectPaths) -> None:
+    def test_a_service_is_deployed_asked_kept_restored_and_stopped(self, folder: ServiceFolder) -> None:
         bundle, port, asked = make_bundle(), find_port(), Counter[str]()
-        bento = build_bento(paths, bundle.root, bundle.digest, "3")
-        assert build_bento(paths, bundle.root, bundle.digest, "3") == bento
-        service = deploy_service(paths, bento, lambda each: asked.update([each.instance]), port=port)
+        bento = build_bento(folder, bundle.root, bundle.digest, "3")
+        assert build_bento(folder, bundle.root, bundle.digest, "3") == bento
+        service = deploy_service(folder, bento, serve_at(port), lambda each: asked.update([each.instance]))
         assert sorted(asked.values()) == [1, 1]  # a trial, then the service itself
+        deployed = read_deployed(folder)
+        assert deployed is not None
+        assert (deployed.bento, deployed.serve) == (bento, serve_at(port))
         assert service.instance in asked
-        check_answers(paths, service)
+        check_answers(folder, service)
         check_worker_is_slim(service)
         with pytest.raises(ServiceError, match="running already"):
-            start_service(paths, bento, port=find_port())
+            start_service(folder, bento, serve_at(find_port()))
 
         with pytest.raises(ServiceError, match="the answers are not equal") as caught:
-            deploy_service(paths, bento, Disagreement(after=0), port=port)
+            deploy_service(folder, bento, serve_at(port), Disagreement(after=0))
         assert "started again" not in str(caught.value)
         assert ask(service, "/readyz")[1]["instance"] == service.instance
 
         with pytest.raises(ServiceError, match=r"the answers are not equal.*\n.*was started again"):
-            deploy_service(paths, bento, Disagreement(after=1), port=port)
+            deploy_service(folder, bento, serve_at(port), Disagreement(after=1))
         assert not psutil.pid_exists(service.pid)
-        restored = service_status(paths)
+        restored = service_status(folder)
         assert restored.ready
         assert restored.running is not None
-        assert (restored.running.port, restored.running.bento) == (port, bento)
+        assert (restored.running.serve.port, restored.running.bento) == (port, bento)
 
-        assert stop_service(paths) == restored.running
+        assert stop_service(folder) == restored.running
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", port)) != 0
-        assert not list(ServiceFolder.of(paths).homes.iterdir())
-        assert stop_service(paths) is None
+        assert not list(folder.homes.iterdir())
+        assert stop_service(folder) is None
 
     def test_a_worker_leaves_with_its_supervisor_and_a_changed_byte_is_refused(
-        self, paths: ProjectPaths
+        self, folder: ServiceFolder
     ) -> None:
         bundle = make_bundle()
-        bento = build_bento(paths, bundle.root, bundle.digest, "3")
-        service = start_service(paths, bento, port=find_port())
+        bento = build_bento(folder, bundle.root, bundle.digest, "3")
+        service = start_service(folder, bento, serve_at(find_port()))
         (worker,) = find_workers(service)
         os.kill(service.pid, signal.SIGKILL)
         psutil.wait_procs([worker], timeout=15)
         assert not worker.is_running()
-        assert "ended by itself" in service_status(paths).message
+        assert "ended by itself" in service_status(folder).message
 
-        (graph,) = ServiceFolder.of(paths).bentoml.rglob("models/**/fp32.tflite")
+        (graph,) = folder.bentoml.rglob("models/**/fp32.tflite")
         content = bytearray(graph.read_bytes())
         content[len(content) // 2] ^= 1
         graph.write_bytes(content)
         with pytest.raises(ServiceError, match=r"fp32\.tflite has been changed") as refused:
-            start_service(paths, bento, port=find_port())
+            start_service(folder, bento, serve_at(find_port()))
         assert "Not ready, and will not be" in str(refused.value)
-        assert service_status(paths).running is None
-        assert build_bento(paths, bundle.root, bundle.digest, "3") == bento
+        assert service_status(folder).running is None
+        assert build_bento(folder, bundle.root, bundle.digest, "3") == bento
         assert graph.read_bytes() == bundle.path("fp32.tflite").read_bytes()
 
 
@@ -151,18 +162,34 @@ class Disagreement:
         self.after -= 1
 
 
-def check_answers(paths: ProjectPaths, service: RunningService) -> None:
+def check_answers(folder: ServiceFolder, service: RunningService) -> None:
     """The service answers who has the key, serves the wanted digest, and shows the key to nobody."""
-    key = ServiceFolder.of(paths).key.read_text().strip()
+    check_key = service.check_key.get_secret_value()
+    assert check_key not in folder.record.read_text()
+    assert {each.stat().st_mode & 0o777 for each in (folder.record, folder.deployed, folder.key)} == {0o600}
+    assert ask_service(service.url, check_key, paint(RED)).decision == "accept"
+    key = folder.key.read_text().strip()
     status, answer = ask(service, "/predict", paint(RED), key)
     assert (status, answer["decision"], answer["model"]["version"]) == (200, "accept", "3")
     assert answer["model"]["digest"] == ask(service, "/readyz")[1]["digest"] == make_bundle().digest
     assert ask(service, "/predict", paint(RED), "wrong-wrong-wrong-wrong")[0] == 401
     assert ask(service, "/docs.json")[0] == 404
-    assert service_status(paths).ready
-    assert "cat" in curl_line(paths, service)
-    assert "Starting production" in service_logs(paths)
-    assert key not in curl_line(paths, service) + service_logs(paths) + service_status(paths).message
+    (logged,) = read_log(folder, service)
+    assert (logged.prediction_id, logged.client) == (answer["prediction_id"], "local")
+    told = service_status(folder)
+    assert (told.ready, told.log) == (True, "writable")
+    assert f"cat {folder.key}" in curl_line(service)
+    assert "Starting production" in service_logs(folder)
+    assert key not in curl_line(service) + service_logs(folder) + service_status(folder).message
+
+
+def read_log(folder: ServiceFolder, service: RunningService) -> list[LogEntry]:
+    """What the service wrote down, read as monitoring reads it."""
+    log = PredictionLog(resolve_log_url(service.serve.log.url, folder.home), create=False)
+    try:
+        return log.read_newest(service.bento.model.digest, 100)
+    finally:
+        log.close()
 
 
 def find_workers(service: RunningService) -> list[psutil.Process]:
@@ -182,84 +209,125 @@ def check_worker_is_slim(service: RunningService) -> None:
 
 def test_a_bundle_that_is_not_the_pinned_one_is_not_built(tmp_path: Path) -> None:
     with pytest.raises(ServiceError, match="could not be built"):
-        build_bento(ProjectPaths.of(tmp_path), tmp_path, "0" * 64, "3")
+        build_bento(ServiceFolder(tmp_path), tmp_path, "0" * 64, "3")
 
 
 def test_a_foreign_port_is_refused_before_anything_starts(tmp_path: Path) -> None:
-    paths = ProjectPaths.of(tmp_path)
+    folder = ServiceFolder(tmp_path)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(ConfigError, match=f"taken by another program.*--port {port + 1}"):
-            start_service(paths, make_bento(tmp_path), port=port)
+        with pytest.raises(ConfigError, match=f"taken by another program.*serve.port={port + 1}"):
+            start_service(folder, make_bento(tmp_path), serve_at(port))
         with pytest.raises(ConfigError, match="taken by another program"):
-            deploy_service(paths, make_bento(tmp_path), port=port)
-    assert not ServiceFolder.of(paths).record.exists()
-    assert not ServiceFolder.of(paths).logs.exists()
+            deploy_service(folder, make_bento(tmp_path), serve_at(port))
+    assert not folder.record.exists()
+    assert not folder.logs.exists()
 
 
-@pytest.mark.parametrize("port", [0, -1, 65536])
-def test_a_number_that_is_no_port_is_refused(tmp_path: Path, port: int) -> None:
-    with pytest.raises(ConfigError, match="expected 1 to 65535"):
-        start_service(ProjectPaths.of(tmp_path), make_bento(tmp_path), port=port)
+@pytest.mark.parametrize("name", ["TAXON_LOG_URL", "TAXON_KEEP_IMAGES", "TAXON_LOG_WAIT_S"])
+def test_a_log_that_monitoring_would_not_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "1")
+    folder = ServiceFolder(tmp_path)
+    with pytest.raises(ConfigError, match=rf"{name} is set.*serve\.log\."):
+        start_service(folder, make_bento(tmp_path), serve_at(find_port()))
+    assert not folder.logs.exists()
 
 
 def test_a_wrong_setting_is_found_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TAXON_MAX_BODY_BYTES", "many")
-    paths = ProjectPaths.of(tmp_path)
+    folder = ServiceFolder(tmp_path)
     with pytest.raises(ConfigError, match="TAXON_MAX_BODY_BYTES"):
-        start_service(paths, make_bento(tmp_path), port=find_port())
-    assert not ServiceFolder.of(paths).logs.exists()
+        start_service(folder, make_bento(tmp_path), serve_at(find_port()))
+    assert not folder.logs.exists()
 
 
 def test_a_service_that_dies_at_its_start_is_reported_with_its_last_words(tmp_path: Path) -> None:
-    paths = ProjectPaths.of(tmp_path)
+    folder = ServiceFolder(tmp_path)
     with pytest.raises(ServiceError, match="its process ended") as caught:
-        start_service(paths, make_bento(tmp_path), port=find_port())
+        start_service(folder, make_bento(tmp_path), serve_at(find_port()))
     assert "bento" in str(caught.value).rpartition("The end of its log")[2].lower()
-    assert not ServiceFolder.of(paths).record.exists()
+    assert not folder.record.exists()
 
 
 def test_two_starts_do_not_race(tmp_path: Path) -> None:
-    paths = ProjectPaths.of(tmp_path)
-    with RunLock(ServiceFolder.of(paths).lock, "service start"):
+    folder = ServiceFolder(tmp_path)
+    with RunLock(folder.lock, "service start"):
         with pytest.raises(RunLockedError):
-            start_service(paths, make_bento(tmp_path), port=find_port())
+            start_service(folder, make_bento(tmp_path), serve_at(find_port()))
         with pytest.raises(RunLockedError):
-            deploy_service(paths, make_bento(tmp_path), port=find_port())
+            deploy_service(folder, make_bento(tmp_path), serve_at(find_port()))
         with pytest.raises(RunLockedError):
-            stop_service(paths)
+            stop_service(folder)
 
 
 def test_a_process_that_got_the_id_of_a_dead_service_is_left_alone(tmp_path: Path) -> None:
-    paths = ProjectPaths.of(tmp_path)
-    folder = ServiceFolder.of(paths)
+    folder = ServiceFolder(tmp_path)
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as stranger:
         created = psutil.Process(stranger.pid).create_time()
         record = RunningService(
             pid=stranger.pid,
             created=created - 100.0,
             instance="x",
-            host="127.0.0.1",
-            port=find_port(),
+            serve=serve_at(find_port()),
             bento=make_bento(tmp_path),
-            log=tmp_path / "log",
+            output=tmp_path / "log",
+            key_file=None,
             since="2026-01-01T00:00:00+00:00",
         )
         folder.root.mkdir(parents=True)
         folder.record.write_text(record.model_dump_json())
-        assert "ended by itself" in service_status(paths).message
-        assert stop_service(paths) is None
+        assert "ended by itself" in service_status(folder).message
+        assert stop_service(folder) is None
         time.sleep(0.05)
         assert stranger.poll() is None
         assert not folder.record.exists()
         stranger.kill()
 
 
+def test_a_curl_line_quotes_what_shells_and_curl_would_take_apart(tmp_path: Path) -> None:
+    service = RunningService(
+        pid=1,
+        created=0.0,
+        instance="x",
+        serve=ServeSettings(host="0.0.0.0"),
+        bento=make_bento(tmp_path),
+        output=tmp_path / "log",
+        key_file=Path("/home/a b/api_key"),
+        since="2026-01-01T00:00:00+00:00",
+    )
+    assert curl_line(service) == (
+        """curl -F image=@photo.jpg -H "X-API-Key: $(cat '/home/a b/api_key')" http://127.0.0.1:3000/predict"""
+    )
+    assert """-F 'image=@"/x/a;b, c.png"' """ in curl_line(service, Path("/x/a;b, c.png"))
+
+
+def test_a_deployment_that_would_lock_out_the_clients_is_refused(tmp_path: Path) -> None:
+    folder = ServiceFolder(tmp_path)
+    me = psutil.Process()
+    running = RunningService(
+        pid=me.pid,
+        created=me.create_time(),
+        instance="x",
+        serve=serve_at(find_port()),
+        bento=make_bento(tmp_path),
+        output=tmp_path / "log",
+        key_file=None,
+        since="2026-01-01T00:00:00+00:00",
+    )
+    folder.root.mkdir(parents=True)
+    folder.record.write_text(running.model_dump_json())
+    with pytest.raises(ConfigError, match="TAXON_API_KEYS, which is not set here"):
+        deploy_service(folder, make_bento(tmp_path), running.serve)
+    assert find_service(folder) == running
+
+
 def test_without_a_service_status_and_logs_say_so(tmp_path: Path) -> None:
-    paths = ProjectPaths.of(tmp_path)
-    assert "No service is running" in service_status(paths).message
-    assert service_logs(paths) == ""
+    folder = ServiceFolder(tmp_path)
+    assert "No service is running" in service_status(folder).message
+    assert service_logs(folder) == ""

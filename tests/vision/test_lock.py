@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.lock import RunLock, read_holder
 from vision.errors import RunLockedError, StorageError
+from vision.lock import RunLock, read_holder
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from orchestration.lock import RunLock
+from vision.lock import RunLock
 with RunLock(Path(sys.argv[1]), "first"):
     print("held", flush=True)
     time.sleep(60)

@@ -1,0 +1,65 @@
+"""A promoted bundle becomes the running service, if it answers as the pipeline does; else nothing changes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from serving.agreement import Agreement, choose_test_images, compare_service
+from serving.process import build_bento, deploy_service
+from serving.running import RunningService, ServiceFolder
+from serving.settings import read_settings
+from vision.bundle import load_bundle
+from vision.config import ServeSettings
+from vision.records import Bundle, Deployment, Manifest, Splits
+
+
+def deploy_bundle(
+    bundle: Bundle,
+    digest: str,
+    version: str,
+    manifest: Manifest,
+    splits: Splits,
+    serve: ServeSettings,
+    home: Path,
+) -> Deployment:
+    """Build the Bento of a bundle, try it on test images, and put it in the place of the running service.
+
+    Args:
+        bundle: as the artifact store gives it.
+        digest: pinned in the registry.
+        version: of the model in the registry, as answers are to name it.
+        manifest: the champion's images.
+        splits: the champion's own.
+        serve: address, log and how closely answers must agree.
+        home: the project's home.
+
+    Raises:
+        ConfigError: the port is taken, or a variable TAXON_* is wrong.
+        DataError: no test image of the champion is on this disk.
+        BundleError: a byte of the bundle is not the pinned one.
+        ServiceError: the service did not become ready, or answers otherwise; a service that ran before is
+            kept.
+    """
+    folder = ServiceFolder(home)
+    loaded = load_bundle(bundle.root, digest)
+    images = choose_test_images(manifest, splits, serve.check_images, read_settings(os.environ))
+    bento = build_bento(folder, bundle.root, digest, version)
+    agreements: list[Agreement] = []
+
+    def check(service: RunningService) -> None:
+        agreements.append(compare_service(service, loaded, images, serve.check_tolerance))
+
+    service = deploy_service(folder, bento, serve, check, images[0].path)
+    return Deployment(
+        model_name=bento.model.name,
+        version=version,
+        digest=digest,
+        bento=bento.tag,
+        url=service.url,
+        num_images=len(images),
+        num_unknown_images=sum(image.is_unknown for image in images),
+        num_equal_decisions=min(each.num_equal for each in agreements),
+        max_probability_difference=max(each.max_probability_difference for each in agreements),
+        tolerance=serve.check_tolerance,
+    )

@@ -1,0 +1,144 @@
+"""A window of logged answers as monitoring judges it: the newest of one model that no verdict was given on.
+
+By their numbers in the log, not by time: clocks are set back, numbers are not. So two windows with a verdict
+share no answer, and two verdicts that agree are two pieces of evidence.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from serving.prediction_log import LogEntry, LoggedAnswers, PredictionLog, stack_answers
+from vision.config import PredictionLogSettings
+from vision.records import Decision, LoggedSpan, LogTrimming, MonitoredWindow
+from vision.window import Window
+
+
+def to_window(answers: LoggedAnswers) -> Window:
+    """Logged answers as a window, in their order; groups are `client/group`, "" where a client named none."""
+    return Window(
+        embeddings=answers.embeddings,
+        quality=answers.quality,
+        logits=answers.logits,
+        called_unknown=np.asarray(answers.decisions == Decision.UNKNOWN.value, dtype=bool),
+        clients=np.array(answers.clients, dtype=np.str_),
+        groups=np.array([group or "" for group in answers.groups], dtype=np.str_),
+        times=(answers.times - np.datetime64(0, "us")) / np.timedelta64(1, "s"),
+    )
+
+
+def take_window(
+    log: PredictionLog, model_name: str, model_digest: str, limit: int, previous: MonitoredWindow | None
+) -> tuple[Window, LoggedSpan]:
+    """The newest answers of a model that came after the last window with a verdict, and which they are.
+
+    Nothing to read (no log, no answers, none of this model, all judged) gives an empty window and a note.
+
+    Args:
+        log: opened with `create=False`.
+        model_name: of the model, as the registry calls it.
+        model_digest: of its bundle.
+        limit: most answers.
+        previous: the last window of this model with a verdict.
+
+    Raises:
+        LogError: the log is locked, damaged or not ours.
+    """
+    if not log.exists():
+        note = f"there is no prediction log at {log.name} yet: the service makes it with its first answer"
+        return _describe(model_name, model_digest, [], note=note)
+    newest = log.read_newest(model_digest, limit)
+    bound = _find_bound(newest, previous)
+    fresh = [entry for entry in newest if _number(entry) > bound]
+    note = "" if fresh else _tell_why_empty(log, model_digest, newest, previous)
+    num_skipped = 0
+    if fresh:
+        of_window = log.count(model_digest, after=_number(fresh[0]) - 1)
+        num_skipped = max(0, log.count(model_digest, after=bound) - of_window)
+    return _describe(model_name, model_digest, fresh, num_skipped=num_skipped, bound=bound, note=note)
+
+
+def _find_bound(newest: list[LogEntry], previous: MonitoredWindow | None) -> int:
+    """Number of the last answer that was judged; 0 where none was, or where the log was made anew since.
+
+    A log that was deleted counts from 1 again. Then its last answer has a lower number than the last judged
+    one and is later; where only answers were deleted, the last one that is left is not later.
+    """
+    if previous is None or previous.last_number is None or previous.end is None:
+        return 0
+    if newest and _number(newest[-1]) < previous.last_number and newest[-1].time > previous.end:
+        return 0
+    return previous.last_number
+
+
+def _tell_why_empty(
+    log: PredictionLog, model_digest: str, newest: list[LogEntry], previous: MonitoredWindow | None
+) -> str:
+    if newest and previous is not None:
+        return (
+            f"every answer in {log.name} has been judged: the last verdict ({previous.status}) covers those "
+            f"up to number {previous.last_number}"
+        )
+    others = [model for model in log.models() if model.digest != model_digest]
+    if not others:
+        return f"the prediction log {log.name} holds no answers"
+    last = others[-1]
+    return (
+        f"the prediction log {log.name} holds no answers of the champion (bundle {model_digest[:12]}), only "
+        f"of other models, the last {last.name} version {last.version} (bundle {last.digest[:12]}); deploy "
+        "the champion"
+    )
+
+
+def _describe(
+    model_name: str,
+    model_digest: str,
+    entries: list[LogEntry],
+    *,
+    num_skipped: int = 0,
+    bound: int = 0,
+    note: str = "",
+) -> tuple[Window, LoggedSpan]:
+    span = LoggedSpan(
+        model_name=model_name,
+        model_digest=model_digest,
+        num_answers=len(entries),
+        num_skipped=num_skipped,
+        judged_before=bound,
+        first_number=_number(entries[0]) if entries else None,
+        last_number=_number(entries[-1]) if entries else None,
+        start=min((entry.time for entry in entries), default=None),
+        end=max((entry.time for entry in entries), default=None),
+        note=note,
+    )
+    return to_window(stack_answers(entries)), span
+
+
+def _number(entry: LogEntry) -> int:
+    if entry.number is None:
+        raise ValueError(f"Answer {entry.prediction_id} has no number; expected entries read from the log.")
+    return entry.number
+
+
+# --- retention ------------------------------------------------------------------------------------------
+
+
+def trim(log: PredictionLog, settings: PredictionLogSettings, now: datetime) -> LogTrimming:
+    """Delete answers older than `keep_days`, then all but the `keep_answers` newest; what went.
+
+    Args:
+        log: opened with `create=False`; where there is none yet, nothing goes.
+        settings: what is kept.
+        now: aware of its zone.
+
+    Raises:
+        LogError: the log cannot be written.
+    """
+    kept = {"keep_days": settings.keep_days, "keep_answers": settings.keep_answers}
+    if not log.exists():
+        return LogTrimming(**kept)
+    num_too_old = log.delete_older_than(now - timedelta(days=settings.keep_days))
+    num_beyond = log.keep_newest(settings.keep_answers)
+    return LogTrimming(num_too_old=num_too_old, num_beyond=num_beyond, num_left=log.count(), **kept)

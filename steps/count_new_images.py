@@ -1,0 +1,17 @@
+"""Count what the champion has not seen."""
+
+from typing import Annotated
+
+from zenml import step
+
+from materializers.names import ArtifactName
+from vision import retraining
+from vision.records import NewImages, Splits
+
+
+@step
+def count_new_images(
+    current: Splits, champion: Splits | None = None
+) -> Annotated[NewImages, ArtifactName.NEW_IMAGES]:
+    """The labelled images that are new to the champion; none where there is no champion."""
+    return retraining.count_new_images(current, champion) if champion else NewImages()

@@ -1,0 +1,207 @@
+"""Champions of a network that can be told by eye, deployed and rolled back on a real ZenML store.
+
+python -m tests.orchestration.deployment_toy FILE
+"""
+
+import io
+import json
+import shutil
+import socket
+import subprocess
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Annotated, Any
+
+from tests.orchestration.toy import PATHS, promote, register  # prepares ZenML's environment: the first import
+
+# isort: split
+from zenml import pipeline, step
+from zenml.client import Client
+
+from materializers.names import ArtifactName
+from materializers.registry import ROLLBACK_KEY, find_champion, find_version_number
+from orchestration import service
+from orchestration.deployment import follow_promotion, launch_deployment, launch_rollback, load_deployment
+from orchestration.launch import Outcome, guard_run
+from serving.client import ask_service
+from serving.process import find_service, service_status, stop_service
+from serving.running import ServiceFolder, read_deployed
+from tests.serving.toy import BLACK, RED, make_bundle, paint
+from vision.bundle import read_contract
+from vision.config import RunConfig
+from vision.errors import TaxonError
+from vision.files import digest_file
+from vision.records import Bundle, Contract, ImageEntry, Manifest, Split, Splits
+
+FOLDER = ServiceFolder(PATHS.home)
+COLOURS = {"black": BLACK, "blue": (0, 0, 255), "green": (0, 255, 0), "red": RED}
+
+
+@step
+def ingest(root: str) -> Annotated[Manifest, ArtifactName.MANIFEST]:
+    """Two images of each colour; black is held out."""
+    entries = []
+    for name, colour in COLOURS.items():
+        for number in range(2):
+            path = Path(root) / name / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(paint(colour, sides=(40 + number, 40)))
+            entries.append(
+                ImageEntry(
+                    path=f"{name}/{number}.png",
+                    class_name=name,
+                    digest=digest_file(path),
+                    num_bytes=path.stat().st_size,
+                    width=40 + number,
+                    height=40,
+                    is_unknown=name == "black",
+                )
+            )
+    names = ("red", "green", "blue")
+    return Manifest(
+        root=root,
+        source_digest="s",
+        class_names=names,
+        unknown_class_names=("black",),
+        entries=tuple(entries),
+    )
+
+
+@step
+def validate(manifest: Manifest) -> Annotated[Splits, ArtifactName.SPLITS]:
+    """Every image is for testing."""
+    return Splits(
+        class_names=manifest.class_names,
+        unknown_class_names=manifest.unknown_class_names,
+        digests=tuple(each.digest for each in manifest.entries),
+        groups=tuple(each.path for each in manifest.entries),
+        image_classes=tuple(each.class_name for each in manifest.entries),
+        splits=tuple(Split.TEST for _ in manifest.entries),
+    )
+
+
+@step
+def assemble(candidate: str) -> Annotated[Bundle, ArtifactName.BUNDLE]:
+    """The toy's bundle, whose contract names another candidate, which makes it another bundle."""
+    made, folder = make_bundle(), PATHS.scratch / candidate
+    shutil.copytree(made.root, folder)
+    contract = read_contract(folder).model_copy(update={"candidate": candidate})
+    (folder / Bundle.CONTRACT_NAME).write_text(Contract.model_dump_json(contract), encoding="utf-8")
+    files = {name: digest_file(folder / name) for name in made.files}
+    return Bundle(root=folder, files=files, name="toy")
+
+
+@pipeline(name="training", enable_cache=False)
+def training(root: str, candidate: str) -> None:
+    """The end of a training."""
+    manifest = ingest(root)
+    splits = validate(manifest)
+    bundle = assemble(candidate)
+    register(bundle, splits, promote(bundle, promoted=True), manifest)
+
+
+def crown(candidate: str) -> str:
+    """Put a bundle into production; its digest."""
+    with guard_run(f"crown-{candidate}", PATHS):
+        training.with_options(run_name=candidate, enable_artifact_visualization=False)(
+            str(PATHS.data / "photos"), candidate
+        )
+    champion = find_champion("toy")
+    assert champion is not None
+    return champion.digest
+
+
+def make_config(port: int) -> RunConfig:
+    """A configuration that serves on a port."""
+    return RunConfig.model_validate(
+        {
+            "name": "toy",
+            "dataset": {"source": "folder", "path": "unused"},
+            "training": {"candidates": {"cnn": {"backbone": "cnn"}}},
+            "deploy": True,
+            "serve": {"port": port, "check_images": 6},
+        }
+    )
+
+
+def tamper(version: str) -> None:
+    """Change one byte of a version's graph in the artifact store."""
+    artifact = Client().get_model_version("toy", version).get_artifact(ArtifactName.BUNDLE)
+    assert artifact is not None
+    (graph,) = Path(artifact.uri).rglob("fp32.tflite")
+    content = bytearray(graph.read_bytes())
+    content[len(content) // 2] ^= 1
+    graph.write_bytes(content)
+
+
+def look() -> dict[str, Any]:
+    """What is in production and what answers, asked of both."""
+    status, champion = service_status(FOLDER), find_champion("toy")
+    seen: dict[str, Any] = {
+        "version": find_version_number("toy"),
+        "champion": champion.digest if champion else None,
+        "ready": status.ready,
+    }
+    if status.running is not None and status.ready:
+        answer = ask_service(status.running.url, FOLDER.key.read_text().strip(), paint(BLACK))
+        seen |= {"pid": status.running.pid, "answered_by": answer.model.version, "said": answer.decision}
+        seen |= {"served": answer.model.digest, "url": status.running.url}
+    return seen
+
+
+def attempt(action: Any) -> list[Any]:
+    """Exit code and message of an action, whether it returns or raises."""
+    try:
+        outcome: Outcome = action()
+    except TaxonError as error:
+        return [error.exit_code, f"{type(error).__name__}: {error}"]
+    return [outcome.exit_code, outcome.message]
+
+
+def play(report: Path) -> None:
+    """Deploy, replace, roll back, be refused; what was seen as JSON."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        config = make_config(probe.getsockname()[1])
+    make_bundle()  # once, and not among the temporary files of a run, which go with it
+    seen: dict[str, Any] = {}
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as stranger:
+        try:
+            seen["no_champion"] = attempt(lambda: launch_deployment(config, PATHS))
+            seen["digests"] = [crown("first")]
+            outcome = launch_deployment(config, PATHS)
+            seen["first"] = [outcome.exit_code, outcome.message, look()]
+            seen["deployment"] = load_deployment(outcome.run_name).model_dump(mode="json")
+            seen["nothing_to_go_back_to"] = [*attempt(lambda: launch_rollback(config, PATHS)), look()]
+
+            seen["digests"].append(crown("second"))
+            with redirect_stdout(io.StringIO()) as said:
+                seen["start"] = [service.start(PATHS, config), said.getvalue()]
+            promoted = Outcome("second", PATHS.runs / "second", 0, "promoted: better.", promoted=True)
+            with guard_run("follow", PATHS):
+                outcome = follow_promotion(promoted, config, PATHS)
+            seen["second"] = [outcome.exit_code, outcome.message, look()]
+            seen["stranger_lives"] = stranger.poll() is None
+
+            seen["back"] = [*attempt(lambda: launch_rollback(config, PATHS)), look()]
+            seen["audit"] = {
+                version: Client().get_model_version("toy", version).run_metadata.get(ROLLBACK_KEY)
+                for version in ("1", "2")
+            }
+            tamper("2")
+            seen["back_to_tampered"] = [*attempt(lambda: launch_rollback(config, PATHS)), look()]
+            tamper("1")
+            with guard_run("follow", PATHS):
+                outcome = follow_promotion(promoted, config, PATHS)
+            seen["tampered"] = [outcome.exit_code, outcome.message, look()]
+            seen["deployed"] = read_deployed(FOLDER) is not None and find_service(FOLDER) is not None
+        finally:
+            stop_service(FOLDER)
+            stranger.kill()
+    report.write_text(json.dumps(seen), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.modules["tests.orchestration.deployment_toy"] = sys.modules["__main__"]
+    play(Path(sys.argv[1]))

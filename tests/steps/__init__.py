@@ -1,0 +1,1 @@
+"""Tests of steps: each is its core function, called by its own name."""
