@@ -118,9 +118,15 @@ def ask_quality(
 def ask_embedding(
     pool: Pool, draws: FloatArray, alpha: float, rng: np.random.Generator, name: str = EMBEDDING
 ) -> DriftTest:
-    """E: does the network see other images? MMD on the whitened principal directions of the embedding."""
-    values = whiten(pool.embeddings, NUM_DIRECTIONS)
-    statistics = measure_mmd(values, pool.groups, draws, rng)
+    """E: does the network see other images? MMD on the whitened principal directions of the embedding.
+
+    It is asked of groups cut to one size: the principal directions lean towards frames that agree with each
+    other, so that a side of many frames a group is unlike one of single frames where both are of one kind
+    (uncut, 12 of 12 plain windows of one frame a group fired against groups of four).
+    """
+    level = pool.level(rng)
+    values = whiten(level.embeddings, NUM_DIRECTIONS)
+    statistics = measure_mmd(values, level.groups, draws, rng)
     p_value = find_p_value(statistics)
     who = "images that look known" if name == KNOWN_EMBEDDING else "images"
     how = "unlike" if p_value <= alpha else "like"

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from scipy.stats import binom
 
 from vision.config import DriftSettings
-from vision.drift import QUANTILES, ask_unknown_rate, find_cause, judge_drift
+from vision.drift import QUANTILES, ask_embedding, ask_unknown_rate, find_cause, judge_drift
 from vision.errors import WindowError
 from vision.permutation import draw_assignments
 from vision.quality import QUALITY_COLUMNS
@@ -328,6 +328,28 @@ def test_a_threshold_fitted_on_the_reference_does_not_raise_the_unknown_rate_of_
         )
         alarms += ask_unknown_rate(pool, draw_assignments(100, 40, 99, rng), 0.05, rng).fired
     assert alarms <= binom.ppf(0.9999, num_rounds, 0.05)
+
+
+@pytest.mark.parametrize(("earlier", "later"), [((60, 4), (120, 1)), ((120, 1), (30, 5))])
+def test_wide_embeddings_of_groups_of_another_length_are_no_drift(
+    earlier: tuple[int, int], later: tuple[int, int]
+) -> None:
+    alarms = 0
+    for i in range(6):
+        rng = np.random.default_rng([11, i])
+        sizes = np.concatenate([np.full(*earlier), np.full(*later)])
+        groups = np.repeat(np.arange(len(sizes)), sizes)
+        individuals = rng.normal(size=(len(sizes), 400))[groups]
+        pool = Pool(
+            embeddings=0.9 * individuals + 0.45 * rng.normal(size=individuals.shape),
+            quality=np.zeros((len(groups), 1)),
+            probs=np.ones((len(groups), 1)),
+            called_unknown=np.zeros(len(groups), dtype=bool),
+            groups=groups,
+            num_reference_groups=earlier[0],
+        )
+        alarms += ask_embedding(pool, draw_assignments(earlier[0], later[0], 99, rng), 0.05, rng).fired
+    assert alarms <= 2
 
 
 # --- what does not matter, what must not pass -----------------------------------------------------------
