@@ -140,6 +140,7 @@ def prepare(folder: Path) -> None:
         bundle.digest,
         save_artifact(bundle, ArtifactName.BUNDLE.value, materializer=FilesMaterializer),
         save_artifact(splits, ArtifactName.SPLITS.value, materializer=RecordMaterializer),
+        run_id=None,
     )
     fill_log(f"sqlite:///{paths.state / 'predictions.sqlite'}", bundle.digest)
 

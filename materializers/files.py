@@ -48,11 +48,13 @@ class FilesMaterializer(BaseMaterializer):
 
         Raises:
             BundleError or StorageError: a file is missing, or its bytes are not those of its digest.
-            StorageError: the artifact store refuses.
+            StorageError: the artifact store refuses, or the record is not the one that was stored.
         """
         with storage_errors(Path(self.uri), "read"):
             root = self._local_root()
-            data = data_type.model_validate({**read_record(self), "root": root or self._new_folder()})
+            data = data_type.model_validate(
+                {**read_record(self, data_type), "root": root or self._new_folder()}
+            )
             for name, digest in data.files.items():
                 arrived = self._digest_in_place(data, name) if root else self._fetch(data, name)
                 _check_digest(data_type, self._uri_of(data, name), arrived, digest)

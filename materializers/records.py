@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from zenml.enums import ArtifactType, VisualizationType
 from zenml.materializers.base_materializer import BaseMaterializer
 
+from vision.errors import StorageError
 from vision.files import storage_errors
 from vision.records import Interval, Record
 
@@ -41,10 +42,10 @@ class RecordMaterializer(BaseMaterializer):
         """Read `record.json`.
 
         Raises:
-            StorageError: the artifact store refuses.
+            StorageError: the artifact store refuses, or the record is not the one that was stored.
         """
         with storage_errors(Path(self.uri), "read"):
-            return data_type.model_validate(read_record(self))
+            return data_type.model_validate(read_record(self, data_type))
 
     def extract_metadata(self, data: Record) -> dict[str, Any]:
         """Scalars by field name, intervals with their ends, tuples as counts."""
@@ -65,17 +66,29 @@ def write_record(materializer: BaseMaterializer, record: BaseModel) -> None:
         file.write(record.model_dump_json(indent=1))
 
 
-def read_record(materializer: BaseMaterializer) -> dict[str, Any]:
-    """The fields of the record in the artifact's folder."""
-    with materializer.artifact_store.open(f"{materializer.uri}/{RECORD_NAME}", "r") as file:
-        fields: dict[str, Any] = json.loads(file.read())
+def read_record(materializer: BaseMaterializer, data_type: type[BaseModel]) -> dict[str, Any]:
+    """The fields of the record in the artifact's folder, checked against the recorded content hash if any.
+
+    What is hashed are the fields as they were stored: one that the class has got since then does not count.
+
+    Raises:
+        StorageError: the file holds no fields, or others than those that were stored.
+    """
+    uri = f"{materializer.uri}/{RECORD_NAME}"
+    with materializer.artifact_store.open(uri, "r") as file:
+        try:
+            fields: dict[str, Any] = json.loads(file.read())
+        except ValueError as error:
+            raise StorageError(_altered(uri)) from error
+    expected = materializer.expected_content_hash
+    if expected is not None and _hash_fields(data_type, fields) != expected:
+        raise StorageError(_altered(uri))
     return fields
 
 
 def hash_record(record: BaseModel) -> str:
     """SHA-256 of class name and canonical JSON, hexadecimal."""
-    fields = json.dumps(record.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(f"{type(record).__name__}\0{fields}".encode()).hexdigest()
+    return _hash_fields(type(record), record.model_dump(mode="json"))
 
 
 def describe_record(record: BaseModel) -> dict[str, Any]:
@@ -108,6 +121,18 @@ def save_views(materializer: BaseMaterializer, record: Record) -> dict[str, Visu
             file.write(content.encode() if isinstance(content, str) else content)
         views[uri] = VisualizationType.MARKDOWN if name.endswith(".md") else VisualizationType.IMAGE
     return views
+
+
+def _hash_fields(data_type: type[BaseModel], fields: dict[str, Any]) -> str:
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(f"{data_type.__name__}\0{canonical}".encode()).hexdigest()
+
+
+def _altered(uri: str) -> str:
+    return (
+        f"{uri} does not hold the record that was stored there; the file was altered or cut short. "
+        "Delete the artifact and run the pipeline again."
+    )
 
 
 def _is_storable(value: Any) -> bool:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from zenml.models import ArtifactVersionResponse, ModelVersionResponse
 
 DIGEST_KEY = "bundle_digest"
+RUN_KEY = "staged_by_run"
 ROLLBACK_KEY = "rollback"
 
 
@@ -151,10 +152,14 @@ def register_champion(
     bundle: ArtifactVersionResponse,
     splits: ArtifactVersionResponse,
     manifest: ArtifactVersionResponse | None = None,
+    *,
+    run_id: UUID | None,
 ) -> Registration:
     """Put a bundle into production; the former champion is archived.
 
-    A version is made only for a digest that has none yet, and is staged only once it is complete.
+    A version is made only for a digest that has none yet, and is staged only once it is complete. It names
+    the run that stages it, because all its artifacts may come from the cache, made by other runs; `run_id` is
+    None outside of a run.
     """
     version = _version_with_digest(model_name, digest)
     if version is None:
@@ -164,6 +169,8 @@ def register_champion(
                 link_artifact_version_to_model_version(artifact, version)
         log_metadata(metadata={DIGEST_KEY: digest}, model_version_id=version.id)
     if version.stage != ModelStages.PRODUCTION.value:
+        if run_id is not None:
+            log_metadata(metadata={RUN_KEY: str(run_id)}, model_version_id=version.id)
         version.set_stage(ModelStages.PRODUCTION, force=True)
     return Registration(
         model_name=model_name,

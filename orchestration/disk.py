@@ -1,9 +1,9 @@
 """Disk is freed by whole runs: what a kept run, a champion or the cache of a kept run needs, stays.
 
-Kept are the newest runs, the runs that made what is in production, those of the last verdicts on its answers,
-and the runs whose finished steps these took from the cache. All else that Taxon made goes: run folders,
-ZenML's runs and the artifacts that only they used, decoded images and painted data that no remaining artifact
-refers to, and what killed runs left behind.
+Kept are the newest runs, the runs that made what is in production or put it there, those of the last verdicts
+on its answers, and the runs whose finished steps these took from the cache. All else that Taxon made goes:
+run folders, ZenML's runs and the artifacts that only they used, decoded images and painted data that no
+remaining artifact refers to, and what killed runs left behind.
 What Taxon did not make, such as photographs that the user keeps in `data/`, is never touched.
 """
 
@@ -22,7 +22,7 @@ from zenml.enums import ModelStages
 from zenml.utils.pagination_utils import depaginate
 
 from materializers.names import ArtifactName
-from materializers.registry import DIGEST_KEY
+from materializers.registry import DIGEST_KEY, RUN_KEY
 from orchestration.monitoring import list_window_artifacts
 from orchestration.paths import ProjectPaths
 from vision.errors import ConfigError
@@ -97,10 +97,12 @@ def _runs_to_keep(client: Client, newest: Sequence[PipelineRunResponse]) -> set[
 
 
 def _runs_of_champions(client: Client) -> set[UUID]:
-    """The runs that made the artifacts linked to production versions."""
-    return {
+    """The runs that put versions into production, and those that made the artifacts linked to them."""
+    versions = depaginate(client.list_model_versions, stage=ModelStages.PRODUCTION, hydrate=True)
+    staged_by = {UUID(str(each.run_metadata[RUN_KEY])) for each in versions if RUN_KEY in each.run_metadata}
+    return staged_by | {
         artifact.producer_pipeline_run_id
-        for version in depaginate(client.list_model_versions, stage=ModelStages.PRODUCTION)
+        for version in versions
         for artifact in depaginate(client.list_artifact_versions, model_version_id=version.id, hydrate=True)
         if artifact.producer_pipeline_run_id
     }

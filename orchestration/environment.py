@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Mapping
 
 from orchestration.paths import ProjectPaths
@@ -29,7 +30,7 @@ def prepare_environment(paths: ProjectPaths) -> None:
 
     Raises:
         RuntimeError: ZenML is imported already and lives elsewhere; the order of imports is wrong.
-        StorageError: the state folder cannot be made.
+        StorageError: the state folder cannot be made, or nothing can be written there.
     """
     if "zenml" in sys.modules and os.environ.get("ZENML_CONFIG_PATH") != str(paths.zenml):
         raise RuntimeError(
@@ -39,6 +40,7 @@ def prepare_environment(paths: ProjectPaths) -> None:
         )
     with storage_errors(paths.zenml, "keep ZenML's state in"):
         paths.zenml.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=paths.zenml).close()
     forced, defaults = environment_variables(paths)
     os.environ.update(forced)
     for name, value in defaults.items():

@@ -24,7 +24,7 @@ from vision.machine import gpu_present, settle_precision
 from vision.records import Verdict
 from vision.sources import digest_source
 from vision.sources.learned import keep_learned
-from vision.store import ARRAY_NAME, CARD_NAME
+from vision.store import is_whole
 from vision.weights import resolve_weights
 
 if TYPE_CHECKING:  # ZenML must not be imported before its environment is prepared
@@ -205,10 +205,15 @@ def _project(run_name: str, paths: ProjectPaths, failure: BaseException | None) 
     try:
         with database_errors(paths), storage_errors(folder):
             _, promotion = project_run(run_name, paths)
-    except StorageError as error:
+    except Exception as error:
+        foreseen = isinstance(error, TaxonError)
         command = f"python run.py report --run {run_name}"
-        logger.warning(
-            "The run folder is not whole: %s When that is mended, %s writes it again.", error, command
+        logger.log(
+            logging.WARNING if foreseen else logging.ERROR,
+            "The run folder is not whole: %s When that is mended, %s writes it again.",
+            error,
+            command,
+            exc_info=not foreseen,
         )
         promotion = load_promotion(run_name) if failure is None else None
     else:
@@ -239,7 +244,7 @@ def _project_dead(run_name: str, paths: ProjectPaths) -> None:
 
 
 def _decoded_images_are_lost(config: RunConfig, source_digest: str) -> bool:
-    """Whether an earlier run's decoded images of this very source are gone from the disk, or half there.
+    """Whether an earlier run's decoded images of this very source are gone, half there or altered.
 
     The cache would then hand on a reference to nothing: ingest must run again, and gives the same hash.
     """
@@ -249,12 +254,12 @@ def _decoded_images_are_lost(config: RunConfig, source_digest: str) -> bool:
 
     wanted = (source_digest, config.images.size, config.images.resize.value)
     versions = Client().list_artifact_versions(artifact=ArtifactName.DATASET.value, size=200, hydrate=True)
-    of_this_source = [
+    of_this_source = {
         Path(str(version.run_metadata.get("path")))
         for version in versions
         if tuple(version.run_metadata.get(key) for key in ("source_digest", "image_size", "resize")) == wanted
-    ]
-    return any(not (path / name).is_file() for path in of_this_source for name in (ARRAY_NAME, CARD_NAME))
+    }
+    return not all(is_whole(path) for path in of_this_source)
 
 
 @contextmanager

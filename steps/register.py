@@ -20,6 +20,6 @@ def register(
     """Where the model stands now; a kept or refused challenger leaves no version."""
     if promotion.verdict is not Verdict.PROMOTED:
         return Registration(model_name=name, version=None, stage=None, bundle_digest=bundle.digest)
-    inputs = get_step_context().inputs
-    linked = (inputs[each][0] for each in ("bundle", "splits", "manifest"))
-    return register_champion(name, bundle.digest, *linked)
+    context = get_step_context()
+    linked = (context.inputs[each][0] for each in ("bundle", "splits", "manifest"))
+    return register_champion(name, bundle.digest, *linked, run_id=context.pipeline_run.id)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,8 @@ from vision.errors import ImageError, SourceError, StorageError
 from vision.files import PARTIAL_SUFFIX, open_atomically, storage_errors, write_atomically
 from vision.images import DECODER_VERSION, decode_image
 from vision.records import DatasetRef, ImageArray, ImageEntry, Manifest
+
+logger = logging.getLogger(__name__)
 
 ARRAY_NAME = "images.npy"
 CARD_NAME = "store.json"
@@ -53,6 +56,8 @@ def build_store(
         chunk: images that are decoded before they are written; bounds the memory.
         progress: called with (images done, images in all).
 
+    The pixels of what is found are hashed; an array that was altered is built again, with a warning.
+
     Raises:
         StorageError: no space, no permission, a read-only disk.
         SourceError: a file is gone or has changed since it was listed.
@@ -62,6 +67,23 @@ def build_store(
     if found is not None:
         return found
     return _write_store(home, manifest, settings, chunk=chunk, progress=progress)
+
+
+def is_whole(home: Path) -> bool:
+    """Whether a store's array is there and its pixels are those that were written.
+
+    Every pixel is read (some hundred MB take a second): ask before a run uses them, not on each opening.
+
+    Raises:
+        StorageError: the disk fails while the array is read.
+    """
+    card, images = _read_card(home), _map_array(home / ARRAY_NAME)
+    if card is None or images is None:
+        return False
+    path = home / ARRAY_NAME
+    with storage_errors(path, "read"), path.open("rb") as file:
+        file.seek(images.offset)
+        return hashlib.file_digest(file, "sha256").hexdigest() == card.get("content_hash")
 
 
 def open_images(
@@ -124,11 +146,14 @@ def _store_key(manifest: Manifest, settings: ImageSettings) -> str:
 
 
 def _find_store(home: Path, manifest: Manifest, settings: ImageSettings) -> DatasetRef | None:
-    """The store in a folder if it is complete and has the expected shape."""
+    """The store in a folder if it is complete, has the expected shape and the pixels that were written."""
     card = _read_card(home)
     images = _map_array(home / ARRAY_NAME)
     expected = (len(manifest.entries), settings.size, settings.size, 3)
     if card is None or images is None or images.shape != expected or "content_hash" not in card:
+        return None
+    if not is_whole(home):
+        logger.warning("%s: the decoded images were altered; they are decoded again.", home)
         return None
     return _reference(home, manifest, settings, str(card["content_hash"]))
 

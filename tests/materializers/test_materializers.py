@@ -144,6 +144,34 @@ def test_record_comes_back_equal_also_where_it_is_not_finite(tmp_path: Path) -> 
     assert loaded.model_dump_json() == temperature().model_dump_json()
 
 
+def test_record_with_an_altered_field_is_refused_by_the_recorded_hash(tmp_path: Path) -> None:
+    reader = store(RecordMaterializer, temperature(1.5), tmp_path)
+    reader.expected_content_hash = reader.compute_content_hash(temperature(1.5))
+    assert reader.load(Temperature).value == 1.5
+    store(RecordMaterializer, temperature(1.6), tmp_path)
+    with pytest.raises(StorageError, match=r"record\.json does not hold the record .* altered or cut short"):
+        reader.load(Temperature)
+
+
+def test_truncated_record_is_a_storage_error(tmp_path: Path) -> None:
+    reader = store(RecordMaterializer, temperature(), tmp_path)
+    file = tmp_path / "record.json"
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(StorageError, match="altered or cut short"):
+        reader.load(Temperature)
+
+
+def test_record_of_an_older_class_with_fewer_fields_is_not_called_altered(tmp_path: Path) -> None:
+    class Sample(Record):
+        number: int = 1
+
+    older = Sample(number=7)
+    reader = store(RecordMaterializer, older, tmp_path)
+    reader.expected_content_hash = reader.compute_content_hash(older)
+    newer = type("Sample", (Sample,), {"__annotations__": {"added": str}, "added": "default"})
+    assert reader.load(newer) == newer(number=7, added="default")
+
+
 def test_record_content_hash_is_that_of_its_content() -> None:
     hash_of = RecordMaterializer("").compute_content_hash
     assert hash_of(temperature(1.5)) == hash_of(temperature(1.5))
@@ -230,6 +258,18 @@ def test_one_changed_byte_is_refused_by_name(tmp_path: Path, *, is_local: bool) 
     (tmp_path / "a" / "files" / "graphs" / "fp16.tflite").write_bytes(b"grapi")
     with pytest.raises(BundleError, match=r"graphs/fp16\.tflite has SHA-256 .* altered"):
         reader.load(Bundle)
+
+
+def test_file_set_with_an_altered_field_is_refused_by_the_recorded_hash(tmp_path: Path) -> None:
+    saved = model_file(tmp_path / "work")
+    reader = store(FilesMaterializer, saved, tmp_path / "art")
+    reader.expected_content_hash = reader.compute_content_hash(saved)
+    assert reader.load(ModelFile).num_parameters == 7
+    record = tmp_path / "art" / "record.json"
+    fields = json.loads(record.read_text(encoding="utf-8"))
+    record.write_text(json.dumps(fields | {"num_parameters": 8}), encoding="utf-8")
+    with pytest.raises(StorageError, match="altered or cut short"):
+        reader.load(ModelFile)
 
 
 @pytest.mark.parametrize(

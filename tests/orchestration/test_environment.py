@@ -60,6 +60,14 @@ def test_zenml_imported_too_early_is_refused(paths: ProjectPaths, monkeypatch: p
         prepare_environment(paths)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is a folder in which nobody can write a file")
+def test_state_folder_that_cannot_be_written_is_a_storage_error(paths: ProjectPaths) -> None:
+    paths.zenml.parent.mkdir(parents=True)
+    paths.zenml.symlink_to("/proc/self")
+    with pytest.raises(StorageError, match="cannot keep ZenML's state"):
+        prepare_environment(paths)
+
+
 def test_state_folder_that_cannot_be_made_is_a_storage_error(paths: ProjectPaths, tmp_path: Path) -> None:
     (tmp_path / "home").write_text("", encoding="utf-8")
     with pytest.raises(StorageError, match="cannot keep ZenML's state"):

@@ -12,7 +12,7 @@ from orchestration import launch, run_folder
 from orchestration.launch import Outcome
 from orchestration.paths import ProjectPaths
 from orchestration.run_folder import point_latest_at
-from vision.errors import ExportError, StorageError
+from vision.errors import BundleError, ExportError, StorageError
 from vision.records import Promotion, Verdict
 
 
@@ -55,6 +55,8 @@ def project(
         StorageError("runs/reef-1: no space."),
         OSError(28, "No space left on device"),
         OperationalError("INSERT", {}, Exception("database or disk is full")),
+        BundleError("altered."),
+        KeyError("a fault of the report"),
     ],
 )
 @pytest.mark.parametrize(("outcome", "code"), [(Verdict.PROMOTED, 0), (Verdict.REFUSED, 3)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -206,8 +207,10 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     config = make_config().images
     folder = tmp_path / "store"
     folder.mkdir()
-    for name in (ARRAY_NAME, CARD_NAME):
-        (folder / name).touch()
+    pixels = np.zeros((2, config.size, config.size, 3), np.uint8)
+    np.save(folder / ARRAY_NAME, pixels)
+    card = {"content_hash": hashlib.sha256(pixels.tobytes()).hexdigest()}
+    (folder / CARD_NAME).write_text(json.dumps(card), encoding="utf-8")
     described = {
         "path": str(folder),
         "source_digest": "s",
@@ -229,6 +232,13 @@ def test_a_store_of_which_half_is_missing_is_lost(store: Path, name: str) -> Non
     (store / name).unlink()
     assert launch._decoded_images_are_lost(make_config(), "s") is True
     assert launch._decoded_images_are_lost(make_config(), "another source") is False
+
+
+def test_a_store_of_which_one_pixel_was_altered_is_lost(store: Path) -> None:
+    images = np.load(store / ARRAY_NAME, mmap_mode="r+")
+    images[1, 2, 3, 0] ^= 1
+    images.flush()
+    assert launch._decoded_images_are_lost(make_config(), "s") is True
 
 
 # --- orchestration and summary --------------------------------------------------------------------------

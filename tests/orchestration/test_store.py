@@ -120,6 +120,10 @@ def test_clean_keeps_the_newest_the_champions_run_and_the_run_that_the_newest_re
     assert store.seen["freed"][1] == 3
 
 
+def test_clean_of_all_keeps_the_run_that_crowned_the_champion_from_the_cache(store: Store) -> None:
+    assert store.seen["left_of_champion"] == ["later_4", "recrowned"]
+
+
 def test_clean_removes_folders_images_and_painted_data_of_removed_runs_alone(store: Store) -> None:
     assert store.seen["left_folders"] == ["crowned", "later_4", "later_5", "latest", "notes"]
     assert store.seen["left_images"] == ["b" * 32, "d" * 32]
@@ -201,7 +205,7 @@ def test_dashboard_serves_its_page_and_the_stores_runs(dashboard: Dashboard) -> 
     status, answer = dashboard.ask("/api/v1/runs?size=50")
     assert status == 200
     names = {run["body"].get("name") or run.get("name") for run in json.loads(answer)["items"]}
-    assert {"crowned", "later_5"} <= names
+    assert {"later_4", "recrowned"} <= names
 
 
 def test_dashboard_has_the_welcome_survey_behind_it(dashboard: Dashboard) -> None:

@@ -103,9 +103,9 @@ def register(
     if promotion.verdict is not Verdict.PROMOTED:
         return Registration(model_name="toy", version=None, stage=None, bundle_digest=bundle.digest)
     assert splits.class_names == manifest.class_names
-    inputs = get_step_context().inputs
-    linked = (inputs[each][0] for each in ("bundle", "splits", "manifest"))
-    return register_champion("toy", bundle.digest, *linked)
+    context = get_step_context()
+    linked = (context.inputs[each][0] for each in ("bundle", "splits", "manifest"))
+    return register_champion("toy", bundle.digest, *linked, run_id=context.pipeline_run.id)
 
 
 @pipeline(name="training")
@@ -182,6 +182,9 @@ def play(report: Path) -> None:
     seen["materializers"] = sorted(
         {str(found.materializer.attribute) for found in Client().list_artifact_versions(size=500).items}
     )
+    run("recrowned", "d", promoted=True)  # all its artifacts come from the cache
+    clean(PATHS, keep=0)
+    seen["left_of_champion"] = sorted(row.name for row in list_runs(PATHS))
     report.write_text(json.dumps(seen), encoding="utf-8")
 
 

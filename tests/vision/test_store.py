@@ -20,7 +20,7 @@ from vision.errors import SourceError, StorageError
 from vision.images import decode_image
 from vision.manifest import SourceFile, build_manifest
 from vision.records import DatasetRef, Manifest
-from vision.store import ARRAY_NAME, build_store, open_images
+from vision.store import ARRAY_NAME, build_store, is_whole, open_images
 
 SETTINGS = ImageSettings(size=16)
 
@@ -157,6 +157,20 @@ def test_an_array_cut_short_is_built_again(manifest: Manifest, tmp_path: Path) -
     with pytest.raises(StorageError, match="no readable array"):
         open_images(ref)
     assert build_store(manifest, SETTINGS, tmp_path / "stores") == ref
+    assert np.array_equal(open_images(ref), expected_pixels(manifest))
+
+
+def test_an_array_with_one_altered_pixel_is_built_again_with_a_warning(
+    manifest: Manifest, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ref = build_store(manifest, SETTINGS, tmp_path / "stores")
+    assert is_whole(Path(ref.path))
+    images = np.load(Path(ref.path) / ARRAY_NAME, mmap_mode="r+")
+    images[0, 0, 0, 0] ^= 1
+    images.flush()
+    assert not is_whole(Path(ref.path))
+    assert build_store(manifest, SETTINGS, tmp_path / "stores") == ref
+    assert "altered; they are decoded again" in caplog.text
     assert np.array_equal(open_images(ref), expected_pixels(manifest))
 
 
