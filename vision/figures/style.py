@@ -22,9 +22,8 @@ from PIL import Image
 
 from vision.records import Decision, Interval, Split
 
-matplotlib.rcParams["text.parse_math"] = (
-    False  # a class may be called a$_$, which is no formula; set for pyplot too
-)
+# A class may be called a$_$, which is no formula. This is the one setting that pyplot sees too.
+matplotlib.rcParams["text.parse_math"] = False
 
 WIDTH = 7.0
 DOTS_PER_INCH = 150
