@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from orchestration.story import RunStory
-from vision.figures.unknowns import POOLED, UNDETECTABLE, deciding_score
-from vision.records import Evaluation, TrainingHistory, UnknownRow
+from vision.figures.unknowns import UNDETECTABLE, deciding_score
+from vision.records import POOLED, Evaluation, TrainingHistory, UnknownRow
 
 WEAK_F1 = 0.9
 GUESSING = 0.5

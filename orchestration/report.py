@@ -36,9 +36,9 @@ from vision.figures.truth import (
     draw_reliability,
     draw_rule,
 )
-from vision.figures.unknowns import POOLED, UNDETECTABLE, draw_unknown_classes, draw_unknown_roc
+from vision.figures.unknowns import UNDETECTABLE, draw_unknown_classes, draw_unknown_roc
 from vision.files import write_atomically
-from vision.records import Answer, Decision, Evaluation, Split
+from vision.records import POOLED, Answer, Decision, Evaluation, Split
 
 TEMPLATES = Path(__file__).parent / "templates"
 SAMPLES_PER_CLASS = 6

@@ -258,7 +258,7 @@ class CandidateSettings(Settings):
         description="multiplies the channels of cnn (64-128-256-512), cnn_residual "
         "(32-64-128-256) and mobilenet_v2 (its alpha)",
     )
-    dropout: Fraction = 0.2
+    dropout: float = Field(default=0.2, ge=0.0, lt=1.0, allow_inf_nan=False)
     epochs: int = Field(default=20, ge=1, le=1000)
     batch_size: int = Field(default=32, ge=2, le=1024)
     learning_rate: float = Field(default=1e-3, gt=0.0, le=1.0, allow_inf_nan=False)
@@ -294,6 +294,11 @@ class CandidateSettings(Settings):
         if own and self.weights != "none":
             raise ValueError(
                 f"{self.backbone} is trained from scratch; weights is {self.weights!r}, expected 'none'"
+            )
+        if self.weights == "none" and self.weights_digest is not None:
+            raise ValueError(
+                "weights_digest is given, but weights is 'none', which has no file to check; remove it (the "
+                "program fills it in)"
             )
         if self.strategy is not Strategy.FULL and self.weights == "none":
             raise ValueError(
@@ -371,6 +376,13 @@ class GraphSettings(Settings):
     precisions: tuple[Precision, ...] = (Precision.FP32, Precision.FP16, Precision.INT8)
     num_calibration_images: int = Field(default=128, ge=16, description="training images for int8 ranges")
 
+    @field_validator("precisions")
+    @classmethod
+    def _precisions_differ(cls, value: tuple[Precision, ...]) -> tuple[Precision, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError(f"a precision is named twice ({', '.join(value)}); expected each once")
+        return value
+
 
 class ExportSettings(GraphSettings):
     """What is exported and which precision is served."""
@@ -399,7 +411,7 @@ class GateSettings(Settings):
         default=0.0, description="accuracy above logistic regression on raw 32x32 pixels"
     )
     max_known_called_unknown: Fraction = Field(default=0.2, description="upper bound on test")
-    min_test_groups: int = Field(default=10, ge=2, description="fewer groups are no evidence")
+    min_test_groups: int = Field(default=10, ge=2, le=100_000, description="fewer groups are no evidence")
     max_loss_on_original: Fraction = Field(
         default=0.01,
         description="accuracy that a challenger may lose on the champion's own test groups without counting "

@@ -40,6 +40,7 @@ from vision.metrics import (
 from vision.ood.scores import OodScore, score_unknown
 from vision.predictor import Decisions, decide
 from vision.records import (
+    POOLED,
     Answer,
     ClassRow,
     Decision,
@@ -56,8 +57,6 @@ from vision.records import (
 )
 
 KNOWN, NEAR, FAR = "known", "near", "far"
-POOLED = "all"
-"""Class name of the row that pools a kind."""
 
 NUM_HISTOGRAM_BINS = 20
 MAX_MISTAKES = 24

@@ -21,6 +21,9 @@ FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]
 ImageArray = NDArray[np.uint8]
 
+POOLED = "all"
+"""Class name of the row that pools a kind of unknown images; no class that is held out may have it."""
+
 
 class Split(StrEnum):
     """What an image is used for; no image has two uses."""

@@ -2,6 +2,8 @@
 
 import hashlib
 import time
+from importlib import import_module
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -137,3 +139,23 @@ def test_keys_of_twenty_steps_cost_less_than_a_third_of_a_second() -> None:
     for module in modules:
         import_closure(module)
     assert time.process_time() - started < 0.3
+
+
+UNCACHED = ("promote", "register", "deploy", "read_window", "monitor", "trim_log", "decide_retraining")
+"""Steps that read or change the world outside their inputs: a registry, a service, a log, the clock."""
+
+
+def test_exactly_the_steps_that_touch_the_world_are_never_cached() -> None:
+    found = {path.stem for path in (ROOT / "steps").glob("[a-z]*.py")}
+    steps = {name: getattr(import_module(f"steps.{name}"), name) for name in found}
+    uncached = {name for name, each in steps.items() if each.configuration.enable_cache is False}
+    assert uncached == set(UNCACHED)
+    for name in UNCACHED:  # as a pipeline calls them
+        assert keyed(steps[name]).configuration.enable_cache is False  # type: ignore[attr-defined]
+
+
+def test_ingest_is_cached_by_the_digest_of_its_source() -> None:
+    ingest = import_module("steps.ingest").ingest
+    assert ingest.configuration.enable_cache is not False
+    assert "source_digest" in signature(ingest.entrypoint).parameters
+    assert keyed(ingest).configuration.cache_policy.include_step_parameters  # type: ignore[attr-defined]

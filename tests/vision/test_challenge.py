@@ -110,8 +110,9 @@ def ask_gate(
     splits: Splits = SPLITS,
     champion_splits: Splits = SPLITS,
     baselines: Baselines | None = None,
+    digest: str | None = None,
 ) -> Promotion:
-    """The verdict on a challenger; the registry pins the champion's digest as `pinned`."""
+    """The verdict on a challenger; the registry pins `digest`, by default that of the champion's files."""
     fake = champion or FakeChampion()
     monkeypatch.setattr(challenge, "load_bundle", fake.load_bundle)
     pinned = make_bundle("old")
@@ -126,7 +127,7 @@ def ask_gate(
         GateSettings(),
         BootstrapSettings(resamples=200),
         seed=0,
-        incumbent=Incumbent(pinned, pinned.digest, champion_splits) if champion else None,
+        incumbent=Incumbent(pinned, digest or pinned.digest, champion_splits) if champion else None,
     )
 
 
@@ -200,8 +201,9 @@ def test_the_champion_gets_images_of_its_own_size_and_policy_in_batches(
 
 def test_the_champions_bundle_is_checked_against_the_pinned_digest(monkeypatch: pytest.MonkeyPatch) -> None:
     champion = FakeChampion()
-    ask_gate(champion, monkeypatch)
-    assert champion.loaded == [(make_bundle("old").root, make_bundle("old").digest)]
+    promotion = ask_gate(champion, monkeypatch, digest="as the registry has it")
+    assert champion.loaded == [(make_bundle("old").root, "as the registry has it")]
+    assert promotion.champion_digest == "as the registry has it"
 
 
 def test_a_tampered_champion_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,6 +235,17 @@ def test_images_that_the_champion_has_seen_are_left_out_with_their_groups(
     promotion = ask_gate(champion, monkeypatch, champion_splits=make_splits(rows, NAMES))
     assert message_of(promotion, "current test groups").startswith("36 images in 18 ")
     assert promotion.differences[-2].difference.value == pytest.approx((36 - 32) / 36)
+
+
+@pytest.mark.parametrize("split", [Split.TRAIN, Split.VALIDATION, Split.CALIBRATION])
+def test_images_that_the_challenger_has_seen_are_left_out_with_their_groups(
+    split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = [split, *SPLITS.splits[1:]]
+    digests = [SPLITS.digests[8], *SPLITS.digests[1:]]  # the first image is a copy of a test image
+    copied = SPLITS.model_copy(update={"splits": tuple(columns), "digests": tuple(digests)})
+    promotion = ask_gate(FakeChampion(wrong=range(10, 14)), monkeypatch, splits=copied)
+    assert message_of(promotion, "current test groups").startswith("38 images in 19 ")
 
 
 def test_only_the_champions_own_test_images_are_original(monkeypatch: pytest.MonkeyPatch) -> None:

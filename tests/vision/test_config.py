@@ -269,3 +269,17 @@ def test_an_unknown_key_of_an_addition_gets_a_suggestion(tmp_path: Path) -> None
     path = write(tmp_path, retraining={"new_images": [addition]})
     with pytest.raises(ConfigError, match=r"retraining\.new_images\.0\.group_bi: .*did you mean group_by"):
         load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("export.precisions=[fp16, fp32, fp16]", r"a precision is named twice \(fp16, fp32, fp16\)"),
+        ("training.candidates.cnn.dropout=1.0", r"dropout: .*less than 1; got 1\.0"),
+        ("gate.min_test_groups=100001", r"min_test_groups: .*less than or equal to 100000; got 100001"),
+        ("training.candidates.cnn.weights_digest=abc", "weights is 'none', which has no file to check"),
+    ],
+)
+def test_values_that_no_run_could_use_are_refused(tmp_path: Path, override: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load_config(write(tmp_path), [override])

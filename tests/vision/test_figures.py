@@ -32,6 +32,7 @@ from vision.figures.training import draw_training_curves
 from vision.figures.truth import draw_confusion
 from vision.figures.unknowns import deciding_score
 from vision.records import (
+    POOLED,
     Bundle,
     Comparison,
     Consideration,
@@ -263,6 +264,34 @@ def test_precision_table_marks_what_is_served_and_says_why_another_is_refused() 
 
 def test_table_cells_cannot_break_the_table() -> None:
     assert markdown_table(("a",), [("x|y\nz",)]).splitlines()[-1] == "| x\\|y z |"
+
+
+def test_names_are_not_read_as_html() -> None:
+    name = "<img src=x onerror='a'> & co"
+    shown = "&lt;img src=x onerror='a'&gt; &amp; co"
+    assert markdown_table(("a",), [(name,)]).splitlines()[-1] == f"| {shown} |"
+    report = make_records()[DataReport]
+    assert isinstance(report, DataReport)
+    finding = report.findings[0].model_copy(update={"message": name})
+    text = draw_views(report.model_copy(update={"findings": (finding,)}))["findings.md"]
+    assert isinstance(text, str)
+    assert f": {shown}\n" in text
+    promotion = make_promotion().model_copy(update={"reasons": (name,)})
+    assert f"- {shown}\n" in str(draw_views(promotion)["verdict.md"])
+
+
+@pytest.mark.parametrize("name", ["a$_$", "$\\frac$", "5$ to 9$"])
+def test_a_class_name_is_no_formula(name: str) -> None:
+    evaluation = make_evaluation()
+    rows = tuple(row.model_copy(update={"class_name": name}) for row in evaluation.classes)
+    unknown = tuple(
+        row if row.class_name == POOLED else row.model_copy(update={"class_name": name})
+        for row in evaluation.unknown
+    )
+    names = (name,) * len(evaluation.class_names)
+    assert_whole(
+        draw_views(evaluation.model_copy(update={"class_names": names, "classes": rows, "unknown": unknown}))
+    )
 
 
 def test_values_are_written_for_readers() -> None:

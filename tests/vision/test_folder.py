@@ -1,7 +1,9 @@
 """A file's place gives its class, its content the format; what cannot be used is named."""
 
 import io
+import logging
 import os
+import re
 import time
 from pathlib import Path
 
@@ -80,6 +82,25 @@ def test_groups_are_read_from_the_file_name(tmp_path: Path) -> None:
     make(tmp_path, "a/fish1_frame1.jpg", "a/fish1_frame2.jpg", "b/fish2_frame1.jpg", "b/odd.jpg")
     manifest = read(tmp_path, group_by=r"^(?P<group>.+)_frame\d+")
     assert [entry.group for entry in manifest.entries] == ["fish1", "fish1", "fish2", None]
+
+
+def test_a_group_pattern_is_named_before_it_is_matched(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One match can take for ever, and nothing else runs meanwhile: the last line must tell of it."""
+
+    class Hanging:
+        pattern = r"^(?P<group>(\w+)+)$"
+
+        def search(self, _: str) -> None:
+            raise KeyboardInterrupt
+
+    make(tmp_path, "a/1.jpg", "b/2.jpg")
+    settings = FolderSource(path=tmp_path, group_by=Hanging.pattern)
+    monkeypatch.setattr(re, "compile", lambda _: Hanging())
+    with caplog.at_level(logging.INFO, "vision"), pytest.raises(KeyboardInterrupt):
+        list_folder(settings)
+    assert caplog.messages == [f"looking for groups in 2 file names by {Hanging.pattern!r}"]
 
 
 def test_unknown_classes_are_marked(tmp_path: Path) -> None:
@@ -216,6 +237,25 @@ class TestFaults:
     def test_classes_that_differ_in_the_form_of_letters_only(self, tmp_path: Path) -> None:
         make(tmp_path, "u\u0308/1.jpg", "\u00fc/2.jpg", "b/3.jpg")
         assert "differ only in case or in the form of their letters" in fault(tmp_path)
+
+    @pytest.mark.parametrize("name", [" ", "a\nb", "a\x1b[31m", "b\u202egnp", "\u200b"])
+    def test_a_class_with_a_name_that_does_not_show(self, tmp_path: Path, name: str) -> None:
+        make(tmp_path, "a/1.jpg", "b/2.jpg", f"{name}/3.jpg")
+        message = fault(tmp_path)
+        assert f"the class folder {name!a} has a name that is blank or holds characters" in message
+        assert message.isprintable()
+
+    def test_an_unknown_class_that_is_called_as_all_of_them_together(self, tmp_path: Path) -> None:
+        make(tmp_path, "a/1.jpg", "b/2.jpg", "all/3.jpg")
+        assert "'all' is what reports call all held-out" in fault(tmp_path, unknown_classes=("all",))
+        assert read(tmp_path).class_names == ("a", "all", "b")  # known, it collides with nothing
+
+    def test_folders_in_folders_without_end(self, tmp_path: Path) -> None:
+        deepest = "a/" + "d/" * 49
+        make(tmp_path, f"{deepest}1.jpg", "b/2.jpg")
+        assert read(tmp_path).class_names == ("a", "b")
+        make(tmp_path, f"{deepest}d/3.jpg")
+        assert f"{tmp_path}/{deepest}d: lies 51 folders deep; expected at most 50" in fault(tmp_path)
 
     def test_a_tree_without_training(self, tmp_path: Path) -> None:
         make(tmp_path, "val/a/1.jpg", "test/b/2.jpg")

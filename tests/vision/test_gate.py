@@ -169,6 +169,19 @@ def test_one_lost_image_of_a_hundred_is_allowed_and_two_are_not(num_lost: int, v
     assert promotion.verdict is verdict
 
 
+def test_a_small_loss_beyond_doubt_on_the_champions_own_is_not_allowed() -> None:
+    """Five of a thousand images are within the allowance; in groups of their own they are no chance."""
+    correct = right(0, 1200)
+    correct[0:10:2] = False
+    challenger = replace(make_challenger(0, 1200), correct=correct)
+    promotion = judge(challenger, make_champion(right(30, 1200, start=1100), original=range(1000)))
+    difference = promotion.differences[-1].difference
+    assert difference.value == pytest.approx(-0.005)
+    assert difference.high == pytest.approx(-0.001)
+    assert promotion.verdict is Verdict.KEPT
+    assert failed(promotion) == ["champion's own test groups"]
+
+
 @pytest.mark.parametrize(("allowed", "verdict"), [(0.0, Verdict.KEPT), (0.02, Verdict.PROMOTED)])
 def test_the_loss_that_is_allowed_is_a_setting(allowed: float, verdict: Verdict) -> None:
     lost = 1 if allowed == 0.0 else 2

@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -19,6 +20,8 @@ ROWS: list[tuple[str, str, Split | None]] = [
 SPLITS = make_splits(ROWS, known=NAMES)
 LOGITS = [[4.0, 0.0] if i % 2 == 0 else [0.0, 4.0] for i in range(8)] + [[0.2, 0.0], [0.0, 0.1]]
 
+WIDE = ToleranceSettings(mean_probability_difference=0.5)
+
 
 def side(outputs: ModelOutputs) -> Side:
     return Side(
@@ -27,7 +30,7 @@ def side(outputs: ModelOutputs) -> Side:
     )
 
 
-def row_of(logits: list[list[float]]) -> PrecisionRow:
+def row_of(logits: list[list[float]], tolerance: ToleranceSettings | None = None) -> PrecisionRow:
     return compare_precision(
         Precision.FP16,
         1000,
@@ -35,8 +38,26 @@ def row_of(logits: list[list[float]]) -> PrecisionRow:
         side(make_outputs(logits)),
         make_rule(NAMES),
         MSP,
-        ToleranceSettings(),
+        tolerance or ToleranceSettings(),
     )
+
+
+LESS_SURE = 1 / (1 + math.exp(-4)) - 1 / (1 + math.exp(-3))
+"""What a probability loses where the larger logit is 3 instead of 4."""
+
+
+def test_a_lost_calibration_alone_is_caught() -> None:
+    row = row_of([[0.75 * each for each in logits] for logits in LOGITS], WIDE)
+    assert row.ece_difference == pytest.approx(LESS_SURE)  # all are right, in the last bin before and after
+    assert row.reasons == ("ece difference is 0.0294, allowed 0.0200",)
+    assert not row.within_tolerance
+
+
+def test_the_mean_difference_is_over_all_images() -> None:
+    changed = [[3.0, 0.0], *LOGITS[1:]]
+    row = row_of(changed, WIDE.model_copy(update={"mean_probability_difference": 0.003}))
+    assert row.mean_probability_difference == pytest.approx(LESS_SURE / 8)
+    assert row.reasons == ("mean probability difference is 0.0037, allowed 0.0030",)
 
 
 def test_an_identical_graph_is_within_tolerance_with_zero_differences() -> None:

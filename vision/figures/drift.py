@@ -18,7 +18,7 @@ from vision.figures.style import (
     to_png,
     write_empty,
 )
-from vision.figures.tables import format_interval, markdown_table
+from vision.figures.tables import escape_html, format_interval, markdown_table
 from vision.records import ColumnDrift, DriftCause, DriftReport, DriftStatus, DriftTest
 
 ACROSS = 3
@@ -72,7 +72,7 @@ def title_drift(report: DriftReport) -> str:
 def tabulate_drift(report: DriftReport) -> str:
     """Markdown: the reasons, the tests, the quality columns, the estimates."""
     parts = [f"## {report.status.value}{'' if report.cause is None else ': ' + report.cause.value}\n"]
-    parts.append("\n".join(f"- {reason}" for reason in report.reasons) + "\n")
+    parts.append("\n".join(f"- {escape_html(reason)}" for reason in report.reasons) + "\n")
     if report.tests:
         rows = [_tell_test(test) for test in report.tests]
         parts.append(markdown_table(("test", "fired", "p", "evidence"), rows))

@@ -12,6 +12,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -20,6 +21,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 from vision.records import Decision, Interval, Split
+
+# A class may be called a$_$, which is no formula. This is the one setting that pyplot sees too.
+matplotlib.rcParams["text.parse_math"] = False
 
 WIDTH = 7.0
 DOTS_PER_INCH = 150

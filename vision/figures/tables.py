@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Iterable, Sequence
 from enum import Enum
@@ -19,7 +20,7 @@ def scalar_table(record: Record) -> str:
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; vertical bars and line breaks in cells are escaped."""
+    """A Markdown table; what would break it or be read as HTML in a cell is escaped."""
     lines = [_line(header), _line(["---"] * len(header)), *(_line(row) for row in rows)]
     return "\n".join(lines) + "\n"
 
@@ -60,6 +61,11 @@ def format_bytes(num_bytes: int) -> str:
     return f"{num_bytes} B"
 
 
+def escape_html(text: str) -> str:
+    """Text that a Markdown page shows as it is, and does not take for HTML: names come from outside."""
+    return html.escape(text, quote=False)
+
+
 def _line(cells: Sequence[str]) -> str:
-    escaped = (cell.replace("|", "\\|").replace("\n", " ") for cell in cells)
+    escaped = (escape_html(cell).replace("|", "\\|").replace("\n", " ") for cell in cells)
     return f"| {' | '.join(escaped)} |"

@@ -25,11 +25,10 @@ from vision.figures.style import (
     to_png,
     write_empty,
 )
-from vision.records import Evaluation, Interval, UnknownRow
+from vision.records import POOLED, Evaluation, Interval, UnknownRow
 
 MAXIMUM_SOFTMAX = "msp"
 UNDETECTABLE = 0.7
-POOLED = "all"
 
 
 def deciding_score(evaluation: Evaluation) -> str:

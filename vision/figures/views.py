@@ -14,7 +14,7 @@ from vision.figures.choice import (
 )
 from vision.figures.data import draw_class_counts, draw_quality
 from vision.figures.drift import draw_drift, tabulate_drift
-from vision.figures.tables import format_bytes, markdown_table, scalar_table
+from vision.figures.tables import escape_html, format_bytes, markdown_table, scalar_table
 from vision.figures.training import draw_temperature, draw_training_curves
 from vision.figures.truth import (
     draw_class_scores,
@@ -71,7 +71,7 @@ def _(record: Manifest) -> Views:
 
 @draw_views.register
 def _(record: DataReport) -> Views:
-    findings = "\n".join(f"- **{each.severity}**: {each.message}" for each in record.findings)
+    findings = "\n".join(f"- **{each.severity}**: {escape_html(each.message)}" for each in record.findings)
     text = (
         f"**{record.num_images} images, {record.num_groups} groups**\n\n{findings or 'Nothing stands out.'}\n"
     )
@@ -138,7 +138,7 @@ def _(record: PrecisionReport) -> Views:
 
 @draw_views.register
 def _(record: Promotion) -> Views:
-    reasons = "\n".join(f"- {reason}" for reason in record.reasons)
+    reasons = "\n".join(f"- {escape_html(reason)}" for reason in record.reasons)
     views: Views = {"verdict.md": f"## {record.verdict.value}\n\n{reasons}\n", "gate.png": draw_gate(record)}
     if record.differences:
         views["differences.png"] = draw_differences(record.differences)
@@ -175,7 +175,7 @@ def _(record: Deployment) -> Views:
 def _(record: RetrainDecision) -> Views:
     rows = [(each.name, "yes" if each.speaks_for else "no", each.message) for each in record.considered]
     title = f"## {'Retrain' if record.retrain else 'Do not retrain'} (asked by: {record.trigger.value})\n\n"
-    reasons = "".join(f"- {reason}\n" for reason in record.reasons)
+    reasons = "".join(f"- {escape_html(reason)}\n" for reason in record.reasons)
     return {
         "decision.md": f"{title}{reasons}\n" + markdown_table(("considered", "speaks for it", "why"), rows)
     }

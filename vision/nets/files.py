@@ -1,22 +1,21 @@
 """Files of networks are whole or absent, and the same bytes for the same network.
 
 A .keras file is a zip archive that holds the date of saving and where objects lay in memory; both are taken
-out, so that equal weights give equal digests.
+out, so that equal weights give equal digests. Everything is made in memory and written at once: where HDF5
+itself writes to a disk that fills up, it ends the process with a segmentation fault.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import os
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import keras
 
-from vision.files import storage_errors, write_atomically
+from vision.files import write_atomically
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _METADATA = "metadata.json"
@@ -29,13 +28,9 @@ def save_model(model: keras.Model, path: Path) -> None:
     Raises:
         StorageError: it could not be written.
     """
-    with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
-            saved = Path(folder) / "model.keras"
-            model.save(saved)
-            content = _normalise_archive(saved)
-    write_atomically(path, content)
+    saved = _Memory(".keras")
+    model.save(saved)
+    write_atomically(path, _normalise_archive(saved))
 
 
 def save_weights(model: keras.Model, path: Path) -> None:
@@ -44,18 +39,24 @@ def save_weights(model: keras.Model, path: Path) -> None:
     Raises:
         StorageError: it could not be written.
     """
-    with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
-            saved = Path(folder) / path.name
-            model.save_weights(saved)
-            with saved.open("rb+") as file:
-                os.fsync(file.fileno())
-            saved.replace(path)
+    saved = _Memory(".weights.h5")
+    model.save_weights(saved)
+    write_atomically(path, saved.getvalue())
 
 
-def _normalise_archive(path: Path) -> bytes:
-    with zipfile.ZipFile(path) as archive:
+class _Memory(io.BytesIO):
+    """A file in memory; Keras reads off the ending of its name, as text, which format is wanted."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def __str__(self) -> str:
+        return self._name
+
+
+def _normalise_archive(file: io.BytesIO) -> bytes:
+    with zipfile.ZipFile(file) as archive:
         contents = {name: archive.read(name) for name in sorted(archive.namelist())}
     metadata = json.loads(contents[_METADATA])
     metadata["date_saved"] = "1980-01-01@00:00:00"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import logging
 import os
 import re
 import unicodedata
@@ -21,7 +22,7 @@ from vision.config import Addition, FolderSource
 from vision.errors import SourceError
 from vision.images import IMAGE_SUFFIXES
 from vision.manifest import SourceFile
-from vision.records import Quarantined, Split
+from vision.records import POOLED, Quarantined, Split
 
 TREE_NAMES = {
     "train": Split.TRAIN,
@@ -38,6 +39,9 @@ _OTHER_IMAGE_SUFFIXES = (".gif", ".tif", ".tiff", ".heic", ".heif", ".avif", ".j
 _EXPECTED_ADDITION = "Expected one folder per class"
 _EXPECTED = f"{_EXPECTED_ADDITION}, or the trees train/, val/ and test/ with one folder per class"
 _READ_AT_ONCE_BYTES = 2**24
+_MAX_DEPTH = 50
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,8 @@ def list_folder(settings: FolderSource) -> FolderListing:
 
     Raises:
         SourceError: the folder is missing, empty, no folder; it mixes trees and classes; it has fewer than
-            two known classes; classes differ only in case; `unknown_classes` or `group_by` match nothing.
+            two known classes; classes differ only in case, or have names that cannot be shown;
+            `unknown_classes` or `group_by` match nothing.
     """
     root = _checked_root(settings.path, f"{_EXPECTED}; set dataset.path to it.")
     found = _Found()
@@ -96,7 +101,7 @@ def list_addition(addition: Addition, base_classes: Collection[str]) -> FolderLi
 
     Raises:
         SourceError: the folder is missing, empty, no folder; it has trees of splits; classes differ only in
-            case; `unknown_classes` or `group_by` match nothing.
+            case, or have names that cannot be shown; `unknown_classes` or `group_by` match nothing.
     """
     setting = f"the addition {addition.name!r}"
     root = find_addition(addition)
@@ -107,6 +112,7 @@ def list_addition(addition: Addition, base_classes: Collection[str]) -> FolderLi
     if not files:
         raise SourceError(_describe_nothing(root, found, _EXPECTED_ADDITION))
     classes = sorted({file.class_name for file in files})
+    _check_names(root, files)
     check_case(root, {*classes, *base_classes})
     _check_unknown_classes(root, addition.unknown_classes, f"unknown_classes of {setting}", classes)
     _check_groups(root, addition.group_by, f"group_by of {setting}", files)
@@ -172,6 +178,11 @@ def _checked_root(path: Path, expected: str) -> Path:
 
 def _scan(root: Path, resolved_root: Path, folder: str, found: _Found) -> None:
     """Collect what lies below `folder` (POSIX, relative to the root, with a closing slash or empty)."""
+    if folder.count("/") > _MAX_DEPTH:
+        raise SourceError(
+            f"{root / folder}: lies {folder.count('/')} folders deep; expected at most {_MAX_DEPTH} below "
+            f"{root}. Move the images up, or this folder away."
+        )
     try:
         entries = list(os.scandir(root / folder))
     except OSError as error:
@@ -240,6 +251,8 @@ def _classify(
     """Class, tree and group of every image by its place; images without a class are quarantined."""
     pattern = None if settings.group_by is None else re.compile(settings.group_by)
     unknown = set(settings.unknown_classes)
+    if pattern is not None:  # said beforehand: a match that hangs lets nothing else run
+        logger.info("looking for groups in %d file names by %r", len(found.images), pattern.pattern)
     files = []
     for path in sorted(found.images):
         *folders, name = path.split("/")
@@ -309,6 +322,7 @@ def _check_groups(root: Path, group_by: str | None, setting: str, files: Sequenc
 
 def _check_classes(root: Path, settings: FolderSource, files: Sequence[SourceFile]) -> None:
     classes = sorted({file.class_name for file in files})
+    _check_names(root, files)
     check_case(root, classes)
     _check_unknown_classes(root, settings.unknown_classes, "dataset.unknown_classes", classes)
     trained = {file.class_name for file in files if file.tree in (None, Split.TRAIN)}
@@ -325,6 +339,21 @@ def _check_classes(root: Path, settings: FolderSource, files: Sequence[SourceFil
         held_out = f" ({num_held_out} held out as unknown)" if num_held_out else ""
         only = "no known class" if not known else f"one class only, {next(iter(known))!r}"
         raise SourceError(f"{root}: has {only}{held_out}. Expected at least two known classes. {_EXPECTED}.")
+
+
+def _check_names(root: Path, files: Iterable[SourceFile]) -> None:
+    """Refuse classes that tables and pictures cannot show as they are, or would take for something else."""
+    for name, is_unknown in sorted({(file.class_name, file.is_unknown) for file in files}):
+        if not name.isprintable() or not name.strip():
+            raise SourceError(
+                f"{root}: the class folder {name!a} has a name that is blank or holds characters that do not "
+                "show. Expected letters, digits, signs and spaces. Rename it."
+            )
+        if is_unknown and name == POOLED:
+            raise SourceError(
+                f"{root}: the class {name!r} is held out as unknown, and {name!r} is what reports call all "
+                "held-out classes together. Expected another name. Rename the folder."
+            )
 
 
 def check_case(root: Path, classes: Iterable[str]) -> None:
