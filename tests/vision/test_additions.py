@@ -442,3 +442,12 @@ def test_a_painted_reef_grows_by_a_folder(tmp_path: Path) -> None:
     for look in (digest_source, read_source):
         with pytest.raises(SourceError, match="which the source holds out as unknown"):
             look(refused, tmp_path)
+
+
+def test_classes_of_an_addition_have_names_that_show_and_stand_for_themselves(tmp_path: Path) -> None:
+    base = make_base(tmp_path)
+    june = make(tmp_path / "june", "a\x1b[31m/1.png")
+    assert r"the class folder 'a\x1b[31m' has a name that is blank" in fault(base, june)
+    july = make(tmp_path / "july", "all/1.png")
+    message = fault(base, {"path": july, "unknown_classes": ["all"]})
+    assert "'all' is what reports call all held-out" in message
