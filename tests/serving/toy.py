@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from vision.records import Bundle, Contract, ExportedGraphs, OodDetector, Precis
 from vision.reference import DriftReference
 
 SIZE = 32
+_MAKING = threading.Lock()
 NAMES = ("red", "green", "blue")
 KEY = "0123456789abcdef-team"
 OTHER_KEY = "0123456789abcdef-other"
@@ -35,9 +37,14 @@ KEYS = f"team:{KEY},other:{OTHER_KEY}"
 RED, GREEN, GREY, BLACK = (255, 0, 0), (0, 255, 0), (128, 128, 128), (0, 0, 0)
 
 
-@cache
 def make_bundle() -> Bundle:
-    """The toy's bundle, made once a process."""
+    """The toy's bundle, made once a process, whichever of its threads asks first."""
+    with _MAKING:
+        return _make_bundle()
+
+
+@cache
+def _make_bundle() -> Bundle:
     folder = Path(tempfile.mkdtemp(prefix="taxon-test-"))
     graph = folder / "graphs" / ExportedGraphs.file_name(Precision.FP32)
     graph.parent.mkdir()
