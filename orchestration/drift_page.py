@@ -6,13 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
-from orchestration.report import TEMPLATES, format_number, format_seconds
+from orchestration.report import render_page
 from orchestration.thumbnails import embed_png
 from vision.config import RunConfig
 from vision.figures.drift import draw_drift, title_drift
-from vision.figures.tables import format_interval, format_share
 from vision.files import write_atomically
 from vision.records import DriftCause, DriftPage, DriftReport, DriftStatus, LoggedSpan, LogTrimming
 
@@ -73,21 +70,7 @@ def write_drift_page(story: MonitoringStory, path: Path) -> None:
 
 def render_drift_page(story: MonitoringStory) -> str:
     """The story of a monitoring run as one HTML page."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "plain": lambda name: str(name).replace("_", " "),
-        "share": format_share,
-        "interval": format_interval,
-        "number": format_number,
-        "seconds": format_seconds,
-    }
-    return environment.get_template("drift.html.j2").render(**_gather(story))
+    return render_page("drift.html.j2", **_gather(story))
 
 
 def advise(report: DriftReport) -> tuple[Advice, ...]:

@@ -91,6 +91,11 @@ def write_report(story: RunStory, path: Path) -> None:
 
 def render_report(story: RunStory) -> str:
     """The story of a run as one HTML page."""
+    return render_page("report.html.j2", **_gather(story))
+
+
+def render_page(template: str, **values: object) -> str:
+    """A template of this folder as one HTML page; whatever is not marked safe is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -108,7 +113,7 @@ def render_report(story: RunStory) -> str:
         "seconds": format_seconds,
         "count": format_count,
     }
-    return environment.get_template("report.html.j2").render(**_gather(story))
+    return environment.get_template(template).render(**values)
 
 
 def format_number(value: float, digits: int = 3) -> str:

@@ -303,7 +303,10 @@ class Scheduler:
         logger.info("Job %s starts for %s%s.", name, self._show(due), late)
         try:
             job = self._runner.start(name, self._commands[name])
-        except (OSError, StorageError, RunLockedError):
+        except RunLockedError as error:
+            logger.warning("Job %s waits: %s", name, error)
+            return self._postpone(name, due, started)
+        except (OSError, StorageError):
             logger.exception("Job %s could not be started.", name)
             return self._settle(name, FinishedRun(due=due, started=started, ending=Ending.NOT_STARTED))
         ending = self._watch(job, begun, self._config.jobs[name].max_hours * 3600)

@@ -73,10 +73,10 @@ class Endpoints:
 
     async def predict(self, request: Request) -> Response:
         """POST /predict: the answer for one image."""
-        from serving.answers import Question
-
         arrived = time.perf_counter()
         answerer = self._require_answerer(request)
+        from serving.answers import Question  # loaded by now: before, the import would hold up the event loop
+
         explain = read_explain(request)
         with self._admission():
             upload = await read_upload(request, self._settings)

@@ -7,6 +7,8 @@ import hmac
 import os
 import re
 import secrets
+import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -79,14 +81,21 @@ def read_or_make_key(path: Path) -> str:
     """
     with storage_errors(path, "keep the API key in"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return _read_key(path)
-        key = secrets.token_hex(24)
+        if not path.exists():
+            _make_key(path)
+        return _read_key(path)
+
+
+def _make_key(path: Path) -> None:
+    """A key file that is there whole or not at all; of several that are made at once, the first stays."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # of mode 600
+    try:
         with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(key + "\n")
-    return key
+            file.write(secrets.token_hex(24) + "\n")
+        with suppress(FileExistsError):
+            os.link(name, path)
+    finally:
+        Path(name).unlink()
 
 
 def _read_key(path: Path) -> str:

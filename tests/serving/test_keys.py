@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,11 @@ def test_a_key_file_that_others_can_read_or_without_a_key_is_refused(tmp_path: P
     path.write_text("")
     with pytest.raises(ConfigError, match="holds no key"):
         read_or_make_key(path)
+
+
+def test_first_starts_at_once_agree_on_one_whole_key_and_leave_nothing_else(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(40):
+            path = tmp_path / str(number) / "key"
+            assert len(set(pool.map(read_or_make_key, [path] * 8))) == 1
+            assert [each.name for each in path.parent.iterdir()] == ["key"]
