@@ -121,8 +121,8 @@ def order_verdicts(windows: tuple[MonitoredWindow, ...]) -> tuple[WindowVerdict,
         verdicts.append(
             WindowVerdict(
                 model_digest=window.model_digest,
-                status=window.status.value,
-                cause=None if window.cause is None else window.cause.value,
+                status=window.status,
+                cause=window.cause,
                 verified=window.verified,
                 start=start,
                 end=end,

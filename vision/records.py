@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -675,6 +675,23 @@ class Deployment(Record):
 # --- retraining -----------------------------------------------------------------------------------------
 
 
+class DriftStatus(StrEnum):
+    """What can be said of a window of answers."""
+
+    INSUFFICIENT = "insufficient"
+    QUIET = "quiet"
+    DRIFT = "drift"
+
+
+class DriftCause(StrEnum):
+    """What drifted; where several tests fire, the first of these that explains them."""
+
+    CAPTURE = "capture"
+    NOVELTY = "novelty"
+    COVARIATE = "covariate"
+    LABEL_MIX = "label_mix"
+
+
 class Trigger(StrEnum):
     """What asks for a retraining; `forced` outranks `drift` outranks `new_images` outranks `age`."""
 
@@ -689,10 +706,8 @@ class WindowVerdict(Value):
     """What monitoring says of one window of answers, as far as retraining needs it."""
 
     model_digest: str = Field(description="bundle digest of the model that answered")
-    status: Literal["insufficient", "quiet", "drift"]
-    cause: str | None = Field(
-        default=None, description="of a drift: capture, novelty, covariate or label_mix"
-    )
+    status: DriftStatus
+    cause: DriftCause | None = Field(default=None, description="of a drift")
     verified: bool = Field(description="the groups were given by the clients, not guessed from time")
     start: AwareDatetime = Field(description="of the first answer in the window")
     end: AwareDatetime = Field(description="of the last answer in the window")
@@ -701,9 +716,9 @@ class WindowVerdict(Value):
     def _is_a_window(self) -> Self:
         if self.end < self.start:
             raise ValueError(f"the window ends at {self.end}, before its start at {self.start}")
-        if (self.status == "drift") != (self.cause is not None):
+        if (self.status is DriftStatus.DRIFT) != (self.cause is not None):
             raise ValueError(
-                f"status {self.status!r} with cause {self.cause!r}; a drift has a cause, others none"
+                f"status {self.status} with cause {self.cause}; a drift has a cause, others none"
             )
         return self
 
@@ -770,23 +785,6 @@ class RetrainDecision(Record):
 
 
 # --- drift ----------------------------------------------------------------------------------------------
-
-
-class DriftStatus(StrEnum):
-    """What can be said of a window of answers."""
-
-    INSUFFICIENT = "insufficient"
-    QUIET = "quiet"
-    DRIFT = "drift"
-
-
-class DriftCause(StrEnum):
-    """What drifted; where several tests fire, the first of these that explains them."""
-
-    CAPTURE = "capture"
-    NOVELTY = "novelty"
-    COVARIATE = "covariate"
-    LABEL_MIX = "label_mix"
 
 
 class DriftTest(Value):

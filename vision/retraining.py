@@ -19,6 +19,8 @@ from vision.records import (
     Attempt,
     ChampionState,
     Consideration,
+    DriftCause,
+    DriftStatus,
     NewClass,
     NewImages,
     RetrainDecision,
@@ -28,12 +30,11 @@ from vision.records import (
 )
 
 _ADVICE = {
-    "capture": "Look at the camera, the light and the water; then label images taken as they are now",
-    "novelty": "Label images of what is answered unknown",
-    "covariate": "Label images from the newest windows",
-    "label_mix": "Label a plain sample from the newest windows",
+    DriftCause.CAPTURE: "Look at the camera, the light and the water; then label images taken as now",
+    DriftCause.NOVELTY: "Label images of what is answered unknown",
+    DriftCause.COVARIATE: "Label images from the newest windows",
+    DriftCause.LABEL_MIX: "Label a plain sample from the newest windows",
 }
-_PLAIN_ADVICE = "Label images from the newest windows"
 
 
 def count_new_images(current: Splits, champion: Splits) -> NewImages:
@@ -97,10 +98,10 @@ def decide_retraining(
         considered = [Consideration(name="champion", speaks_for=False, message=_NO_CHAMPION)]
         asked = Trigger.NONE
     else:
-        fresh = _not_tried(new_images, champion, source_digest, attempts)
+        tried = _find_earlier_try(new_images, champion, source_digest, attempts)
         asks = {
-            Trigger.DRIFT: _consider_drift(settings, champion, verdicts, new_images, fresh),
-            Trigger.NEW_IMAGES: _consider_new_images(settings, new_images, fresh),
+            Trigger.DRIFT: _consider_drift(settings, champion, verdicts, new_images, tried),
+            Trigger.NEW_IMAGES: _consider_new_images(settings, new_images, tried),
             Trigger.AGE: _consider_age(settings, now, champion, attempts),
         }
         considered = list(asks.values())
@@ -144,14 +145,14 @@ def _consider_drift(
     champion: ChampionState,
     verdicts: Sequence[WindowVerdict],
     new_images: NewImages,
-    fresh: Consideration | None,
+    tried: Consideration | None,
 ) -> Consideration:
     cause, message = _confirmed_cause(champion, verdicts)
     if cause is None:
         return Consideration(name="drift", speaks_for=False, message=message)
-    advice = f"{_ADVICE.get(cause, _PLAIN_ADVICE)} and name their folder in retraining.new_images."
-    if fresh is not None:
-        return Consideration(name="drift", speaks_for=False, message=f"{message} {fresh.message} {advice}")
+    advice = f"{_ADVICE[cause]} and name their folder in retraining.new_images."
+    if tried is not None:
+        return Consideration(name="drift", speaks_for=False, message=f"{message} {tried.message} {advice}")
     least = settings.min_new_images_on_drift, settings.min_new_groups_on_drift
     counted = _count(new_images, *least)
     if new_images.num_images >= least[0] and new_images.num_groups >= least[1]:
@@ -161,12 +162,14 @@ def _consider_drift(
     return Consideration(name="drift", speaks_for=False, message=message)
 
 
-def _confirmed_cause(champion: ChampionState, verdicts: Sequence[WindowVerdict]) -> tuple[str | None, str]:
+def _confirmed_cause(
+    champion: ChampionState, verdicts: Sequence[WindowVerdict]
+) -> tuple[DriftCause | None, str]:
     """The cause on which the last two disjoint windows agree, or None; and that in words."""
     latest, previous = _last_two(champion, verdicts)
     if latest is None:
         return None, "No window of this champion's answers has been judged."
-    if latest.status != "drift":
+    if latest.status is not DriftStatus.DRIFT:
         return None, f"The last window ({_dates(latest)}) is {latest.status}: no drift."
     found = f"The last window ({_dates(latest)}) drifted ({latest.cause})"
     if not latest.verified:
@@ -182,7 +185,7 @@ def _confirmed_cause(champion: ChampionState, verdicts: Sequence[WindowVerdict])
 
 def _find_dissent(latest: WindowVerdict, previous: WindowVerdict) -> str | None:
     """Why the window before does not support the last one; None where it does."""
-    if previous.status != "drift":
+    if previous.status is not DriftStatus.DRIFT:
         return f"is {previous.status}"
     if not previous.verified:
         return "is unverified"
@@ -212,7 +215,7 @@ def _utc(time: datetime) -> str:
 # --- new images and age ---------------------------------------------------------------------------------
 
 
-def _not_tried(
+def _find_earlier_try(
     new_images: NewImages, champion: ChampionState, source_digest: str, attempts: Sequence[Attempt]
 ) -> Consideration | None:
     """None where the images may be learned from; else that they have been tried against this champion."""

@@ -136,7 +136,6 @@ def test_windows_that_meet_are_apart_and_their_order_does_not_matter() -> None:
         ("capture", "Look at the camera"),
         ("novelty", "Label images of what is answered unknown"),
         ("covariate", "Label images from the newest windows"),
-        ("something else", "Label images from the newest windows"),
     ],
 )
 def test_a_drift_with_nothing_new_says_what_to_label(cause: str, advice: str) -> None:
