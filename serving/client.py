@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import http.client
-import json
-import secrets
-from urllib.parse import urlsplit
+from typing import TypeVar
 
-from pydantic import ValidationError
+import httpx
+from pydantic import BaseModel, ValidationError
 
-from serving.schemas import PredictionAnswer
+from serving.schemas import ModelDescription, PredictionAnswer
 from vision.errors import ServiceError
 
 TIMEOUT_SECONDS = 30.0
-_LONGEST_ANSWER = 10_000_000
+
+Body = TypeVar("Body", bound=BaseModel)
 
 
 def ask_service(
-    url: str, key: str, image: bytes, file_name: str = "image", timeout_seconds: float = TIMEOUT_SECONDS
+    url: str,
+    key: str,
+    image: bytes,
+    file_name: str = "image",
+    *,
+    group: str | None = None,
+    explain: bool = False,
+    timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> PredictionAnswer:
     """The service's answer to one image.
 
@@ -26,42 +32,65 @@ def ask_service(
         key: API key.
         image: content of the file.
         file_name: as the log is to name it.
+        group: what monitoring counts: a camera, an individual, a visit; None: not known.
+        explain: also ask for a heat map, which costs time.
         timeout_seconds: longest wait for any one part of the answer.
 
     Raises:
         ServiceError: it does not answer, refuses (with its reason), or answers something else.
     """
-    boundary = secrets.token_hex(16)
     shown = file_name.encode("ascii", "replace").decode().translate({34: "_", 92: "_", 10: "_", 13: "_"})
-    head = f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="{shown}"\r\n\r\n'
-    body = head.encode() + image + f"\r\n--{boundary}--\r\n".encode()
-    headers = {"X-API-Key": key, "Content-Type": f"multipart/form-data; boundary={boundary}"}
-    address = urlsplit(url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=timeout_seconds)
+    request = httpx.Request(
+        "POST",
+        f"{url}/predict",
+        params={"explain": "true"} if explain else None,
+        headers={"X-API-Key": key},
+        files={"image": (shown, image, "application/octet-stream")},
+        data={} if group is None else {"group": group},
+    )
+    return _read_answer(PredictionAnswer, url, request, shown, timeout_seconds)
+
+
+def describe_model(url: str, key: str, timeout_seconds: float = TIMEOUT_SECONDS) -> ModelDescription:
+    """What the service serves: classes, thresholds and their promises.
+
+    Raises:
+        ServiceError: it does not answer, refuses (with its reason), or answers something else.
+    """
+    request = httpx.Request("GET", f"{url}/model", headers={"X-API-Key": key})
+    return _read_answer(ModelDescription, url, request, "the question for its model", timeout_seconds)
+
+
+def _read_answer(
+    kind: type[Body], url: str, request: httpx.Request, subject: str, timeout_seconds: float
+) -> Body:
+    """Send a request and read a body of one kind.
+
+    Raises:
+        ServiceError: as of `ask_service`.
+    """
     try:
-        connection.request("POST", "/predict", body, headers)
-        response = connection.getresponse()
-        status, content = response.status, response.read(_LONGEST_ANSWER)
-    except (OSError, http.client.HTTPException) as error:
+        with httpx.Client(trust_env=False) as client:
+            request.extensions = {"timeout": httpx.Timeout(timeout_seconds).as_dict()}
+            response = client.send(request)
+    except httpx.HTTPError as error:
         raise ServiceError(
             f"{url} did not answer ({error}). See: python run.py service status, python run.py service logs"
         ) from error
-    finally:
-        connection.close()
-    if status != http.client.OK:
-        raise ServiceError(f"{url} refused {shown} with {status}: {_read_reason(content)}")
+    if response.status_code != httpx.codes.OK:
+        raise ServiceError(f"{url} refused {subject} with {response.status_code}: {_read_reason(response)}")
     try:
-        return PredictionAnswer.model_validate_json(content)
+        return kind.model_validate_json(response.content)
     except ValidationError as error:
         raise ServiceError(
-            f"{url} answered {shown} with something else than an answer of this version of Taxon: "
+            f"{url} answered {subject} with something else than an answer of this version of Taxon: "
             f"{error.errors()[0]['msg']}. Deploy the service again."
         ) from error
 
 
-def _read_reason(content: bytes) -> str:
+def _read_reason(response: httpx.Response) -> str:
     """The `detail` of a problem document, or how another body begins."""
     try:
-        return str(json.loads(content)["detail"])
+        return str(response.json()["detail"])
     except (ValueError, KeyError, TypeError):
-        return repr(content[:200])
+        return repr(response.content[:200])
