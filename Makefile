@@ -6,10 +6,11 @@ UV     := $(VENV)/bin/uv
 UV_VERSION := 0.13.8
 CONFIG ?= fast.yaml
 
-.PHONY: help setup train serve test check dashboard bench lock clean
+.PHONY: help setup train serve ui test check dashboard bench lock clean
 help:
 	@echo "make train      set up (about 1 minute, 3 GB) and train on painted fish (about 5 minutes)"
 	@echo "make serve      serve the model in production, http://127.0.0.1:3000, and print a line that asks it"
+	@echo "make ui         the page for people: drag a picture, read the answer, http://127.0.0.1:8501"
 	@echo "make test       set up and run the tests (about 20 minutes)"
 	@echo "make check      lint, types, import contracts"
 	@echo "make dashboard  the ZenML dashboard over the runs, http://127.0.0.1:8237"
@@ -46,6 +47,9 @@ check: $(VENV)/.dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+ui: setup
+	$(PY) run.py ui
 
 dashboard: setup
 	$(PY) run.py dashboard

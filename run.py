@@ -25,6 +25,7 @@ COMMANDS = {
     "dashboard": "show the runs in the ZenML dashboard",
     "schedule": "start pipelines by the cron expressions of --config until stopped; --status, --once",
     "service": "start, status, logs or stop of the service: what was deployed last",
+    "ui": "the page for people: drag a picture, read the answer",
     "rollback": "put the previous model back into production, and into service if one runs",
     "report": "write runs/<name>/ again from the artifact store",
 }
@@ -60,7 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--keep", type=int, default=5, metavar="N", help="clean: runs to keep (default 5)")
     parser.add_argument("--tail", type=int, default=50, metavar="N", help="service logs: lines (default 50)")
     parser.add_argument("--run", default="latest", metavar="NAME", help="report: which run (default latest)")
-    parser.add_argument("--port", type=int, default=8237, help="dashboard: port on 127.0.0.1 (default 8237)")
+    parser.add_argument("--port", type=int, help="dashboard, ui: port on 127.0.0.1 (default 8237, 8501)")
     return parser
 
 
@@ -108,6 +109,7 @@ def _dispatch(options: argparse.Namespace) -> int:
         "runs": lambda: commands.list_runs(paths),
         "clean": lambda: commands.clean(paths, options.keep),
         "dashboard": lambda: commands.dashboard(paths, options.port),
+        "ui": lambda: commands.show_page(paths, options.port),
         "report": lambda: commands.report(paths, options.run),
     }
     return others[options.command]()

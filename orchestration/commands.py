@@ -130,12 +130,20 @@ def clean(paths: ProjectPaths, keep: int) -> int:
     return 0
 
 
-def dashboard(paths: ProjectPaths, port: int) -> int:
+def dashboard(paths: ProjectPaths, port: int | None) -> int:
     """Serve the ZenML dashboard until stopped."""
     prepare_environment(paths)
-    from orchestration.dashboard import serve_dashboard
+    from orchestration.dashboard import DEFAULT_PORT, serve_dashboard
 
-    serve_dashboard(paths, port)
+    serve_dashboard(paths, DEFAULT_PORT if port is None else port)
+    return 0
+
+
+def show_page(paths: ProjectPaths, port: int | None) -> int:
+    """Serve the page for people until stopped; imports no ZenML."""
+    from orchestration.page import DEFAULT_PORT, serve_page
+
+    serve_page(paths, DEFAULT_PORT if port is None else port)
     return 0
 
 

@@ -1,0 +1,43 @@
+"""The page for people, served beside the service that it asks; see `serving/app`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import serving.app
+from orchestration.local_server import Application, serve_locally
+from orchestration.paths import ProjectPaths
+
+DEFAULT_PORT = 8501
+SCRIPT = Path(serving.app.__file__).parent / "page.py"
+
+OPTIONS = {
+    "browser.gatherUsageStats": False,
+    "client.showErrorDetails": "none",
+    "client.toolbarMode": "minimal",
+    "server.fileWatcherType": "none",
+    "server.maxUploadSize": 50,
+}
+"""Streamlit's: no report to its makers, no traceback for the reader, no menu of its developers; MB."""
+
+
+def serve_page(paths: ProjectPaths, port: int = DEFAULT_PORT) -> None:
+    """Serve the page until Ctrl-C or SIGTERM; the URL is printed once it answers.
+
+    Raises:
+        ConfigError: the port is taken (by this project's page or another program) or not a port.
+        StorageError: the state folder cannot be written.
+    """
+
+    def make() -> Application:
+        os.environ["TAXON_PAGE_HOME"] = str(paths.home)
+        from streamlit import config
+        from streamlit.starlette import App
+
+        for name, value in OPTIONS.items():
+            config.set_option(name, value)
+        return App(SCRIPT)
+
+    paths.state.mkdir(parents=True, exist_ok=True)
+    serve_locally("page", port, paths.state / f"page-{port}.lock", make, lambda url: f"Page {url}")

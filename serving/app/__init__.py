@@ -1,0 +1,1 @@
+"""The page for people: one image at a time, asked over HTTP, answered in plain words."""
