@@ -16,10 +16,12 @@ OPTIONS = {
     "browser.gatherUsageStats": False,
     "client.showErrorDetails": "none",
     "client.toolbarMode": "minimal",
+    "runner.magicEnabled": False,
     "server.fileWatcherType": "none",
     "server.maxUploadSize": 50,
 }
-"""Streamlit's: no report to its makers, no traceback for the reader, no menu of its developers; MB."""
+"""Streamlit's: no report to its makers, no traceback for the reader, no menu of its developers, no
+bare expression drawn; uploads in MB."""
 
 
 def serve_page(paths: ProjectPaths, port: int = DEFAULT_PORT) -> None:
@@ -31,7 +33,7 @@ def serve_page(paths: ProjectPaths, port: int = DEFAULT_PORT) -> None:
     """
 
     def make() -> Application:
-        os.environ["TAXON_PAGE_HOME"] = str(paths.home)
+        os.environ[serving.app.HOME_VARIABLE] = str(paths.home)
         from streamlit import config
         from streamlit.starlette import App
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from serving.app import HOME_VARIABLE
 from serving.app.words import escape_markdown, put_in_words, show_class, show_share
 from serving.client import ask_service, describe_model
 from serving.process import ServiceStatus, service_status
@@ -21,9 +22,6 @@ from serving.running import ServiceFolder, read_deployed
 from serving.schemas import ModelDescription, PredictionAnswer
 from vision.errors import ServiceError
 from vision.records import Decision
-
-HOME_VARIABLE = "TAXON_PAGE_HOME"
-"""Environment variable with the folder that holds `state`."""
 
 FILE_TYPES = ["jpg", "jpeg", "png", "webp", "bmp"]
 LOOK_AGAIN_SECONDS = 4.0
@@ -49,7 +47,7 @@ class Service:
 
 def show_page() -> None:
     """Draw the page."""
-    st.set_page_config(page_title="Taxon", page_icon=":material/image_search:", layout="wide")
+    st.set_page_config(page_title="Taxon", layout="wide")
     st.title("What is in this picture?")
     folder = ServiceFolder(Path(os.environ[HOME_VARIABLE]))
     status = service_status(folder)

@@ -59,7 +59,7 @@ def show_share(share: float) -> str:
         return "over 99.9%"
     if 0.0 < share < 0.001:
         return "under 0.1%"
-    return f"{100 * share:.1f}%"
+    return f"{100 * share:.1f}".removesuffix(".0") + "%"
 
 
 def escape_markdown(text: str) -> str:

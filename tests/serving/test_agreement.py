@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
-import uvicorn
-from pydantic import SecretStr
 
 from serving.agreement import TestImage, choose_test_images, compare_service
-from serving.application import Endpoints
-from serving.bento import BuiltBento
 from serving.client import ask_service
-from serving.guards import Guard
-from serving.keys import parse_keys
-from serving.metrics import ServiceMetrics
 from serving.running import RunningService
 from serving.settings import ServiceSettings
-from tests.serving.toy import BLACK, GREEN, GREY, KEY, KEYS, RED, make_answerer, make_bundle, make_pin, paint
+from tests.serving.live import SETTINGS, serving_toy
+from tests.serving.toy import BLACK, GREEN, GREY, KEY, RED, make_bundle, paint
 from tests.vision.nets.toy import KERAS_WARNINGS
 from vision.bundle import LoadedBundle, load_bundle
-from vision.config import ServeSettings
 from vision.errors import DataError, ServiceError
 from vision.files import digest_file
 from vision.records import Decision, ImageEntry, Manifest, Split, Splits
 
 COLOURS = {"black": BLACK, "green": GREEN, "grey": GREY, "red": RED}
-SETTINGS = ServiceSettings()
 
 # --- which images ---------------------------------------------------------------------------------------
 
@@ -112,47 +101,6 @@ def test_without_one_usable_image_there_is_no_evidence_and_no_deployment(manifes
 
 
 # --- how they are answered ------------------------------------------------------------------------------
-
-
-@contextmanager
-def serving_toy() -> Iterator[RunningService]:
-    """The toy's service in a thread of this process, behind its guard, on a port of its own."""
-    metrics = ServiceMetrics()
-    endpoints = Endpoints(SETTINGS, metrics, lambda settings, _: make_answerer(settings)).application
-    guarded = Guard(endpoints, parse_keys(KEYS), SETTINGS.max_body_bytes, metrics)
-    server = uvicorn.Server(uvicorn.Config(guarded, port=0, log_level="error"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        deadline = time.monotonic() + 30
-        while not server.started and time.monotonic() < deadline:
-            time.sleep(0.01)
-        service = describe(server.servers[0].sockets[0].getsockname()[1])
-        while time.monotonic() < deadline:
-            try:
-                ask_service(service.url, KEY, paint(RED))
-                break
-            except ServiceError:
-                time.sleep(0.05)
-        yield service
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
-def describe(port: int) -> RunningService:
-    pin = make_pin(make_bundle())
-    return RunningService(
-        pid=1,
-        created=0.0,
-        instance="x",
-        serve=ServeSettings(port=port),
-        bento=BuiltBento(tag=pin.tag, path=Path(), model=pin),
-        output=Path("log"),
-        key_file=None,
-        since="2026-01-01T00:00:00+00:00",
-        check_key=SecretStr(KEY),
-    )
 
 
 def load_toy_bundle() -> LoadedBundle:

@@ -1,0 +1,89 @@
+"""What a person reads is what the service decided, and claims no more than it promised."""
+
+from __future__ import annotations
+
+import pytest
+
+from serving.app.words import escape_markdown, put_in_words, show_share
+from serving.schemas import (
+    ClassProbability,
+    ModelDescription,
+    PredictionAnswer,
+    ReviewPromise,
+    ServedModel,
+    UnknownEvidence,
+    UnknownPromise,
+)
+from vision.records import Decision, Precision
+
+MODEL = ModelDescription(
+    name="reef",
+    version="3",
+    digest="d" * 64,
+    class_names=("ring_damsel", "star_damsel"),
+    precision=Precision.FP32,
+    image_size=128,
+    resize="pad",
+    score_name="ewk",
+    unknown=UnknownPromise(alpha=0.05, delta=0.1, attainable=True, threshold=2.0),
+    review=ReviewPromise(target_risk=0.02, delta=0.1, attainable=True, threshold=0.8),
+)
+
+
+def answer(decision: Decision, confidence: float = 0.9, score: float = 1.0) -> PredictionAnswer:
+    return PredictionAnswer(
+        prediction_id="id",
+        decision=decision,
+        class_name="ring_damsel",
+        confidence=confidence,
+        top_k=(ClassProbability(class_name="ring_damsel", probability=confidence),),
+        unknown=UnknownEvidence(score=score, threshold=2.0, p_value=0.013),
+        reasons=(),
+        model=ServedModel(name="reef", version="3", digest="d" * 64),
+        latency_ms=3.0,
+    )
+
+
+def test_accepted_is_named_with_its_confidence_and_promise() -> None:
+    words = put_in_words(answer(Decision.ACCEPT), MODEL)
+    assert words.title == "Ring damsel"
+    assert "90%" in words.meaning
+    assert "at most 2% are wrong" in words.promise
+    assert "90% confidence" in words.promise
+
+
+def test_unknown_is_not_named_as_a_class() -> None:
+    words = put_in_words(answer(Decision.UNKNOWN, score=3.0), MODEL)
+    assert words.title == "I do not know this"
+    assert "ring damsel is the nearest, and that is no identification" in words.meaning
+    assert "1.3% or fewer" in words.promise
+    assert "At most 5%" in words.promise
+
+
+def test_unsure_is_for_a_person_and_promises_nothing() -> None:
+    words = put_in_words(answer(Decision.REVIEW, confidence=0.55), MODEL)
+    assert words.title == "Perhaps ring damsel: please look yourself"
+    assert words.meaning == "I am 55% sure. From 80% on an answer stands without a person."
+    assert words.promise == ""
+
+
+def test_promises_that_the_calibration_could_not_carry_are_not_made() -> None:
+    review = MODEL.review.model_copy(update={"attainable": False})
+    unknown = MODEL.unknown.model_copy(update={"attainable": False})
+    model = MODEL.model_copy(update={"review": review, "unknown": unknown})
+    assert "too few images" in put_in_words(answer(Decision.REVIEW), model).meaning
+    assert "unlike what I was taught" in put_in_words(answer(Decision.REVIEW, score=3.0), model).meaning
+    assert "At most" not in put_in_words(answer(Decision.UNKNOWN, score=3.0), model).promise
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [(0.0, "0%"), (0.0004, "under 0.1%"), (0.123, "12.3%"), (0.9996, "over 99.9%"), (1.0, "100%")],
+)
+def test_no_share_is_rounded_to_certainty(share: float, shown: str) -> None:
+    assert show_share(share) == shown
+
+
+def test_signs_of_markdown_latex_and_directives_are_escaped() -> None:
+    assert escape_markdown("a_b $x$ :red[y] <b>") == r"a\_b \$x\$ \:red\[y\] \<b\>"
+    assert escape_markdown("Zebra é 12") == "Zebra é 12"

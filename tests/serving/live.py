@@ -1,0 +1,70 @@
+"""The toy's service in a thread of this process, asked over real HTTP."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import uvicorn
+from pydantic import SecretStr
+
+from serving.application import Endpoints
+from serving.bento import BuiltBento
+from serving.client import ask_service
+from serving.guards import Guard
+from serving.keys import parse_keys
+from serving.metrics import ServiceMetrics
+from serving.running import RunningService
+from serving.settings import ServiceSettings
+from tests.serving.toy import KEY, KEYS, RED, make_answerer, make_bundle, make_pin, paint
+from vision.config import ServeSettings
+from vision.errors import ServiceError
+
+SETTINGS = ServiceSettings()
+
+
+@contextmanager
+def serving_toy() -> Iterator[RunningService]:
+    """The toy's service in a thread of this process, behind its guard, on a port of its own."""
+    metrics = ServiceMetrics()
+    endpoints = Endpoints(SETTINGS, metrics, lambda settings, _: make_answerer(settings)).application
+    guarded = Guard(endpoints, parse_keys(KEYS), SETTINGS.max_body_bytes, metrics)
+    server = uvicorn.Server(uvicorn.Config(guarded, port=0, log_level="error"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        deadline = time.monotonic() + 30
+        while not server.started and time.monotonic() < deadline:
+            time.sleep(0.01)
+        service = describe(server.servers[0].sockets[0].getsockname()[1])
+        while time.monotonic() < deadline:
+            try:
+                ask_service(service.url, KEY, paint(RED))
+                break
+            except ServiceError:
+                time.sleep(0.05)
+        yield service
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def describe(port: int) -> RunningService:
+    """The record of a service that is this process."""
+    pin = make_pin(make_bundle())
+    return RunningService(
+        pid=os.getpid(),
+        created=psutil.Process().create_time(),
+        instance=SETTINGS.instance,
+        serve=ServeSettings(port=port),
+        bento=BuiltBento(tag=pin.tag, path=Path(), model=pin),
+        output=Path("log"),
+        key_file=None,
+        since="2026-01-01T00:00:00+00:00",
+        check_key=SecretStr(KEY),
+    )
