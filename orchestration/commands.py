@@ -16,6 +16,16 @@ from orchestration.schedule_config import ScheduleConfig
 from vision.config import RunConfig
 
 
+FILES = {
+    "Report": "report.html",
+    "Decision": "decision.md",
+    "Drift": "drift.html",
+    "Evidently": "evidently.html",
+    "Figures": "summary.json",
+}
+"""What a run may leave in its folder, as it is announced."""
+
+
 def train(config: RunConfig, paths: ProjectPaths) -> int:
     """Run the training pipeline and say where to look next."""
     return _tell(launch_training(config, paths))
@@ -27,10 +37,9 @@ def _tell(outcome: Outcome) -> int:
     style = {0: "bold green", 3: "bold yellow"}.get(outcome.exit_code, "bold red")
     say(outcome.message, style=style, markup=False, soft_wrap=True)
     say()
-    files = ("Report   ", "report.html"), ("Decision ", "decision.md"), ("Figures  ", "summary.json")
-    for title, name in files:
+    for title, name in FILES.items():
         if (outcome.folder / name).is_file():
-            say(f"{title} {outcome.folder / name}", markup=False, soft_wrap=True)
+            say(f"{title:<9} {outcome.folder / name}", markup=False, soft_wrap=True)
     say("Dashboard make dashboard")
     say("All runs  python run.py runs")
     return outcome.exit_code
@@ -45,19 +54,7 @@ def monitor(config: RunConfig, paths: ProjectPaths) -> int:
     """Judge the champion's newest answers and say where to look; 0 whatever the verdict."""
     from orchestration.monitoring import launch_monitoring
 
-    outcome = launch_monitoring(config, paths)
-    say = Console(file=sys.stderr, highlight=False).print
-    say(outcome.message, style="bold" if outcome.exit_code == 0 else "bold red", markup=False)
-    say()
-    for title, name in (
-        ("Report   ", "drift.html"),
-        ("Evidently", "evidently.html"),
-        ("Figures  ", "summary.json"),
-    ):
-        if (outcome.folder / name).is_file():
-            say(f"{title} {outcome.folder / name}", markup=False)
-    say("All runs  python run.py runs")
-    return outcome.exit_code
+    return _tell(launch_monitoring(config, paths))
 
 
 def schedule(config: ScheduleConfig, paths: ProjectPaths, *, once: bool, status: bool) -> int:
