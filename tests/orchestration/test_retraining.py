@@ -53,6 +53,19 @@ def test_the_pause_counts_from_a_retraining_that_was_killed(seen: Seen) -> None:
     assert "after a pause of 24 hours" in seen["pause"]["message"]
 
 
+@pytest.mark.parametrize("ending", ["no_weights", "refused_data"])
+def test_what_is_refused_before_a_network_is_trained_counts_neither_against_pause_nor_budget(
+    seen: Seen, ending: str
+) -> None:
+    assert seen[ending] == {"code": 2, "hours": [0.0]}
+    assert seen["kept"]["retrain"]  # in the same hour
+
+
+def test_a_crash_and_a_refusal_after_the_training_count(seen: Seen) -> None:
+    assert seen["crashed"] == {"code": 1, "hours": [0.0, 25.0, 51.0, 60.0]}
+    assert seen["refused_late"] == {"code": 2, "hours": [0.0, 25.0, 51.0, 60.0, 61.0]}
+
+
 def test_images_of_a_killed_retraining_are_learned_from_after_the_pause(seen: Seen) -> None:
     kept = seen["kept"]
     assert (kept["retrain"], kept["trigger"], kept["training"], kept["code"]) == (
@@ -87,6 +100,8 @@ def test_attempts_of_former_champions_are_remembered(seen: Seen) -> None:
         [0.0, True, None],
         [25.0, True, "kept"],
         [51.0, False, "refused"],
+        [60.0, False, None],
+        [61.0, False, None],
         [100.0, True, "promoted"],
     ]
 
