@@ -40,6 +40,7 @@ from vision.records import (
 )
 from vision.reference import DriftReference
 from vision.window import Pool, Window, check_window, find_groups, pool_sides
+from vision.wording import count_of
 
 QUANTILES = np.linspace(0.0, 1.0, 21)
 """Levels of the quantiles that a report keeps of each column."""
@@ -362,19 +363,22 @@ def _tell_insufficient(report: DriftReport, settings: DriftSettings) -> DriftRep
     images = max(0, settings.min_images - report.num_images)
     groups = max(0, settings.min_groups - report.num_groups)
     reasons = [
-        f"insufficient: {report.num_images} images in {report.num_groups} groups; expected at least "
-        f"{settings.min_images} images and {settings.min_groups} groups"
+        f"insufficient: {count_of(report.num_images, 'image')} in {count_of(report.num_groups, 'group')}; "
+        f"expected at least {count_of(settings.min_images, 'image')} and "
+        f"{count_of(settings.min_groups, 'group')}"
     ]
     if images or groups:
-        reasons.append(f"{images} more images and {groups} more groups are needed at least")
+        reasons.append(
+            f"{count_of(images, 'more image')} and {count_of(groups, 'more group')} are needed at least"
+        )
     if groups and report.num_ungrouped:
         reasons.append(
-            f"{report.num_ungrouped} images name no group and count as bursts in time; send `group` "
-            "(individual, visit, camera) with each image"
+            f"{count_of(report.num_ungrouped, 'image')} came without a group, and bursts in time count "
+            "instead; send `group` (individual, visit, camera) with each image"
         )
     if report.num_reference_groups < settings.min_groups:
         reasons.append(
-            f"the reference has {report.num_reference_groups} groups, expected at least "
+            f"the reference has {count_of(report.num_reference_groups, 'group')}, expected at least "
             f"{settings.min_groups}; waiting does not help: train with more groups in the calibration split"
         )
     return report.model_copy(
@@ -401,7 +405,7 @@ def _tell_verdict(report: DriftReport) -> tuple[str, ...]:
         reasons.append("no accuracy is estimated: under such drift calibrated confidence is far too high")
     if not report.verified:
         reasons.append(
-            f"unverified: {report.num_ungrouped} of {report.num_images} images name no group; bursts in time "
-            "stood in"
+            f"unverified: {report.num_ungrouped} of {count_of(report.num_images, 'image')} came without a "
+            "group; bursts in time stood in"
         )
     return tuple(reasons)

@@ -30,6 +30,7 @@ from vision.records import (
     ReviewThreshold,
     UnknownThreshold,
 )
+from vision.wording import count_of
 
 
 class Forward(NamedTuple):
@@ -232,17 +233,18 @@ def _check_rule(rule: DecisionRule, detector: OodDetector, logits: FloatArray) -
 
 
 def _describe_unknown_promise(unknown: UnknownThreshold) -> str:
+    counted = f"{count_of(unknown.num_images, 'image')} in {count_of(unknown.num_groups, 'group')}"
     return (
         f"no threshold keeps the promise of at most {unknown.alpha:.3g} known images called "
-        f"unknown: {unknown.num_images} images in {unknown.num_groups} groups can promise "
-        f"{unknown.attainable_alpha:.3g}"
+        f"unknown: {counted} can promise {unknown.attainable_alpha:.3g}"
     )
 
 
 def _describe_review_promise(review: ReviewThreshold) -> str:
+    counted = f"{count_of(review.num_images, 'image')} in {count_of(review.num_groups, 'group')}"
     return (
         f"no confidence keeps the promise of at most {review.target_risk:.3g} wrong among the accepted: "
-        f"{review.num_images} images in {review.num_groups} groups are too few or too often wrong"
+        f"{counted}: too few, or too often wrong"
     )
 
 

@@ -91,7 +91,7 @@ def test_a_forced_one_starts_all_the_same_and_a_refusal_of_the_gate_is_its_exit_
 
 def test_the_budget_counts_the_killed_and_the_kept_and_not_the_forced(seen: Seen) -> None:
     assert not seen["budget"]["retrain"]
-    assert "2 of 2 retrainings that start by themselves within 30 days are used" in seen["budget"]["message"]
+    assert "started by themselves within 30 days: 2, of at most 2" in seen["budget"]["message"]
 
 
 def test_attempts_of_former_champions_are_remembered(seen: Seen) -> None:
@@ -111,7 +111,7 @@ def test_after_a_promotion_the_folders_belong_to_the_data_set_and_nothing_is_new
     assert not seen["nothing_new"]["retrain"]
     assert seen["nothing_new"]["new"] == 0
     assert seen["nothing_new"]["code"] == 0
-    assert "There are 0 labelled images in 0 groups" in seen["nothing_new"]["message"]
+    assert "New are 0 labelled images in 0 groups" in seen["nothing_new"]["message"]
 
 
 def test_a_folder_that_the_champion_learned_from_is_not_lost_unless_it_is_forgotten_by_name(

@@ -12,11 +12,13 @@ from scipy.stats import binom
 from vision.config import DriftSettings
 from vision.drift import QUANTILES, ask_embedding, ask_unknown_rate, find_cause, judge_drift
 from vision.errors import WindowError
+from vision.figures.drift import title_drift
 from vision.permutation import draw_assignments
 from vision.quality import QUALITY_COLUMNS
 from vision.records import DriftCause, DriftReport, DriftStatus, FloatArray, IntArray
 from vision.reference import DriftReference, round_embeddings
 from vision.window import Pool, Window, find_groups, find_typical, pool_sides
+from vision.wording import count_of
 
 NAMES = ("bream", "cod", "eel")
 WIDTH = 6
@@ -208,7 +210,8 @@ def test_too_few_images_or_groups_say_how_many_are_missing(
     report = judge(make_window(Sample(1, num_groups, frames)))
     assert report.status is DriftStatus.INSUFFICIENT
     assert (report.missing_images, report.missing_groups) == (images_missing, groups_missing)
-    assert f"{images_missing} more images and {groups_missing} more groups" in report.reasons[1]
+    images, groups = count_of(images_missing, "more image"), count_of(groups_missing, "more group")
+    assert f"{images} and {groups} are needed" in report.reasons[1]
     assert report.tests == ()
 
 
@@ -216,6 +219,13 @@ def test_an_empty_window_is_insufficient() -> None:
     report = judge(take(PLAIN, np.arange(0)))
     assert report.status is DriftStatus.INSUFFICIENT
     assert (report.num_images, report.missing_images, report.missing_groups) == (0, 100, 15)
+    assert title_drift(report) == "Too little to judge: 0 images in 0 groups"
+
+
+def test_a_single_image_is_told_in_the_singular() -> None:
+    report = judge(take(PLAIN, np.arange(1)))
+    assert report.reasons[0].startswith("insufficient: 1 image in 1 group; expected")
+    assert title_drift(report) == "Too little to judge: 1 image in 1 group"
 
 
 def test_exactly_enough_is_enough() -> None:
@@ -271,7 +281,7 @@ def test_a_window_without_groups_is_unverified() -> None:
     assert report.num_groups == 40
     assert report.num_ungrouped == 120
     assert report.status is DriftStatus.QUIET
-    assert "unverified: 120 of 120 images name no group" in report.reasons[-1]
+    assert "unverified: 120 of 120 images came without a group" in report.reasons[-1]
 
 
 def test_one_answer_without_a_group_makes_the_verdict_unverified() -> None:

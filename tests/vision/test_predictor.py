@@ -182,8 +182,8 @@ def test_an_unattainable_review_promise_accepts_nothing() -> None:
     decisions = run(rule, np.concatenate([logits_of(0.999, -3.0), logits_of(0.5, -1.0)]))
     assert decisions.decisions.tolist() == [Decision.REVIEW, Decision.UNKNOWN]
     assert make_predictions(rule, decisions)[0].reasons == (
-        "no confidence keeps the promise of at most 0.02 wrong among the accepted: 5 images in 4 groups are "
-        "too few or too often wrong",
+        "no confidence keeps the promise of at most 0.02 wrong among the accepted: 5 images in 4 groups: "
+        "too few, or too often wrong",
     )
 
 
