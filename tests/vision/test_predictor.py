@@ -303,7 +303,8 @@ def test_predictor_answers_what_the_rule_decides_on_the_networks_outputs() -> No
     images = np.zeros((2, 8, 8, 3), dtype=np.uint8)
     images[0, :, :, 2] = 100
     predictor = make_predictor(make_rule())
-    forward, decisions = predictor.run(images)
+    forward, quality, decisions = predictor.run(images)
+    assert_array_equal(quality, np.zeros((len(images), 1)))
     assert_allclose(forward.logits, [[0, 0, 10], [0, 0, 0]])
     assert forward.cam is None
     assert decisions.decisions.tolist() == [Decision.ACCEPT, Decision.UNKNOWN]
