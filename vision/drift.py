@@ -105,15 +105,7 @@ def ask_quality(
         )
         for i, (name, column) in enumerate(zip(names, pool.quality.T, strict=True))
     )
-    p_value = find_p_value(largest)
-    test = DriftTest(
-        name=QUALITY,
-        statistic=float(largest[0]),
-        p_value=p_value,
-        fired=p_value <= alpha,
-        evidence=_tell_columns(columns),
-    )
-    return test, columns
+    return _conclude(QUALITY, largest, alpha, _tell_columns(columns)), columns
 
 
 def ask_embedding(
@@ -128,17 +120,13 @@ def ask_embedding(
     level = pool.level(rng)
     values = whiten(level.embeddings, NUM_DIRECTIONS)
     statistics = measure_mmd(values, level.groups, draws, rng)
-    p_value = find_p_value(statistics)
     who = "images that look known" if name == KNOWN_EMBEDDING else "images"
-    how = "unlike" if p_value <= alpha else "like"
-    return DriftTest(
-        name=name,
-        statistic=float(statistics[0]),
-        p_value=p_value,
-        fired=p_value <= alpha,
-        evidence=f"to the network the window's {who} are {how} the reference's: squared MMD "
-        f"{statistics[0]:.2g}, {statistics[1:].max():.2g} at most by chance",
+    how = "unlike" if find_p_value(statistics) <= alpha else "like"
+    evidence = (
+        f"to the network the window's {who} are {how} the reference's: squared MMD "
+        f"{statistics[0]:.2g}, {statistics[1:].max():.2g} at most by chance"
     )
+    return _conclude(name, statistics, alpha, evidence)
 
 
 def ask_unknown_rate(pool: Pool, draws: FloatArray, alpha: float, rng: np.random.Generator) -> DriftTest:
@@ -150,31 +138,29 @@ def ask_unknown_rate(pool: Pool, draws: FloatArray, alpha: float, rng: np.random
     """
     level = pool.level(rng)
     statistics = differ_means(_average_unknown(level), draws)[:, 0]
-    p_value = find_p_value(statistics)
     earlier, later = _mean_of_sides(_average_unknown(pool), draws)
-    return DriftTest(
-        name=UNKNOWN_RATE,
-        statistic=float(statistics[0]),
-        p_value=p_value,
-        fired=p_value <= alpha,
-        evidence=f"called unknown: {later[0]:.1%} in the window, {earlier[0]:.1%} in the reference",
-    )
+    evidence = f"called unknown: {later[0]:.1%} in the window, {earlier[0]:.1%} in the reference"
+    return _conclude(UNKNOWN_RATE, statistics, alpha, evidence)
 
 
 def ask_label_mix(pool: Pool, draws: FloatArray, names: tuple[str, ...], alpha: float) -> DriftTest:
     """L: has the mix of classes changed? Hotelling's statistic on calibrated probabilities."""
     means = average_groups(pool.probs, pool.groups)
     statistics = measure_hotelling(means, draws)
-    p_value = find_p_value(statistics)
     earlier, later = _mean_of_sides(means, draws)
     most = int(np.argmax(np.abs(later - earlier)))
+    evidence = (
+        f"largest change of a class's share: {names[most]}, {later[most]:.1%} in the window, "
+        f"{earlier[most]:.1%} in the reference"
+    )
+    return _conclude(LABEL_MIX, statistics, alpha, evidence)
+
+
+def _conclude(name: str, statistics: FloatArray, alpha: float, evidence: str) -> DriftTest:
+    """The answer to a question from its statistics (p + 1,), the one observed first."""
+    p_value = find_p_value(statistics)
     return DriftTest(
-        name=LABEL_MIX,
-        statistic=float(statistics[0]),
-        p_value=p_value,
-        fired=p_value <= alpha,
-        evidence=f"largest change of a class's share: {names[most]}, {later[most]:.1%} in the window, "
-        f"{earlier[most]:.1%} in the reference",
+        name=name, statistic=float(statistics[0]), p_value=p_value, fired=p_value <= alpha, evidence=evidence
     )
 
 
