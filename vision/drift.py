@@ -12,6 +12,8 @@ exchanged. `draws` (p + 1, g) are assignments of groups, as in `vision.permutati
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from vision.config import DriftSettings
@@ -297,18 +299,24 @@ def _draw_points(pool: Pool, rng: np.random.Generator) -> dict[str, tuple[tuple[
 def _add_estimates(
     report: DriftReport, pool: Pool, names: tuple[str, ...], settings: DriftSettings, rng: np.random.Generator
 ) -> DriftReport:
-    """What is expected of the images that look known, without labels; unchanged where there are none."""
+    """What is expected of the images that look known, without labels; unchanged where there are none.
+
+    The shares of the classes count each group once, as the test of the label mix does: one fish with forty
+    frames is one fish. The accuracy counts images, because an image is what a client gets an answer to.
+    """
     known = pool.known()
     later = known.in_window
     if not later.any() or later.all():
         return report
     drawn = resample_groups(known.groups[later], settings.bootstrap, rng)
-    probs, earlier = known.probs[later], known.probs[~later].mean(axis=0)
+    means = average_groups(known.probs, known.groups)
+    earlier, shares = means[: known.num_reference_groups].mean(axis=0), means[known.num_reference_groups :]
+    of_groups = replace(drawn, members=np.arange(len(shares)))
     mix = tuple(
-        ClassShare(class_name=name, reference=float(earlier[i]), window=drawn.mean(probs[:, i]))
+        ClassShare(class_name=name, reference=float(earlier[i]), window=of_groups.mean(shares[:, i]))
         for i, name in enumerate(names)
     )
-    accuracy: Interval = drawn.mean(probs.max(axis=1))
+    accuracy: Interval = drawn.mean(known.probs[later].max(axis=1))
     return report.model_copy(update={"estimated_accuracy": accuracy, "class_mix": mix})
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from pydantic import ValidationError
 from scipy.stats import binom
 
@@ -13,6 +14,7 @@ from vision.config import DriftSettings
 from vision.drift import QUANTILES, ask_embedding, ask_unknown_rate, find_cause, judge_drift
 from vision.errors import WindowError
 from vision.figures.drift import title_drift
+from vision.metrics import softmax
 from vision.permutation import draw_assignments
 from vision.quality import QUALITY_COLUMNS
 from vision.records import DriftCause, DriftReport, DriftStatus, FloatArray, IntArray
@@ -151,6 +153,19 @@ def test_other_shares_of_the_classes_are_a_label_mix() -> None:
     assert report.cause is DriftCause.LABEL_MIX
     assert "bream" in report.reasons[1]
     assert report.class_mix[0].window.value > 0.6
+
+
+def test_the_estimated_mix_counts_each_group_once_and_the_accuracy_each_image() -> None:
+    many = np.flatnonzero(np.isin(PLAIN.groups, ["fish0", "fish1"]))
+    window = take(PLAIN, np.concatenate([np.arange(120), *[many] * 20]))
+    report = judge(window)
+    assert report.cause is None
+    plain, uneven = ([share.window.value for share in each.class_mix] for each in (judge(PLAIN), report))
+    assert_allclose(uneven, plain, atol=0.02)
+    probs = softmax(window.logits.astype(float), 1.0)[~window.called_unknown]
+    assert np.abs(probs.mean(axis=0) - plain).max() > 0.2
+    assert report.estimated_accuracy is not None
+    assert report.estimated_accuracy.value == pytest.approx(probs.max(axis=1).mean())
 
 
 @pytest.mark.parametrize("changes", [{"brightness": 1.5}, {"unknown": 0.5}, {"embedding": 1.0}])
