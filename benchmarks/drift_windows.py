@@ -25,7 +25,6 @@ from vision.bundle import LoadedBundle, load_bundle, load_reference
 from vision.config import DriftSettings, ReefSource, Resize
 from vision.drift import judge_drift
 from vision.images import decode_image
-from vision.quality import measure_quality
 from vision.records import DriftCause, DriftReport, DriftStatus, ImageArray
 from vision.reference import DriftReference, round_embeddings
 from vision.sources.reef.dataset import paint_bytes, plan_reef
@@ -71,10 +70,10 @@ def paint_window(task: Task) -> Painted:
 def answer_window(bundle: LoadedBundle, painted: Painted) -> Window:
     """The bundle's answers to a window, as the prediction log would hold them."""
     images, individuals = painted
-    forward, decisions = bundle.predictor().run(images)
+    forward, quality, decisions = bundle.predictor().run(images)
     return Window(
         embeddings=round_embeddings(forward.embeddings),
-        quality=measure_quality(images),
+        quality=quality,
         logits=forward.logits,
         called_unknown=decisions.called_unknown,
         clients=np.full(len(images), "reef"),

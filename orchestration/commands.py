@@ -15,7 +15,6 @@ from orchestration.retraining import launch_retraining
 from orchestration.schedule_config import ScheduleConfig
 from vision.config import RunConfig
 
-
 FILES = {
     "Report": "report.html",
     "Decision": "decision.md",

@@ -21,6 +21,7 @@ from vision.config import RunConfig
 from vision.errors import ConfigError, TaxonError
 from vision.files import storage_errors
 from vision.records import Deployment
+from vision.wording import count_of
 
 if TYPE_CHECKING:  # ZenML must not be imported before its environment is prepared
     from materializers.registry import Previous
@@ -121,8 +122,9 @@ def tell_deployment(deployment: Deployment) -> str:
     """A deployment in one sentence."""
     return (
         f"deployed: {deployment.model_name} version {deployment.version} answers on {deployment.url}; of "
-        f"{deployment.num_images} test images over HTTP {deployment.num_equal_decisions} got the pipeline's "
-        f"own decision, probabilities differ by at most {deployment.max_probability_difference:.2g}."
+        f"{count_of(deployment.num_images, 'test image')} over HTTP {deployment.num_equal_decisions} got the "
+        f"pipeline's own decision, probabilities differ by at most "
+        f"{deployment.max_probability_difference:.2g}."
     )
 
 

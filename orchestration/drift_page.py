@@ -12,6 +12,7 @@ from vision.config import RunConfig
 from vision.figures.drift import draw_drift, title_drift
 from vision.files import write_atomically
 from vision.records import DriftCause, DriftPage, DriftReport, DriftStatus, LoggedSpan, LogTrimming
+from vision.wording import count_of
 
 QUESTIONS = {
     "quality": "Do the pictures look otherwise? (light, contrast, sharpness, colour)",
@@ -142,9 +143,9 @@ _SEND_GROUPS = Advice(
 def _advise_waiting(report: DriftReport) -> Advice:
     missing = []
     if report.missing_images:
-        missing.append(f"{report.missing_images} more images")
+        missing.append(count_of(report.missing_images, "more image"))
     if report.missing_groups:
-        missing.append(f"{report.missing_groups} more groups")
+        missing.append(count_of(report.missing_groups, "more group"))
     if not missing:
         return Advice(
             "Waiting does not help.", "The reference itself has too few groups; the reasons above say more."

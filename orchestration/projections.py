@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zenml.client import Client
-
 from orchestration.paths import ProjectPaths
 from pipelines.names import PipelineName
+from vision.errors import ConfigError
 
 LATEST = "latest"
 
@@ -16,24 +15,27 @@ def project_any(run_name: str, paths: ProjectPaths) -> Path:
     """Write the run folder of a run of any pipeline; by the name `latest` of the newest training run.
 
     Raises:
-        ConfigError: there is no such run.
+        ConfigError: there is no such run, or it is of a pipeline whose runs have no folder.
         StorageError: the folder cannot be written, or an artifact of a run that did not fail is gone.
     """
-    pipeline = None if run_name == LATEST else _pipeline_of(run_name)
+    from orchestration.run_folder import find_run, rewrite_run
+
+    if run_name == LATEST:
+        return rewrite_run(paths, run_name)
+    run = find_run(run_name)
+    pipeline = run.pipeline.name if run.pipeline else None
+    if pipeline == PipelineName.TRAINING:
+        return rewrite_run(paths, run.name)
     if pipeline == PipelineName.MONITORING:
         from orchestration.monitoring_folder import project_monitoring
 
-        return project_monitoring(run_name, paths)
+        return project_monitoring(run.name, paths)
     if pipeline == PipelineName.RETRAINING:
         from orchestration.decision_folder import project_decision
 
-        return project_decision(run_name, paths)
-    from orchestration.run_folder import rewrite_run
-
-    return rewrite_run(paths, run_name)
-
-
-def _pipeline_of(run_name: str) -> str | None:
-    """Name of a run's pipeline; None where there is no such run."""
-    runs = Client().list_pipeline_runs(name=run_name, size=1).items
-    return runs[0].pipeline.name if runs and runs[0].pipeline else None
+        return project_decision(run.name, paths)
+    raise ConfigError(
+        f"Run {run.name} is of the pipeline {pipeline}, whose runs have no folder. Expected a run of "
+        "training, monitoring or retraining (python run.py runs lists them). Its steps are in the dashboard "
+        "(python run.py dashboard); what was deployed last and answers: python run.py service status"
+    )

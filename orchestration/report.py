@@ -39,6 +39,7 @@ from vision.figures.truth import (
 from vision.figures.unknowns import UNDETECTABLE, draw_unknown_classes, draw_unknown_roc
 from vision.files import write_atomically
 from vision.records import POOLED, Answer, Decision, Evaluation, Split
+from vision.wording import count_of, noun_for
 
 TEMPLATES = Path(__file__).parent / "templates"
 SAMPLES_PER_CLASS = 6
@@ -112,6 +113,8 @@ def render_page(template: str, **values: object) -> str:
         "number": format_number,
         "seconds": format_seconds,
         "count": format_count,
+        "count_of": count_of,
+        "noun": noun_for,
     }
     return environment.get_template(template).render(**values)
 

@@ -3,7 +3,8 @@
 One process holds the project from the decision to the verdict. The decision is a pipeline of its own; what
 follows is the training pipeline with the new images among its data and the champion as opponent. An attempt
 is written down before the training starts and completed after it, so that a retraining that is killed counts
-against budget and pause, and is not started again and again.
+against budget and pause, and is not started again and again. One that ends with exit code 2 before anything
+was trained is withdrawn: what a person has to mend costs no budget, and was cheap to find.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from orchestration.launch import Outcome, catch_failure, guard_run, name_run, tr
 from orchestration.paths import ProjectPaths
 from pipelines.names import PipelineName
 from vision.config import RunConfig
-from vision.errors import StorageError, TaxonError
+from vision.errors import ConfigError, DataError, StorageError, TaxonError
 from vision.records import Attempt, RetrainDecision, RetrainingEvidence, Trigger, Verdict
 from vision.sources import digest_source
 from vision.sources.learned import keep_learned
@@ -143,9 +144,9 @@ def _retrain(
     train: Train,
 ) -> Outcome:
     """Train with the champion as opponent, written down before and after."""
-    from orchestration.attempts import close_attempt, open_attempt
+    from orchestration.attempts import close_attempt, open_attempt, withdraw_attempt
     from orchestration.decision_folder import record_training
-    from orchestration.run_folder import load_promotion
+    from orchestration.run_folder import has_trained, load_promotion
 
     model_name, training_run = subject.config.name, name_run(subject.config.name)
     attempt = Attempt(
@@ -158,11 +159,17 @@ def _retrain(
     open_attempt(model_name, training_run, attempt)
     record_training(run_name, training_run, None)
     _project(run_name, paths)
-    outcome = train(subject.config, paths, training_run, time.monotonic())
+    try:
+        outcome = train(subject.config, paths, training_run, time.monotonic())
+    except (ConfigError, DataError):  # refused before there was a run
+        withdraw_attempt(model_name, training_run, attempt)
+        raise
     promotion = load_promotion(training_run)
     if promotion is not None and (promotion.verdict is not Verdict.PROMOTED or outcome.promoted):
         close_attempt(model_name, training_run, attempt, promotion.verdict)
         record_training(run_name, training_run, promotion.verdict)
+    elif outcome.exit_code == ConfigError.exit_code and not has_trained(training_run):
+        withdraw_attempt(model_name, training_run, attempt)
     _project(run_name, paths)
     return outcome
 

@@ -165,6 +165,16 @@ def run_exists(run_name: str) -> bool:
     return bool(Client().list_pipeline_runs(name=run_name).items)
 
 
+def has_trained(run_name: str) -> bool:
+    """Whether a network of a run was trained, in it or in an earlier run whose result it reused.
+
+    Raises:
+        ConfigError: there is no such run.
+    """
+    steps = RunArtifacts(find_run(run_name)).steps
+    return any(name.startswith("train_") and step.status.is_successful for name, step in steps.items())
+
+
 def rewrite_run(paths: ProjectPaths, run_name: str) -> Path:
     """Write a run folder again; by the name `latest` the newest training run's. The link `runs/latest` stays.
 

@@ -30,19 +30,22 @@ def orchestrator_keeps_schedules() -> bool:
 def hand_over(config: ScheduleConfig, submit: Submit) -> tuple[str, ...]:
     """Submit every job with its expression; the names of the schedules that were made.
 
-    A job whose schedule exists is left as it is.
+    A job whose schedule exists is left as it is. One whose expression was edited since is refused before
+    anything is handed over: not every orchestrator can change a schedule, and ZenML leaves it with a warning.
 
     Raises:
-        ConfigError: the expressions are meant for another zone than UTC, which ZenML's schedules cannot say.
+        ConfigError: the expressions are meant for another zone than UTC, which ZenML's schedules cannot say;
+            or a schedule exists with another expression.
     """
     if config.timezone != "UTC":
         raise ConfigError(
             f"timezone is {config.timezone}, but the orchestrator's own schedules count in UTC. Write the "
             "cron expressions in UTC and set timezone: UTC."
         )
+    _refuse_edited(config)
     made = []
     for name, job in config.jobs.items():
-        schedule = Schedule(name=f"taxon-{name}", cron_expression=job.cron)
+        schedule = Schedule(name=_name(name), cron_expression=job.cron)
         if _find(schedule):
             logger.warning("Schedule %s exists already and is left as it is.", schedule.name)
             continue
@@ -55,6 +58,24 @@ def hand_over(config: ScheduleConfig, submit: Submit) -> tuple[str, ...]:
             raise
         made.append(str(schedule.name))
     return tuple(made)
+
+
+def _refuse_edited(config: ScheduleConfig) -> None:
+    """Raise ConfigError if a job was handed over with another expression, with a line for each."""
+    faults = [
+        f"jobs.{name}.cron is {job.cron!r}, but the orchestrator keeps schedule {found.name} with "
+        f"{found.cron_expression!r}. Delete that one, then hand over again: zenml pipeline schedule delete "
+        f"{found.name}"
+        for name, job in config.jobs.items()
+        for found in Client().list_schedules(name=_name(name))
+        if found.cron_expression != job.cron
+    ]
+    if faults:
+        raise ConfigError("\n".join(faults))
+
+
+def _name(job: str) -> str:
+    return f"taxon-{job}"
 
 
 def _find(schedule: Schedule) -> list[UUID]:

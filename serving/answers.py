@@ -38,9 +38,8 @@ from vision.config import Resize
 from vision.errors import ImageError, ImageFormatError, TaxonError
 from vision.heat_map import heat_map, overlay
 from vision.images import decode_image
-from vision.predictor import Forward, Predictor, make_predictions
-from vision.quality import measure_quality
-from vision.records import FloatArray, ImageArray, Prediction
+from vision.predictor import Forward, Run, make_predictions
+from vision.records import ImageArray, Prediction
 
 FORMATS = "a JPEG, PNG, WebP or BMP image"
 
@@ -99,6 +98,7 @@ class Answerer:
         """
         self.model = model
         self._bundle = bundle
+        self._predictor = bundle.predictor()
         self._settings = settings
         self._log = log
         self._clock = clock
@@ -154,7 +154,7 @@ class Answerer:
         """
         image = self._decode(question.image)
         try:
-            forward, quality, prediction = self._run(image[None])
+            run, prediction = self._run(image[None])
         except TaxonError as error:
             raise ProblemError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -164,9 +164,11 @@ class Answerer:
                 advice="Try another image, and tell the operator if this goes on",
             ) from error
         latency_ms = (time.perf_counter() - question.arrived) * 1000.0
-        answer = self._compose(prediction, latency_ms, self._explain(image, forward, prediction, question))
+        answer = self._compose(
+            prediction, latency_ms, self._explain(image, run.forward, prediction, question)
+        )
         if self._log is not None and question.client != CHECK_CLIENT:
-            self._log.append(self._make_entry(question, answer, forward, quality))
+            self._log.append(self._make_entry(question, answer, run))
         return answer
 
     def _decode(self, raw: bytes) -> ImageArray:
@@ -195,15 +197,10 @@ class Answerer:
                 advice="Open the file on your side to see whether it is whole, or send a smaller one",
             ) from error
 
-    def _run(self, images: ImageArray) -> tuple[Forward, FloatArray, Prediction]:
-        """Outputs, quality (1, q) and answer for one image (1, s, s, 3)."""
-        bundle = self._bundle
-        quality = measure_quality(images)
-        predictor = Predictor(
-            bundle.contract.rule, bundle.detector, bundle.engine.forward, measure=lambda _: quality
-        )
-        forward, decisions = predictor.run(images)
-        return forward, quality, make_predictions(predictor.rule, decisions, self._settings.top_k)[0]
+    def _run(self, images: ImageArray) -> tuple[Run, Prediction]:
+        """What is found of one image (1, s, s, 3), and its answer."""
+        run = self._predictor.run(images)
+        return run, make_predictions(self._predictor.rule, run.decisions, self._settings.top_k)[0]
 
     def _explain(
         self, image: ImageArray, forward: Forward, prediction: Prediction, question: Question
@@ -237,9 +234,7 @@ class Answerer:
             heat_map_png=heat,
         )
 
-    def _make_entry(
-        self, question: Question, answer: PredictionAnswer, forward: Forward, quality: FloatArray
-    ) -> LogEntry:
+    def _make_entry(self, question: Question, answer: PredictionAnswer, run: Run) -> LogEntry:
         return LogEntry(
             prediction_id=answer.prediction_id,
             time=self._clock(),
@@ -255,8 +250,8 @@ class Answerer:
             confidence=answer.confidence,
             unknown_score=answer.unknown.score,
             p_value=answer.unknown.p_value,
-            logits=forward.logits[0],
-            embedding=forward.embeddings[0],
-            quality=quality[0],
+            logits=run.forward.logits[0],
+            embedding=run.forward.embeddings[0],
+            quality=run.quality[0],
             image=question.image if self._settings.keep_images else None,
         )

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
 from serving.agreement import Agreement, choose_test_images, compare_service
-from serving.process import build_bento, deploy_service
+from serving.process import build_bento, deploy_service, prune_bentos
 from serving.running import RunningService, ServiceFolder
 from serving.settings import read_settings
 from vision.bundle import load_bundle
 from vision.config import ServeSettings
+from vision.errors import TaxonError
 from vision.records import Bundle, Deployment, Manifest, Splits
+
+logger = logging.getLogger(__name__)
 
 
 def deploy_bundle(
@@ -24,6 +28,8 @@ def deploy_bundle(
     home: Path,
 ) -> Deployment:
     """Build the Bento of a bundle, try it on test images, and put it in the place of the running service.
+
+    Old Bentos are deleted then.
 
     Args:
         bundle: as the artifact store gives it.
@@ -51,6 +57,7 @@ def deploy_bundle(
         agreements.append(compare_service(service, loaded, images, serve.check_tolerance))
 
     service = deploy_service(folder, bento, serve, check, images[0].path)
+    _prune(folder)
     return Deployment(
         model_name=bento.model.name,
         version=version,
@@ -63,3 +70,11 @@ def deploy_bundle(
         max_probability_difference=max(each.max_probability_difference for each in agreements),
         tolerance=serve.check_tolerance,
     )
+
+
+def _prune(folder: ServiceFolder) -> None:
+    """Delete old Bentos; that it failed is told, and undoes no deployment."""
+    try:
+        prune_bentos(folder)
+    except TaxonError as error:
+        logger.warning("Old Bentos take up disk: %s", error)

@@ -42,6 +42,7 @@ WAIT_SECONDS = 60.0
 GRACE_SECONDS = 15.0
 BUILD_SECONDS = 300.0
 NUM_LOGS = 10
+NUM_BENTOS = 3
 TAIL_LINES = 20
 
 _POLL_SECONDS = 0.1
@@ -90,19 +91,50 @@ def build_bento(folder: ServiceFolder, bundle: Path, digest: str, version: str) 
     Raises:
         ServiceError: the bundle is not the pinned one, or BentoML failed; says what the build said.
     """
-    command = [sys.executable, "-m", "serving.bento", "--bundle", str(bundle), "--digest", digest]
-    done = subprocess.run(
-        [*command, "--version", version],
-        cwd=Path(__file__).resolve().parent.parent,
-        env=_environment(folder.bentoml, {}),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=BUILD_SECONDS,
-    )
+    done = _run_bentoml(folder, "build", "--bundle", str(bundle), "--digest", digest, "--version", version)
     if done.returncode != 0:
         raise ServiceError(f"The Bento of {bundle} could not be built.\n{_last_lines(done.stderr)}")
     return BuiltBento.model_validate_json(done.stdout.splitlines()[-1])
+
+
+def prune_bentos(folder: ServiceFolder) -> None:
+    """Delete old Bentos: all but the running one, the one deployed last and the newest `NUM_BENTOS`.
+
+    What is deleted can be built again from the registry at any time.
+
+    Raises:
+        RunLockedError: a start or stop is going.
+        ServiceError: BentoML could not delete them; says what it said.
+    """
+    with RunLock(folder.lock, "pruning of Bentos"):
+        running, deployed = _read_ours(folder.record), read_record(DeployedService, folder.deployed)
+        needed = [f"--keep={each.bento.tag}" for each in (running, deployed) if each is not None]
+        done = _run_bentoml(folder, "prune", "--newest", str(NUM_BENTOS), *needed)
+    if done.returncode != 0:
+        raise ServiceError(f"Old Bentos could not be deleted.\n{_last_lines(done.stderr)}")
+
+
+def _run_bentoml(folder: ServiceFolder, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `serving.bento` on the store in the state folder, to its end.
+
+    Raises:
+        ServiceError: it does not end.
+    """
+    try:
+        return subprocess.run(
+            [sys.executable, "-m", "serving.bento", *arguments],
+            cwd=Path(__file__).resolve().parent.parent,
+            env=_environment(folder.bentoml, {}),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=BUILD_SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ServiceError(
+            f"BentoML did not {arguments[0]} within {BUILD_SECONDS:g} seconds in {folder.bentoml}. Look "
+            "whether the disk answers, then try again."
+        ) from error
 
 
 # --- starting -------------------------------------------------------------------------------------------

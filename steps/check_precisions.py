@@ -6,7 +6,7 @@ from zenml import step
 
 from materializers.names import ArtifactName
 from vision.config import ToleranceSettings
-from vision.engine import check_graphs
+from vision.parity import check_graphs
 from vision.records import (
     DatasetRef,
     DecisionRule,

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from vision.engine import HEAD_NAME, Engine, pack_arrays, unpack_arrays
+from vision.arrays import pack_arrays, unpack_arrays
+from vision.engine import HEAD_NAME, Engine
 from vision.errors import BundleError
 from vision.files import digest_file, storage_errors, write_atomically
 from vision.predictor import Predictor

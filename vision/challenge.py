@@ -159,7 +159,7 @@ def _ask_new(loaded: LoadedBundle, images: ImageArray, splits: Splits, known: Sp
         return NewLabels.none()
     predictor = loaded.predictor()
     blocks = [rows[start : start + BATCH_SIZE] for start in range(0, len(rows), BATCH_SIZE)]
-    answers = [predictor.run(np.asarray(images[block]))[1] for block in blocks]
+    answers = [predictor.run(np.asarray(images[block])).decisions for block in blocks]
     names = np.array(loaded.contract.class_names, dtype=np.str_)
     return NewLabels(
         rows=rows,

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from vision.config import CheckSettings
 from vision.errors import DataError, LeakError, TooFewImagesError
 from vision.records import Manifest, Quarantined, Split, Splits
+from vision.wording import count_of
 
 _MOST_LISTED = 12
 
@@ -71,7 +72,7 @@ def check_leaks(manifest: Manifest, splits: Splits) -> None:
 
 
 def _describe_leak(first: Split, second: Split, paths: Sequence[str]) -> str:
-    shared = _counted(len(paths), "image")
+    shared = count_of(len(paths), "image")
     return (
         f"Split {str(first)!r} shares {shared} with {str(second)!r}, by equal bytes or group "
         f"(first: {paths[0]}). Expected none. Remove the copies, or set dataset.group_by so that the "
@@ -132,12 +133,12 @@ def _class_fault(
 ) -> str | None:
     if num_images < settings.min_images_per_class:
         return (
-            f"has {_counted(num_images, 'usable image')}. Expected at least {settings.min_images_per_class} "
+            f"has {count_of(num_images, 'usable image')}. Expected at least {settings.min_images_per_class} "
             "(checks.min_images_per_class). Add images, or remove the class."
         )
     if num_groups < settings.min_groups_per_class:
         return (
-            f"has {_counted(num_groups, 'group')} of images. "
+            f"has {count_of(num_groups, 'group')} of images. "
             f"Expected at least {settings.min_groups_per_class} (checks.min_groups_per_class), one for each "
             "split. Add images of other individuals or sources; "
             "if dataset.group_by finds too little in the file names, correct it."
@@ -149,7 +150,3 @@ def _class_fault(
             "trees, if you have them) of groups that lie nowhere else."
         )
     return None
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -27,6 +27,7 @@ from scipy.stats import beta
 
 from vision.config import GateSettings
 from vision.records import Contradiction, FloatArray, GateCheck, IntArray, Interval
+from vision.wording import count_of
 
 CHECK_NAME = "labels of new images"
 MOST_LISTED = 60
@@ -132,18 +133,20 @@ def list_contradictions(new: NewLabels, settings: GateSettings) -> tuple[Contrad
 def _parts(new: NewLabels) -> Iterator[tuple[str, BoolArray, BoolArray]]:
     """What is judged: words, (m,) mask of the images, (m,) mask of the answers that count against them."""
     everywhere = np.ones(len(new.rows), dtype=bool)
-    yield f"{len(np.unique(new.groups))} groups of new images", everywhere, everywhere
+    yield f"{_count(new.groups)} of new images", everywhere, everywhere
     classes = np.unique(new.labels)
     for name in classes:
         inside = new.labels == name
-        yield f"{len(np.unique(new.groups[inside]))} groups labelled {name}", inside, everywhere
+        yield f"{_count(new.groups[inside])} labelled {name}", inside, everywhere
     for first, second in combinations(classes, 2):
         inside = np.isin(new.labels, [first, second])
         counts = np.isin(new.answers, [first, second])
-        words = (
-            f"{len(np.unique(new.groups[inside]))} groups labelled {first} or {second} and called the other"
-        )
+        words = f"{_count(new.groups[inside])} labelled {first} or {second} and called the other"
         yield words, inside, counts
+
+
+def _count(groups: TextArray) -> str:
+    return count_of(len(np.unique(groups)), "group")
 
 
 def _count_groups(words: str, groups: TextArray, contradicted: BoolArray, level: float) -> _Finding:

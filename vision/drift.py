@@ -12,6 +12,8 @@ exchanged. `draws` (p + 1, g) are assignments of groups, as in `vision.permutati
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from vision.config import DriftSettings
@@ -40,6 +42,7 @@ from vision.records import (
 )
 from vision.reference import DriftReference
 from vision.window import Pool, Window, check_window, find_groups, pool_sides
+from vision.wording import count_of
 
 QUANTILES = np.linspace(0.0, 1.0, 21)
 """Levels of the quantiles that a report keeps of each column."""
@@ -104,15 +107,7 @@ def ask_quality(
         )
         for i, (name, column) in enumerate(zip(names, pool.quality.T, strict=True))
     )
-    p_value = find_p_value(largest)
-    test = DriftTest(
-        name=QUALITY,
-        statistic=float(largest[0]),
-        p_value=p_value,
-        fired=p_value <= alpha,
-        evidence=_tell_columns(columns),
-    )
-    return test, columns
+    return _conclude(QUALITY, largest, alpha, _tell_columns(columns)), columns
 
 
 def ask_embedding(
@@ -127,17 +122,13 @@ def ask_embedding(
     level = pool.level(rng)
     values = whiten(level.embeddings, NUM_DIRECTIONS)
     statistics = measure_mmd(values, level.groups, draws, rng)
-    p_value = find_p_value(statistics)
     who = "images that look known" if name == KNOWN_EMBEDDING else "images"
-    how = "unlike" if p_value <= alpha else "like"
-    return DriftTest(
-        name=name,
-        statistic=float(statistics[0]),
-        p_value=p_value,
-        fired=p_value <= alpha,
-        evidence=f"to the network the window's {who} are {how} the reference's: squared MMD "
-        f"{statistics[0]:.2g}, {statistics[1:].max():.2g} at most by chance",
+    how = "unlike" if find_p_value(statistics) <= alpha else "like"
+    evidence = (
+        f"to the network the window's {who} are {how} the reference's: squared MMD "
+        f"{statistics[0]:.2g}, {statistics[1:].max():.2g} at most by chance"
     )
+    return _conclude(name, statistics, alpha, evidence)
 
 
 def ask_unknown_rate(pool: Pool, draws: FloatArray, alpha: float, rng: np.random.Generator) -> DriftTest:
@@ -149,31 +140,29 @@ def ask_unknown_rate(pool: Pool, draws: FloatArray, alpha: float, rng: np.random
     """
     level = pool.level(rng)
     statistics = differ_means(_average_unknown(level), draws)[:, 0]
-    p_value = find_p_value(statistics)
     earlier, later = _mean_of_sides(_average_unknown(pool), draws)
-    return DriftTest(
-        name=UNKNOWN_RATE,
-        statistic=float(statistics[0]),
-        p_value=p_value,
-        fired=p_value <= alpha,
-        evidence=f"called unknown: {later[0]:.1%} in the window, {earlier[0]:.1%} in the reference",
-    )
+    evidence = f"called unknown: {later[0]:.1%} in the window, {earlier[0]:.1%} in the reference"
+    return _conclude(UNKNOWN_RATE, statistics, alpha, evidence)
 
 
 def ask_label_mix(pool: Pool, draws: FloatArray, names: tuple[str, ...], alpha: float) -> DriftTest:
     """L: has the mix of classes changed? Hotelling's statistic on calibrated probabilities."""
     means = average_groups(pool.probs, pool.groups)
     statistics = measure_hotelling(means, draws)
-    p_value = find_p_value(statistics)
     earlier, later = _mean_of_sides(means, draws)
     most = int(np.argmax(np.abs(later - earlier)))
+    evidence = (
+        f"largest change of a class's share: {names[most]}, {later[most]:.1%} in the window, "
+        f"{earlier[most]:.1%} in the reference"
+    )
+    return _conclude(LABEL_MIX, statistics, alpha, evidence)
+
+
+def _conclude(name: str, statistics: FloatArray, alpha: float, evidence: str) -> DriftTest:
+    """The answer to a question from its statistics (p + 1,), the one observed first."""
+    p_value = find_p_value(statistics)
     return DriftTest(
-        name=LABEL_MIX,
-        statistic=float(statistics[0]),
-        p_value=p_value,
-        fired=p_value <= alpha,
-        evidence=f"largest change of a class's share: {names[most]}, {later[most]:.1%} in the window, "
-        f"{earlier[most]:.1%} in the reference",
+        name=name, statistic=float(statistics[0]), p_value=p_value, fired=p_value <= alpha, evidence=evidence
     )
 
 
@@ -310,18 +299,24 @@ def _draw_points(pool: Pool, rng: np.random.Generator) -> dict[str, tuple[tuple[
 def _add_estimates(
     report: DriftReport, pool: Pool, names: tuple[str, ...], settings: DriftSettings, rng: np.random.Generator
 ) -> DriftReport:
-    """What is expected of the images that look known, without labels; unchanged where there are none."""
+    """What is expected of the images that look known, without labels; unchanged where there are none.
+
+    The shares of the classes count each group once, as the test of the label mix does: one fish with forty
+    frames is one fish. The accuracy counts images, because an image is what a client gets an answer to.
+    """
     known = pool.known()
     later = known.in_window
     if not later.any() or later.all():
         return report
     drawn = resample_groups(known.groups[later], settings.bootstrap, rng)
-    probs, earlier = known.probs[later], known.probs[~later].mean(axis=0)
+    means = average_groups(known.probs, known.groups)
+    earlier, shares = means[: known.num_reference_groups].mean(axis=0), means[known.num_reference_groups :]
+    of_groups = replace(drawn, members=np.arange(len(shares)))
     mix = tuple(
-        ClassShare(class_name=name, reference=float(earlier[i]), window=drawn.mean(probs[:, i]))
+        ClassShare(class_name=name, reference=float(earlier[i]), window=of_groups.mean(shares[:, i]))
         for i, name in enumerate(names)
     )
-    accuracy: Interval = drawn.mean(probs.max(axis=1))
+    accuracy: Interval = drawn.mean(known.probs[later].max(axis=1))
     return report.model_copy(update={"estimated_accuracy": accuracy, "class_mix": mix})
 
 
@@ -362,19 +357,22 @@ def _tell_insufficient(report: DriftReport, settings: DriftSettings) -> DriftRep
     images = max(0, settings.min_images - report.num_images)
     groups = max(0, settings.min_groups - report.num_groups)
     reasons = [
-        f"insufficient: {report.num_images} images in {report.num_groups} groups; expected at least "
-        f"{settings.min_images} images and {settings.min_groups} groups"
+        f"insufficient: {count_of(report.num_images, 'image')} in {count_of(report.num_groups, 'group')}; "
+        f"expected at least {count_of(settings.min_images, 'image')} and "
+        f"{count_of(settings.min_groups, 'group')}"
     ]
     if images or groups:
-        reasons.append(f"{images} more images and {groups} more groups are needed at least")
+        reasons.append(
+            f"{count_of(images, 'more image')} and {count_of(groups, 'more group')} are needed at least"
+        )
     if groups and report.num_ungrouped:
         reasons.append(
-            f"{report.num_ungrouped} images name no group and count as bursts in time; send `group` "
-            "(individual, visit, camera) with each image"
+            f"{count_of(report.num_ungrouped, 'image')} came without a group, and bursts in time count "
+            "instead; send `group` (individual, visit, camera) with each image"
         )
     if report.num_reference_groups < settings.min_groups:
         reasons.append(
-            f"the reference has {report.num_reference_groups} groups, expected at least "
+            f"the reference has {count_of(report.num_reference_groups, 'group')}, expected at least "
             f"{settings.min_groups}; waiting does not help: train with more groups in the calibration split"
         )
     return report.model_copy(
@@ -401,7 +399,7 @@ def _tell_verdict(report: DriftReport) -> tuple[str, ...]:
         reasons.append("no accuracy is estimated: under such drift calibrated confidence is far too high")
     if not report.verified:
         reasons.append(
-            f"unverified: {report.num_ungrouped} of {report.num_images} images name no group; bursts in time "
-            "stood in"
+            f"unverified: {report.num_ungrouped} of {count_of(report.num_images, 'image')} came without a "
+            "group; bursts in time stood in"
         )
     return tuple(reasons)

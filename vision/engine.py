@@ -6,35 +6,23 @@ lock, threads get each other's answers (measured: 133 of 180 wrong, without any 
 
 from __future__ import annotations
 
-import io
 import threading
-import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
-from numpy.typing import NDArray
 
-from vision.config import ToleranceSettings
+from vision.arrays import pack_arrays, unpack_arrays
 from vision.errors import BundleError
-from vision.labelled import at_rows, select
-from vision.parity import Side, compare_precision, describe_unusable
 from vision.predictor import Forward
 from vision.quality import measure_quality
 from vision.records import (
-    DecisionRule,
     ExportedGraphs,
     FloatArray,
     ImageArray,
     IntArray,
     ModelOutputs,
-    OodDetector,
     Precision,
-    PrecisionReport,
-    PrecisionRow,
-    Split,
-    Splits,
 )
 
 HEAD_NAME = "head.npz"
@@ -42,7 +30,6 @@ HEAD_NAME = "head.npz"
 
 BATCH_SIZE = 32
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 _OUTPUTS = {"logits", "embedding", "cam"}
 
 
@@ -159,84 +146,6 @@ def run_engine(
     )
 
 
-def check_graphs(
-    graphs: ExportedGraphs,
-    served: Precision,
-    trained: ModelOutputs,
-    rule: DecisionRule,
-    detector: OodDetector,
-    images: ImageArray,
-    splits: Splits,
-    tolerance: ToleranceSettings,
-) -> PrecisionReport:
-    """Every exported precision against the trained network on the validation split.
-
-    Args:
-        graphs: the exported graphs.
-        served: the precision named for serving.
-        trained: the trained network's outputs, validation among them.
-        rule: fitted on the trained network.
-        detector: fitted on the trained network.
-        images: (n, s, s, 3) uint8, may be memory-mapped.
-        splits: says which rows are validation.
-        tolerance: largest differences.
-    """
-    known = splits.rows(Split.VALIDATION)
-    unknown = splits.rows(Split.VALIDATION, unknown=True)
-    rows = np.sort(np.concatenate([known, unknown]))
-    reference = _side(trained, splits)
-
-    def check(precision: Precision) -> PrecisionRow:
-        num_bytes = graphs.path(ExportedGraphs.file_name(precision)).stat().st_size
-        if precision in graphs.unusable:
-            return describe_unusable(precision, num_bytes, graphs.unusable[precision])
-        outputs = run_engine(Engine.of(graphs, precision), images, rows)
-        if not (np.isfinite(outputs.logits).all() and np.isfinite(outputs.embeddings).all()):
-            return describe_unusable(precision, num_bytes, "its outputs are not finite on validation images")
-        exported = _side(outputs, splits)
-        return compare_precision(precision, num_bytes, reference, exported, rule, detector, tolerance)
-
-    precisions = [each for each in Precision if ExportedGraphs.file_name(each) in graphs.files]
-    return PrecisionReport(
-        served=served, num_images=len(known), rows=tuple(check(each) for each in precisions)
-    )
-
-
-def _side(outputs: ModelOutputs, splits: Splits) -> Side:
-    unknown = splits.rows(Split.VALIDATION, unknown=True)
-    return Side(
-        known=select(outputs, splits, Split.VALIDATION),
-        unknown=at_rows(outputs, splits, unknown) if len(unknown) else None,
-    )
-
-
-# --- arrays in files ------------------------------------------------------------------------------------
-
-
 def pack_head(kernel: FloatArray, bias: FloatArray) -> bytes:
     """The bytes of `head.npz` for a kernel (d, k) and a bias (k,)."""
     return pack_arrays({"kernel": kernel, "bias": bias})
-
-
-def pack_arrays(arrays: dict[str, NDArray[Any]]) -> bytes:
-    """The bytes of an .npz file; equal arrays give equal bytes."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name in sorted(arrays):
-            entry = io.BytesIO()
-            np.lib.format.write_array(entry, np.asarray(arrays[name]), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy", _EPOCH), entry.getvalue())
-    return buffer.getvalue()
-
-
-def unpack_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of an .npz file; nothing in it is executed.
-
-    Raises:
-        BundleError: the file is damaged or holds Python objects.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise BundleError(f"{path} cannot be read as arrays: {error}. Assemble the bundle again.") from error

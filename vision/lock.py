@@ -25,13 +25,8 @@ class LockHolder:
     since: str
 
 
-class RunLock:
-    """Context manager that holds the project's lock by `flock`, which the kernel frees on kill -9.
-
-    Raises:
-        RunLockedError: on entering, another process holds it; says which run, since when, and its pid.
-        StorageError: on entering, the lock file cannot be written.
-    """
+class _FileLock:
+    """Context manager that holds a lock file by `flock`, which the kernel frees on kill -9."""
 
     def __init__(self, path: Path, run_name: str) -> None:
         self._path = path
@@ -40,7 +35,7 @@ class RunLock:
 
     def __enter__(self) -> Self:
         file = _take(self._path, self._run_name)
-        _write_holder(file, _name(os.getpid(), self._run_name))
+        _write_holder(file, self._first_holder())
         self._file = file
         return self
 
@@ -51,30 +46,43 @@ class RunLock:
         traceback: TracebackType | None,
     ) -> None:
         if self._file is not None:
-            _write_holder(self._file, "")
+            self._take_leave(self._file)
             self._file.close()
             self._file = None
 
+    def _first_holder(self) -> str:
+        """What the file says of its holder from the start."""
+        return ""
 
-class LentLock:
+    def _take_leave(self, file: TextIOWrapper) -> None:
+        """Write what the file says from now on."""
+
+
+class RunLock(_FileLock):
+    """Context manager that holds the project's lock by `flock`, which the kernel frees on kill -9.
+
+    Raises:
+        RunLockedError: on entering, another process holds it; says which run, since when, and its pid.
+        StorageError: on entering, the lock file cannot be written.
+    """
+
+    def _first_holder(self) -> str:
+        return _name(os.getpid(), self._run_name)
+
+    def _take_leave(self, file: TextIOWrapper) -> None:
+        _write_holder(file, "")
+
+
+class LentLock(_FileLock):
     """Context manager that takes a lock and hands it to a child process, in which it lives on.
 
     Pass `descriptor` to the child; it holds the lock as long as it lives, also when this process is killed.
+    So leaving leaves the child's name in the file.
 
     Raises:
         RunLockedError: on entering, a process holds it.
         StorageError: on entering, the lock file cannot be written.
     """
-
-    def __init__(self, path: Path, run_name: str) -> None:
-        self._path = path
-        self._run_name = run_name
-        self._file: TextIOWrapper | None = None
-
-    def __enter__(self) -> Self:
-        self._file = _take(self._path, self._run_name)
-        _write_holder(self._file, "")
-        return self
 
     @property
     def descriptor(self) -> int:
@@ -87,16 +95,6 @@ class LentLock:
         """Write down which process has it now."""
         if self._file is not None:
             _write_holder(self._file, _name(pid, self._run_name))
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
 
 
 def is_held(path: Path) -> bool:

@@ -25,6 +25,7 @@ from vision.records import (
 )
 from vision.reference import DriftReference
 from vision.window import Window, find_groups
+from vision.wording import count_of
 
 CONFIDENCE, UNKNOWN_SCORE, CLASS_NAME = "confidence", "unknown_score", "class_name"
 
@@ -108,12 +109,12 @@ def _tell_span(report: DriftReport, span: LoggedSpan, settings: DriftSettings) -
         reasons.append(f"answers up to number {span.judged_before} were judged before and do not count again")
     if insufficient and span.num_skipped and report.missing_groups:
         reasons.append(
-            f"the window is full: {span.num_skipped} older answers that were not judged lie outside it, and "
+            f"the window is full: {count_of(span.num_skipped, 'older answer')} not judged outside it, and "
             f"more answers alone do not help; raise monitoring.window above {settings.window}"
         )
     if not insufficient and span.num_skipped:
         reasons.append(
-            f"{span.num_skipped} older answers were given since the last verdict and lie outside the window "
-            f"of {settings.window}; they are not judged"
+            f"not judged: {count_of(span.num_skipped, 'older answer')} since the last verdict, outside the "
+            f"window of {settings.window}"
         )
     return reasons

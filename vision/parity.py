@@ -10,11 +10,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from vision.config import ToleranceSettings
+from vision.engine import Engine, run_engine
 from vision.errors import ToleranceError
-from vision.labelled import Labelled
+from vision.labelled import Labelled, at_rows, select
 from vision.metrics import auroc, ece
 from vision.predictor import Decisions, decide
-from vision.records import DecisionRule, OodDetector, Precision, PrecisionReport, PrecisionRow
+from vision.records import (
+    DecisionRule,
+    ExportedGraphs,
+    ImageArray,
+    ModelOutputs,
+    OodDetector,
+    Precision,
+    PrecisionReport,
+    PrecisionRow,
+    Split,
+    Splits,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +35,49 @@ class Side:
 
     known: Labelled
     unknown: Labelled | None
+
+
+def check_graphs(
+    graphs: ExportedGraphs,
+    served: Precision,
+    trained: ModelOutputs,
+    rule: DecisionRule,
+    detector: OodDetector,
+    images: ImageArray,
+    splits: Splits,
+    tolerance: ToleranceSettings,
+) -> PrecisionReport:
+    """Every exported precision against the trained network on the validation split.
+
+    Args:
+        graphs: the exported graphs.
+        served: the precision named for serving.
+        trained: the trained network's outputs, validation among them.
+        rule: fitted on the trained network.
+        detector: fitted on the trained network.
+        images: (n, s, s, 3) uint8, may be memory-mapped.
+        splits: says which rows are validation.
+        tolerance: largest differences.
+    """
+    known = splits.rows(Split.VALIDATION)
+    unknown = splits.rows(Split.VALIDATION, unknown=True)
+    rows = np.sort(np.concatenate([known, unknown]))
+    reference = _side(trained, splits)
+
+    def check(precision: Precision) -> PrecisionRow:
+        num_bytes = graphs.path(ExportedGraphs.file_name(precision)).stat().st_size
+        if precision in graphs.unusable:
+            return describe_unusable(precision, num_bytes, graphs.unusable[precision])
+        outputs = run_engine(Engine.of(graphs, precision), images, rows)
+        if not (np.isfinite(outputs.logits).all() and np.isfinite(outputs.embeddings).all()):
+            return describe_unusable(precision, num_bytes, "its outputs are not finite on validation images")
+        exported = _side(outputs, splits)
+        return compare_precision(precision, num_bytes, reference, exported, rule, detector, tolerance)
+
+    precisions = [each for each in Precision if ExportedGraphs.file_name(each) in graphs.files]
+    return PrecisionReport(
+        served=served, num_images=len(known), rows=tuple(check(each) for each in precisions)
+    )
 
 
 def compare_precision(
@@ -121,6 +176,14 @@ def require_served(report: PrecisionReport) -> PrecisionReport:
             f"export.precision, or widen export.tolerance if the difference is acceptable."
         )
     return report
+
+
+def _side(outputs: ModelOutputs, splits: Splits) -> Side:
+    unknown = splits.rows(Split.VALIDATION, unknown=True)
+    return Side(
+        known=select(outputs, splits, Split.VALIDATION),
+        unknown=at_rows(outputs, splits, unknown) if len(unknown) else None,
+    )
 
 
 def _decide(side: Labelled, rule: DecisionRule, detector: OodDetector) -> Decisions:

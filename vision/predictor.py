@@ -30,6 +30,7 @@ from vision.records import (
     ReviewThreshold,
     UnknownThreshold,
 )
+from vision.wording import count_of
 
 
 class Forward(NamedTuple):
@@ -82,6 +83,20 @@ class Decisions:
         return np.asarray(self.decisions == Decision.UNKNOWN.value)
 
 
+class Run(NamedTuple):
+    """Everything that was found of n images on the way to their answers.
+
+    Attributes:
+        forward: what the network gave.
+        quality: (n, q), columns of `vision.quality.QUALITY_COLUMNS`.
+        decisions: the answers.
+    """
+
+    forward: Forward
+    quality: FloatArray
+    decisions: Decisions
+
+
 @dataclass(frozen=True, eq=False)
 class Predictor:
     """Images to answers, for whatever network `forward` runs.
@@ -98,8 +113,8 @@ class Predictor:
     forward: Callable[[ImageArray], Forward]
     measure: Callable[[ImageArray], FloatArray] = measure_quality
 
-    def run(self, images: ImageArray) -> tuple[Forward, Decisions]:
-        """The network's outputs and the decisions for uint8 images (n, s, s, 3).
+    def run(self, images: ImageArray) -> Run:
+        """The network's outputs, the quality and the decisions for uint8 images (n, s, s, 3).
 
         Raises:
             TaxonError: the network gave values that are not finite.
@@ -112,7 +127,8 @@ class Predictor:
             )
         forward = self.forward(images)
         quality = self.measure(images)
-        return forward, decide(self.rule, self.detector, forward.logits, forward.embeddings, quality)
+        decisions = decide(self.rule, self.detector, forward.logits, forward.embeddings, quality)
+        return Run(forward, quality, decisions)
 
     def predict(self, images: ImageArray, top_k: int = 5) -> list[Prediction]:
         """The answer for each of uint8 images (n, s, s, 3), with the `top_k` most probable classes.
@@ -121,8 +137,7 @@ class Predictor:
             TaxonError: the network gave values that are not finite.
             ValueError: the images are not a uint8 batch of that shape.
         """
-        _, decisions = self.run(images)
-        return make_predictions(self.rule, decisions, top_k)
+        return make_predictions(self.rule, self.run(images).decisions, top_k)
 
 
 def decide(
@@ -232,17 +247,18 @@ def _check_rule(rule: DecisionRule, detector: OodDetector, logits: FloatArray) -
 
 
 def _describe_unknown_promise(unknown: UnknownThreshold) -> str:
+    counted = f"{count_of(unknown.num_images, 'image')} in {count_of(unknown.num_groups, 'group')}"
     return (
         f"no threshold keeps the promise of at most {unknown.alpha:.3g} known images called "
-        f"unknown: {unknown.num_images} images in {unknown.num_groups} groups can promise "
-        f"{unknown.attainable_alpha:.3g}"
+        f"unknown: {counted} can promise {unknown.attainable_alpha:.3g}"
     )
 
 
 def _describe_review_promise(review: ReviewThreshold) -> str:
+    counted = f"{count_of(review.num_images, 'image')} in {count_of(review.num_groups, 'group')}"
     return (
         f"no confidence keeps the promise of at most {review.target_risk:.3g} wrong among the accepted: "
-        f"{review.num_images} images in {review.num_groups} groups are too few or too often wrong"
+        f"{counted}: too few, or too often wrong"
     )
 
 

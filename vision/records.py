@@ -812,7 +812,10 @@ class ColumnDrift(Value):
 
 
 class ClassShare(Value):
-    """Estimated share of one class among the images that look known: mean calibrated probability."""
+    """Estimated share of one class among the images that look known: mean calibrated probability.
+
+    Each group counts once, as in the test of the label mix.
+    """
 
     class_name: str
     reference: float

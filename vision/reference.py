@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vision.engine import pack_arrays, unpack_arrays
+from vision.arrays import pack_arrays, unpack_arrays
 from vision.errors import BundleError
 from vision.files import write_atomically
 from vision.labelled import select

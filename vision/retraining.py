@@ -28,6 +28,7 @@ from vision.records import (
     Trigger,
     WindowVerdict,
 )
+from vision.wording import count_of
 
 _ADVICE = {
     DriftCause.CAPTURE: "Look at the camera, the light and the water; then label images taken as now",
@@ -156,7 +157,7 @@ def _consider_drift(
     least = settings.min_new_images_on_drift, settings.min_new_groups_on_drift
     counted = _count(new_images, *least)
     if new_images.num_images >= least[0] and new_images.num_groups >= least[1]:
-        return Consideration(name="drift", speaks_for=True, message=f"{message} There are {counted}.")
+        return Consideration(name="drift", speaks_for=True, message=f"{message} New are {counted}.")
     amount = "too little" if new_images.num_images else "nothing"
     message = f"{message} But there is {amount} new to learn from: {counted}. {advice}"
     return Consideration(name="drift", speaks_for=False, message=message)
@@ -245,7 +246,7 @@ def _consider_new_images(
         new_images.num_images >= settings.min_new_images and new_images.num_groups >= settings.min_new_groups
     )
     counted = _count(new_images, settings.min_new_images, settings.min_new_groups)
-    message = f"There are {counted}."
+    message = f"New are {counted}."
     return Consideration(name="new images", speaks_for=enough, message=message)
 
 
@@ -253,8 +254,8 @@ def _count(new: NewImages, least_images: int, least_groups: int) -> str:
     listed = ", ".join(f"{each.num_images} {each.class_name}" for each in new.classes)
     of = f" ({listed})" if listed else ""
     return (
-        f"{new.num_images} labelled images{of} in {new.num_groups} groups that the champion has not seen; at "
-        f"least {least_images} in {least_groups} groups are enough"
+        f"{count_of(new.num_images, 'labelled image')}{of} in {count_of(new.num_groups, 'group')} that the "
+        f"champion has not seen; at least {least_images} in {count_of(least_groups, 'group')} are enough"
     )
 
 
@@ -288,7 +289,7 @@ def _consider_pause(
     free = last + timedelta(hours=settings.cool_down_hours)
     message = (
         f"The last retraining was started at {_utc(last)} UTC; after a pause of "
-        f"{settings.cool_down_hours:g} hours one may start by itself, from {_utc(free)} UTC on."
+        f"{count_of(settings.cool_down_hours, 'hour')} one may start by itself, from {_utc(free)} UTC on."
     )
     return Consideration(name="pause", speaks_for=now >= free, message=message)
 
@@ -299,7 +300,7 @@ def _consider_budget(
     start = now - timedelta(days=settings.budget_days)
     used = sum(each.automatic and each.time > start for each in attempts)
     message = (
-        f"{used} of {settings.budget} retrainings that start by themselves within {settings.budget_days:g} "
-        "days are used."
+        f"Retrainings that started by themselves within {count_of(settings.budget_days, 'day')}: {used}, of "
+        f"at most {settings.budget}."
     )
     return Consideration(name="budget", speaks_for=used < settings.budget, message=message)

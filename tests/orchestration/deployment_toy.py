@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +24,8 @@ from materializers.registry import ROLLBACK_KEY, find_champion, find_version_num
 from orchestration import service
 from orchestration.deployment import follow_promotion, launch_deployment, launch_rollback, load_deployment
 from orchestration.launch import Outcome, guard_run
+from orchestration.monitoring import launch_monitoring
+from run import main
 from serving.client import ask_service
 from serving.process import find_service, service_status, stop_service
 from serving.running import ServiceFolder, read_deployed
@@ -159,6 +161,13 @@ def attempt(action: Any) -> list[Any]:
     return [outcome.exit_code, outcome.message]
 
 
+def tell_report(run_name: str) -> list[Any]:
+    """Exit code of `run.py report --run NAME`, and what it printed."""
+    with redirect_stdout(io.StringIO()) as said, redirect_stderr(said):
+        code = main(["report", "--run", run_name])
+    return [code, " ".join(said.getvalue().split())]
+
+
 def play(report: Path) -> None:
     """Deploy, replace, roll back, be refused; what was seen as JSON."""
     with socket.socket() as probe:
@@ -172,6 +181,11 @@ def play(report: Path) -> None:
             seen["digests"] = [crown("first")]
             outcome = launch_deployment(config, PATHS)
             seen["first"] = [outcome.exit_code, outcome.message, look()]
+            seen["report"] = [*tell_report(outcome.run_name), (PATHS.runs / outcome.run_name).exists()]
+            seen["report_by_prefix"] = tell_report(outcome.run_name[:-1])
+            monitored = launch_monitoring(config, PATHS)
+            shutil.rmtree(monitored.folder)
+            seen["report_of_monitoring"] = [*tell_report(monitored.run_name), str(monitored.folder)]
             seen["deployment"] = load_deployment(outcome.run_name).model_dump(mode="json")
             seen["nothing_to_go_back_to"] = [*attempt(lambda: launch_rollback(config, PATHS)), look()]
 

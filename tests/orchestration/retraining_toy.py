@@ -22,19 +22,20 @@ prepare_environment(PATHS)
 
 from zenml import pipeline, step  # noqa: E402  the environment comes first
 from zenml.client import Client  # noqa: E402
+from zenml.enums import ExecutionMode  # noqa: E402
 
 from materializers.names import ArtifactName  # noqa: E402
 from materializers.registry import Champion, find_champion  # noqa: E402
 from orchestration.attempts import read_attempts  # noqa: E402
-from orchestration.launch import Outcome  # noqa: E402
-from orchestration.retraining import launch_retraining  # noqa: E402
+from orchestration.launch import Outcome, catch_failure  # noqa: E402
+from orchestration.retraining import Train, launch_retraining  # noqa: E402
 from pipelines.caching import keyed  # noqa: E402
 from steps.ingest import ingest  # noqa: E402
 from steps.register import register  # noqa: E402
 from steps.split import split  # noqa: E402
 from tests.end_to_end.project import draw_image  # noqa: E402
 from vision.config import RunConfig  # noqa: E402
-from vision.errors import ConfigError  # noqa: E402
+from vision.errors import ConfigError, TaxonError, TooFewImagesError  # noqa: E402
 from vision.records import Bundle, Promotion, Splits, Verdict  # noqa: E402
 from vision.sources import digest_source  # noqa: E402
 
@@ -107,6 +108,54 @@ def never(_config: RunConfig, _paths: ProjectPaths, _run_name: str, _started: fl
     raise AssertionError
 
 
+@step
+def train_cnn(splits: Splits) -> Annotated[str, "trained"]:
+    """A network."""
+    return splits.digests[0]
+
+
+@step(enable_cache=False)
+def refuse(_before: Splits | str, *, foreseen: bool) -> None:
+    """Data that are refused, or a crash."""
+    raise TooFewImagesError("Class cobalt has 1 image.") if foreseen else RuntimeError("out of order")
+
+
+@pipeline(name="training", execution_mode=ExecutionMode.FAIL_FAST)  # as the real one
+def broken_training(config: RunConfig, source_digest: str, trains: bool, foreseen: bool) -> None:
+    """The flow up to a step that fails, before a network is trained or after."""
+    places = str(PATHS.data), str(PATHS.images)
+    manifest, _ = keyed(ingest)(config.dataset, config.images, source_digest, *places)
+    splits = validate(keyed(split)(manifest, config.split, config.seed, None))
+    refuse(train_cnn(splits) if trains else splits, foreseen=foreseen)
+
+
+def breaking(*, trains: bool, foreseen: bool) -> Callable[[RunConfig, ProjectPaths, str, float], Outcome]:
+    """A training that fails in one of its steps."""
+
+    def train(config: RunConfig, paths: ProjectPaths, run_name: str, _started: float) -> Outcome:
+        source_digest = digest_source(config.dataset, paths.data)
+        flow = broken_training.with_options(run_name=run_name, enable_artifact_visualization=False)
+        failure = catch_failure(paths, lambda: flow(config, source_digest, trains, foreseen))
+        code = failure.exit_code if isinstance(failure, TaxonError) else 1
+        return Outcome(run_name, paths.runs / run_name, code, str(failure))
+
+    return train
+
+
+def lack_weights(_config: RunConfig, _paths: ProjectPaths, _run_name: str, _started: float) -> Outcome:
+    """A training that is refused before there is a run."""
+    raise ConfigError("No candidate can be trained on this machine.")
+
+
+def try_to_retrain(config: RunConfig, hours: float, train: Train) -> dict[str, Any]:
+    """A retraining that fails: its exit code, and the hours of the attempts that count after it."""
+    try:
+        code = launch_retraining(config, PATHS, START + hours * HOUR, train).exit_code
+    except ConfigError as error:
+        code = error.exit_code
+    return {"code": code, "hours": [each[0] for each in tell_attempts()]}
+
+
 def draw_folder(name: str, seed: int, num_individuals: int) -> Path:
     """Two classes, an image of each individual."""
     folder = HOME / name
@@ -176,9 +225,15 @@ def play(report: Path) -> None:
     (killed,) = PATHS.runs.glob("toy-retraining-*")
     seen["killed"] = json.loads((killed / "summary.json").read_text(encoding="utf-8"))["training"]
     seen["pause"] = decide(configure(april), 1, None)
+    seen["no_weights"] = try_to_retrain(configure(april), 25, lack_weights)
+    seen["refused_data"] = try_to_retrain(configure(april), 25, breaking(trains=False, foreseen=True))
     seen["kept"] = decide(configure(april), 25, Verdict.KEPT)
     seen["tried"] = decide(configure(april), 50, None)
     seen["forced"] = decide(configure(april, force=True), 51, Verdict.REFUSED)
+    seen["crashed"] = try_to_retrain(configure(april, force=True), 60, breaking(trains=False, foreseen=False))
+    seen["refused_late"] = try_to_retrain(
+        configure(april, force=True), 61, breaking(trains=True, foreseen=True)
+    )
     seen["budget"] = decide(configure(april, may, budget=2), 100, None)
     seen["promoted"] = decide(configure(april, may), 100, Verdict.PROMOTED)
     seen["attempts"] = tell_attempts()

@@ -20,10 +20,10 @@ from orchestration import stack_schedule  # noqa: E402
 from orchestration.schedule import run_schedule  # noqa: E402
 from orchestration.schedule_config import JobSettings, ScheduleConfig  # noqa: E402
 from orchestration.stack_schedule import hand_over, orchestrator_keeps_schedules  # noqa: E402
+from vision.errors import ConfigError  # noqa: E402
 
-CONFIG = ScheduleConfig.model_validate(
-    {"jobs": {"watch": {"pipeline": "monitoring", "config": "fast.yaml", "cron": "0 3 * * *"}}}
-)
+WATCH = {"pipeline": "monitoring", "config": "fast.yaml", "cron": "0 3 * * *"}
+CONFIG = ScheduleConfig.model_validate({"jobs": {"watch": WATCH}})
 
 
 @step
@@ -81,6 +81,16 @@ def play() -> dict[str, object]:
     seen["made"] = run_schedule(CONFIG, PATHS, submit=lambda _, schedule: enter(schedule))
     seen["again"] = hand_over(CONFIG, lambda _, schedule: enter(schedule))
     seen["entered"] = names()
+    both = {"watch": WATCH | {"cron": "0 4 * * *"}, "other": WATCH}
+    edited = ScheduleConfig.model_validate({"jobs": both})
+    try:
+        hand_over(edited, lambda _, schedule: enter(schedule))
+    except ConfigError as error:
+        seen["edited"] = str(error)
+    seen["edited_left"] = names()
+    Client().delete_schedule("taxon-watch")  # as the command that the message names does
+    seen["edited_again"] = hand_over(edited, lambda _, schedule: enter(schedule))
+    seen["edited_entered"] = names()
     return seen
 
 

@@ -55,6 +55,22 @@ def test_a_champion_is_deployed_and_answers_as_the_pipeline_does(seen: dict[str,
     assert (deployment["digest"], deployment["url"]) == (seen["digests"][0], state["url"])
 
 
+@pytest.mark.parametrize("asked", ["report", "report_by_prefix"])
+def test_the_report_of_a_deployment_is_refused_with_where_to_look(seen: dict[str, Any], asked: str) -> None:
+    code, said = seen[asked][:2]
+    assert code == 2
+    assert "is of the pipeline deployment, whose runs have no folder" in said
+    assert "python run.py service status" in said
+    assert "run it again" not in said
+    assert seen["report"][2] is False
+
+
+def test_the_report_of_a_monitoring_run_is_written_again(seen: dict[str, Any]) -> None:
+    code, said, folder = seen["report_of_monitoring"]
+    assert (code, said) == (0, f"Wrote {folder}")
+    assert (Path(folder) / "summary.json").is_file()
+
+
 def test_there_is_nothing_to_go_back_to_from_the_first_champion(seen: dict[str, Any]) -> None:
     code, message, state = seen["nothing_to_go_back_to"]
     assert (code, state) == (2, seen["first"][2])

@@ -53,6 +53,19 @@ def test_the_pause_counts_from_a_retraining_that_was_killed(seen: Seen) -> None:
     assert "after a pause of 24 hours" in seen["pause"]["message"]
 
 
+@pytest.mark.parametrize("ending", ["no_weights", "refused_data"])
+def test_what_is_refused_before_a_network_is_trained_counts_neither_against_pause_nor_budget(
+    seen: Seen, ending: str
+) -> None:
+    assert seen[ending] == {"code": 2, "hours": [0.0]}
+    assert seen["kept"]["retrain"]  # in the same hour
+
+
+def test_a_crash_and_a_refusal_after_the_training_count(seen: Seen) -> None:
+    assert seen["crashed"] == {"code": 1, "hours": [0.0, 25.0, 51.0, 60.0]}
+    assert seen["refused_late"] == {"code": 2, "hours": [0.0, 25.0, 51.0, 60.0, 61.0]}
+
+
 def test_images_of_a_killed_retraining_are_learned_from_after_the_pause(seen: Seen) -> None:
     kept = seen["kept"]
     assert (kept["retrain"], kept["trigger"], kept["training"], kept["code"]) == (
@@ -78,7 +91,7 @@ def test_a_forced_one_starts_all_the_same_and_a_refusal_of_the_gate_is_its_exit_
 
 def test_the_budget_counts_the_killed_and_the_kept_and_not_the_forced(seen: Seen) -> None:
     assert not seen["budget"]["retrain"]
-    assert "2 of 2 retrainings that start by themselves within 30 days are used" in seen["budget"]["message"]
+    assert "started by themselves within 30 days: 2, of at most 2" in seen["budget"]["message"]
 
 
 def test_attempts_of_former_champions_are_remembered(seen: Seen) -> None:
@@ -87,6 +100,8 @@ def test_attempts_of_former_champions_are_remembered(seen: Seen) -> None:
         [0.0, True, None],
         [25.0, True, "kept"],
         [51.0, False, "refused"],
+        [60.0, False, None],
+        [61.0, False, None],
         [100.0, True, "promoted"],
     ]
 
@@ -96,7 +111,7 @@ def test_after_a_promotion_the_folders_belong_to_the_data_set_and_nothing_is_new
     assert not seen["nothing_new"]["retrain"]
     assert seen["nothing_new"]["new"] == 0
     assert seen["nothing_new"]["code"] == 0
-    assert "There are 0 labelled images in 0 groups" in seen["nothing_new"]["message"]
+    assert "New are 0 labelled images in 0 groups" in seen["nothing_new"]["message"]
 
 
 def test_a_folder_that_the_champion_learned_from_is_not_lost_unless_it_is_forgotten_by_name(

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.slow
-def test_schedules_are_handed_over_once_and_a_failure_leaves_none(tmp_path: Path) -> None:
+def test_schedules_are_handed_over_once_edited_ones_refused_and_a_failure_leaves_none(tmp_path: Path) -> None:
     report = tmp_path / "seen.json"
     done = subprocess.run(
         [sys.executable, "-m", "tests.orchestration.stack_schedule_toy", str(report)],
@@ -32,3 +32,10 @@ def test_schedules_are_handed_over_once_and_a_failure_leaves_none(tmp_path: Path
     assert "keeps the schedule. New there: taxon-watch." in done.stdout + done.stderr
     assert seen["again"] == []
     assert seen["entered"] == [["taxon-watch", "0 3 * * *"]]
+    assert seen["edited"] == (
+        "jobs.watch.cron is '0 4 * * *', but the orchestrator keeps schedule taxon-watch with '0 3 * * *'. "
+        "Delete that one, then hand over again: zenml pipeline schedule delete taxon-watch"
+    )
+    assert seen["edited_left"] == seen["entered"]
+    assert seen["edited_again"] == ["taxon-watch", "taxon-other"]
+    assert sorted(seen["edited_entered"]) == [["taxon-other", "0 3 * * *"], ["taxon-watch", "0 4 * * *"]]

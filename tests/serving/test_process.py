@@ -30,12 +30,13 @@ from serving.process import (
     curl_line,
     deploy_service,
     find_service,
+    prune_bentos,
     service_logs,
     service_status,
     start_service,
     stop_service,
 )
-from serving.running import RunningService, ServiceFolder, read_deployed
+from serving.running import DeployedService, RunningService, ServiceFolder, read_deployed, write_record
 from tests.serving.toy import RED, make_bundle, paint
 from tests.vision.nets.toy import KERAS_WARNINGS
 from vision.config import ServeSettings
@@ -148,6 +149,36 @@ class TestRealProcess:
         assert service_status(folder).running is None
         assert build_bento(folder, bundle.root, bundle.digest, "3") == bento
         assert graph.read_bytes() == bundle.path("fp32.tflite").read_bytes()
+
+    def test_old_bentos_go_and_those_deployed_or_new_stay_and_can_be_served(
+        self, folder: ServiceFolder
+    ) -> None:
+        bundle = make_bundle()
+        old, half, third, fourth, newest = (
+            build_bento(folder, bundle.root, bundle.digest, version) for version in "12345"
+        )
+        (half.path / "bento.yaml").unlink()  # as a killed deletion leaves it
+        (fourth.path / "src" / "pinned.json").unlink()
+        stale = folder.bentoml / "models" / "toy" / "stale"
+        stale.mkdir()
+        write_record(folder.deployed, DeployedService(bento=old, serve=serve_at(find_port())))
+        prune_bentos(folder)
+        left = {path for path in folder.bentoml.glob("bentos/toy/*") if path.is_dir()}
+        assert left == {old.path, third.path, fourth.path, newest.path}
+        assert not stale.exists()
+        deployed = read_deployed(folder)
+        assert deployed is not None
+        start_service(folder, deployed.bento, deployed.serve)
+        folder.deployed.unlink()
+        prune_bentos(folder)
+        assert old.path.is_dir()  # it runs
+        assert build_bento(folder, bundle.root, bundle.digest, "2") == half
+        assert build_bento(folder, bundle.root, bundle.digest, "4") == fourth
+        assert (fourth.path / "src" / "pinned.json").is_file()
+        stop_service(folder)
+        prune_bentos(folder)
+        left = {path for path in folder.bentoml.glob("bentos/toy/*") if path.is_dir()}
+        assert left == {newest.path, half.path, fourth.path}
 
 
 @dataclass

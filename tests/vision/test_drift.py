@@ -6,17 +6,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from pydantic import ValidationError
 from scipy.stats import binom
 
 from vision.config import DriftSettings
 from vision.drift import QUANTILES, ask_embedding, ask_unknown_rate, find_cause, judge_drift
 from vision.errors import WindowError
+from vision.figures.drift import title_drift
+from vision.metrics import softmax
 from vision.permutation import draw_assignments
 from vision.quality import QUALITY_COLUMNS
 from vision.records import DriftCause, DriftReport, DriftStatus, FloatArray, IntArray
 from vision.reference import DriftReference, round_embeddings
 from vision.window import Pool, Window, find_groups, find_typical, pool_sides
+from vision.wording import count_of
 
 NAMES = ("bream", "cod", "eel")
 WIDTH = 6
@@ -151,6 +155,19 @@ def test_other_shares_of_the_classes_are_a_label_mix() -> None:
     assert report.class_mix[0].window.value > 0.6
 
 
+def test_the_estimated_mix_counts_each_group_once_and_the_accuracy_each_image() -> None:
+    many = np.flatnonzero(np.isin(PLAIN.groups, ["fish0", "fish1"]))
+    window = take(PLAIN, np.concatenate([np.arange(120), *[many] * 20]))
+    report = judge(window)
+    assert report.cause is None
+    plain, uneven = ([share.window.value for share in each.class_mix] for each in (judge(PLAIN), report))
+    assert_allclose(uneven, plain, atol=0.02)
+    probs = softmax(window.logits.astype(float), 1.0)[~window.called_unknown]
+    assert np.abs(probs.mean(axis=0) - plain).max() > 0.2
+    assert report.estimated_accuracy is not None
+    assert report.estimated_accuracy.value == pytest.approx(probs.max(axis=1).mean())
+
+
 @pytest.mark.parametrize("changes", [{"brightness": 1.5}, {"unknown": 0.5}, {"embedding": 1.0}])
 def test_nothing_is_estimated_where_confidence_is_not_to_be_trusted(changes: dict[str, float]) -> None:
     report = judge(make_window(Sample(1, 40, 3, **changes)))  # type: ignore[arg-type]
@@ -208,7 +225,8 @@ def test_too_few_images_or_groups_say_how_many_are_missing(
     report = judge(make_window(Sample(1, num_groups, frames)))
     assert report.status is DriftStatus.INSUFFICIENT
     assert (report.missing_images, report.missing_groups) == (images_missing, groups_missing)
-    assert f"{images_missing} more images and {groups_missing} more groups" in report.reasons[1]
+    images, groups = count_of(images_missing, "more image"), count_of(groups_missing, "more group")
+    assert f"{images} and {groups} are needed" in report.reasons[1]
     assert report.tests == ()
 
 
@@ -216,6 +234,13 @@ def test_an_empty_window_is_insufficient() -> None:
     report = judge(take(PLAIN, np.arange(0)))
     assert report.status is DriftStatus.INSUFFICIENT
     assert (report.num_images, report.missing_images, report.missing_groups) == (0, 100, 15)
+    assert title_drift(report) == "Too little to judge: 0 images in 0 groups"
+
+
+def test_a_single_image_is_told_in_the_singular() -> None:
+    report = judge(take(PLAIN, np.arange(1)))
+    assert report.reasons[0].startswith("insufficient: 1 image in 1 group; expected")
+    assert title_drift(report) == "Too little to judge: 1 image in 1 group"
 
 
 def test_exactly_enough_is_enough() -> None:
@@ -271,7 +296,7 @@ def test_a_window_without_groups_is_unverified() -> None:
     assert report.num_groups == 40
     assert report.num_ungrouped == 120
     assert report.status is DriftStatus.QUIET
-    assert "unverified: 120 of 120 images name no group" in report.reasons[-1]
+    assert "unverified: 120 of 120 images came without a group" in report.reasons[-1]
 
 
 def test_one_answer_without_a_group_makes_the_verdict_unverified() -> None:

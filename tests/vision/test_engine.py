@@ -10,10 +10,10 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose
 
 from tests.vision.nets.toy import KERAS_WARNINGS, SIZE, export_tiny, make_images
-from vision.engine import Engine, pack_arrays, run_engine, unpack_arrays
+from vision.engine import Engine, run_engine
 from vision.errors import BundleError
 from vision.records import Precision
 
@@ -81,20 +81,3 @@ def test_the_engine_and_the_bundle_import_no_training_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
-
-
-def test_equal_arrays_give_equal_bytes_and_come_back(tmp_path: Path) -> None:
-    arrays = {"b": np.arange(6.0).reshape(2, 3), "a": np.array([1], np.int32)}
-    content = pack_arrays(arrays)
-    assert content == pack_arrays(dict(reversed(arrays.items())))
-    (tmp_path / "x.npz").write_bytes(content)
-    stored = unpack_arrays(tmp_path / "x.npz")
-    assert sorted(stored) == ["a", "b"]
-    assert_array_equal(stored["b"], arrays["b"])
-
-
-def test_python_objects_in_an_array_file_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "x.npz"
-    np.savez(path, a=np.array([{"run": "me"}], dtype=object))
-    with pytest.raises(BundleError, match="cannot be read as arrays"):
-        unpack_arrays(path)

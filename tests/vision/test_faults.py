@@ -16,8 +16,9 @@ from steps.evaluate import evaluate
 from steps.fit_unknowns import fit_unknowns
 from steps.set_thresholds import set_thresholds
 from tests.vision.toy import MSP, make_rule, make_splits
-from vision import engine
+from vision import parity
 from vision.config import BootstrapSettings, ReviewSettings, ToleranceSettings, UnknownSettings
+from vision.engine import Engine
 from vision.labelled import rows_of
 from vision.ood.scores import OodScore, stack_parts
 from vision.quality import QUALITY_COLUMNS
@@ -97,13 +98,13 @@ def test_an_evaluation_is_of_the_split_asked_for_alone(split: Split) -> None:
 
 def check_fp16(monkeypatch: pytest.MonkeyPatch, folder: Path, exported: ModelOutputs) -> PrecisionReport:
     """The report on a graph that gives these outputs."""
-    monkeypatch.setattr(engine.Engine, "of", lambda *_: None)
-    monkeypatch.setattr(engine, "run_engine", lambda _engine, _images, rows: exported.take(rows))
+    monkeypatch.setattr(Engine, "of", lambda *_: None)
+    monkeypatch.setattr(parity, "run_engine", lambda _engine, _images, rows: exported.take(rows))
     (folder / "fp16.tflite").write_bytes(b"graph")
     graphs = ExportedGraphs(
         root=folder, files={"fp16.tflite": "0"}, candidate="cnn", image_size=8, num_parameters=1
     )
-    return engine.check_graphs(
+    return parity.check_graphs(
         graphs,
         Precision.FP16,
         outputs_of(Split.TRAIN, Split.VALIDATION, Split.CALIBRATION),

@@ -182,8 +182,8 @@ def test_an_unattainable_review_promise_accepts_nothing() -> None:
     decisions = run(rule, np.concatenate([logits_of(0.999, -3.0), logits_of(0.5, -1.0)]))
     assert decisions.decisions.tolist() == [Decision.REVIEW, Decision.UNKNOWN]
     assert make_predictions(rule, decisions)[0].reasons == (
-        "no confidence keeps the promise of at most 0.02 wrong among the accepted: 5 images in 4 groups are "
-        "too few or too often wrong",
+        "no confidence keeps the promise of at most 0.02 wrong among the accepted: 5 images in 4 groups: "
+        "too few, or too often wrong",
     )
 
 
@@ -303,7 +303,8 @@ def test_predictor_answers_what_the_rule_decides_on_the_networks_outputs() -> No
     images = np.zeros((2, 8, 8, 3), dtype=np.uint8)
     images[0, :, :, 2] = 100
     predictor = make_predictor(make_rule())
-    forward, decisions = predictor.run(images)
+    forward, quality, decisions = predictor.run(images)
+    assert_array_equal(quality, np.zeros((len(images), 1)))
     assert_allclose(forward.logits, [[0, 0, 10], [0, 0, 0]])
     assert forward.cam is None
     assert decisions.decisions.tolist() == [Decision.ACCEPT, Decision.UNKNOWN]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
 from tests.vision.toy import MSP, make_outputs, make_rule, make_splits
-from vision.engine import pack_arrays
+from vision.arrays import pack_arrays
 from vision.errors import BundleError
 from vision.quality import QUALITY_COLUMNS
 from vision.records import Split

@@ -150,6 +150,8 @@ def test_a_drift_with_a_few_new_images_has_too_little_to_learn_from() -> None:
     decision = decide(TWO, NewImages(num_images=40, num_groups=9))
     assert not decision.retrain
     assert "too little new to learn from: 40 labelled images in 9 groups" in words(decision)
+    alone = decide(TWO, NewImages(num_images=1, num_groups=1))
+    assert "too little new to learn from: 1 labelled image in 1 group that" in words(alone)
 
 
 # --- new images and age ---------------------------------------------------------------------------------
@@ -235,7 +237,7 @@ def test_the_budget_counts_what_started_by_itself_in_its_days() -> None:
     assert decide((), MANY, *used, *beside).retrain
     decision = decide((), MANY, *used, *beside, attempt(4 * DAY))
     assert not decision.retrain
-    assert "4 of 4 retrainings" in words(decision)
+    assert "by themselves within 30 days: 4, of at most 4." in words(decision)
     assert not decide((), MANY, budget=0).retrain
 
 

@@ -20,6 +20,7 @@ from vision.figures.style import (
 )
 from vision.figures.tables import escape_html, format_interval, markdown_table
 from vision.records import ColumnDrift, DriftCause, DriftReport, DriftStatus, DriftTest
+from vision.wording import count_of
 
 ACROSS = 3
 
@@ -59,7 +60,8 @@ def draw_drift(report: DriftReport) -> bytes:
 def title_drift(report: DriftReport) -> str:
     """The verdict in one sentence."""
     if report.status is DriftStatus.INSUFFICIENT:
-        return f"Too little to judge: {report.num_images} images in {report.num_groups} groups"
+        images, groups = count_of(report.num_images, "image"), count_of(report.num_groups, "group")
+        return f"Too little to judge: {images} in {groups}"
     unverified = "" if report.verified else " (unverified)"
     if report.cause is None:
         return f"Quiet{unverified}: {report.num_images} answers are like the reference"

@@ -45,6 +45,7 @@ from vision.records import (
     Temperature,
     TrainingHistory,
 )
+from vision.wording import count_of
 
 Views = dict[str, bytes | str]
 LONGEST_LIST = 20
@@ -72,9 +73,8 @@ def _(record: Manifest) -> Views:
 @draw_views.register
 def _(record: DataReport) -> Views:
     findings = "\n".join(f"- **{each.severity}**: {escape_html(each.message)}" for each in record.findings)
-    text = (
-        f"**{record.num_images} images, {record.num_groups} groups**\n\n{findings or 'Nothing stands out.'}\n"
-    )
+    counted = f"{count_of(record.num_images, 'image')}, {count_of(record.num_groups, 'group')}"
+    text = f"**{counted}**\n\n{findings or 'Nothing stands out.'}\n"
     return {
         "findings.md": text + _list_quarantined(record.quarantined),
         "class_counts.png": draw_class_counts(record),
@@ -156,7 +156,8 @@ def _(record: Promotion) -> Views:
 @draw_views.register
 def _(record: NewImages) -> Views:
     rows = [(each.class_name, str(each.num_images), str(each.num_groups)) for each in record.classes]
-    title = f"**{record.num_images} images in {record.num_groups} groups** that the champion has not seen\n\n"
+    counted = f"{count_of(record.num_images, 'image')} in {count_of(record.num_groups, 'group')}"
+    title = f"**{counted}** that the champion has not seen\n\n"
     return {"new_images.md": title + markdown_table(("class", "images", "groups"), rows)}
 
 

@@ -1,0 +1,16 @@
+"""Numbers in sentences."""
+
+from __future__ import annotations
+
+
+def count_of(number: float, noun: str) -> str:
+    """`1 image`, `2 images`, `0 more groups`, `1.5 days`: a number and its noun, which takes s or es."""
+    figure = str(number) if isinstance(number, int) else f"{number:g}"
+    return f"{figure} {noun_for(number, noun)}"
+
+
+def noun_for(number: float, noun: str) -> str:
+    """The noun of a number that stands elsewhere: singular for one, else with s or es."""
+    if number == 1:
+        return noun
+    return f"{noun}es" if noun.endswith("s") else f"{noun}s"
