@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 from serving.agreement import Agreement, choose_test_images, compare_service
-from serving.process import build_bento, deploy_service, prune_bentos
+from serving.bento_store import build_bento, prune_bentos
+from serving.process import deploy_service
 from serving.running import RunningService, ServiceFolder
 from serving.settings import read_settings
 from vision.bundle import load_bundle

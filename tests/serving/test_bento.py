@@ -42,7 +42,7 @@ def test_what_trains_draws_or_builds_stays_out(tmp_path: Path) -> None:
     stage_code(tmp_path, PIN)
     names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.py")}
     assert {"serving/service.py", "vision/predictor.py", "serving/application.py"} <= names
-    starts = r"vision/lock|serving/(agreement|bento|client|deployment|process|running)\.py"
+    starts = r"vision/lock|serving/(agreement|bento|bento_store|client|deployment|launch|process|running)\.py"
     assert not [name for name in names if re.match(rf"vision/(nets|figures|sources)/|{starts}", name)]
 
 

@@ -20,17 +20,16 @@ import psutil
 import pytest
 
 from serving.bento import BuiltBento
+from serving.bento_store import build_bento, prune_bentos
 from serving.client import ask_service
 from serving.log_entries import LogEntry
 from serving.log_url import resolve_log_url
 from serving.pinned import PinnedModel
 from serving.prediction_log import PredictionLog
 from serving.process import (
-    build_bento,
     curl_line,
     deploy_service,
     find_service,
-    prune_bentos,
     service_logs,
     service_status,
     start_service,

@@ -1,0 +1,164 @@
+"""Where images come from, how they are read, checked and split."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from vision.config.base import Fraction, OpenFraction, PositiveFloat, Seed, Settings
+
+
+class Resize(StrEnum):
+    """How an image becomes a square: pad keeps all and the aspect, crop the centre, stretch neither."""
+
+    PAD = "pad"
+    CROP = "crop"
+    STRETCH = "stretch"
+
+
+class LeakPolicy(StrEnum):
+    """What happens to a duplicate that lies in two of the user's own trees."""
+
+    FAIL = "fail"
+    DROP = "drop"
+
+
+def _check_group_pattern(value: str) -> str:
+    try:
+        pattern = re.compile(value)
+    except re.error as error:
+        raise ValueError(f"{value!r} is not a regular expression: {error}") from error
+    if "group" not in pattern.groupindex:
+        raise ValueError(f"{value!r} has no part named (?P<group>…), which marks the group")
+    return value
+
+
+GroupPattern = Annotated[str, AfterValidator(_check_group_pattern)]
+"""Regular expression on a file name; the part `(?P<group>…)` is the group."""
+
+
+class Addition(Settings):
+    """A folder of further labelled images, one folder per class, that joins a source.
+
+    In YAML a path alone is enough; everything else has a default.
+    """
+
+    path: Path
+    name: str = Field(
+        pattern=r"^[^./\\\x00-\x1f][^/\\\x00-\x1f]{0,99}$",
+        description="its own among all additions; default: the last part of the path. Opens the images' "
+        "paths (+NAME/...) and the names of their groups, so keep it when the folder moves",
+    )
+    group_by: GroupPattern | None = Field(
+        default=None, description="regular expression on the file name; the part `(?P<group>…)` is the group"
+    )
+    shared_groups: bool = Field(
+        default=False,
+        description="groups of one name here and in the source are one (the same individuals again)",
+    )
+    unknown_classes: tuple[str, ...] = Field(default=(), description="class folders held out as unknown")
+    max_megapixels: PositiveFloat = Field(default=100.0, description="larger images are quarantined")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_a_path_alone(cls, value: Any) -> Any:
+        given = {"path": value} if isinstance(value, str | Path) else value
+        if not isinstance(given, dict) or "name" in given or not isinstance(given.get("path"), str | Path):
+            return given
+        name = Path(given["path"]).name
+        if name in ("", ".."):
+            raise ValueError(f"the path {str(given['path'])!r} ends in no folder name; add a name")
+        return {**given, "name": name}
+
+
+def check_addition_names(additions: Sequence[Addition]) -> None:
+    """Refuse two additions of one name; names that differ only in case count as one."""
+    seen: dict[str, Addition] = {}
+    for each in additions:
+        other = seen.setdefault(each.name.casefold(), each)
+        if other is not each:
+            raise ValueError(
+                f"two additions are called {each.name!r} ({other.path} and {each.path}); give each a name of "
+                "its own"
+            )
+
+
+class _GrowingSource(Settings):
+    """Base of every source: folders of further labelled images may join it."""
+
+    additions: tuple[Addition, ...] = Field(
+        default=(), description="folders of further labelled images, one folder per class"
+    )
+
+    @field_validator("additions")
+    @classmethod
+    def _additions_have_names_of_their_own(cls, value: tuple[Addition, ...]) -> tuple[Addition, ...]:
+        check_addition_names(value)
+        return value
+
+
+class ReefSource(_GrowingSource):
+    """Painted fish: a data set that needs no download. Deterministic from `seed`."""
+
+    source: Literal["reef"] = "reef"
+    seed: Seed = 11
+    images_per_class: int = Field(default=200, ge=2, le=20_000)
+    unknown_images_per_class: int = Field(default=60, ge=0, le=20_000)
+    frames_per_individual: int = Field(default=2, ge=1, le=50, description="largest number of frames")
+    duplicates: int = Field(default=0, ge=0, description="files copied byte for byte")
+    wrong_labels: int = Field(default=0, ge=0, description="files moved to another class's folder")
+    corrupt_files: int = Field(default=0, ge=0, description="files cut short or filled with junk")
+    exif_rotated: int = Field(default=0, ge=0, description="files turned, with an EXIF tag that says so")
+    turbidity: Fraction = Field(default=0.0, description="drift: 0 the reef's own water, 1 very turbid, dim")
+
+
+class FolderSource(_GrowingSource):
+    """A folder of images: `train/`, `val/`, `test/` trees of class folders, or one folder per class."""
+
+    source: Literal["folder"] = "folder"
+    path: Path
+    group_by: GroupPattern | None = Field(
+        default=None, description="regular expression on the file name; the part `(?P<group>…)` is the group"
+    )
+    unknown_classes: tuple[str, ...] = Field(default=(), description="class folders held out as unknown")
+    max_megapixels: PositiveFloat = Field(default=100.0, description="larger images are quarantined")
+
+
+SourceSettings = Annotated[ReefSource | FolderSource, Field(discriminator="source")]
+
+
+class ImageSettings(Settings):
+    """How files become arrays."""
+
+    size: int = Field(default=96, ge=16, le=1024, description="pixels; the network's square input")
+    resize: Resize = Resize.PAD
+
+
+class CheckSettings(Settings):
+    """When the data cannot carry a training."""
+
+    max_quarantined: Fraction = Field(default=0.1, description="larger share of unusable files fails the run")
+    min_images_per_class: int = Field(default=8, ge=4)
+    min_groups_per_class: int = Field(default=4, ge=4, description="one for each of the four splits")
+
+
+class SplitSettings(Settings):
+    """Shares of the four splits. They must add up to 1."""
+
+    train: OpenFraction = 0.55
+    validation: OpenFraction = 0.15
+    calibration: OpenFraction = 0.15
+    test: OpenFraction = 0.15
+    on_leak: LeakPolicy = LeakPolicy.FAIL
+
+    @model_validator(mode="after")
+    def _fractions_add_up(self) -> Self:
+        total = self.train + self.validation + self.calibration + self.test
+        if abs(total - 1.0) > 1e-6:
+            raise ValueError(f"train + validation + calibration + test is {total:.4f}; expected 1")
+        return self

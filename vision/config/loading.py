@@ -1,0 +1,162 @@
+"""From a YAML file and overrides to settings, or to every fault of theirs at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import ValidationError
+
+from vision.config.base import Settings
+from vision.config.data import FolderSource, ReefSource
+from vision.config.run import RunConfig
+from vision.errors import ConfigError
+
+# What PyYAML raises on text that it cannot turn into values: more digits than `int` takes, a thirteenth
+# month, an empty `!!int`, thousands of brackets.
+_YAML_FAULTS = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
+
+
+Kind = TypeVar("Kind", bound=Settings)
+
+
+def find_config(name: str, folder: Path) -> Path:
+    """Where the config `name` lies: first in `folder` (and below it), then as a path.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
+    try:
+        for candidate in (folder / name, folder / f"{name}.yaml", Path(name)):
+            if candidate.is_file():
+                return candidate
+    except OSError as error:
+        raise ConfigError(f"{name}: no such config, {error.strerror}. Expected a name or a path.") from error
+    known = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.yaml"))
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise ConfigError(f"{name}: no such config{hint} Expected a path, or one of: {', '.join(known)}.")
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """The configuration of a training run; see `load_settings`."""
+    return load_settings(RunConfig, path, overrides)
+
+
+def load_settings(kind: type[Kind], path: Path, overrides: Sequence[str] = ()) -> Kind:
+    """The settings of one kind in a YAML file with `dotted.key=value` overrides applied.
+
+    Raises:
+        ConfigError: every fault of the file, one a line: unknown keys (with the nearest known one), wrong
+            types, values out of bounds, settings that contradict each other.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    try:
+        tree = _parse_yaml(text, str(path))
+    except _YAML_FAULTS as error:
+        raise ConfigError(f"{path}: not YAML: {error}") from error
+    if not isinstance(tree, dict):
+        required = [f"{name}:" for name, field in kind.model_fields.items() if field.is_required()]
+        expected = " and ".join(required[:2])
+        raise ConfigError(f"{path}: holds {type(tree).__name__}; expected keys such as {expected}")
+    for override in overrides:
+        _apply_override(tree, override)
+    try:
+        return kind.model_validate(tree)
+    except ValidationError as error:
+        faults = "\n".join(_describe_fault(kind, fault, path) for fault in error.errors())
+        raise ConfigError(faults) from error
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, which also refuses a key that one mapping has twice."""
+
+    def compose_mapping_node(self, anchor: dict[str, yaml.Node]) -> yaml.MappingNode:
+        """Compose a mapping; merge keys (`<<`), which come later, may repeat what it says."""
+        node = super().compose_mapping_node(anchor)
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                continue
+            line = key.start_mark.line + 1
+            if (key.tag, key.value) in lines:
+                raise ConfigError(
+                    f"{self.name}: line {line}: the key {key.value!r} is given twice (first in line "
+                    f"{lines[key.tag, key.value]}); keep one of them"
+                )
+            lines[key.tag, key.value] = line
+        return node
+
+
+def _parse_yaml(text: str, name: str) -> Any:
+    """The value of a YAML text; `name` tells in errors where it came from."""
+    loader = _Loader(text)
+    loader.name = name
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
+
+
+def _apply_override(tree: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise ConfigError(f"--set {override}: expected dotted.key=value, as in --set images.size=128")
+    try:
+        value = _parse_yaml(text, f"--set {override}")
+    except _YAML_FAULTS as error:
+        raise ConfigError(f"--set {override}: {text!r} is not a YAML value: {error}") from error
+    node = tree
+    *parents, last = key.split(".")
+    for parent in parents:
+        child = node.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise ConfigError(f"--set {override}: {parent} holds {child!r}; expected a section with keys")
+        node = child
+    node[last] = value
+
+
+def _describe_fault(kind: type[Settings], fault: Mapping[str, Any], path: Path) -> str:
+    location = list(fault["loc"])
+    if location[:1] == ["dataset"]:
+        del location[1:2]  # the kind of source, which is no key
+    dotted = ".".join(str(part) for part in location)
+    where = f"{path}: {dotted}: " if dotted else f"{path}: "
+    if fault["type"] == "extra_forbidden":
+        known = _known_keys(kind, fault["loc"][:-1])
+        near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(sorted(known))}"
+        return f"{where}unknown key; {hint}"
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] == "missing":
+        return f"{where}is missing and has no default"
+    if isinstance(fault["input"], dict):
+        return f"{where}{message}"
+    try:
+        return f"{where}{message}; got {fault['input']!r}"
+    except ValueError:  # a hexadecimal number of more digits than Python writes in decimal
+        return f"{where}{message}; got a number of thousands of digits"
+
+
+def _known_keys(kind: type[Settings], location: Sequence[Any]) -> list[str]:
+    """Keys that the section at `location` knows, walking the settings classes."""
+    node: Any = kind
+    for part in location:
+        if isinstance(node, type) and issubclass(node, Settings):
+            field = node.model_fields.get(str(part))
+            if field is None:
+                return []
+            node = field.annotation
+        elif getattr(node, "__origin__", None) is dict:
+            node = get_args(node)[1]
+        elif getattr(node, "__origin__", None) is tuple:
+            node = get_args(node)[0]
+        elif part in ("reef", "folder"):
+            node = {"reef": ReefSource, "folder": FolderSource}[str(part)]
+    return list(node.model_fields) if isinstance(node, type) and issubclass(node, Settings) else []

@@ -1,0 +1,78 @@
+"""One data set's whole configuration."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from vision.config.base import Seed, Settings
+from vision.config.data import (
+    Addition,
+    CheckSettings,
+    ImageSettings,
+    SourceSettings,
+    SplitSettings,
+    check_addition_names,
+)
+from vision.config.loop import DriftSettings, RetrainingSettings, ServeSettings
+from vision.config.training import TrainingSettings
+from vision.config.truth import (
+    BootstrapSettings,
+    ComparisonSettings,
+    ExportSettings,
+    GateSettings,
+    ReviewSettings,
+    UnknownSettings,
+)
+
+
+class RunConfig(Settings):
+    """Everything about one data set: how its models are trained, served, watched and trained again."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$", description="the data set's and the model's name")
+    seed: Seed = 7
+    dataset: SourceSettings
+    images: ImageSettings = ImageSettings()
+    checks: CheckSettings = CheckSettings()
+    split: SplitSettings = SplitSettings()
+    training: TrainingSettings
+    bootstrap: BootstrapSettings = BootstrapSettings()
+    unknowns: UnknownSettings = UnknownSettings()
+    review: ReviewSettings = ReviewSettings()
+    comparison: ComparisonSettings = ComparisonSettings()
+    export: ExportSettings = ExportSettings()
+    gate: GateSettings = GateSettings()
+    deploy: bool = Field(default=False, description="serve a promoted bundle at the end of training")
+    serve: ServeSettings = ServeSettings()
+    monitoring: DriftSettings = DriftSettings()
+    retraining: RetrainingSettings = RetrainingSettings()
+
+    @model_validator(mode="after")
+    def _new_images_fit_to_the_additions(self) -> Self:
+        check_addition_names(self._all_additions())
+        return self
+
+    @model_validator(mode="after")
+    def _what_is_forgotten_is_not_named(self) -> Self:
+        named = {each.name for each in self._all_additions()} & set(self.retraining.forget)
+        if named:
+            raise ValueError(
+                f"retraining.forget names {', '.join(sorted(named))}, which dataset.additions or "
+                "retraining.new_images names as well; take it out of one of them"
+            )
+        return self
+
+    def with_new_images(self) -> RunConfig:
+        """This configuration with `retraining.new_images` among the data set's additions."""
+        additions = self._all_additions()
+        if additions == self.dataset.additions:
+            return (
+                self  # a copy counts as another in cache keys: it says outright what was left to its default
+            )
+        dataset = self.dataset.model_copy(update={"additions": additions})
+        return self.model_copy(update={"dataset": dataset})
+
+    def _all_additions(self) -> tuple[Addition, ...]:
+        """Additions of both lists; one that is in both counts once."""
+        return tuple(dict.fromkeys([*self.dataset.additions, *self.retraining.new_images]))
