@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.champion import Champion
@@ -23,6 +24,7 @@ from serving.bento import BuiltBento
 from serving.keys import LOCAL_CLIENT, read_or_make_key
 from serving.process import start_service, stop_service
 from serving.running import RunningService, ServiceFolder
+from serving.settings import ServiceSettings
 from vision.config import ServeSettings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,16 +60,29 @@ def running_without_log(folder: ServiceFolder, bento: BuiltBento) -> Iterator[Ta
         yield target
 
 
+@dataclass(frozen=True)
+class RivalThreads:
+    """How many requests the rival computes at a time, and how many threads TensorFlow has (0: it chooses)."""
+
+    name: str
+    pool: int
+    tensorflow: int
+
+
+RIVALS = (
+    RivalThreads("as many threads as Taxon", ServiceSettings().threads, ServiceSettings().engine_threads),
+    RivalThreads("the defaults of FastAPI and TensorFlow", 40, 0),
+)
+
+
 @contextmanager
-def running_rival(
-    champion: Champion, folder: Path, threads: int, tensorflow_threads: int
-) -> Iterator[tuple[Target, int]]:
+def running_rival(champion: Champion, folder: Path, threads: RivalThreads) -> Iterator[tuple[Target, int]]:
     """The rival over the champion's Keras network: how to ask it, and its process id."""
     target, labels = Target("FastAPI", find_port()), folder / "labels.json"
     labels.write_text(json.dumps(champion.contract.class_names), encoding="utf-8")
     command = [sys.executable, "-m", "benchmarks.rival_service", "--keras", str(champion.keras)]
     command += ["--labels", str(labels), "--resize", champion.contract.resize, "--port", str(target.port)]
-    command += ["--threads", str(threads), "--tensorflow-threads", str(tensorflow_threads)]
+    command += ["--threads", str(threads.pool), "--tensorflow-threads", str(threads.tensorflow)]
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3"}
     with _running(command, ROOT, quiet, folder / "rival_output.txt", target) as pid:
         yield target, pid

@@ -36,7 +36,15 @@ from benchmarks.champion import Champion, find_champion, train_champion
 from benchmarks.graph_alone import Parts, time_alone
 from benchmarks.load_client import Block, Target, ask_in_turn, ask_together
 from benchmarks.pages import page_path, write_page
-from benchmarks.services import aim, get, running_rival, running_service, running_without_log
+from benchmarks.services import (
+    RIVALS,
+    RivalThreads,
+    aim,
+    get,
+    running_rival,
+    running_service,
+    running_without_log,
+)
 from benchmarks.serving_page import (
     ALONE,
     FRESH,
@@ -59,7 +67,7 @@ from serving.log_url import resolve_log_url
 from serving.prediction_log import PredictionLog
 from serving.process import build_bento
 from serving.running import RunningService, ServiceFolder
-from serving.settings import PREFIX, ServiceSettings
+from serving.settings import PREFIX
 from vision.config import ReefSource
 from vision.errors import TaxonError
 from vision.sources.reef.dataset import paint_bytes, plan_reef
@@ -68,6 +76,9 @@ SIDES = 640, 480
 IMAGE_SEED = 70_000
 GRAIN = 6.0
 JPEG_QUALITY = 90
+WARM_UP_SECONDS, PAUSE_SECONDS = 5.0, 1.0
+"""Of load whose answers are not counted: on a service that has just been started, and in every block."""
+
 TRAINING_LIBRARIES = ("tensorflow", "keras", "sklearn", "pandas", "scipy", "matplotlib", "zenml", "evidently")
 VERSIONS = ("bentoml", "ai-edge-litert", "pillow", "tensorflow-cpu", "keras", "fastapi", "uvicorn")
 PROFILE_IMPORTS = "PYTHONPROFILEIMPORTTIME"
@@ -142,10 +153,16 @@ def list_tree(pid: int) -> list[psutil.Process]:
 
 
 def measure_memory(what: str, pid: int) -> Memory:
-    """PSS and RSS of a process tree now."""
-    parts = [process.memory_full_info() for process in list_tree(pid)]
-    memory = Memory(what, len(parts), sum(p.pss for p in parts) / 1e6, sum(p.rss for p in parts) / 1e6)
-    _say(f"{what}: PSS {memory.pss:.0f} MB, RSS {memory.rss:.0f} MB")
+    """PSS, RSS and what a process tree would take by itself, now."""
+    tree = [process.memory_maps() for process in list_tree(pid)]
+    parts = [part for process in tree for part in process]
+    shared: dict[str, int] = {}
+    for part in parts:  # one for each file and process
+        shared[part.path] = max(shared.get(part.path, 0), part.shared_clean + part.shared_dirty)
+    private = sum(part.private_clean + part.private_dirty for part in parts)
+    pss, rss = (sum(getattr(part, name) for part in parts) for name in ("pss", "rss"))
+    memory = Memory(what, len(tree), pss / 1e6, (private + sum(shared.values())) / 1e6, rss / 1e6)
+    _say(f"{what}: PSS {memory.pss:.0f} MB, by itself {memory.alone:.0f} MB, RSS {memory.rss:.0f} MB")
     return memory
 
 
@@ -222,19 +239,36 @@ def measure_latencies(
     return latencies
 
 
+def pick_rival(
+    champion: Champion, work: Path, images: Sequence[bytes], sizes: Sizes
+) -> tuple[RivalThreads, dict[str, Block]]:
+    """The rival's choice of threads that answers most, and a block of each."""
+    tried: dict[str, Block] = {}
+    with own_process() as client:
+        for threads in RIVALS:
+            with running_rival(champion, work, threads) as (rival, _):
+                asked = client.submit(
+                    ask_together, rival, images, sizes.clients, sizes.seconds, WARM_UP_SECONDS
+                )
+                tried[threads.name] = asked.result()
+            _say(f"FastAPI, {threads.name}: {tried[threads.name].rate:.1f} answers a second")
+    return max(RIVALS, key=lambda threads: tried[threads.name].rate), tried
+
+
 def measure_throughput(
-    target: Target, rival: Target, images: Sequence[bytes], sizes: Sizes, rival_threads: str
+    target: Target, rival: Target, images: Sequence[bytes], sizes: Sizes, tried: Mapping[str, Block]
 ) -> Throughput:
-    """Alternating blocks; who begins alternates too."""
+    """Alternating blocks; who begins alternates too. Before the first ones each is warmed up."""
     blocks: dict[Target, list[Block]] = {target: [], rival: []}
     with own_process() as client:
         for number in range(sizes.pairs):
             for whom in (target, rival) if number % 2 == 0 else (rival, target):
-                block = client.submit(ask_together, whom, images, sizes.clients, sizes.seconds).result()
+                ignored = PAUSE_SECONDS if blocks[whom] else WARM_UP_SECONDS
+                asked = client.submit(ask_together, whom, images, sizes.clients, sizes.seconds, ignored)
+                block = asked.result()
                 blocks[whom].append(block)
                 _say(f"{whom.name}: {block.rate:.1f} answers a second")
-    threads = ServiceSettings().threads
-    return Throughput(sizes.clients, threads, rival_threads, blocks[target], blocks[rival])
+    return Throughput(sizes.clients, tried, blocks[target], blocks[rival])
 
 
 def read_log(folder: ServiceFolder, service: RunningService, num_answers: int) -> Logged:
@@ -256,8 +290,8 @@ def read_log(folder: ServiceFolder, service: RunningService, num_answers: int) -
 # --- all ------------------------------------------------------------------------------------------------
 
 
-def measure(champion: Champion, work: Path, sizes: Sizes, tensorflow_threads: int) -> Figures:
-    """Every stage, with as few services there as it needs; `surroundings` are as of the end."""
+def measure(champion: Champion, work: Path, sizes: Sizes) -> Figures:
+    """Every stage, with no more services there than it needs."""
     begun, load_before, images = time.monotonic(), os.getloadavg()[0], make_images()
     folder, silent_folder = ServiceFolder(work / "served"), ServiceFolder(work / "without_log")
     bento, silent_bento = (
@@ -276,15 +310,15 @@ def measure(champion: Champion, work: Path, sizes: Sizes, tensorflow_threads: in
         memories.append(measure_memory(told, service.pid))
         with running_without_log(silent_folder, silent_bento) as silent:
             latencies = measure_latencies(champion, target, silent, images, sizes)
-        with running_rival(champion, work, ServiceSettings().threads, tensorflow_threads) as (rival, pid):
-            words = str(tensorflow_threads) if tensorflow_threads else "as many as it chooses"
-            throughput = measure_throughput(target, rival, images, sizes, words)
+        threads, tried = pick_rival(champion, work, images, sizes)
+        with running_rival(champion, work, threads) as (rival, pid):
+            throughput = measure_throughput(target, rival, images, sizes, tried)
             rival_memory = measure_memory("the rival, at the end", pid)
         asked = [warm, load, *latencies.served[KEPT], *latencies.served[FRESH], *throughput.product]
         statuses = {
             "Taxon": add_up(asked),
             "Taxon without log": add_up(latencies.served[SILENT]),
-            "FastAPI": add_up(throughput.rival),
+            "FastAPI": add_up([*tried.values(), *throughput.rival]),
         }
         memories.append(
             measure_memory(f"at the end, after {statuses['Taxon'].total()} requests", service.pid)
@@ -384,9 +418,6 @@ def main() -> int:
     parser.add_argument("--config", default="fast.yaml", help="whose champion (default fast.yaml)")
     parser.add_argument("--train", action="store_true", help="train one first, in a project of its own")
     parser.add_argument("--quick", action="store_true", help="small: only to see that it works")
-    parser.add_argument(
-        "--tensorflow-threads", type=int, default=0, help="of the rival's TensorFlow; 0: as it chooses"
-    )
     parser.add_argument("--output", type=page_path, help="Markdown; default: printed alone")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-serving-") as name:
@@ -399,9 +430,7 @@ def main() -> int:
                 champion = process.submit(find_champion, options.config).result()
             for variable in [each for each in os.environ if each.startswith(PREFIX)]:
                 del os.environ[variable]  # default settings are measured
-            text = render(
-                measure(champion, work, QUICK if options.quick else Sizes(), options.tensorflow_threads)
-            )
+            text = render(measure(champion, work, QUICK if options.quick else Sizes()))
         except TaxonError as error:
             sys.stderr.write(f"{type(error).__name__}: {error}\n")
             return error.exit_code
