@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.pages import page_path, write_page
 from vision.bundle import LoadedBundle, load_bundle, load_reference
 from vision.config import DriftSettings, ReefSource, Resize
 from vision.drift import judge_drift
@@ -150,7 +151,7 @@ def main() -> None:
     parser.add_argument("--plain", type=int, default=100)
     parser.add_argument("--turbid", type=int, default=50)
     parser.add_argument("--workers", type=int, default=2, help="processes that paint")
-    parser.add_argument("--output", type=Path, help="Markdown file for the table")
+    parser.add_argument("--output", type=page_path, help="Markdown file for the table")
     arguments = parser.parse_args()
     bundle = load_bundle(arguments.bundle, arguments.digest, num_threads=2)
     reference = load_reference(arguments.bundle, arguments.digest)
@@ -159,7 +160,7 @@ def main() -> None:
     table = tabulate(run(bundle, reference, counts, arguments.workers))
     print(table)
     if arguments.output:
-        arguments.output.write_text(table + "\n", encoding="utf-8")
+        write_page(arguments.output, table)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+from benchmarks.pages import page_path, write_page
 from vision.config import find_config, load_config
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -175,7 +176,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[101, 102, 103])
     parser.add_argument("--config", default="fast.yaml")
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "benchmarks.md")
+    parser.add_argument("--output", type=page_path, default=str(ROOT / "docs" / "benchmarks.md"))
     options = parser.parse_args()
     score = load_config(find_config(options.config, ROOT / "configs")).unknowns.score
     runs = []
@@ -184,7 +185,7 @@ def main() -> None:
         print(
             f"seed {seed}: {runs[-1].first_seconds:.0f} s, then {runs[-1].second_seconds:.1f} s", flush=True
         )
-    options.output.write_text(render(runs, options.config, score), encoding="utf-8")
+    write_page(options.output, render(runs, options.config, score))
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     print(f"Wrote {options.output}. Largest process: {peak:.0f} MB.")
 

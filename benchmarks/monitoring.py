@@ -1,10 +1,11 @@
 """Seconds and memory of the monitoring command on 10,000 logged answers of a network of full width.
 
-    python -m benchmarks.monitoring
+    python -m benchmarks.monitoring --output FILE.md
 
 The champion is synthetic: 8 classes, embeddings of width 1,280 as MobileNetV2 has, 2,000 images of reference.
 It is registered as a trained one would be, and the command runs as a user's, in a process of its own: once
 with the default window and once with all 10,000 answers in one window. Say what else the machine was doing.
+Without `--output` the table is printed alone. Cost: about 3 minutes.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from benchmarks.pages import page_path, write_page
 from orchestration.environment import prepare_environment
 from orchestration.paths import ProjectPaths
 from serving.prediction_log import LogEntry, PredictionLog
@@ -197,12 +199,18 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--prepare", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--output", type=page_path, help="Markdown; default: printed alone")
     options = parser.parse_args()
     if options.prepare:
         prepare(options.prepare)
         return
-    print(f"{NUM_ANSWERS} logged answers, embeddings of width {WIDTH}, load {os.getloadavg()[0]:.1f}\n")
-    print("| window | seconds | peak memory | verdict |\n|---|---|---|---|")
+    lines = [
+        f"{NUM_ANSWERS} logged answers, embeddings of width {WIDTH}, load {os.getloadavg()[0]:.1f}",
+        "",
+        "| window | seconds | peak memory | verdict |",
+        "|---|---|---|---|",
+    ]
+    print("\n".join(lines))
     for window in (200, NUM_ANSWERS):
         with tempfile.TemporaryDirectory(prefix="bench-") as name:
             folder = Path(name)
@@ -211,10 +219,10 @@ def main() -> None:
             config = folder / "bench.yaml"
             config.write_text(yaml.safe_dump(_make_config(folder)), encoding="utf-8")
             each = measure(folder, config, window)
-        print(
-            f"| {each.window} | {each.seconds:.1f} | {each.peak_megabytes:.0f} MB | {each.words} |",
-            flush=True,
-        )
+        lines.append(f"| {each.window} | {each.seconds:.1f} | {each.peak_megabytes:.0f} MB | {each.words} |")
+        print(lines[-1], flush=True)
+    if options.output:
+        write_page(options.output, "\n".join(lines))
 
 
 def _environment(folder: Path) -> dict[str, str]:

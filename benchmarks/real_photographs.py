@@ -27,6 +27,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.pages import page_path, write_page
 from vision.comparison import paired_difference_over_splits
 from vision.config import BootstrapSettings, CandidateSettings, FolderSource, RunConfig, load_config
 from vision.labelled import Labelled, rows_of, select
@@ -292,7 +293,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--fold-seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "results.md")
+    parser.add_argument("--output", type=page_path, default=str(ROOT / "docs" / "results.md"))
     options = parser.parse_args()
     started = time.monotonic()
     lines = [
@@ -332,7 +333,7 @@ def main() -> None:
         lines += render_folds(folds)
     minutes = (time.monotonic() - started) / 60
     lines += ["", f"The whole took {minutes:.0f} minutes on {os.cpu_count()} CPU cores."]
-    options.output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_page(options.output, "\n".join(lines))
     print(f"Wrote {options.output}.")
 
 

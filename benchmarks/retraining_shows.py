@@ -37,6 +37,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from benchmarks.pages import page_path, write_page
 from vision.config import ReefSource
 from vision.sources.reef.dataset import GROUP_PATTERN, paint_reef
 from vision.sources.reef.species import KNOWN_SPECIES
@@ -279,7 +280,7 @@ def main() -> int:
     parser.add_argument("--batches", nargs="+", choices=sorted(WANTED), default=sorted(WANTED))
     parser.add_argument("--seed", type=int, default=BATCH_SEED, help="of the batches")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
-    parser.add_argument("--output", type=Path, help="Markdown; default: printed alone")
+    parser.add_argument("--output", type=page_path, help="Markdown; default: printed alone")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="retraining-") as name:
         bench = Bench(Path(name), read_config(options.config, options.images, options.overrides))
@@ -293,7 +294,7 @@ def main() -> int:
     text = render(champion, endings)
     print(text)
     if options.output:
-        options.output.write_text(text, encoding="utf-8")
+        write_page(options.output, text)
     return 0 if all(each.as_expected for each in endings) else 1
 
 

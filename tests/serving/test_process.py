@@ -209,7 +209,10 @@ def check_answers(folder: ServiceFolder, service: RunningService) -> None:
     told = service_status(folder)
     assert (told.ready, told.log) == (True, "writable")
     assert f"cat {folder.key}" in curl_line(service)
-    assert "Starting production" in service_logs(folder)
+    said = service_logs(folder)
+    assert "Starting production" in said
+    assert "path=/predict" in said
+    assert "trace=" not in said  # no span is made for a request: it would cost more than the guard
     assert key not in curl_line(service) + service_logs(folder) + service_status(folder).message
 
 

@@ -1,0 +1,88 @@
+"""The champion of a project as benchmarks want it: its bundle, and the Keras network that it was made of."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestration.environment import prepare_environment
+from orchestration.paths import STATE_VARIABLE, ProjectPaths
+from vision.bundle import verify_bundle
+from vision.config import find_config, load_config
+from vision.errors import BundleError, ConfigError
+from vision.records import Bundle, Contract, ModelFile
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Champion:
+    """What is in production, every byte verified.
+
+    Attributes:
+        version: in the registry.
+        digest: of the bundle, pinned in the registry.
+        bundle: its folder.
+        keras: the .keras file of the network that the bundle was assembled of.
+        contract: of the bundle.
+    """
+
+    version: str
+    digest: str
+    bundle: Path
+    keras: Path
+    contract: Contract
+
+
+def find_champion(config: str) -> Champion:
+    """The champion of a configuration in the project that TAXON_STATE names.
+
+    Imports ZenML: call it in a process of its own.
+
+    Raises:
+        ConfigError: nothing is in production.
+        BundleError: the bundle is not the one that was registered, or was not assembled by a run.
+    """
+    name = load_config(find_config(config, ROOT / "configs")).name
+    paths = ProjectPaths.of(ROOT)
+    prepare_environment(paths)
+    from materializers import registry
+
+    champion, version = registry.find_champion(name), registry.find_version_number(name)
+    if champion is None or version is None:
+        raise ConfigError(
+            f"No model {name} is in production in {paths.home}. Expected a champion. Train one (make train), "
+            "or let the benchmark do it: --train"
+        )
+    artifact = champion.bundle()
+    bundle: Bundle = artifact.load()
+    contract = verify_bundle(bundle.root, champion.digest)
+    made_of = artifact.step.inputs.get("model", []) if artifact.producer_step_run_id else []
+    if not made_of:
+        raise BundleError(
+            f"Version {version} of {name} was not assembled by a run, so its Keras network is not known. "
+            "Train one: --train"
+        )
+    model: ModelFile = made_of[0].load()
+    return Champion(version, champion.digest, bundle.root, model.path(ModelFile.FILE_NAME), contract)
+
+
+def train_champion(config: str, home: Path) -> None:
+    """Train a configuration in a project of its own.
+
+    Raises:
+        SystemExit: the training failed, or promoted nothing.
+    """
+    done = subprocess.run(
+        [sys.executable, "run.py", "--pipeline", "training", "--config", config],
+        cwd=ROOT,
+        env=os.environ | {STATE_VARIABLE: str(home), "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"The training of {config} ended with {done.returncode}:\n{done.stderr[-4000:]}")
