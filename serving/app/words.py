@@ -55,9 +55,9 @@ def show_class(name: str) -> str:
 
 def show_share(share: float) -> str:
     """A probability as a percentage that never claims to be certain: 99.97% is "over 99.9%"."""
-    if 0.999 < share < 1.0:
+    if share > 0.999:
         return "over 99.9%"
-    if 0.0 < share < 0.001:
+    if share < 0.001:
         return "under 0.1%"
     return f"{100 * share:.1f}".removesuffix(".0") + "%"
 
@@ -88,19 +88,24 @@ def _promise_of_review(model: ModelDescription) -> str:
     if not model.review.attainable:
         return ""
     return (
-        f"Of all answers that I am this sure of, at most {show_share(model.review.target_risk)} are wrong. "
-        f"That holds for images like those I was calibrated on, with {show_share(1 - model.review.delta)} "
-        "confidence."
+        f"Of all answers that I let stand, this one among them, at most "
+        f"{show_share(model.review.target_risk)} are wrong: {_terms(model.review.delta)}."
     )
 
 
 def _promise_of_unknown(answer: PredictionAnswer, model: ModelDescription) -> str:
     rarity = (
-        f"Of the known images that I was calibrated on, {show_share(answer.unknown.p_value)} or "
-        "fewer looked as strange to me as this one."
+        f"Of the known images that I was calibrated on, {show_share(answer.unknown.p_value)} or fewer looked "
+        "as strange to me as this one."
     )
     if not model.unknown.attainable:
         return rarity
     return (
-        f"{rarity} At most {show_share(model.unknown.alpha)} of what I do know gets this answer by mistake."
+        f"{rarity} At most {show_share(model.unknown.alpha)} of what I do know gets this answer by mistake: "
+        f"{_terms(model.unknown.delta)}."
     )
+
+
+def _terms(delta: float) -> str:
+    """What every promise rests on; `delta` is the probability that the calibration misled it."""
+    return f"on images like those I was calibrated on, with {show_share(1 - delta)} probability"

@@ -119,6 +119,8 @@ def test_a_service_with_keys_of_its_own_asks_for_one(folder: ServiceFolder, serv
     assert "TAXON_API_KEYS" in texts(page)
     assert not page.get("file_uploader")
     page.text_input[0].set_value("wrong-wrong-wrong-wrong").run()
+    assert "401" in page.error[0].value
+    assert not page.get("file_uploader")
     page.text_input[0].set_value(KEY).run()
     assert page.get("file_uploader")
 

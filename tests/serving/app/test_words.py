@@ -48,8 +48,10 @@ def test_accepted_is_named_with_its_confidence_and_promise() -> None:
     words = put_in_words(answer(Decision.ACCEPT), MODEL)
     assert words.title == "Ring damsel"
     assert "90%" in words.meaning
-    assert "at most 2% are wrong" in words.promise
-    assert "90% confidence" in words.promise
+    assert words.promise == (
+        "Of all answers that I let stand, this one among them, at most 2% are wrong: on images like those I "
+        "was calibrated on, with 90% probability."
+    )
 
 
 def test_unknown_is_not_named_as_a_class() -> None:
@@ -57,7 +59,8 @@ def test_unknown_is_not_named_as_a_class() -> None:
     assert words.title == "I do not know this"
     assert "ring damsel is the nearest, and that is no identification" in words.meaning
     assert "1.3% or fewer" in words.promise
-    assert "At most 5%" in words.promise
+    assert "At most 5% of what I do know gets this answer by mistake: on images like" in words.promise
+    assert "with 90% probability" in words.promise
 
 
 def test_unsure_is_for_a_person_and_promises_nothing() -> None:
@@ -78,7 +81,13 @@ def test_promises_that_the_calibration_could_not_carry_are_not_made() -> None:
 
 @pytest.mark.parametrize(
     ("share", "shown"),
-    [(0.0, "0%"), (0.0004, "under 0.1%"), (0.123, "12.3%"), (0.9996, "over 99.9%"), (1.0, "100%")],
+    [
+        (0.0, "under 0.1%"),
+        (0.0004, "under 0.1%"),
+        (0.123, "12.3%"),
+        (0.9996, "over 99.9%"),
+        (1.0, "over 99.9%"),
+    ],
 )
 def test_no_share_is_rounded_to_certainty(share: float, shown: str) -> None:
     assert show_share(share) == shown
