@@ -3,9 +3,9 @@
     python -m benchmarks.serving --output docs/serving_benchmarks.md
 
 measures the champion of `--config` in the project that TAXON_STATE names, so after `make train`; `--train`
-trains one in a project of its own first. `--quick` is small and proves only that it works. The services run
-beside the project's own, on free ports, with state and log in a temporary folder. On a busy machine no goal
-on time means anything: say what else it was doing.
+trains one in a project of its own first. About 6 minutes on two idle cores, 5 more with `--train`; `--quick`
+takes two and proves only that it works. The services run beside the project's own, on free ports, with state
+and log in a temporary folder. On a busy machine no goal on time means anything: say what else it was doing.
 """
 
 from __future__ import annotations
