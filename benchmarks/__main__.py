@@ -13,7 +13,7 @@ import sys
 
 PARTS = (
     ("benchmarks.reef_baselines",),
-    ("benchmarks.fast_run",),
+    ("benchmarks.fast_run", "--seeds", "601", "602", "603"),
     ("benchmarks.monitoring",),
     ("benchmarks.serving", "--train", "--output", "docs/serving_benchmarks.md"),
     ("benchmarks.real_photographs",),
