@@ -1,4 +1,4 @@
-"""The command line names every pipeline that a schedule may start, and the scheduler's process stays slim."""
+"""What the command line takes and refuses; the scheduler's process stays slim."""
 
 from __future__ import annotations
 
@@ -30,11 +30,40 @@ def test_the_shipped_schedule_starts_monitoring_and_retraining_by_commands_that_
         assert options.config == str(run.ROOT / "configs" / "fast.yaml")
 
 
-def test_schedule_asks_for_its_config(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "expected either --pipeline NAME --config NAME.yaml, or one command"),
+        (["service"], "expected one of start, status, logs, stop after service"),
+        (["runs", "start"], "after nothing else"),
+        (["schedule"], "schedule needs --config"),
+        (["rollback"], "rollback needs --config"),
+        (["--pipeline", "deployment"], "--pipeline deployment needs --config"),
+    ],
+)
+def test_a_command_line_that_says_too_little_or_too_much_is_refused(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as caught:
-        run.main(["schedule"])
+        run.main(arguments)
     assert caught.value.code == 2
-    assert "schedule needs --config" in capsys.readouterr().err
+    assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_before_anything_is_deployed_there_is_nothing_to_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TAXON_STATE", str(tmp_path))
+    assert run.main(["service", "start"]) == 2
+    assert "No model was deployed yet" in capsys.readouterr().err
+    assert run.main(["service", "status"]) == 1
+    assert "No service is running" in capsys.readouterr().out
+    assert run.main(["service", "stop"]) == 0
+    assert "No service was running" in capsys.readouterr().out
+    assert run.main(["service", "logs"]) == 0
+    assert "no service was started yet" in capsys.readouterr().out
+    assert run.main(["service", "logs", "--tail", "0"]) == 2
+    assert "expected 1 or more lines" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -1,99 +1,92 @@
-"""A champion's own answers, without HTTP: real images through the real `Answerer` into the real log."""
+"""A service is asked over HTTP about individuals that training never saw, plain or through dirty water."""
 
 from __future__ import annotations
 
 import io
-import time
-from contextlib import closing
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageEnhance, ImageFilter
 
-from serving.answers import Answerer, Question
-from serving.log_entries import LogEntry
-from serving.prediction_log import PredictionLog
-from serving.schemas import ServedModel
-from serving.settings import ServiceSettings
-from tests.end_to_end.project import CLASSES, Project, draw_image
-from vision.bundle import load_bundle
-from vision.files import digest_file
-from vision.records import Bundle
+from serving.client import ask_service
+from serving.running import RunningService, ServiceFolder
+from serving.schemas import PredictionAnswer
+from tests.end_to_end.project import CLASSES, draw_image, paint_image
 
 FRAMES = 3
+GROUP_BY = "^(?P<group>.+)_frame"
 
 
-class Keeper:
-    """A log whose failures fail the test."""
+@dataclass(frozen=True)
+class Answers:
+    """Answers to images whose class is known.
 
-    def __init__(self, log: PredictionLog) -> None:
-        self._log = log
+    Attributes:
+        given: in the order of the questions.
+        num_right: so many name the class, whatever the decision.
+        num_unknown: so many are called unknown.
+    """
 
-    def append(self, entry: LogEntry) -> bool:
-        self._log.append(entry)
-        return True
-
-    def find_fault(self) -> str | None:
-        return None
-
-
-def log_path(project: Project) -> Path:
-    """Where the default `serve.log.url` leads."""
-    return project.state / "state" / "predictions.sqlite"
+    given: tuple[PredictionAnswer, ...]
+    num_right: int
+    num_unknown: int
 
 
-def find_bundle(project: Project, digest: str) -> Path:
-    """Folder of the bundle of this digest in the project's artifact store."""
-    for contract in sorted((project.state / "state" / "zenml").rglob(Bundle.CONTRACT_NAME)):
-        names = sorted(each.name for each in contract.parent.iterdir())
-        files = {name: digest_file(contract.parent / name) for name in names}
-        if Bundle(root=contract.parent, files=files, name="toy").digest == digest:
-            return contract.parent
-    raise FileNotFoundError(f"no bundle of digest {digest}")
+def dim(image: Image.Image) -> Image.Image:
+    """The picture as a dirty window in deep water shows it: a third of the light, and blurred."""
+    return ImageEnhance.Brightness(image.filter(ImageFilter.GaussianBlur(1))).enhance(0.35)
 
 
-def answer_images(
-    project: Project,
-    digest: str,
-    num_individuals: int,
-    first: int,
-    *,
-    dim: bool = False,
-    grouped: bool = True,
-) -> None:
-    """Answer some frames of each of some new individuals; `dim`: darkened and blurred.
+def read_service(folder: ServiceFolder) -> RunningService:
+    """The service as it is written down."""
+    return RunningService.model_validate_json(folder.record.read_bytes())
+
+
+def ask_about(folder: ServiceFolder, individuals: Iterable[int], *, dimmed: bool) -> Answers:
+    """The running service's answers to some frames of each individual, whose number is the group.
 
     Args:
-        project: trained.
-        digest: of its champion.
-        num_individuals: so many groups.
-        first: number of the first of them.
-        dim: as seen through a dirty lens.
-        grouped: the client names the individual.
+        folder: of the service, which has a local client.
+        individuals: numbers; the class goes by the number.
+        dimmed: as `dim` shows them.
     """
-    with closing(PredictionLog(f"sqlite:///{log_path(project)}")) as log:
-        answerer = Answerer(
-            load_bundle(find_bundle(project, digest), digest),
-            ServedModel(name="toy", version="1", digest=digest),
-            ServiceSettings(),
-            Keeper(log),
-        )
-        for individual in range(first, first + num_individuals):
-            for frame in range(FRAMES):
-                content = _paint(project.folder, individual, frame, dim=dim)
-                group = f"fish-{individual}" if grouped else None
-                answerer.answer(
-                    Question(content, f"{individual}_{frame}.png", "diver", group, False, time.perf_counter())
-                )
+    service, key = read_service(folder), folder.key.read_text().strip()
+    given: list[PredictionAnswer] = []
+    num_right = 0
+    for individual in individuals:
+        number = individual % len(CLASSES)
+        name = list(CLASSES)[number]
+        for frame in range(FRAMES):
+            image = paint_image(CLASSES[name], (number, 100 + individual, frame))
+            buffer = io.BytesIO()
+            (dim(image) if dimmed else image).save(buffer, "PNG")
+            file_name, group = f"{individual}_{frame}.png", f"fish-{individual}"
+            answer = ask_service(service.url, key, buffer.getvalue(), file_name, group=group)
+            num_right += answer.class_name == name
+            given.append(answer)
+    num_unknown = sum(each.decision == "unknown" for each in given)
+    return Answers(tuple(given), num_right, num_unknown)
 
 
-def _paint(folder: Path, individual: int, frame: int, *, dim: bool) -> bytes:
-    """One frame of an individual that training never saw."""
-    path = folder / "asked.png"
-    number = individual % len(CLASSES)
-    draw_image(path, list(CLASSES.values())[number], (number, 100 + individual, frame))
-    image = Image.open(path).convert("RGB")
-    if dim:
-        image = ImageEnhance.Brightness(image.filter(ImageFilter.GaussianBlur(2))).enhance(0.5)
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
+def draw_batch(
+    folder: Path, num_individuals: int, *, dimmed: bool = False, labels: dict[str, str] | None = None
+) -> Path:
+    """A folder of newly labelled images: two frames of each new individual of each class.
+
+    Args:
+        folder: to be made.
+        num_individuals: of each class.
+        dimmed: as `dim` shows them.
+        labels: class -> name of the folder that its images are filed under, where that is another.
+    """
+    for number, (name, colour) in enumerate(CLASSES.items()):
+        place = folder / (labels or {}).get(name, name)
+        place.mkdir(parents=True, exist_ok=True)
+        for individual in range(num_individuals):
+            for frame in range(2):
+                path = place / f"{number}-{individual:02d}_frame{frame}.png"
+                draw_image(path, colour, (1000 + dimmed, number, individual, frame))
+                if dimmed:
+                    dim(Image.open(path)).save(path)
+    return folder

@@ -124,10 +124,15 @@ def draw_class(folder: Path, colour: tuple[int, int, int], seed: int) -> None:
 
 
 def draw_image(path: Path, colour: tuple[int, int, int], seed: tuple[int, ...]) -> None:
+    """One noisy disc in a file."""
+    paint_image(colour, seed).save(path)
+
+
+def paint_image(colour: tuple[int, int, int], seed: tuple[int, ...]) -> Image.Image:
     """One noisy disc."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:40, :48]
     centre, radius = rng.uniform(14, 30, 2), rng.uniform(10, 15)
     inside = (x - centre[0]) ** 2 + (y - centre[1]) ** 2 < radius**2
     pixels = np.where(inside[..., None], np.array(colour), 128.0) + rng.normal(0, 18, (40, 48, 3))
-    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))

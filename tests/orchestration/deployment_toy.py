@@ -1,4 +1,4 @@
-"""Champions of a network that can be told by eye, deployed and rolled back on a real ZenML store.
+"""Champions of a network that can be told by eye, deployed, watched and rolled back on a real ZenML store.
 
 python -m tests.orchestration.deployment_toy FILE
 """
@@ -168,6 +168,23 @@ def tell_report(run_name: str) -> list[Any]:
     return [code, " ".join(said.getvalue().split())]
 
 
+def start(config: RunConfig) -> list[Any]:
+    """Exit code and words of `service start`."""
+    with redirect_stdout(io.StringIO()) as said:
+        return [service.start(PATHS, config), said.getvalue()]
+
+
+def deploy_on_a_taken_port() -> list[Any]:
+    """A deployment to where another program listens, which it goes on doing."""
+    with socket.socket() as foreign:
+        foreign.bind(("127.0.0.1", 0))
+        foreign.listen()
+        address = foreign.getsockname()
+        ended = attempt(lambda: launch_deployment(make_config(address[1]), PATHS))
+        with socket.create_connection(address), foreign.accept()[0]:
+            return ended
+
+
 def play(report: Path) -> None:
     """Deploy, replace, roll back, be refused; what was seen as JSON."""
     with socket.socket() as probe:
@@ -178,20 +195,23 @@ def play(report: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as stranger:
         try:
             seen["no_champion"] = attempt(lambda: launch_deployment(config, PATHS))
+            seen["nothing_to_watch"] = attempt(lambda: launch_monitoring(config, PATHS))
             seen["digests"] = [crown("first")]
+            monitored = launch_monitoring(config, PATHS)
+            seen["no_answers"] = [monitored.exit_code, monitored.message]
+            shutil.rmtree(monitored.folder)
+            seen["report_of_monitoring"] = [*tell_report(monitored.run_name), str(monitored.folder)]
             outcome = launch_deployment(config, PATHS)
             seen["first"] = [outcome.exit_code, outcome.message, look()]
             seen["report"] = [*tell_report(outcome.run_name), (PATHS.runs / outcome.run_name).exists()]
             seen["report_by_prefix"] = tell_report(outcome.run_name[:-1])
-            monitored = launch_monitoring(config, PATHS)
-            shutil.rmtree(monitored.folder)
-            seen["report_of_monitoring"] = [*tell_report(monitored.run_name), str(monitored.folder)]
             seen["deployment"] = load_deployment(outcome.run_name).model_dump(mode="json")
+            seen["start_again"] = start(config)
+            seen["taken_port"] = [*deploy_on_a_taken_port(), look()]
             seen["nothing_to_go_back_to"] = [*attempt(lambda: launch_rollback(config, PATHS)), look()]
 
             seen["digests"].append(crown("second"))
-            with redirect_stdout(io.StringIO()) as said:
-                seen["start"] = [service.start(PATHS, config), said.getvalue()]
+            seen["start"] = start(config)
             promoted = Outcome("second", PATHS.runs / "second", 0, "promoted: better.", promoted=True)
             with guard_run("follow", PATHS):
                 outcome = follow_promotion(promoted, config, PATHS)

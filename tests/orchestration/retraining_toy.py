@@ -36,7 +36,7 @@ from steps.split import split  # noqa: E402
 from tests.end_to_end.project import draw_image  # noqa: E402
 from vision.config import RunConfig  # noqa: E402
 from vision.errors import ConfigError, TaxonError, TooFewImagesError  # noqa: E402
-from vision.records import Bundle, Promotion, Splits, Verdict  # noqa: E402
+from vision.records import Bundle, MonitoredWindow, Promotion, Splits, Verdict  # noqa: E402
 from vision.sources import digest_source  # noqa: E402
 
 COLOURS = {"amber": (230, 170, 40), "cobalt": (40, 70, 200)}
@@ -81,6 +81,37 @@ def training(config: RunConfig, source_digest: str, champion: Champion | None, v
     splits = validate(proposed)
     bundle = assemble(splits)
     register(config.name, bundle, splits, promote(bundle, verdict), manifest)
+
+
+@step
+def monitor(window: MonitoredWindow) -> Annotated[MonitoredWindow, ArtifactName.MONITORED_WINDOW]:
+    """The window that the test asks for."""
+    return window
+
+
+@pipeline(name="monitoring", enable_cache=False)
+def monitoring(window: MonitoredWindow) -> None:
+    """The end of a monitoring run."""
+    monitor(window)
+
+
+def watch(number: int, *, verified: bool) -> None:
+    """The champion's window of that number drifted."""
+    champion = find_champion("toy")
+    assert champion is not None
+    window = MonitoredWindow(
+        model_name="toy",
+        model_digest=champion.digest,
+        num_answers=100,
+        first_number=1 + 100 * number,
+        last_number=100 + 100 * number,
+        start=START + number * HOUR,
+        end=START + (number + 0.5) * HOUR,
+        status="drift",
+        cause="capture",
+        verified=verified,
+    )
+    monitoring.with_options(run_name=f"watched-{number}", enable_artifact_visualization=False)(window)
 
 
 def ending(verdict: Verdict) -> Callable[[RunConfig, ProjectPaths, str, float], Outcome]:
@@ -235,7 +266,14 @@ def play(report: Path) -> None:
         configure(april, force=True), 61, breaking(trains=True, foreseen=True)
     )
     seen["budget"] = decide(configure(april, may, budget=2), 100, None)
-    seen["promoted"] = decide(configure(april, may), 100, Verdict.PROMOTED)
+    if_drifted = configure(april, may, min_new_images=1000, min_new_groups=1000)
+    seen["no_drift"] = decide(if_drifted, 100, None)
+    watch(0, verified=False)
+    watch(1, verified=False)
+    seen["unverified"] = decide(if_drifted, 100, None)
+    watch(2, verified=True)
+    watch(3, verified=True)
+    seen["promoted"] = decide(if_drifted, 100, Verdict.PROMOTED)
     seen["attempts"] = tell_attempts()
     champion = find_champion("toy")
     assert champion is not None

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from orchestration.paths import ProjectPaths
 from orchestration.schedule import Scheduler, run_schedule
@@ -210,6 +211,37 @@ class FakeFile(StateFile):
             raise StorageError("state.json: no space.")
         self._world.disk = state.model_dump_json()
         self._world.happen()
+
+
+def schedule(cron: str = "*/15 * * * *", **changes: Any) -> ScheduleConfig:
+    """One job, `watch`; `learn` is another one's expression."""
+    jobs: dict[str, Any] = {"watch": {"pipeline": "monitoring", "config": "watch.yaml", "cron": cron}}
+    if learn := changes.pop("learn", None):
+        jobs["learn"] = {"pipeline": "retraining", "config": "learn.yaml", "cron": learn}
+    if "max_hours" in changes:
+        jobs["watch"]["max_hours"] = changes.pop("max_hours")
+    return ScheduleConfig.model_validate({"jobs": jobs, **changes})
+
+
+def killed(world: World, config: ScheduleConfig, fuse: int) -> None:
+    """Start a scheduler that is killed after so many happenings."""
+    world.fuse = fuse
+    try:
+        world.live(config)
+    except KilledError:
+        world.fuse = None
+        return
+    raise AssertionError("it was not killed")
+
+
+def fuse_until_start(config: ScheduleConfig) -> int:
+    """How many happenings lie before the first process of a new world."""
+    for fuse in range(1, 1000):
+        world = World(behave=lambda _: (600.0, 0, False))
+        killed(world, config, fuse)
+        if world.starts:
+            return fuse
+    raise AssertionError
 
 
 RUN = """

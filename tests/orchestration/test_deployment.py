@@ -37,10 +37,16 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return loaded
 
 
-def test_without_a_champion_there_is_nothing_to_deploy(seen: dict[str, Any]) -> None:
-    code, message = seen["no_champion"]
-    assert code == 2
-    assert "No model toy is in production" in message
+def test_without_a_champion_there_is_nothing_to_deploy_or_to_watch(seen: dict[str, Any]) -> None:
+    for code, message in (seen["no_champion"], seen["nothing_to_watch"]):
+        assert code == 2
+        assert "No model toy is in production" in message
+
+
+def test_without_a_log_there_is_too_little_to_judge_and_that_is_no_failure(seen: dict[str, Any]) -> None:
+    code, message = seen["no_answers"]
+    assert code == 0
+    assert "there is no prediction log" in message
 
 
 def test_a_champion_is_deployed_and_answers_as_the_pipeline_does(seen: dict[str, Any]) -> None:
@@ -75,6 +81,22 @@ def test_there_is_nothing_to_go_back_to_from_the_first_champion(seen: dict[str, 
     code, message, state = seen["nothing_to_go_back_to"]
     assert (code, state) == (2, seen["first"][2])
     assert "no earlier champion of toy" in message
+
+
+def test_a_port_that_another_program_has_is_refused_and_the_old_service_kept(seen: dict[str, Any]) -> None:
+    code, message, state = seen["taken_port"]
+    assert (code, state) == (2, seen["first"][2])
+    assert "is taken by another program" in message
+
+
+def test_starting_a_service_that_runs_changes_nothing_and_has_nothing_more_to_tell(
+    seen: dict[str, Any],
+) -> None:
+    code, said = seen["start_again"]
+    assert code == 0
+    assert seen["first"][2]["url"] in said
+    assert "Not served yet" not in said
+    assert seen["taken_port"][2]["pid"] == seen["first"][2]["pid"]
 
 
 def test_starting_a_service_tells_of_a_champion_that_is_not_served_yet(seen: dict[str, Any]) -> None:

@@ -55,10 +55,11 @@ def make_monitored(first: int, start: float, end: float, **fields: Any) -> Monit
 
 
 def test_verdicts_keep_their_order_times_and_words() -> None:
-    newer, older = make_monitored(101, 60, 90), make_monitored(1, 0, 30, status="quiet", cause=None)
+    newer = make_monitored(101, 60, 90)
+    older = make_monitored(1, 0, 30, status="quiet", cause=None, verified=False)
     latest, previous = order_verdicts((newer, older))
     assert (latest.status, latest.cause, latest.verified) == ("drift", "capture", True)
-    assert (previous.status, previous.cause) == ("quiet", None)
+    assert (previous.status, previous.cause, previous.verified) == ("quiet", None, False)
     assert (latest.start, latest.end) == (newer.start, newer.end)
     assert (previous.start, previous.end) == (older.start, older.end)
 

@@ -94,6 +94,14 @@ def test_the_budget_counts_the_killed_and_the_kept_and_not_the_forced(seen: Seen
     assert "started by themselves within 30 days: 2, of at most 2" in seen["budget"]["message"]
 
 
+def test_drifts_whose_groups_were_guessed_start_nothing_and_two_verified_ones_do(seen: Seen) -> None:
+    for name in ("no_drift", "unverified"):
+        assert (seen[name]["retrain"], seen[name]["trigger"]) == (False, "none")
+    assert "No window of this champion's answers has been judged" in seen["no_drift"]["message"]
+    assert "drifted (capture), unverified: its groups were guessed" in seen["unverified"]["message"]
+    assert (seen["promoted"]["retrain"], seen["promoted"]["trigger"]) == (True, "drift")
+
+
 def test_attempts_of_former_champions_are_remembered(seen: Seen) -> None:
     assert seen["promoted"]["training"] == "promoted"
     assert seen["attempts"] == [

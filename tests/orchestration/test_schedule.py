@@ -1,43 +1,22 @@
-"""Every time is run at most once, missed times once together, whatever happens to scheduler and clock."""
+"""Every time is run at most once, missed times once together, whatever happens to scheduler and clock.
 
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
+In a world whose clock, processes and disk are played; with real ones: `test_schedule_process.py`.
+"""
+
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from itertools import cycle
-from pathlib import Path
+from itertools import count, cycle
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration.schedule import find_commands, run_schedule
-from orchestration.schedule_config import ScheduleConfig
-from orchestration.schedule_process import ProcessRunner, StopRequest, SystemClock, rotate, stop_on_signals
-from orchestration.schedule_state import Ending, JobState, ScheduleFiles, ScheduleState, StateFile
-from orchestration.schedule_status import print_status
-from tests.orchestration.schedule_toy import BEGIN, KilledError, World, make_project
-from vision.config import load_settings
-from vision.errors import ConfigError, RunLockedError, StorageError
-from vision.lock import RunLock
+from orchestration.schedule_state import Ending
+from tests.orchestration.schedule_toy import BEGIN, KilledError, World, fuse_until_start, killed, schedule
+from vision.errors import RunLockedError
 
-ROOT = Path(__file__).resolve().parents[2]
 HOUR = 3600.0
-
-
-def schedule(cron: str = "*/15 * * * *", **changes: Any) -> ScheduleConfig:
-    """One job, `watch`; `learn` is another one's expression."""
-    jobs: dict[str, Any] = {"watch": {"pipeline": "monitoring", "config": "watch.yaml", "cron": cron}}
-    if learn := changes.pop("learn", None):
-        jobs["learn"] = {"pipeline": "retraining", "config": "learn.yaml", "cron": learn}
-    if "max_hours" in changes:
-        jobs["watch"]["max_hours"] = changes.pop("max_hours")
-    return ScheduleConfig.model_validate({"jobs": jobs, **changes})
 
 
 def last(world: World, name: str = "watch") -> tuple[Ending, int | None]:
@@ -188,6 +167,40 @@ def test_a_run_that_is_kept_out_too_often_is_given_up_until_its_next_time() -> N
     assert last(world) == (Ending.KEPT_OUT, 1)
 
 
+def meet_a_going_run(num_times: float) -> Callable[[str], tuple[float, int, bool]]:
+    """Runs that cannot start so many times, because the process of another one lives."""
+    tries = count()
+
+    def behave(name: str) -> tuple[float, int, bool]:
+        if next(tries) < num_times:
+            raise RunLockedError(f"Run {name} cannot start: run learn (process 5) is going.")
+        return 2.0, 0, False
+
+    return behave
+
+
+def test_a_job_that_meets_a_going_run_is_postponed_and_then_run_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = World(behave=meet_a_going_run(2))
+    world.live(schedule(retry_seconds=60), 20 * 60)
+    assert [(each.moment - BEGIN).total_seconds() for each in world.starts] == [1020.0]
+    assert world.due() == ["12:15"]
+    assert last(world) == (Ending.EXITED, 0)
+    assert world.state().jobs["watch"].num_refusals == 0
+    assert caplog.text.count("Job watch waits: Run watch cannot start: run learn (process 5) is going") == 2
+
+
+def test_a_job_that_meets_going_runs_too_often_is_given_up_until_its_next_time() -> None:
+    world = World(behave=meet_a_going_run(4))
+    world.live(schedule("0 * * * *", max_retries=3), 1.5 * HOUR)
+    assert world.starts == []
+    assert last(world) == (Ending.KEPT_OUT, 1)
+    world.live(schedule("0 * * * *", max_retries=3), HOUR)
+    assert world.due() == ["14:00"]
+    assert last(world) == (Ending.EXITED, 0)
+
+
 def test_the_pause_of_a_clock_that_was_set_back_does_not_grow() -> None:
     tries = iter([(2.0, 1, True), (2.0, 0, False)])
     world = World(behave=lambda _: next(tries), jumps={910.0: timedelta(minutes=-14)})
@@ -240,23 +253,6 @@ def test_a_run_that_was_stopped_is_not_run_again_for_its_time() -> None:
 
 
 # --- kill -9 ---
-
-
-def killed(world: World, config: ScheduleConfig, fuse: int) -> None:
-    world.fuse = fuse
-    with pytest.raises(KilledError):
-        world.live(config)
-    world.fuse = None
-
-
-def fuse_until_start(config: ScheduleConfig) -> int:
-    """How many happenings lie before the first process of a new world."""
-    for fuse in range(1, 1000):
-        world = World(behave=lambda _: (600.0, 0, False))
-        killed(world, config, fuse)
-        if world.starts:
-            return fuse
-    raise AssertionError
 
 
 def test_a_run_that_died_with_its_scheduler_is_named_and_not_run_again(
@@ -362,39 +358,7 @@ def check_promises(world: World) -> None:
             assert sum(each.due <= boundary.moment for each in runs) <= 1
 
 
-# --- the state ---
-
-
-def test_a_damaged_state_is_set_aside_told_and_counts_from_now(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    for number, content in enumerate(['{"schema_version": 1, "jobs": {"wat', "[]", '{"jobs": {}}', "\x00"]):
-        file = StateFile(tmp_path / str(number) / "state.json")
-        file.path.parent.mkdir()
-        file.path.write_text(content, encoding="utf-8")
-        with pytest.raises(StorageError, match="does not hold a scheduler's state"):
-            file.read()
-        assert file.read_or_set_aside(BEGIN) == ScheduleState()
-        aside = file.path.with_name("state.json.damaged-20260504-120000")
-        assert aside.read_text(encoding="utf-8") == content
-        assert (
-            "It was set aside as state.json.damaged-20260504-120000. Every job counts from now" in caplog.text
-        )
-
-
-def test_a_state_of_a_newer_program_is_refused_and_stays(tmp_path: Path) -> None:
-    file = StateFile(tmp_path / "state.json")
-    file.path.write_text('{"schema_version": 2, "jobs": [1]}', encoding="utf-8")
-    with pytest.raises(StorageError, match=r"schema version 2; this program reads up to 1\. Update Taxon"):
-        file.read_or_set_aside(BEGIN)
-    assert file.path.exists()
-
-
-def test_a_state_that_is_written_comes_back(tmp_path: Path) -> None:
-    file = StateFile(tmp_path / "folder" / "state.json")
-    state = ScheduleState().with_job("watch", JobState(cron="0 3 * * *", timezone="UTC", settled=BEGIN))
-    file.write(state)
-    assert file.read() == state
+# --- the disk ---
 
 
 def test_nothing_is_started_that_could_not_be_written_down(caplog: pytest.LogCaptureFixture) -> None:
@@ -447,319 +411,3 @@ def test_once_starts_nothing_beside_a_run_that_outlived_its_scheduler() -> None:
     world.moment += timedelta(minutes=20)
     assert world.begin(schedule()).run_due() == 0
     assert len(world.starts) == 1
-
-
-# --- the config ---
-
-
-def write(folder: Path, **tree: Any) -> Path:
-    path = folder / "schedule.yaml"
-    path.write_text(yaml.safe_dump(tree), encoding="utf-8")
-    return path
-
-
-def test_all_faults_of_a_schedule_are_told_at_once(tmp_path: Path) -> None:
-    job = {"pipeline": "monitoring", "config": "watch.yaml", "cron": "0 0 30 2 *"}
-    jobs = {
-        "a": job,
-        "b": {**job, "cron": "0 3 * * *", "pipelin": "x"},
-        "c": {**job, "cron": "61 * * * *", "set": ["x"]},
-        "d": {**job, "cron": 5, "pipeline": "monitor"},
-    }
-    with pytest.raises(ConfigError) as caught:
-        load_settings(ScheduleConfig, write(tmp_path, jobs=jobs, timezone="Europe/Berlni", stop_secs=3))
-    told = str(caught.value)
-    assert len(told.splitlines()) == 8
-    assert (
-        "jobs.a.cron: never fires: there is no such date. Change the day or the month; got '0 0 30 2" in told
-    )
-    assert "jobs.b.pipelin: unknown key; did you mean pipeline?" in told
-    assert "jobs.c.cron: not a cron expression" in told
-    assert "jobs.c.set: 'x': expected dotted.key=value" in told
-    assert "jobs.d.cron: Input should be a valid string; got 5" in told
-    assert "jobs.d.pipeline: Input should be 'monitoring', 'retraining' or 'training'; got 'monitor'" in told
-    assert "timezone: unknown time zone; did you mean Europe/Berlin?" in told
-    assert "stop_secs: unknown key; did you mean stop_seconds?" in told
-
-
-@pytest.mark.parametrize("zone", ["", "../etc/passwd", "/etc/localtime", "Europe", "x" * 5000, "a\x00b"])
-def test_what_is_no_time_zone_is_refused(tmp_path: Path, zone: str) -> None:
-    job = {"pipeline": "training", "config": "fast.yaml", "cron": "0 3 * * *"}
-    with pytest.raises(ConfigError, match="timezone: unknown time zone"):
-        load_settings(ScheduleConfig, write(tmp_path, jobs={"a": job}, timezone=zone))
-
-
-@pytest.mark.parametrize("jobs", [{}, {"../x": {}}, None])
-def test_a_schedule_needs_jobs_with_plain_names(tmp_path: Path, jobs: object) -> None:
-    with pytest.raises(ConfigError, match="jobs"):
-        load_settings(ScheduleConfig, write(tmp_path, jobs=jobs))
-
-
-def test_a_job_whose_config_does_not_exist_is_refused_before_anything_runs(tmp_path: Path) -> None:
-    paths = make_project(tmp_path, "")
-    (tmp_path / "configs" / "watch.yaml").unlink()
-    with pytest.raises(ConfigError, match=r"jobs\.watch\.config: watch\.yaml: no such config"):
-        run_schedule(schedule(), paths)
-    assert not paths.state.exists()
-
-
-def test_a_job_is_started_by_the_real_command_line(tmp_path: Path) -> None:
-    paths = make_project(tmp_path, "")
-    job = {"pipeline": "monitoring", "config": "watch", "cron": "0 3 * * *", "set": ["a.b=1", "c=x y"]}
-    commands = find_commands(ScheduleConfig.model_validate({"jobs": {"watch": job}}), paths)
-    config = str(paths.root / "configs" / "watch.yaml")
-    assert list(commands["watch"]) == [
-        *(sys.executable, str(paths.root / "run.py"), "--pipeline", "monitoring", "--config", config),
-        *("--set", "a.b=1", "--set", "c=x y"),
-    ]
-
-
-# --- processes ---
-
-
-@pytest.fixture
-def runner(tmp_path: Path) -> Iterator[ProcessRunner]:
-    runner = ProcessRunner(tmp_path / "schedule", tmp_path, max_log_bytes=50, num_old_logs=2)
-    yield runner
-    if (left := runner.survivor()) is not None:
-        left.kill()
-        assert left.wait(10)
-
-
-def python(text: str) -> list[str]:
-    return [sys.executable, "-c", text]
-
-
-def test_a_run_appends_what_it_says_to_its_log_under_its_command(runner: ProcessRunner) -> None:
-    job = runner.start(
-        "watch", python("import sys; print('said'); print('cried', file=sys.stderr); sys.exit(3)")
-    )
-    assert job.wait(20)
-    assert job.exit_code == 3
-    log = runner.log("watch").read_text(encoding="utf-8")
-    assert log.startswith("\n=== 20")
-    assert log.endswith("said\ncried\n")
-    assert not job.was_kept_out()
-    assert runner.survivor() is None
-
-
-def test_only_the_last_run_counts_when_a_log_says_that_one_was_kept_out(runner: ProcessRunner) -> None:
-    text = f"import sys; sys.exit('{RunLockedError.__name__}: Run a cannot start')"
-    first = runner.start("watch", python(text))
-    assert first.wait(20)
-    assert first.was_kept_out()
-    second = runner.start("watch", python("print('RunLockedErrors'); raise SystemExit(1)"))
-    assert second.wait(20)
-    assert not second.was_kept_out()
-
-
-def test_run_py_says_that_a_run_was_kept_out_as_the_scheduler_expects(
-    tmp_path: Path, runner: ProcessRunner
-) -> None:
-    code = (
-        "import sys, run; from vision.lock import RunLock; from pathlib import Path\n"
-        "def hold(options):\n"
-        "    with RunLock(Path(sys.argv[1]), 'second'): pass\n"
-        "run._dispatch = hold\n"
-        f"sys.path.insert(0, {str(ROOT)!r}); sys.exit(run.main(['runs']))"
-    )
-    command = python(f"import sys; sys.path.insert(0, {str(ROOT)!r})\n" + code)
-    with RunLock(tmp_path / "lock", "first"):
-        job = runner.start("watch", [*command, str(tmp_path / "lock")])
-        assert job.wait(30)
-    assert job.exit_code == RunLockedError.exit_code
-    assert job.was_kept_out()
-
-
-def test_a_run_and_what_it_started_can_be_told_to_stop(runner: ProcessRunner) -> None:
-    inner = "import time; print('inner', flush=True); time.sleep(60)"
-    outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}])"
-    job = runner.start("watch", python(outer))
-    while "inner\n" not in runner.log("watch").read_text(encoding="utf-8"):
-        assert not job.wait(0.05)
-    job.interrupt()
-    assert job.wait(20)
-    assert runner.log("watch").read_text(encoding="utf-8").count("KeyboardInterrupt") == 2
-
-
-def test_a_second_run_is_refused_and_the_first_is_known_as_a_survivor(runner: ProcessRunner) -> None:
-    job = runner.start("watch", python("import time; time.sleep(60)"))
-    with pytest.raises(RunLockedError, match=f"process {job.pid}"):
-        runner.start("learn", python("pass"))
-    survivor = runner.survivor()
-    assert survivor is not None
-    assert survivor.pid == job.pid
-    assert not survivor.wait(0.01)
-    survivor.kill()
-    assert job.wait(20)
-    assert survivor.wait(20)
-    assert survivor.exit_code is None
-    assert job.exit_code == -signal.SIGKILL
-
-
-def test_a_log_over_its_size_is_put_away_and_the_oldest_goes(tmp_path: Path) -> None:
-    path = tmp_path / "watch.log"
-    for number in range(4):
-        path.write_text(str(number) * 60, encoding="utf-8")
-        rotate(path, 50, 2)
-        assert not path.exists()
-    path.write_text("small", encoding="utf-8")
-    rotate(path, 50, 2)
-    kept = {each.name: each.read_text(encoding="utf-8")[0] for each in tmp_path.iterdir()}
-    assert kept == {"watch.log": "s", "watch.log.1": "3", "watch.log.2": "2"}
-
-
-def test_a_program_that_does_not_exist_leaves_no_lock(runner: ProcessRunner) -> None:
-    with pytest.raises(FileNotFoundError):
-        runner.start("watch", ["/no/such/program"])
-    assert runner.survivor() is None
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_is_a_request_to_stop_that_ends_sleep(number: signal.Signals) -> None:
-    stop, former = StopRequest(), signal.getsignal(number)
-    with stop_on_signals(stop):
-        os.kill(os.getpid(), number)
-        SystemClock(stop).sleep(600)
-    assert stop.requested
-    assert signal.getsignal(number) is former
-
-
-# --- from outside ---
-
-
-def test_a_second_scheduler_is_refused_and_told_who_lives(tmp_path: Path) -> None:
-    paths = make_project(tmp_path, "")
-    with RunLock(ScheduleFiles.of(paths).lock, "scheduler"):
-        for once in (False, True):
-            with pytest.raises(RunLockedError, match=rf"scheduler \(process {os.getpid()}\) is going since"):
-                run_schedule(schedule(), paths, once=once)
-
-
-def test_status_before_the_first_scheduler(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    paths = make_project(tmp_path, "")
-    assert print_status(schedule(), paths) == 0
-    told = capsys.readouterr().out
-    assert "never" in told
-    assert "No scheduler lives. Start one: python run.py schedule" in told
-    assert not paths.state.exists()
-
-
-def test_status_tells_the_last_and_the_next_run_and_who_lives(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    paths = make_project(tmp_path, "")
-    files = ScheduleFiles.of(paths)
-    world = World(moment=datetime.now(UTC).replace(minute=14, second=0) - timedelta(days=2))
-    world.behave = lambda _: (61.5, 3, False)
-    world.live(schedule(learn="0 0 1 1 *"), 180)
-    StateFile(files.state).write(world.state())
-    with RunLock(files.lock, "scheduler"):
-        print_status(schedule(learn="0 0 1 1 *"), paths)
-    rows = capsys.readouterr().out.splitlines()
-    watch = next(row for row in rows if "watch" in row)
-    assert f"{world.starts[0].moment:%Y-%m-%d %H:15:00}" in watch
-    assert "3 a gate refused" in watch
-    assert "61.5" in watch
-    assert "due now" in watch
-    learn = next(row for row in rows if "learn" in row)
-    assert "never" in learn
-    assert "-01-01 00:00:00" in learn
-    assert any(f"The scheduler lives: process {os.getpid()}, since" in row for row in rows)
-
-
-def test_status_knows_a_killed_scheduler_and_a_run_that_goes(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    paths = make_project(tmp_path, "")
-    files = ScheduleFiles.of(paths)
-    world = World(behave=lambda _: (600.0, 0, False))
-    killed(world, schedule(), fuse_until_start(schedule()) + 3)
-    StateFile(files.state).write(world.state())
-    files.lock.write_text('{"pid": 12, "run_name": "scheduler", "since": "2026-05-04"}', encoding="utf-8")
-    print_status(schedule(), paths)
-    told = capsys.readouterr().out
-    assert "runs since 2026-05-04 12:15:00" in told
-    assert "No scheduler lives. Process 12, started 2026-05-04, was killed." in told
-
-
-def test_once_with_real_processes_runs_what_is_due_and_logs_it(tmp_path: Path) -> None:
-    paths = make_project(tmp_path, "")
-    files = ScheduleFiles.of(paths)
-    assert run_schedule(schedule(), paths, once=True) == 0
-    state = StateFile(files.state).read()
-    job = state.jobs["watch"]
-    day_ago = job.model_copy(update={"settled": job.settled - timedelta(days=1)})
-    StateFile(files.state).write(state.with_job("watch", day_ago))
-    assert run_schedule(schedule(), paths, once=True) == 0
-    assert (tmp_path / "ledger").read_text(encoding="utf-8") == "begin watch\nend watch\n"
-    assert "one line of output" in (files.folder / "watch.log").read_text(encoding="utf-8")
-    last_run = StateFile(files.state).read().jobs["watch"].last
-    assert last_run is not None
-    assert last_run.exit_code == 0
-
-
-SCHEDULE = """
-jobs:
-  watch: {pipeline: monitoring, config: watch.yaml, cron: "*/10 * * * *"}
-  learn: {pipeline: retraining, config: learn.yaml, cron: "5-59/20 * * * *"}
-"""
-SPEED = 600.0
-
-
-def start_scheduler(root: Path, epoch: float) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.orchestration.schedule_toy", str(root), str(SPEED), str(epoch)]
-    with (root / "scheduler.log").open("ab") as log:
-        return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
-
-
-def wait_for(root: Path, line: str, num: int = 1) -> list[str]:
-    """The ledger once it has the line so often."""
-    ledger = root / "ledger"
-    for _ in range(600):
-        lines = ledger.read_text(encoding="utf-8").splitlines() if ledger.exists() else []
-        if lines.count(line) >= num:
-            return lines
-        time.sleep(0.05)
-    raise AssertionError((root / "scheduler.log").read_text(encoding="utf-8"))
-
-
-@pytest.mark.slow
-def test_real_processes_with_kill_9_in_the_middle_of_a_run(tmp_path: Path) -> None:
-    """An hour takes six seconds; the run and its scheduler die together, time passes, another goes on."""
-    files = ScheduleFiles.of(make_project(tmp_path, SCHEDULE))
-    epoch = time.time()
-    (tmp_path / "learn").write_text("60", encoding="utf-8")
-    first = start_scheduler(tmp_path, epoch)
-    wait_for(tmp_path, "begin learn")
-    os.kill(first.pid, signal.SIGKILL)
-    first.wait()
-    left = ProcessRunner(files.folder, tmp_path, 1, 1).survivor()
-    assert left is not None
-    left.kill()
-    assert left.wait(10)
-    before = StateFile(files.state).read()
-    going = before.jobs["learn"].going
-    assert going is not None
-    (tmp_path / "learn").unlink()
-    time.sleep(2.5)  # 25 minutes: two or three times of `watch` are missed
-    num_before = (tmp_path / "ledger").read_text(encoding="utf-8").splitlines().count("begin watch")
-    second = start_scheduler(tmp_path, epoch)
-    wait_for(tmp_path, "end watch", num_before + 2)
-    second.terminate()
-    assert second.wait(20) == 0
-    told = (tmp_path / "scheduler.log").read_text(encoding="utf-8")
-    assert (
-        told.count(f"Job learn was running for {going.due:%Y-%m-%d %H:%M UTC} when the scheduler was killed")
-        == 1
-    )
-    assert told.count(f"Job learn starts for {going.due:%Y-%m-%d %H:%M UTC}") == 1
-    started = [
-        line.split(" starts for ")[1][:16] for line in told.splitlines() if "Job watch starts for" in line
-    ]
-    assert len(started) == len(set(started)), "a time was run twice"
-    assert sum("Job watch starts" in line and "missed until" in line for line in told.splitlines()) <= 1
-    missed_from = before.jobs["watch"].settled
-    caught_up = datetime.strptime(started[num_before], "%Y-%m-%d %H:%M").replace(tzinfo=UTC)
-    assert caught_up - missed_from >= timedelta(minutes=20), "one run answers several missed times"
-    assert "The scheduler was told to stop, and has." in told

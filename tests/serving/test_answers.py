@@ -27,6 +27,7 @@ from tests.serving.toy import (
     RED,
     SIZE,
     make_answerer,
+    make_bomb,
     make_bundle,
     paint,
 )
@@ -156,13 +157,6 @@ def test_images_are_logged_only_where_the_settings_say_so() -> None:
 def test_every_answer_has_an_id_of_its_own() -> None:
     answerer = make_answerer()
     assert len({answerer.answer(question(paint(RED))).prediction_id for _ in range(20)}) == 20
-
-
-def make_bomb() -> bytes:
-    """A PNG of 900 megapixels in about 110 kB."""
-    buffer = io.BytesIO()
-    Image.new("1", (30_000, 30_000)).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 @pytest.mark.parametrize(

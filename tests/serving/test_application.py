@@ -6,9 +6,11 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,17 +21,29 @@ from serving.answers import Answerer, Question
 from serving.application import Endpoints, LoadAnswerer
 from serving.guards import Guard
 from serving.keys import parse_keys
-from serving.log_entries import LogEntry
 from serving.lossy_log import LossyLog
 from serving.metrics import ServiceMetrics
+from serving.prediction_log import PredictionLog
 from serving.problems import MEDIA_TYPE, ProblemError
 from serving.schemas import PredictionAnswer, ServedModel
 from serving.settings import ServiceSettings
 from serving.upload import read_upload
-from tests.serving.toy import BLACK, GREEN, KEY, KEYS, RED, make_answerer, make_bundle, paint
+from tests.serving.log_faults import Fault, folder_gone, locked, read_only, replaced
+from tests.serving.toy import (
+    BLACK,
+    GREEN,
+    KEY,
+    KEYS,
+    RED,
+    make_answerer,
+    make_bomb,
+    make_bundle,
+    nobody_connects,
+    paint,
+)
 from tests.vision.nets.toy import KERAS_WARNINGS
 from vision.bundle import load_bundle
-from vision.errors import BundleError, LogError
+from vision.errors import BundleError
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
 
@@ -120,37 +134,17 @@ def test_another_content_type_is_415(client: TestClient, content_type: str) -> N
     check_problem(client.post("/predict", content=paint(RED), headers=headers), 415, "content-type")
 
 
-def test_a_url_where_the_image_belongs_is_refused_and_not_fetched(client: TestClient) -> None:
-    with fetch_counter() as (url, fetched):
+def test_a_url_where_the_image_belongs_is_refused_and_nobody_fetches_it(client: TestClient) -> None:
+    with nobody_connects() as url:
         form = f'--b\r\nContent-Disposition: form-data; name="image"\r\n\r\n{url}\r\n--b--\r\n'
         headers = {**WITH_KEY, "content-type": "multipart/form-data; boundary=b"}
         body = check_problem(client.post("/predict", content=form, headers=headers), 422, "form")
         assert "URLs are not fetched" in body["arrived"]
         check_problem(predict(client, url.encode()), 415, "image-format")
-        assert fetched == []
-
-
-@contextmanager
-def fetch_counter() -> Iterator[tuple[str, list[str]]]:
-    """A web server of this machine, and what was asked of it."""
-    from http.server import BaseHTTPRequestHandler, HTTPServer
-
-    fetched: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            fetched.append(self.path)
-            self.send_response(200)
-            self.end_headers()
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/a.png", fetched
-        finally:
-            server.shutdown()
-            thread.join()
+        check_problem(client.post("/predict", json={"image": url}, headers=WITH_KEY), 415, "content-type")
+        check_problem(predict(client, paint(RED), f"?url={url}"), 422, "query")
+        named = [("image", (url, paint(RED), "image/png"))]
+        assert client.post("/predict", files=named, data={"group": url}, headers=WITH_KEY).status_code == 200
 
 
 IMAGE = ("image", ("a.png", paint(RED), "image/png"))
@@ -201,10 +195,40 @@ def test_a_group_with_control_characters_or_too_long_is_422_and_an_empty_one_is_
     assert predict(client, paint(RED), group="Über die Brücke").status_code == 200
 
 
-def test_refusals_of_the_image_arrive_as_problems(client: TestClient) -> None:
-    check_problem(predict(client, b""), 422, "image-unusable")
-    check_problem(predict(client, paint(RED)[:60]), 422, "image-unusable")
-    check_problem(predict(client, b"GIF89a..."), 415, "image-format")
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("png.jpg", paint(RED)), ("jpeg.png", paint(RED, "JPEG")), ("png.txt", paint(RED))],
+)
+def test_an_image_is_what_its_bytes_are(client: TestClient, name: str, content: bytes) -> None:
+    upload = [("image", (name, content, "image/gif"))]
+    response = client.post("/predict", files=upload, headers=WITH_KEY)
+    assert (response.status_code, response.json()["class_name"]) == (200, "red")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "status", "words"),
+    [
+        ("text.jpg", b"Dear diver,\nthis is a text.\n", 415, "not a JPEG"),
+        ("gif.jpg", paint(RED, "GIF"), 415, "not a JPEG"),
+        ("tiff.png", paint(RED, "TIFF"), 415, "not a JPEG"),
+        ("empty.jpg", b"", 422, "empty"),
+        ("truncated.png", paint(RED)[:60], 422, "cut short"),
+        ("truncated.jpg", paint(RED, "JPEG", (200, 200))[:-300], 422, "cut short"),
+        ("corrupt.png", paint(RED)[:50] + bytes(200), 422, "damaged"),
+    ],
+)
+def test_what_is_no_whole_image_is_refused_whatever_its_name_and_harms_no_other(
+    client: TestClient, name: str, content: bytes, status: int, words: str
+) -> None:
+    response = client.post("/predict", files=[("image", (name, content, "image/jpeg"))], headers=WITH_KEY)
+    code = "image-format" if status == 415 else "image-unusable"
+    assert words in check_problem(response, status, code)["detail"]
+    assert predict(client, paint(GREEN)).json()["class_name"] == "green"
+
+
+def test_a_picture_of_too_many_pixels_is_422_though_its_bytes_are_few(client: TestClient) -> None:
+    refused = check_problem(predict(client, make_bomb()), 422, "image-unusable")
+    assert "900.0 megapixels; expected at most 40" in refused["detail"]
 
 
 def test_refusals_of_the_guard_arrive_as_problems(client: TestClient) -> None:
@@ -295,29 +319,52 @@ def test_an_unforeseen_fault_is_500_without_a_traceback(caplog: pytest.LogCaptur
     assert "secret" not in check_problem(response, 500, "fault")["detail"]
 
 
-def test_a_log_that_fails_costs_no_answer_and_is_counted(caplog: pytest.LogCaptureFixture) -> None:
-    class Locked:
-        def append(self, entry: LogEntry) -> None:
-            raise LogError(f"the database is locked, {entry.prediction_id} is lost")
-
-        def check(self) -> None:
-            raise LogError("the database is locked")
+@contextmanager
+def serve_logged(path: Path, clock: Callable[[], float]) -> Iterator[tuple[TestClient, PredictionLog]]:
+    """A client of a service with a real log, whose pauses go by `clock`, and that log."""
+    log = PredictionLog(f"sqlite:///{path}", wait_s=0.1)
 
     def load(settings: ServiceSettings, metrics: ServiceMetrics) -> Answerer:
         bundle = make_bundle()
         model = ServedModel(name="toy", version="3", digest=bundle.digest)
         loaded = load_bundle(bundle.root, bundle.digest)
-        return Answerer(loaded, model, settings, LossyLog(Locked(), metrics.count_lost_entry))
+        return Answerer(loaded, model, settings, LossyLog(log, metrics.count_lost_entry, clock))
 
-    with caplog.at_level(logging.ERROR, "taxon.serving"), serve(load=load) as client:
-        assert [predict(client, paint(RED)).status_code for _ in range(3)] == [200] * 3
+    with closing(log), serve(load=load) as client:
+        yield client, log
+
+
+@pytest.mark.parametrize("fault", [locked, replaced, folder_gone, read_only])
+def test_a_log_that_fails_costs_no_answer_every_loss_is_counted_and_it_mends(
+    fault: Fault, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    seconds = count(step=10)  # longer than the log is left alone after a failure
+    path = tmp_path / "log" / "predictions.sqlite"
+    with serve_logged(path, lambda: next(seconds)) as (client, log):
+        assert predict(client, paint(RED)).status_code == 200
+        log.close()
+        with caplog.at_level(logging.ERROR, "taxon.serving"), fault(path):
+            assert [predict(client, paint(RED)).status_code for _ in range(3)] == [200] * 3
+            assert read_metric(client, "taxon_log_entries_lost_total") == 3
+            ready = client.get("/readyz")
+            assert (ready.status_code, ready.json()["log"]["status"]) == (200, "failing")
+            assert "predictions.sqlite" in ready.json()["log"]["reason"]
+        last = predict(client, paint(RED)).json()
+        assert client.get("/readyz").json()["log"]["status"] == "writable"
         assert read_metric(client, "taxon_log_entries_lost_total") == 3
-        ready = client.get("/readyz")
-        assert (ready.status_code, ready.json()["log"]["status"]) == (200, "failing")
-        assert ready.json()["log"]["reason"] == "the database is locked"
-    assert [
-        record.getMessage() for record in caplog.records if "the database is locked" in record.getMessage()
-    ]
+        assert log.read_newest(make_bundle().digest, 1)[0].prediction_id == last["prediction_id"]
+    assert "answers could not be written" in caplog.text
+
+
+def test_a_log_that_is_deleted_is_made_anew_and_no_answer_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.sqlite"
+    with serve_logged(path, time.monotonic) as (client, log):
+        assert predict(client, paint(RED)).status_code == 200
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{path}{suffix}").unlink()
+        last = [predict(client, paint(RED)).json()["prediction_id"] for _ in range(2)]
+        assert read_metric(client, "taxon_log_entries_lost_total") == 0
+        assert [each.prediction_id for each in log.read_newest(make_bundle().digest, 9)] == last
 
 
 def test_more_requests_than_are_held_at_a_time_are_429() -> None:

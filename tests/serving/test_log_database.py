@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, MetaData, create_engine, event
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.pool import Pool
 
 from serving.log_schema import CURRENT_VERSION, METADATA, MIGRATIONS
 from serving.prediction_log import PredictionLog
 from tests.serving.answers import DIGEST, make_entry
+from tests.serving.log_faults import every_new_connection_runs, held
 from vision.errors import ConfigError, LogError
 
 VERSION_1 = """
@@ -76,28 +76,6 @@ def execute(path: Path, script: str) -> None:
     path.parent.mkdir(exist_ok=True)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.executescript(script)
-
-
-@contextlib.contextmanager
-def held(path: Path, *statements: str) -> Iterator[None]:
-    """A second connection that holds the database."""
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as holder:
-        for statement in statements:
-            holder.execute(statement).fetchall()
-        yield
-        holder.rollback()
-
-
-@contextlib.contextmanager
-def every_new_connection_runs(statement: str) -> Iterator[None]:
-    def run(connection: sqlite3.Connection, _: Any) -> None:
-        connection.execute(statement).fetchall()
-
-    event.listen(Pool, "connect", run)
-    try:
-        yield
-    finally:
-        event.remove(Pool, "connect", run)
 
 
 def fail_in_time(call: Callable[[], object], message: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import httpx
 import psutil
 import pytest
 
@@ -36,7 +38,7 @@ from serving.process import (
     stop_service,
 )
 from serving.running import DeployedService, RunningService, ServiceFolder, read_deployed, write_record
-from tests.serving.toy import RED, make_bundle, paint
+from tests.serving.toy import RED, make_bundle, nobody_connects, paint
 from tests.vision.nets.toy import KERAS_WARNINGS
 from vision.config import ServeSettings
 from vision.errors import ConfigError, RunLockedError, ServiceError
@@ -83,6 +85,13 @@ def make_bento(tmp_path: Path) -> BuiltBento:
     return BuiltBento(tag="toy:1", path=tmp_path, model=pin)
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[ServiceFolder, BuiltBento]:
+    """The toy's Bento, in a folder that the tests of real processes share."""
+    folder, bundle = ServiceFolder(tmp_path_factory.mktemp("home")), make_bundle()
+    return folder, build_bento(folder, bundle.root, bundle.digest, "3")
+
+
 class TestRealProcess:
     pytestmark: ClassVar = [pytest.mark.slow, KERAS_WARNINGS]
 
@@ -92,9 +101,16 @@ class TestRealProcess:
         yield folder
         stop_service(folder)
 
-    def test_a_service_is_deployed_asked_kept_restored_and_stopped(self, folder: ServiceFolder) -> None:
+    @pytest.fixture
+    def shared(self, built: tuple[ServiceFolder, BuiltBento]) -> Iterator[tuple[ServiceFolder, BuiltBento]]:
+        yield built
+        stop_service(built[0])
+
+    def test_a_service_is_deployed_asked_kept_restored_and_stopped(
+        self, shared: tuple[ServiceFolder, BuiltBento]
+    ) -> None:
+        folder, bento = shared
         bundle, port, asked = make_bundle(), find_port(), Counter[str]()
-        bento = build_bento(folder, bundle.root, bundle.digest, "3")
         assert build_bento(folder, bundle.root, bundle.digest, "3") == bento
         service = deploy_service(folder, bento, serve_at(port), lambda each: asked.update([each.instance]))
         assert sorted(asked.values()) == [1, 1]  # a trial, then the service itself
@@ -126,11 +142,10 @@ class TestRealProcess:
         assert not list(folder.homes.iterdir())
         assert stop_service(folder) is None
 
-    def test_a_worker_leaves_with_its_supervisor_and_a_changed_byte_is_refused(
-        self, folder: ServiceFolder
+    def test_a_worker_leaves_with_its_supervisor_and_a_changed_byte_or_no_model_is_refused(
+        self, shared: tuple[ServiceFolder, BuiltBento]
     ) -> None:
-        bundle = make_bundle()
-        bento = build_bento(folder, bundle.root, bundle.digest, "3")
+        (folder, bento), bundle = shared, make_bundle()
         service = start_service(folder, bento, serve_at(find_port()))
         (worker,) = find_workers(service)
         os.kill(service.pid, signal.SIGKILL)
@@ -148,6 +163,11 @@ class TestRealProcess:
         assert service_status(folder).running is None
         assert build_bento(folder, bundle.root, bundle.digest, "3") == bento
         assert graph.read_bytes() == bundle.path("fp32.tflite").read_bytes()
+
+        shutil.rmtree(folder.bentoml / "models")
+        with pytest.raises(ServiceError, match=r"Model .* could not be found locally"):
+            start_service(folder, bento, serve_at(find_port()))
+        assert service_status(folder).running is None
 
     def test_old_bentos_go_and_those_deployed_or_new_stay_and_can_be_served(
         self, folder: ServiceFolder
@@ -203,7 +223,13 @@ def check_answers(folder: ServiceFolder, service: RunningService) -> None:
     assert (status, answer["decision"], answer["model"]["version"]) == (200, "accept", "3")
     assert answer["model"]["digest"] == ask(service, "/readyz")[1]["digest"] == make_bundle().digest
     assert ask(service, "/predict", paint(RED), "wrong-wrong-wrong-wrong")[0] == 401
+    assert ask(service, "/predict", paint(RED))[0] == 401
     assert ask(service, "/docs.json")[0] == 404
+    with nobody_connects() as url:
+        assert ask(service, "/predict", url.encode(), key)[0] == 415
+        text = {"image": (None, url)}
+        with httpx.Client(trust_env=False, headers={"X-API-Key": key}) as client:
+            assert client.post(f"{service.url}/predict", files=text).status_code == 422
     (logged,) = read_log(folder, service)
     assert (logged.prediction_id, logged.client) == (answer["prediction_id"], "local")
     told = service_status(folder)

@@ -7,8 +7,13 @@ none and unknown (energy -log 3, threshold -5).
 from __future__ import annotations
 
 import io
+import socket
+import struct
 import tempfile
 import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
@@ -82,6 +87,32 @@ def paint(colour: tuple[int, int, int], form: str = "PNG", sides: tuple[int, int
     buffer = io.BytesIO()
     Image.new("RGB", sides, colour).save(buffer, form)
     return buffer.getvalue()
+
+
+@cache
+def make_bomb() -> bytes:
+    """A whole PNG of 900 black megapixels in less than a megabyte."""
+    side, head = 30_000, paint(BLACK)[:8]
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)  # one bit of grey a pixel
+    rows = zlib.compress(bytes((1 + side // 8) * side), 1)
+    parts = (b"IHDR", header), (b"IDAT", rows), (b"IEND", b"")
+    return head + b"".join(
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in parts
+    )
+
+
+@contextmanager
+def nobody_connects() -> Iterator[str]:
+    """A URL of a picture on this machine; the block fails if anybody connected to it, whatever was asked."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/a.png"
+        listener.settimeout(0.2)
+        with suppress(TimeoutError):
+            _, address = listener.accept()
+            raise AssertionError(f"{address} connected")
 
 
 def _make_reference() -> DriftReference:
