@@ -25,7 +25,14 @@ from serving.launch import (
     read_ours,
     refuse_taken_port,
 )
-from serving.running import DeployedService, RunningService, ServiceFolder, read_record, write_record
+from serving.running import (
+    DeployedService,
+    RunningService,
+    ServiceFolder,
+    read_record,
+    read_running,
+    write_record,
+)
 from vision.config import ServeSettings
 from vision.errors import ConfigError, ServiceError, TaxonError
 from vision.files import storage_errors
@@ -158,7 +165,10 @@ def find_service(folder: ServiceFolder) -> RunningService | None:
 
 def service_status(folder: ServiceFolder) -> ServiceStatus:
     """Whether the service runs and is ready, asked of itself."""
-    service = read_record(RunningService, folder.record)
+    try:
+        service = read_running(folder.record)
+    except ServiceError as error:
+        return ServiceStatus(None, ready=False, message=str(error))
     if service is None:
         return ServiceStatus(None, ready=False, message="No service is running. Start it: make serve")
     if find_process(service) is None:
