@@ -267,8 +267,14 @@ class PredictionLog:
             group: as the client gave it; without `client`, that group of every client.
 
         Raises:
-            ValueError: nothing is given.
+            ValueError: nothing is given, or something blank, which would ask for more than was meant.
         """
+        given = {"prediction_id": prediction_id, "client": client, "group": group}
+        for name, value in given.items():
+            if value is not None and not value.strip():
+                raise ValueError(
+                    f"{name} is {value!r}; expected one that is not blank. Leave it out to ask for any."
+                )
         wanted = {"prediction_id": prediction_id, "client": client, "group_name": check_group(group)}
         conditions = [PREDICTIONS.c[name] == value for name, value in wanted.items() if value is not None]
         if not conditions:

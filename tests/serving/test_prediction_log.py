@@ -361,6 +361,16 @@ def test_answers_are_deleted_by_client_by_group_or_by_id(log: PredictionLog) -> 
     assert log.count() == 1
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\t\n"])
+@pytest.mark.parametrize("name", ["prediction_id", "client", "group"])
+def test_a_blank_condition_deletes_nothing(log: PredictionLog, name: str, blank: str) -> None:
+    log.append(make_entry(0, client="clinic"))
+    for others in ({}, {"client": "clinic"}):
+        with pytest.raises(ValueError, match=f"{name} is .*not blank"):
+            log.delete_answers(**{**others, name: blank})
+    assert log.count() == 1
+
+
 # --- weight ---------------------------------------------------------------------------------------------
 
 
