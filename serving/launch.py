@@ -62,6 +62,7 @@ def launch_service(
     Raises:
         ConfigError: the port is taken, or a setting is wrong.
         ServiceError: it does not become ready; with the end of its log.
+        StorageError: its record or its log cannot be written.
     """
     refuse_taken_port(folder, serve)
     instance = secrets.token_hex(8)
@@ -94,8 +95,8 @@ def launch_service(
         since=datetime.now(UTC).isoformat(timespec="seconds"),
         check_key=SecretStr(check_key),
     )
-    write_record(record, service)
     try:
+        write_record(record, service)
         _wait_ready(service, wait_seconds)
     except BaseException:
         end_process(record, service)

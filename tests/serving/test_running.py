@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -16,11 +17,12 @@ import pytest
 
 from serving.bento import BuiltBento
 from serving.identity import has_mark, mark_by_clock, read_mark
+from serving.launch import launch_service
 from serving.pinned import PinnedModel
 from serving.process import find_service, service_status, start_service, stop_service
 from serving.running import RunningService, ServiceFolder, write_record
 from vision.config import ServeSettings
-from vision.errors import ServiceError
+from vision.errors import ServiceError, StorageError
 
 INSTANCE = "0123456789abcdef"
 
@@ -39,19 +41,32 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
 
 def make_record(folder: ServiceFolder, pid: int, mark: str, port: int = 1) -> RunningService:
     """A record as a start writes it, of a process that is none of BentoML's."""
-    pin = PinnedModel(name="toy", version="3", digest="a" * 64, tag="toy:aaaa")
     service = RunningService(
         pid=pid,
         mark=mark,
         instance=INSTANCE,
         serve=ServeSettings(port=port),
-        bento=BuiltBento(tag="toy:1", path=folder.home, model=pin),
+        bento=write_bento(folder),
         output=folder.logs / "log",
         key_file=None,
         since="2026-01-01T00:00:00+00:00",
     )
     write_record(folder.record, service)
     return service
+
+
+def write_bento(folder: ServiceFolder) -> BuiltBento:
+    """A folder for a Bento that BentoML refuses, so that its process ends by itself."""
+    (folder.home / "src").mkdir(exist_ok=True)
+    pin = PinnedModel(name="toy", version="3", digest="a" * 64, tag="toy:aaaa")
+    return BuiltBento(tag="toy:1", path=folder.home, model=pin)
+
+
+def find_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def step_the_clock(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
@@ -161,3 +176,14 @@ def test_a_record_that_cannot_be_read_of_a_process_that_is_gone_is_nothing(
     assert "No service is running" in service_status(folder).message
     assert stop_service(folder) is None
     assert not folder.record.exists()
+
+
+# --- a record that cannot be written --------------------------------------------------------------------
+
+
+def test_a_service_whose_record_cannot_be_written_is_ended(folder: ServiceFolder) -> None:
+    folder.record.mkdir(parents=True)  # a file cannot take the place of a folder
+    bento = write_bento(folder)
+    with pytest.raises(StorageError, match=r"service\.json"):
+        launch_service(folder, folder.record, bento, ServeSettings(port=find_port()), 5.0)
+    assert not [each for each in psutil.Process().children() if "bentoml" in " ".join(each.cmdline())]
