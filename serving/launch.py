@@ -91,7 +91,7 @@ def launch_service(
         serve=serve,
         bento=bento,
         output=output,
-        key_file=None if os.environ.get("TAXON_API_KEYS") else folder.key,
+        key_file=None if keys_from_environment() else folder.key,
         since=datetime.now(UTC).isoformat(timespec="seconds"),
         check_key=SecretStr(check_key),
     )
@@ -243,6 +243,11 @@ def make_environment(home: Path, settings: Mapping[str, str]) -> dict[str, str]:
     with storage_errors(home):
         home.mkdir(parents=True, exist_ok=True)
     return {**kept, **settings, "BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "true"}
+
+
+def keys_from_environment() -> bool:
+    """Whether TAXON_API_KEYS gives the clients' keys; else there is the local client's key in its file."""
+    return bool(os.environ.get("TAXON_API_KEYS"))
 
 
 def _service_variables(

@@ -69,13 +69,22 @@ class RunningService(BaseModel):
 
 
 class DeployedService(BaseModel):
-    """What passed its check last, to be started again: its Bento, how it is served, an image to try."""
+    """What passed its check last, to be started again.
+
+    Attributes:
+        bento: what it serves.
+        serve: address and log.
+        example: an image to try it with.
+        keys_from_environment: whether its clients' keys were in TAXON_API_KEYS; None in records of before
+            this was written down.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bento: BuiltBento
     serve: ServeSettings
     example: Path | None = None
+    keys_from_environment: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from serving.identity import has_mark, mark_by_clock, read_mark
 from serving.launch import launch_service
 from serving.pinned import PinnedModel
 from serving.process import find_service, service_status, start_service, stop_service
-from serving.running import RunningService, ServiceFolder, write_record
+from serving.running import DeployedService, RunningService, ServiceFolder, write_record
 from vision.config import ServeSettings
-from vision.errors import ServiceError, StorageError
+from vision.errors import ConfigError, ServiceError, StorageError
 
 INSTANCE = "0123456789abcdef"
 
@@ -187,3 +187,47 @@ def test_a_service_whose_record_cannot_be_written_is_ended(folder: ServiceFolder
     with pytest.raises(StorageError, match=r"service\.json"):
         launch_service(folder, folder.record, bento, ServeSettings(port=find_port()), 5.0)
     assert not [each for each in psutil.Process().children() if "bentoml" in " ".join(each.cmdline())]
+
+
+# --- keys -----------------------------------------------------------------------------------------------
+
+
+def deploy_on_paper(folder: ServiceFolder, keys_from_environment: bool | None) -> DeployedService:
+    serve = ServeSettings(port=find_port())
+    deployed = DeployedService(
+        bento=write_bento(folder), serve=serve, keys_from_environment=keys_from_environment
+    )
+    write_record(folder.deployed, deployed)
+    return deployed
+
+
+LOCKED_OUT = "TAXON_API_KEYS, which is not set here.*deploy again without it"
+
+
+def test_clients_whose_keys_were_in_the_environment_are_not_locked_out(
+    folder: ServiceFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TAXON_API_KEYS", raising=False)
+    deployed = deploy_on_paper(folder, keys_from_environment=True)
+    with pytest.raises(ConfigError, match=LOCKED_OUT):
+        start_service(folder, deployed.bento, deployed.serve)
+    assert not folder.logs.exists()
+    monkeypatch.setenv("TAXON_API_KEYS", f"clinic:{'k' * 20}")
+    with pytest.raises(ServiceError, match="its process ended"):  # it was started: there is no real Bento
+        start_service(folder, deployed.bento, deployed.serve)
+
+
+def test_a_deployment_of_before_keys_were_written_down_is_read_by_its_last_start(
+    folder: ServiceFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TAXON_API_KEYS", raising=False)
+    deployed = deploy_on_paper(folder, keys_from_environment=None)
+    old = json.loads(folder.deployed.read_text())
+    del old["keys_from_environment"]
+    folder.deployed.write_text(json.dumps(old))
+    make_record(folder, 2**22 + 1, "gone")  # no such process; its keys came from the environment
+    with pytest.raises(ConfigError, match=LOCKED_OUT):
+        start_service(folder, deployed.bento, deployed.serve)
+    folder.record.unlink()
+    with pytest.raises(ServiceError, match="its process ended"):
+        start_service(folder, deployed.bento, deployed.serve)
