@@ -37,6 +37,7 @@ _LEFT_OUT = (
     "serving/bento_store.py",
     "serving/client.py",
     "serving/deployment.py",
+    "serving/identity.py",
     "serving/launch.py",
     "serving/process.py",
     "serving/running.py",

@@ -1,8 +1,8 @@
 """One service process: started with its own surroundings, asked whether it is ready, told apart, ended.
 
-A process is ours only if its id and its start time are those that were written down. A service counts as
-started only when the one that answers is our own child (it repeats a random word that it was given) and
-serves the digest that was asked for; a port that another program holds is refused before anything starts.
+A process is ours only if its id and the mark of its start are those that were written down. A service
+counts as started only when the one that answers is our own child (it repeats a random word that it was given)
+and serves the digest that was asked for; a port that another program holds is refused before anything starts.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ import psutil
 from pydantic import SecretStr
 
 from serving.bento import BuiltBento
+from serving.identity import has_mark, is_by_clock, read_mark
 from serving.keys import CHECK_CLIENT, LOCAL_CLIENT, parse_keys, read_or_make_key
 from serving.log_url import resolve_log_url
-from serving.running import RunningService, ServiceFolder, read_record, write_record
+from serving.running import RunningService, ServiceFolder, read_running, write_record
 from serving.settings import read_settings
 from vision.config import PredictionLogSettings, ServeSettings
 from vision.errors import ConfigError, ServiceError
@@ -61,6 +62,7 @@ def launch_service(
     Raises:
         ConfigError: the port is taken, or a setting is wrong.
         ServiceError: it does not become ready; with the end of its log.
+        StorageError: its record or its log cannot be written.
     """
     refuse_taken_port(folder, serve)
     instance = secrets.token_hex(8)
@@ -84,17 +86,17 @@ def launch_service(
     _CHILDREN[process.pid] = process
     service = RunningService(
         pid=process.pid,
-        created=psutil.Process(process.pid).create_time(),
+        mark=read_mark(process.pid),
         instance=instance,
         serve=serve,
         bento=bento,
         output=output,
-        key_file=None if os.environ.get("TAXON_API_KEYS") else folder.key,
+        key_file=None if keys_from_environment() else folder.key,
         since=datetime.now(UTC).isoformat(timespec="seconds"),
         check_key=SecretStr(check_key),
     )
-    write_record(record, service)
     try:
+        write_record(record, service)
         _wait_ready(service, wait_seconds)
     except BaseException:
         end_process(record, service)
@@ -172,10 +174,16 @@ def find_process(service: RunningService) -> psutil.Process | None:
         del _CHILDREN[service.pid]
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(service.pid)
-        same = abs(process.create_time() - service.created) < 0.01
-        if same and process.status() != psutil.STATUS_ZOMBIE:
+        if process.status() != psutil.STATUS_ZOMBIE and _is_marked(service):
             return process
     return None
+
+
+def _is_marked(service: RunningService) -> bool:
+    """Whether its process has its mark; after the clock was set, a time is no mark, but its word is."""
+    if has_mark(service.pid, service.mark):
+        return True
+    return is_by_clock(service.mark) and ask_ready(service).ready
 
 
 def end_process(record: Path, service: RunningService) -> None:
@@ -213,8 +221,12 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
 
 
 def read_ours(path: Path) -> RunningService | None:
-    """The service in a record whose process lives."""
-    service = read_record(RunningService, path)
+    """The service in a record whose process lives.
+
+    Raises:
+        ServiceError: the record cannot be read, and the process that it names may still serve.
+    """
+    service = read_running(path)
     return service if service is not None and find_process(service) is not None else None
 
 
@@ -231,6 +243,11 @@ def make_environment(home: Path, settings: Mapping[str, str]) -> dict[str, str]:
     with storage_errors(home):
         home.mkdir(parents=True, exist_ok=True)
     return {**kept, **settings, "BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "true"}
+
+
+def keys_from_environment() -> bool:
+    """Whether TAXON_API_KEYS gives the clients' keys; else there is the local client's key in its file."""
+    return bool(os.environ.get("TAXON_API_KEYS"))
 
 
 def _service_variables(

@@ -15,6 +15,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from vision.errors import LogError
 
 _RETRY_SECONDS = 0.005
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.01, 1.0
 
 
 def make_sqlite_engine(path: Path, wait_s: float) -> Engine:
@@ -70,7 +71,15 @@ def identify_files(path: Path) -> tuple[int | None, ...]:
     return tuple(_find_inode(f"{path}{suffix}") for suffix in ("", "-wal", "-shm"))
 
 
-def reclaim_space(engine: Engine, wait_s: float, num_pages: int = 1000) -> None:
+def pause_after(seconds: float) -> float:
+    """Seconds for which who held the write lock leaves it to others before taking it again.
+
+    SQLite's waiting is by sleeping, up to 0.1 s at a time: in a pause of twice the work a waiter wakes up.
+    """
+    return min(max(2 * seconds, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+
+
+def reclaim_space(engine: Engine, wait_s: float, num_pages: int = 250) -> None:
     """Give the space of deleted rows back to the disk, `num_pages` at a time so that writers get through.
 
     Raises:
@@ -81,8 +90,11 @@ def reclaim_space(engine: Engine, wait_s: float, num_pages: int = 1000) -> None:
         before, free = -1, _count_free_pages(connection)
         while free not in (0, before):
             # executescript because execute stops after the first page
+            started = time.monotonic()
             connection.executescript(f"PRAGMA incremental_vacuum({num_pages})")
+            time.sleep(pause_after(time.monotonic() - started))
             before, free = free, _count_free_pages(connection)
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # most of it, without the write lock
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 

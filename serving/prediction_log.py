@@ -6,7 +6,8 @@ caller sends the answer all the same and counts the loss; the log mends itself o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,6 +25,7 @@ from serving.log_entries import (
 )
 from serving.log_rows import to_entry, to_microseconds, to_row, to_time
 from serving.log_schema import IMAGES, PREDICTIONS
+from serving.log_sqlite import pause_after
 
 __all__ = [
     "MAX_ENTRIES",
@@ -41,6 +43,7 @@ MAX_ENTRIES = 100_000
 """Most answers that one call reads: about 400 MB with embeddings of width 1,280."""
 
 _DELETED_AT_ONCE = 500
+_BYTES_AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -264,8 +267,14 @@ class PredictionLog:
             group: as the client gave it; without `client`, that group of every client.
 
         Raises:
-            ValueError: nothing is given.
+            ValueError: nothing is given, or something blank, which would ask for more than was meant.
         """
+        given = {"prediction_id": prediction_id, "client": client, "group": group}
+        for name, value in given.items():
+            if value is not None and not value.strip():
+                raise ValueError(
+                    f"{name} is {value!r}; expected one that is not blank. Leave it out to ask for any."
+                )
         wanted = {"prediction_id": prediction_id, "client": client, "group_name": check_group(group)}
         conditions = [PREDICTIONS.c[name] == value for name, value in wanted.items() if value is not None]
         if not conditions:
@@ -273,18 +282,36 @@ class PredictionLog:
         return self._delete(conditions)
 
     def _delete(self, conditions: Sequence[ColumnElement[bool]], *, images_only: bool = False) -> int:
-        """Delete a few hundred rows at a time, so that the service's writes get through in between."""
+        """Delete little at a time, with pauses, so that the service's writes get through in between."""
         table = IMAGES if images_only else PREDICTIONS
-        found = select(PREDICTIONS.c.number).where(*conditions)
-        if images_only:
-            found = found.join(IMAGES, IMAGES.c.number == PREDICTIONS.c.number)
-        num_deleted = 0
+        found = select(PREDICTIONS.c.number, func.coalesce(func.length(IMAGES.c.image), 0))
+        found = found.join(IMAGES, IMAGES.c.number == PREDICTIONS.c.number, isouter=not images_only)
+        found = found.where(*conditions).order_by(PREDICTIONS.c.number).limit(_DELETED_AT_ONCE)
+        num_deleted, last = 0, 0
         while True:
-            with self._database.writing() as connection:
-                numbers = connection.execute(found.limit(_DELETED_AT_ONCE)).scalars().all()
-                connection.execute(delete(table).where(table.c.number.in_(numbers)))
-            num_deleted += len(numbers)
-            if len(numbers) < _DELETED_AT_ONCE:
+            with self._database.reading() as connection:
+                sizes = [(row[0], row[1]) for row in connection.execute(found.where(table.c.number > last))]
+            if not sizes:
                 break
+            for numbers in _split_by_bytes(sizes):
+                with self._database.writing() as connection:
+                    started = time.monotonic()
+                    gone = connection.execute(delete(table).where(table.c.number.in_(numbers)))
+                num_deleted += gone.rowcount
+                time.sleep(pause_after(time.monotonic() - started))
+            last = sizes[-1][0]
         self._database.reclaim_space()
         return num_deleted
+
+
+def _split_by_bytes(sizes: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
+    """Numbers of answers whose images have at most `_BYTES_AT_ONCE` together, or of one answer."""
+    numbers: list[int] = []
+    total = 0
+    for number, size in sizes:
+        if numbers and total + size > _BYTES_AT_ONCE:
+            yield numbers
+            numbers, total = [], 0
+        numbers.append(number)
+        total += size
+    yield numbers

@@ -5,7 +5,6 @@ Nobody else's process is touched, and a service that does not answer as it has t
 
 from __future__ import annotations
 
-import os
 import shlex
 import socket
 from collections.abc import Callable, Iterator
@@ -19,13 +18,21 @@ from serving.launch import (
     ask_ready,
     end_process,
     find_process,
+    keys_from_environment,
     last_lines,
     launch_service,
     name_model,
     read_ours,
     refuse_taken_port,
 )
-from serving.running import DeployedService, RunningService, ServiceFolder, read_record, write_record
+from serving.running import (
+    DeployedService,
+    RunningService,
+    ServiceFolder,
+    read_record,
+    read_running,
+    write_record,
+)
 from vision.config import ServeSettings
 from vision.errors import ConfigError, ServiceError, TaxonError
 from vision.files import storage_errors
@@ -64,7 +71,8 @@ def start_service(
     """Start a Bento's service and wait until it is ready.
 
     Raises:
-        ConfigError: the port is taken, or a variable TAXON_* is wrong.
+        ConfigError: the port is taken, a variable TAXON_* is wrong, or the clients of what was deployed
+            would be locked out, because TAXON_API_KEYS is not set here.
         RunLockedError: another start or stop is going.
         ServiceError: one is running already, or it does not become ready with the wanted digest; it is
             stopped again.
@@ -76,6 +84,7 @@ def start_service(
                 f"The service is running already: {old.url}, model {name_model(old.bento)} (process "
                 f"{old.pid}, since {old.since}). Stop it with: python run.py service stop"
             )
+        _refuse_to_start_without_keys(folder)
         return launch_service(folder, folder.record, bento, serve, wait_seconds)
 
 
@@ -126,7 +135,10 @@ def deploy_service(
             if old is not None:
                 _restore(folder, old, error, wait_seconds)
             raise
-        write_record(folder.deployed, DeployedService(bento=bento, serve=serve, example=example))
+        deployed = DeployedService(
+            bento=bento, serve=serve, example=example, keys_from_environment=keys_from_environment()
+        )
+        write_record(folder.deployed, deployed)
         return new
 
 
@@ -158,7 +170,10 @@ def find_service(folder: ServiceFolder) -> RunningService | None:
 
 def service_status(folder: ServiceFolder) -> ServiceStatus:
     """Whether the service runs and is ready, asked of itself."""
-    service = read_record(RunningService, folder.record)
+    try:
+        service = read_running(folder.record)
+    except ServiceError as error:
+        return ServiceStatus(None, ready=False, message=str(error))
     if service is None:
         return ServiceStatus(None, ready=False, message="No service is running. Start it: make serve")
     if find_process(service) is None:
@@ -260,9 +275,30 @@ def _end_leftover(record: Path) -> None:
 
 def _refuse_to_lock_out(old: RunningService) -> None:
     """Raise ConfigError if the running service has keys from the environment, and its successor would not."""
-    if old.key_file is None and not os.environ.get("TAXON_API_KEYS"):
+    if old.key_file is None and not keys_from_environment():
         raise ConfigError(
             f"The service on {old.url} was given its clients' keys by TAXON_API_KEYS, which is not set here: "
             "the new one would refuse them all. Set it to the same keys (for a scheduler, too), or stop the "
             "service first: python run.py service stop"
+        )
+
+
+def _refuse_to_start_without_keys(folder: ServiceFolder) -> None:
+    """Raise ConfigError if what was deployed last had keys from the environment, and there are none here.
+
+    Where the record does not say, that of the last start does, if it is left: after a crash or a reboot.
+    """
+    deployed = read_record(DeployedService, folder.deployed)
+    if deployed is None or keys_from_environment():
+        return
+    had_keys = deployed.keys_from_environment
+    if had_keys is None:
+        last = read_record(RunningService, folder.record)
+        had_keys = last is not None and last.key_file is None
+    if had_keys:
+        raise ConfigError(
+            "The service was deployed with its clients' keys in TAXON_API_KEYS, which is not set here: it "
+            "would refuse them all. Set it to the same keys (in a crontab: TAXON_API_KEYS=name:key above the "
+            f"line). To go over to the one key in {folder.key} on purpose, deploy again without it: "
+            "python run.py --pipeline deployment --config NAME.yaml"
         )

@@ -6,14 +6,18 @@ which may hold a password, so they are readable by their owner alone.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+import psutil
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from serving.bento import BuiltBento
+from serving.identity import mark_by_clock
 from vision.config import ServeSettings
+from vision.errors import ServiceError
 from vision.files import write_atomically
 
 _OWNER_ALONE = 0o600
@@ -26,7 +30,7 @@ class RunningService(BaseModel):
 
     Attributes:
         pid: of the supervisor.
-        created: its start time as the system tells it, seconds; tells it from a later process of that id.
+        mark: of its start; tells it from a later process of that id.
         instance: random word that /readyz repeats.
         serve: address and log that it was given.
         bento: what it serves.
@@ -39,7 +43,7 @@ class RunningService(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     pid: int
-    created: float
+    mark: str
     instance: str
     serve: ServeSettings
     bento: BuiltBento
@@ -47,6 +51,15 @@ class RunningService(BaseModel):
     key_file: Path | None
     since: str
     check_key: SecretStr = Field(default=SecretStr(""), exclude=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_older(cls, data: Any) -> Any:
+        """Records of before there were marks hold the time of the start, `created`."""
+        if not isinstance(data, dict) or not isinstance(data.get("created"), float):
+            return data
+        rest = {name: value for name, value in data.items() if name != "created"}
+        return {"mark": mark_by_clock(data["created"]), **rest}
 
     @property
     def url(self) -> str:
@@ -56,13 +69,22 @@ class RunningService(BaseModel):
 
 
 class DeployedService(BaseModel):
-    """What passed its check last, to be started again: its Bento, how it is served, an image to try."""
+    """What passed its check last, to be started again.
+
+    Attributes:
+        bento: what it serves.
+        serve: address and log.
+        example: an image to try it with.
+        keys_from_environment: whether its clients' keys were in TAXON_API_KEYS; None in records of before
+            this was written down.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bento: BuiltBento
     serve: ServeSettings
     example: Path | None = None
+    keys_from_environment: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -110,6 +132,38 @@ def read_record(kind: type[Written], path: Path) -> Written | None:
         return kind.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return None
+
+
+def read_running(path: Path) -> RunningService | None:
+    """The service in a record; None where there is no record, or what it names is gone.
+
+    Raises:
+        ServiceError: the record cannot be read, and the process that it names may still serve.
+    """
+    service = read_record(RunningService, path)
+    if service is not None or not path.exists():
+        return service
+    pid = _read_pid(path)
+    if pid is not None and not psutil.pid_exists(pid):
+        return None
+    known = (
+        "Look for it with: ps x" if pid is None else f"It names process {pid}. Look at it with: ps -l {pid}"
+    )
+    raise ServiceError(
+        f"{path} was written by another version of this program, or is damaged, so its service cannot be "
+        f"told from another program. {known}. Stop it with the version that started it, or with kill; then "
+        "delete the file."
+    )
+
+
+def _read_pid(path: Path) -> int | None:
+    """The process id in a record of whatever version; None if it has none."""
+    try:
+        record = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    pid = record.get("pid") if isinstance(record, dict) else None
+    return pid if isinstance(pid, int) and pid > 0 else None
 
 
 def read_deployed(folder: ServiceFolder) -> DeployedService | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from io import TextIOWrapper
@@ -63,7 +64,7 @@ class RunLock(_FileLock):
 
     Raises:
         RunLockedError: on entering, another process holds it; says which run, since when, and its pid.
-        StorageError: on entering, the lock file cannot be written.
+        StorageError: on entering, the lock file cannot be opened for writing.
     """
 
     def _first_holder(self) -> str:
@@ -81,7 +82,7 @@ class LentLock(_FileLock):
 
     Raises:
         RunLockedError: on entering, a process holds it.
-        StorageError: on entering, the lock file cannot be written.
+        StorageError: on entering, the lock file cannot be opened for writing.
     """
 
     @property
@@ -146,10 +147,10 @@ def _name(pid: int, run_name: str) -> str:
 
 
 def _write_holder(file: TextIOWrapper, text: str) -> None:
-    file.seek(0)
-    file.truncate()
-    file.write(text)
-    file.flush()
+    """Name the holder, for whoever is refused. On a full disk nobody is named; the lock holds still."""
+    with suppress(OSError):
+        os.ftruncate(file.fileno(), 0)
+        os.write(file.fileno(), text.encode())  # past the buffer, which would fail again when it is closed
 
 
 def _describe_refusal(path: Path, run_name: str) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import uvicorn
 from pydantic import SecretStr
 
@@ -17,6 +16,7 @@ from serving.application import Endpoints
 from serving.bento import BuiltBento
 from serving.client import ask_service
 from serving.guards import Guard
+from serving.identity import read_mark
 from serving.keys import parse_keys
 from serving.metrics import ServiceMetrics
 from serving.running import RunningService
@@ -59,7 +59,7 @@ def describe(port: int) -> RunningService:
     pin = make_pin(make_bundle())
     return RunningService(
         pid=os.getpid(),
-        created=psutil.Process().create_time(),
+        mark=read_mark(os.getpid()),
         instance=SETTINGS.instance,
         serve=ServeSettings(port=port),
         bento=BuiltBento(tag=pin.tag, path=Path(), model=pin),

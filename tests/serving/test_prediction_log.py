@@ -1,10 +1,11 @@
 """What is appended is read back bit for bit, in order, by model; and can be deleted for good."""
 
+import random
 import sqlite3
 import stat
 import subprocess
 import sys
-import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from serving import prediction_log
+from serving.log_sqlite import pause_after
 from serving.prediction_log import LogEntry, PredictionLog, stack_answers
 from tests.serving.answers import DIGEST, START, make_entry
 from vision.errors import LogError
@@ -251,18 +254,49 @@ def test_two_processes_lose_no_answer_even_when_killed_after_the_last(log: Predi
     assert len({entry.number for entry in read}) == len(expected)
 
 
-def test_retention_and_the_service_write_at_once(log: PredictionLog, path: Path) -> None:
+def record_pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Fills up with the seconds that each transaction of a deletion held the write lock."""
+    held: list[float] = []
+
+    def record(seconds: float) -> float:
+        held.append(seconds)
+        return pause_after(seconds)
+
+    monkeypatch.setattr(prediction_log, "pause_after", record)
+    return held
+
+
+def test_retention_and_the_service_write_at_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in production: the default wait, and images; 60 MB of them go while 400 kB come with an answer."""
+    pauses = record_pauses(monkeypatch)
+    image = random.Random(0).randbytes(400_000)
+    log = PredictionLog(f"sqlite:///{path}", wait_s=5, keep_images=True)
+    for number in range(150):
+        log.append(make_entry(number, image=image))
+    service = PredictionLog(f"sqlite:///{path}", keep_images=True)
+    num_written = 0
+    with ThreadPoolExecutor(1) as pool:
+        retention = pool.submit(log.keep_newest, 10)
+        while not retention.done():
+            service.append(make_entry(2000 + num_written, image=image))  # raises LogError where it is lost
+            num_written += 1
+            time.sleep(0.01)
+        num_deleted = retention.result()
+    assert num_deleted >= 140
+    assert log.count() == 150 + num_written - num_deleted
+    assert num_written > 10
+    assert len(pauses) >= num_deleted / 2  # no transaction of more than a megabyte
+
+
+def test_many_answers_without_images_go_in_few_transactions(
+    log: PredictionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = record_pauses(monkeypatch)
     for number in range(1200):
         log.append(make_entry(number))
-    service = PredictionLog(f"sqlite:///{path}", wait_s=5)
-    deleted: list[int] = []
-    retention = threading.Thread(target=lambda: deleted.append(log.keep_newest(100)))
-    retention.start()
-    for number in range(2000, 2200):
-        service.append(make_entry(number))
-    retention.join()
-    assert deleted[0] >= 1100
-    assert log.count() == 1400 - deleted[0]
+    assert log.keep_newest(100) == 1100
+    assert len(pauses) == 3
+    assert log.count() == 100
 
 
 # --- deleting -------------------------------------------------------------------------------------------
@@ -324,6 +358,16 @@ def test_answers_are_deleted_by_client_by_group_or_by_id(log: PredictionLog) -> 
     assert [entry.prediction_id for entry in log.read_newest(DIGEST, 9)] == ["id-4"]
     with pytest.raises(ValueError, match="Nothing says which answers"):
         log.delete_answers()
+    assert log.count() == 1
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t\n"])
+@pytest.mark.parametrize("name", ["prediction_id", "client", "group"])
+def test_a_blank_condition_deletes_nothing(log: PredictionLog, name: str, blank: str) -> None:
+    log.append(make_entry(0, client="clinic"))
+    for others in ({}, {"client": "clinic"}):
+        with pytest.raises(ValueError, match=f"{name} is .*not blank"):
+            log.delete_answers(**{**others, name: blank})
     assert log.count() == 1
 
 

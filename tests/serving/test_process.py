@@ -24,6 +24,7 @@ import pytest
 from serving.bento import BuiltBento
 from serving.bento_store import build_bento, prune_bentos
 from serving.client import ask_service
+from serving.identity import read_mark
 from serving.log_entries import LogEntry
 from serving.log_url import resolve_log_url
 from serving.pinned import PinnedModel
@@ -328,10 +329,10 @@ def test_two_starts_do_not_race(tmp_path: Path) -> None:
 def test_a_process_that_got_the_id_of_a_dead_service_is_left_alone(tmp_path: Path) -> None:
     folder = ServiceFolder(tmp_path)
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as stranger:
-        created = psutil.Process(stranger.pid).create_time()
+        boot, _, ticks = read_mark(stranger.pid).rpartition(" ")
         record = RunningService(
             pid=stranger.pid,
-            created=created - 100.0,
+            mark=f"{boot} {float(ticks) - 100:g}",
             instance="x",
             serve=serve_at(find_port()),
             bento=make_bento(tmp_path),
@@ -352,7 +353,7 @@ def test_a_process_that_got_the_id_of_a_dead_service_is_left_alone(tmp_path: Pat
 def test_a_curl_line_quotes_what_shells_and_curl_would_take_apart(tmp_path: Path) -> None:
     service = RunningService(
         pid=1,
-        created=0.0,
+        mark="none",
         instance="x",
         serve=ServeSettings(host="0.0.0.0"),
         bento=make_bento(tmp_path),
@@ -371,7 +372,7 @@ def test_a_deployment_that_would_lock_out_the_clients_is_refused(tmp_path: Path)
     me = psutil.Process()
     running = RunningService(
         pid=me.pid,
-        created=me.create_time(),
+        mark=read_mark(me.pid),
         instance="x",
         serve=serve_at(find_port()),
         bento=make_bento(tmp_path),

@@ -20,6 +20,27 @@ with RunLock(Path(sys.argv[1]), "first"):
     time.sleep(60)
 """
 
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from vision.errors import RunLockedError
+from vision.lock import RunLock
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # not a byte can be written
+path = Path(sys.argv[1])
+try:
+    path.with_name("other").write_text("x")
+except OSError:
+    print("full")
+with RunLock(path, "clean"):
+    try:
+        with RunLock(path, "second"):
+            print("taken twice")
+    except RunLockedError as error:
+        print(error)
+with RunLock(path, "third"):
+    print("free again")
+"""
+
 
 def test_second_run_is_refused_and_told_both_names_and_the_pid(tmp_path: Path) -> None:
     path = tmp_path / "state" / "lock"
@@ -84,3 +105,14 @@ def test_state_folder_that_is_a_file_is_a_storage_error(tmp_path: Path) -> None:
         RunLock(tmp_path / "state" / "lock", "first"),
     ):
         pass
+
+
+def test_a_full_disk_names_nobody_and_the_lock_holds(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path / "lock")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    full, refusal, free = done.stdout.splitlines()
+    assert (full, free) == ("full", "free again")
+    assert "Run second cannot start" in refusal
+    assert "has not named itself" in refusal
