@@ -98,34 +98,37 @@ def choose_tone(story: MonitoringStory) -> str:
 
 _BY_CAUSE = {
     DriftCause.CAPTURE: Advice(
-        "The pictures are taken otherwise.",
+        "The pictures are taken otherwise (acquisition shift, of image quality).",
         "Look at the camera, the lens, the light and the water, and at the measures below that moved. If "
         "something is wrong there, mend it: the model needs nothing. If pictures will look like this from "
         "now on, label some of them, name their folder in retraining.new_images and run the retraining "
         "pipeline. Until then answers may be wrong more often than their confidence says.",
     ),
     DriftCause.NOVELTY: Advice(
-        "More images are unlike every class that the model knows.",
+        "More images are unlike every class that the model knows (novelty).",
         "Look at images that were answered unknown. If they show a class that it should know, label them as "
-        "that class, name their folder in retraining.new_images and run the training pipeline; if not, the "
+        "that class, name their folder in retraining.new_images and run the retraining pipeline; if not, the "
         "answer unknown is right.",
     ),
     DriftCause.COVARIATE: Advice(
-        "The images show the known classes otherwise than before, though they are taken alike.",
+        "The images show the known classes otherwise than before, though they are taken alike (covariate "
+        "shift).",
         "Look at images of the newest answers beside old ones: another place, season, age or pose? Label "
         "some of them, name their folder in retraining.new_images and run the retraining pipeline.",
     ),
     DriftCause.LABEL_MIX: Advice(
-        "The classes come in other shares than before.",
+        "The classes come in other shares than before (label shift, or prior shift).",
         "Ask whether the season or the place explains it: then nothing has to be done. If the new shares are "
-        "to stay, label a plain sample of the newest images and name its folder in retraining.new_images.",
+        "to stay, label a plain sample of the newest images, name its folder in retraining.new_images and "
+        "run the retraining pipeline.",
     ),
 }
 
 _CONFIRM = Advice(
     "One window is a warning.",
-    "Retraining starts by itself only when the next window, which shares no answer with this one, finds the "
-    "same cause, and there are new labelled images to learn from.",
+    "Drift starts a retraining by itself only when the next window, which shares no answer with this one, "
+    "finds the same cause, and there are new labelled images to learn from. Enough new labelled images, or "
+    "the champion's age, start one without any drift.",
 )
 
 _UNCONFIRMED = Advice(

@@ -13,6 +13,8 @@ from zenml.enums import ExecutionStatus
 from zenml.orchestrators import publish_utils
 from zenml.utils.pagination_utils import depaginate
 
+from pipelines.names import PipelineName
+
 UNFINISHED = "oneof:" + json.dumps([status.value for status in ExecutionStatus if not status.is_finished])
 REASON = "The process of this run was killed before it ended. Its finished steps are reused by the next run."
 
@@ -20,12 +22,14 @@ REASON = "The process of this run was killed before it ended. Its finished steps
 def reap_dead_runs() -> tuple[str, ...]:
     """Mark every unfinished run and its unfinished steps failed; the names of these runs, oldest first.
 
-    To be called with the run lock held. On a shared ZenML server nothing is touched: others run there.
+    To be called with the run lock held. On a shared ZenML server nothing is touched: others run there. Nor is
+    a run of the pipeline that an orchestrator's schedule starts: it holds no lock, and may have started this.
     """
     client = Client()
     if not client.zen_store.is_local_store():
         return ()
-    dead = depaginate(client.list_pipeline_runs, status=UNFINISHED, sort_by="asc:created")
+    unfinished = depaginate(client.list_pipeline_runs, status=UNFINISHED, sort_by="asc:created")
+    dead = [run for run in unfinished if not run.pipeline or run.pipeline.name != PipelineName.SCHEDULED]
     for run in dead:
         for step_run in depaginate(client.list_run_steps, pipeline_run_id=run.id, status=UNFINISHED):
             publish_utils.publish_failed_step_run(step_run.id)

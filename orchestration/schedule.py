@@ -1,5 +1,7 @@
 """Monitoring and retraining by cron expression, one run at a time, for stacks that keep no schedule.
 
+Where a stack keeps one and `use_stack` says so, see `stack_schedule.py`.
+
 The order of writing carries every promise. A run is written down as going before its process exists, and its
 time as settled once it ended; so a time is never run twice, whenever the scheduler is killed. A run that went
 when the scheduler was killed is named and not run again: what took the machine down would take it down at
@@ -12,7 +14,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from orchestration.environment import prepare_environment
@@ -41,9 +42,6 @@ from vision.config import find_config
 from vision.errors import ConfigError, RunLockedError, StorageError
 from vision.lock import RunLock
 
-if TYPE_CHECKING:  # ZenML takes seconds and 150 MB, which a scheduler that waits does not need
-    from orchestration.stack_schedule import Submit
-
 logger = logging.getLogger(__name__)
 
 LONGEST_SLEEP = 30.0
@@ -60,30 +58,30 @@ def run_schedule(
     *,
     once: bool = False,
     clock: Clock | None = None,
-    submit: Submit | None = None,
 ) -> int:
     """Start the jobs when they are due, until SIGTERM or SIGINT.
+
+    With `use_stack`, and where the active stack's orchestrator keeps schedules, all jobs are handed over to
+    that and nothing is left to do here.
 
     Args:
         config: the jobs.
         paths: the project; its run.py is what is started.
         once: start what is due now, one after the other, and end: for cron or systemd, which call again.
         clock: where the time comes from; the machine's where None.
-        submit: submits a job with a schedule of ZenML's; where it is given and the active stack's
-            orchestrator keeps schedules, all jobs are handed over to that, and nothing is left to do here.
 
     Returns:
         0 when it was stopped or handed over. With `once` the first exit code of a run that is not 0.
 
     Raises:
-        ConfigError: a job's config does not exist.
+        ConfigError: a job's config does not exist, or a job cannot be handed over as it is.
         RunLockedError: another scheduler lives in this project; says its process.
         StorageError: the state folder cannot be read or written.
     """
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
     logging.getLogger("orchestration").setLevel(logging.INFO)
     commands = find_commands(config, paths)
-    if submit is not None and not once and _hand_over_to_stack(config, paths, submit):
+    if config.use_stack and not once and _hand_over_to_stack(config, paths):
         return 0
     files = ScheduleFiles.of(paths)
     stop = StopRequest()
@@ -98,15 +96,18 @@ def run_schedule(
     return 0
 
 
-def _hand_over_to_stack(config: ScheduleConfig, paths: ProjectPaths, submit: Submit) -> bool:
+def _hand_over_to_stack(config: ScheduleConfig, paths: ProjectPaths) -> bool:
     """Whether the active stack keeps the schedule from now on."""
     prepare_environment(paths)
-    from orchestration.stack_schedule import hand_over, orchestrator_keeps_schedules
+    from orchestration.stack_schedule import find_keeper, hand_over, make_submit
 
-    if not orchestrator_keeps_schedules():
+    name, keeps = find_keeper()
+    if not keeps:
+        logger.info("Orchestrator %s of the active stack keeps no schedules, so the jobs run here.", name)
         return False
-    made = hand_over(config, submit)
-    logger.info("The stack's orchestrator keeps the schedule. New there: %s.", ", ".join(made) or "nothing")
+    made = hand_over(config, make_submit(config, paths))
+    logger.info("Orchestrator %s keeps the schedule. New there: %s.", name, ", ".join(made) or "nothing")
+    logger.info("What it keeps: zenml pipeline schedule list. Its runs: python run.py runs")
     return True
 
 

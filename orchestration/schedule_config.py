@@ -47,6 +47,11 @@ class ScheduleConfig(Settings):
 
     jobs: dict[str, JobSettings] = Field(min_length=1, description="by a name of your own")
     timezone: str = Field(default="UTC", description="IANA name, in which the cron expressions are read")
+    use_stack: bool = Field(
+        default=False,
+        description="hand the jobs to the orchestrator of the active ZenML stack where that keeps schedules "
+        "(Kubernetes and the like); asking takes seconds and 150 MB. Where it keeps none, jobs run here",
+    )
     stop_seconds: int = Field(
         default=30, ge=1, le=3600, description="what a run gets to end when told to stop"
     )

@@ -41,6 +41,8 @@ def print_status(config: ScheduleConfig, paths: ProjectPaths) -> int:
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
     console.print(table)
     console.print(describe_scheduler(files))
+    if config.use_stack:
+        console.print("use_stack is set: what an orchestrator keeps tells zenml pipeline schedule list")
     return 0
 
 

@@ -1,7 +1,10 @@
 """Schedules that the orchestrator of the active stack keeps itself (Kubernetes and the like).
 
-The embedded local orchestrator has none; see `schedule.py`. Handing over to a cluster was never run here:
-tested is the question to the stack, what is handed over, and that a failed submission leaves nothing behind.
+The embedded local orchestrator has none; see `schedule.py`. Handed over is not monitoring or retraining
+itself, whose inputs (champion, last verdict, time) would be frozen at this moment, but a pipeline of one step
+that runs the command line each time. Where it runs it needs the project's code (ZenML's image holds it), and
+TAXON_STATE on a disk that outlives the run. Handing over to a cluster was never run here: tested is the
+question to the stack, what is handed over, and that a failed submission leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -13,18 +16,51 @@ from uuid import UUID
 from zenml.client import Client
 from zenml.config.schedule import Schedule
 
+from orchestration.paths import ProjectPaths
 from orchestration.schedule_config import JobSettings, ScheduleConfig
+from orchestration.schedule_process import build_command
+from vision.config import find_config
 from vision.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
-Submit = Callable[[JobSettings, Schedule], None]
-"""Submits a job's pipeline, as `pipeline.with_options(schedule=schedule)(...)` does."""
+Submit = Callable[[str, Schedule], None]
+"""Submits the job of a name, as `pipeline.with_options(schedule=schedule)(...)` does."""
 
 
-def orchestrator_keeps_schedules() -> bool:
-    """Whether the active stack's orchestrator starts pipelines by cron expression itself."""
-    return bool(Client().active_stack.orchestrator.config.is_schedulable)
+def find_keeper() -> tuple[str, bool]:
+    """Name of the active stack's orchestrator, and whether it starts pipelines by cron expression itself."""
+    orchestrator = Client().active_stack.orchestrator
+    return orchestrator.name, bool(orchestrator.config.is_schedulable)
+
+
+def make_submit(config: ScheduleConfig, paths: ProjectPaths) -> Submit:
+    """What submits a job as a pipeline that runs the command line.
+
+    Raises:
+        ConfigError: a job's config lies outside the project, where a job that runs elsewhere cannot read it.
+    """
+    from pipelines.scheduled import scheduled
+
+    arguments = {name: _build_arguments(name, job, paths) for name, job in config.jobs.items()}
+
+    def submit(name: str, schedule: Schedule) -> None:
+        max_hours = config.jobs[name].max_hours
+        scheduled.with_options(schedule=schedule)(arguments[name], max_hours, config.stop_seconds)
+
+    return submit
+
+
+def _build_arguments(name: str, job: JobSettings, paths: ProjectPaths) -> list[str]:
+    """The command line of a job, with its config as the project's folder calls it."""
+    path = find_config(job.config, paths.root / "configs").resolve()
+    if not path.is_relative_to(paths.root):
+        raise ConfigError(
+            f"jobs.{name}.config is {path}, outside the project {paths.root}. The orchestrator runs the job "
+            "elsewhere, with the project's files alone. Put it into configs/."
+        )
+    relative = path.relative_to(paths.root)
+    return list(build_command(paths.root, job.pipeline, relative, job.set)[2:])
 
 
 def hand_over(config: ScheduleConfig, submit: Submit) -> tuple[str, ...]:
@@ -50,7 +86,7 @@ def hand_over(config: ScheduleConfig, submit: Submit) -> tuple[str, ...]:
             logger.warning("Schedule %s exists already and is left as it is.", schedule.name)
             continue
         try:
-            submit(job, schedule)
+            submit(name, schedule)
         except Exception:
             # ZenML enters a schedule before it submits: left there, it would pass for one that works.
             for schedule_id in _find(schedule):

@@ -4,9 +4,10 @@ from enum import StrEnum
 
 
 class PipelineName(StrEnum):
-    """Names of pipelines in ZenML and on the command line."""
+    """Names of pipelines in ZenML and, but for the last, on the command line."""
 
     TRAINING = "training"
     MONITORING = "monitoring"
     RETRAINING = "retraining"
     DEPLOYMENT = "deployment"
+    SCHEDULED = "scheduled"

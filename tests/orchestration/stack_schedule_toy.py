@@ -1,4 +1,7 @@
-"""What a real ZenML store says to schedules: python -m tests.orchestration.stack_schedule_toy FILE."""
+"""What a real ZenML store says to schedules: python -m tests.orchestration.stack_schedule_toy FILE.
+
+Afterwards a stack whose orchestrator keeps schedules is the active one.
+"""
 
 import json
 import sys
@@ -16,11 +19,10 @@ from zenml.config.schedule import Schedule  # noqa: E402
 from zenml.enums import StackComponentType  # noqa: E402
 from zenml.models import ScheduleRequest  # noqa: E402
 
-from orchestration import stack_schedule  # noqa: E402
-from orchestration.schedule import run_schedule  # noqa: E402
-from orchestration.schedule_config import JobSettings, ScheduleConfig  # noqa: E402
-from orchestration.stack_schedule import hand_over, orchestrator_keeps_schedules  # noqa: E402
-from vision.errors import ConfigError  # noqa: E402
+from orchestration.schedule_config import ScheduleConfig  # noqa: E402
+from orchestration.stack_schedule import find_keeper, hand_over, make_submit  # noqa: E402
+from pipelines.scheduled import scheduled  # noqa: E402
+from vision.errors import ConfigError, JobError  # noqa: E402
 
 WATCH = {"pipeline": "monitoring", "config": "fast.yaml", "cron": "0 3 * * *"}
 CONFIG = ScheduleConfig.model_validate({"jobs": {"watch": WATCH}})
@@ -37,13 +39,8 @@ def empty() -> None:
     nothing()
 
 
-def submit(_: JobSettings, schedule: Schedule) -> None:
-    """Submit as launching does."""
-    empty.with_options(schedule=schedule)()
-
-
-def enter(schedule: Schedule) -> None:
-    """Enter a schedule into the store, as ZenML does before it submits to a cluster."""
+def enter_and_fail(_: str, schedule: Schedule) -> None:
+    """Fail after the schedule was entered, as where an image cannot be built."""
     client = Client()
     orchestrator = client.active_stack_model.components[StackComponentType.ORCHESTRATOR][0]
     request = ScheduleRequest(
@@ -55,12 +52,17 @@ def enter(schedule: Schedule) -> None:
         cron_expression=schedule.cron_expression,
     )
     client.zen_store.create_schedule(request)
-
-
-def enter_and_fail(_: JobSettings, schedule: Schedule) -> None:
-    """Fail after the schedule was entered, as where an image cannot be built."""
-    enter(schedule)
     raise OSError("no image")
+
+
+def activate_keeper() -> None:
+    """Make a stack whose orchestrator keeps schedules the active one."""
+    client, kind = Client(), StackComponentType.ORCHESTRATOR
+    store = client.active_stack_model.components[StackComponentType.ARTIFACT_STORE][0]
+    client.create_flavor("tests.orchestration.keeping_orchestrator.KeepingFlavor", kind)
+    keeper = client.create_stack_component("keeper", "keeping", kind, configuration={})
+    client.create_stack("keeping", {kind: keeper.id, StackComponentType.ARTIFACT_STORE: store.id})
+    client.activate_stack("keeping")
 
 
 def names() -> list[list[str]]:
@@ -70,27 +72,37 @@ def names() -> list[list[str]]:
 
 def play() -> dict[str, object]:
     """All that is seen, in order."""
-    seen: dict[str, object] = {"keeps": orchestrator_keeps_schedules()}
-    for name, attempt in (("local", submit), ("failed", enter_and_fail)):
+    seen: dict[str, object] = {"local_keeps": find_keeper()}
+    for name, attempt in (("local", make_submit(CONFIG, PATHS)), ("failed", enter_and_fail)):
         try:
             hand_over(CONFIG, attempt)
         except (ValueError, OSError) as error:
             seen[name] = str(error)
         seen[f"{name}_left"] = names()
-    stack_schedule.orchestrator_keeps_schedules = lambda: True  # as on Kubernetes
-    seen["made"] = run_schedule(CONFIG, PATHS, submit=lambda _, schedule: enter(schedule))
-    seen["again"] = hand_over(CONFIG, lambda _, schedule: enter(schedule))
+    activate_keeper()
+    seen["keeps"] = find_keeper()
+    seen["made"] = hand_over(CONFIG, make_submit(CONFIG, PATHS))
+    seen["again"] = hand_over(CONFIG, make_submit(CONFIG, PATHS))
     seen["entered"] = names()
     both = {"watch": WATCH | {"cron": "0 4 * * *"}, "other": WATCH}
     edited = ScheduleConfig.model_validate({"jobs": both})
     try:
-        hand_over(edited, lambda _, schedule: enter(schedule))
+        hand_over(edited, make_submit(edited, PATHS))
     except ConfigError as error:
         seen["edited"] = str(error)
     seen["edited_left"] = names()
     Client().delete_schedule("taxon-watch")  # as the command that the message names does
-    seen["edited_again"] = hand_over(edited, lambda _, schedule: enter(schedule))
+    seen["edited_again"] = hand_over(edited, make_submit(edited, PATHS))
     seen["edited_entered"] = names()
+    seen["handed"] = {
+        snapshot.schedule.name: snapshot.step_configurations["run_command"].config.parameters
+        for snapshot in Client().list_snapshots(hydrate=True, named_only=False)
+        if snapshot.schedule
+    }
+    try:  # as the orchestrator does when the time has come
+        scheduled(["--pipeline", "monitoring", "--config", "configs/fast.yaml"], 1.0, 30)
+    except JobError as error:
+        seen["job"] = str(error)
     return seen
 
 

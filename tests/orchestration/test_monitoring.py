@@ -123,6 +123,14 @@ WAITING = judge(take(PLAIN, PLAIN.times.argsort()[:60]), judged_before=300)
 EMPTY = judge(take(PLAIN, PLAIN.times.argsort()[:0]), note="there is no log yet")
 
 
+TERMS = {
+    DriftCause.CAPTURE: "acquisition shift",
+    DriftCause.NOVELTY: "novelty",
+    DriftCause.COVARIATE: "covariate shift",
+    DriftCause.LABEL_MIX: "label shift, or prior shift",
+}
+
+
 @pytest.mark.parametrize(
     ("judged", "tone", "title", "words"),
     [
@@ -178,6 +186,17 @@ def test_every_cause_has_its_advice_and_unverified_drift_starts_nothing() -> Non
     assert len({told[0].finding for told in findings}) == len(DriftCause)
     assert all("starts no retraining" in told[-1].action for told in findings[1::2])
     assert all("shares no answer" in told[-1].action for told in findings[::2])
+
+
+@pytest.mark.parametrize("cause", list(DriftCause))
+def test_advice_names_the_pipeline_that_reads_the_key_that_it_names_and_the_fields_own_term(
+    cause: DriftCause,
+) -> None:
+    told = advise(CAPTURE[0].model_copy(update={"cause": cause, "verified": True}))
+    assert "in retraining.new_images and run the retraining pipeline" in told[0].action  # no other reads it
+    assert "training pipeline" not in told[0].action.replace("retraining pipeline", "")
+    assert TERMS[cause] in told[0].finding
+    assert "Enough new labelled images, or the champion's age, start one without any drift" in told[-1].action
 
 
 def test_quiet_answers_without_groups_ask_for_groups() -> None:
