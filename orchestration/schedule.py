@@ -75,7 +75,7 @@ def run_schedule(
 
     Raises:
         ConfigError: a job's config does not exist, or a job cannot be handed over as it is.
-        RunLockedError: another scheduler lives in this project; says its process.
+        RunLockedError: another scheduler is running in this project; says its process.
         StorageError: the state folder cannot be read or written.
     """
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
@@ -236,8 +236,8 @@ class Scheduler:
             self._settle_lost()
         else:
             logger.warning(
-                "A run (process %d) of a scheduler that was killed still goes. Nothing is started before it "
-                "ends.",
+                "A run (process %d) of a scheduler that was killed is still running. Nothing is started "
+                "before it ends.",
                 self._survivor.pid,
             )
 
@@ -286,7 +286,7 @@ class Scheduler:
             if settled > now + LATE and settled not in self._warned_of:
                 self._warned_of.add(settled)
                 logger.warning(
-                    "Job %s is settled up to %s, but the clock shows %s: was it set back? The job runs again "
+                    "Job %s is done up to %s, but the clock shows %s: was it set back? The job runs again "
                     "after that time. To have all jobs count from now, stop the scheduler and remove %s.",
                     name,
                     self._show(settled),

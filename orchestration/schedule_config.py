@@ -60,7 +60,7 @@ class ScheduleConfig(Settings):
     )
     max_retries: int = Field(default=60, ge=0, le=10_000, description="then this time is given up")
     max_log_megabytes: float = Field(
-        default=10.0, gt=0.0, le=10_000.0, allow_inf_nan=False, description="larger logs are put away"
+        default=10.0, gt=0.0, le=10_000.0, allow_inf_nan=False, description="larger logs are rotated"
     )
     num_old_logs: int = Field(default=3, ge=1, le=100, description="of each job; older ones are removed")
 

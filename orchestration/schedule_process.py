@@ -78,11 +78,11 @@ class JobRunner(Protocol):
         Raises:
             OSError: there is no such program, or no memory.
             StorageError: its log cannot be written.
-            RunLockedError: a run that was started before still goes.
+            RunLockedError: a run that was started before is still running.
         """
 
     def survivor(self) -> RunningJob | None:
-        """A run that still goes though the scheduler that started it was killed."""
+        """A run that is still running though the scheduler that started it was killed."""
 
 
 class StopRequest:

@@ -18,7 +18,7 @@ from vision.lock import is_held, read_holder
 
 
 def print_status(config: ScheduleConfig, paths: ProjectPaths) -> int:
-    """Print the jobs, their last and next runs, and whether a scheduler lives; 0.
+    """Print the jobs, their last and next runs, and whether a scheduler is running; 0.
 
     Raises:
         StorageError: the state is damaged or cannot be read.
@@ -47,12 +47,12 @@ def print_status(config: ScheduleConfig, paths: ProjectPaths) -> int:
 
 
 def describe_scheduler(files: ScheduleFiles) -> str:
-    """Whether a scheduler lives: its process, and since when."""
+    """Whether a scheduler is running: its process, and since when."""
     holder = read_holder(files.lock)
     if holder is not None and is_held(files.lock):
-        return f"The scheduler lives: process {holder.pid}, since {holder.since}. Logs: {files.folder}"
+        return f"The scheduler is running: process {holder.pid}, since {holder.since}. Logs: {files.folder}"
     killed = "" if holder is None else f" Process {holder.pid}, started {holder.since}, was killed."
-    return f"No scheduler lives.{killed} Start one: python run.py schedule --config schedule.yaml"
+    return f"No scheduler is running.{killed} Start one: python run.py schedule --config schedule.yaml"
 
 
 def describe_last(job: JobState | None, zone: ZoneInfo) -> tuple[str, str, str]:

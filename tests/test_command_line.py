@@ -67,7 +67,7 @@ def test_before_anything_is_deployed_there_is_nothing_to_start(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("flag", "words"), [("--once", "is new"), ("--status", "No scheduler lives")])
+@pytest.mark.parametrize(("flag", "words"), [("--once", "is new"), ("--status", "No scheduler is running")])
 def test_a_waiting_scheduler_imports_nothing_heavy(flag: str, words: str, tmp_path: Path) -> None:
     """What waits for days between runs: the same imports as `run.py schedule` without a flag."""
     script = (

@@ -116,7 +116,7 @@ def is_held(path: Path) -> bool:
 def read_holder(path: Path) -> LockHolder | None:
     """Who wrote itself into the lock file; None if nobody did, or the file is not readable as such.
 
-    A killed run leaves its name in the file: only `flock` tells whether it still goes.
+    A killed run leaves its name in the file: only `flock` tells whether it is still running.
     """
     try:
         return LockHolder(**json.loads(path.read_text(encoding="utf-8")))
@@ -161,7 +161,7 @@ def _describe_refusal(path: Path, run_name: str) -> str:
             f"Expected one run at a time. Find it with: fuser {path}"
         )
     return (
-        f"Run {run_name} cannot start: run {holder.run_name} (process {holder.pid}) is going since "
+        f"Run {run_name} cannot start: run {holder.run_name} (process {holder.pid}) has been running since "
         f"{holder.since}. Expected one run at a time in {path.parent}. Wait for it, or stop it with: "
         f"kill {holder.pid}"
     )

@@ -112,7 +112,7 @@ def test_a_clock_that_is_set_back_runs_no_time_twice_and_is_told(caplog: pytest.
     world.live(schedule(), 3.5 * HOUR)
     assert world.due() == ["12:15", "12:30", "12:45", "13:00", "13:15"]
     assert world.due() == sorted(set(world.due()))
-    assert "is settled up to 2026-05-04 12:15 UTC, but the clock shows" in caplog.text
+    assert "is done up to 2026-05-04 12:15 UTC, but the clock shows" in caplog.text
     assert "remove state.json" in caplog.text
     assert caplog.text.count("was it set back?") == 1
 
@@ -275,7 +275,7 @@ def test_a_run_that_outlived_its_scheduler_is_waited_for(caplog: pytest.LogCaptu
     world.live(schedule(), 25 * 60)
     assert world.due() == ["12:15", "12:30"]
     assert world.starts[1].moment >= BEGIN + timedelta(minutes=35)
-    assert "still goes. Nothing is started before it ends" in caplog.text
+    assert "is still running. Nothing is started before it ends" in caplog.text
 
 
 def test_a_run_that_outlived_its_scheduler_is_stopped_with_the_next_one() -> None:

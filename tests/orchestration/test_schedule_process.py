@@ -123,7 +123,9 @@ def test_a_second_scheduler_is_refused_and_told_who_lives(tmp_path: Path) -> Non
     try:
         wait_for(tmp_path, "begin watch")
         for once in (False, True):
-            with pytest.raises(RunLockedError, match=rf"scheduler \(process {first.pid}\) is going since"):
+            with pytest.raises(
+                RunLockedError, match=rf"scheduler \(process {first.pid}\) has been running since"
+            ):
                 run_schedule(schedule(), paths, once=once)
     finally:
         first.terminate()
@@ -166,7 +168,7 @@ def test_a_job_that_meets_a_run_started_by_hand_is_postponed_by_what_run_py_says
     with RunLock(paths.lock, "by-hand"):
         assert run_schedule(config, paths, once=True) == 0
     told = (files.folder / "watch.log").read_text(encoding="utf-8")
-    assert f"cannot start: run by-hand (process {os.getpid()}) is going" in told
+    assert f"cannot start: run by-hand (process {os.getpid()}) has been running since" in told
     job = StateFile(files.state).read().jobs["watch"]
     assert (job.num_refusals, job.going, job.last) == (1, None, None)
     assert job.retry_at is not None

@@ -1,4 +1,4 @@
-"""The status tells what was run, what goes and what is next, and whether a scheduler lives."""
+"""The status tells what was run, what goes and what is next, and whether a scheduler is running."""
 
 import os
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ def test_status_before_the_first_scheduler(tmp_path: Path, capsys: pytest.Captur
     assert print_status(schedule(), paths) == 0
     told = capsys.readouterr().out
     assert "never" in told
-    assert "No scheduler lives. Start one: python run.py schedule" in told
+    assert "No scheduler is running. Start one: python run.py schedule" in told
     assert not paths.state.exists()
 
 
@@ -41,7 +41,7 @@ def test_status_tells_the_last_and_the_next_run_and_who_lives(
     learn = next(row for row in rows if "learn" in row)
     assert "never" in learn
     assert "-01-01 00:00:00" in learn
-    assert any(f"The scheduler lives: process {os.getpid()}, since" in row for row in rows)
+    assert any(f"The scheduler is running: process {os.getpid()}, since" in row for row in rows)
 
 
 def test_status_knows_a_killed_scheduler_and_a_run_that_goes(
@@ -56,4 +56,4 @@ def test_status_knows_a_killed_scheduler_and_a_run_that_goes(
     print_status(schedule(), paths)
     told = capsys.readouterr().out
     assert "runs since 2026-05-04 12:15:00" in told
-    assert "No scheduler lives. Process 12, started 2026-05-04, was killed." in told
+    assert "No scheduler is running. Process 12, started 2026-05-04, was killed." in told
