@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.project import CLASSES, Project, draw_image, make_project
-from vision.lock import RunLock
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.slow]
 
@@ -71,6 +70,33 @@ def test_no_artifact_fell_back_to_pickle(project: Project) -> None:
     assert not {name for name in materializers if "pickle" in name.lower()}
 
 
+def test_a_killed_run_is_named_its_steps_are_reused_and_the_outcome_is_that_of_an_unbroken_run(
+    project: Project,
+) -> None:
+    unbroken, broken = project.summary(), replace(project, home="broken")
+    kill_when(broken, "Step `train_cnn_residual` has started", project.folder / "killed.log")
+    finished = broken.train()
+    assert finished.code == 0, finished.output[-4000:]
+    assert "was killed before it ended" in finished.output
+    assert "train_cnn" not in broken.executed()
+    assert "train_cnn_residual" in broken.executed()
+    assert broken.summary()["test"] == unbroken["test"]
+    assert broken.summary()["gate"]["bundle_digest"] == unbroken["gate"]["bundle_digest"]
+
+
+def kill_when(project: Project, words: str, log: Path) -> None:
+    """Start a run and kill it, not to be caught, as soon as its log has the words."""
+    command = project.command("--pipeline", "training", "--config", str(project.config))
+    with log.open("w") as sink:
+        process = subprocess.Popen(command, env=project.environment(), stdout=sink, stderr=sink)
+        deadline = time.monotonic() + 300
+        while words not in log.read_text() and time.monotonic() < deadline:
+            assert process.poll() is None, log.read_text()[-4000:]
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
 def test_second_run_with_nothing_changed_trains_nothing_and_keeps_the_champion(project: Project) -> None:
     finished = project.train()
     assert finished.code == 0, finished.output[-4000:]
@@ -79,8 +105,6 @@ def test_second_run_with_nothing_changed_trains_nothing_and_keeps_the_champion(p
     assert project.summary()["gate"]["verdict"] == "kept"
     assert project.summary()["gate"]["version"] is None
     assert project.summary()["test"]["accuracy"]["value"] > 0.5
-    finished = project.train()
-    assert project.executed() == ALWAYS
 
 
 def test_a_changed_threshold_setting_reruns_thresholds_and_what_follows_but_no_training(
@@ -102,13 +126,6 @@ def test_a_changed_alpha_or_tolerance_reruns_no_network(project: Project) -> Non
     assert executed >= {*JUDGED_AGAIN, "check_precisions"}
     again = ("ingest", "train_", "infer_cnn", "fit_unknowns", "calibrate", "export")
     assert not {name for name in executed if name.startswith(again)}
-
-
-def test_a_run_beside_another_is_refused(project: Project) -> None:
-    with RunLock(project.state / "state" / "lock", "the-other-run"):
-        finished = project.train()
-    assert finished.code == 1
-    assert "the-other-run" in finished.output
 
 
 def test_lost_decoded_images_are_made_again_and_nothing_else(project: Project) -> None:
@@ -152,40 +169,11 @@ def test_a_changed_image_retrains_and_meets_the_champion_on_the_splits_of_old(pr
     assert {"current test images", "champion's own test groups"} <= {c["name"] for c in gate["checks"]}
 
 
-def test_a_killed_run_is_named_its_steps_are_reused_and_the_outcome_is_that_of_an_unbroken_run(
-    project: Project,
-) -> None:
-    broken, unbroken = replace(project, home="broken"), replace(project, home="unbroken")
-    kill_when(broken, "Step `train_cnn_residual` has started", project.folder / "killed.log")
-    finished = broken.train()
-    assert finished.code == 0, finished.output[-4000:]
-    assert "was killed before it ended" in finished.output
-    assert "train_cnn" not in broken.executed()
-    assert "train_cnn_residual" in broken.executed()
-    assert unbroken.train().code == 0
-    first, second = broken.summary(), unbroken.summary()
-    assert first["test"] == second["test"]
-    assert first["gate"]["bundle_digest"] == second["gate"]["bundle_digest"]
-
-
 def champion_of(project: Project) -> str:
     """Digest of the bundle that is in production after the latest run."""
     gate = project.summary()["gate"]
     digest: str = gate["bundle_digest"] if gate["verdict"] == "promoted" else gate["champion_digest"]
     return digest
-
-
-def kill_when(project: Project, words: str, log: Path) -> None:
-    """Start a run and kill it, not to be caught, as soon as its log has the words."""
-    command = project.command("--pipeline", "training", "--config", str(project.config))
-    with log.open("w") as sink:
-        process = subprocess.Popen(command, env=project.environment(), stdout=sink, stderr=sink)
-        deadline = time.monotonic() + 300
-        while words not in log.read_text() and time.monotonic() < deadline:
-            assert process.poll() is None, log.read_text()[-4000:]
-            time.sleep(0.05)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
 
 
 def test_one_changed_byte_of_the_champions_bundle_stops_the_next_run(project: Project) -> None:
