@@ -212,8 +212,9 @@ def check_answers(folder: ServiceFolder, service: RunningService) -> None:
     assert f"cat {folder.key}" in curl_line(service)
     said = service_logs(folder)
     assert "Starting production" in said
-    assert "path=/predict" in said
+    assert "/predict" not in said  # no access log: it would write down who asked
     assert "trace=" not in said  # no span is made for a request: it would cost more than the guard
+    assert service.output.stat().st_mode & 0o777 == 0o600
     assert key not in curl_line(service) + service_logs(folder) + service_status(folder).message
 
 
@@ -365,3 +366,18 @@ def test_without_a_service_status_and_logs_say_so(tmp_path: Path) -> None:
     folder = ServiceFolder(tmp_path)
     assert "No service is running" in service_status(folder).message
     assert service_logs(folder) == ""
+
+
+@pytest.mark.parametrize("end", ["\n", ""])
+def test_the_last_lines_of_a_long_output_are_read_from_its_end(tmp_path: Path, end: str) -> None:
+    folder = ServiceFolder(tmp_path)
+    folder.logs.mkdir(parents=True)
+    lines = [f"{number} {'é' * 500}" for number in range(2000)]
+    (folder.logs / "1.log").write_text("\n".join(lines) + end, encoding="utf-8")
+    for tail in (1, 50, 1999, 5000):
+        assert service_logs(folder, tail) == "\n".join(lines[-tail:])
+    with (folder.logs / "2.log").open("wb") as file:
+        file.truncate(50_000_000_000)  # more than fits in memory; sparse
+        file.seek(0, os.SEEK_END)
+        file.write(f"\nthe end{end}".encode())
+    assert service_logs(folder, 1) == "the end"
