@@ -23,31 +23,12 @@ from pydantic import BaseModel, ConfigDict
 
 from serving.pinned import BUNDLE_FOLDER, PINNED_NAME, PinnedModel
 from vision.bundle import load_bundle
+from vision.closure import ROOT, import_closure
 from vision.errors import ServiceError, TaxonError
 from vision.files import storage_errors, write_atomically
 
-ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = "requirements.txt"
 SERVICE = "serving.service:Taxon"
-
-_PACKAGES = ("serving", "vision")
-_LEFT_OUT = (
-    "serving/agreement.py",
-    "serving/bento.py",
-    "serving/bento_store.py",
-    "serving/client.py",
-    "serving/deployment.py",
-    "serving/identity.py",
-    "serving/launch.py",
-    "serving/process.py",
-    "serving/running.py",
-    "serving/app.py",
-    "serving/app/",
-    "vision/nets/",
-    "vision/figures/",
-    "vision/lock.py",
-    "vision/sources/",
-)
 
 
 class BuiltBento(BaseModel):
@@ -105,7 +86,7 @@ def build_bento(bundle: Path, digest: str, version: str) -> BuiltBento:
 
 
 def stage_code(folder: Path, pinned: PinnedModel) -> str:
-    """Copy what a Bento needs into `folder`; the SHA-256 over names and contents.
+    """Copy the code that the service reaches, its pin and requirements into `folder`; the SHA-256 of it all.
 
     Raises:
         StorageError: a file could not be copied.
@@ -113,12 +94,9 @@ def stage_code(folder: Path, pinned: PinnedModel) -> str:
     write_atomically(folder / PINNED_NAME, pinned.model_dump_json(indent=1) + "\n")
     with storage_errors(folder):
         shutil.copyfile(ROOT / "serving" / REQUIREMENTS, folder / REQUIREMENTS)
-        for package in _PACKAGES:
-            for source in sorted((ROOT / package).rglob("*.py")):
-                name = source.relative_to(ROOT).as_posix()
-                if not name.startswith(_LEFT_OUT):
-                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(source, folder / name)
+        for name in import_closure((SERVICE.partition(":")[0],)):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, folder / name)
         return _digest_code(folder)
 
 

@@ -30,7 +30,7 @@ from serving.bento import BuiltBento
 from serving.identity import has_mark, is_by_clock, read_mark
 from serving.keys import CHECK_CLIENT, LOCAL_CLIENT, parse_keys, read_or_make_key
 from serving.log_url import resolve_log_url
-from serving.running import RunningService, ServiceFolder, read_running, write_record
+from serving.running import OWNER_ALONE, RunningService, ServiceFolder, read_running, write_record
 from serving.settings import read_settings
 from vision.config import PredictionLogSettings, ServeSettings
 from vision.errors import ConfigError, ServiceError
@@ -42,6 +42,7 @@ NUM_LOGS = 10
 TAIL_LINES = 20
 
 _POLL_SECONDS = 0.1
+_BLOCK_BYTES = 65_536
 _LOG_VARIABLES = {
     "TAXON_LOG_URL": "serve.log.url",
     "TAXON_LOG_WAIT_S": "serve.log.wait_s",
@@ -74,6 +75,7 @@ def launch_service(
     with storage_errors(output):
         output.parent.mkdir(parents=True, exist_ok=True)
         with output.open("wb") as file:
+            output.chmod(OWNER_ALONE)
             process = subprocess.Popen(
                 [*command, "--host", serve.host, "--port", str(serve.port)],
                 cwd=bento.path / "src",
@@ -159,11 +161,10 @@ def ask_ready(service: RunningService) -> ReadyAnswer:
 
 def _not_ready(service: RunningService, reason: str) -> ServiceError:
     output = service.output
-    said = output.read_text(encoding="utf-8", errors="replace") if output.is_file() else ""
     return ServiceError(
         f"The service of {service.bento.tag} did not become ready on {service.url}: {reason}. Expected it to "
         f"serve digest {service.bento.model.digest}. It was stopped. The end of its log ({output}):\n"
-        f"{last_lines(said)}"
+        f"{read_last_lines(output) if output.is_file() else ''}"
     )
 
 
@@ -330,3 +331,19 @@ def name_model(bento: BuiltBento) -> str:
 def last_lines(text: str, number: int = TAIL_LINES) -> str:
     """The end of what a process said."""
     return "\n".join(text.splitlines()[-number:])
+
+
+def read_last_lines(path: Path, number: int = TAIL_LINES) -> str:
+    """The last lines of a file, read from its end, however long it is.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        end = start = file.seek(0, os.SEEK_END)
+        content = b""
+        while start > 0 and content.count(b"\n") <= number:
+            start = max(0, start - max(_BLOCK_BYTES, end - start))  # twice as much each time
+            file.seek(start)
+            content = file.read(end - start)
+    return last_lines(content.decode("utf-8", errors="replace"), number)

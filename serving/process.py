@@ -19,9 +19,9 @@ from serving.launch import (
     end_process,
     find_process,
     keys_from_environment,
-    last_lines,
     launch_service,
     name_model,
+    read_last_lines,
     read_ours,
     refuse_taken_port,
 )
@@ -207,7 +207,7 @@ def service_logs(folder: ServiceFolder, tail: int = 50) -> str:
     if newest is None:
         return ""
     with storage_errors(newest, "read"):
-        return last_lines(newest.read_text(encoding="utf-8", errors="replace"), tail)
+        return read_last_lines(newest, tail)
 
 
 def curl_line(service: RunningService, image: Path | None = None) -> str:

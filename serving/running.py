@@ -20,7 +20,7 @@ from vision.config import ServeSettings
 from vision.errors import ServiceError
 from vision.files import write_atomically
 
-_OWNER_ALONE = 0o600
+OWNER_ALONE = 0o600
 
 Written = TypeVar("Written", bound=BaseModel)
 
@@ -64,8 +64,8 @@ class RunningService(BaseModel):
     @property
     def url(self) -> str:
         """Where to ask it from this machine."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.serve.host, self.serve.host)
-        return f"http://{host}:{self.serve.port}"
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.serve.host, self.serve.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.serve.port}"
 
 
 class DeployedService(BaseModel):
@@ -123,7 +123,7 @@ def write_record(path: Path, record: BaseModel) -> None:
     Raises:
         StorageError: it cannot be written.
     """
-    write_atomically(path, record.model_dump_json(indent=1) + "\n", _OWNER_ALONE)
+    write_atomically(path, record.model_dump_json(indent=1) + "\n", OWNER_ALONE)
 
 
 def read_record(kind: type[Written], path: Path) -> Written | None:

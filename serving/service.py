@@ -2,8 +2,9 @@
 
 BentoML's typed image inputs are not used: they answer damaged images with 500 and fetch URLs. Its own pages
 (/docs.json, /schema.json, /healthz, its index) are taken out, its metrics switched off because they name
-series after whatever path was asked for, its tracing because nothing collects the spans, and making
-them took a ninth of an answer's CPU. Decision note 0008 has the evidence.
+series after whatever path was asked for, its access log because it writes down clients' addresses without
+end, its tracing because nothing collects the spans, and making them took a ninth of an answer's CPU. Decision
+note 0008 has the evidence.
 
 This module is imported by the Bento's build and by the supervisor as well, so it loads nothing: the worker
 does, when it makes its application.
@@ -113,6 +114,7 @@ def load_pinned(settings: ServiceSettings, metrics: ServiceMetrics) -> Answerer:
     workers=1,
     metrics={"enabled": False},
     tracing={"excluded_urls": ".*"},
+    logging={"access": {"enabled": False}},
     http={"host": "127.0.0.1", "port": 3000},
 )
 class Taxon:

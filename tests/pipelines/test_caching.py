@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from zenml import step
 
-from pipelines.caching import LOCK_NAME, ROOT, import_closure, keyed, step_cache_policy
+from pipelines.caching import LOCK_NAME, keyed, step_cache_policy, step_closure
+from vision.closure import ROOT
 
 TOY = {
     "requirements.txt": "numpy==1\n",
@@ -61,7 +62,7 @@ def toy(tmp_path: Path) -> Path:
 
 
 def test_closure_holds_every_form_of_import_and_nothing_else(toy: Path) -> None:
-    assert import_closure("steps.train", toy) == (
+    assert step_closure("steps.train", toy) == (
         "materializers/__init__.py",
         "materializers/records.py",
         "steps/__init__.py",
@@ -81,7 +82,7 @@ def test_closure_holds_every_form_of_import_and_nothing_else(toy: Path) -> None:
 def digest_of(module: str, root: Path) -> str:
     """SHA-256 over the files that the policy names, as ZenML's key reads them."""
     digest = hashlib.sha256()
-    for name in (*import_closure(module, root), LOCK_NAME):
+    for name in (*step_closure(module, root), LOCK_NAME):
         digest.update(name.encode() + (root / name).read_bytes())
     return digest.hexdigest()
 
@@ -104,14 +105,14 @@ def test_change_of_unreached_file_leaves_the_digest(toy: Path, name: str) -> Non
 
 
 def test_new_import_in_a_helper_enters_the_closure(toy: Path) -> None:
-    assert "vision/metrics.py" not in import_closure("steps.train", toy)
+    assert "vision/metrics.py" not in step_closure("steps.train", toy)
     (toy / "vision/helper.py").write_text("def late():\n    import vision.metrics\n", encoding="utf-8")
-    assert "vision/metrics.py" in import_closure("steps.train", toy)
+    assert "vision/metrics.py" in step_closure("steps.train", toy)
 
 
 def test_policy_keeps_zenmls_own_key_and_adds_closure_and_lock(toy: Path) -> None:
     policy = step_cache_policy("steps.train", toy)
-    assert policy.file_dependencies == [*import_closure("steps.train", toy), "requirements.txt"]
+    assert policy.file_dependencies == [*step_closure("steps.train", toy), "requirements.txt"]
     assert policy.include_step_parameters
     assert policy.include_artifact_values
 
@@ -128,7 +129,7 @@ def test_keyed_step_carries_the_policy_of_its_own_module() -> None:
 
 def test_every_step_reaches_its_own_file_and_no_picture() -> None:
     for path in sorted((ROOT / "steps").glob("[a-z]*.py")):
-        closure = import_closure(f"steps.{path.stem}")
+        closure = step_closure(f"steps.{path.stem}")
         assert f"steps/{path.stem}.py" in closure
         assert not [name for name in closure if name.startswith("vision/figures")]
 
@@ -137,7 +138,7 @@ def test_keys_of_twenty_steps_cost_less_than_a_third_of_a_second() -> None:
     modules = [f"steps.{path.stem}" for path in (ROOT / "steps").glob("[a-z]*.py")]
     started = time.process_time()
     for module in modules:
-        import_closure(module)
+        step_closure(module)
     assert time.process_time() - started < 0.3
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from serving.bento import REQUIREMENTS, ROOT, stage_code
+from serving.bento import REQUIREMENTS, stage_code
 from serving.pinned import PINNED_NAME, PinnedModel, read_pinned
+from vision.closure import ROOT
 from vision.errors import BundleError
 
 PIN = PinnedModel(name="toy", version="3", digest="a" * 64, tag="toy:aaaa")
@@ -42,8 +43,9 @@ def test_what_trains_draws_or_builds_stays_out(tmp_path: Path) -> None:
     stage_code(tmp_path, PIN)
     names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.py")}
     assert {"serving/service.py", "vision/predictor.py", "serving/application.py"} <= names
-    starts = r"vision/lock|serving/(agreement|bento|bento_store|client|deployment|launch|process|running)\.py"
-    assert not [name for name in names if re.match(rf"vision/(nets|figures|sources)/|{starts}", name)]
+    starts = r"serving/(agreement|app/.*|bento|bento_store|client|deployment|launch|process|running)\.py"
+    shapes = r"vision/(nets|figures|sources)/|vision/(lock|drift|retraining|gate|closure|splits)\.py"
+    assert not [name for name in names if re.match(f"{starts}|{shapes}", name)]
 
 
 def test_the_digest_of_the_code_follows_code_and_pin_alone(tmp_path: Path) -> None:

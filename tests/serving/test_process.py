@@ -13,6 +13,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,6 +26,7 @@ from serving.bento import BuiltBento
 from serving.bento_store import build_bento, prune_bentos
 from serving.client import ask_service
 from serving.identity import read_mark
+from serving.launch import refuse_taken_port
 from serving.log_entries import LogEntry
 from serving.log_url import resolve_log_url
 from serving.pinned import PinnedModel
@@ -59,6 +61,13 @@ def find_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def has_ipv6() -> bool:
+    with suppress(OSError), socket.socket(socket.AF_INET6) as probe:
+        probe.bind(("::1", 0))
+        return True
+    return False
 
 
 def serve_at(port: int) -> ServeSettings:
@@ -170,6 +179,18 @@ class TestRealProcess:
             start_service(folder, bento, serve_at(find_port()))
         assert service_status(folder).running is None
 
+    @pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
+    def test_a_service_listens_on_an_ipv6_address(self, folder: ServiceFolder) -> None:
+        bundle = make_bundle()
+        bento = build_bento(folder, bundle.root, bundle.digest, "3")
+        serve = ServeSettings(host="::1", port=find_port())
+        service = start_service(folder, bento, serve)
+        key = folder.key.read_text().strip()
+        assert ask_service(service.url, key, paint(RED)).decision == "accept"
+        assert service_status(folder).ready
+        with pytest.raises(ConfigError, match="taken by this project's service"):
+            refuse_taken_port(folder, serve)
+
     def test_old_bentos_go_and_those_deployed_or_new_stay_and_can_be_served(
         self, folder: ServiceFolder
     ) -> None:
@@ -238,8 +259,9 @@ def check_answers(folder: ServiceFolder, service: RunningService) -> None:
     assert f"cat {folder.key}" in curl_line(service)
     said = service_logs(folder)
     assert "Starting production" in said
-    assert "path=/predict" in said
+    assert "/predict" not in said  # no access log: it would write down who asked
     assert "trace=" not in said  # no span is made for a request: it would cost more than the guard
+    assert service.output.stat().st_mode & 0o777 == 0o600
     assert key not in curl_line(service) + service_logs(folder) + service_status(folder).message
 
 
@@ -391,3 +413,18 @@ def test_without_a_service_status_and_logs_say_so(tmp_path: Path) -> None:
     folder = ServiceFolder(tmp_path)
     assert "No service is running" in service_status(folder).message
     assert service_logs(folder) == ""
+
+
+@pytest.mark.parametrize("end", ["\n", ""])
+def test_the_last_lines_of_a_long_output_are_read_from_its_end(tmp_path: Path, end: str) -> None:
+    folder = ServiceFolder(tmp_path)
+    folder.logs.mkdir(parents=True)
+    lines = [f"{number} {'é' * 500}" for number in range(2000)]
+    (folder.logs / "1.log").write_text("\n".join(lines) + end, encoding="utf-8")
+    for tail in (1, 50, 1999, 5000):
+        assert service_logs(folder, tail) == "\n".join(lines[-tail:])
+    with (folder.logs / "2.log").open("wb") as file:
+        file.truncate(50_000_000_000)  # more than fits in memory; sparse
+        file.seek(0, os.SEEK_END)
+        file.write(f"\nthe end{end}".encode())
+    assert service_logs(folder, 1) == "the end"
