@@ -22,6 +22,7 @@ from pipelines.names import PipelineName
 from vision.config import RunConfig
 from vision.errors import ConfigError, DataError, StorageError, TaxonError
 from vision.records import Attempt, RetrainDecision, RetrainingEvidence, Trigger, Verdict
+from vision.retraining import digest_gate
 from vision.sources import digest_source
 from vision.sources.learned import keep_learned
 
@@ -154,6 +155,7 @@ def _retrain(
         automatic=decision.trigger is not Trigger.FORCED,
         champion_digest=decision.champion_digest,
         source_digest=subject.source_digest,
+        gate_digest=digest_gate(subject.config.gate),
         verdict=None,
     )
     open_attempt(model_name, training_run, attempt)

@@ -28,4 +28,4 @@ def retraining(
     manifest, _ = keyed(ingest)(config.dataset, config.images, source_digest, data_folder, store_folder)
     splits = keyed(split)(manifest, config.split, config.seed, champion_splits)
     new_images = keyed(count_new_images)(splits, champion_splits)
-    keyed(decide_retraining)(config.retraining, evidence, new_images, source_digest)
+    keyed(decide_retraining)(config.retraining, config.gate, evidence, new_images, source_digest)

@@ -110,7 +110,8 @@ def check_labels(new: NewLabels, settings: GateSettings, level: float) -> GateCh
     listed = "; ".join(str(each) for each in worst)
     message = (
         f"The labels of new images contradict a sure champion on ordinary images: {listed}; {limit}. Look at "
-        "these images. Correct the labels; or, if they are right, set gate.max_contradicted: 1."
+        "these images. Correct the labels; or, if they are right, set gate.max_contradicted: 1. A retraining "
+        "then learns them after its pause, or at once with --set retraining.force=true."
     )
     return GateCheck(name=CHECK_NAME, passed=False, message=message)
 

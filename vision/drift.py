@@ -6,13 +6,14 @@ is the first that explains what fired: Q capture; N while the embeddings of know
 novelty; E covariate; L label mix. A window like the reference fires with probability 4 alpha at most, on
 average over references; one reference can be unlucky.
 
+That the mix changed is tested on mean probabilities; which shares the classes have is estimated beside it, by
+`vision.priors`, because mean probabilities lean to the shares of the calibration.
+
 Whatever is scaled or fitted is fitted on reference and window together, so that without drift the two can be
 exchanged. `draws` (p + 1, g) are assignments of groups, as in `vision.permutation`.
 """
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from vision.permutation import (
     studentise,
     whiten,
 )
+from vision.priors import adjust_confidence, estimate_shares
 from vision.records import (
     ClassShare,
     ColumnDrift,
@@ -38,7 +40,6 @@ from vision.records import (
     DriftTest,
     FloatArray,
     IntArray,
-    Interval,
 )
 from vision.reference import DriftReference
 from vision.window import Pool, Window, check_window, find_groups, pool_sides
@@ -152,7 +153,7 @@ def ask_label_mix(pool: Pool, draws: FloatArray, names: tuple[str, ...], alpha: 
     earlier, later = _mean_of_sides(means, draws)
     most = int(np.argmax(np.abs(later - earlier)))
     evidence = (
-        f"largest change of a class's share: {names[most]}, {later[most]:.1%} in the window, "
+        f"largest change of a class's mean probability: {names[most]}, {later[most]:.1%} in the window, "
         f"{earlier[most]:.1%} in the reference"
     )
     return _conclude(LABEL_MIX, statistics, alpha, evidence)
@@ -302,22 +303,42 @@ def _add_estimates(
     """What is expected of the images that look known, without labels; unchanged where there are none.
 
     The shares of the classes count each group once, as the test of the label mix does: one fish with forty
-    frames is one fish. The accuracy counts images, because an image is what a client gets an answer to.
+    frames is one fish. The accuracy counts images, because an image is what a client gets an answer to. Where
+    the label mix drifted, confidence is first adjusted to the shares of the images; else it stands as it is.
     """
     known = pool.known()
     later = known.in_window
     if not later.any() or later.all():
         return report
-    drawn = resample_groups(known.groups[later], settings.bootstrap, rng)
-    means = average_groups(known.probs, known.groups)
-    earlier, shares = means[: known.num_reference_groups].mean(axis=0), means[known.num_reference_groups :]
-    of_groups = replace(drawn, members=np.arange(len(shares)))
+    before = average_groups(known.probs, known.groups)[: known.num_reference_groups].mean(axis=0)
+    probs, drawn = known.probs[later], resample_groups(known.groups[later], settings.bootstrap, rng)
+    once_a_group = 1.0 / np.bincount(drawn.members)[drawn.members]
+    counts = drawn.image_counts()
+    shares = _estimate_shares(probs, once_a_group, counts, before)
     mix = tuple(
-        ClassShare(class_name=name, reference=float(earlier[i]), window=of_groups.mean(shares[:, i]))
+        ClassShare(
+            class_name=name,
+            reference=float(before[i]),
+            window=drawn.interval(float(shares[0, i]), shares[1:, i]),
+        )
         for i, name in enumerate(names)
     )
-    accuracy: Interval = drawn.mean(known.probs[later].max(axis=1))
+    accuracy = drawn.mean(probs.max(axis=1))
+    if report.cause is DriftCause.LABEL_MIX:
+        confidence = adjust_confidence(
+            probs, _estimate_shares(probs, np.ones(len(probs)), counts, before), before
+        )
+        samples = (confidence[1:] * counts).sum(axis=1) / counts.sum(axis=1)
+        accuracy = drawn.interval(float(confidence[0].mean()), samples)
     return report.model_copy(update={"estimated_accuracy": accuracy, "class_mix": mix})
+
+
+def _estimate_shares(
+    probs: FloatArray, weights: FloatArray, counts: IntArray, before: FloatArray
+) -> FloatArray:
+    """Shares of the classes in images of weights (n,), then in each resample (r, n) of them: (1 + r, k)."""
+    shares = estimate_shares(probs, weights[None, :], before)
+    return np.concatenate([shares, estimate_shares(probs, weights * counts, before, start=shares[0])])
 
 
 # --- in words -------------------------------------------------------------------------------------------
@@ -391,9 +412,10 @@ def _tell_verdict(report: DriftReport) -> tuple[str, ...]:
             "of groups, then groups, were drawn"
         )
     if report.estimated_accuracy is not None:
+        adjusted = ", adjusted to the estimated shares" if report.cause else ""
         reasons.append(
             f"estimated accuracy {report.estimated_accuracy}: an estimate without labels, the mean "
-            "calibrated confidence of the images not called unknown"
+            f"calibrated confidence of the images not called unknown{adjusted}"
         )
     elif report.cause not in (None, DriftCause.LABEL_MIX):
         reasons.append("no accuracy is estimated: under such drift calibrated confidence is far too high")

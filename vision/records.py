@@ -737,6 +737,9 @@ class Attempt(Value):
     automatic: bool = Field(description="not forced by a person")
     champion_digest: str | None = Field(description="of the champion that it was to replace")
     source_digest: str = Field(description="of the images that it learned from")
+    gate_digest: str | None = Field(
+        default=None, description="of the gate's settings; None: written before they were kept"
+    )
     verdict: Verdict | None = Field(description="of the gate; None: it ended before")
 
 
@@ -812,9 +815,9 @@ class ColumnDrift(Value):
 
 
 class ClassShare(Value):
-    """Estimated share of one class among the images that look known: mean calibrated probability.
+    """Estimated share of one class among the images that look known, each group counted once.
 
-    Each group counts once, as in the test of the label mix.
+    `reference` is the mean calibrated probability, `window` the likeliest share (`vision.priors`).
     """
 
     class_name: str
@@ -846,7 +849,9 @@ class DriftReport(Record):
     tests: tuple[DriftTest, ...] = ()
     columns: tuple[ColumnDrift, ...] = ()
     estimated_accuracy: Interval | None = Field(
-        default=None, description="without labels, of images not called unknown: mean calibrated confidence"
+        default=None,
+        description="without labels, of images not called unknown: mean calibrated confidence, "
+        "where the label mix drifted adjusted to the estimated shares",
     )
     class_mix: tuple[ClassShare, ...] = ()
     reference_points: tuple[tuple[float, float], ...] = Field(

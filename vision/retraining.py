@@ -3,9 +3,9 @@
 Four things may ask for a retraining, the first that does names it: a person who forces it; a drift on which
 the last two disjoint windows of the champion agree; enough new labelled images; age. A verdict on a drift
 whose groups were guessed (unverified) never counts. New images are learned from by the first retraining that
-reaches a verdict on them; the same images against the same champion would end in the same way, so they ask
-for no second one. What starts by itself keeps to a pause after any retraining and to a budget; a forced one
-does not. Times are aware of their zone and `now` is passed in.
+reaches a verdict on them; the same images against the same champion before the same gate would end in the
+same way, so they ask for no second one. What starts by itself keeps to a pause after any retraining and to a
+budget; a forced one does not. Times are aware of their zone and `now` is passed in.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
-from vision.config import RetrainingSettings
+from vision.config import GateSettings, RetrainingSettings
 from vision.records import (
     Attempt,
     ChampionState,
@@ -70,6 +71,11 @@ def count_new_images(current: Splits, champion: Splits) -> NewImages:
     )
 
 
+def digest_gate(settings: GateSettings) -> str:
+    """SHA-256 of a gate's settings, 64 hexadecimal digits: what a try was judged by."""
+    return sha256(settings.model_dump_json().encode()).hexdigest()
+
+
 def decide_retraining(
     settings: RetrainingSettings,
     now: datetime,
@@ -77,6 +83,7 @@ def decide_retraining(
     verdicts: Sequence[WindowVerdict],
     new_images: NewImages,
     source_digest: str,
+    gate_digest: str,
     attempts: Sequence[Attempt],
 ) -> RetrainDecision:
     """Whether to retrain now, why, and what was considered.
@@ -88,6 +95,7 @@ def decide_retraining(
         verdicts: of monitoring, of any model, in any order.
         new_images: what the champion has not seen.
         source_digest: of the data set with the new images.
+        gate_digest: of the gate's settings, from `digest_gate`.
         attempts: all earlier retrainings, in any order.
 
     Raises:
@@ -99,7 +107,7 @@ def decide_retraining(
         considered = [Consideration(name="champion", speaks_for=False, message=_NO_CHAMPION)]
         asked = Trigger.NONE
     else:
-        tried = _find_earlier_try(new_images, champion, source_digest, attempts)
+        tried = _find_earlier_try(new_images, champion, source_digest, gate_digest, attempts)
         asks = {
             Trigger.DRIFT: _consider_drift(settings, champion, verdicts, new_images, tried),
             Trigger.NEW_IMAGES: _consider_new_images(settings, new_images, tried),
@@ -217,7 +225,11 @@ def _utc(time: datetime) -> str:
 
 
 def _find_earlier_try(
-    new_images: NewImages, champion: ChampionState, source_digest: str, attempts: Sequence[Attempt]
+    new_images: NewImages,
+    champion: ChampionState,
+    source_digest: str,
+    gate_digest: str,
+    attempts: Sequence[Attempt],
 ) -> Consideration | None:
     """None where the images may be learned from; else that they have been tried against this champion."""
     tried = [
@@ -225,6 +237,7 @@ def _find_earlier_try(
         for each in attempts
         if each.champion_digest == champion.digest
         and each.source_digest == source_digest
+        and each.gate_digest in (None, gate_digest)
         and each.verdict is not None
     ]
     if not tried or not new_images.num_images:
@@ -232,7 +245,8 @@ def _find_earlier_try(
     last = max(tried, key=lambda each: each.time)
     message = (
         f"These very images were tried against this champion at {_utc(last.time)} UTC, which ended "
-        f"{last.verdict}. They ask for no second retraining; add others, or set retraining.force."
+        f"{last.verdict}. They ask for no second retraining; add others, change the gate's settings, or "
+        "start one by --set retraining.force=true."
     )
     return Consideration(name="new images", speaks_for=False, message=message)
 
@@ -289,7 +303,8 @@ def _consider_pause(
     free = last + timedelta(hours=settings.cool_down_hours)
     message = (
         f"The last retraining was started at {_utc(last)} UTC; after a pause of "
-        f"{count_of(settings.cool_down_hours, 'hour')} one may start by itself, from {_utc(free)} UTC on."
+        f"{count_of(settings.cool_down_hours, 'hour')} (retraining.cool_down_hours) one may start by itself, "
+        f"from {_utc(free)} UTC on; at once by --set retraining.force=true."
     )
     return Consideration(name="pause", speaks_for=now >= free, message=message)
 
@@ -300,7 +315,7 @@ def _consider_budget(
     start = now - timedelta(days=settings.budget_days)
     used = sum(each.automatic and each.time > start for each in attempts)
     message = (
-        f"Retrainings that started by themselves within {count_of(settings.budget_days, 'day')}: {used}, of "
-        f"at most {settings.budget}."
+        f"Retrainings that started by themselves within {count_of(settings.budget_days, 'day')} "
+        f"(retraining.budget_days): {used}, of at most {settings.budget} (retraining.budget)."
     )
     return Consideration(name="budget", speaks_for=used < settings.budget, message=message)

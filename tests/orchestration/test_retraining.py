@@ -91,7 +91,10 @@ def test_a_forced_one_starts_all_the_same_and_a_refusal_of_the_gate_is_its_exit_
 
 def test_the_budget_counts_the_killed_and_the_kept_and_not_the_forced(seen: Seen) -> None:
     assert not seen["budget"]["retrain"]
-    assert "started by themselves within 30 days: 2, of at most 2" in seen["budget"]["message"]
+    assert (
+        "within 30 days (retraining.budget_days): 2, of at most 2 (retraining.budget)"
+        in seen["budget"]["message"]
+    )
 
 
 def test_drifts_whose_groups_were_guessed_start_nothing_and_two_verified_ones_do(seen: Seen) -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from steps.count_new_images import count_new_images
 from steps.decide_retraining import decide_retraining
 from tests.vision.toy import make_splits
-from vision.config import RetrainingSettings
+from vision.config import GateSettings, RetrainingSettings
 from vision.records import (
     Attempt,
     ChampionState,
@@ -16,10 +16,12 @@ from vision.records import (
     Verdict,
     WindowVerdict,
 )
+from vision.retraining import digest_gate
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 CHAMPION = ChampionState(digest="champion", since=NOW - 10 * DAY)
+GATE = GateSettings()
 ENOUGH = NewImages(num_images=120, num_groups=40)
 
 
@@ -36,13 +38,14 @@ def attempt(days_ago: float, source_digest: str = "other") -> Attempt:
         automatic=True,
         champion_digest="champion",
         source_digest=source_digest,
+        gate_digest=digest_gate(GATE),
         verdict=Verdict.KEPT,
     )
 
 
 def test_the_step_decides_by_settings_evidence_and_images() -> None:
     evidence = RetrainingEvidence(now=NOW, champion=CHAMPION, verdicts=(drifted(1), drifted(3)))
-    decision = decide_retraining.entrypoint(RetrainingSettings(), evidence, ENOUGH, "source")
+    decision = decide_retraining.entrypoint(RetrainingSettings(), GATE, evidence, ENOUGH, "source")
     assert decision.retrain
     assert decision.trigger is Trigger.DRIFT
     assert decision.new_images == ENOUGH
@@ -51,11 +54,14 @@ def test_the_step_decides_by_settings_evidence_and_images() -> None:
 
 def test_the_step_knows_the_attempts_and_the_source_that_they_learned_from() -> None:
     evidence = RetrainingEvidence(now=NOW, champion=CHAMPION, attempts=(attempt(0.5), attempt(3, "source")))
-    fresh = decide_retraining.entrypoint(RetrainingSettings(), evidence, ENOUGH, "another source")
+    fresh = decide_retraining.entrypoint(RetrainingSettings(), GATE, evidence, ENOUGH, "another source")
     assert fresh.trigger is Trigger.NEW_IMAGES
     assert not fresh.retrain  # the pause after the attempt of half a day ago
-    tried = decide_retraining.entrypoint(RetrainingSettings(), evidence, ENOUGH, "source")
+    tried = decide_retraining.entrypoint(RetrainingSettings(), GATE, evidence, ENOUGH, "source")
     assert tried.trigger is Trigger.NONE
+    lenient = GateSettings(max_contradicted=1)
+    again = decide_retraining.entrypoint(RetrainingSettings(), lenient, evidence, ENOUGH, "source")
+    assert again.trigger is Trigger.NEW_IMAGES
 
 
 def test_evidence_survives_its_way_through_json_as_a_pipelines_parameter() -> None:

@@ -155,6 +155,33 @@ def test_other_shares_of_the_classes_are_a_label_mix() -> None:
     assert report.class_mix[0].window.value > 0.6
 
 
+def test_the_true_mix_and_accuracy_are_estimated_where_mean_probabilities_lean_to_the_old_mix() -> None:
+    """Two classes that are told apart in 78% of images, exact probabilities, 50% before and 80% now."""
+
+    def draw(sample: Sample, share: float, seed: int) -> tuple[FloatArray, FloatArray]:
+        rng = np.random.default_rng(seed)
+        second = np.repeat(np.arange(sample.groups[-1] + 1) >= share * (sample.groups[-1] + 1), 2)
+        values = rng.normal(size=len(second)) + np.where(second, 0.74, -0.74)
+        logits = np.column_stack([-0.5 * (values + 0.74) ** 2, -0.5 * (values - 0.74) ** 2])
+        return logits.astype(np.float32), (values > 0) == second
+
+    before, now = Sample(0, 400, 2, unknown=0.0), Sample(1, 800, 2, unknown=0.0)
+    reference = replace(
+        make_reference(num_groups=400, unknown=0.0), logits=draw(before, 0.5, 2)[0], class_names=NAMES[:2]
+    )
+    logits, is_right = draw(now, 0.8, 3)
+    report = judge(replace(make_window(now), logits=logits), reference)
+    assert report.cause is DriftCause.LABEL_MIX
+    first = report.class_mix[0].window
+    assert first.value == pytest.approx(0.8, abs=0.04)
+    assert first.low < 0.8 < first.high
+    assert softmax(logits.astype(float), 1.0)[:, 0].mean() < 0.63
+    assert report.estimated_accuracy is not None
+    assert report.estimated_accuracy.value == pytest.approx(is_right.mean(), abs=0.02)
+    assert report.estimated_accuracy.low < is_right.mean() < report.estimated_accuracy.high
+    assert any("adjusted to the estimated shares" in reason for reason in report.reasons)
+
+
 def test_the_estimated_mix_counts_each_group_once_and_the_accuracy_each_image() -> None:
     many = np.flatnonzero(np.isin(PLAIN.groups, ["fish0", "fish1"]))
     window = take(PLAIN, np.concatenate([np.arange(120), *[many] * 20]))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.vision.toy import make_splits
-from vision.config import RetrainingSettings
+from vision.config import GateSettings, RetrainingSettings
 from vision.records import (
     Attempt,
     ChampionState,
@@ -23,7 +23,7 @@ from vision.records import (
     Verdict,
     WindowVerdict,
 )
-from vision.retraining import count_new_images, decide_retraining
+from vision.retraining import count_new_images, decide_retraining, digest_gate
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -59,6 +59,7 @@ def attempt(ago: timedelta, **changes: Any) -> Attempt:
         "automatic": True,
         "champion_digest": CHAMPION.digest,
         "source_digest": "other images",
+        "gate_digest": "this gate",
         "verdict": Verdict.KEPT,
     }
     return Attempt(**{**fields, **changes})
@@ -75,7 +76,7 @@ def decide(
     **fields: Any,
 ) -> RetrainDecision:
     chosen = RetrainingSettings.model_validate(fields)
-    return decide_retraining(chosen, NOW, champion, verdicts, new, "these images", attempts)
+    return decide_retraining(chosen, NOW, champion, verdicts, new, "these images", "this gate", attempts)
 
 
 def words(decision: RetrainDecision) -> str:
@@ -212,6 +213,30 @@ def test_a_crash_another_champion_or_other_images_leave_them_to_be_tried(changes
     assert decide(TWO, MANY, attempt(3 * DAY, **source, **changes)).retrain
 
 
+def test_images_that_another_gate_refused_may_be_tried_again_after_the_pause() -> None:
+    """As the refusal of new labels advises: gate.max_contradicted is raised, and the next run learns."""
+    refused = attempt(
+        3 * DAY, source_digest="these images", verdict=Verdict.REFUSED, gate_digest="stricter gate"
+    )
+    assert decide((), MANY, refused).trigger is Trigger.NEW_IMAGES
+    before_it_was_kept = refused.model_copy(update={"gate_digest": None})
+    assert decide((), MANY, before_it_was_kept).trigger is Trigger.NONE
+
+
+def test_the_digest_of_a_gate_tells_its_settings() -> None:
+    plain = digest_gate(GateSettings())
+    assert digest_gate(GateSettings(max_contradicted=0.2)) == plain  # the default, written out
+    assert digest_gate(GateSettings(max_contradicted=1)) != plain
+
+
+def test_a_mended_batch_waits_for_the_pause_and_is_told_what_does_not() -> None:
+    refused = attempt(HOUR, source_digest="wrong labels", verdict=Verdict.REFUSED)
+    decision = decide((), MANY, refused)
+    assert not decision.retrain
+    assert "retraining.cool_down_hours" in words(decision)
+    assert "--set retraining.force=true" in words(decision)
+
+
 def test_without_a_champion_there_is_nothing_to_retrain() -> None:
     decision = decide(TWO, MANY, champion=None)
     assert (decision.retrain, decision.champion_digest) == (False, None)
@@ -237,7 +262,9 @@ def test_the_budget_counts_what_started_by_itself_in_its_days() -> None:
     assert decide((), MANY, *used, *beside).retrain
     decision = decide((), MANY, *used, *beside, attempt(4 * DAY))
     assert not decision.retrain
-    assert "by themselves within 30 days: 4, of at most 4." in words(decision)
+    assert "by themselves within 30 days (retraining.budget_days): 4, of at most 4 (retraining.budget)." in (
+        words(decision)
+    )
     assert not decide((), MANY, budget=0).retrain
 
 
@@ -260,7 +287,7 @@ def test_times_of_other_zones_are_the_same_times() -> None:
 
 def test_a_time_without_a_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="without a zone"):
-        decide_retraining(SETTINGS, NOW.replace(tzinfo=None), CHAMPION, (), NOTHING, "", ())
+        decide_retraining(SETTINGS, NOW.replace(tzinfo=None), CHAMPION, (), NOTHING, "", "", ())
     with pytest.raises(ValidationError, match="timezone"):
         ChampionState(digest="x", since=NOW.replace(tzinfo=None))
 
