@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -40,9 +40,10 @@ def ask_service(
         ServiceError: it does not answer, refuses (with its reason), or answers something else.
     """
     shown = file_name.encode("ascii", "replace").decode().translate({34: "_", 92: "_", 10: "_", 13: "_"})
-    request = httpx.Request(
+    request = _make_request(
         "POST",
-        f"{url}/predict",
+        url,
+        "/predict",
         params={"explain": "true"} if explain else None,
         headers={"X-API-Key": key},
         files={"image": (shown, image, "application/octet-stream")},
@@ -57,8 +58,22 @@ def describe_model(url: str, key: str, timeout_seconds: float = TIMEOUT_SECONDS)
     Raises:
         ServiceError: it does not answer, refuses (with its reason), or answers something else.
     """
-    request = httpx.Request("GET", f"{url}/model", headers={"X-API-Key": key})
+    request = _make_request("GET", url, "/model", headers={"X-API-Key": key})
     return _read_answer(ModelDescription, url, request, "the question for its model", timeout_seconds)
+
+
+def _make_request(method: str, url: str, path: str, **parts: Any) -> httpx.Request:
+    """A request to one path of the service.
+
+    Raises:
+        ServiceError: the URL is none.
+    """
+    try:
+        return httpx.Request(method, f"{url}{path}", **parts)
+    except httpx.InvalidURL as error:
+        raise ServiceError(
+            f"{url!r} is no URL of a service ({error}). Expected http://HOST:PORT, with [] around IPv6."
+        ) from error
 
 
 def _read_answer(

@@ -64,8 +64,8 @@ class RunningService(BaseModel):
     @property
     def url(self) -> str:
         """Where to ask it from this machine."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.serve.host, self.serve.host)
-        return f"http://{host}:{self.serve.port}"
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.serve.host, self.serve.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.serve.port}"
 
 
 class DeployedService(BaseModel):

@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,6 +24,7 @@ from serving.bento import BuiltBento
 from serving.bento_store import build_bento, prune_bentos
 from serving.client import ask_service
 from serving.identity import read_mark
+from serving.launch import refuse_taken_port
 from serving.log_entries import LogEntry
 from serving.log_url import resolve_log_url
 from serving.pinned import PinnedModel
@@ -57,6 +59,13 @@ def find_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def has_ipv6() -> bool:
+    with suppress(OSError), socket.socket(socket.AF_INET6) as probe:
+        probe.bind(("::1", 0))
+        return True
+    return False
 
 
 def serve_at(port: int) -> ServeSettings:
@@ -149,6 +158,18 @@ class TestRealProcess:
         assert service_status(folder).running is None
         assert build_bento(folder, bundle.root, bundle.digest, "3") == bento
         assert graph.read_bytes() == bundle.path("fp32.tflite").read_bytes()
+
+    @pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
+    def test_a_service_listens_on_an_ipv6_address(self, folder: ServiceFolder) -> None:
+        bundle = make_bundle()
+        bento = build_bento(folder, bundle.root, bundle.digest, "3")
+        serve = ServeSettings(host="::1", port=find_port())
+        service = start_service(folder, bento, serve)
+        key = folder.key.read_text().strip()
+        assert ask_service(service.url, key, paint(RED)).decision == "accept"
+        assert service_status(folder).ready
+        with pytest.raises(ConfigError, match="taken by this project's service"):
+            refuse_taken_port(folder, serve)
 
     def test_old_bentos_go_and_those_deployed_or_new_stay_and_can_be_served(
         self, folder: ServiceFolder

@@ -14,8 +14,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from pydantic import ValidationError
 
 from serving.bento import BuiltBento
+from serving.client import describe_model
 from serving.identity import has_mark, mark_by_clock, read_mark
 from serving.launch import launch_service
 from serving.pinned import PinnedModel
@@ -231,3 +233,36 @@ def test_a_deployment_of_before_keys_were_written_down_is_read_by_its_last_start
     folder.record.unlink()
     with pytest.raises(ServiceError, match="its process ended"):
         start_service(folder, deployed.bento, deployed.serve)
+
+
+# --- addresses ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:1"),
+        ("0.0.0.0", "http://127.0.0.1:1"),
+        ("reef.example", "http://reef.example:1"),
+        ("::1", "http://[::1]:1"),
+        ("::", "http://[::1]:1"),
+        ("2001:db8::7", "http://[2001:db8::7]:1"),
+    ],
+)
+def test_the_url_of_every_kind_of_address(folder: ServiceFolder, host: str, url: str) -> None:
+    service = make_record(folder, 1, "none")
+    assert service.model_copy(update={"serve": ServeSettings(host=host, port=1)}).url == url
+
+
+@pytest.mark.parametrize(
+    "host", ["", " ", "[::1]", "http://a", "a:80", "256.1.1.1", "-a", "a b", "fe80::1%eth0", "a/b"]
+)
+def test_what_is_no_address_is_refused(host: str) -> None:
+    with pytest.raises(ValidationError, match="no address to listen on"):
+        ServeSettings(host=host)
+
+
+@pytest.mark.parametrize("url", ["http://::1:3000", "http://a:b", "nothing"])
+def test_a_url_that_is_none_is_a_service_error(url: str) -> None:
+    with pytest.raises(ServiceError, match=r"no URL of a service|did not answer"):
+        describe_model(url, "k")

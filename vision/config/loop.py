@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from ipaddress import ip_address
 from typing import Self
 
 from pydantic import Field, field_validator, model_validator
@@ -9,6 +11,9 @@ from pydantic import Field, field_validator, model_validator
 from vision.config.base import PositiveFloat, Settings
 from vision.config.data import Addition, check_addition_names
 from vision.config.truth import BootstrapSettings
+
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+_LONGEST_NAME = 253
 
 
 class PredictionLogSettings(Settings):
@@ -78,6 +83,26 @@ class ServeSettings(Settings):
         default=1e-4, ge=0, le=0.1, description="largest difference of a probability in that comparison"
     )
     log: PredictionLogSettings = PredictionLogSettings()
+
+    @field_validator("host")
+    @classmethod
+    def _check_host(cls, host: str) -> str:
+        labels = host.split(".")
+        named = all(_LABEL.fullmatch(label) for label in labels) and not labels[-1].isdigit()
+        if not (_is_address(host) or (named and len(host) <= _LONGEST_NAME)):
+            raise ValueError(
+                f"{host!r} is no address to listen on; expected an IPv4 address such as 127.0.0.1, an IPv6 "
+                "address such as ::1 (without brackets or a zone), or a host name, and the port in serve.port"
+            )
+        return host
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return "%" not in host
 
 
 class RetrainingSettings(Settings):
