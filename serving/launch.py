@@ -48,7 +48,7 @@ _LOG_VARIABLES = {
     "TAXON_LOG_WAIT_S": "serve.log.wait_s",
     "TAXON_KEEP_IMAGES": "serve.log.keep_images",
 }
-# What must not reach the service: another project's code, and proxies for a port of this machine.
+# What must not reach the service: another project's code, and settings of somebody else's BentoML.
 _NOT_HANDED_ON = ("PYTHONPATH", "PYTHONSTARTUP", "BENTOML_CONFIG", "BENTOML_CONFIG_OPTIONS")
 
 _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
