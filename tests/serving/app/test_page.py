@@ -107,7 +107,7 @@ def test_without_a_service_the_page_says_so_and_how_to_start_one(folder: Service
 
 
 def test_a_service_that_died_is_told_of(up: ServiceFolder, service: RunningService) -> None:
-    write_record(up.record, service.model_copy(update={"created": 1.0, "key_file": up.key}))
+    write_record(up.record, service.model_copy(update={"mark": "another start", "key_file": up.key}))
     page = open_page()
     assert "The service is down" in page.error[0].value
     assert "ended by itself" in texts(page)
