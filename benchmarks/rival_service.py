@@ -2,8 +2,7 @@
 
 FastAPI and uvicorn, one worker, the .keras file loaded once and warmed up, Pillow to decode and resize,
 `model.predict` on a batch of one in FastAPI's pool of threads. It has no key, limits, calibration, unknown
-score, prediction log or access log: what the product does beyond this, the product pays for. Benchmarks
-alone start it.
+score or prediction log: what the product does beyond this, the product pays for. Benchmarks alone start it.
 
     python -m benchmarks.rival_service --keras model.keras --labels labels.json --port 8000
 """

@@ -371,8 +371,8 @@ def _render_throughput(figures: Figures) -> list[str]:
         "",
         "The rival (`benchmarks/rival_service.py`) is FastAPI on uvicorn with one worker, which loads the "
         "same trained network as a .keras file, decodes and resizes with Pillow and calls `model.predict` on "
-        "one image in FastAPI's pool of threads. It has no key, no log, no limits, no unknown score and no "
-        f"access log. It is asked with the threads that serve it best: {_tell_tried(throughput.tried)}. Both "
+        "one image in FastAPI's pool of threads. It has no key, no log, no limits and no unknown "
+        f"score. It is asked with the threads that serve it best: {_tell_tried(throughput.tried)}. Both "
         "services are there throughout, one of them idle. The client is a process of its own and competes "
         "for the cores with each. Taxon and its rival always named one and the same class for "
         f"{served.num_equal} of the {served.num_images} images.",

@@ -41,9 +41,11 @@ def serve_dashboard(paths: ProjectPaths, port: int = DEFAULT_PORT) -> None:
         return cast(Application, app)
 
     lock = paths.state / f"dashboard-{port}.lock"
-    serve_locally(
-        "dashboard", port, lock, make, lambda url: f"Dashboard {url}{RUNS_PAGE} {_clear_survey(url)}"
-    )
+
+    def announce(url: str) -> str:
+        return f"Dashboard {url}{RUNS_PAGE} {_clear_survey(url)}"
+
+    serve_locally("dashboard", port, lock, make, announce, usual_port=DEFAULT_PORT)
 
 
 def server_variables(paths: ProjectPaths) -> Mapping[str, str]:

@@ -86,6 +86,7 @@ def launch_rollback(config: RunConfig, paths: ProjectPaths) -> Outcome:
         ConfigError: there is no earlier version.
         BundleError: its bundle is not the one that was registered; nothing is changed.
         RunLockedError: another run is going in this folder.
+        ServiceError: the running service's record cannot be read; nothing is changed.
         StorageError: ZenML's database cannot be written: the disk is full or read-only.
     """
     run_name = name_run(f"{config.name}-rollback")
@@ -99,6 +100,7 @@ def launch_rollback(config: RunConfig, paths: ProjectPaths) -> Outcome:
                 "with a digest, which a second promotion leaves. Nothing was changed."
             )
         _require_whole(previous)
+        find_service(ServiceFolder(paths.home))  # a record that cannot be read is told of first
         withdrawn = find_version_number(config.name)
         put_back(config.name, previous)
         told = f"rolled back: {config.name} version {previous.version} is in production again"

@@ -7,7 +7,6 @@ request's Host and Origin, without which any web page that the user visits could
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from rich.console import Console
 
 from vision.errors import ConfigError
 from vision.lock import RunLock, read_holder
+from vision.ports import find_port_fault
 
 if TYPE_CHECKING:
     import uvicorn
@@ -61,7 +61,13 @@ class LocalOnly:
 
 
 def serve_locally(
-    name: str, port: int, lock: Path, make: Callable[[], Application], announce: Callable[[str], str]
+    name: str,
+    port: int,
+    lock: Path,
+    make: Callable[[], Application],
+    announce: Callable[[str], str],
+    *,
+    usual_port: int,
 ) -> None:
     """Serve an application until Ctrl-C or SIGTERM.
 
@@ -71,12 +77,13 @@ def serve_locally(
         lock: file that is held meanwhile.
         make: imports and makes the application; called once the port is known to be free.
         announce: what to print once it answers, from its URL; may ask it something.
+        usual_port: advised in place of a port that needs more rights.
 
     Raises:
         ConfigError: the port is taken (by this project's own or another program) or not a port.
         StorageError: the state folder cannot be written.
     """
-    refuse_taken_port(name, port, lock)
+    refuse_taken_port(name, port, lock, usual_port)
     with RunLock(lock, f"{name} on port {port}"):
         import uvicorn
 
@@ -91,18 +98,17 @@ def serve_locally(
             asyncio.run(_serve(uvicorn.Server(config), f"http://{ADDRESS}:{port}", announce))
 
 
-def refuse_taken_port(name: str, port: int, lock: Path) -> None:
+def refuse_taken_port(name: str, port: int, lock: Path, usual_port: int) -> None:
     """Raise ConfigError, naming who has it, if nobody can listen on the port."""
     if not 1 <= port <= 65535:
         raise ConfigError(f"--port is {port}; expected 1 to 65535.")
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((ADDRESS, port))
-        except PermissionError as error:
-            raise ConfigError(f"Port {port} needs more rights. Choose one above 1023: --port 8237") from error
-        except OSError as error:
-            raise ConfigError(_describe_owner(name, port, lock)) from error
+    fault = find_port_fault(ADDRESS, port)
+    if isinstance(fault, PermissionError):
+        raise ConfigError(
+            f"Port {port} needs more rights. Choose one above 1023: --port {usual_port}"
+        ) from fault
+    if fault is not None:
+        raise ConfigError(_describe_owner(name, port, lock)) from fault
 
 
 def _describe_owner(name: str, port: int, lock: Path) -> str:

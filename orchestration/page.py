@@ -42,4 +42,5 @@ def serve_page(paths: ProjectPaths, port: int = DEFAULT_PORT) -> None:
         return App(SCRIPT)
 
     paths.state.mkdir(parents=True, exist_ok=True)
-    serve_locally("page", port, paths.state / f"page-{port}.lock", make, lambda url: f"Page {url}")
+    lock = paths.state / f"page-{port}.lock"
+    serve_locally("page", port, lock, make, lambda url: f"Page {url}", usual_port=DEFAULT_PORT)

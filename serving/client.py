@@ -72,8 +72,7 @@ def _make_request(method: str, url: str, path: str, **parts: Any) -> httpx.Reque
         return httpx.Request(method, f"{url}{path}", **parts)
     except httpx.InvalidURL as error:
         raise ServiceError(
-            f"{url!r} is no URL of a service ({error}). Expected http://HOST:PORT, with [] around an IPv6 "
-            "HOST."
+            f"{url!r} is no URL of a service ({error}). Expected http://HOST:PORT, with [] around IPv6."
         ) from error
 
 

@@ -13,7 +13,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -35,6 +34,7 @@ from serving.settings import read_settings
 from vision.config import PredictionLogSettings, ServeSettings
 from vision.errors import ConfigError, ServiceError
 from vision.files import storage_errors
+from vision.ports import find_port_fault
 
 WAIT_SECONDS = 60.0
 GRACE_SECONDS = 15.0
@@ -48,7 +48,7 @@ _LOG_VARIABLES = {
     "TAXON_LOG_WAIT_S": "serve.log.wait_s",
     "TAXON_KEEP_IMAGES": "serve.log.keep_images",
 }
-# What must not reach the service: another project's code, and proxies for a port of this machine.
+# What must not reach the service: another project's code, and settings of somebody else's BentoML.
 _NOT_HANDED_ON = ("PYTHONPATH", "PYTHONSTARTUP", "BENTOML_CONFIG", "BENTOML_CONFIG_OPTIONS")
 
 _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
@@ -298,24 +298,20 @@ def _make_home(folder: ServiceFolder, instance: str) -> Path:
 def refuse_taken_port(folder: ServiceFolder, serve: ServeSettings) -> None:
     """Raise ConfigError, naming who has it, if nobody can listen there."""
     host, port = serve.host, serve.port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except PermissionError as error:
-            raise ConfigError(
-                f"Port {port} needs more rights. Choose one above 1023: --set serve.port=3000"
-            ) from error
-        except OSError as error:
-            own = read_ours(folder.record)
-            owner = (
-                f"this project's service (process {own.pid}). Stop it: python run.py service stop"
-                if own is not None and own.serve.port == port
-                else f"another program, or {host} is no address of this machine. Stop that program, or "
-                f"choose another port: --set serve.port={port + 1}"
-            )
-            raise ConfigError(f"{host}:{port} is taken by {owner}") from error
+    fault = find_port_fault(host, port)
+    if isinstance(fault, PermissionError):
+        raise ConfigError(
+            f"Port {port} needs more rights. Choose one above 1023: --set serve.port=3000"
+        ) from fault
+    if fault is not None:
+        own = read_ours(folder.record)
+        owner = (
+            f"this project's service (process {own.pid}). Stop it: python run.py service stop"
+            if own is not None and own.serve.port == port
+            else f"another program, or {host} is no address of this machine. Stop that program, or "
+            f"choose another port: --set serve.port={port + 1}"
+        )
+        raise ConfigError(f"{host}:{port} is taken by {owner}") from fault
 
 
 def _forget_old_logs(folder: ServiceFolder) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from orchestration import local_server
 from orchestration.local_server import LocalOnly, refuse_taken_port
 from vision.errors import ConfigError
 from vision.lock import RunLock
@@ -71,15 +72,24 @@ def test_port_of_another_program_is_refused_with_another_to_choose(tmp_path: Pat
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=f"taken by another program.*--port {port + 1}"):
-            refuse_taken_port("dashboard", port, tmp_path / "lock")
+            refuse_taken_port("dashboard", port, tmp_path / "lock", 8501)
         with (
             RunLock(tmp_path / "lock", "dashboard"),
             pytest.raises(ConfigError, match="this project's dashboard"),
         ):
-            refuse_taken_port("dashboard", port, tmp_path / "lock")
+            refuse_taken_port("dashboard", port, tmp_path / "lock", 8501)
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536])
 def test_number_that_is_no_port_is_refused(tmp_path: Path, port: int) -> None:
     with pytest.raises(ConfigError, match="expected 1 to 65535"):
-        refuse_taken_port("dashboard", port, tmp_path / "lock")
+        refuse_taken_port("dashboard", port, tmp_path / "lock", 8501)
+
+
+def test_who_has_no_right_to_a_port_is_told_the_usual_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fault is painted: whoever runs the tests as root, or in a container, may listen on any port."""
+    monkeypatch.setattr(local_server, "find_port_fault", lambda _host, _port: PermissionError())
+    with pytest.raises(ConfigError, match=r"Port 80 needs more rights.*--port 8501"):
+        refuse_taken_port("page", 80, tmp_path / "lock", 8501)
