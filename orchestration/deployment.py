@@ -7,6 +7,7 @@ message here says what stands where.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ from vision.wording import count_of
 
 if TYPE_CHECKING:  # ZenML must not be imported before its environment is prepared
     from materializers.registry import Previous
+
+logger = logging.getLogger(__name__)
 
 AGAIN = "python run.py --pipeline deployment --config NAME.yaml"
 
@@ -146,6 +149,9 @@ def _serve_too(outcome: Outcome, config: RunConfig, paths: ProjectPaths, failing
     try:
         deployed = deploy_in_lock(config, paths, _name_deployment(config))
     except TaxonError as error:
+        code, told = 1, f"{type(error).__name__}: {error}"
+    except Exception as error:  # what is promoted is promoted: the caller has to write that down
+        logger.exception("The deployment failed.")
         code, told = 1, f"{type(error).__name__}: {error}"
     else:
         code, told = deployed.exit_code, deployed.message
