@@ -90,6 +90,7 @@ def test_two_agreeing_windows_of_which_a_clock_set_the_second_back_count_for_ret
         verdicts,
         NewImages(num_images=200, num_groups=50),
         "source",
+        "gate",
         (),
     )
     assert (decision.retrain, decision.trigger) == (True, "drift")
