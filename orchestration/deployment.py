@@ -7,11 +7,12 @@ message here says what stands where.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration.launch import Outcome, catch_failure, guard_run, name_run
+from orchestration.launch import Outcome, guard_run, name_run, run_known, tell_error
 from orchestration.paths import ProjectPaths
 from pipelines.names import PipelineName
 from serving.process import find_service
@@ -25,6 +26,8 @@ from vision.wording import count_of
 
 if TYPE_CHECKING:  # ZenML must not be imported before its environment is prepared
     from materializers.registry import Previous
+
+logger = logging.getLogger(__name__)
 
 AGAIN = "python run.py --pipeline deployment --config NAME.yaml"
 
@@ -46,7 +49,6 @@ def launch_deployment(config: RunConfig, paths: ProjectPaths) -> Outcome:
 def deploy_in_lock(config: RunConfig, paths: ProjectPaths, run_name: str) -> Outcome:
     """Run the deployment pipeline in a project that this process holds; raises as `launch_deployment`."""
     from materializers.registry import find_champion, find_version_number
-    from orchestration.run_folder import run_exists
     from pipelines.deployment import deployment
 
     champion, version = find_champion(config.name), find_version_number(config.name)
@@ -56,13 +58,10 @@ def deploy_in_lock(config: RunConfig, paths: ProjectPaths, run_name: str) -> Out
             "(python run.py runs lists them). Train one: python run.py --pipeline training --config NAME.yaml"
         )
     pipeline = deployment.with_options(run_name=run_name)
-    failure = catch_failure(paths, lambda: pipeline(champion, version, config.serve, str(paths.home)))
-    if failure is not None and not run_exists(run_name):
-        raise failure
+    failure = run_known(run_name, paths, lambda: pipeline(champion, version, config.serve, str(paths.home)))
     folder = paths.runs / run_name
     if failure is not None:
-        code = failure.exit_code if isinstance(failure, TaxonError) else 1
-        return Outcome(run_name, folder, code, f"{type(failure).__name__}: {failure}")
+        return Outcome.of_failure(run_name, folder, failure)
     return Outcome(run_name, folder, 0, tell_deployment(load_deployment(run_name)))
 
 
@@ -148,7 +147,10 @@ def _serve_too(outcome: Outcome, config: RunConfig, paths: ProjectPaths, failing
     try:
         deployed = deploy_in_lock(config, paths, _name_deployment(config))
     except TaxonError as error:
-        code, told = 1, f"{type(error).__name__}: {error}"
+        code, told = 1, tell_error(error)
+    except Exception as error:  # what is promoted is promoted: the caller has to write that down
+        logger.exception("The deployment failed.")
+        code, told = 1, tell_error(error)
     else:
         code, told = deployed.exit_code, deployed.message
     if code == 0:

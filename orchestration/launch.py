@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from orchestration.environment import prepare_environment
 from orchestration.paths import ProjectPaths
@@ -32,6 +32,8 @@ if TYPE_CHECKING:  # ZenML must not be imported before its environment is prepar
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -50,6 +52,12 @@ class Outcome:
     exit_code: int
     message: str
     promoted: bool = False
+
+    @classmethod
+    def of_failure(cls, run_name: str, folder: Path, failure: BaseException) -> Outcome:
+        """That of a run which an exception ended."""
+        code = failure.exit_code if isinstance(failure, TaxonError) else 1
+        return cls(run_name, folder, code, tell_error(failure))
 
 
 @dataclass(frozen=True)
@@ -126,23 +134,15 @@ def train_in_lock(config: RunConfig, paths: ProjectPaths, run_name: str, started
     """
     from materializers.registry import find_champion
     from orchestration.deployment import follow_promotion
-    from orchestration.run_folder import record_circumstances, run_exists
 
     champion = find_champion(config.name)
     machine = resolve_candidates(keep_learned(config, champion.additions() if champion else ()))
     resolved = machine.config
     logger.info("Reading the source ...")
     source_digest = digest_source(resolved.dataset, paths.data)
-    failure = _run_pipeline(resolved, paths, run_name, source_digest, champion)
-    if failure is not None and not run_exists(run_name):
-        raise failure
-    words = None if failure is None else f"{type(failure).__name__}: {failure}"
-    seconds = time.monotonic() - started
-    try:
-        with database_errors(paths):
-            record_circumstances(run_name, resolved, machine.left_out, words, seconds, machine.weights)
-    except StorageError as error:
-        logger.warning("The report of run %s lacks its seconds and versions: %s", run_name, error)
+    run_pipeline = _prepare_pipeline(resolved, paths, run_name, source_digest, champion)
+    failure = run_known(run_name, paths, run_pipeline)
+    record_run(run_name, paths, resolved, failure, started, machine)
     return follow_promotion(_project(run_name, paths, failure), config, paths)
 
 
@@ -171,17 +171,70 @@ def resolve_candidates(config: RunConfig) -> Resolved:
     return Resolved(config.model_copy(update={"training": training}), tuple(left_out), weights)
 
 
-def _run_pipeline(
+def _prepare_pipeline(
     config: RunConfig, paths: ProjectPaths, run_name: str, source_digest: str, champion: Champion | None
-) -> Exception | None:
-    """Run the DAG; the exception that ended it, or None."""
+) -> Callable[[], object]:
+    """What runs the DAG."""
     from pipelines.training import training
 
     decode_again = _decoded_images_are_lost(config, source_digest)
     steps = {"ingest": {"enable_cache": False}} if decode_again else {}
     pipeline = training.with_options(run_name=run_name, steps=steps)
     places = str(paths.data), str(paths.images)
-    return catch_failure(paths, lambda: pipeline(config, source_digest, *places, champion))
+    return lambda: pipeline(config, source_digest, *places, champion)
+
+
+def run_known(run_name: str, paths: ProjectPaths, run_pipeline: Callable[[], object]) -> Exception | None:
+    """Run a DAG; the exception that ended it, or None. One that ended it before ZenML knew it is raised."""
+    from orchestration.run_folder import run_exists
+
+    failure = catch_failure(paths, run_pipeline)
+    if failure is not None and not run_exists(run_name):
+        raise failure
+    return failure
+
+
+def record_run(
+    run_name: str,
+    paths: ProjectPaths,
+    config: RunConfig,
+    failure: Exception | None,
+    started: float,
+    machine: Resolved | None = None,
+) -> None:
+    """Store with a run what only the launcher knows; that it cannot be stored is told, and stops nothing."""
+    from orchestration.run_folder import record_circumstances
+
+    words = None if failure is None else tell_error(failure)
+    left_out, weights = (machine.left_out, machine.weights) if machine else ((), None)
+    try:
+        with database_errors(paths):
+            record_circumstances(run_name, config, left_out, words, time.monotonic() - started, weights)
+    except StorageError as error:
+        logger.warning("The report of run %s lacks its seconds and versions: %s", run_name, error)
+
+
+def write_folder(run_name: str, paths: ProjectPaths, project: Callable[[], T]) -> T | None:
+    """Write a run folder; that it cannot be written is told, gives None, and hides no verdict."""
+    try:
+        with database_errors(paths), storage_errors(paths.runs / run_name):
+            return project()
+    except Exception as error:
+        foreseen = isinstance(error, TaxonError)
+        command = f"python run.py report --run {run_name}"
+        logger.log(
+            logging.WARNING if foreseen else logging.ERROR,
+            "The run folder is not whole: %s When that is mended, %s writes it again.",
+            error,
+            command,
+            exc_info=not foreseen,
+        )
+        return None
+
+
+def tell_error(error: BaseException) -> str:
+    """An exception in one line: its class and its words."""
+    return f"{type(error).__name__}: {error}"
 
 
 def catch_failure(paths: ProjectPaths, run_pipeline: Callable[[], object]) -> Exception | None:
@@ -197,33 +250,20 @@ def catch_failure(paths: ProjectPaths, run_pipeline: Callable[[], object]) -> Ex
     return None
 
 
-def _project(run_name: str, paths: ProjectPaths, failure: BaseException | None) -> Outcome:
-    """Write the run folder; that it cannot be written is told, and hides no verdict."""
+def _project(run_name: str, paths: ProjectPaths, failure: Exception | None) -> Outcome:
+    """Write the run folder, and tell how the run ended."""
     from orchestration.run_folder import load_promotion, point_latest_at, project_run
 
     folder = paths.runs / run_name
-    try:
-        with database_errors(paths), storage_errors(folder):
-            _, promotion = project_run(run_name, paths)
-    except Exception as error:
-        foreseen = isinstance(error, TaxonError)
-        command = f"python run.py report --run {run_name}"
-        logger.log(
-            logging.WARNING if foreseen else logging.ERROR,
-            "The run folder is not whole: %s When that is mended, %s writes it again.",
-            error,
-            command,
-            exc_info=not foreseen,
-        )
-        promotion = load_promotion(run_name) if failure is None else None
-    else:
+    written = write_folder(run_name, paths, lambda: project_run(run_name, paths))
+    if written is not None:
         try:
             point_latest_at(folder)
         except StorageError as error:
             logger.warning("runs/latest does not lead to this run: %s", error)
     if failure is not None:
-        code = failure.exit_code if isinstance(failure, TaxonError) else 1
-        return Outcome(run_name, folder, code, f"{type(failure).__name__}: {failure}")
+        return Outcome.of_failure(run_name, folder, failure)
+    promotion = load_promotion(run_name) if written is None else written[1]
     if promotion is None:
         return Outcome(run_name, folder, 1, "The run ended without a verdict; its log says why.")
     code = 3 if promotion.verdict is Verdict.REFUSED else 0

@@ -7,26 +7,22 @@ insufficient is no verdict and uses nothing up. So windows with a verdict are di
 from __future__ import annotations
 
 import json
-import logging
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration.launch import Outcome, database_errors, guard_run, name_run
+from orchestration.launch import Outcome, guard_run, name_run, record_run, run_known, write_folder
 from orchestration.paths import ProjectPaths
 from pipelines.names import PipelineName
 from serving.log_url import resolve_log_url
 from vision.config import RunConfig
-from vision.errors import ConfigError, StorageError, TaxonError
+from vision.errors import ConfigError
 from vision.figures.drift import title_drift
-from vision.files import storage_errors
 from vision.records import DriftReport, DriftStatus, MonitoredWindow, WindowVerdict
 
 if TYPE_CHECKING:
     from zenml.models import ArtifactVersionResponse
-
-logger = logging.getLogger(__name__)
 
 _JUDGED = "oneof:" + json.dumps([DriftStatus.QUIET.value, DriftStatus.DRIFT.value])
 
@@ -42,17 +38,8 @@ def launch_monitoring(config: RunConfig, paths: ProjectPaths) -> Outcome:
     started = time.monotonic()
     run_name = name_run(f"{config.name}-{PipelineName.MONITORING}")
     with guard_run(run_name, paths):
-        from orchestration.run_folder import record_circumstances, run_exists
-
-        failure = _run_pipeline(config, paths, run_name)
-        if failure is not None and not run_exists(run_name):
-            raise failure
-        words = None if failure is None else f"{type(failure).__name__}: {failure}"
-        try:
-            with database_errors(paths):
-                record_circumstances(run_name, config, (), words, time.monotonic() - started)
-        except StorageError as error:
-            logger.warning("The report of run %s lacks its seconds and versions: %s", run_name, error)
+        failure = run_known(run_name, paths, _prepare_pipeline(config, paths, run_name))
+        record_run(run_name, paths, config, failure, started)
         return _project(run_name, paths, failure)
 
 
@@ -131,44 +118,30 @@ def order_verdicts(windows: tuple[MonitoredWindow, ...]) -> tuple[WindowVerdict,
     return tuple(reversed(verdicts))
 
 
-def _run_pipeline(config: RunConfig, paths: ProjectPaths, run_name: str) -> BaseException | None:
-    """Run the DAG; the exception that ended it, or None."""
+def _prepare_pipeline(config: RunConfig, paths: ProjectPaths, run_name: str) -> Callable[[], object]:
+    """What runs the DAG; raises ConfigError where there is no champion."""
     from materializers.registry import find_champion
     from pipelines.monitoring import monitoring
 
     log_url = resolve_log_url(config.serve.log.url, paths.home)
     champion = find_champion(config.name)
     if champion is None:
-        return ConfigError(
+        raise ConfigError(
             f"No model {config.name} is in production, so there are no answers to judge. Expected a "
             "champion. Train one: python run.py --pipeline training --config ..."
         )
     previous = next(iter(find_windows(config.name, 1, champion.digest)), None)
-    try:
-        with database_errors(paths):
-            monitoring.with_options(run_name=run_name)(config, log_url, champion, previous)
-    except TaxonError as error:
-        return error
-    except Exception as error:
-        logger.exception("The run failed.")
-        return error
-    return None
+    return lambda: monitoring.with_options(run_name=run_name)(config, log_url, champion, previous)
 
 
-def _project(run_name: str, paths: ProjectPaths, failure: BaseException | None) -> Outcome:
-    """Write the run folder; that it cannot be written is told, and hides no verdict."""
+def _project(run_name: str, paths: ProjectPaths, failure: Exception | None) -> Outcome:
+    """Write the run folder, and tell how the run ended."""
     from orchestration.monitoring_folder import load_report, project_monitoring
 
-    folder: Path = paths.runs / run_name
-    try:
-        with database_errors(paths), storage_errors(folder):
-            project_monitoring(run_name, paths)
-    except StorageError as error:
-        command = f"python run.py report --run {run_name}"
-        logger.warning("The run folder is not whole: %s Once that is mended: %s", error, command)
+    folder = paths.runs / run_name
+    write_folder(run_name, paths, lambda: project_monitoring(run_name, paths))
     if failure is not None:
-        code = failure.exit_code if isinstance(failure, TaxonError) else 1
-        return Outcome(run_name, folder, code, f"{type(failure).__name__}: {failure}")
+        return Outcome.of_failure(run_name, folder, failure)
     report = load_report(run_name)
     if report is None:
         return Outcome(run_name, folder, 1, "The run ended without a verdict; its log says why.")

@@ -16,11 +16,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from orchestration.launch import Outcome, catch_failure, guard_run, name_run, train_in_lock
+from orchestration.launch import (
+    Outcome,
+    guard_run,
+    name_run,
+    record_run,
+    run_known,
+    train_in_lock,
+    write_folder,
+)
 from orchestration.paths import ProjectPaths
 from pipelines.names import PipelineName
 from vision.config import RunConfig
-from vision.errors import ConfigError, DataError, StorageError, TaxonError
+from vision.errors import ConfigError, DataError
 from vision.records import Attempt, RetrainDecision, RetrainingEvidence, Trigger, Verdict
 from vision.retraining import digest_gate
 from vision.sources import digest_source
@@ -77,7 +85,7 @@ def launch_retraining(
         subject = _settle_subject(config, paths)
         failure = _run_decision(subject, paths, run_name, now, started)
         if failure is not None:
-            return _tell_failure(run_name, paths, failure)
+            return Outcome.of_failure(run_name, paths.runs / run_name, failure)
         return _follow(subject, paths, run_name, now, train)
 
 
@@ -109,17 +117,13 @@ def _run_decision(
     subject: Subject, paths: ProjectPaths, run_name: str, now: datetime, started: float
 ) -> Exception | None:
     """Run the pipeline that decides and write its folder; the exception that ended it, or None."""
-    from orchestration.run_folder import record_circumstances, run_exists
     from pipelines.retraining import retraining
 
     evidence = gather_evidence(subject.config.name, now)
     pipeline = retraining.with_options(run_name=run_name)
     arguments = subject.config, subject.source_digest, str(paths.data), str(paths.images), subject.champion
-    failure = catch_failure(paths, lambda: pipeline(*arguments, evidence))
-    if failure is not None and not run_exists(run_name):
-        raise failure
-    words = None if failure is None else f"{type(failure).__name__}: {failure}"
-    record_circumstances(run_name, subject.config, (), words, time.monotonic() - started)
+    failure = run_known(run_name, paths, lambda: pipeline(*arguments, evidence))
+    record_run(run_name, paths, subject.config, failure, started)
     _project(run_name, paths)
     return failure
 
@@ -183,17 +187,8 @@ def tell_decision(decision: RetrainDecision) -> str:
     return f"{title}{asked}. {' '.join(decision.reasons)}"
 
 
-def _tell_failure(run_name: str, paths: ProjectPaths, failure: Exception) -> Outcome:
-    code = failure.exit_code if isinstance(failure, TaxonError) else 1
-    return Outcome(run_name, paths.runs / run_name, code, f"{type(failure).__name__}: {failure}")
-
-
 def _project(run_name: str, paths: ProjectPaths) -> None:
-    """Write the run folder; that it cannot be written is told, and stops no retraining."""
+    """Write the run folder of the decision."""
     from orchestration.decision_folder import project_decision
 
-    try:
-        project_decision(run_name, paths)
-    except StorageError as error:
-        command = f"python run.py report --run {run_name}"
-        logger.warning("The folder of the decision is not whole: %s Write it again: %s", error, command)
+    write_folder(run_name, paths, lambda: project_decision(run_name, paths))

@@ -12,6 +12,7 @@ them; times that pass while a job itself runs are answered by that run.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -48,6 +49,8 @@ LONGEST_SLEEP = 30.0
 """Seconds after which the clock is read again: somebody may have set it."""
 POLL_SECONDS = 1.0
 KILL_SECONDS = 10.0
+CLEANING = "clean"
+CLEANING_SECONDS = 3600.0
 LATE = timedelta(minutes=1)
 FAILED = 1
 
@@ -87,9 +90,8 @@ def run_schedule(
     stop = StopRequest()
     runner = ProcessRunner(files.folder, paths.root, int(config.max_log_megabytes * 1e6), config.num_old_logs)
     with RunLock(files.lock, "scheduler"), stop_on_signals(stop):
-        scheduler = Scheduler(
-            config, commands, StateFile(files.state), clock or SystemClock(stop), runner, stop
-        )
+        file, cleaning = StateFile(files.state), build_cleaning(config, paths)
+        scheduler = Scheduler(config, commands, file, clock or SystemClock(stop), runner, stop, cleaning)
         if once:
             return scheduler.run_due()
         scheduler.run()
@@ -131,6 +133,13 @@ def find_commands(config: ScheduleConfig, paths: ProjectPaths) -> Mapping[str, S
     return commands
 
 
+def build_cleaning(config: ScheduleConfig, paths: ProjectPaths) -> Sequence[str] | None:
+    """What removes old runs after each job, or None."""
+    if config.keep_runs is None:
+        return None
+    return sys.executable, str(paths.root / "run.py"), "clean", "--keep", str(config.keep_runs)
+
+
 def build_timetables(config: ScheduleConfig) -> dict[str, Timetable]:
     """The timetable of each job."""
     zone = ZoneInfo(config.timezone)
@@ -147,6 +156,7 @@ class Scheduler:
         clock: where the time comes from.
         runner: what starts processes.
         stop: whether to end.
+        cleaning: what removes old runs after each job; None: nothing does.
     """
 
     def __init__(
@@ -157,6 +167,7 @@ class Scheduler:
         clock: Clock,
         runner: JobRunner,
         stop: StopRequest,
+        cleaning: Sequence[str] | None = None,
     ) -> None:
         self._config = config
         self._commands = commands
@@ -164,6 +175,7 @@ class Scheduler:
         self._clock = clock
         self._runner = runner
         self._stop = stop
+        self._cleaning = cleaning
         self._timetables = build_timetables(config)
         self._zone = ZoneInfo(config.timezone)
         self._state = file.read_or_set_aside(clock.now())
@@ -317,7 +329,24 @@ class Scheduler:
         finished = FinishedRun(
             due=due, started=started, ending=ending, exit_code=job.exit_code, seconds=seconds
         )
-        return self._settle(name, finished)
+        code = self._settle(name, finished)
+        if not self._stop.requested:
+            self._clean()
+        return code
+
+    def _clean(self) -> None:
+        """Remove old runs, or the disk would fill within months; that it fails is told, and stops nothing."""
+        if self._cleaning is None:
+            return
+        try:
+            job = self._runner.start(CLEANING, self._cleaning)
+        except (OSError, StorageError, RunLockedError) as error:
+            logger.warning("Old runs were not removed: %s", error)
+            return
+        ending = self._watch(job, self._clock.elapsed(), CLEANING_SECONDS)
+        if ending is not Ending.EXITED or job.exit_code != 0:
+            log = self._file.path.with_name(f"{CLEANING}.log")
+            logger.warning("Old runs were not removed (keep_runs); why: %s", log)
 
     def _mark(self, name: str, going: GoingRun) -> None:
         """Write down that a run starts; where that fails nothing may start."""

@@ -62,6 +62,13 @@ class ScheduleConfig(Settings):
     max_log_megabytes: float = Field(
         default=10.0, gt=0.0, le=10_000.0, allow_inf_nan=False, description="larger logs are rotated"
     )
+    keep_runs: int | None = Field(
+        default=50,
+        ge=0,
+        le=100_000,
+        description="after each job all but the newest so many runs are removed, as run.py clean does: "
+        "champions keep all they need. null: none is, which a shared ZenML server needs",
+    )
     num_old_logs: int = Field(default=3, ge=1, le=100, description="of each job; older ones are removed")
 
     @field_validator("jobs")

@@ -38,7 +38,7 @@ from vision.config import Resize
 from vision.errors import ImageError, ImageFormatError, TaxonError
 from vision.heat_map import heat_map, overlay
 from vision.images import decode_image
-from vision.predictor import Forward, Run, make_predictions
+from vision.predictor import Forward, Inference, make_predictions
 from vision.records import ImageArray, Prediction
 
 FORMATS = "a JPEG, PNG, WebP or BMP image"
@@ -197,7 +197,7 @@ class Answerer:
                 advice="Open the file on your side to see whether it is whole, or send a smaller one",
             ) from error
 
-    def _run(self, images: ImageArray) -> tuple[Run, Prediction]:
+    def _run(self, images: ImageArray) -> tuple[Inference, Prediction]:
         """What is found of one image (1, s, s, 3), and its answer."""
         run = self._predictor.run(images)
         return run, make_predictions(self._predictor.rule, run.decisions, self._settings.top_k)[0]
@@ -234,7 +234,7 @@ class Answerer:
             heat_map_png=heat,
         )
 
-    def _make_entry(self, question: Question, answer: PredictionAnswer, run: Run) -> LogEntry:
+    def _make_entry(self, question: Question, answer: PredictionAnswer, run: Inference) -> LogEntry:
         return LogEntry(
             prediction_id=answer.prediction_id,
             time=self._clock(),

@@ -64,7 +64,8 @@ def _find_bound(newest: list[LogEntry], previous: MonitoredWindow | None) -> int
     """Number of the last answer that was judged; 0 where none was, or where the log was made anew since.
 
     A log that was deleted counts from 1 again. Then its last answer has a lower number than the last judged
-    one and is later; where only answers were deleted, the last one that is left is not later.
+    one and is later; where only answers were deleted, the last one that is left is not later. A new log that
+    has overtaken the last judged number is taken for the old one (docs/decisions/0013-monitoring.md).
     """
     if previous is None or previous.last_number is None or previous.end is None:
         return 0

@@ -83,7 +83,7 @@ class Decisions:
         return np.asarray(self.decisions == Decision.UNKNOWN.value)
 
 
-class Run(NamedTuple):
+class Inference(NamedTuple):
     """Everything that was found of n images on the way to their answers.
 
     Attributes:
@@ -113,7 +113,7 @@ class Predictor:
     forward: Callable[[ImageArray], Forward]
     measure: Callable[[ImageArray], FloatArray] = measure_quality
 
-    def run(self, images: ImageArray) -> Run:
+    def run(self, images: ImageArray) -> Inference:
         """The network's outputs, the quality and the decisions for uint8 images (n, s, s, 3).
 
         Raises:
@@ -128,7 +128,7 @@ class Predictor:
         forward = self.forward(images)
         quality = self.measure(images)
         decisions = decide(self.rule, self.detector, forward.logits, forward.embeddings, quality)
-        return Run(forward, quality, decisions)
+        return Inference(forward, quality, decisions)
 
     def predict(self, images: ImageArray, top_k: int = 5) -> list[Prediction]:
         """The answer for each of uint8 images (n, s, s, 3), with the `top_k` most probable classes.

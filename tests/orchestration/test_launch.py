@@ -12,6 +12,7 @@ from orchestration import launch, run_folder
 from orchestration.launch import Outcome
 from orchestration.paths import ProjectPaths
 from orchestration.run_folder import point_latest_at
+from tests.example_story import make_config
 from vision.errors import BundleError, ExportError, StorageError
 from vision.records import Promotion, Verdict
 
@@ -80,6 +81,41 @@ def test_a_failed_run_whose_folder_cannot_be_written_still_ends_with_its_own_err
     failure = ExportError("no graph")
     told = project(paths, monkeypatch, trouble=StorageError("full"), promotion=None, failure=failure)
     assert (told.exit_code, told.message) == (1, "ExportError: no graph")
+
+
+@pytest.mark.parametrize("failure", [None, ExportError("no graph")])
+def test_a_disk_that_is_full_when_a_run_ended_stops_nothing_that_follows_it(
+    failure: Exception | None,
+    paths: ProjectPaths,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What ended a run is handed on, also where a decided retraining is what follows."""
+
+    def run_pipeline() -> None:
+        if failure is not None:
+            raise failure
+
+    def record(*_: object) -> None:
+        raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+
+    monkeypatch.setattr(run_folder, "run_exists", lambda _: True)
+    monkeypatch.setattr(run_folder, "record_circumstances", record)
+    assert launch.run_known("reef-1", paths, run_pipeline) is failure
+    launch.record_run("reef-1", paths, make_config(), failure, 0.0)
+    assert "lacks its seconds and versions" in caplog.text
+    assert "no space is left on the disk" in caplog.text
+
+
+def test_a_run_that_zenml_never_knew_raises_what_ended_it(
+    paths: ProjectPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_pipeline() -> None:
+        raise ExportError("no graph")
+
+    monkeypatch.setattr(run_folder, "run_exists", lambda _: False)
+    with pytest.raises(ExportError, match="no graph"):
+        launch.run_known("reef-1", paths, run_pipeline)
 
 
 def test_a_folder_in_place_of_latest_is_a_warning_that_says_to_remove_it(

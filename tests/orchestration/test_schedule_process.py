@@ -187,14 +187,28 @@ def test_once_with_real_processes_runs_what_is_due_and_logs_it(tmp_path: Path) -
     files = ScheduleFiles.of(paths)
     enter_long_ago(schedule(), paths)
     assert run_schedule(schedule(), paths, once=True) == 0
-    assert (tmp_path / "ledger").read_text(encoding="utf-8") == "begin watch\nend watch\n"
+    assert (tmp_path / "ledger").read_text(encoding="utf-8") == "begin watch\nend watch\nclean 50\n"
     assert "one line of output" in (files.folder / "watch.log").read_text(encoding="utf-8")
     last_run = StateFile(files.state).read().jobs["watch"].last
     assert last_run is not None
     assert last_run.exit_code == 0
 
 
+@pytest.mark.parametrize("keep", [None, 3, 7])
+def test_old_runs_are_removed_after_a_job_and_a_failure_of_that_is_told_and_changes_no_exit_code(
+    tmp_path: Path, keep: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = make_project(tmp_path, "")
+    config = schedule(keep_runs=keep)
+    enter_long_ago(config, paths)
+    assert run_schedule(config, paths, once=True) == 0
+    ledger = (tmp_path / "ledger").read_text(encoding="utf-8").splitlines()
+    assert ledger == ["begin watch", "end watch", *([f"clean {keep}"] if keep else [])]
+    assert ("Old runs were not removed (keep_runs); why: " in caplog.text) == (keep == 7)  # 7 fails
+
+
 SCHEDULE = """
+keep_runs: null  # a process more between two runs would take minutes on this clock
 jobs:
   watch: {pipeline: monitoring, config: watch.yaml, cron: "*/10 * * * *"}
   learn: {pipeline: retraining, config: learn.yaml, cron: "5-59/20 * * * *"}
