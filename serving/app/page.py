@@ -15,7 +15,14 @@ from pathlib import Path
 import streamlit as st
 
 from serving.app import HOME_VARIABLE
-from serving.app.words import escape_markdown, put_in_words, show_class, show_share
+from serving.app.words import (
+    escape_markdown,
+    introduce,
+    put_in_words,
+    show_class,
+    show_share,
+    tell_limits,
+)
 from serving.client import ask_service, describe_model
 from serving.process import ServiceStatus, service_status
 from serving.running import ServiceFolder, read_deployed
@@ -103,12 +110,10 @@ def reach(status: ServiceStatus) -> Service | None:
 
 
 def show_model(model: ModelDescription, status: ServiceStatus) -> None:
-    """Which model answers, what it knows, and whether answers are written down."""
-    names = ", ".join(escape_markdown(show_class(name)) for name in model.class_names)
-    st.caption(
-        f"Model {escape_markdown(model.name)} version {escape_markdown(model.version)}. It knows "
-        f"{len(model.class_names)} classes: {names}. What is none of them, it should call unknown."
-    )
+    """Which model answers, what it knows and cannot do, and whether answers are written down."""
+    st.caption(escape_markdown(introduce(model)))
+    for limit in tell_limits(model):
+        st.warning(escape_markdown(limit))
     if status.log.startswith("failing"):
         st.warning(f"Answers are not being written down: {escape_markdown(status.log)}")
 

@@ -24,6 +24,29 @@ class PlainAnswer:
     promise: str
 
 
+def introduce(model: ModelDescription) -> str:
+    """Which model answers, and what it knows."""
+    names = ", ".join(show_class(name) for name in model.class_names)
+    known = f"Model {model.name} version {model.version}. It knows {len(model.class_names)} classes: {names}."
+    return f"{known} What is none of them, it should call unknown." if model.unknown.attainable else known
+
+
+def tell_limits(model: ModelDescription) -> tuple[str, ...]:
+    """What the model cannot do because it was calibrated on too few images."""
+    limits = []
+    if not model.unknown.attainable:
+        limits.append(
+            "This model never says that it does not know: it was calibrated on too few images for that. A "
+            "picture of something else gets the name of one of its classes."
+        )
+    if not model.review.attainable:
+        limits.append(
+            "Every answer of this model is for a person to check, however sure it is: it was calibrated on "
+            "too few images to promise how often it is right."
+        )
+    return tuple(limits)
+
+
 def put_in_words(answer: PredictionAnswer, model: ModelDescription) -> PlainAnswer:
     """The decision, what to do with it, and what it promises.
 

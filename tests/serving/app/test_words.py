@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from serving.app.words import escape_markdown, put_in_words, show_share
+from serving.app.words import escape_markdown, introduce, put_in_words, show_share, tell_limits
 from serving.schemas import (
     ClassProbability,
     ModelDescription,
@@ -77,6 +77,20 @@ def test_promises_that_the_calibration_could_not_carry_are_not_made() -> None:
     assert "too few images" in put_in_words(answer(Decision.REVIEW), model).meaning
     assert "unlike what I was taught" in put_in_words(answer(Decision.REVIEW, score=3.0), model).meaning
     assert "At most" not in put_in_words(answer(Decision.UNKNOWN, score=3.0), model).promise
+
+
+def test_what_a_model_cannot_do_is_told_before_it_is_asked() -> None:
+    assert introduce(MODEL).endswith(
+        "ring damsel, star damsel. What is none of them, it should call unknown."
+    )
+    assert tell_limits(MODEL) == ()
+    review = MODEL.review.model_copy(update={"attainable": False})
+    unknown = MODEL.unknown.model_copy(update={"attainable": False})
+    poor = MODEL.model_copy(update={"review": review, "unknown": unknown})
+    assert introduce(poor).endswith("It knows 2 classes: ring damsel, star damsel.")
+    never, always = tell_limits(poor)
+    assert "never says that it does not know" in never
+    assert "Every answer of this model is for a person to check" in always
 
 
 @pytest.mark.parametrize(
