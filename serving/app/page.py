@@ -1,7 +1,7 @@
 """The Streamlit page, run anew from top to bottom whenever something on it changes.
 
 It asks the service over HTTP like any other client, and each picture once: an answer is kept until another
-picture, group or model comes, so that nothing is written twice into the prediction log.
+picture or model comes, so that nothing is written twice into the prediction log.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,8 @@ from serving.client import ask_service, describe_model
 from serving.process import ServiceStatus, service_status
 from serving.running import ServiceFolder, read_deployed
 from serving.schemas import ModelDescription, PredictionAnswer
-from vision.errors import ServiceError
+from vision.errors import ServiceError, TaxonError
+from vision.files import storage_errors
 from vision.records import Decision
 
 FILE_TYPES = ["jpg", "jpeg", "png", "webp", "bmp"]
@@ -36,11 +38,11 @@ LOOK_AGAIN_SECONDS = 4.0
 
 @dataclass(frozen=True)
 class Picture:
-    """What is asked about."""
+    """What is asked about, and the group that it is counted in."""
 
     name: str
     content: bytes
-    group: str | None
+    group: str
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def show_page() -> None:
         return
     try:
         service = reach(status)
-    except ServiceError as error:
+    except TaxonError as error:
         st.error(f"The service does not tell what it serves. {escape_markdown(str(error))}")
         return
     if service is None:
@@ -95,12 +97,14 @@ def reach(status: ServiceStatus) -> Service | None:
 
     Raises:
         ServiceError: the service does not answer, or refuses the key.
+        StorageError: the file of its key cannot be read.
     """
     running = status.running
     if running is None:
         return None
     if running.key_file is not None:
-        key = running.key_file.read_text(encoding="utf-8").strip()
+        with storage_errors(running.key_file, "read"):
+            key = running.key_file.read_text(encoding="utf-8").strip()
     else:
         key = st.text_input("API key (one of those that the service was started with)", type="password")
     if not key:
@@ -120,25 +124,28 @@ def show_model(model: ModelDescription, status: ServiceStatus) -> None:
 
 def choose_picture(folder: ServiceFolder) -> Picture | None:
     """The picture dropped here, or the example that the last deployment left."""
-    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    left, right = st.columns([1, 3], vertical_alignment="bottom")
+    visit = st.session_state.setdefault("visit", f"visit-{secrets.token_hex(4)}")
     with left:
-        upload = st.file_uploader("Drag a picture here", type=FILE_TYPES)
-    with right:
         group = st.text_input(
-            "Camera, individual or visit (optional)",
+            "Camera, individual or visit",
             max_chars=200,
-            help="Monitoring counts groups, not pictures: ten frames of one fish are one fish.",
-        )
+            placeholder=visit,
+            help="Of the pictures that follow. Monitoring counts groups, not pictures: ten frames of one "
+            "fish are one fish. Left empty, all pictures of this visit are one group.",
+        ).strip()
+    with right:
+        upload = st.file_uploader("Drag a picture here", type=FILE_TYPES)
     deployed = read_deployed(folder)
     example = deployed.example if deployed is not None else None
     if upload is not None:
-        return Picture(upload.name, upload.getvalue(), group or None)
+        return Picture(upload.name, upload.getvalue(), group or visit)
     if example is None or not example.is_file():
         return None
     if st.button("No picture at hand? Use one of the test images"):
         st.session_state["example"] = str(example)
     if st.session_state.get("example") == str(example):
-        return Picture(example.name, example.read_bytes(), group or None)
+        return Picture(example.name, example.read_bytes(), group or visit)
     return None
 
 
@@ -159,13 +166,15 @@ def show_answer(service: Service, picture: Picture) -> None:
 
 
 def ask_once(service: Service, picture: Picture) -> PredictionAnswer:
-    """The service's answer; that of before, if picture, group and model are the same.
+    """The service's answer; that of before, if picture and model are the same.
+
+    A group that is typed afterwards counts for the next picture: one picture is one line of the log.
 
     Raises:
         ServiceError: as of `ask_service`.
     """
     digest = hashlib.sha256(picture.content).hexdigest()
-    asked = (digest, picture.name, picture.group, service.model.digest)
+    asked = (digest, picture.name, service.model.digest)
     if st.session_state.get("asked") != asked:
         st.session_state["answer"] = ask_service(
             service.url,
@@ -183,11 +192,12 @@ def ask_once(service: Service, picture: Picture) -> PredictionAnswer:
 def show_pictures(answer: PredictionAnswer, picture: Picture) -> None:
     """The picture, and the heat map on what the network saw of it."""
     shown, heat = st.columns(2)
-    shown.image(picture.content, caption=picture.name, width="stretch")
+    shown.image(picture.content, caption=escape_markdown(picture.name), width="stretch")
     if answer.heat_map_png is not None:
         heat.image(
             base64.b64decode(answer.heat_map_png),
-            caption=f"Warm: what spoke most for {show_class(answer.class_name)}. A hint, no outline.",
+            caption=f"Warm: what spoke most for {escape_markdown(show_class(answer.class_name))}. A hint, no "
+            "outline.",
             width="stretch",
         )
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Image
 
 import serving.app
+from serving.client import ask_service
 from serving.running import RunningService, ServiceFolder, write_record
+from serving.schemas import PredictionAnswer
 from tests.serving.live import serving_toy
 from tests.serving.toy import BLACK, GREY, KEY, RED, paint
 from tests.vision.nets.toy import KERAS_WARNINGS
@@ -68,7 +70,7 @@ def test_a_known_picture_is_named_with_its_heat_map(up: ServiceFolder) -> None:
     assert not page.info
     assert not page.warning
     captions = [text for each in page.get("image") for text in cast(Image, each).captions]
-    assert captions == ["a.png", "Warm: what spoke most for red. A hint, no outline."]
+    assert captions == [r"a\.png", "Warm: what spoke most for red. A hint, no outline."]
     assert "It knows 3 classes: red, green, blue" in texts(page)
 
 
@@ -80,15 +82,34 @@ def test_an_unknown_picture_and_a_doubtful_one_are_told_apart(up: ServiceFolder)
     assert not page.info
 
 
-def test_each_picture_is_asked_once_however_often_the_page_is_drawn(
-    up: ServiceFolder, service: RunningService
+def test_each_picture_is_asked_once_in_a_group_of_its_own_however_often_the_page_is_drawn(
+    up: ServiceFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    groups = []
+
+    def ask(*arguments: Any, group: str, **named: Any) -> PredictionAnswer:
+        groups.append(group)
+        return ask_service(*arguments, group=group, **named)
+
+    monkeypatch.setattr("serving.client.ask_service", ask)
     page = drop(open_page(), paint(RED))
-    first = page.session_state["answer"].prediction_id
     page.run()
-    assert page.session_state["answer"].prediction_id == first
     page.text_input[0].set_value("camera-7").run()
-    assert page.session_state["answer"].prediction_id != first
+    assert groups == [page.session_state["visit"]]
+    drop(page, paint(BLACK), "b.png")
+    assert groups[1:] == ["camera-7"]
+
+
+def test_names_of_files_are_text_and_nothing_else(up: ServiceFolder) -> None:
+    page = drop(open_page(), paint(RED), "![x](http:&sol;&sol;far.example&sol;leak.png) $a$ :red[b].png")
+    (name, _) = [text for each in page.get("image") for text in cast(Image, each).captions]
+    assert name.startswith(r"\!\[x\]\(http\:\&sol\;\&sol\;far\.example")
+    assert r"\$a\$ \:red\[b\]" in name
+
+
+def test_a_key_file_that_is_gone_is_told_of(up: ServiceFolder) -> None:
+    up.key.unlink()
+    assert "api_key" in open_page().error[0].value.replace("\\", "")
 
 
 def test_a_refusal_is_told_with_the_services_own_words(up: ServiceFolder) -> None:
