@@ -30,6 +30,8 @@ COMMANDS = {
     "report": "write runs/<name>/ again from the artifact store",
 }
 ACTIONS = ("start", "status", "logs", "stop")
+CONFIGURED = ("rollback", "schedule", "service start")
+"""Commands that read the settings of --config."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -75,6 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{options.command or '--pipeline ' + options.pipeline} needs --config NAME.yaml")
     if bool(options.action) != (options.command == "service"):
         parser.error(f"expected one of {', '.join(ACTIONS)} after service, and after nothing else")
+    if options.overrides:
+        _require_effect(parser, options)
     try:
         return _dispatch(options)
     except TaxonError as error:
@@ -83,6 +87,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("Stopped. Finished steps are kept; the same command goes on from there.\n")
         return 130
+
+
+def _require_effect(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """End with a parser error where nothing would read what --set says."""
+    asked = " ".join(filter(None, (options.command, options.action)))
+    given = " ".join(f"--set {each}" for each in options.overrides)
+    if not options.pipeline and asked not in CONFIGURED:
+        parser.error(f"{given} has no effect: {asked} reads no settings; leave it out")
+    if not options.config:
+        parser.error(
+            f"{given} has no effect without --config: it changes a setting of that file. "
+            f"Expected: {asked} --config NAME.yaml {given}"
+        )
 
 
 def _dispatch(options: argparse.Namespace) -> int:

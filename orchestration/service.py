@@ -37,10 +37,13 @@ def start(paths: ProjectPaths, config: RunConfig | None) -> int:
     deployed = read_deployed(folder)
     if deployed is None or (config is not None and deployed.bento.model.name != config.name):
         return _deploy(paths, config)
-    if not service_status(folder).ready:
+    status = service_status(folder)
+    if not status.ready:
         start_service(folder, deployed.bento, deployed.serve if config is None else config.serve)
     code = tell_status(paths)
     if config is not None:
+        if status.ready and status.running is not None:
+            _tell_of_another_address(status.running, config)
         _tell_of_a_newer_champion(paths, config, deployed.bento.model.digest)
     return code
 
@@ -82,6 +85,16 @@ def _deploy(paths: ProjectPaths, config: RunConfig | None) -> int:
     outcome = launch_deployment(config, paths)
     _say(outcome.message)
     return tell_status(paths) if outcome.exit_code == 0 else outcome.exit_code
+
+
+def _tell_of_another_address(running: RunningService, config: RunConfig) -> None:
+    """Say so where a service that runs already was asked to listen elsewhere."""
+    asked, serve = config.serve, running.serve
+    if (asked.host, asked.port) != (serve.host, serve.port):
+        _say(
+            f"It ran already and was not moved to {asked.host}:{asked.port}. To move it: "
+            "python run.py service stop, then the same command again."
+        )
 
 
 def _tell_of_a_newer_champion(paths: ProjectPaths, config: RunConfig, served: str) -> None:

@@ -21,6 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from serving.guards import CLIENT_KEY, LOCAL_KEY
+from serving.keys import CHECK_CLIENT
 from serving.metrics import MEDIA_TYPE, ServiceMetrics
 from serving.problems import ProblemError
 from serving.schemas import Alive, LogState, Ready
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 LOADING, REFUSED = "loading", "refused"
 """Codes of a service that is not ready: not yet, or never, because the model or a setting is refused."""
+READY_PATH = "/readyz"
 
 _logger = logging.getLogger("taxon.serving")
 LoadAnswerer = Callable[[ServiceSettings, ServiceMetrics], "Answerer"]
@@ -59,7 +61,7 @@ class Endpoints:
             routes=[
                 Route("/predict", self.predict, methods=["POST"]),
                 Route("/livez", self.tell_alive, methods=["GET"]),
-                Route("/readyz", self.tell_ready, methods=["GET"]),
+                Route(READY_PATH, self.tell_ready, methods=["GET"]),
                 Route("/metrics", self.tell_metrics, methods=["GET"]),
                 Route("/model", self.tell_model, methods=["GET"]),
             ],
@@ -89,7 +91,8 @@ class Endpoints:
                 arrived=arrived,
             )
             answer = await anyio.to_thread.run_sync(answerer.answer, question, limiter=self._limiter)
-        self._metrics.count_answer(answer.decision, answer.latency_ms / 1000.0)
+        if question.client != CHECK_CLIENT:  # as the log: its test images are no traffic
+            self._metrics.count_answer(answer.decision, answer.latency_ms / 1000.0)
         return _json(answer)
 
     async def tell_alive(self, _request: Request) -> Response:
@@ -167,10 +170,11 @@ class Endpoints:
         finally:
             self._num_in_flight -= 1
 
-    async def _answer_problem(self, _request: Request, error: Exception) -> Response:
+    async def _answer_problem(self, request: Request, error: Exception) -> Response:
         if not isinstance(error, ProblemError):
             raise error
-        self._metrics.count_refusal(error.status)
+        if request.scope["path"] != READY_PATH:  # that it is not ready yet is what a probe asks
+            self._metrics.count_refusal(error.status)
         return error.to_response()
 
     async def _answer_gone(self, _request: Request, _error: Exception) -> Response:

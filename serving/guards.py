@@ -194,7 +194,8 @@ def _no_key(number: int) -> ProblemError:
         "no-key",
         arrived=arrived.get(number, f"{number} headers X-API-Key arrived"),
         expected="one header X-API-Key with a key of this service",
-        advice="Ask the operator for a key",
+        advice="Ask the operator for a key; on the service's own machine, python run.py service status "
+        "says where one lies",
         headers={"www-authenticate": 'ApiKey realm="taxon"', "connection": "close"},
     )
 

@@ -301,7 +301,7 @@ def refuse_taken_port(folder: ServiceFolder, serve: ServeSettings) -> None:
     fault = find_port_fault(host, port)
     if isinstance(fault, PermissionError):
         raise ConfigError(
-            f"Port {port} needs more rights. Choose one above 1023: --set serve.port=3000"
+            f"Port {port} needs more rights. Choose one above 1023: --config NAME.yaml --set serve.port=3000"
         ) from fault
     if fault is not None:
         own = read_ours(folder.record)
@@ -309,7 +309,7 @@ def refuse_taken_port(folder: ServiceFolder, serve: ServeSettings) -> None:
             f"this project's service (process {own.pid}). Stop it: python run.py service stop"
             if own is not None and own.serve.port == port
             else f"another program, or {host} is no address of this machine. Stop that program, or "
-            f"choose another port: --set serve.port={port + 1}"
+            f"choose another port with: --config NAME.yaml --set serve.port={port + 1}"
         )
         raise ConfigError(f"{host}:{port} is taken by {owner}") from fault
 

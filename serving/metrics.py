@@ -27,10 +27,16 @@ class ServiceMetrics:
         """Register every series, so that a count of zero is there before the first event."""
         self._registry = CollectorRegistry()
         self._decisions = Counter(
-            "taxon_decisions", "Answers by decision.", ["decision"], registry=self._registry
+            "taxon_decisions",
+            "Answers by decision, those to a deployment's check left out.",
+            ["decision"],
+            registry=self._registry,
         )
         self._refusals = Counter(
-            "taxon_refusals", "Requests refused, by HTTP status.", ["status"], registry=self._registry
+            "taxon_refusals",
+            "Requests refused, by HTTP status; polls of /readyz are none.",
+            ["status"],
+            registry=self._registry,
         )
         self._lost = Counter(
             "taxon_log_entries_lost",
@@ -39,7 +45,7 @@ class ServiceMetrics:
         )
         self._latency = Histogram(
             "taxon_latency_seconds",
-            "From a request's arrival to the decision.",
+            "From a request's arrival to the decision, a deployment's check left out.",
             buckets=_SECONDS,
             registry=self._registry,
         )

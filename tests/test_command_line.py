@@ -39,6 +39,18 @@ def test_the_shipped_schedule_starts_monitoring_and_retraining_by_commands_that_
         (["schedule"], "schedule needs --config"),
         (["rollback"], "rollback needs --config"),
         (["--pipeline", "deployment"], "--pipeline deployment needs --config"),
+        (
+            ["service", "start", "--set", "serve.port=3001"],
+            "Expected: service start --config NAME.yaml --set serve.port=3001",
+        ),
+        (
+            ["service", "stop", "--config", "fast.yaml", "--set", "serve.port=1"],
+            "service stop reads no settings",
+        ),
+        (
+            ["runs", "--set", "images.size=64", "--set", "seed=1"],
+            "--set images.size=64 --set seed=1 has no effect",
+        ),
     ],
 )
 def test_a_command_line_that_says_too_little_or_too_much_is_refused(

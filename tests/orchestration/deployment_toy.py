@@ -207,6 +207,7 @@ def play(report: Path) -> None:
             seen["report_by_prefix"] = tell_report(outcome.run_name[:-1])
             seen["deployment"] = load_deployment(outcome.run_name).model_dump(mode="json")
             seen["start_again"] = start(config)
+            seen["start_elsewhere"] = [*start(make_config(1)), look()]
             seen["taken_port"] = [*deploy_on_a_taken_port(), look()]
             seen["nothing_to_go_back_to"] = [*attempt(lambda: launch_rollback(config, PATHS)), look()]
 

@@ -96,7 +96,16 @@ def test_starting_a_service_that_runs_changes_nothing_and_has_nothing_more_to_te
     assert code == 0
     assert seen["first"][2]["url"] in said
     assert "Not served yet" not in said
+    assert "not moved" not in said
     assert seen["taken_port"][2]["pid"] == seen["first"][2]["pid"]
+
+
+def test_starting_a_service_that_runs_somewhere_else_does_not_move_it_and_says_so(
+    seen: dict[str, Any],
+) -> None:
+    code, said, state = seen["start_elsewhere"]
+    assert (code, state) == (0, seen["first"][2])
+    assert "It ran already and was not moved to 127.0.0.1:1. To move it: python run.py service stop" in said
 
 
 def test_starting_a_service_tells_of_a_champion_that_is_not_served_yet(seen: dict[str, Any]) -> None:

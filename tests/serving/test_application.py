@@ -20,7 +20,7 @@ from starlette.testclient import TestClient
 from serving.answers import Answerer, Question
 from serving.application import Endpoints, LoadAnswerer
 from serving.guards import Guard
-from serving.keys import parse_keys
+from serving.keys import CHECK_CLIENT, parse_keys
 from serving.lossy_log import LossyLog
 from serving.metrics import ServiceMetrics
 from serving.prediction_log import PredictionLog
@@ -48,6 +48,7 @@ from vision.errors import BundleError
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
 
 WITH_KEY = {"X-API-Key": KEY}
+CHECK_KEY = "c" * 24
 Response = Any
 
 
@@ -62,7 +63,8 @@ def serve(
     """A client on this machine of a service over the toy."""
     settings, metrics = settings or ServiceSettings(), ServiceMetrics()
     application = Endpoints(settings, metrics, load).application
-    guarded = Guard(application, parse_keys(KEYS), settings.max_body_bytes, metrics)
+    keys = parse_keys(f"{KEYS},{CHECK_CLIENT}:{CHECK_KEY}")
+    guarded = Guard(application, keys, settings.max_body_bytes, metrics)
     with TestClient(
         guarded, "http://127.0.0.1:3000", client=("127.0.0.1", 5), raise_server_exceptions=False
     ) as client:
@@ -91,7 +93,7 @@ def check_problem(response: Response, status: int, code: str) -> dict[str, Any]:
     assert (body["status"], body["type"]) == (status, f"urn:taxon:problem:{code}")
     assert all(body[name] for name in ("title", "detail", "arrived", "expected", "advice"))
     assert "Traceback" not in response.text
-    assert ".py" not in response.text
+    assert ".py" not in response.text.replace("python run.py service status", "")
     return body
 
 
@@ -234,7 +236,9 @@ def test_a_picture_of_too_many_pixels_is_422_though_its_bytes_are_few(client: Te
 def test_refusals_of_the_guard_arrive_as_problems(client: TestClient) -> None:
     check_problem(client.get("/docs.json"), 404, "no-such-path")
     check_problem(client.get("/predict", headers=WITH_KEY), 405, "wrong-method")
-    check_problem(client.post("/predict", files=[IMAGE]), 401, "no-key")
+    refused = check_problem(client.post("/predict", files=[IMAGE]), 401, "no-key")
+    assert "python run.py service status says where one lies" in refused["advice"]
+    assert "/" not in refused["advice"]  # strangers read it: no path
     check_problem(predict(client, b"\0" * 5_000_001), 413, "too-large")
 
 
@@ -259,6 +263,17 @@ def test_probes_model_and_metrics_answer(client: TestClient) -> None:
     assert read_metric(client, 'taxon_decisions_total{decision="accept"}') == before + 1
     assert read_metric(client, "taxon_latency_seconds_count") > 0
     assert read_metric(client, "taxon_log_entries_lost_total") == 0
+
+
+def test_answers_to_a_deployments_check_are_no_traffic(client: TestClient) -> None:
+    counted = 'taxon_decisions_total{decision="accept"}', "taxon_latency_seconds_count"
+    before = [read_metric(client, name) for name in counted]
+    files = {"image": ("fish.png", paint(GREEN), "image/png")}
+    answer = client.post("/predict", files=files, headers={"X-API-Key": CHECK_KEY})
+    assert answer.json()["decision"] == "accept"
+    assert [read_metric(client, name) for name in counted] == before
+    predict(client, paint(GREEN))
+    assert [read_metric(client, name) for name in counted] == [each + 1 for each in before]
 
 
 def read_metric(client: TestClient, name: str) -> float:
@@ -288,7 +303,10 @@ def test_until_the_model_is_loaded_nothing_but_livez_answers() -> None:
             response = client.get("/readyz")
             assert "being loaded" in check_problem(response, 503, "loading")["arrived"]
             assert response.headers["retry-after"] == "1"
+            assert "taxon_refusals_total{" not in client.get("/metrics").text  # polls are no refusals
             check_problem(predict(client, paint(RED)), 503, "loading")
+            check_problem(client.get("/model"), 503, "loading")
+            assert read_metric(client, 'taxon_refusals_total{status="503"}') == 2
         finally:
             gate.set()
 

@@ -300,7 +300,9 @@ def test_a_foreign_port_is_refused_before_anything_starts(tmp_path: Path) -> Non
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(ConfigError, match=f"taken by another program.*serve.port={port + 1}"):
+        with pytest.raises(
+            ConfigError, match=f"taken by another program.*--config NAME.yaml --set serve.port={port + 1}"
+        ):
             start_service(folder, make_bento(tmp_path), serve_at(port))
         with pytest.raises(ConfigError, match="taken by another program"):
             deploy_service(folder, make_bento(tmp_path), serve_at(port))
