@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from orchestration.promises import DECLARE_GROUPS, NO_GROUPS, lacks_groups, list_shortfalls
 from orchestration.story import RunStory
 from vision.figures.unknowns import UNDETECTABLE, deciding_score
 from vision.records import POOLED, Evaluation, TrainingHistory, UnknownRow
@@ -39,6 +40,7 @@ def derive_advice(story: RunStory) -> tuple[Advice, ...]:
         _mend_failure,
         _clear_gate,
         _keep_promises,
+        _declare_groups,
         _help_weakest_class,
         _name_undetectable,
         _check_labels,
@@ -93,26 +95,8 @@ def _clear_gate(story: RunStory) -> Iterator[Advice]:
 
 
 def _keep_promises(story: RunStory) -> Iterator[Advice]:
-    if story.rule is None:
-        return
-    unknown, review = story.rule.unknown, story.rule.review
-    if not unknown.attainable:
-        in_theory = math.ceil(math.log(unknown.delta) / math.log1p(-unknown.alpha))
-        for_p_values = math.ceil(1 / unknown.alpha - 1e-9) - 1  # one rank of n + 1 must not pass alpha
-        needed = max(in_theory, for_p_values)
-        yield Advice(
-            f"That at most {unknown.alpha:.0%} of known images are called unknown cannot be promised: "
-            f"{unknown.num_images} calibration images of {unknown.num_groups} groups count as "
-            f"{unknown.effective_size:.0f} independent ones.",
-            f"Add groups until calibration counts as {needed}, or promise less: unknowns.alpha of at least "
-            f"{unknown.attainable_alpha:.3f}.",
-        )
-    if not review.attainable:
-        yield Advice(
-            f"No confidence keeps the share of wrong among accepted answers below {review.target_risk:.0%} "
-            f"with the certainty that was asked for, so every known-looking image goes to a person.",
-            "Add images of more groups, or raise review.target_risk.",
-        )
+    for each in list_shortfalls(story):
+        yield Advice(f"{each.answer} {each.finding}", each.action)
     yield from _broken_promises(story)
 
 
@@ -134,6 +118,11 @@ def _broken_promises(story: RunStory) -> Iterator[Advice]:
             f"{target:.0%}.",
             "Calibration and test images seem to differ; look at the worst mistakes before trusting it.",
         )
+
+
+def _declare_groups(story: RunStory) -> Iterator[Advice]:
+    if lacks_groups(story):
+        yield Advice(NO_GROUPS, DECLARE_GROUPS)
 
 
 def _help_weakest_class(story: RunStory) -> Iterator[Advice]:

@@ -35,6 +35,10 @@ def _tell(outcome: Outcome) -> int:
     say = Console(file=sys.stderr, highlight=False).print
     style = {0: "bold green", 3: "bold yellow"}.get(outcome.exit_code, "bold red")
     say(outcome.message, style=style, markup=False, soft_wrap=True)
+    for sentence in outcome.sentences:
+        say(sentence, markup=False, soft_wrap=True)
+    for caution in outcome.cautions:
+        say(caution, style="yellow", markup=False, soft_wrap=True)
     say()
     for title, name in FILES.items():
         if (outcome.folder / name).is_file():

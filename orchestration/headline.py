@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 
 from orchestration.advice import list_names, near_rows
+from orchestration.promises import list_shortfalls
 from orchestration.story import RunStory
 from vision.figures.tables import format_share
-from vision.records import DecisionRates, Evaluation, Interval, Verdict
+from vision.records import DecisionRates, Evaluation, Interval, Promotion, Verdict
 
 NOTHING_READ = "It ended before the data were read."
 
@@ -48,20 +49,33 @@ class Promise:
 
 def write_headline(story: RunStory) -> Headline:
     """The verdict in words; a run that ended early says how far it came."""
-    sentences = describe_model(story.test) if story.test else ()
+    sentences = describe_story(story)
     if story.failure is not None or story.promotion is None:
         reached = [name for name, done in list_stages(story) if done]
         told = f"It came as far as: {', '.join(reached)}." if reached else NOTHING_READ
         return Headline("failed", "The run did not reach a verdict", (told, *sentences))
     verdict, reasons = story.promotion.verdict, " ".join(story.promotion.reasons)
-    registration = story.registration
-    version = f"version {registration.version}" if registration and registration.version else "the model"
+    version = _name_version(story)
     titles = {
         Verdict.PROMOTED: f"Promoted: {version} of {story.config.name} is now in production",
         Verdict.KEPT: f"Kept: the model of {story.config.name} that was in production stays",
         Verdict.REFUSED: f"Refused: this model of {story.config.name} does not go into production",
     }
     return Headline(verdict.value, titles[verdict], (*sentences, f"Why: {reasons}" if reasons else ""))
+
+
+def tell_verdict(story: RunStory, promotion: Promotion) -> str:
+    """The verdict in a line for the terminal: what is in production now, or why this model is not."""
+    if promotion.verdict is Verdict.PROMOTED:
+        return f"promoted: {_name_version(story)} of {story.config.name} is now in production."
+    return f"{promotion.verdict}: {' '.join(promotion.reasons)}"
+
+
+def describe_story(story: RunStory) -> tuple[str, ...]:
+    """What the model can do, then what it answers because a promise cannot be kept; empty before the test."""
+    if story.test is None:
+        return ()
+    return (*describe_model(story.test), *(each.answer for each in list_shortfalls(story)))
 
 
 def describe_model(test: Evaluation) -> tuple[str, ...]:
@@ -160,6 +174,11 @@ def format_range(interval: Interval) -> str:
     if math.isnan(interval.low):
         return format_share(interval.value)
     return f"{format_share(interval.value)} ({_bounds(interval)})"
+
+
+def _name_version(story: RunStory) -> str:
+    registration = story.registration
+    return f"version {registration.version}" if registration and registration.version else "the model"
 
 
 def _describe_known(known: DecisionRates) -> str:

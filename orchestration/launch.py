@@ -45,6 +45,8 @@ class Outcome:
         exit_code: 0 done, 1 failed, 2 config or data wrong, 3 a gate refused.
         message: what to tell the user.
         promoted: a training's bundle went into production.
+        sentences: what the judged model can do.
+        cautions: what to know before these figures are trusted.
     """
 
     run_name: str
@@ -52,6 +54,8 @@ class Outcome:
     exit_code: int
     message: str
     promoted: bool = False
+    sentences: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
 
     @classmethod
     def of_failure(cls, run_name: str, folder: Path, failure: BaseException) -> Outcome:
@@ -251,7 +255,9 @@ def catch_failure(paths: ProjectPaths, run_pipeline: Callable[[], object]) -> Ex
 
 
 def _project(run_name: str, paths: ProjectPaths, failure: Exception | None) -> Outcome:
-    """Write the run folder, and tell how the run ended."""
+    """Write the run folder, and tell how the run ended; of one that cannot be written, the verdict alone."""
+    from orchestration.headline import describe_model, tell_verdict
+    from orchestration.promises import list_cautions
     from orchestration.run_folder import load_promotion, point_latest_at, project_run
 
     folder = paths.runs / run_name
@@ -263,12 +269,18 @@ def _project(run_name: str, paths: ProjectPaths, failure: Exception | None) -> O
             logger.warning("runs/latest does not lead to this run: %s", error)
     if failure is not None:
         return Outcome.of_failure(run_name, folder, failure)
-    promotion = load_promotion(run_name) if written is None else written[1]
+    story = None if written is None else written[1]
+    promotion = load_promotion(run_name) if story is None else story.promotion
     if promotion is None:
         return Outcome(run_name, folder, 1, "The run ended without a verdict; its log says why.")
     code = 3 if promotion.verdict is Verdict.REFUSED else 0
     promoted = promotion.verdict is Verdict.PROMOTED
-    return Outcome(run_name, folder, code, f"{promotion.verdict}: {' '.join(promotion.reasons)}", promoted)
+    if story is None:
+        told = f"{promotion.verdict}: {' '.join(promotion.reasons)}"
+        return Outcome(run_name, folder, code, told, promoted)
+    told = tell_verdict(story, promotion)
+    sentences = describe_model(story.test) if story.test else ()
+    return Outcome(run_name, folder, code, told, promoted, sentences, list_cautions(story))
 
 
 def _project_dead(run_name: str, paths: ProjectPaths) -> None:

@@ -22,6 +22,7 @@ from orchestration.headline import (
     list_stages,
     write_headline,
 )
+from orchestration.promises import state_thresholds
 from orchestration.story import RunStory
 from orchestration.thumbnails import embed_answer, embed_heat_map, embed_image, embed_png, sample_rows
 from vision.figures.choice import draw_candidates, draw_differences
@@ -145,6 +146,7 @@ def _gather(story: RunStory) -> dict[str, Any]:
         "headline": write_headline(story),
         "figures": list_figures(story),
         "promises": list_promises(story),
+        "thresholds": state_thresholds(story.rule) if story.rule else "",
         "stages": list_stages(story),
         "advice": derive_advice(story),
         "samples": _show_samples(story),

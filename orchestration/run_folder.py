@@ -111,8 +111,11 @@ def installed_versions(names: Sequence[str]) -> dict[str, str]:
     return versions
 
 
-def project_run(run_name: str, paths: ProjectPaths) -> tuple[Path, Promotion | None]:
+def project_run(run_name: str, paths: ProjectPaths) -> tuple[Path, RunStory]:
     """Write `runs/<run_name>/summary.json` and `report.html` from the artifact store.
+
+    Returns:
+        The folder, and the story that it tells.
 
     Raises:
         ConfigError: there is no such run.
@@ -127,7 +130,7 @@ def project_run(run_name: str, paths: ProjectPaths) -> tuple[Path, Promotion | N
     write_report(story, folder / "report.html")
     summary = summarise(story, run.circumstances, run.images_digest, time.monotonic() - started)
     write_atomically(folder / "summary.json", json.dumps(summary, indent=2, allow_nan=False).encode())
-    return folder, story.promotion
+    return folder, story
 
 
 def load_promotion(run_name: str) -> Promotion | None:

@@ -220,6 +220,8 @@ class Scheduler:
             if due is not None and not self._stop.requested:
                 codes.append(self._run(name, due))
         self._write()
+        if not codes and not self._stop.requested:
+            self._tell_next()
         return next((code if code > 0 else FAILED for code in codes if code != 0), 0)
 
     # --- one turn ---
@@ -291,6 +293,12 @@ class Scheduler:
         if job.retry_at is not None and self._waits(name, now):
             return job.retry_at
         return self._timetables[name].next_after(job.settled)
+
+    def _tell_next(self) -> None:
+        now = self._clock.now()
+        looks = sorted((self._next_look(name, now), name) for name in self._config.jobs)
+        told = ", ".join(f"{name} at {self._show(moment)}" for moment, name in looks)
+        logger.info("Nothing is due; next: %s.", told)
 
     def _warn_of_clock(self, now: datetime) -> None:
         for name in self._config.jobs:

@@ -167,7 +167,7 @@ def _rule(rule: DecisionRule) -> dict[str, Any]:
     return {
         "temperature": rule.temperature.model_dump(),
         "unknown": rule.unknown.model_dump(exclude={"calibration_scores"}),
-        "review": rule.review.model_dump(),
+        "review": rule.review.model_dump() | ({} if rule.review.attainable else {"value": None}),
     }
 
 

@@ -205,7 +205,7 @@ def state_reasons(rule: DecisionRule, score: float, confidence: float) -> tuple[
     if unlike and not unknown.attainable:
         reasons.append(_describe_unknown_promise(unknown))
     if not unlike or not unknown.attainable:
-        if doubtful:
+        if doubtful and review.attainable:
             reasons.append("confidence {} below {}".format(*_tell_apart(confidence, review.value)))
         if not review.attainable:
             reasons.append(_describe_review_promise(review))

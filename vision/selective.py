@@ -3,11 +3,13 @@
 The promise: of images like the calibration images, of known classes and not called unknown, at most
 `target_risk` of those with confidence >= value are wrong; it is broken with probability `delta`. It says
 nothing of images of unknown classes. With no error at all it takes ln(delta) / ln(1 - target_risk) images
-that answer independently: 114 for 2% at delta 0.1; fewer cannot promise it, and the record says so.
+that answer independently: 114 for 2% at delta 0.1, and with the several looks of the search 115; fewer cannot
+promise it, and the record says so.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,6 +102,14 @@ def fit_review(
     )
 
 
+def fewest_for_review(settings: ReviewSettings) -> int:
+    """Fewest calibration images that carry the promise, if all are right and none is of another's group."""
+    num = math.ceil(math.log(settings.delta) / math.log1p(-settings.target_risk) - 1e-9)
+    while not _would_pass(max(num, 1), settings):
+        num += 1
+    return max(num, 1)
+
+
 def bound_risk(look: Look, level: float) -> float:
     """Clopper-Pearson upper bound of the risk at confidence 1 - `level`, on effective counts."""
     errors, size = look.effective_errors, look.effective_size
@@ -124,6 +134,12 @@ def find_level(sizes: FloatArray, settings: ReviewSettings) -> float:
     least = np.sort(_tail(errors, whole, settings.target_risk).min(axis=1))
     first_too_many = least[int(np.floor(settings.delta * NUM_PATHS))]
     return float(min(settings.delta, np.nextafter(first_too_many, 0.0)))
+
+
+def _would_pass(num: int, settings: ReviewSettings) -> bool:
+    """Whether so many independent images without an error carry the promise."""
+    right, nothing = np.ones(num, dtype=bool), np.zeros(num, dtype=bool)
+    return fit_review(np.linspace(0.5, 1.0, num), right, nothing, np.arange(num), settings).attainable
 
 
 def _take_looks(confidence: FloatArray, wrong: BoolArray, groups: NDArray[Any]) -> list[Look]:

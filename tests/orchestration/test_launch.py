@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,16 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from orchestration import launch, run_folder
+from orchestration.commands import _tell
 from orchestration.launch import Outcome
 from orchestration.paths import ProjectPaths
 from orchestration.run_folder import point_latest_at
-from tests.example_story import make_config
+from orchestration.story import RunStory
+from tests.example_story import make_config, make_rule, make_story
 from vision.errors import BundleError, ExportError, StorageError
 from vision.records import Promotion, Verdict
+
+UNTESTED = RunStory(run_name="reef-1", config=make_config())
 
 
 @pytest.fixture
@@ -36,14 +41,15 @@ def project(
     trouble: Exception | None,
     promotion: Promotion | None,
     failure: Exception | None = None,
+    story: RunStory = UNTESTED,
 ) -> Outcome:
     """The end of a run whose folder cannot be written for a reason, or can."""
 
-    def project_run(name: str, paths: ProjectPaths) -> tuple[Path, Promotion | None]:
+    def project_run(name: str, paths: ProjectPaths) -> tuple[Path, RunStory]:
         if trouble is not None:
             raise trouble
         (paths.runs / name).mkdir(parents=True)
-        return paths.runs / name, promotion
+        return paths.runs / name, replace(story, promotion=promotion)
 
     monkeypatch.setattr(run_folder, "project_run", project_run)
     monkeypatch.setattr(run_folder, "load_promotion", lambda _: promotion)
@@ -73,6 +79,37 @@ def test_a_run_folder_that_cannot_be_written_hides_no_verdict(
     promoted = outcome is Verdict.PROMOTED
     assert told == Outcome("reef-1", paths.runs / "reef-1", code, f"{outcome}: for a reason", promoted)
     assert "python run.py report --run reef-1 writes it again" in caplog.text
+
+
+def test_the_terminal_tells_what_was_promoted_can_do_and_not_the_floors_it_passed(
+    paths: ProjectPaths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story = replace(make_story(), rule=make_rule(attainable=False))
+    outcome = project(paths, monkeypatch, trouble=None, promotion=verdict(Verdict.PROMOTED), story=story)
+    assert _tell(outcome) == 0
+    verdict_line, *lines = capsys.readouterr().err.split("\n\n")[0].splitlines()
+    assert verdict_line == "promoted: version 3 of reef is now in production."
+    assert lines[0].startswith("This model names ")
+    assert lines[1].startswith("It accepts ")
+    assert lines[-1].startswith("It never answers unknown: ")
+    assert "needs 59 independent calibration images, and has 42 (60 images of 30 groups)" in lines[-1]
+    assert not any("for a reason" in line for line in lines)
+
+
+@pytest.mark.parametrize(("refused", "code"), [(Verdict.REFUSED, 3), (Verdict.KEPT, 0)])
+def test_the_terminal_tells_why_a_model_was_not_promoted_and_what_it_can_do(
+    refused: Verdict,
+    code: int,
+    paths: ProjectPaths,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    outcome = project(paths, monkeypatch, trouble=None, promotion=verdict(refused), story=make_story())
+    assert _tell(outcome) == code
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == f"{refused}: for a reason"
+    assert told[1].startswith("This model names ")
+    assert outcome.cautions == ()
 
 
 def test_a_failed_run_whose_folder_cannot_be_written_still_ends_with_its_own_error(

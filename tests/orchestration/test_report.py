@@ -37,6 +37,7 @@ from tests.example_story import (
 from tests.shared_data import shared_data
 from vision.errors import StorageError
 from vision.records import Answer, Decision, Interval, Verdict
+from vision.selective import UNATTAINABLE
 
 STORY = make_story()
 VOID = {"meta", "img", "br", "link", "input"}
@@ -315,6 +316,27 @@ def test_an_unattainable_promise_needs_as_many_images_as_p_values_need_however_l
     lax = rule.model_copy(update={"unknown": rule.unknown.model_copy(update={"delta": 0.5})})
     # 0.95^n <= 0.5 holds from n = 14 on, but 0.05 (n + 1) >= 1 only from n = 19 on
     assert "until calibration counts as 19," in advice_about(replace(STORY, rule=lax))
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_a_data_set_without_groups_is_told_to_declare_them() -> None:
+    assert STORY.manifest is not None
+    entries = tuple(entry.model_copy(update={"group": None}) for entry in STORY.manifest.entries)
+    story = replace(STORY, manifest=STORY.manifest.model_copy(update={"entries": entries}))
+    next_steps = words_of(story).split("What to do next")[-1].split("The data")[0]
+    assert "No groups are declared: every image counts as independent" in next_steps
+    assert "set dataset.group_by, or the figures will flatter" in next_steps
+    assert "No groups are declared" not in advice_about(STORY)
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_the_report_never_shows_a_threshold_that_stands_for_none() -> None:
+    rule = make_rule(attainable=False)
+    review = rule.review.model_copy(update={"attainable": False, "value": UNATTAINABLE})
+    words = words_of(replace(STORY, rule=rule.model_copy(update={"review": review})))
+    assert "1.01" not in words
+    assert "Every image goes to a person, whatever its unknown score and however sure" in words
+    assert words.index("It accepts nothing on its own: every image goes to a person") < words.index("Why:")
 
 
 def test_the_weakest_class_is_named_with_the_class_it_is_taken_for() -> None:

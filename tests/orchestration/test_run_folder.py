@@ -125,9 +125,9 @@ def test_a_run_that_failed_on_an_altered_bundle_still_has_its_folder(
     run = fake_run(steps, "BundleError: the champion was altered")
     monkeypatch.setattr(run_folder, "_images", lambda _: STORY.images)
     monkeypatch.setattr(run_folder, "find_run", lambda _: run)
-    folder, promotion = project_run("reef-1", paths)
+    folder, story = project_run("reef-1", paths)
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    assert promotion is None
+    assert story.promotion is None
     assert summary["failure"] == "BundleError: the champion was altered"
     assert summary["failed_step"] == "promote"
     assert "the champion was altered" in (folder / "report.html").read_text(encoding="utf-8")

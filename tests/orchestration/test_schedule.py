@@ -393,6 +393,20 @@ def test_once_enters_jobs_then_runs_what_is_due_and_gives_the_exit_code() -> Non
     assert len(world.starts) == 2
 
 
+def test_once_with_nothing_due_says_what_comes_next(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(behave=lambda _: (10.0, 0, False))
+    config = schedule(learn="*/10 * * * *")
+    caplog.set_level("INFO", "orchestration")
+    world.begin(config).run_due()
+    nothing_due = "Nothing is due; next: learn at 2026-05-04 12:10 UTC, watch at 2026-05-04 12:15 UTC."
+    assert caplog.messages[-1] == nothing_due
+    caplog.clear()
+    world.moment += timedelta(minutes=16)
+    world.begin(config).run_due()
+    assert len(world.starts) == 2
+    assert "Nothing is due" not in caplog.text
+
+
 def test_once_leaves_a_run_that_was_kept_out_to_the_next_call() -> None:
     tries = iter([(2.0, 1, True), (2.0, -9, False)])
     world = World(behave=lambda _: next(tries))

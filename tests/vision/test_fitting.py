@@ -21,7 +21,7 @@ from vision.errors import DataError, TooFewImagesError, TrainingError
 from vision.far import FAR_KINDS, make_far_images
 from vision.images import decode_image
 from vision.ood import fitting
-from vision.ood.fitting import fit_detector, fit_threshold
+from vision.ood.fitting import fewest_for_threshold, fit_detector, fit_threshold
 from vision.ood.scores import COMBINATIONS, OodScore, combine, measure_capture_excess, score_unknown
 from vision.quality import measure_quality
 from vision.records import FloatArray, IntArray, ModelOutputs, OodDetector
@@ -397,3 +397,18 @@ def test_capture_tells_far_unknowns_from_photographs(folder: str) -> None:
         ]
         truth = np.repeat([0, 1], [len(part) for part in lengths])
         assert roc_auc_score(truth, np.concatenate(lengths)) >= 0.99
+
+
+@pytest.mark.parametrize(
+    ("alpha", "delta", "fewest"), [(0.05, 0.05, 59), (0.05, 0.5, 19), (0.1, 0.05, 29), (0.01, 0.05, 299)]
+)
+def test_the_fewest_images_that_carry_the_promise_do_and_one_less_does_not(
+    alpha: float, delta: float, fewest: int
+) -> None:
+    settings = UnknownSettings(alpha=alpha, delta=delta)
+    assert fewest_for_threshold(settings) == fewest
+    for num, attainable in ((fewest, True), (fewest - 1, False)):
+        assert (
+            fit_threshold(np.arange(float(num)), np.arange(num).astype(str), settings).attainable
+            == attainable
+        )

@@ -20,6 +20,7 @@ from vision.records import (
     Temperature,
     UnknownThreshold,
 )
+from vision.selective import UNATTAINABLE
 
 NAMES = ("perch", "pike", "roach")
 
@@ -185,6 +186,14 @@ def test_an_unattainable_review_promise_accepts_nothing() -> None:
         "no confidence keeps the promise of at most 0.02 wrong among the accepted: 5 images in 4 groups: "
         "too few, or too often wrong",
     )
+
+
+def test_a_confidence_that_stands_for_no_promise_is_not_named_as_a_reason() -> None:
+    rule = make_rule(review=UNATTAINABLE, attainable=(True, False))
+    (prediction,) = make_predictions(rule, run(rule, logits_of(0.999, -3.0)))
+    assert prediction.decision is Decision.REVIEW
+    (reason,) = prediction.reasons
+    assert reason.startswith("no confidence keeps the promise of at most 0.02 wrong among the accepted")
 
 
 def test_reasons_say_in_words_what_was_compared() -> None:

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import binom
 
 from vision.config import ReviewSettings
-from vision.selective import Look, bound_risk, find_level, fit_review
+from vision.selective import Look, bound_risk, fewest_for_review, find_level, fit_review
 
 Array = npt.NDArray[Any]
 SETTINGS = ReviewSettings(target_risk=0.02, delta=0.1)
@@ -173,3 +173,20 @@ def test_a_good_model_is_not_sent_to_review() -> None:
         unknown = none_unknown(len(wrong))
         coverages.append(fit_review(confidence, ~wrong, unknown, groups, SETTINGS).coverage)
     assert np.mean(coverages) > 0.65
+
+
+@pytest.mark.parametrize(("target", "delta"), [(0.02, 0.1), (0.05, 0.1), (0.02, 0.05), (0.2, 0.3)])
+def test_the_fewest_images_that_carry_the_promise_do_and_one_less_does_not(
+    target: float, delta: float
+) -> None:
+    settings = ReviewSettings(target_risk=target, delta=delta)
+    fewest = fewest_for_review(settings)
+    assert fewest >= np.log(delta) / np.log(1 - target)
+    for num, attainable in ((fewest, True), (fewest - 1, False)):
+        right = np.ones(num, dtype=bool)
+        review = fit_review(falling(num), right, none_unknown(num), np.arange(num), settings)
+        assert review.attainable == attainable
+
+
+def test_the_default_promise_needs_115_images() -> None:
+    assert fewest_for_review(SETTINGS) == 115

@@ -175,8 +175,9 @@ def draw_rule(rule: DecisionRule) -> bytes:
         write_empty(axes, "no calibration images")
     if math.isfinite(rule.unknown.value):
         axes.axvline(rule.unknown.value, color=PURPLE, linewidth=2)
+        beyond = "unknown" if rule.unknown.attainable else "to a person"
         axes.text(
-            rule.unknown.value, 0.97, " unknown from here", transform=axes.get_xaxis_transform(), va="top",
+            rule.unknown.value, 0.97, f" {beyond} from here", transform=axes.get_xaxis_transform(), va="top",
             fontsize=SMALL, color=PURPLE,
         )  # fmt: skip
     return to_png(figure)

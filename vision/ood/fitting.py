@@ -11,6 +11,7 @@ training images does not decide alone.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -128,6 +129,13 @@ def fit_threshold(
         attainable_alpha=_smallest_alpha(effective, delta),
         calibration_scores=tuple(ascending.tolist()),
     )
+
+
+def fewest_for_threshold(settings: UnknownSettings) -> int:
+    """Fewest calibration images, none of another's group, with which the promise is attainable."""
+    in_theory = math.ceil(math.log(settings.delta) / math.log1p(-settings.alpha) - 1e-9)
+    for_p_values = math.ceil(1 / settings.alpha - 1e-9) - 1  # one rank of n + 1 must not pass alpha
+    return max(in_theory, for_p_values, 1)
 
 
 # --- the threshold --------------------------------------------------------------------------------------
