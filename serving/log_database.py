@@ -32,7 +32,7 @@ _CONNECT_SECONDS = 2  # libpq counts whole seconds and treats 1 as 2
 
 _ADVICE = {
     "SQLITE_BUSY": "Another process holds it: wait for that, or find it with fuser.",
-    "SQLITE_FULL": "Free some space on the disk; or delete old answers (docs/privacy.md).",
+    "SQLITE_FULL": "Free some space on the disk first; deleting old answers (docs/privacy.md) needs it too.",
     "SQLITE_READONLY": "Change its permissions, or name a database that can be written.",
     "SQLITE_CANTOPEN": "Check the path and its permissions.",
     "SQLITE_NOTADB": "Move the file away (a new one is made), or name another.",

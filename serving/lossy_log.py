@@ -67,9 +67,15 @@ class LossyLog:
         self._asking = threading.Lock()
         self._checked_at = float("-inf")
         self._fault: str | None = None
+        self._append_fault: str | None = None
 
     def find_fault(self) -> str | None:
-        """Why entries cannot be written, as of a few seconds ago at most; None if they can."""
+        """Why entries cannot be written, as of a few seconds ago at most; None if they can.
+
+        A failed append counts until one succeeds: on a full disk the database can still be locked and asked.
+        """
+        if (fault := self._append_fault) is not None:
+            return f"the last answer was not written: {fault}"
         with self._asking:
             if self._clock() >= self._checked_at + CHECK_SECONDS:
                 self._fault = self._ask()
@@ -84,9 +90,11 @@ class LossyLog:
         try:
             self._log.append(entry)
         except LogError as error:
+            self._append_fault = str(error)
             self._paused_until = self._clock() + PAUSE_SECONDS
             self._lose(str(error))
             return False
+        self._append_fault = None
         return True
 
     def _ask(self) -> str | None:

@@ -112,6 +112,26 @@ def test_whether_the_log_can_be_written_is_asked_once_in_a_few_seconds() -> None
     assert lossy.find_fault() is None
 
 
+def test_a_failed_append_is_the_fault_until_one_succeeds() -> None:
+    class Full(Log):
+        """A full disk: the lock can be had, and nothing can be written."""
+
+        def check(self) -> None:
+            self.num_tried += 1
+
+    log = Full()
+    lossy = log.lossy()
+    log.broken = True
+    assert lossy.find_fault() is None
+    assert not lossy.append(ENTRY)
+    for _ in range(3):
+        log.now += CHECK_SECONDS
+        assert lossy.find_fault() == "the last answer was not written: the database is locked"
+    log.broken = False
+    assert lossy.append(ENTRY)
+    assert lossy.find_fault() is None
+
+
 def test_a_fault_of_the_program_is_not_taken_for_a_lost_entry() -> None:
     class Faulty(Log):
         def append(self, entry: LogEntry) -> None:
