@@ -2,10 +2,12 @@
 
 Four things may ask for a retraining, the first that does names it: a person who forces it; a drift on which
 the last two disjoint windows of the champion agree; enough new labelled images; age. A verdict on a drift
-whose groups were guessed (unverified) never counts. New images are learned from by the first retraining that
-reaches a verdict on them; the same images against the same champion before the same gate would end in the
-same way, so they ask for no second one. What starts by itself keeps to a pause after any retraining and to a
-budget; a forced one does not. Times are aware of their zone and `now` is passed in.
+whose groups were guessed (unverified) never counts, nor does one that is old or that a retraining against
+this champion has answered. New images are learned from by the first retraining that reaches a verdict on
+them; the same images against the same champion before the same gate would end in the same way, so they ask
+for no second one. What starts by itself keeps to a pause after any retraining and to a budget; a forced one
+does not. Times are aware of their zone and `now` is passed in; an attempt that a clock stamped into the
+future counts as of now, but only if it is at most a pause ahead: else it would block everything until then.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from vision.records import (
     RetrainDecision,
     Splits,
     Trigger,
+    Verdict,
     WindowVerdict,
 )
 from vision.wording import count_of
@@ -103,21 +106,23 @@ def decide_retraining(
     """
     if now.utcoffset() is None:
         raise ValueError(f"now is {now}, without a zone; expected an aware time, such as datetime.now(UTC).")
+    placed, misdated = _place_attempts(settings, now, attempts)
     if champion is None:
         considered = [Consideration(name="champion", speaks_for=False, message=_NO_CHAMPION)]
         asked = Trigger.NONE
     else:
+        told, recent = _choose_evidence(settings, now, champion, verdicts, placed)
         tried = _find_earlier_try(new_images, champion, source_digest, gate_digest, attempts)
         asks = {
-            Trigger.DRIFT: _consider_drift(settings, champion, verdicts, new_images, tried),
+            Trigger.DRIFT: _consider_drift(settings, champion, recent, told, new_images, tried),
             Trigger.NEW_IMAGES: _consider_new_images(settings, new_images, tried),
-            Trigger.AGE: _consider_age(settings, now, champion, attempts),
+            Trigger.AGE: _consider_age(settings, now, champion, placed),
         }
         considered = list(asks.values())
         asked = next((trigger for trigger, each in asks.items() if each.speaks_for), Trigger.NONE)
-    limits = [_consider_pause(settings, now, attempts), _consider_budget(settings, now, attempts)]
+    limits = [_consider_pause(settings, now, placed), _consider_budget(settings, now, placed)]
     allowed = asked is not Trigger.NONE and all(each.speaks_for for each in limits)
-    reasons = _reasons(asked, considered, limits)
+    reasons = [*_reasons(asked, considered, limits), *(each.message for each in misdated)]
     if settings.force:
         words = f"would have started by itself ({asked})" if allowed else "would not have started by itself"
         forced = f"Forced by retraining.force; it {words}."
@@ -129,7 +134,7 @@ def decide_retraining(
         reasons=tuple(reasons),
         champion_digest=champion.digest if champion else None,
         new_images=new_images,
-        considered=(*considered, *limits),
+        considered=(*considered, *limits, *misdated),
     )
 
 
@@ -153,12 +158,16 @@ def _consider_drift(
     settings: RetrainingSettings,
     champion: ChampionState,
     verdicts: Sequence[WindowVerdict],
+    told: str,
     new_images: NewImages,
     tried: Consideration | None,
 ) -> Consideration:
+    """`verdicts` are those that count, from `_choose_evidence`; `told` names those that do not."""
     cause, message = _confirmed_cause(champion, verdicts)
+    if told and not verdicts:
+        message = "No verdict on this champion's answers counts."
     if cause is None:
-        return Consideration(name="drift", speaks_for=False, message=message)
+        return Consideration(name="drift", speaks_for=False, message=f"{message} {told}".rstrip())
     advice = f"{_ADVICE[cause]} and name their folder in retraining.new_images."
     if tried is not None:
         return Consideration(name="drift", speaks_for=False, message=f"{message} {tried.message} {advice}")
@@ -169,6 +178,46 @@ def _consider_drift(
     amount = "too little" if new_images.num_images else "nothing"
     message = f"{message} But there is {amount} new to learn from: {counted}. {advice}"
     return Consideration(name="drift", speaks_for=False, message=message)
+
+
+def _choose_evidence(
+    settings: RetrainingSettings,
+    now: datetime,
+    champion: ChampionState,
+    verdicts: Sequence[WindowVerdict],
+    attempts: Sequence[Attempt],
+) -> tuple[str, list[WindowVerdict]]:
+    """What is left out, in words, and the verdicts on the champion that are neither old nor answered.
+
+    A retraining answers a drift if its challenger was promoted or the champion kept. A refusal is about its
+    images; once they are mended, the drift still asks.
+    """
+    own = [each for each in verdicts if each.model_digest == champion.digest]
+    oldest = now - timedelta(days=settings.max_verdict_age_days)
+    answers = [each for each in attempts if _was_judged(each, champion) and each.verdict != Verdict.REFUSED]
+    answered = max((each.time for each in answers), default=None)
+    fresh = [each for each in own if each.end >= oldest]
+    recent = [each for each in fresh if answered is None or each.end > answered]
+    told = []
+    if num_old := len(own) - len(fresh):
+        last = max(each.end for each in own if each.end < oldest)
+        told.append(
+            f"{count_of(num_old, 'older verdict')} left out, the last of a window that ended at {_utc(last)} "
+            f"UTC: only windows of the last {count_of(settings.max_verdict_age_days, 'day')} "
+            "(retraining.max_verdict_age_days) count."
+        )
+    if answered is not None and len(fresh) > len(recent):
+        told.append(
+            f"{count_of(len(fresh) - len(recent), 'verdict')} left out: of windows that ended before the "
+            f"last retraining against this champion (at {_utc(answered)} UTC, not refused), which has "
+            "answered them."
+        )
+    return " ".join(told), recent
+
+
+def _was_judged(attempt: Attempt, champion: ChampionState) -> bool:
+    """Whether it was against this champion and reached a verdict."""
+    return attempt.champion_digest == champion.digest and attempt.verdict is not None
 
 
 def _confirmed_cause(
@@ -277,11 +326,7 @@ def _consider_age(
     settings: RetrainingSettings, now: datetime, champion: ChampionState, attempts: Sequence[Attempt]
 ) -> Consideration:
     """Age counts from the last training that said something of this champion: its own, or a challenger's."""
-    against = [
-        each.time
-        for each in attempts
-        if each.champion_digest == champion.digest and each.verdict is not None and each.time <= now
-    ]
+    against = [each.time for each in attempts if _was_judged(each, champion)]
     days = (now - max([champion.since, *against])) / timedelta(days=1)
     told = f"The last training of this champion, or against it, was {days:.1f} days ago"
     if settings.max_age_days is None:
@@ -293,10 +338,39 @@ def _consider_age(
 # --- limits ---------------------------------------------------------------------------------------------
 
 
+def _place_attempts(
+    settings: RetrainingSettings, now: datetime, attempts: Sequence[Attempt]
+) -> tuple[list[Attempt], list[Consideration]]:
+    """The attempts that count, none of them later than now; and what is said of those of the future.
+
+    When such an attempt really was is not known. Up to a pause ahead it counts as of now, which ends with the
+    next pause. Beyond, it would block for as long as the clock was wrong, so it counts for nothing but the
+    images that it tried.
+    """
+    latest = now + timedelta(hours=settings.cool_down_hours)
+    placed = [
+        each.model_copy(update={"time": min(each.time, now)}) for each in attempts if each.time <= latest
+    ]
+    misdated = []
+    for each in sorted((each for each in attempts if each.time > now), key=lambda each: each.time):
+        counts = (
+            "it counts as of now"
+            if each.time <= latest
+            else f"more than a pause of {count_of(settings.cool_down_hours, 'hour')} "
+            "(retraining.cool_down_hours) ahead, it counts neither for pause, budget and age nor as answer "
+            "to drift"
+        )
+        message = (
+            f"A retraining is stamped {_utc(each.time)} UTC, in the future (now is {_utc(now)} UTC): a clock "
+            f"is or was wrong; {counts}. Check this machine's clock."
+        )
+        misdated.append(Consideration(name="clock", speaks_for=False, message=message))
+    return placed, misdated
+
+
 def _consider_pause(
     settings: RetrainingSettings, now: datetime, attempts: Sequence[Attempt]
 ) -> Consideration:
-    """A retraining that a clock set back puts into the future counts as just started."""
     if not attempts:
         return Consideration(name="pause", speaks_for=True, message="There was no retraining before.")
     last = max(each.time for each in attempts)

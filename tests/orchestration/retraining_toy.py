@@ -96,7 +96,7 @@ def monitoring(window: MonitoredWindow) -> None:
 
 
 def watch(number: int, *, verified: bool) -> None:
-    """The champion's window of that number drifted."""
+    """The champion's window of that number drifted, after the retrainings that were judged before."""
     champion = find_champion("toy")
     assert champion is not None
     window = MonitoredWindow(
@@ -105,8 +105,8 @@ def watch(number: int, *, verified: bool) -> None:
         num_answers=100,
         first_number=1 + 100 * number,
         last_number=100 + 100 * number,
-        start=START + number * HOUR,
-        end=START + (number + 0.5) * HOUR,
+        start=START + (90 + number) * HOUR,
+        end=START + (90.5 + number) * HOUR,
         status="drift",
         cause="capture",
         verified=verified,

@@ -131,6 +131,38 @@ def test_windows_that_meet_are_apart_and_their_order_does_not_matter() -> None:
     assert decide((second, first), SOME).trigger is Trigger.DRIFT
 
 
+def test_old_verdicts_are_no_drift_and_the_reason_names_the_setting() -> None:
+    decision = decide((window(160), window(150)), SOME)
+    assert (decision.retrain, decision.trigger) == (False, Trigger.NONE)
+    assert (
+        "No verdict on this champion's answers counts. 2 older verdicts left out, the last of a window "
+        "that ended at 2025-10-02 12:00 UTC" in words(decision)
+    )
+    assert "the last 30 days (retraining.max_verdict_age_days) count" in words(decision)
+    apart = decide((window(116), window(16)), SOME)
+    assert not apart.retrain
+    assert "a second window, apart from it, has to agree. 1 older verdict left out" in words(apart)
+
+
+@pytest.mark.parametrize(("days", "retrain"), [(2.0, True), (1.9, False), (100, True)])
+def test_a_verdict_counts_up_to_a_number_of_days_after_its_window_ended(days: float, retrain: bool) -> None:
+    assert decide(TWO, SOME, max_verdict_age_days=days).retrain is retrain
+
+
+def test_verdicts_that_a_judged_retraining_has_answered_ask_for_no_second_one() -> None:
+    verdicts = (window(9), window(8))
+    answered = decide(verdicts, SOME, attempt(7 * DAY))
+    assert (answered.retrain, answered.trigger) == (False, Trigger.NONE)
+    assert "2 verdicts left out: of windows that ended before the last retraining against" in words(answered)
+    assert "2026-02-22 12:00 UTC" in words(answered)
+    between = decide((*verdicts, window(1)), SOME, attempt(7 * DAY))
+    assert "a second window, apart from it, has to agree" in words(between)
+    assert decide((*verdicts, *TWO), SOME, attempt(7 * DAY)).trigger is Trigger.DRIFT
+    refused = {"verdict": Verdict.REFUSED}  # about its images: mended, they are learned from
+    for other in (refused, {"verdict": None}, {"champion_digest": "former"}):
+        assert decide(verdicts, SOME, attempt(7 * DAY, **other)).trigger is Trigger.DRIFT
+
+
 @pytest.mark.parametrize(
     ("cause", "advice"),
     [
@@ -256,6 +288,37 @@ def test_none_starts_by_itself_within_the_pause(hours: float, retrain: bool) -> 
     assert ("pause of 24 hours" in words(decision)) is not retrain
 
 
+def test_the_pause_counts_from_the_last_retraining_and_not_from_the_first() -> None:
+    first, last = attempt(9 * DAY, verdict=None), attempt(HOUR, verdict=None)
+    decision = decide((), MANY, first, last)
+    assert not decision.retrain
+    assert "started at 2026-03-01 11:00 UTC" in words(decision)
+
+
+def test_an_attempt_that_a_wrong_clock_put_far_into_the_future_blocks_nothing_and_is_told() -> None:
+    future = [attempt(-days * DAY) for days in (3, 300, 3000, 3001)]
+    decision = decide(TWO, SOME, *future)
+    assert (decision.retrain, decision.trigger) == (True, Trigger.DRIFT)
+    assert "stamped 2026-03-04 12:00 UTC, in the future (now is 2026-03-01 12:00 UTC)" in words(decision)
+    assert "more than a pause of 24 hours (retraining.cool_down_hours) ahead" in words(decision)
+    assert [each.name for each in decision.considered].count("clock") == 4
+    assert not decide(TWO, SOME, *future, attempt(HOUR)).retrain
+    assert not decide(TWO, SOME, attempt(-3000 * DAY, source_digest="these images")).retrain
+
+
+def test_an_attempt_a_little_in_the_future_counts_as_of_now_and_is_told() -> None:
+    decision = decide(TWO, MANY, attempt(-HOUR), max_age_days=1, budget=1)
+    assert not decision.retrain
+    assert decision.trigger is Trigger.NEW_IMAGES
+    assert "started at 2026-03-01 12:00 UTC" in words(decision)
+    assert "of at most 1 (retraining.budget)" in words(decision)
+    assert "in the future" in words(decision)
+    assert "it counts as of now" in words(decision)
+    told = {each.name: each.message for each in decision.considered}
+    assert "2 verdicts left out" in told["drift"]
+    assert "0.0 days ago" in told["age"]
+
+
 def test_the_budget_counts_what_started_by_itself_in_its_days() -> None:
     used = [attempt(days * DAY) for days in (2, 10, 29.9)]
     beside = [attempt(3 * DAY, automatic=False), attempt(30 * DAY)]
@@ -316,6 +379,7 @@ def test_a_window_that_contradicts_itself_is_refused(changes: dict[str, Any], me
         {"budget": -1},
         {"cool_down_hours": -1},
         {"max_age_days": 0},
+        {"max_verdict_age_days": 0},
         {"min_new_images": 20},
         {"min_new_groups": 5},
     ],

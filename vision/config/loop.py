@@ -120,6 +120,9 @@ class RetrainingSettings(Settings):
     min_new_groups: int = Field(default=20, ge=1, description="groups of which it has seen no image")
     min_new_images_on_drift: int = Field(default=30, ge=1, description="the same once a drift is confirmed")
     min_new_groups_on_drift: int = Field(default=10, ge=1, description="the same once a drift is confirmed")
+    max_verdict_age_days: PositiveFloat = Field(
+        default=30.0, le=3660, description="since the end of a window; older drift verdicts do not count"
+    )
     max_age_days: PositiveFloat | None = Field(
         default=180.0,
         le=36_500,
