@@ -123,8 +123,8 @@ def _miss_unknown(unknown: UnknownThreshold, known: _Known | None) -> Iterator[S
         f"That at most {100 * unknown.alpha:g}% of known images are called unknown cannot be promised: it "
         f"needs {needed} independent calibration images, and has {_count(unknown, effective)}"
         f"{_scale(known, needed, effective)}.",
-        f"Add groups until calibration counts as {needed}, or promise less: unknowns.alpha of at least "
-        f"{unknown.attainable_alpha:.3f}.",
+        f"Add {known.noun if known else 'group'}s until calibration counts as {needed}, or promise less: "
+        f"unknowns.alpha of at least {unknown.attainable_alpha:.3f}.",
     )
 
 

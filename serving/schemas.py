@@ -59,7 +59,7 @@ class UnknownPromise(Body):
     alpha: float
     delta: float
     attainable: bool
-    threshold: float
+    threshold: float = Field(description="score; where not attainable, what lies above goes to a person")
 
 
 class ReviewPromise(Body):
@@ -68,7 +68,7 @@ class ReviewPromise(Body):
     target_risk: float
     delta: float
     attainable: bool
-    threshold: float
+    threshold: float = Field(description="confidence; above 1, which none reaches, where not attainable")
 
 
 class ModelDescription(Body):

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from orchestration.advice import derive_advice
 from orchestration.promises import list_cautions, list_shortfalls, state_thresholds
 from orchestration.story import RunStory
 from orchestration.summary import summarise
 from tests.example_story import make_rule, make_story
-from vision.records import DecisionRule
+from vision.records import DecisionRule, Interval
 from vision.selective import UNATTAINABLE
 
 STORY = make_story()
@@ -62,6 +63,16 @@ def test_a_model_that_accepts_nothing_tells_how_many_images_that_takes() -> None
     )
     assert told[1].startswith("No groups are declared: every image counts as independent")
     assert len(told) == 2
+
+
+def test_a_better_network_is_no_advice_where_nothing_can_be_accepted() -> None:
+    assert STORY.test is not None
+    nothing = Interval(value=0.0, low=0.0, high=0.0)
+    known = STORY.test.rates[0].model_copy(update={"accepted": nothing})
+    story = replace(STORY, test=STORY.test.model_copy(update={"rates": (known, *STORY.test.rates[1:])}))
+    low = "Only 0% of known images are answered without a person."
+    assert low in [each.finding for each in derive_advice(story)]
+    assert low not in [each.finding for each in derive_advice(replace(story, rule=rule_without("review")))]
 
 
 def test_a_model_with_images_enough_that_errs_too_often_is_not_told_to_bring_more() -> None:
