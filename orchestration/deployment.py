@@ -49,14 +49,12 @@ def launch_deployment(config: RunConfig, paths: ProjectPaths) -> Outcome:
 def deploy_in_lock(config: RunConfig, paths: ProjectPaths, run_name: str) -> Outcome:
     """Run the deployment pipeline in a project that this process holds; raises as `launch_deployment`."""
     from materializers.registry import find_champion, find_version_number
+    from orchestration.history import refuse_without_champion
     from pipelines.deployment import deployment
 
     champion, version = find_champion(config.name), find_version_number(config.name)
     if champion is None or version is None:
-        raise ConfigError(
-            f"No model {config.name} is in production, so there is nothing to serve. Expected a champion "
-            "(python run.py runs lists them). Train one: python run.py --pipeline training --config NAME.yaml"
-        )
+        raise refuse_without_champion(config.name, "there is nothing to serve")
     pipeline = deployment.with_options(run_name=run_name)
     failure = run_known(run_name, paths, lambda: pipeline(champion, version, config.serve, str(paths.home)))
     folder = paths.runs / run_name
@@ -82,7 +80,7 @@ def launch_rollback(config: RunConfig, paths: ProjectPaths) -> Outcome:
     """Put the version that was in production before into production again, and serve it if a service runs.
 
     Raises:
-        ConfigError: there is no earlier version.
+        ConfigError: no model of this name is or was in production, or there is no earlier version.
         BundleError: its bundle is not the one that was registered; nothing is changed.
         RunLockedError: another run is going in this folder.
         ServiceError: the running service's record cannot be read; nothing is changed.
@@ -91,8 +89,11 @@ def launch_rollback(config: RunConfig, paths: ProjectPaths) -> Outcome:
     run_name = name_run(f"{config.name}-rollback")
     with guard_run(run_name, paths):
         from materializers.registry import find_previous, find_version_number, put_back
+        from orchestration.history import refuse_without_champion
 
         previous = find_previous(config.name)
+        if previous is None and find_version_number(config.name) is None:
+            raise refuse_without_champion(config.name, "there is nothing to go back from")
         if previous is None:
             raise ConfigError(
                 f"There is no earlier champion of {config.name} to go back to. Expected an archived version "

@@ -174,6 +174,16 @@ def start(config: RunConfig) -> list[Any]:
         return [service.start(PATHS, config), said.getvalue()]
 
 
+def misname(config: RunConfig) -> list[list[Any]]:
+    """What the commands about a champion say where the config names a model that nobody trained."""
+    other = config.model_copy(update={"name": "elsewhere"})
+    return [
+        attempt(lambda: launch_deployment(other, PATHS)),
+        attempt(lambda: launch_monitoring(other, PATHS)),
+        attempt(lambda: launch_rollback(other, PATHS)),
+    ]
+
+
 def deploy_on_a_taken_port() -> list[Any]:
     """A deployment to where another program listens, which it goes on doing."""
     with socket.socket() as foreign:
@@ -208,6 +218,7 @@ def play(report: Path) -> None:
             seen["deployment"] = load_deployment(outcome.run_name).model_dump(mode="json")
             seen["start_again"] = start(config)
             seen["start_elsewhere"] = [*start(make_config(1)), look()]
+            seen["misnamed"] = misname(config)
             seen["taken_port"] = [*deploy_on_a_taken_port(), look()]
             seen["nothing_to_go_back_to"] = [*attempt(lambda: launch_rollback(config, PATHS)), look()]
 
