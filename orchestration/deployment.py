@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from orchestration.launch import Outcome, guard_run, name_run, run_known, tell_error
 from orchestration.paths import ProjectPaths
 from pipelines.names import PipelineName
-from serving.process import find_service
+from serving.process import find_service, refuse_deployment
 from serving.running import ServiceFolder, read_deployed
 from vision.bundle import verify_bundle
 from vision.config import RunConfig
@@ -36,8 +36,10 @@ def launch_deployment(config: RunConfig, paths: ProjectPaths) -> Outcome:
     """Serve the champion, if its service answers as the pipeline does; an old service is kept otherwise.
 
     Raises:
-        ConfigError: no model of this name is in production.
+        ConfigError: no model of this name is in production, or the service could not start: its port is
+            taken, a variable TAXON_* is wrong, or the clients of the running one would be locked out.
         BundleError: the production version lacks what a deployment needs.
+        ServiceError: the running service's record cannot be read.
         RunLockedError: another run is going in this folder.
         StorageError: ZenML's database cannot be written: the disk is full or read-only.
     """
@@ -55,6 +57,7 @@ def deploy_in_lock(config: RunConfig, paths: ProjectPaths, run_name: str) -> Out
     champion, version = find_champion(config.name), find_version_number(config.name)
     if champion is None or version is None:
         raise refuse_without_champion(config.name, "there is nothing to serve")
+    refuse_deployment(ServiceFolder(paths.home), config.serve)  # in one message, before there is a run
     pipeline = deployment.with_options(run_name=run_name)
     failure = run_known(run_name, paths, lambda: pipeline(champion, version, config.serve, str(paths.home)))
     folder = paths.runs / run_name

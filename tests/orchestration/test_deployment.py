@@ -99,6 +99,23 @@ def test_a_port_that_another_program_has_is_refused_and_the_old_service_kept(see
     assert "is taken by another program" in message
 
 
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [("wrong_variable", "TAXON_API_KEYS: expected name:key"), ("locked_out", "which is not set here")],
+)
+def test_a_deployment_that_cannot_succeed_is_refused_in_one_message_and_changes_nothing(
+    seen: dict[str, Any], refusal: str, words: str
+) -> None:
+    code, message, state = seen[refusal]
+    assert (code, state) == (2, seen["first"][2])
+    assert message.startswith("ConfigError: ")
+    assert words in message
+
+
+def test_what_is_refused_beforehand_leaves_no_run(seen: dict[str, Any]) -> None:
+    assert seen["runs_of_refusals"] == 0
+
+
 def test_starting_a_service_that_runs_changes_nothing_and_has_nothing_more_to_tell(
     seen: dict[str, Any],
 ) -> None:
