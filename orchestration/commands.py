@@ -123,10 +123,7 @@ def clean(paths: ProjectPaths, keep: int) -> int:
     from orchestration.disk import clean as free_disk
 
     freed = free_disk(paths, keep)
-    Console(highlight=False).print(
-        f"Freed {freed.num_bytes / 1e6:.1f} MB: {freed.num_runs} runs and what only they used. "
-        "Champions keep all they need."
-    )
+    Console(highlight=False).print(freed.tell(), soft_wrap=True)
     return 0
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from orchestration.launch import Outcome, guard_run, name_run, run_known, tell_error
 from orchestration.paths import ProjectPaths
 from pipelines.names import PipelineName
-from serving.process import find_service
+from serving.process import find_service, refuse_deployment
 from serving.running import ServiceFolder, read_deployed
 from vision.bundle import verify_bundle
 from vision.config import RunConfig
@@ -36,8 +36,10 @@ def launch_deployment(config: RunConfig, paths: ProjectPaths) -> Outcome:
     """Serve the champion, if its service answers as the pipeline does; an old service is kept otherwise.
 
     Raises:
-        ConfigError: no model of this name is in production.
+        ConfigError: no model of this name is in production, or the service could not start: its port is
+            taken, a variable TAXON_* is wrong, or the clients of the running one would be locked out.
         BundleError: the production version lacks what a deployment needs.
+        ServiceError: the running service's record cannot be read.
         RunLockedError: another run is going in this folder.
         StorageError: ZenML's database cannot be written: the disk is full or read-only.
     """
@@ -49,14 +51,13 @@ def launch_deployment(config: RunConfig, paths: ProjectPaths) -> Outcome:
 def deploy_in_lock(config: RunConfig, paths: ProjectPaths, run_name: str) -> Outcome:
     """Run the deployment pipeline in a project that this process holds; raises as `launch_deployment`."""
     from materializers.registry import find_champion, find_version_number
+    from orchestration.history import refuse_without_champion
     from pipelines.deployment import deployment
 
     champion, version = find_champion(config.name), find_version_number(config.name)
     if champion is None or version is None:
-        raise ConfigError(
-            f"No model {config.name} is in production, so there is nothing to serve. Expected a champion "
-            "(python run.py runs lists them). Train one: python run.py --pipeline training --config NAME.yaml"
-        )
+        raise refuse_without_champion(config.name, "there is nothing to serve")
+    refuse_deployment(ServiceFolder(paths.home), config.serve)  # in one message, before there is a run
     pipeline = deployment.with_options(run_name=run_name)
     failure = run_known(run_name, paths, lambda: pipeline(champion, version, config.serve, str(paths.home)))
     folder = paths.runs / run_name
@@ -82,7 +83,7 @@ def launch_rollback(config: RunConfig, paths: ProjectPaths) -> Outcome:
     """Put the version that was in production before into production again, and serve it if a service runs.
 
     Raises:
-        ConfigError: there is no earlier version.
+        ConfigError: no model of this name is or was in production, or there is no earlier version.
         BundleError: its bundle is not the one that was registered; nothing is changed.
         RunLockedError: another run is going in this folder.
         ServiceError: the running service's record cannot be read; nothing is changed.
@@ -91,8 +92,11 @@ def launch_rollback(config: RunConfig, paths: ProjectPaths) -> Outcome:
     run_name = name_run(f"{config.name}-rollback")
     with guard_run(run_name, paths):
         from materializers.registry import find_previous, find_version_number, put_back
+        from orchestration.history import refuse_without_champion
 
         previous = find_previous(config.name)
+        if previous is None and find_version_number(config.name) is None:
+            raise refuse_without_champion(config.name, "there is nothing to go back from")
         if previous is None:
             raise ConfigError(
                 f"There is no earlier champion of {config.name} to go back to. Expected an archived version "

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -29,6 +31,7 @@ from vision.errors import ConfigError
 from vision.files import storage_errors
 from vision.lock import RunLock
 from vision.sources.reef.dataset import STAMP_NAME
+from vision.wording import count_of
 
 if TYPE_CHECKING:
     from zenml.models import ArtifactVersionResponse, PipelineRunResponse
@@ -46,10 +49,37 @@ UNFINISHED_FOLDER = re.compile(r"\.reef-[0-9a-f]{16}\.unfinished-[0-9]+")
 
 @dataclass(frozen=True)
 class Freed:
-    """What a cleaning removed: bytes of files, and runs."""
+    """What a cleaning removed: bytes of files, and runs; and how many runs it kept, each for one reason.
+
+    Attributes:
+        num_bytes: removed.
+        num_runs: removed.
+        num_newest: kept because they are the newest.
+        num_champions: kept beyond those because they made what is in production, or put it there.
+        num_verdicts: kept beyond those because they judged the champions' last answers.
+        num_reused: kept beyond those because a kept run took finished steps of theirs from the cache.
+    """
 
     num_bytes: int
     num_runs: int
+    num_newest: int
+    num_champions: int
+    num_verdicts: int
+    num_reused: int
+
+    def tell(self) -> str:
+        """The cleaning in words."""
+        reasons = {
+            "of models in production": self.num_champions,
+            "with the last verdicts on their answers": self.num_verdicts,
+            "with steps that kept runs took from the cache": self.num_reused,
+        }
+        told = ", ".join(f"{number} {reason}" for reason, number in reasons.items() if number)
+        kept = count_of(self.num_newest + sum(reasons.values()), "run")
+        return (
+            f"Freed {self.num_bytes / 1e6:.1f} MB: {count_of(self.num_runs, 'run')} and what only they used. "
+            f"Kept {kept}: the newest {self.num_newest}{', and beyond those ' if told else ''}{told}."
+        )
 
 
 def clean(paths: ProjectPaths, keep: int) -> Freed:
@@ -66,15 +96,16 @@ def clean(paths: ProjectPaths, keep: int) -> Freed:
         client = Client()
         _require_local_store(client)
         runs = depaginate(client.list_pipeline_runs, sort_by="desc:created")
-        kept = _runs_to_keep(client, runs[:keep])
-        doomed = [run for run in runs if run.id not in kept]
+        reasons = _runs_to_keep(client, runs[:keep])
+        doomed = [run for run in runs if run.id not in reasons]
+        kept = Counter(reasons[run.id] for run in runs if run.id in reasons)
         num_bytes = _remove_runs(client, paths, doomed)
         num_bytes += _remove_artifacts(client)
         num_bytes += _remove_orphaned_artifacts(client, paths)
         num_bytes += _remove_stores(client, paths)
         num_bytes += _remove_all(paths.scratch.glob("*"))
         _point_latest(paths)
-    return Freed(num_bytes, len(doomed))
+    return Freed(num_bytes, len(doomed), *(kept[reason] for reason in _Reason))
 
 
 def _require_local_store(client: Client) -> None:
@@ -85,15 +116,31 @@ def _require_local_store(client: Client) -> None:
         )
 
 
-def _runs_to_keep(client: Client, newest: Sequence[PipelineRunResponse]) -> set[UUID]:
-    kept = {run.id for run in newest} | _runs_of_champions(client) | _runs_of_verdicts(client)
+class _Reason(Enum):
+    """Why a run is kept: the first that holds."""
+
+    NEWEST = auto()
+    CHAMPION = auto()
+    VERDICT = auto()
+    REUSED = auto()
+
+
+def _runs_to_keep(client: Client, newest: Sequence[PipelineRunResponse]) -> Mapping[UUID, _Reason]:
+    """Each run that stays, with the reason; ids of runs that are gone already may be among them."""
+    kept = dict.fromkeys((run.id for run in newest), _Reason.NEWEST)
+    for reason, found in (
+        (_Reason.CHAMPION, _runs_of_champions(client)),
+        (_Reason.VERDICT, _runs_of_verdicts(client)),
+    ):
+        kept |= dict.fromkeys(found - kept.keys(), reason)
     reused = {
         step_run.original_step_run_id
         for run_id in kept
         for step_run in depaginate(client.list_run_steps, pipeline_run_id=run_id, hydrate=True)
         if step_run.original_step_run_id
     }
-    return kept | {client.get_run_step(step_run_id).pipeline_run_id for step_run_id in reused}
+    cached = {client.get_run_step(step_run_id).pipeline_run_id for step_run_id in reused}
+    return kept | dict.fromkeys(cached - kept.keys(), _Reason.REUSED)
 
 
 def _runs_of_champions(client: Client) -> set[UUID]:

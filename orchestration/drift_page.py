@@ -9,6 +9,7 @@ from typing import Any
 from orchestration.report import render_page
 from orchestration.thumbnails import embed_png
 from vision.config import RunConfig
+from vision.drift import may_be_mix_alone
 from vision.figures.drift import draw_drift, title_drift
 from vision.files import write_atomically
 from vision.records import DriftCause, DriftPage, DriftReport, DriftStatus, LoggedSpan, LogTrimming
@@ -77,6 +78,8 @@ def render_drift_page(story: MonitoringStory) -> str:
 def advise(report: DriftReport) -> tuple[Advice, ...]:
     """What each verdict asks of the people who run the service."""
     listed = [_BY_CAUSE[report.cause]] if report.cause is not None else []
+    if may_be_mix_alone(report):
+        listed = [_MIX_OR_COVARIATE]
     if report.status is DriftStatus.QUIET:
         listed.append(Advice("Nothing has to be done.", "The next run judges the next answers."))
     if report.status is DriftStatus.INSUFFICIENT:
@@ -123,6 +126,15 @@ _BY_CAUSE = {
         "run the retraining pipeline.",
     ),
 }
+
+_MIX_OR_COVARIATE = Advice(
+    "The images look otherwise to the network, though they are taken alike (covariate shift), and the "
+    "classes come in other shares too, which alone can move what the network sees.",
+    "Look first whether the mix explains it: is a class missing, or far more frequent, by season or place? "
+    "If so, and images of one class look as they did, nothing has to be done unless the new shares are to "
+    "stay. If they are, or images of one class look otherwise than old ones of that class, label a plain "
+    "sample of the newest images, name its folder in retraining.new_images and run the retraining pipeline.",
+)
 
 _CONFIRM = Advice(
     "One window is a warning.",

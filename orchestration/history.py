@@ -17,6 +17,7 @@ from zenml.utils.pagination_utils import depaginate
 from materializers.names import ArtifactName
 from materializers.registry import DIGEST_KEY
 from orchestration.paths import ProjectPaths
+from vision.errors import ConfigError
 from vision.records import DriftStatus
 
 if TYPE_CHECKING:
@@ -86,6 +87,32 @@ def list_champions() -> tuple[ChampionRow, ...]:
         for version in versions
     ]
     return tuple(sorted(rows, key=lambda row: row.model))
+
+
+def refuse_without_champion(model_name: str, consequence: str) -> ConfigError:
+    """The error of a command whose model is not in production: which are, and what names the model.
+
+    Args:
+        model_name: as the config says.
+        consequence: what the command cannot do therefore, as in "there is nothing to serve".
+    """
+    return ConfigError(
+        f"No model {model_name} is in production, so {consequence}. {tell_production(model_name)}"
+    )
+
+
+def tell_production(model_name: str) -> str:
+    """Which models are in production instead of the one that a config names, and what to do."""
+    train = "rain it: python run.py --pipeline training --config NAME.yaml"
+    champions = list_champions()
+    if not champions:
+        return f"No other model is in production either. T{train}"
+    listed = ", ".join(f"{each.model} (version {each.version})" for each in champions)
+    name = champions[0].model if len(champions) == 1 else "NAME"
+    return (
+        f"In production: {listed}. Which model is meant is said by the config's `name`, here {model_name}. "
+        f"If the training was given another by --set, give it here too: --set name={name}. Or t{train}"
+    )
 
 
 def _tell_drift(metadata: Mapping[str, Any]) -> str:

@@ -17,7 +17,6 @@ from orchestration.paths import ProjectPaths
 from pipelines.names import PipelineName
 from serving.log_url import resolve_log_url
 from vision.config import RunConfig
-from vision.errors import ConfigError
 from vision.figures.drift import title_drift
 from vision.records import DriftReport, DriftStatus, MonitoredWindow, WindowVerdict
 
@@ -121,15 +120,13 @@ def order_verdicts(windows: tuple[MonitoredWindow, ...]) -> tuple[WindowVerdict,
 def _prepare_pipeline(config: RunConfig, paths: ProjectPaths, run_name: str) -> Callable[[], object]:
     """What runs the DAG; raises ConfigError where there is no champion."""
     from materializers.registry import find_champion
+    from orchestration.history import refuse_without_champion
     from pipelines.monitoring import monitoring
 
     log_url = resolve_log_url(config.serve.log.url, paths.home)
     champion = find_champion(config.name)
     if champion is None:
-        raise ConfigError(
-            f"No model {config.name} is in production, so there are no answers to judge. Expected a "
-            "champion. Train one: python run.py --pipeline training --config ..."
-        )
+        raise refuse_without_champion(config.name, "there are no answers to judge")
     previous = next(iter(find_windows(config.name, 1, champion.digest)), None)
     return lambda: monitoring.with_options(run_name=run_name)(config, log_url, champion, previous)
 

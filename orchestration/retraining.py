@@ -131,10 +131,13 @@ def _run_decision(
 def _follow(subject: Subject, paths: ProjectPaths, run_name: str, now: datetime, train: Train) -> Outcome:
     """Do what was decided."""
     from orchestration.decision_folder import load_decision
+    from orchestration.history import tell_production
 
     decision = load_decision(run_name)
     words = tell_decision(decision)
     if not decision.retrain:
+        if subject.champion is None:
+            words += f" {tell_production(subject.config.name)}"
         return Outcome(run_name, paths.runs / run_name, 0, words)
     logger.info("%s", words)
     return _retrain(subject, decision, paths, run_name, now, train)

@@ -251,6 +251,11 @@ def keys_from_environment() -> bool:
     return bool(os.environ.get("TAXON_API_KEYS"))
 
 
+def check_variables(folder: ServiceFolder, serve: ServeSettings) -> None:
+    """Raise ConfigError where a service could not start with the variables TAXON_* that are set here."""
+    _service_variables(folder, serve, secrets.token_hex(8), secrets.token_hex(24))
+
+
 def _service_variables(
     folder: ServiceFolder, serve: ServeSettings, instance: str, check_key: str
 ) -> dict[str, str]:

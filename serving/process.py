@@ -16,6 +16,7 @@ from serving.bento import BuiltBento
 from serving.launch import (
     WAIT_SECONDS,
     ask_ready,
+    check_variables,
     end_process,
     find_process,
     keys_from_environment,
@@ -119,11 +120,8 @@ def deploy_service(
         TaxonError: what `check` raised; the old one is kept.
     """
     with RunLock(folder.lock, "service deployment"):
+        refuse_deployment(folder, serve)
         old = read_ours(folder.record)
-        if old is None or (old.serve.host, old.serve.port) != (serve.host, serve.port):
-            refuse_taken_port(folder, serve)
-        if old is not None:
-            _refuse_to_lock_out(old)
         with _trial(folder, bento, serve, wait_seconds) as trial:
             check(trial)
         if old is not None:
@@ -140,6 +138,22 @@ def deploy_service(
         )
         write_record(folder.deployed, deployed)
         return new
+
+
+def refuse_deployment(folder: ServiceFolder, serve: ServeSettings) -> None:
+    """Raise where a deployment would fail for a reason that is known before anything is made.
+
+    Raises:
+        ConfigError: the port is taken by another program, a variable TAXON_* is wrong, or the clients of the
+            running service would be locked out, because TAXON_API_KEYS is not set here.
+        ServiceError: the running service's record cannot be read.
+    """
+    old = read_ours(folder.record)
+    if old is None or (old.serve.host, old.serve.port) != (serve.host, serve.port):
+        refuse_taken_port(folder, serve)
+    if old is not None:
+        _refuse_to_lock_out(old)
+    check_variables(folder, serve)
 
 
 def stop_service(folder: ServiceFolder) -> RunningService | None:

@@ -243,6 +243,16 @@ def find_cause(
     return DriftCause.LABEL_MIX if mix else None
 
 
+def may_be_mix_alone(report: DriftReport) -> bool:
+    """Whether covariate drift may be nothing but other shares of the classes.
+
+    An embedding holds the class: where a class is missing, the mean of all images moves, though each class
+    looks as before.
+    """
+    mix = any(test.name == LABEL_MIX and test.fired for test in report.tests)
+    return report.cause is DriftCause.COVARIATE and mix
+
+
 def _judge(
     blank: DriftReport,
     pool: Pool,
@@ -405,6 +415,11 @@ def _tell_verdict(report: DriftReport) -> tuple[str, ...]:
     """The verdict, what fired, what did not, and what to know about it."""
     fired = sorted(report.tests, key=lambda test: not test.fired)
     reasons = [_VERDICTS[report.cause]]
+    if may_be_mix_alone(report):
+        reasons.append(
+            "the classes also come in other shares than before, and that alone can move the embedding: look "
+            "first whether the mix explains it"
+        )
     reasons += [f"{test.evidence} (p {test.p_value:.3f})" for test in fired]
     if report.num_images_compared < report.num_images:
         reasons.append(

@@ -5,6 +5,7 @@ python -m tests.orchestration.deployment_toy FILE
 
 import io
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -28,7 +29,7 @@ from orchestration.monitoring import launch_monitoring
 from run import main
 from serving.client import ask_service
 from serving.process import find_service, service_status, stop_service
-from serving.running import ServiceFolder, read_deployed
+from serving.running import ServiceFolder, read_deployed, write_record
 from tests.serving.toy import BLACK, RED, make_bundle, paint
 from vision.bundle import read_contract
 from vision.config import RunConfig
@@ -174,6 +175,42 @@ def start(config: RunConfig) -> list[Any]:
         return [service.start(PATHS, config), said.getvalue()]
 
 
+def count_runs() -> int:
+    """How many runs ZenML knows."""
+    return Client().list_pipeline_runs(size=1).total
+
+
+def misname(config: RunConfig) -> list[list[Any]]:
+    """What the commands about a champion say where the config names a model that nobody trained."""
+    other = config.model_copy(update={"name": "elsewhere"})
+    return [
+        attempt(lambda: launch_deployment(other, PATHS)),
+        attempt(lambda: launch_monitoring(other, PATHS)),
+        attempt(lambda: launch_rollback(other, PATHS)),
+    ]
+
+
+def deploy_with(variable: str, content: str, config: RunConfig) -> list[Any]:
+    """A deployment with an environment variable set."""
+    os.environ[variable] = content
+    try:
+        return attempt(lambda: launch_deployment(config, PATHS))
+    finally:
+        del os.environ[variable]
+
+
+def lock_out(config: RunConfig) -> list[Any]:
+    """A deployment without keys where the running service has keys from the environment."""
+    record = FOLDER.record.read_bytes()
+    running = find_service(FOLDER)
+    assert running is not None
+    write_record(FOLDER.record, running.model_copy(update={"key_file": None}))
+    try:
+        return attempt(lambda: launch_deployment(config, PATHS))
+    finally:
+        FOLDER.record.write_bytes(record)
+
+
 def deploy_on_a_taken_port() -> list[Any]:
     """A deployment to where another program listens, which it goes on doing."""
     with socket.socket() as foreign:
@@ -208,7 +245,12 @@ def play(report: Path) -> None:
             seen["deployment"] = load_deployment(outcome.run_name).model_dump(mode="json")
             seen["start_again"] = start(config)
             seen["start_elsewhere"] = [*start(make_config(1)), look()]
+            seen["misnamed"] = misname(config)
+            num_runs = count_runs()
             seen["taken_port"] = [*deploy_on_a_taken_port(), look()]
+            seen["wrong_variable"] = [*deploy_with("TAXON_API_KEYS", "short", config), look()]
+            seen["locked_out"] = [*lock_out(config), look()]
+            seen["runs_of_refusals"] = count_runs() - num_runs
             seen["nothing_to_go_back_to"] = [*attempt(lambda: launch_rollback(config, PATHS)), look()]
 
             seen["digests"].append(crown("second"))

@@ -297,6 +297,9 @@ def play(report: Path) -> None:
     seen["materializers"] = sorted(
         {str(found.materializer.attribute) for found in Client().list_artifact_versions(size=500).items}
     )
+    misnamed = configure(april).model_copy(update={"name": "elsewhere"})
+    outcome = launch_retraining(misnamed, PATHS, START + 204 * HOUR, never)
+    seen["misnamed"] = [outcome.exit_code, outcome.message]
     report.write_text(json.dumps(seen), encoding="utf-8")
 
 

@@ -41,6 +41,16 @@ def test_without_a_champion_there_is_nothing_to_deploy_or_to_watch(seen: dict[st
     for code, message in (seen["no_champion"], seen["nothing_to_watch"]):
         assert code == 2
         assert "No model toy is in production" in message
+        assert "No other model is in production either. Train it: python run.py" in message
+
+
+def test_a_config_that_names_another_model_is_told_which_are_in_production(seen: dict[str, Any]) -> None:
+    consequences = "is nothing to serve", "are no answers to judge", "is nothing to go back from"
+    for (code, message), consequence in zip(seen["misnamed"], consequences, strict=True):
+        assert code == 2
+        assert f"No model elsewhere is in production, so there {consequence}. In production: toy" in message
+        assert "said by the config's `name`, here elsewhere. If" in message
+        assert "give it here too: --set name=toy. Or train it" in message
 
 
 def test_without_a_log_there_is_too_little_to_judge_and_that_is_no_failure(seen: dict[str, Any]) -> None:
@@ -87,6 +97,23 @@ def test_a_port_that_another_program_has_is_refused_and_the_old_service_kept(see
     code, message, state = seen["taken_port"]
     assert (code, state) == (2, seen["first"][2])
     assert "is taken by another program" in message
+
+
+@pytest.mark.parametrize(
+    ("refusal", "words"),
+    [("wrong_variable", "TAXON_API_KEYS: expected name:key"), ("locked_out", "which is not set here")],
+)
+def test_a_deployment_that_cannot_succeed_is_refused_in_one_message_and_changes_nothing(
+    seen: dict[str, Any], refusal: str, words: str
+) -> None:
+    code, message, state = seen[refusal]
+    assert (code, state) == (2, seen["first"][2])
+    assert message.startswith("ConfigError: ")
+    assert words in message
+
+
+def test_what_is_refused_beforehand_leaves_no_run(seen: dict[str, Any]) -> None:
+    assert seen["runs_of_refusals"] == 0
 
 
 def test_starting_a_service_that_runs_changes_nothing_and_has_nothing_more_to_tell(

@@ -200,6 +200,20 @@ def test_advice_names_the_pipeline_that_reads_the_key_that_it_names_and_the_fiel
     assert "Enough new labelled images, or the champion's age, start one without any drift" in told[-1].action
 
 
+def test_where_the_mix_may_be_all_that_moved_the_advice_is_to_look_at_it_first() -> None:
+    fired = {"embedding", "label_mix"}
+    tests = tuple(test.model_copy(update={"fired": test.name in fired}) for test in CAPTURE[0].tests)
+    report = CAPTURE[0].model_copy(update={"cause": DriftCause.COVARIATE, "tests": tests})
+    told, *_ = advise(report)
+    assert "covariate shift" in told.finding
+    assert "classes come in other shares too" in told.finding
+    assert told.action.startswith("Look first whether the mix explains it")
+    assert "in retraining.new_images and run the retraining pipeline" in told.action
+    assert advise(report.model_copy(update={"cause": DriftCause.CAPTURE}))[0].action.startswith(
+        "Look at the cam"
+    )
+
+
 def test_quiet_answers_without_groups_ask_for_groups() -> None:
     report = QUIET[0].model_copy(update={"num_ungrouped": 5, "verified": False})
     assert "Send the field group" in advise(report)[-1].action

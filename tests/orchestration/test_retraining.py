@@ -125,6 +125,14 @@ def test_after_a_promotion_the_folders_belong_to_the_data_set_and_nothing_is_new
     assert "New are 0 labelled images in 0 groups" in seen["nothing_new"]["message"]
 
 
+def test_without_a_champion_of_the_name_nothing_is_retrained_and_the_models_are_named(seen: Seen) -> None:
+    code, message = seen["misnamed"]
+    assert code == 0
+    assert "There is no champion to retrain" in message
+    assert "In production: toy (version " in message
+    assert "here elsewhere" in message
+
+
 def test_a_folder_that_the_champion_learned_from_is_not_lost_unless_it_is_forgotten_by_name(
     seen: Seen,
 ) -> None:

@@ -120,6 +120,16 @@ def test_clean_keeps_the_newest_the_champions_run_and_the_run_that_the_newest_re
     assert store.seen["freed"][1] == 3
 
 
+def test_clean_says_how_many_runs_it_kept_beyond_the_newest_and_why(store: Store) -> None:
+    freed, _, kept = store.seen["told"].partition(" Kept ")
+    assert freed.endswith("MB: 3 runs and what only they used.")
+    beyond = "1 of models in production, 1 with steps that kept runs took from the cache."
+    assert kept == f"3 runs: the newest 1, and beyond those {beyond}"
+    assert store.seen["told_of_none"].endswith(
+        "Kept 2 runs: the newest 0, and beyond those 2 of models in production."
+    )
+
+
 def test_clean_of_all_keeps_the_run_that_crowned_the_champion_from_the_cache(store: Store) -> None:
     assert store.seen["left_of_champion"] == ["later_4", "recrowned"]
 

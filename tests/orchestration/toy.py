@@ -166,6 +166,7 @@ def play(report: Path) -> None:
     (PATHS.data / "photos.csv").touch()
     freed = clean(PATHS, keep=1)
     seen["freed"] = [freed.num_bytes, freed.num_runs]
+    seen["told"] = freed.tell()
     seen["orphan_left"] = orphan.exists()
     seen["left_runs"] = sorted(row.name for row in list_runs(PATHS))
     seen["left_folders"] = sorted(path.name for path in PATHS.runs.iterdir())
@@ -183,7 +184,7 @@ def play(report: Path) -> None:
         {str(found.materializer.attribute) for found in Client().list_artifact_versions(size=500).items}
     )
     run("recrowned", "d", promoted=True)  # all its artifacts come from the cache
-    clean(PATHS, keep=0)
+    seen["told_of_none"] = clean(PATHS, keep=0).tell()
     seen["left_of_champion"] = sorted(row.name for row in list_runs(PATHS))
     report.write_text(json.dumps(seen), encoding="utf-8")
 
