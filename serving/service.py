@@ -50,12 +50,14 @@ class GuardedService(Service[Any]):  # type: ignore[misc]  # BentoML ships no ty
         """The worker's application: guard, BentoML's middleware, endpoints."""
         from serving.application import Endpoints
         from serving.guards import Guard
+        from serving.heads import bound_heads
         from serving.metrics import ServiceMetrics
         from serving.supervised import leave_with_supervisor
 
         leave_with_supervisor()
         settings, keys, load = configure()
         metrics = ServiceMetrics()
+        bound_heads(metrics.count_refusal)
         application = Endpoints(settings, metrics, load).application
         self.mount_asgi_app(application)
         outer: Any = super().to_asgi(is_main)

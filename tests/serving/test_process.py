@@ -74,11 +74,14 @@ def serve_at(port: int) -> ServeSettings:
     return ServeSettings(port=port)
 
 
-def ask(service: RunningService, path: str, image: bytes | None = None, key: str = "") -> tuple[int, Any]:
-    """Status and JSON of one request."""
+def ask(
+    service: RunningService, path: str, image: bytes | None = None, key: str = "", **more: str
+) -> tuple[int, Any]:
+    """Status and JSON of one request, with `more` headers."""
     connection = http.client.HTTPConnection("127.0.0.1", service.serve.port, timeout=20)
     form = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n%b\r\n--b--\r\n'
     headers = {"X-API-Key": key, "Content-Type": "multipart/form-data; boundary=b"} if key else {}
+    headers |= more
     try:
         body = None if image is None else form % image
         connection.request("GET" if image is None else "POST", path, body, headers)
@@ -247,6 +250,7 @@ def check_answers(folder: ServiceFolder, service: RunningService) -> None:
     assert ask(service, "/predict", paint(RED), "wrong-wrong-wrong-wrong")[0] == 401
     assert ask(service, "/predict", paint(RED))[0] == 401
     assert ask(service, "/docs.json")[0] == 404
+    assert ask(service, "/livez", X="a" * 70_000)[0] == 431  # our protocol is the one that BentoML starts
     with nobody_connects() as url:
         assert ask(service, "/predict", url.encode(), key)[0] == 415
         text = {"image": (None, url)}
