@@ -395,6 +395,40 @@ def test_more_requests_than_are_held_at_a_time_are_429() -> None:
         assert predict(client, paint(RED)).status_code == 200
 
 
+def test_a_request_that_waits_too_long_for_a_thread_is_503_and_not_answered_afterwards() -> None:
+    gate, entered = threading.Event(), threading.Event()
+    asked: list[str] = []
+
+    class Slow:
+        model = ServedModel(name="toy", version="3", digest="0" * 64)
+
+        def answer(self, question: Question) -> PredictionAnswer:
+            asked.append(question.group or "")
+            entered.set()
+            gate.wait(30)
+            return make_answerer().answer(question)
+
+    settings = ServiceSettings(threads=1, queue_seconds=0.2)
+    with (
+        serve(settings, lambda _s, _m: Slow()) as client,  # type: ignore[arg-type, return-value]
+        ThreadPoolExecutor(1) as pool,
+    ):
+        first = pool.submit(predict, client, paint(RED), group="first")
+        try:
+            assert entered.wait(30)
+            assert predict(client, paint(RED), group="zeroth").status_code == 503
+            before = read_metric(client, 'taxon_refusals_total{status="503"}')
+            response = predict(client, paint(RED), group="second")
+            check_problem(response, 503, "overloaded")
+            assert response.headers["retry-after"] == "10"
+            assert read_metric(client, 'taxon_refusals_total{status="503"}') == before + 1
+        finally:
+            gate.set()
+        assert first.result().status_code == 200
+        assert [predict(client, paint(RED), group="third").status_code for _ in range(3)] == [200] * 3
+        assert asked == ["first", *["third"] * 3]
+
+
 def test_a_body_that_does_not_come_is_408() -> None:
     settings = ServiceSettings(body_seconds=0.05)
 
