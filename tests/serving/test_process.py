@@ -256,6 +256,8 @@ def check_answers(folder: ServiceFolder, service: RunningService) -> None:
         text = {"image": (None, url)}
         with httpx.Client(trust_env=False, headers={"X-API-Key": key}) as client:
             assert client.post(f"{service.url}/predict", files=text).status_code == 422
+    foreign = {"Content-Type": "multipart/form-data; boundary=b; x=\xe9"}
+    assert ask(service, "/predict", paint(RED), check_key, **foreign)[1]["decision"] == "accept"
     (logged,) = read_log(folder, service)
     assert (logged.prediction_id, logged.client) == (answer["prediction_id"], "local")
     told = service_status(folder)
@@ -263,6 +265,7 @@ def check_answers(folder: ServiceFolder, service: RunningService) -> None:
     assert f"cat {folder.key}" in curl_line(service)
     said = service_logs(folder)
     assert "Starting production" in said
+    assert "Traceback" not in said
     assert "/predict" not in said  # no access log: it would write down who asked
     assert "trace=" not in said  # no span is made for a request: it would cost more than the guard
     assert service.output.stat().st_mode & 0o777 == 0o600
