@@ -193,6 +193,31 @@ def test_a_group_with_control_characters_or_too_long_is_422_and_an_empty_one_is_
     check_problem(predict(client, paint(RED), group="x" * 256), 422, "group")
     assert predict(client, paint(RED), group=" ").status_code == 200
     assert predict(client, paint(RED), group="Über die Brücke").status_code == 200
+    assert predict(client, paint(RED), group="🐟" * 255).status_code == 200
+    refused = check_problem(predict(client, paint(RED), group="🐟" * 256), 422, "form")
+    assert "longer than 255 characters, 1020 bytes" in refused["arrived"]
+
+
+def post_form(client: TestClient, group: bytes, more: str = "", name: bytes = b"a.png") -> Response:
+    """An upload, byte for byte, with `more` behind the boundary in Content-Type."""
+    form = b'--b\r\nContent-Disposition: form-data; name="group"\r\n\r\n' + group
+    form += b'\r\n--b\r\nContent-Disposition: form-data; name="image"; filename="' + name + b'"\r\n\r\n'
+    headers = {
+        b"x-api-key": KEY.encode(),
+        b"content-type": f"multipart/form-data; boundary=b{more}".encode("latin-1"),
+    }
+    return client.post("/predict", content=form + paint(RED) + b"\r\n--b--\r\n", headers=headers)
+
+
+def test_a_form_is_in_utf_8_or_422(client: TestClient) -> None:
+    for more in ("", "; charset=utf-8", '; charset="UTF-8"', "; charset=utf8"):
+        assert post_form(client, "Brücke".encode(), more).status_code == 200
+    for charset in ("idna", "punycode", "utf-7", "latin-1", "utf-16", "rot13", "no-such", "", "\xe9"):
+        refused = check_problem(post_form(client, b"Bruecke", f"; charset={charset}"), 422, "form")
+        assert "UTF-8" in refused["arrived"]
+    refused = check_problem(post_form(client, "Brücke".encode("latin-1")), 422, "form")
+    assert "a text in it is not UTF-8" in refused["arrived"]
+    assert post_form(client, b"", name="Brücke.png".encode("latin-1")).status_code == 200
 
 
 @pytest.mark.parametrize(
