@@ -5,6 +5,7 @@ Nothing heavy is imported here: the supervisor of the workers imports this modul
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -57,6 +58,7 @@ class Endpoints:
         self._refusal: str | None = None
         self._num_in_flight = 0
         self._limiter = anyio.CapacityLimiter(settings.threads)
+        self._turns = asyncio.Semaphore(settings.threads)
         self.application = Starlette(
             routes=[
                 Route("/predict", self.predict, methods=["POST"]),
@@ -90,7 +92,8 @@ class Endpoints:
                 explain=explain,
                 arrived=arrived,
             )
-            answer = await anyio.to_thread.run_sync(answerer.answer, question, limiter=self._limiter)
+            async with self._turn():
+                answer = await anyio.to_thread.run_sync(answerer.answer, question, limiter=self._limiter)
         if question.client != CHECK_CLIENT:  # as the log: its test images are no traffic
             self._metrics.count_answer(answer.decision, answer.latency_ms / 1000.0)
         return _json(answer)
@@ -169,6 +172,31 @@ class Endpoints:
             yield
         finally:
             self._num_in_flight -= 1
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Hold one of the threads, so that what waits too long for one is neither answered nor logged.
+
+        Raises:
+            ProblemError: none became free in time (503).
+        """
+        seconds = self._settings.queue_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            raise ProblemError(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "overloaded",
+                arrived=f"A request waited {seconds:g} seconds behind others; its image was not looked at",
+                expected="a turn by then",
+                advice="Try again later, with fewer requests at a time",
+                headers={"retry-after": "10"},
+            ) from error
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     async def _answer_problem(self, request: Request, error: Exception) -> Response:
         if not isinstance(error, ProblemError):

@@ -3,8 +3,9 @@
 BentoML's typed image inputs are not used: they answer damaged images with 500 and fetch URLs. Its own pages
 (/docs.json, /schema.json, /healthz, its index) are taken out, its metrics switched off because they name
 series after whatever path was asked for, its access log because it writes down clients' addresses without
-end, its tracing because nothing collects the spans, and making them took a ninth of an answer's CPU. Decision
-note 0008 has the evidence.
+end, its tracing because nothing collects the spans, and making them took a ninth of an answer's CPU. Its
+timeout is taken out too: it told the client 504 while the answer was still made and logged; `body_seconds`
+and `queue_seconds` bound what is waited for. Decision note 0008 has the evidence.
 
 This module is imported by the Bento's build and by the supervisor as well, so it loads nothing: the worker
 does, when it makes its application.
@@ -48,18 +49,23 @@ class GuardedService(Service[Any]):  # type: ignore[misc]  # BentoML ships no ty
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         """The worker's application: guard, BentoML's middleware, endpoints."""
+        from bentoml._internal.server.http.traffic import TimeoutMiddleware
+
         from serving.application import Endpoints
         from serving.guards import Guard
+        from serving.heads import bound_heads
         from serving.metrics import ServiceMetrics
         from serving.supervised import leave_with_supervisor
 
         leave_with_supervisor()
         settings, keys, load = configure()
         metrics = ServiceMetrics()
+        bound_heads(metrics.count_refusal)
         application = Endpoints(settings, metrics, load).application
         self.mount_asgi_app(application)
         outer: Any = super().to_asgi(is_main)
         outer.router.routes = [each for each in outer.routes if getattr(each, "app", None) is application]
+        outer.user_middleware = [each for each in outer.user_middleware if each.cls is not TimeoutMiddleware]
         return Guard(outer, keys, settings.max_body_bytes, metrics)
 
 

@@ -30,6 +30,7 @@ class ServiceSettings(BaseModel):
     max_megapixels: float = Field(default=40.0, gt=0, le=500, allow_inf_nan=False)
     max_in_flight: int = Field(default=32, ge=1, le=10_000, description="requests held at a time")
     body_seconds: float = Field(default=15.0, gt=0, le=600, description="time to send a body in")
+    queue_seconds: float = Field(default=30.0, gt=0, le=600, description="longest wait for a thread")
     threads: int = Field(default=2, ge=1, le=64, description="images decoded at a time")
     engine_threads: int = Field(default=1, ge=1, le=64, description="threads of one run of the graph")
     top_k: int = Field(default=5, ge=1, le=100, description="classes in an answer")

@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -23,6 +24,8 @@ GROUP_FIELD = "group"
 
 _EXPECTED = "multipart/form-data with one file in the field image and at most one text in the field group"
 _EXAMPLE = "Send it as curl -F image=@photo.jpg does"
+_UTF_8 = ("utf-8", "utf8")
+_MAX_TEXT_BYTES = 4 * MAX_CHARACTERS
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
 
 
@@ -51,13 +54,8 @@ async def read_upload(request: Request, settings: ServiceSettings) -> Upload:
             expected=_EXPECTED,
             advice=_EXAMPLE,
         )
-    parser = MultiPartParser(
-        request.headers,
-        request.stream(),
-        max_files=1,
-        max_fields=1,
-        max_part_size=4 * MAX_CHARACTERS,  # bytes of UTF-8
-    )
+    _check_charset(content_type)
+    parser = _Utf8Parser(request.headers, request.stream(), max_files=1, max_fields=1)
     parser.spool_max_size = settings.max_body_bytes + 1  # in memory: the guard limits the body
     try:
         async with asyncio.timeout(settings.body_seconds):
@@ -70,6 +68,35 @@ async def read_upload(request: Request, settings: ServiceSettings) -> Upload:
         return await _take_upload(form)
     finally:
         await form.close()
+
+
+class _Utf8Parser(MultiPartParser):
+    """Starlette's parser, which would read a text that is not UTF-8 as latin-1, and tells limits in KB."""
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        part = self._current_part
+        if part.file is None and len(part.data) + end - start > _MAX_TEXT_BYTES:
+            raise MultiPartException(
+                f"a text in it is longer than {MAX_CHARACTERS} characters, {_MAX_TEXT_BYTES} bytes"
+            )
+        super().on_part_data(data, start, end)
+
+    def on_part_end(self) -> None:
+        part = self._current_part
+        if part.file is None:
+            try:
+                part.data.decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise MultiPartException("a text in it is not UTF-8") from error
+        super().on_part_end()
+
+
+def _check_charset(content_type: str) -> None:
+    """Refuse a form in another charset than UTF-8 (422): some of Python's codecs are no charsets at all."""
+    _, options = parse_options_header(content_type)
+    charset = options.get(b"charset", b"utf-8").decode("latin-1")
+    if charset.lower() not in _UTF_8:
+        raise _wrong_form(f"A form in the charset {charset[:40]!r} arrived, not in UTF-8")
 
 
 def read_explain(request: Request) -> bool:

@@ -16,6 +16,7 @@ from serving.application import Endpoints
 from serving.bento import BuiltBento
 from serving.client import ask_service
 from serving.guards import Guard
+from serving.heads import bounded_protocol
 from serving.identity import read_mark
 from serving.keys import parse_keys
 from serving.metrics import ServiceMetrics
@@ -34,7 +35,8 @@ def serving_toy() -> Iterator[RunningService]:
     metrics = ServiceMetrics()
     endpoints = Endpoints(SETTINGS, metrics, lambda settings, _: make_answerer(settings)).application
     guarded = Guard(endpoints, parse_keys(KEYS), SETTINGS.max_body_bytes, metrics)
-    server = uvicorn.Server(uvicorn.Config(guarded, port=0, log_level="error"))
+    protocol = bounded_protocol(metrics.count_refusal)
+    server = uvicorn.Server(uvicorn.Config(guarded, port=0, http=protocol, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

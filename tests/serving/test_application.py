@@ -195,6 +195,31 @@ def test_a_group_with_control_characters_or_too_long_is_422_and_an_empty_one_is_
     check_problem(predict(client, paint(RED), group="x" * 256), 422, "group")
     assert predict(client, paint(RED), group=" ").status_code == 200
     assert predict(client, paint(RED), group="Über die Brücke").status_code == 200
+    assert predict(client, paint(RED), group="🐟" * 255).status_code == 200
+    refused = check_problem(predict(client, paint(RED), group="🐟" * 256), 422, "form")
+    assert "longer than 255 characters, 1020 bytes" in refused["arrived"]
+
+
+def post_form(client: TestClient, group: bytes, more: str = "", name: bytes = b"a.png") -> Response:
+    """An upload, byte for byte, with `more` behind the boundary in Content-Type."""
+    form = b'--b\r\nContent-Disposition: form-data; name="group"\r\n\r\n' + group
+    form += b'\r\n--b\r\nContent-Disposition: form-data; name="image"; filename="' + name + b'"\r\n\r\n'
+    headers = {
+        b"x-api-key": KEY.encode(),
+        b"content-type": f"multipart/form-data; boundary=b{more}".encode("latin-1"),
+    }
+    return client.post("/predict", content=form + paint(RED) + b"\r\n--b--\r\n", headers=headers)
+
+
+def test_a_form_is_in_utf_8_or_422(client: TestClient) -> None:
+    for more in ("", "; charset=utf-8", '; charset="UTF-8"', "; charset=utf8"):
+        assert post_form(client, "Brücke".encode(), more).status_code == 200
+    for charset in ("idna", "punycode", "utf-7", "latin-1", "utf-16", "rot13", "no-such", "", "\xe9"):
+        refused = check_problem(post_form(client, b"Bruecke", f"; charset={charset}"), 422, "form")
+        assert "UTF-8" in refused["arrived"]
+    refused = check_problem(post_form(client, "Brücke".encode("latin-1")), 422, "form")
+    assert "a text in it is not UTF-8" in refused["arrived"]
+    assert post_form(client, b"", name="Brücke.png".encode("latin-1")).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -411,6 +436,40 @@ def test_more_requests_than_are_held_at_a_time_are_429() -> None:
             gate.set()
         assert first.result().status_code == 200
         assert predict(client, paint(RED)).status_code == 200
+
+
+def test_a_request_that_waits_too_long_for_a_thread_is_503_and_not_answered_afterwards() -> None:
+    gate, entered = threading.Event(), threading.Event()
+    asked: list[str] = []
+
+    class Slow:
+        model = ServedModel(name="toy", version="3", digest="0" * 64)
+
+        def answer(self, question: Question) -> PredictionAnswer:
+            asked.append(question.group or "")
+            entered.set()
+            gate.wait(30)
+            return make_answerer().answer(question)
+
+    settings = ServiceSettings(threads=1, queue_seconds=0.2)
+    with (
+        serve(settings, lambda _s, _m: Slow()) as client,  # type: ignore[arg-type, return-value]
+        ThreadPoolExecutor(1) as pool,
+    ):
+        first = pool.submit(predict, client, paint(RED), group="first")
+        try:
+            assert entered.wait(30)
+            assert predict(client, paint(RED), group="zeroth").status_code == 503
+            before = read_metric(client, 'taxon_refusals_total{status="503"}')
+            response = predict(client, paint(RED), group="second")
+            check_problem(response, 503, "overloaded")
+            assert response.headers["retry-after"] == "10"
+            assert read_metric(client, 'taxon_refusals_total{status="503"}') == before + 1
+        finally:
+            gate.set()
+        assert first.result().status_code == 200
+        assert [predict(client, paint(RED), group="third").status_code for _ in range(3)] == [200] * 3
+        assert asked == ["first", *["third"] * 3]
 
 
 def test_a_body_that_does_not_come_is_408() -> None:

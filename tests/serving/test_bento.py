@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from serving.bento import REQUIREMENTS, stage_code
+from serving.launch import make_environment
 from serving.pinned import PINNED_NAME, PinnedModel, read_pinned
 from vision.closure import ROOT
 from vision.errors import BundleError
@@ -24,6 +25,10 @@ import serving.service
 assert serving.service.__file__.startswith(sys.argv[1]), serving.service.__file__
 found = {"tensorflow", "keras", "sklearn", "pandas", "matplotlib", "zenml", "evidently"} & set(sys.modules)
 sys.exit(", ".join(sorted(found)) or 0)
+"""
+MIDDLEWARE = """
+from serving.service import Taxon
+print([each.cls.__name__ for each in Taxon.to_asgi()._application.user_middleware])
 """
 
 
@@ -75,6 +80,20 @@ def test_the_slim_requirements_are_the_main_locks_versions() -> None:
         "pandas",
         "zenml",
     }
+
+
+def test_a_worker_has_none_of_bentomls_logs_and_timeouts(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", MIDDLEWARE],
+        env=make_environment(tmp_path, {"TAXON_API_KEYS": ""}),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "ContextMiddleware" in done.stdout
+    for name in ("AccessLog", "Timeout", "Metrics"):
+        assert name not in done.stdout
 
 
 def test_bentoml_is_the_version_whose_inside_the_service_was_written_for() -> None:

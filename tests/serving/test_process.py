@@ -74,11 +74,14 @@ def serve_at(port: int) -> ServeSettings:
     return ServeSettings(port=port)
 
 
-def ask(service: RunningService, path: str, image: bytes | None = None, key: str = "") -> tuple[int, Any]:
-    """Status and JSON of one request."""
+def ask(
+    service: RunningService, path: str, image: bytes | None = None, key: str = "", **more: str
+) -> tuple[int, Any]:
+    """Status and JSON of one request, with `more` headers."""
     connection = http.client.HTTPConnection("127.0.0.1", service.serve.port, timeout=20)
     form = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n%b\r\n--b--\r\n'
     headers = {"X-API-Key": key, "Content-Type": "multipart/form-data; boundary=b"} if key else {}
+    headers |= more
     try:
         body = None if image is None else form % image
         connection.request("GET" if image is None else "POST", path, body, headers)
@@ -247,11 +250,14 @@ def check_answers(folder: ServiceFolder, service: RunningService) -> None:
     assert ask(service, "/predict", paint(RED), "wrong-wrong-wrong-wrong")[0] == 401
     assert ask(service, "/predict", paint(RED))[0] == 401
     assert ask(service, "/docs.json")[0] == 404
+    assert ask(service, "/livez", X="a" * 70_000)[0] == 431  # our protocol is the one that BentoML starts
     with nobody_connects() as url:
         assert ask(service, "/predict", url.encode(), key)[0] == 415
         text = {"image": (None, url)}
         with httpx.Client(trust_env=False, headers={"X-API-Key": key}) as client:
             assert client.post(f"{service.url}/predict", files=text).status_code == 422
+    foreign = {"Content-Type": "multipart/form-data; boundary=b; x=\xe9"}
+    assert ask(service, "/predict", paint(RED), check_key, **foreign)[1]["decision"] == "accept"
     (logged,) = read_log(folder, service)
     assert (logged.prediction_id, logged.client) == (answer["prediction_id"], "local")
     told = service_status(folder)
@@ -259,6 +265,7 @@ def check_answers(folder: ServiceFolder, service: RunningService) -> None:
     assert f"cat {folder.key}" in curl_line(service)
     said = service_logs(folder)
     assert "Starting production" in said
+    assert "Traceback" not in said
     assert "/predict" not in said  # no access log: it would write down who asked
     assert "trace=" not in said  # no span is made for a request: it would cost more than the guard
     assert service.output.stat().st_mode & 0o777 == 0o600
