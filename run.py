@@ -9,6 +9,7 @@ from pathlib import Path
 
 from orchestration.paths import ProjectPaths
 from orchestration.schedule_config import ScheduleConfig
+from orchestration.stopping import INTERRUPTED, stop_on_signals
 from vision.config import RunConfig, find_config, load_config, load_settings
 from vision.errors import TaxonError
 
@@ -32,6 +33,8 @@ COMMANDS = {
 ACTIONS = ("start", "status", "logs", "stop")
 CONFIGURED = ("rollback", "schedule", "service start")
 """Commands that read the settings of --config."""
+SERVERS = ("dashboard", "schedule", "ui")
+"""They end by SIGTERM in ways of their own."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -80,13 +83,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.overrides:
         _require_effect(parser, options)
     try:
-        return _dispatch(options)
+        return _dispatch(options) if options.command in SERVERS else _dispatch_stoppable(options)
     except TaxonError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return error.exit_code
     except KeyboardInterrupt:
-        sys.stderr.write("Stopped. Finished steps are kept; the same command goes on from there.\n")
-        return 130
+        return _tell_stopped(INTERRUPTED)
+
+
+def _dispatch_stoppable(options: argparse.Namespace) -> int:
+    """Run a command that SIGTERM and SIGHUP end as Ctrl-C does."""
+    with stop_on_signals() as stopped:
+        try:
+            return _dispatch(options)
+        except KeyboardInterrupt:
+            return _tell_stopped(stopped.exit_code)
+
+
+def _tell_stopped(exit_code: int) -> int:
+    sys.stderr.write("Stopped. Finished steps are kept; the same command goes on from there.\n")
+    return exit_code
 
 
 def _require_effect(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:

@@ -12,6 +12,8 @@ from serving.log_url import parse_url, resolve_log_url
 from serving.process import (
     ServiceStatus,
     curl_line,
+    end_leftover,
+    find_leftover,
     service_logs,
     service_status,
     start_service,
@@ -40,6 +42,8 @@ def start(paths: ProjectPaths, config: RunConfig | None) -> int:
     status = service_status(folder)
     if not status.ready:
         start_service(folder, deployed.bento, deployed.serve if config is None else config.serve)
+    elif find_leftover(folder) is not None:
+        end_leftover(folder)
     code = tell_status(paths)
     if config is not None:
         if status.ready and status.running is not None:
@@ -55,6 +59,12 @@ def tell_status(paths: ProjectPaths) -> int:
     lines = [status.message]
     if status.running is not None:
         lines += _describe(status, status.running, folder)
+    leftover = find_leftover(folder)
+    if leftover is not None:
+        lines.append(
+            f"A killed deployment left its trial: {leftover.url} (process {leftover.pid}), which takes "
+            "the same keys. python run.py service start ends it; so do stop and the next deployment."
+        )
     _say("\n".join(lines))
     return 0 if status.ready else 1
 

@@ -37,7 +37,7 @@ from serving.running import (
 from vision.config import ServeSettings
 from vision.errors import ConfigError, ServiceError, TaxonError
 from vision.files import storage_errors
-from vision.lock import RunLock
+from vision.lock import RunLock, is_held
 
 THIS_MACHINE = "127.0.0.1"
 
@@ -86,6 +86,7 @@ def start_service(
                 f"{old.pid}, since {old.since}). Stop it with: python run.py service stop"
             )
         _refuse_to_start_without_keys(folder)
+        _end_leftover(folder.trial)
         return launch_service(folder, folder.record, bento, serve, wait_seconds)
 
 
@@ -124,9 +125,9 @@ def deploy_service(
         old = read_ours(folder.record)
         with _trial(folder, bento, serve, wait_seconds) as trial:
             check(trial)
-        if old is not None:
-            end_process(folder.record, old)
         try:
+            if old is not None:
+                end_process(folder.record, old)
             new = launch_service(folder, folder.record, bento, serve, wait_seconds)
             _check_or_end(folder, new, check)
         except BaseException as error:
@@ -174,12 +175,28 @@ def stop_service(folder: ServiceFolder) -> RunningService | None:
         return service
 
 
+def end_leftover(folder: ServiceFolder) -> None:
+    """Stop the trial that a killed deployment left, if there is one.
+
+    Raises:
+        RunLockedError: a start, stop or deployment is going.
+        ServiceError: it does not end.
+    """
+    with RunLock(folder.lock, "service start"):
+        _end_leftover(folder.trial)
+
+
 # --- looking --------------------------------------------------------------------------------------------
 
 
 def find_service(folder: ServiceFolder) -> RunningService | None:
     """The service that this project started, if its process lives."""
     return read_ours(folder.record)
+
+
+def find_leftover(folder: ServiceFolder) -> RunningService | None:
+    """The trial that a killed deployment left running; None while a start, stop or deployment is going."""
+    return None if is_held(folder.lock) else read_ours(folder.trial)
 
 
 def service_status(folder: ServiceFolder) -> ServiceStatus:
@@ -268,10 +285,12 @@ def _restore(folder: ServiceFolder, old: RunningService, error: BaseException, w
         ServiceError: in place of a `TaxonError`, with its words and how the old one fares.
     """
     try:
+        end_process(folder.record, old)  # a signal may have come while it was ending
         launch_service(folder, folder.record, old.bento, old.serve, wait_seconds)
     except TaxonError as second:
+        told = str(error) or "The deployment was stopped."
         raise ServiceError(
-            f"{error}\nThe old service, model {name_model(old.bento)}, does not start again either, so "
+            f"{told}\nThe old service, model {name_model(old.bento)}, does not start again either, so "
             f"nobody answers now: {second}"
         ) from error
     if isinstance(error, TaxonError):

@@ -1,21 +1,23 @@
 """Bytes become a uint8 RGB square here and nowhere else: the only decoder, the only resize.
 
 Formats are told by their first bytes, never by a file name; JPEG, PNG, WebP and BMP are read, all else is an
-`ImageError`. The number of pixels is checked before any is decoded. Orientation (EXIF or XMP) is applied,
-transparency is laid over the grey of the padding, 16-bit samples keep their upper bits, and of an animation
-the first frame counts.
+`ImageError`. Before any pixel is decoded, what would cost far more than a picture is refused: too many
+pixels, a side over 20,000, run-length encoded BMP, over 1,000 JPEG segments. Orientation (EXIF or XMP) is
+applied, transparency is laid over the grey of the padding, 16-bit samples keep their upper bits, and
+of an animation the first frame counts.
 """
 
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zlib
 
 import numpy as np
 from PIL import Image, ImageFile
 from PIL.BmpImagePlugin import BmpImageFile
-from PIL.JpegImagePlugin import JpegImageFile
+from PIL.JpegImagePlugin import MARKER, JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
@@ -31,6 +33,18 @@ DECODER_VERSION = 1
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 """File name endings, in lower case, of the formats that are read."""
+
+MAX_SIDE = 20_000
+"""Pixels; Pillow's work per row or column makes a strip of a few bytes take minutes."""
+
+MAX_SEGMENTS = 1_000
+"""Of a JPEG before its first scan; cameras write some dozens, and Pillow reads each by slow steps."""
+
+_MAX_JUNK_BYTES = 100_000
+_NEXT_MARKER = re.compile(rb"[^\xff]*\xff+([^\xff])")
+_START_OF_SCAN = 0xFFDA
+_BMP_RUN_LENGTHS = frozenset({1, 2})
+_STRIP_PIXELS = 1_000_000
 
 _ORIENTATION_TAG = 0x0112
 _TRANSPOSITIONS = {
@@ -126,6 +140,8 @@ def _open(raw: bytes, max_megapixels: float) -> ImageFile.ImageFile:
     plugin = _plugin(raw)
     if plugin is WebPImageFile:
         _check_pixels(_webp_canvas(raw), max_megapixels)  # its reader reserves the canvas when it is made
+    if plugin is JpegImageFile:
+        _check_segments(raw)
     try:
         image = plugin(io.BytesIO(raw))
     except Image.DecompressionBombError as error:
@@ -139,6 +155,8 @@ def _open(raw: bytes, max_megapixels: float) -> ImageFile.ImageFile:
     if width < 1 or height < 1:
         raise ImageError(f"the picture has {width} x {height} pixels; expected at least 1 x 1")
     _check_pixels(image.size, max_megapixels)
+    if plugin is BmpImageFile and image.info.get("compression") in _BMP_RUN_LENGTHS:
+        raise ImageError("the picture is a run-length encoded BMP; expected an uncompressed one, or PNG")
     return image
 
 
@@ -148,6 +166,31 @@ def _check_pixels(sides: tuple[int, int], max_megapixels: float) -> None:
         raise ImageError(
             f"the picture has {width} x {height} pixels, {width * height / 1e6:.1f} megapixels; "
             f"expected at most {max_megapixels:g}"
+        )
+    if max(sides) > MAX_SIDE:
+        raise ImageError(f"the picture has {width} x {height} pixels; expected at most {MAX_SIDE} a side")
+
+
+def _check_segments(raw: bytes) -> None:
+    """Raise ImageError where a JPEG's header is a long walk for Pillow, whose steps are followed here."""
+    at, num_junk = 2, 0
+    for _ in range(MAX_SEGMENTS):
+        found = _NEXT_MARKER.match(raw, at)
+        if found is None:
+            num_junk += len(raw) - at
+            break
+        num_junk += found.end() - 2 - at
+        marker = 0xFF00 | found[1][0]
+        if num_junk > _MAX_JUNK_BYTES or marker == _START_OF_SCAN:
+            break
+        at = found.end()
+        if marker in MARKER and MARKER[marker][2] is not None:  # a segment with its length, passed over
+            at += max(2, int.from_bytes(raw[at : at + 2], "big"))
+    else:
+        raise ImageError(f"the JPEG has more than {MAX_SEGMENTS} segments before its pixels; expected fewer")
+    if num_junk > _MAX_JUNK_BYTES:
+        raise ImageError(
+            f"the JPEG has over {_MAX_JUNK_BYTES} bytes of padding before its pixels; expected hardly any"
         )
 
 
@@ -201,14 +244,26 @@ def _orientation(image: ImageFile.ImageFile) -> int:
 def _as_rgb(image: Image.Image) -> Image.Image:
     """Eight-bit RGB without transparency; the same size."""
     if image.mode.startswith("I"):
-        samples = np.asarray(image).astype(np.float32)
-        return Image.fromarray(np.clip(np.rint(samples / 257.0), 0, 255).astype(np.uint8)).convert("RGB")
+        return _upper_bits(image).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        layered = image.convert("RGBA")
+        layered = image if image.mode == "RGBA" else image.convert("RGBA")
         backdrop = Image.new("RGB", image.size, (PAD_GREY, PAD_GREY, PAD_GREY))
         backdrop.paste(layered, mask=layered.getchannel("A"))
         return backdrop
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _upper_bits(image: Image.Image) -> Image.Image:
+    """Eight bits of sixteen, a strip at a time: the whole in float32 would take several times its memory."""
+    width, height = image.size
+    grey = Image.new("L", image.size)
+    num_rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, num_rows):
+        strip = image.crop((0, top, width, min(height, top + num_rows)))
+        samples = np.asarray(strip).astype(np.float32)
+        upper = np.clip(np.rint(samples / 257.0), 0, 255).astype(np.uint8)
+        grey.paste(Image.fromarray(upper), (0, top))
+    return grey
 
 
 def _resized_sides(sides: tuple[int, int], size: int, resize: Resize) -> tuple[int, int]:

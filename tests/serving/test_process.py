@@ -22,11 +22,12 @@ import httpx
 import psutil
 import pytest
 
+from orchestration.stopping import stop_on_signals
 from serving.bento import BuiltBento
 from serving.bento_store import build_bento, prune_bentos
 from serving.client import ask_service
 from serving.identity import read_mark
-from serving.launch import refuse_taken_port
+from serving.launch import launch_service, refuse_taken_port
 from serving.log_entries import LogEntry
 from serving.log_url import resolve_log_url
 from serving.pinned import PinnedModel
@@ -34,6 +35,8 @@ from serving.prediction_log import PredictionLog
 from serving.process import (
     curl_line,
     deploy_service,
+    end_leftover,
+    find_leftover,
     find_service,
     service_logs,
     service_status,
@@ -155,6 +158,38 @@ class TestRealProcess:
         assert not list(folder.homes.iterdir())
         assert stop_service(folder) is None
 
+    def test_a_deployment_that_is_told_to_end_takes_its_trial_along_and_puts_the_old_service_back(
+        self, shared: tuple[ServiceFolder, BuiltBento]
+    ) -> None:
+        folder, bento = shared
+        serve = serve_at(find_port())
+        old = deploy_service(folder, bento, serve)
+        with stop_on_signals() as stopped, pytest.raises(KeyboardInterrupt):
+            deploy_service(folder, bento, serve, Farewell(after=0, number=signal.SIGHUP))
+        assert stopped.exit_code == 129
+        kept = find_service(folder)
+        assert (kept and kept.instance) == old.instance
+        assert not folder.trial.exists()
+
+        with stop_on_signals() as stopped, pytest.raises(KeyboardInterrupt):
+            deploy_service(folder, bento, serve, Farewell(after=1, number=signal.SIGTERM))
+        assert stopped.exit_code == 143
+        assert not psutil.pid_exists(old.pid)
+        restored = service_status(folder)
+        assert restored.ready
+        assert restored.running is not None
+        assert restored.running.url == old.url
+
+        trial = launch_service(folder, folder.trial, bento, serve_at(find_port()), 60)  # as kill -9 leaves it
+        leftover = find_leftover(folder)
+        assert (leftover and leftover.pid) == trial.pid
+        with RunLock(folder.lock, "service deployment"):
+            assert find_leftover(folder) is None  # it may be that of the deployment that is going
+        end_leftover(folder)
+        assert not psutil.pid_exists(trial.pid)
+        assert find_leftover(folder) is None
+        assert service_status(folder).ready
+
     def test_a_worker_leaves_with_its_supervisor_and_a_changed_byte_or_no_model_is_refused(
         self, shared: tuple[ServiceFolder, BuiltBento]
     ) -> None:
@@ -234,6 +269,22 @@ class Disagreement:
     def __call__(self, _service: RunningService) -> None:
         if self.after == 0:
             raise ServiceError("the answers are not equal")
+        self.after -= 1
+
+
+@dataclass
+class Farewell:
+    """A check in which this process is told to end, twice, once `after` services were asked."""
+
+    after: int
+    number: signal.Signals
+
+    def __call__(self, _service: RunningService) -> None:
+        if self.after == 0:
+            try:
+                os.kill(os.getpid(), self.number)
+            finally:
+                os.kill(os.getpid(), self.number)
         self.after -= 1
 
 

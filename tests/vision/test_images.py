@@ -1,11 +1,14 @@
 """Bytes become pixels in one way only; what is no picture is refused with the reason."""
 
 import io
+import struct
 import warnings
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 from PIL import Image, ImageOps
 
 from tests.shared_data import shared_data
@@ -254,6 +257,65 @@ def test_a_header_that_claims_a_huge_picture_costs_nothing() -> None:
     raw[16:24] = (60_000).to_bytes(4, "big") * 2
     with pytest.raises(ImageError, match=r"60000 x 60000|damaged"):
         probe_image(bytes(raw))
+
+
+def run_length_bmp(width: int, height: int, compression: int) -> bytes:
+    """A BMP whose header declares run lengths; its picture is one run."""
+    bits, data, offset = {1: 8, 2: 4}[compression], b"\1\1\0\0\0\1", 14 + 40 + 1024
+    header = struct.pack("<IHHI", offset + len(data), 0, 0, offset)
+    header += struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, compression, len(data), 0, 0, 0, 0)
+    return b"BM" + header + bytes(1024) + data
+
+
+@pytest.mark.parametrize("compression", [1, 2])
+def test_a_run_length_encoded_bmp_is_refused_before_it_is_decoded(compression: int) -> None:
+    """1,084 bytes of 39 megapixels took Pillow 40 s."""
+    raw = run_length_bmp(20_000, 1_950, compression)
+    readers: tuple[Read, ...] = (probe_image, partial(decode_image, size=16, resize=Resize.PAD))
+    for read in readers:
+        with pytest.raises(ImageError, match="run-length encoded BMP; expected an uncompressed one, or PNG"):
+            read(raw)
+
+
+def test_a_side_over_20000_pixels_is_refused() -> None:
+    assert probe_image(encode(Image.new("RGB", (20_000, 1)))) == (20_000, 1)
+    with pytest.raises(ImageError, match="20001 x 1 pixels; expected at most 20000 a side"):
+        probe_image(encode(Image.new("RGB", (20_001, 1))))
+    with pytest.raises(ImageError, match="39000000 x 1 pixels; expected at most 20000 a side"):
+        probe_image(run_length_bmp(39_000_000, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [
+        (b"\xff\xd8" * 1_001, "more than 1000 segments"),
+        (b"\xff\xfe\0\2" * 1_001, "more than 1000 segments"),
+        ((b"\xff\xf0\xff\xff" + b"\xff\xd8" * 32_766) * 2, "more than 1000 segments"),
+        (b"\xff" * 100_100, "bytes of padding"),
+        (b"\xff\xd8" + b"\0" * 100_100, "bytes of padding"),
+    ],
+)
+def test_a_jpeg_whose_header_is_a_long_walk_is_refused(before: bytes, words: str) -> None:
+    raw = encode(picture(8, 8), "JPEG")
+    with pytest.raises(ImageError, match=words):
+        probe_image(raw[:2] + before + raw[2:])
+
+
+def test_a_jpeg_with_hundreds_of_segments_and_some_padding_is_read() -> None:
+    raw = encode(picture(8, 8), "JPEG")
+    many = b"\xff\xfe\xff\xff" + bytes(65_533) + b"\xff\xff\xfe\0\3a" * 900
+    assert_array_equal(decode(raw[:2] + many + raw[2:], 8, Resize.PAD), decode(raw, 8, Resize.PAD))
+
+
+def test_sixteen_bits_become_eight_alike_in_every_strip() -> None:
+    samples = np.arange(1_500 * 1_000, dtype=np.uint32).reshape(1_500, 1_000) % 65_536
+    image = Image.fromarray(samples.astype(np.uint16))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    upper = Image.fromarray(np.rint(samples / 257).astype(np.uint8))
+    got = decode(buffer.getvalue(), 1_500, Resize.STRETCH)
+    expected = upper.convert("RGB").resize((1_500, 1_500), Image.Resampling.BILINEAR)
+    assert_array_equal(got, np.asarray(expected))
 
 
 @pytest.mark.parametrize(

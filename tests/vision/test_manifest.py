@@ -71,17 +71,26 @@ def test_unusable_files_are_quarantined_with_their_reasons(tmp_path: Path) -> No
         "a/fine.jpg": jpeg(),
         "a/html.jpg": b"<html>not found</html>",
         "a/huge.png": out.getvalue(),
+        "a/long.jpg": jpeg()[:2] + b"\xff\xd8" * 1_001 + jpeg()[2:],
         "a/short.jpg": jpeg()[:-40],
     }
     files = [*write(tmp_path, contents), SourceFile("a/gone.jpg", "a")]
     manifest = build_manifest(tmp_path, files, "", max_megapixels=0.001)
     reasons = {item.path: item.reason for item in manifest.quarantined}
     assert [entry.path for entry in manifest.entries] == ["a/fine.jpg"]
-    assert list(reasons) == ["a/empty.jpg", "a/gone.jpg", "a/html.jpg", "a/huge.png", "a/short.jpg"]
+    assert list(reasons) == [
+        "a/empty.jpg",
+        "a/gone.jpg",
+        "a/html.jpg",
+        "a/huge.png",
+        "a/long.jpg",
+        "a/short.jpg",
+    ]
     assert "empty" in reasons["a/empty.jpg"]
     assert "cannot be read: No such file" in reasons["a/gone.jpg"]
     assert "not a JPEG" in reasons["a/html.jpg"]
     assert "40 x 40 pixels" in reasons["a/huge.png"]
+    assert "more than 1000 segments" in reasons["a/long.jpg"]
     assert "cut short" in reasons["a/short.jpg"]
 
 
