@@ -261,6 +261,13 @@ def test_probes_model_and_metrics_answer(client: TestClient) -> None:
     assert read_metric(client, "taxon_log_entries_lost_total") == 0
 
 
+def test_the_latency_is_counted_in_seconds(client: TestClient) -> None:
+    before = read_metric(client, "taxon_latency_seconds_sum")
+    answer = predict(client, paint(GREEN)).json()
+    counted = read_metric(client, "taxon_latency_seconds_sum") - before
+    assert counted == pytest.approx(answer["latency_ms"] / 1000, rel=1e-3)
+
+
 def read_metric(client: TestClient, name: str) -> float:
     lines = [line for line in client.get("/metrics").text.splitlines() if line.startswith(name + " ")]
     return float(lines[0].split()[-1])
@@ -393,6 +400,33 @@ def test_more_requests_than_are_held_at_a_time_are_429() -> None:
             gate.set()
         assert first.result().status_code == 200
         assert predict(client, paint(RED)).status_code == 200
+
+
+def test_no_more_images_are_answered_at_a_time_than_there_are_threads() -> None:
+    running, most = 0, 0
+    counting = threading.Lock()
+
+    class Counting:
+        model = ServedModel(name="toy", version="3", digest="0" * 64)
+
+        def answer(self, asked: Question) -> PredictionAnswer:
+            nonlocal running, most
+            with counting:
+                running += 1
+                most = max(most, running)
+            time.sleep(0.1)
+            with counting:
+                running -= 1
+            return make_answerer().answer(asked)
+
+    settings = ServiceSettings(threads=2)
+    with (
+        serve(settings, lambda _s, _m: Counting()) as client,  # type: ignore[arg-type, return-value]
+        ThreadPoolExecutor(8) as pool,
+    ):
+        answers = list(pool.map(lambda _: predict(client, paint(RED)).status_code, range(8)))
+    assert answers == [200] * 8
+    assert most == 2
 
 
 def test_a_body_that_does_not_come_is_408() -> None:
