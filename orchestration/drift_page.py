@@ -144,7 +144,7 @@ _CONFIRM = Advice(
 )
 
 _UNCONFIRMED = Advice(
-    "The verdict is unverified: some images name no group, and bursts in time stood in.",
+    "The verdict is unverified: some images name no group, or groups seem to be single frames.",
     "It starts no retraining by itself. Send the field group (individual, visit, camera) with every image.",
 )
 

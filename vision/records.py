@@ -708,7 +708,7 @@ class WindowVerdict(Value):
     model_digest: str = Field(description="bundle digest of the model that answered")
     status: DriftStatus
     cause: DriftCause | None = Field(default=None, description="of a drift")
-    verified: bool = Field(description="the groups were given by the clients, not guessed from time")
+    verified: bool = Field(description="the groups were given, not guessed from time or single frames")
     start: AwareDatetime = Field(description="of the first answer in the window")
     end: AwareDatetime = Field(description="of the last answer in the window")
 
@@ -834,7 +834,7 @@ class DriftReport(Record):
 
     status: DriftStatus
     cause: DriftCause | None = None
-    verified: bool = Field(description="False: bursts in time stood in for groups that nobody named")
+    verified: bool = Field(description="False: groups were guessed from time, or seem to be single frames")
     reasons: tuple[str, ...] = Field(description="in words, the verdict first")
     num_images: int = Field(description="of the window, as given")
     num_groups: int = Field(description="of the window, as given or as bursts")

@@ -231,7 +231,8 @@ def _confirmed_cause(
         return None, f"The last window ({_dates(latest)}) is {latest.status}: no drift."
     found = f"The last window ({_dates(latest)}) drifted ({latest.cause})"
     if not latest.verified:
-        return None, f"{found}, unverified: its groups were guessed. Send the field group with every image."
+        words = f"{found}, unverified: its groups were guessed, or single frames"
+        return None, f"{words}. Send the field group with every image."
     if previous is None:
         return None, f"{found}; a second window, apart from it, has to agree."
     before = f"the one before ({_dates(previous)})"

@@ -89,8 +89,7 @@ def find_groups(window: Window, gap_seconds: float) -> IntArray:
     """
     order = np.lexsort((window.times, window.clients))
     order = order[window.ungrouped[order]]
-    clients, times = window.clients[order], window.times[order]
-    pauses = (clients[1:] != clients[:-1]) | (np.diff(times) > gap_seconds)
+    pauses = np.diff(window.times[order]) > gap_seconds
     bursts = np.full(len(window.times), -1)
     bursts[order] = np.concatenate([[0], np.cumsum(pauses)])[: len(order)]
     _, client = np.unique(window.clients, return_inverse=True)

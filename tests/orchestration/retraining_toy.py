@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from inspect import getclosurevars
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -112,6 +113,23 @@ def watch(number: int, *, verified: bool) -> None:
         verified=verified,
     )
     monitoring.with_options(run_name=f"watched-{number}", enable_artifact_visualization=False)(window)
+
+
+def ask_monitoring() -> dict[str, Any]:
+    """How many windows of the champion there are, the one that monitoring continues, its DAG's order."""
+    from orchestration import monitoring as launch
+    from pipelines import monitoring as dag
+
+    champion, config = find_champion("toy"), configure()
+    assert champion is not None
+    run = launch._prepare_pipeline(config, PATHS, "never-run")
+    previous = getclosurevars(run).nonlocals["previous"]
+    dag.monitoring.prepare(config, "sqlite:///never-read.db", champion, previous)
+    return {
+        "windows": [len(launch.find_windows("toy", 9, each)) for each in (None, champion.digest, "0" * 64)],
+        "previous": previous and previous.first_number,
+        "order": {name: sorted(each.upstream_steps) for name, each in dag.monitoring.invocations.items()},
+    }
 
 
 def ending(verdict: Verdict) -> Callable[[RunConfig, ProjectPaths, str, float], Outcome]:
@@ -273,7 +291,9 @@ def play(report: Path) -> None:
     seen["unverified"] = decide(if_drifted, 100, None)
     watch(2, verified=True)
     watch(3, verified=True)
+    seen["monitoring_before"] = ask_monitoring()
     seen["promoted"] = decide(if_drifted, 100, Verdict.PROMOTED)
+    seen["monitoring_after"] = ask_monitoring()
     seen["attempts"] = tell_attempts()
     champion = find_champion("toy")
     assert champion is not None

@@ -101,8 +101,22 @@ def test_drifts_whose_groups_were_guessed_start_nothing_and_two_verified_ones_do
     for name in ("no_drift", "unverified"):
         assert (seen[name]["retrain"], seen[name]["trigger"]) == (False, "none")
     assert "No window of this champion's answers has been judged" in seen["no_drift"]["message"]
-    assert "drifted (capture), unverified: its groups were guessed" in seen["unverified"]["message"]
+    assert (
+        "drifted (capture), unverified: its groups were guessed, or single frames"
+        in seen["unverified"]["message"]
+    )
     assert (seen["promoted"]["retrain"], seen["promoted"]["trigger"]) == (True, "drift")
+
+
+def test_monitoring_goes_on_from_the_last_window_of_this_champion_and_of_no_former_one(seen: Seen) -> None:
+    before, after = seen["monitoring_before"], seen["monitoring_after"]
+    assert (before["windows"], before["previous"]) == ([4, 4, 0], 301)
+    assert (after["windows"], after["previous"]) == ([4, 0, 0], None)
+
+
+def test_the_log_is_trimmed_only_after_it_was_read_and_judged(seen: Seen) -> None:
+    order = seen["monitoring_after"]["order"]
+    assert order == {"read_window": [], "monitor": ["read_window"], "trim_log": ["monitor"]}
 
 
 def test_attempts_of_former_champions_are_remembered(seen: Seen) -> None:

@@ -15,6 +15,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from serving.answers import Answerer, Question
+from serving.keys import CHECK_CLIENT
 from serving.log_entries import LogEntry
 from serving.problems import ProblemError
 from serving.schemas import ServedModel
@@ -114,9 +115,12 @@ def test_probabilities_are_of_all_classes_and_add_up_to_one() -> None:
     assert sum(each.probability for each in answer.top_k) == pytest.approx(1.0)
 
 
-def test_a_heat_map_is_a_png_of_the_models_size_that_is_warm_where_the_class_is() -> None:
+@pytest.mark.parametrize("colour", [RED, GREEN])
+def test_a_heat_map_is_a_png_of_the_models_size_that_is_warm_where_the_class_is(
+    colour: tuple[int, int, int],
+) -> None:
     picture = np.zeros((SIZE, SIZE, 3), np.uint8)
-    picture[:, : SIZE // 2] = RED
+    picture[:, : SIZE // 2] = colour
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG")
     answer = make_answerer().answer(question(buffer.getvalue(), explain=True))
@@ -152,6 +156,14 @@ def test_images_are_logged_only_where_the_settings_say_so() -> None:
     answerer, memory = logged(ServiceSettings(keep_images=True))
     answerer.answer(question(paint(RED)))
     assert memory.entries[0].image == paint(RED)
+
+
+def test_answers_to_the_check_of_a_deployment_are_given_and_not_logged() -> None:
+    answerer, memory = logged()
+    assert answerer.answer(replace(question(paint(RED)), client=CHECK_CLIENT)).class_name == "red"
+    assert memory.entries == []
+    answerer.answer(question(paint(RED)))
+    assert [each.client for each in memory.entries] == ["team"]
 
 
 def test_every_answer_has_an_id_of_its_own() -> None:

@@ -301,6 +301,13 @@ def test_answers_to_a_deployments_check_are_no_traffic(client: TestClient) -> No
     assert [read_metric(client, name) for name in counted] == [each + 1 for each in before]
 
 
+def test_the_latency_is_counted_in_seconds(client: TestClient) -> None:
+    before = read_metric(client, "taxon_latency_seconds_sum")
+    answer = predict(client, paint(GREEN)).json()
+    counted = read_metric(client, "taxon_latency_seconds_sum") - before
+    assert counted == pytest.approx(answer["latency_ms"] / 1000, rel=1e-3)
+
+
 def read_metric(client: TestClient, name: str) -> float:
     lines = [line for line in client.get("/metrics").text.splitlines() if line.startswith(name + " ")]
     return float(lines[0].split()[-1])
@@ -470,6 +477,33 @@ def test_a_request_that_waits_too_long_for_a_thread_is_503_and_not_answered_afte
         assert first.result().status_code == 200
         assert [predict(client, paint(RED), group="third").status_code for _ in range(3)] == [200] * 3
         assert asked == ["first", *["third"] * 3]
+
+
+def test_no_more_images_are_answered_at_a_time_than_there_are_threads() -> None:
+    running, most = 0, 0
+    counting = threading.Lock()
+
+    class Counting:
+        model = ServedModel(name="toy", version="3", digest="0" * 64)
+
+        def answer(self, asked: Question) -> PredictionAnswer:
+            nonlocal running, most
+            with counting:
+                running += 1
+                most = max(most, running)
+            time.sleep(0.1)
+            with counting:
+                running -= 1
+            return make_answerer().answer(asked)
+
+    settings = ServiceSettings(threads=2)
+    with (
+        serve(settings, lambda _s, _m: Counting()) as client,  # type: ignore[arg-type, return-value]
+        ThreadPoolExecutor(8) as pool,
+    ):
+        answers = list(pool.map(lambda _: predict(client, paint(RED)).status_code, range(8)))
+    assert answers == [200] * 8
+    assert most == 2
 
 
 def test_a_body_that_does_not_come_is_408() -> None:

@@ -107,6 +107,14 @@ def test_one_class_under_another_name_is_found() -> None:
     assert "of 6 groups labelled cod, 6 are contradicted" in message
 
 
+def test_what_is_called_a_third_class_is_no_swap_of_two() -> None:
+    """Two groups of a class prove nothing; those of two classes would, if they were swapped."""
+    new = make_new(per_class=2)
+    third = np.where(np.isin(new.labels, ["bream", "cod"]), "dab", new.labels)
+    assert passes(replace(new, answers=third))
+    assert not passes(swap(new))
+
+
 def test_images_that_look_unusual_or_are_doubtful_say_nothing_of_their_labels() -> None:
     swapped = swap(make_new())
     assert passes(replace(swapped, p_values=np.full(48, 0.19)))

@@ -11,7 +11,14 @@ from pydantic import ValidationError
 from scipy.stats import binom
 
 from vision.config import DriftSettings
-from vision.drift import QUANTILES, ask_embedding, ask_unknown_rate, find_cause, judge_drift
+from vision.drift import (
+    QUANTILES,
+    _find_quantiles,
+    ask_embedding,
+    ask_unknown_rate,
+    find_cause,
+    judge_drift,
+)
 from vision.errors import WindowError
 from vision.figures.drift import title_drift
 from vision.metrics import softmax
@@ -213,6 +220,17 @@ def test_the_estimated_mix_counts_each_group_once_and_the_accuracy_each_image() 
     assert report.estimated_accuracy.value == pytest.approx(probs.max(axis=1).mean())
 
 
+def test_the_interval_of_the_estimated_accuracy_is_that_of_groups_and_not_of_images() -> None:
+    """Half of 42 groups are sure, half are not; all twelve frames of a group are alike."""
+    groups = np.repeat(np.arange(42), 12)
+    logits = 6 * np.eye(3)[groups % 3] * np.where(groups // 3 % 2, 1.0, 0.1)[:, None]
+    window = replace(make_window(Sample(1, 42, 12, unknown=0.0)), logits=logits.astype(np.float32))
+    accuracy = judge(window).estimated_accuracy
+    assert accuracy is not None
+    of_groups = 2 * 1.96 * softmax(logits[::12], 1.0).max(axis=1).std() / np.sqrt(42)
+    assert accuracy.high - accuracy.low == pytest.approx(of_groups, rel=0.2)
+
+
 @pytest.mark.parametrize("changes", [{"brightness": 1.5}, {"unknown": 0.5}, {"embedding": 1.0}])
 def test_nothing_is_estimated_where_confidence_is_not_to_be_trusted(changes: dict[str, float]) -> None:
     report = judge(make_window(Sample(1, 40, 3, **changes)))  # type: ignore[arg-type]
@@ -350,6 +368,32 @@ def test_one_answer_without_a_group_makes_the_verdict_unverified() -> None:
     report = judge(replace(PLAIN, groups=groups))
     assert not report.verified
     assert report.num_ungrouped == 1
+
+
+def test_groups_of_one_image_each_are_unverified_where_the_reference_has_several() -> None:
+    window = replace(PLAIN, groups=np.array([f"frame{i}" for i in range(120)], dtype=np.str_))
+    report = judge(window)
+    assert report.num_ungrouped == 0
+    assert not report.verified
+    assert any(
+        "unverified: 120 of 120 groups have one image each, while those of the reference have 2.0" in reason
+        and "groups seem to be single frames" in reason
+        for reason in report.reasons
+    )
+    few = judge(take(window, np.arange(60)))
+    assert few.status is DriftStatus.INSUFFICIENT
+    assert any("groups seem to be single frames" in reason for reason in few.reasons)
+
+
+def test_groups_of_one_image_each_are_believed_where_the_reference_has_no_others_or_some_have_more() -> None:
+    single = replace(PLAIN, groups=np.array([f"frame{i}" for i in range(120)], dtype=np.str_))
+    assert judge(single, make_reference(frames=1)).verified
+    some = replace(single, groups=np.array([f"frame{max(i, 12)}" for i in range(120)], dtype=np.str_))
+    sizes = np.unique(some.groups, return_counts=True)[1]
+    assert (sizes == 1).mean() > 0.95
+    assert not judge(some).verified
+    pairs = replace(single, groups=np.array([f"frame{i // 2 if i < 20 else i}" for i in range(120)]))
+    assert judge(pairs).verified
 
 
 def test_a_steady_stream_without_groups_is_one_burst_and_insufficient() -> None:
@@ -517,3 +561,8 @@ def test_quantiles_weigh_each_group_once() -> None:
     assert len(column.window_quantiles) == len(QUANTILES) == 21
     assert column.window_quantiles[-1] == 9.0
     assert column.window_quantiles[:-1] == (0.0,) * 20
+
+
+def test_a_group_of_many_frames_moves_the_median_no_more_than_one_of_one_frame() -> None:
+    values, groups = np.array([9.0] * 6 + [1.0, 2.0]), np.array([0] * 6 + [1, 2])
+    assert _find_quantiles(values, groups)[10] == 2.0

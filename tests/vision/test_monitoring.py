@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from tests.vision.test_drift import PLAIN, REFERENCE, SETTINGS, Sample, make_window, take
+from tests.vision.test_drift import PLAIN, REFERENCE, SETTINGS, Sample, make_reference, make_window, take
 from tests.vision.toy import make_rule
 from vision.monitoring import judge_window, tabulate_groups, tabulate_sides
 from vision.quality import QUALITY_COLUMNS
@@ -66,6 +66,14 @@ def test_a_full_window_of_too_few_groups_asks_for_a_longer_one() -> None:
     report, _ = judge_window(REFERENCE, window, make_span(200, num_skipped=900), SETTINGS, 5)
     assert report.status is DriftStatus.INSUFFICIENT
     assert any("raise monitoring.window above 200" in reason for reason in report.reasons)
+
+
+def test_a_full_window_of_enough_groups_asks_for_no_longer_one() -> None:
+    few = make_reference(num_groups=10)
+    report, _ = judge_window(few, PLAIN, make_span(120, num_skipped=900), SETTINGS, 5)
+    assert report.status is DriftStatus.INSUFFICIENT
+    assert report.missing_groups == 0
+    assert not any("raise monitoring.window" in reason for reason in report.reasons)
 
 
 def test_answers_outside_a_judged_window_are_told() -> None:
