@@ -18,7 +18,7 @@ from pipelines.names import PipelineName
 from serving.log_url import resolve_log_url
 from vision.config import RunConfig
 from vision.figures.drift import title_drift
-from vision.records import DriftReport, DriftStatus, MonitoredWindow, WindowVerdict
+from vision.records import DriftReport, DriftStatus, LogTrimming, MonitoredWindow, WindowVerdict
 
 if TYPE_CHECKING:
     from zenml.models import ArtifactVersionResponse
@@ -54,6 +54,25 @@ def find_windows(model_name: str, limit: int, model_digest: str | None = None) -
         StorageError: a window's record is gone from the artifact store, or altered.
     """
     return tuple(artifact.load() for artifact in list_window_artifacts(model_name, limit, model_digest))
+
+
+def find_last_trimming() -> LogTrimming | None:
+    """What the last monitoring run, of any data set, deleted, and by which time; None before the first.
+
+    The last by its number, not by a clock that may have been wrong.
+
+    Raises:
+        StorageError: its record is gone from the artifact store, or altered.
+    """
+    from zenml.client import Client
+
+    from materializers.names import ArtifactName
+
+    found = Client().list_artifact_versions(
+        artifact=ArtifactName.LOG_TRIMMING.value, sort_by="desc:version_number", size=1
+    )
+    trimming: LogTrimming | None = next((artifact.load() for artifact in found.items), None)
+    return trimming
 
 
 def list_window_artifacts(
@@ -128,7 +147,8 @@ def _prepare_pipeline(config: RunConfig, paths: ProjectPaths, run_name: str) -> 
     if champion is None:
         raise refuse_without_champion(config.name, "there are no answers to judge")
     previous = next(iter(find_windows(config.name, 1, champion.digest)), None)
-    return lambda: monitoring.with_options(run_name=run_name)(config, log_url, champion, previous)
+    trimmed = find_last_trimming()
+    return lambda: monitoring.with_options(run_name=run_name)(config, log_url, champion, previous, trimmed)
 
 
 def _project(run_name: str, paths: ProjectPaths, failure: Exception | None) -> Outcome:

@@ -83,7 +83,9 @@ def summarise_monitoring(story: MonitoringStory, circumstances: dict[str, Any]) 
             "failed_step": story.failed_step,
             "window": story.span.model_dump(mode="json", exclude={"schema_version"}) if story.span else None,
             "verdict": _verdict(report) if report else None,
-            "log": story.trimming.model_dump(exclude={"schema_version"}) if story.trimming else None,
+            "log": story.trimming.model_dump(mode="json", exclude={"schema_version"})
+            if story.trimming
+            else None,
             "versions": story.versions,
             "machine": {key: circumstances.get(key) for key in ("python", "platform", "cpus")},
             "peak_memory_mb": circumstances.get("peak_memory_mb"),

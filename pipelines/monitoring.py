@@ -9,13 +9,19 @@ from steps.monitor import monitor
 from steps.read_window import read_window
 from steps.trim_log import trim_log
 from vision.config import RunConfig
-from vision.records import MonitoredWindow
+from vision.records import LogTrimming, MonitoredWindow
 
 
 @pipeline(name=PipelineName.MONITORING.value, execution_mode=ExecutionMode.FAIL_FAST)
-def monitoring(config: RunConfig, log_url: str, champion: Champion, previous: MonitoredWindow | None) -> None:
+def monitoring(
+    config: RunConfig,
+    log_url: str,
+    champion: Champion,
+    previous: MonitoredWindow | None,
+    trimmed: LogTrimming | None,
+) -> None:
     """Read the newest window, judge it against the champion's reference, delete what is too old."""
     settings = config.monitoring
     window, span = read_window(log_url, config.name, champion.digest, settings.window, previous)
     monitor(window, span, champion.bundle(), champion.digest, settings, config.seed)
-    trim_log(log_url, config.serve.log, after=["monitor"])
+    trim_log(log_url, config.serve.log, trimmed, after=["monitor"])

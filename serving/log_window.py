@@ -126,13 +126,28 @@ def _number(entry: LogEntry) -> int:
 # --- retention ------------------------------------------------------------------------------------------
 
 
-def trim(log: PredictionLog, settings: PredictionLogSettings, now: datetime) -> LogTrimming:
+DOUBT = timedelta(days=1)
+"""How long a clock that has jumped must go on saying so before answers are deleted by it."""
+
+
+def trim(
+    log: PredictionLog,
+    settings: PredictionLogSettings,
+    now: datetime,
+    previous: LogTrimming | None = None,
+) -> LogTrimming:
     """Delete answers older than `keep_days`, then all but the `keep_answers` newest; what went.
+
+    A wrong clock must not empty the log. So a time that is more than half of `keep_days`, and two days, after
+    the last one known (of the last trimming; before any, of the newest answer) is believed only if a trimming
+    at least a day before, by the same clock, has seen such a time too. Until then age is counted by the last
+    time known.
 
     Args:
         log: opened with `create=False`; where there is none yet, nothing goes.
         settings: what is kept.
-        now: aware of its zone.
+        now: by this machine's clock, aware of its zone.
+        previous: the last trimming, if there was one.
 
     Raises:
         LogError: the log cannot be written.
@@ -140,6 +155,33 @@ def trim(log: PredictionLog, settings: PredictionLogSettings, now: datetime) -> 
     kept = {"keep_days": settings.keep_days, "keep_answers": settings.keep_answers}
     if not log.exists():
         return LogTrimming(**kept)
-    num_too_old = log.delete_older_than(now - timedelta(days=settings.keep_days))
+    last = _last_known_time(log, now, previous)
+    since = _doubted_since(last, now, max(timedelta(days=settings.keep_days) / 2, 2 * DOUBT), previous)
+    believed = last if since is not None and now - since < DOUBT else now
+    num_too_old = log.delete_older_than(believed - timedelta(days=settings.keep_days))
     num_beyond = log.keep_newest(settings.keep_answers)
-    return LogTrimming(num_too_old=num_too_old, num_beyond=num_beyond, num_left=log.count(), **kept)
+    return LogTrimming(
+        num_too_old=num_too_old,
+        num_beyond=num_beyond,
+        num_left=log.count(),
+        believed=believed,
+        doubted_since=since if believed != now else None,
+        **kept,
+    )
+
+
+def _last_known_time(log: PredictionLog, now: datetime, previous: LogTrimming | None) -> datetime:
+    """What was the time when somebody was last sure of it; what is later than now counts as now."""
+    if previous is not None and previous.believed is not None:
+        return min(previous.believed, now)
+    return min(max((model.last for model in log.models()), default=now), now)
+
+
+def _doubted_since(
+    last: datetime, now: datetime, most: timedelta, previous: LogTrimming | None
+) -> datetime | None:
+    """When the clock was first seen to have jumped, by itself; None where it has not."""
+    if now - last <= most:
+        return None
+    since = previous.doubted_since if previous is not None else None
+    return since if since is not None and since <= now else now

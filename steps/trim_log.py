@@ -1,5 +1,6 @@
 """Delete what the prediction log need not keep any more."""
 
+import logging
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Annotated
@@ -14,11 +15,22 @@ from vision.records import LogTrimming
 
 WAIT_S = 5.0
 
+logger = logging.getLogger(__name__)
+
 
 @step(enable_cache=False)
 def trim_log(
-    log_url: str, settings: PredictionLogSettings
+    log_url: str, settings: PredictionLogSettings, previous: LogTrimming | None
 ) -> Annotated[LogTrimming, ArtifactName.LOG_TRIMMING]:
     """What went: answers older than `keep_days`, and all but the `keep_answers` newest."""
     with closing(PredictionLog(log_url, wait_s=WAIT_S, create=False)) as log:
-        return trim(log, settings, datetime.now(UTC))
+        trimming = trim(log, settings, datetime.now(UTC), previous)
+    if trimming.doubted_since is not None:
+        logger.warning(
+            "The clock says %s, the last time known was %s: it is ahead, or monitoring and clients "
+            "paused for long. Answers were deleted by the last time known; if the clock is right, the next "
+            "monitoring run after a day deletes by it.",
+            trimming.doubted_since.isoformat(timespec="seconds"),
+            trimming.believed.isoformat(timespec="seconds") if trimming.believed else "none",
+        )
+    return trimming

@@ -893,11 +893,15 @@ class DriftPage(FileSet):
 
 
 class LogTrimming(Record):
-    """What went from the prediction log after a window was judged; feeds no step."""
+    """What went from the prediction log after a window was judged; the next one checks its clock by it."""
 
     num_too_old: int = Field(default=0, description="answers given more than keep_days ago")
     num_beyond: int = Field(default=0, description="answers beyond the keep_answers newest")
     num_left: int = 0
+    believed: AwareDatetime | None = Field(default=None, description="the time by which answers went")
+    doubted_since: AwareDatetime | None = Field(
+        default=None, description="what the clock said when it was first doubted; deleting waits for a day"
+    )
     keep_days: float
     keep_answers: int
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -175,6 +176,16 @@ def test_a_run_that_failed_says_in_which_step_and_why() -> None:
     assert "step read_window: LogError: the log is &lt;locked&gt;" in page
     summary = summarise_monitoring(story, {})
     assert (summary["failed_step"], summary["verdict"], summary["window"]) == ("read_window", None, None)
+
+
+def test_a_clock_that_was_doubted_is_told_on_the_page_and_in_the_summary() -> None:
+    story = make_story(*QUIET)
+    assert "The clock has jumped" not in render_drift_page(story)
+    assert story.trimming is not None
+    doubt = {"believed": datetime(2026, 1, 1, tzinfo=UTC), "doubted_since": datetime(2027, 1, 1, tzinfo=UTC)}
+    story = replace(story, trimming=story.trimming.model_copy(update=doubt))
+    assert "The clock has jumped" in render_drift_page(story)
+    assert summarise_monitoring(story, {})["log"]["doubted_since"] == "2027-01-01T00:00:00Z"
 
 
 def test_every_cause_has_its_advice_and_unverified_drift_starts_nothing() -> None:

@@ -16,7 +16,7 @@ from tests.serving.answers import DIGEST, START, make_entry
 from vision.config import PredictionLogSettings
 from vision.drift import judge_drift
 from vision.errors import LogError
-from vision.records import Decision, DriftStatus, LoggedSpan, MonitoredWindow
+from vision.records import Decision, DriftStatus, LoggedSpan, LogTrimming, MonitoredWindow
 from vision.window import Window, find_groups
 
 
@@ -184,6 +184,56 @@ def test_what_is_too_old_or_too_much_goes_and_is_counted(path: Path) -> None:
         left = [entry.number for entry in log.read_newest(DIGEST, 100)]
     assert (trimming.num_too_old, trimming.num_beyond, trimming.num_left) == (3, 2, 5)
     assert left == [6, 7, 8, 9, 10]
+
+
+def trim_at(path: Path, now: datetime, previous: LogTrimming | None = None) -> LogTrimming:
+    with closing(PredictionLog(f"sqlite:///{path}", create=False)) as log:
+        return trim(log, PredictionLogSettings(keep_days=90), now, previous)
+
+
+def test_a_clock_a_year_ahead_deletes_nothing_and_its_next_day_is_known_again(path: Path) -> None:
+    append(path, 0, 10)
+    first = trim_at(path, START + timedelta(days=1))
+    assert (first.num_left, first.believed) == (10, START + timedelta(days=1))
+    ahead = trim_at(path, START + timedelta(days=366), first)
+    assert (ahead.num_too_old, ahead.num_left) == (0, 10)
+    assert (ahead.believed, ahead.doubted_since) == (first.believed, START + timedelta(days=366))
+    mended = trim_at(path, START + timedelta(days=2), ahead)
+    assert (mended.num_left, mended.believed) == (10, START + timedelta(days=2))
+    assert mended.doubted_since is None
+    without_any = trim_at(path, START + timedelta(days=366))
+    assert (without_any.num_left, without_any.believed) == (10, START + timedelta(seconds=9))
+
+
+def test_after_a_long_pause_answers_expire_once_the_clock_has_said_so_for_a_day(path: Path) -> None:
+    append(path, 0, 10)
+    append(path, 10, 12, time=START + timedelta(days=80))
+    known = LogTrimming(keep_days=90, keep_answers=1, believed=START + timedelta(days=91))
+    now = START + timedelta(days=160)
+    doubted = trim_at(path, now, known)
+    assert (doubted.num_too_old, doubted.num_left) == (10, 2)  # due already when the time was known last
+    again = trim_at(path, now + timedelta(hours=23), doubted)
+    assert (again.num_left, again.doubted_since) == (2, now)
+    sure = trim_at(path, now + timedelta(days=11), again)
+    assert (sure.num_too_old, sure.num_left, sure.doubted_since) == (2, 0, None)
+    assert sure.believed == now + timedelta(days=11)
+
+
+def test_without_traffic_answers_expire_on_their_day(path: Path) -> None:
+    append(path, 0, 10)
+    trimming = None
+    for day in range(0, 100, 10):
+        trimming = trim_at(path, START + timedelta(days=day, seconds=9), trimming)
+        assert (trimming.num_left > 0) == (day <= 90)
+        assert trimming.doubted_since is None
+
+
+def test_answers_stamped_in_the_future_count_as_of_now(path: Path) -> None:
+    append(path, 0, 10)
+    append(path, 10, 11, time=START + timedelta(days=3_000))
+    trimming = trim_at(path, START + timedelta(days=90, seconds=5))
+    assert (trimming.num_too_old, trimming.num_left) == (5, 6)
+    assert trimming.believed == START + timedelta(days=90, seconds=5)
 
 
 def test_nothing_is_trimmed_where_there_is_no_log(path: Path) -> None:
