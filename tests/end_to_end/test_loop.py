@@ -205,8 +205,10 @@ def test_a_second_window_agrees_but_a_batch_of_two_swapped_classes_is_not_promot
     loop: Loop, first: str
 ) -> None:
     loop.ask(DIM_AGAIN[3:], dimmed=True)
-    verdict = loop.monitor()["verdict"]
+    watched = loop.monitor()
+    verdict, window = watched["verdict"], watched["window"]
     assert (verdict["status"], verdict["cause"], verdict["verified"]) == ("drift", "capture", True)
+    assert (window["first_number"], window["last_number"]) == (243, 362)
     loop.name_folder(draw_batch(loop.project.folder / "poisoned", 24, labels=SWAPPED))
     before = loop.running()
     summary = loop.retrain(code=3)
