@@ -20,8 +20,8 @@ OPTIONS = {
     "server.fileWatcherType": "none",
     "server.maxUploadSize": 50,
 }
-"""Streamlit's: no report to its makers, no traceback for the reader, no menu of its developers, no
-bare expression drawn; uploads in MB."""
+"""Streamlit's own: nothing reported to its makers, no traceback or developers' menu for the reader, no bare
+expression of the script drawn; the largest upload in MB, above the service's own limit."""
 
 
 def serve_page(paths: ProjectPaths, port: int = DEFAULT_PORT) -> None:
@@ -41,6 +41,5 @@ def serve_page(paths: ProjectPaths, port: int = DEFAULT_PORT) -> None:
             config.set_option(name, value)
         return App(SCRIPT)
 
-    paths.state.mkdir(parents=True, exist_ok=True)
     lock = paths.state / f"page-{port}.lock"
     serve_locally("page", port, lock, make, lambda url: f"Page {url}", usual_port=DEFAULT_PORT)
