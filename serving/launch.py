@@ -43,6 +43,7 @@ TAIL_LINES = 20
 
 _POLL_SECONDS = 0.1
 _BLOCK_BYTES = 65_536
+_MOST_BYTES = 8_000_000
 _LOG_VARIABLES = {
     "TAXON_LOG_URL": "serve.log.url",
     "TAXON_LOG_WAIT_S": "serve.log.wait_s",
@@ -335,7 +336,10 @@ def last_lines(text: str, number: int = TAIL_LINES) -> str:
 
 
 def read_last_lines(path: Path, number: int = TAIL_LINES) -> str:
-    """The last lines of a file, read from its end, however long it is.
+    """The last lines of a file, read from its end, however long it or one line of it is.
+
+    At most `_MOST_BYTES`, give or take a block, are looked at: where lines are that long, fewer are given, or
+    the end of one.
 
     Raises:
         OSError: the file cannot be read.
@@ -343,7 +347,7 @@ def read_last_lines(path: Path, number: int = TAIL_LINES) -> str:
     with path.open("rb") as file:
         end = start = file.seek(0, os.SEEK_END)
         content = b""
-        while start > 0 and content.count(b"\n") <= number:
+        while start > 0 and end - start < _MOST_BYTES and content.count(b"\n") <= number:
             start = max(0, start - max(_BLOCK_BYTES, end - start))  # twice as much each time
             file.seek(start)
             content = file.read(end - start)

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -484,7 +485,12 @@ def test_the_last_lines_of_a_long_output_are_read_from_its_end(tmp_path: Path, e
     for tail in (1, 50, 1999, 5000):
         assert service_logs(folder, tail) == "\n".join(lines[-tail:])
     with (folder.logs / "2.log").open("wb") as file:
-        file.truncate(50_000_000_000)  # more than fits in memory; sparse
+        file.truncate(50_000_000_000)  # more than fits in memory; sparse, without one line's end
         file.seek(0, os.SEEK_END)
         file.write(f"\nthe end{end}".encode())
-    assert service_logs(folder, 1) == "the end"
+    tracemalloc.start()
+    try:
+        assert service_logs(folder, 5).splitlines()[-1] == "the end"
+        assert tracemalloc.get_traced_memory()[1] < 200_000_000
+    finally:
+        tracemalloc.stop()
