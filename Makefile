@@ -11,7 +11,7 @@ help:
 	@echo "make train      set up (about 1 minute, 3 GB) and train on painted fish (about 5 minutes)"
 	@echo "make serve      serve the model in production, http://127.0.0.1:3000, and print a line that asks it"
 	@echo "make ui         the page for people: drag a picture, read the answer, http://127.0.0.1:8501"
-	@echo "make test       set up and run the tests (about 20 minutes)"
+	@echo "make test       set up and run the tests (about 25 minutes)"
 	@echo "make check      lint, types, import contracts"
 	@echo "make dashboard  the ZenML dashboard over the runs, http://127.0.0.1:8237"
 	@echo "make bench      measure what the README and docs/results.md state"
@@ -39,7 +39,7 @@ serve: setup
 	$(PY) run.py service start --config $(CONFIG)
 
 test: $(VENV)/.dev
-	@echo "Running the tests: unit tests, then real end-to-end runs; about 20 minutes on 2 cores ..."
+	@echo "Running the tests: unit tests, then real end-to-end runs; about 25 minutes on 2 cores ..."
 	$(PY) -m pytest
 
 check: $(VENV)/.dev
