@@ -1,6 +1,7 @@
 """Every image has one use, whole groups together, and growth moves nothing."""
 
 import hashlib
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from random import Random
@@ -401,9 +402,10 @@ def test_growth_keeps_every_earlier_assignment(entries: list[ImageEntry], data: 
     manifest = manifest_of(entries)
     second = assign_splits(manifest, SETTINGS, 3, first)
     after = by_path(manifest, second)
-    contradicted = {item.path for item in second.quarantined if "two labels" in item.reason}
+    # An image may be left out where a new one joins what was kept apart; it never changes its split.
+    left_out = {item.path for item in second.quarantined if re.search("two labels|would join", item.reason)}
     for path, split in before.items():
-        if split is not None and path not in contradicted:
+        if split is not None and path not in left_out:
             assert after[path] is split
     check_leaks(manifest, second)
 
