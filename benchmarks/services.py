@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -143,10 +143,8 @@ def _running(
 def _wait_ready(child: subprocess.Popen[bytes], target: Target, output: Path) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline and child.poll() is None:
-        try:
+        with suppress(OSError):  # it does not listen yet
             if get(target, "/readyz")[0] == http.client.OK:
                 return
-        except OSError:
-            pass  # it does not listen yet
         time.sleep(0.1)
     raise SystemExit(f"{target.name} did not become ready:\n{output.read_text(errors='replace')[-4000:]}")

@@ -30,10 +30,10 @@ def train(config: RunConfig, paths: ProjectPaths) -> int:
     return _tell(launch_training(config, paths))
 
 
-def _tell(outcome: Outcome) -> int:
+def _tell(outcome: Outcome, style_of_done: str = "bold green") -> int:
     """Print how a run ended and where to look next; its exit code."""
     say = Console(file=sys.stderr, highlight=False).print
-    style = {0: "bold green", 3: "bold yellow"}.get(outcome.exit_code, "bold red")
+    style = {0: style_of_done, 3: "bold yellow"}.get(outcome.exit_code, "bold red")
     say(outcome.message, style=style, markup=False, soft_wrap=True)
     for sentence in outcome.sentences:
         say(sentence, markup=False, soft_wrap=True)
@@ -57,7 +57,7 @@ def monitor(config: RunConfig, paths: ProjectPaths) -> int:
     """Judge the champion's newest answers and say where to look; 0 whatever the verdict."""
     from orchestration.monitoring import launch_monitoring
 
-    return _tell(launch_monitoring(config, paths))
+    return _tell(launch_monitoring(config, paths), style_of_done="bold")  # drift is no green light
 
 
 def schedule(config: ScheduleConfig, paths: ProjectPaths, *, once: bool, status: bool) -> int:

@@ -51,12 +51,12 @@ def launch_deployment(config: RunConfig, paths: ProjectPaths) -> Outcome:
 def deploy_in_lock(config: RunConfig, paths: ProjectPaths, run_name: str) -> Outcome:
     """Run the deployment pipeline in a project that this process holds; raises as `launch_deployment`."""
     from materializers.registry import find_champion, find_version_number
-    from orchestration.history import refuse_without_champion
+    from orchestration.history import missing_champion
     from pipelines.deployment import deployment
 
     champion, version = find_champion(config.name), find_version_number(config.name)
     if champion is None or version is None:
-        raise refuse_without_champion(config.name, "there is nothing to serve")
+        raise missing_champion(config.name, "there is nothing to serve")
     refuse_deployment(ServiceFolder(paths.home), config.serve)  # in one message, before there is a run
     pipeline = deployment.with_options(run_name=run_name)
     failure = run_known(run_name, paths, lambda: pipeline(champion, version, config.serve, str(paths.home)))
@@ -92,11 +92,11 @@ def launch_rollback(config: RunConfig, paths: ProjectPaths) -> Outcome:
     run_name = name_run(f"{config.name}-rollback")
     with guard_run(run_name, paths):
         from materializers.registry import find_previous, find_version_number, put_back
-        from orchestration.history import refuse_without_champion
+        from orchestration.history import missing_champion
 
         previous = find_previous(config.name)
         if previous is None and find_version_number(config.name) is None:
-            raise refuse_without_champion(config.name, "there is nothing to go back from")
+            raise missing_champion(config.name, "there is nothing to go back from")
         if previous is None:
             raise ConfigError(
                 f"There is no earlier champion of {config.name} to go back to. Expected an archived version "

@@ -89,7 +89,7 @@ def list_champions() -> tuple[ChampionRow, ...]:
     return tuple(sorted(rows, key=lambda row: row.model))
 
 
-def refuse_without_champion(model_name: str, consequence: str) -> ConfigError:
+def missing_champion(model_name: str, consequence: str) -> ConfigError:
     """The error of a command whose model is not in production: which are, and what names the model.
 
     Args:
@@ -103,15 +103,16 @@ def refuse_without_champion(model_name: str, consequence: str) -> ConfigError:
 
 def tell_production(model_name: str) -> str:
     """Which models are in production instead of the one that a config names, and what to do."""
-    train = "rain it: python run.py --pipeline training --config NAME.yaml"
+    train = "python run.py --pipeline training --config NAME.yaml"
     champions = list_champions()
     if not champions:
-        return f"No other model is in production either. T{train}"
+        return f"No other model is in production either. Train it: {train}"
     listed = ", ".join(f"{each.model} (version {each.version})" for each in champions)
     name = champions[0].model if len(champions) == 1 else "NAME"
     return (
         f"In production: {listed}. Which model is meant is said by the config's `name`, here {model_name}. "
-        f"If the training was given another by --set, give it here too: --set name={name}. Or t{train}"
+        f"If the training was given another by --set, give it here too: --set name={name}. Or "
+        f"train it: {train}"
     )
 
 

@@ -139,13 +139,13 @@ def order_verdicts(windows: tuple[MonitoredWindow, ...]) -> tuple[WindowVerdict,
 def _prepare_pipeline(config: RunConfig, paths: ProjectPaths, run_name: str) -> Callable[[], object]:
     """What runs the DAG; raises ConfigError where there is no champion."""
     from materializers.registry import find_champion
-    from orchestration.history import refuse_without_champion
+    from orchestration.history import missing_champion
     from pipelines.monitoring import monitoring
 
     log_url = resolve_log_url(config.serve.log.url, paths.home)
     champion = find_champion(config.name)
     if champion is None:
-        raise refuse_without_champion(config.name, "there are no answers to judge")
+        raise missing_champion(config.name, "there are no answers to judge")
     previous = next(iter(find_windows(config.name, 1, champion.digest)), None)
     trimmed = find_last_trimming()
     return lambda: monitoring.with_options(run_name=run_name)(config, log_url, champion, previous, trimmed)

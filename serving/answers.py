@@ -154,7 +154,7 @@ class Answerer:
         """
         image = self._decode(question.image)
         try:
-            run, prediction = self._run(image[None])
+            inference, prediction = self._run(image[None])
         except TaxonError as error:
             raise ProblemError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
@@ -165,10 +165,10 @@ class Answerer:
             ) from error
         latency_ms = (time.perf_counter() - question.arrived) * 1000.0
         answer = self._compose(
-            prediction, latency_ms, self._explain(image, run.forward, prediction, question)
+            prediction, latency_ms, self._explain(image, inference.forward, prediction, question)
         )
         if self._log is not None and question.client != CHECK_CLIENT:
-            self._log.append(self._make_entry(question, answer, run))
+            self._log.append(self._make_entry(question, answer, inference))
         return answer
 
     def _decode(self, raw: bytes) -> ImageArray:
@@ -199,8 +199,8 @@ class Answerer:
 
     def _run(self, images: ImageArray) -> tuple[Inference, Prediction]:
         """What is found of one image (1, s, s, 3), and its answer."""
-        run = self._predictor.run(images)
-        return run, make_predictions(self._predictor.rule, run.decisions, self._settings.top_k)[0]
+        inference = self._predictor.run(images)
+        return inference, make_predictions(self._predictor.rule, inference.decisions, self._settings.top_k)[0]
 
     def _explain(
         self, image: ImageArray, forward: Forward, prediction: Prediction, question: Question
@@ -234,7 +234,7 @@ class Answerer:
             heat_map_png=heat,
         )
 
-    def _make_entry(self, question: Question, answer: PredictionAnswer, run: Inference) -> LogEntry:
+    def _make_entry(self, question: Question, answer: PredictionAnswer, inference: Inference) -> LogEntry:
         return LogEntry(
             prediction_id=answer.prediction_id,
             time=self._clock(),
@@ -250,8 +250,8 @@ class Answerer:
             confidence=answer.confidence,
             unknown_score=answer.unknown.score,
             p_value=answer.unknown.p_value,
-            logits=run.forward.logits[0],
-            embedding=run.forward.embeddings[0],
-            quality=run.quality[0],
+            logits=inference.forward.logits[0],
+            embedding=inference.forward.embeddings[0],
+            quality=inference.quality[0],
             image=question.image if self._settings.keep_images else None,
         )

@@ -58,7 +58,7 @@ class Endpoints:
         self._refusal: str | None = None
         self._num_in_flight = 0
         self._limiter = anyio.CapacityLimiter(settings.threads)
-        self._turns = asyncio.Semaphore(settings.threads)
+        self._turns = asyncio.Semaphore(settings.threads)  # waited for with a bound, as no limiter can be
         self.application = Starlette(
             routes=[
                 Route("/predict", self.predict, methods=["POST"]),

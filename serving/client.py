@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any, TypeVar
 
 import httpx
@@ -11,6 +12,9 @@ from serving.schemas import ModelDescription, PredictionAnswer
 from vision.errors import ServiceError
 
 TIMEOUT_SECONDS = 30.0
+
+_NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""The service speaks plain HTTP; reading the machine's authorities would take 37 ms of every question."""
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -85,7 +89,7 @@ def _read_answer(
         ServiceError: as of `ask_service`.
     """
     try:
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(trust_env=False, verify=_NO_AUTHORITIES) as client:
             request.extensions = {"timeout": httpx.Timeout(timeout_seconds).as_dict()}
             response = client.send(request)
     except httpx.HTTPError as error:

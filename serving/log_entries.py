@@ -152,7 +152,7 @@ def stack_answers(entries: Sequence[LogEntry]) -> LoggedAnswers:
         )
     return LoggedAnswers(
         model_digest=digests[0] if digests else "",
-        numbers=np.array([_logged_number(entry) for entry in entries], np.int64),
+        numbers=np.array([logged_number(entry) for entry in entries], np.int64),
         times=np.array([entry.time.replace(tzinfo=None) for entry in entries], "datetime64[us]"),
         logits=_stack("logits", entries, LOGIT_TYPE),
         embeddings=_stack("embedding", entries, EMBEDDING_TYPE),
@@ -268,7 +268,12 @@ def _stack(name: str, entries: Sequence[LogEntry], dtype: np.dtype[Any]) -> Floa
     return np.concatenate(rows).reshape(len(rows), widths[0])
 
 
-def _logged_number(entry: LogEntry) -> int:
+def logged_number(entry: LogEntry) -> int:
+    """The place of a logged answer in the log.
+
+    Raises:
+        ValueError: it was not read from the log.
+    """
     if entry.number is None:
         raise ValueError(f"Answer {entry.prediction_id} has no number; expected entries read from the log.")
     return entry.number

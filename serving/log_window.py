@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from serving.prediction_log import LogEntry, LoggedAnswers, PredictionLog, stack_answers
+from serving.log_entries import LogEntry, LoggedAnswers, logged_number, stack_answers
+from serving.prediction_log import PredictionLog
 from vision.config import PredictionLogSettings
 from vision.records import Decision, LoggedSpan, LogTrimming, MonitoredWindow
 from vision.window import Window
@@ -51,11 +52,11 @@ def take_window(
         return _describe(model_name, model_digest, [], note=note)
     newest = log.read_newest(model_digest, limit)
     bound = _find_bound(newest, previous)
-    fresh = [entry for entry in newest if _number(entry) > bound]
+    fresh = [entry for entry in newest if logged_number(entry) > bound]
     note = "" if fresh else _tell_why_empty(log, model_digest, newest, previous)
     num_skipped = 0
     if fresh:
-        of_window = log.count(model_digest, after=_number(fresh[0]) - 1)
+        of_window = log.count(model_digest, after=logged_number(fresh[0]) - 1)
         num_skipped = max(0, log.count(model_digest, after=bound) - of_window)
     return _describe(model_name, model_digest, fresh, num_skipped=num_skipped, bound=bound, note=note)
 
@@ -69,7 +70,7 @@ def _find_bound(newest: list[LogEntry], previous: MonitoredWindow | None) -> int
     """
     if previous is None or previous.last_number is None or previous.end is None:
         return 0
-    if newest and _number(newest[-1]) < previous.last_number and newest[-1].time > previous.end:
+    if newest and logged_number(newest[-1]) < previous.last_number and newest[-1].time > previous.end:
         return 0
     return previous.last_number
 
@@ -108,19 +109,13 @@ def _describe(
         num_answers=len(entries),
         num_skipped=num_skipped,
         judged_before=bound,
-        first_number=_number(entries[0]) if entries else None,
-        last_number=_number(entries[-1]) if entries else None,
+        first_number=logged_number(entries[0]) if entries else None,
+        last_number=logged_number(entries[-1]) if entries else None,
         start=min((entry.time for entry in entries), default=None),
         end=max((entry.time for entry in entries), default=None),
         note=note,
     )
     return to_window(stack_answers(entries)), span
-
-
-def _number(entry: LogEntry) -> int:
-    if entry.number is None:
-        raise ValueError(f"Answer {entry.prediction_id} has no number; expected entries read from the log.")
-    return entry.number
 
 
 # --- retention ------------------------------------------------------------------------------------------

@@ -59,10 +59,6 @@ Check = Callable[[RunningService], None]
 """Asks a service real questions; raises TaxonError where an answer is not as it has to be."""
 
 
-def accept_all(_service: RunningService) -> None:
-    """The check of who has none beyond readiness and the digest."""
-
-
 # --- starting -------------------------------------------------------------------------------------------
 
 
@@ -94,7 +90,7 @@ def deploy_service(
     folder: ServiceFolder,
     bento: BuiltBento,
     serve: ServeSettings,
-    check: Check = accept_all,
+    check: Check,
     example: Path | None = None,
     wait_seconds: float = WAIT_SECONDS,
 ) -> RunningService:

@@ -74,6 +74,10 @@ def has_ipv6() -> bool:
     return False
 
 
+def accept_all(_service: RunningService) -> None:
+    """A check that finds nothing."""
+
+
 def serve_at(port: int) -> ServeSettings:
     return ServeSettings(port=port)
 
@@ -164,7 +168,7 @@ class TestRealProcess:
     ) -> None:
         folder, bento = shared
         serve = serve_at(find_port())
-        old = deploy_service(folder, bento, serve)
+        old = deploy_service(folder, bento, serve, accept_all)
         with stop_on_signals() as stopped, pytest.raises(KeyboardInterrupt):
             deploy_service(folder, bento, serve, Farewell(after=0, number=signal.SIGHUP))
         assert stopped.exit_code == 129
@@ -364,7 +368,7 @@ def test_a_foreign_port_is_refused_before_anything_starts(tmp_path: Path) -> Non
         ):
             start_service(folder, make_bento(tmp_path), serve_at(port))
         with pytest.raises(ConfigError, match="taken by another program"):
-            deploy_service(folder, make_bento(tmp_path), serve_at(port))
+            deploy_service(folder, make_bento(tmp_path), serve_at(port), accept_all)
     assert not folder.record.exists()
     assert not folder.logs.exists()
 
@@ -404,7 +408,7 @@ def test_two_starts_do_not_race(tmp_path: Path) -> None:
         with pytest.raises(RunLockedError):
             start_service(folder, make_bento(tmp_path), serve_at(find_port()))
         with pytest.raises(RunLockedError):
-            deploy_service(folder, make_bento(tmp_path), serve_at(find_port()))
+            deploy_service(folder, make_bento(tmp_path), serve_at(find_port()), accept_all)
         with pytest.raises(RunLockedError):
             stop_service(folder)
 
@@ -466,7 +470,7 @@ def test_a_deployment_that_would_lock_out_the_clients_is_refused(tmp_path: Path)
     folder.root.mkdir(parents=True)
     folder.record.write_text(running.model_dump_json())
     with pytest.raises(ConfigError, match="TAXON_API_KEYS, which is not set here"):
-        deploy_service(folder, make_bento(tmp_path), running.serve)
+        deploy_service(folder, make_bento(tmp_path), running.serve, accept_all)
     assert find_service(folder) == running
 
 
