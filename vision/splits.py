@@ -2,8 +2,10 @@
 
 A group is a connected component of declared groups and of equal bytes. Groups are dealt to the splits class
 by class, in the order of a keyed hash of their names, so that neither the order of the files nor a few new
-ones move the others. An earlier assignment is kept exactly; a new image that would join groups of two splits
-is quarantined, and so are equal bytes under two labels.
+ones move the others. No image changes the split that an earlier assignment gave it; a new image that would
+join groups of two splits is quarantined, and so are equal bytes under two labels. What is remembered is bytes
+and component, not the declared group: where a new file repeats old bytes under another group, the quarantined
+one may be an old image of that group.
 """
 
 from __future__ import annotations
