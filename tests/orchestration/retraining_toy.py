@@ -123,8 +123,9 @@ def ask_monitoring() -> dict[str, Any]:
     champion, config = find_champion("toy"), configure()
     assert champion is not None
     run = launch._prepare_pipeline(config, PATHS, "never-run")
-    previous = getclosurevars(run).nonlocals["previous"]
-    dag.monitoring.prepare(config, "sqlite:///never-read.db", champion, previous)
+    caught = getclosurevars(run).nonlocals
+    previous = caught["previous"]
+    dag.monitoring.prepare(config, "sqlite:///never-read.db", champion, previous, caught["trimmed"])
     return {
         "windows": [len(launch.find_windows("toy", 9, each)) for each in (None, champion.digest, "0" * 64)],
         "previous": previous and previous.first_number,
