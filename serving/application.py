@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -57,8 +58,8 @@ class Endpoints:
         self._answerer: Answerer | None = None
         self._refusal: str | None = None
         self._num_in_flight = 0
-        self._limiter = anyio.CapacityLimiter(settings.threads)
-        self._turns = asyncio.Semaphore(settings.threads)  # waited for with a bound, as no limiter can be
+        self._turns = asyncio.Semaphore(settings.threads)  # one a thread; waited for with a bound
+        self._threads = ThreadPoolExecutor(settings.threads, "answer")
         self.application = Starlette(
             routes=[
                 Route("/predict", self.predict, methods=["POST"]),
@@ -93,7 +94,8 @@ class Endpoints:
                 arrived=arrived,
             )
             async with self._turn():
-                answer = await anyio.to_thread.run_sync(answerer.answer, question, limiter=self._limiter)
+                loop = asyncio.get_running_loop()
+                answer = await loop.run_in_executor(self._threads, answerer.answer, question)
         if question.client != CHECK_CLIENT:  # as the log: its test images are no traffic
             self._metrics.count_answer(answer.decision, answer.latency_ms / 1000.0)
         return _json(answer)

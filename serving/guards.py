@@ -63,6 +63,7 @@ class Guard:
     def __init__(
         self,
         application: ASGIApp,
+        lifespan: ASGIApp,
         keys: ApiKeys,
         max_body_bytes: int,
         metrics: ServiceMetrics,
@@ -70,12 +71,14 @@ class Guard:
         """Guard `application`.
 
         Args:
-            application: is called with CLIENT_KEY and LOCAL_KEY in the scope.
+            application: answers requests; is called with CLIENT_KEY and LOCAL_KEY in the scope.
+            lifespan: is told of the worker's start and end instead.
             keys: of all clients.
             max_body_bytes: of a request.
             metrics: counts what is refused here.
         """
         self._application = application
+        self._lifespan = lifespan
         self._keys = keys
         self._max_body_bytes = max_body_bytes
         self._metrics = metrics
@@ -86,7 +89,7 @@ class Guard:
             await send({"type": "websocket.close", "code": 1008})
             return
         if scope["type"] != "http":
-            await self._application(scope, receive, send)
+            await self._lifespan(scope, receive, send)
             return
         try:
             admitted = self._admit(scope)

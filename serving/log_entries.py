@@ -7,6 +7,7 @@ bit for bit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -237,7 +238,7 @@ def _check_text(name: str, text: str) -> None:
 
 
 def _check_finite(name: str, value: float) -> float:
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         raise ValueError(f"{name} is {value}; expected a finite number.")
     return float(value)
 
@@ -249,10 +250,13 @@ def _to_vector(name: str, values: FloatArray, dtype: np.dtype[Any]) -> FloatArra
             f"{name} has shape {array.shape} and type {array.dtype}; expected numbers of shape (width,), the "
             "row of one image."
         )
-    if array.dtype != dtype:
-        largest = float(np.finfo(dtype).max)
-        array = np.where(np.isfinite(array), np.clip(array, -largest, largest), array).astype(dtype)
-    return np.ascontiguousarray(array)
+    if array.dtype == dtype:
+        return np.ascontiguousarray(array)
+    with np.errstate(over="ignore"):
+        stored = array.astype(dtype)
+    beyond = np.isinf(stored) & np.isfinite(array)
+    stored[beyond] = np.copysign(np.finfo(dtype).max, array[beyond])
+    return stored
 
 
 def _stack(name: str, entries: Sequence[LogEntry], dtype: np.dtype[Any]) -> FloatArray:

@@ -120,12 +120,16 @@ def _set_up_connection(connection: sqlite3.Connection, _: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    """Writers take the lock at once: a reader that becomes a writer could fail without waiting."""
+    """Writers take the lock at once: a reader that becomes a writer could fail without waiting.
+
+    The driver is asked directly: SQLAlchemy's results of what gives none took a tenth of the time of a write.
+    """
     options = connection.get_execution_options()
+    driver = cast("sqlite3.Connection", connection.connection.driver_connection)
     if "deadline" in options:
         left_ms = max(0, round((options["deadline"] - time.monotonic()) * 1000))
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {left_ms}")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes", False) else "BEGIN")
+        driver.execute(f"PRAGMA busy_timeout = {left_ms}")
+    driver.execute("BEGIN IMMEDIATE" if options.get("writes", False) else "BEGIN")
 
 
 def _switch_to_wal(connection: sqlite3.Connection, wait_s: float) -> str:

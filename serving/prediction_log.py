@@ -42,6 +42,7 @@ __all__ = [
 MAX_ENTRIES = 100_000
 """Most answers that one call reads: about 400 MB with embeddings of width 1,280."""
 
+_INSERT = insert(PREDICTIONS).returning(PREDICTIONS.c.number)
 _DELETED_AT_ONCE = 500
 _BYTES_AT_ONCE = 1_000_000
 
@@ -111,8 +112,7 @@ class PredictionLog:
             LogError: it is not stored. Send the answer and count the loss; a later call may succeed.
         """
         with self._database.writing() as connection:
-            inserted = insert(PREDICTIONS).returning(PREDICTIONS.c.number)
-            number = int(connection.execute(inserted, to_row(entry)).scalar_one())
+            number = int(connection.execute(_INSERT, to_row(entry)).scalar_one())
             if self.keep_images and entry.image is not None:
                 connection.execute(insert(IMAGES), {"number": number, "image": entry.image})
         return number

@@ -1,11 +1,11 @@
 """The BentoML service: its supervisor, workers and packaging around our own endpoints.
 
-BentoML's typed image inputs are not used: they answer damaged images with 500 and fetch URLs. Its own pages
-(/docs.json, /schema.json, /healthz, its index) are taken out, its metrics switched off because they name
-series after whatever path was asked for, its access log because it writes down clients' addresses without
-end, its tracing because nothing collects the spans, and making them took a ninth of an answer's CPU. Its
-timeout is taken out too: it told the client 504 while the answer was still made and logged; `body_seconds`
-and `queue_seconds` bound what is waited for. Decision note 0008 has the evidence.
+BentoML's typed image inputs are not used: they answer damaged images with 500 and fetch URLs. No request
+reaches BentoML's own application at all: its pages (/docs.json, /schema.json, /healthz, its index) would be
+open to everybody, its timeout tells the client 504 while the answer is still made and logged, and its layers
+take a tenth of an answer's CPU. It starts and ends the endpoints with the worker (ASGI lifespan). Its metrics
+are switched off because they name series after whatever path was asked for, its access log because it writes
+down clients' addresses without end. Decision note 0008 has the evidence.
 
 This module is imported by the Bento's build and by the supervisor as well, so it loads nothing: the worker
 does, when it makes its application.
@@ -48,9 +48,7 @@ class GuardedService(Service[Any]):  # type: ignore[misc]  # BentoML ships no ty
     """A BentoML service that consists of our endpoints behind our guard."""
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
-        """The worker's application: guard, BentoML's middleware, endpoints."""
-        from bentoml._internal.server.http.traffic import TimeoutMiddleware
-
+        """The worker's application: guard and endpoints. What BentoML made starts and ends them, no more."""
         from serving.application import Endpoints
         from serving.guards import Guard
         from serving.heads import bound_heads
@@ -63,10 +61,8 @@ class GuardedService(Service[Any]):  # type: ignore[misc]  # BentoML ships no ty
         bound_heads(metrics.count_refusal)
         application = Endpoints(settings, metrics, load).application
         self.mount_asgi_app(application)
-        outer: Any = super().to_asgi(is_main)
-        outer.router.routes = [each for each in outer.routes if getattr(each, "app", None) is application]
-        outer.user_middleware = [each for each in outer.user_middleware if each.cls is not TimeoutMiddleware]
-        return Guard(outer, keys, settings.max_body_bytes, metrics)
+        lifespan = super().to_asgi(is_main)
+        return Guard(application, lifespan, keys, settings.max_body_bytes, metrics)
 
 
 def configure() -> tuple[ServiceSettings, ApiKeys, LoadAnswerer]:
@@ -119,7 +115,6 @@ def load_pinned(settings: ServiceSettings, metrics: ServiceMetrics) -> Answerer:
     service_class=GuardedService,
     workers=1,
     metrics={"enabled": False},
-    tracing={"excluded_urls": ".*"},
     logging={"access": {"enabled": False}},
     http={"host": "127.0.0.1", "port": 3000},
 )

@@ -34,7 +34,7 @@ def serving_toy() -> Iterator[RunningService]:
     """The toy's service in a thread of this process, behind its guard, on a port of its own."""
     metrics = ServiceMetrics()
     endpoints = Endpoints(SETTINGS, metrics, lambda settings, _: make_answerer(settings)).application
-    guarded = Guard(endpoints, parse_keys(KEYS), SETTINGS.max_body_bytes, metrics)
+    guarded = Guard(endpoints, endpoints, parse_keys(KEYS), SETTINGS.max_body_bytes, metrics)
     protocol = bounded_protocol(metrics.count_refusal)
     server = uvicorn.Server(uvicorn.Config(guarded, port=0, http=protocol, log_level="error"))
     thread = threading.Thread(target=server.run)

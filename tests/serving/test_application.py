@@ -64,7 +64,7 @@ def serve(
     settings, metrics = settings or ServiceSettings(), ServiceMetrics()
     application = Endpoints(settings, metrics, load).application
     keys = parse_keys(f"{KEYS},{CHECK_CLIENT}:{CHECK_KEY}")
-    guarded = Guard(application, keys, settings.max_body_bytes, metrics)
+    guarded = Guard(application, application, keys, settings.max_body_bytes, metrics)
     with TestClient(
         guarded, "http://127.0.0.1:3000", client=("127.0.0.1", 5), raise_server_exceptions=False
     ) as client:

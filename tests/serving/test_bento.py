@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -26,9 +27,21 @@ assert serving.service.__file__.startswith(sys.argv[1]), serving.service.__file_
 found = {"tensorflow", "keras", "sklearn", "pandas", "matplotlib", "zenml", "evidently"} & set(sys.modules)
 sys.exit(", ".join(sorted(found)) or 0)
 """
-MIDDLEWARE = """
+WORKER = """
+import asyncio, json
 from serving.service import Taxon
-print([each.cls.__name__ for each in Taxon.to_asgi()._application.user_middleware])
+guard, reached = Taxon.to_asgi(), []
+
+async def note(scope, *_):
+    reached.append(scope["type"])
+
+guard._lifespan = note
+for path in ("/livez", "/metrics", "/docs.json", "/healthz", "/"):
+    scope = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b""}
+    asyncio.run(guard(scope | {"client": ("127.0.0.1", 1)}, None, lambda _: asyncio.sleep(0)))
+asyncio.run(guard({"type": "lifespan"}, None, None))
+inside = guard._application
+print(json.dumps([sorted(each.path for each in inside.routes), len(inside.user_middleware), reached]))
 """
 
 
@@ -82,18 +95,19 @@ def test_the_slim_requirements_are_the_main_locks_versions() -> None:
     }
 
 
-def test_a_worker_has_none_of_bentomls_logs_and_timeouts(tmp_path: Path) -> None:
+def test_bentomls_own_application_hears_of_start_and_end_and_of_no_request(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", MIDDLEWARE],
+        [sys.executable, "-c", WORKER],
         env=make_environment(tmp_path, {"TAXON_API_KEYS": ""}),
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert "ContextMiddleware" in done.stdout
-    for name in ("AccessLog", "Timeout", "Metrics"):
-        assert name not in done.stdout
+    paths, num_layers, reached = json.loads(done.stdout.splitlines()[-1])
+    assert paths == ["/livez", "/metrics", "/model", "/predict", "/readyz"]
+    assert num_layers == 0
+    assert reached == ["lifespan"]
 
 
 def test_bentoml_is_the_version_whose_inside_the_service_was_written_for() -> None:

@@ -78,7 +78,7 @@ def ask(
         "headers": headers,
         "client": None if client is None else (client, 5),
     }
-    guard = Guard(inside, parse_keys(KEYS), LIMIT, metrics or ServiceMetrics())
+    guard = Guard(inside, inside, parse_keys(KEYS), LIMIT, metrics or ServiceMetrics())
     asyncio.run(guard(scope, receive, send))
     return asked
 
