@@ -8,12 +8,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import run
 from orchestration.stopping import stop_on_signals
+from tests.signals import heeding_signals
 
 BOTH = (signal.SIGTERM, signal.SIGHUP)
 
@@ -22,12 +24,19 @@ import sys, time, run
 def wait(*_):
     try:
         print('begun', flush=True)
-        time.sleep(60)
+        for _ in range(600):  # one long sleep would not hear what arrives just before it
+            time.sleep(0.1)
     finally:
         print('cleaned up', flush=True)
 run._dispatch = wait
 sys.exit(run.main(['runs']))
 """
+
+
+@pytest.fixture(autouse=True)
+def _heeded() -> Iterator[None]:
+    with heeding_signals():
+        yield
 
 
 @pytest.mark.parametrize("number", BOTH)

@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from tests.signals import heeding_signals
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -186,13 +188,12 @@ def dashboard(store: Store) -> Iterator[Dashboard]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    with subprocess.Popen(
-        [sys.executable, "-c", SERVE, str(port)],
-        cwd=ROOT,
-        env=store.environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    command = [sys.executable, "-c", SERVE, str(port)]
+    environment = store.environment()
+    with (
+        heeding_signals(),
+        subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process,
+    ):
         try:
             assert process.stderr is not None
             said = ""

@@ -46,6 +46,7 @@ from serving.process import (
 )
 from serving.running import DeployedService, RunningService, ServiceFolder, read_deployed, write_record
 from tests.serving.toy import RED, make_bundle, nobody_connects, paint
+from tests.signals import heeding_signals
 from tests.vision.nets.toy import KERAS_WARNINGS
 from vision.config import ServeSettings
 from vision.errors import ConfigError, RunLockedError, ServiceError
@@ -169,14 +170,14 @@ class TestRealProcess:
         folder, bento = shared
         serve = serve_at(find_port())
         old = deploy_service(folder, bento, serve, accept_all)
-        with stop_on_signals() as stopped, pytest.raises(KeyboardInterrupt):
+        with heeding_signals(), stop_on_signals() as stopped, pytest.raises(KeyboardInterrupt):
             deploy_service(folder, bento, serve, Farewell(after=0, number=signal.SIGHUP))
         assert stopped.exit_code == 129
         kept = find_service(folder)
         assert (kept and kept.instance) == old.instance
         assert not folder.trial.exists()
 
-        with stop_on_signals() as stopped, pytest.raises(KeyboardInterrupt):
+        with heeding_signals(), stop_on_signals() as stopped, pytest.raises(KeyboardInterrupt):
             deploy_service(folder, bento, serve, Farewell(after=1, number=signal.SIGTERM))
         assert stopped.exit_code == 143
         assert not psutil.pid_exists(old.pid)
