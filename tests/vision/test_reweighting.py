@@ -76,6 +76,17 @@ class Fish:
         return pool_sides(earlier.as_reference(), window, find_groups(window, 60.0), 2000, rng)
 
 
+def make_pool(values: FloatArray, probs: FloatArray, groups: IntArray, num_reference_groups: int) -> Pool:
+    return Pool(
+        embeddings=values,
+        quality=np.zeros((len(groups), 1)),
+        probs=probs,
+        called_unknown=np.zeros(len(groups), dtype=bool),
+        groups=groups,
+        num_reference_groups=num_reference_groups,
+    )
+
+
 REFERENCE = Fish(0, 160, 2)
 
 
@@ -163,21 +174,27 @@ def test_windows_whose_images_did_not_move_fire_no_more_often_than_the_level(sha
     assert alarms <= binom.ppf(0.999, rounds, NAMING_LEVEL)
 
 
+@pytest.mark.parametrize(("earlier", "later"), [((60, 4), (120, 1)), ((120, 1), (30, 5))])
+def test_wide_embeddings_of_groups_of_another_length_are_no_move(
+    earlier: tuple[int, int], later: tuple[int, int]
+) -> None:
+    rng = np.random.default_rng(11)
+    sizes = np.concatenate([np.full(*earlier), np.full(*later)])
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    individuals = rng.normal(size=(len(sizes), 400))[groups]
+    values = 0.9 * individuals + 0.45 * rng.normal(size=individuals.shape)
+    test = ask_embedding_at_shares(make_pool(values, np.ones((len(groups), 1)), groups, earlier[0]), rng)
+    assert test is not None
+    assert not test.fired
+
+
 # --- its parts ------------------------------------------------------------------------------------------
 
 
 def test_groups_weigh_as_their_class_does_in_the_window() -> None:
     """Six groups of the reference, two of each class; in the window the third class is missing."""
     labels = np.array([0, 0, 1, 1, 2, 2, 0, 0, 0, 1])
-    pool = Pool(
-        embeddings=np.zeros((10, 1)),
-        quality=np.zeros((10, 1)),
-        probs=np.eye(3)[labels],
-        called_unknown=np.zeros(10, dtype=bool),
-        groups=np.arange(10),
-        num_reference_groups=6,
-    )
-    found = reweight(pool)
+    found = reweight(make_pool(np.zeros((10, 1)), np.eye(3)[labels], np.arange(10), 6))
     assert_allclose(found.shares, [0.75, 0.25, 0.0], atol=1e-6)
     assert_allclose(found.weights, [0.375, 0.375, 0.125, 0.125, 0.0, 0.0], atol=1e-6)
     assert found.num_effective == pytest.approx(1 / (2 * 0.375**2 + 2 * 0.125**2), rel=1e-4)
@@ -185,15 +202,33 @@ def test_groups_weigh_as_their_class_does_in_the_window() -> None:
 
 def test_a_group_of_many_frames_counts_once_for_the_shares() -> None:
     labels = np.array([0, 1, 0, 1, 1, 1, 1])
-    pool = Pool(
-        embeddings=np.zeros((7, 1)),
-        quality=np.zeros((7, 1)),
-        probs=np.eye(2)[labels],
-        called_unknown=np.zeros(7, dtype=bool),
-        groups=np.array([0, 1, 2, 3, 3, 3, 3]),
-        num_reference_groups=2,
-    )
+    pool = make_pool(np.zeros((7, 1)), np.eye(2)[labels], np.array([0, 1, 2, 3, 3, 3, 3]), 2)
     assert_allclose(reweight(pool).shares, [0.5, 0.5], atol=1e-6)
+
+
+def test_the_shares_are_estimated_anew_in_each_bootstrap() -> None:
+    """Where an image is nothing but its class, no window is far from the reference at its own shares."""
+    labels = np.random.default_rng(2).permutation(np.arange(90) % 3)
+    pool = make_pool(np.eye(3)[labels], np.eye(3)[labels], np.arange(90), 60)
+    statistics = measure_reweighted(pool, reweight(pool), pool.embeddings, 99, np.random.default_rng(3))
+    assert statistics.max() < 1e-5
+
+
+def test_bootstraps_draw_windows_at_the_windows_shares() -> None:
+    """What class 2 looks like, which the window lacks, is of no account."""
+    rng = np.random.default_rng(6)
+    labels = np.concatenate([np.arange(60) % 3, np.arange(30) % 2])
+    values = 4.0 * np.eye(3, 5)[labels] + rng.normal(size=(90, 5))
+    groups = np.arange(90)
+    pool = make_pool(values, np.eye(3)[labels], groups, 60)
+    others = values.copy()
+    others[np.flatnonzero(labels == 2)] = values[np.flatnonzero(labels == 2)[::-1]]
+    one, two = (
+        measure_reweighted(pool, reweight(pool), each, 49, np.random.default_rng(3))
+        for each in (values, others)
+    )
+    assert_allclose(one, two, atol=1e-5)
+    assert np.ptp(one[1:]) > 0.01
 
 
 def test_the_discrepancy_is_that_of_every_pair_of_draws() -> None:
