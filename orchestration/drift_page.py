@@ -9,7 +9,7 @@ from typing import Any
 from orchestration.report import render_page
 from orchestration.thumbnails import embed_png
 from vision.config import RunConfig
-from vision.drift import may_be_mix_alone
+from vision.drift_words import explains_embedding, may_be_mix_alone
 from vision.figures.drift import draw_drift, title_drift
 from vision.files import write_atomically
 from vision.records import DriftCause, DriftPage, DriftReport, DriftStatus, LoggedSpan, LogTrimming
@@ -20,6 +20,7 @@ QUESTIONS = {
     "embedding": "Does the network see other images?",
     "unknown_rate": "Are more images called unknown?",
     "label_mix": "Do the classes come in other shares?",
+    "embedding_at_shares": "Does the network see other images, each class weighed as it is frequent now?",
     "known_embedding": "Does the network see other images among those that look known?",
 }
 
@@ -80,6 +81,8 @@ def advise(report: DriftReport) -> tuple[Advice, ...]:
     listed = [_BY_CAUSE[report.cause]] if report.cause is not None else []
     if may_be_mix_alone(report):
         listed = [_MIX_OR_COVARIATE]
+    if explains_embedding(report):
+        listed = [_MIX_EXPLAINS]
     if report.status is DriftStatus.QUIET:
         listed.append(Advice("Nothing has to be done.", "The next run judges the next answers."))
     if report.status is DriftStatus.INSUFFICIENT:
@@ -129,11 +132,22 @@ _BY_CAUSE = {
 
 _MIX_OR_COVARIATE = Advice(
     "The images look otherwise to the network, though they are taken alike (covariate shift), and the "
-    "classes come in other shares too, which alone can move what the network sees.",
+    "classes come in other shares too, which alone can move what the network sees; which of the two it is "
+    "could not be tested.",
     "Look first whether the mix explains it: is a class missing, or far more frequent, by season or place? "
     "If so, and images of one class look as they did, nothing has to be done unless the new shares are to "
     "stay. If they are, or images of one class look otherwise than old ones of that class, label a plain "
     "sample of the newest images, name its folder in retraining.new_images and run the retraining pipeline.",
+)
+
+_MIX_EXPLAINS = Advice(
+    "The classes come in other shares than before (label shift, or prior shift), which explains, as far as "
+    "that can be tested, why the network sees other images.",
+    "Look at some images of each frequent class beside old ones of that class: a small change may hide "
+    "behind that of the shares. If they look as they did, ask whether the season or the place explains the "
+    "shares: then nothing has to be done. If the new shares are to stay, or the images look otherwise, label "
+    "a plain sample of the newest images, name its folder in retraining.new_images and run the retraining "
+    "pipeline.",
 )
 
 _CONFIRM = Advice(

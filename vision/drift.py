@@ -3,7 +3,9 @@
 Four questions, each by permutation of whole groups (`vision.permutation`) and at level alpha: have the
 quality columns moved (Q), the embeddings (E), the share called unknown (N), the mix of classes (L)? The cause
 is the first that explains what fired: Q capture; N while the embeddings of known-looking images stay put,
-novelty; E covariate; L label mix. A window like the reference fires with probability 4 alpha at most, on
+novelty; E covariate; L label mix. Where E and L fired alone, other shares of the classes may be all that
+moved the embedding: then it is asked once more at the window's shares (`vision.reweighting`), and if that is
+quiet, the label mix explains it. A window like the reference fires with probability 4 alpha at most, on
 average over references; one reference can be unlucky.
 
 That the mix changed is tested on mean probabilities; which shares the classes have is estimated beside it, by
@@ -18,6 +20,17 @@ from __future__ import annotations
 import numpy as np
 
 from vision.config import DriftSettings
+from vision.drift_words import (
+    EMBEDDING,
+    EMBEDDING_AT_SHARES,
+    KNOWN_EMBEDDING,
+    LABEL_MIX,
+    QUALITY,
+    UNKNOWN_RATE,
+    tell_insufficient,
+    tell_single_frames,
+    tell_verdict,
+)
 from vision.metrics import resample_groups
 from vision.permutation import (
     average_groups,
@@ -42,8 +55,8 @@ from vision.records import (
     IntArray,
 )
 from vision.reference import DriftReference
+from vision.reweighting import measure_reweighted, reweight
 from vision.window import Pool, Window, check_window, find_groups, pool_sides
-from vision.wording import count_of
 
 QUANTILES = np.linspace(0.0, 1.0, 21)
 """Levels of the quantiles that a report keeps of each column."""
@@ -51,11 +64,16 @@ QUANTILES = np.linspace(0.0, 1.0, 21)
 NUM_DIRECTIONS = 32
 """Principal directions of the embedding that E looks at."""
 
-QUALITY, EMBEDDING, UNKNOWN_RATE, LABEL_MIX = "quality", "embedding", "unknown_rate", "label_mix"
-KNOWN_EMBEDDING = "known_embedding"
+NAMING_LEVEL = 0.05
+"""Level of the question at the window's shares. Drift is found already; only its name hangs on it, and label
+mix is the name that makes people look away."""
 
-_SINGLE = 0.95
-"""Share of a window's groups of one image from which on its groups look like single frames."""
+SHARE_ROUNDS = 199
+"""Bootstraps of that question. Estimating the shares in each is what it costs."""
+
+LEAST_EFFECTIVE = 30
+"""Where fewer groups of the reference carry the window's shares, that question is not asked: it would miss
+strong moves of the images too often."""
 
 _NUM_POINTS = 150
 _ROUNDING = 1e-9
@@ -82,7 +100,7 @@ def judge_drift(reference: DriftReference, window: Window, settings: DriftSettin
         blank.num_images < settings.min_images
         or min(blank.num_groups, blank.num_reference_groups) < settings.min_groups
     ):
-        return _tell_insufficient(blank, settings)
+        return tell_insufficient(blank, settings)
     rng = np.random.default_rng(seed)
     pool = pool_sides(reference, window, groups, settings.max_images, rng)
     draws = draw_assignments(
@@ -91,7 +109,7 @@ def judge_drift(reference: DriftReference, window: Window, settings: DriftSettin
     return _judge(blank, pool, draws, reference, settings, rng)
 
 
-# --- the four questions ---------------------------------------------------------------------------------
+# --- the questions ---------------------------------------------------------------------------------
 
 
 def ask_quality(
@@ -162,6 +180,27 @@ def ask_label_mix(pool: Pool, draws: FloatArray, names: tuple[str, ...], alpha: 
     return _conclude(LABEL_MIX, statistics, alpha, evidence)
 
 
+def ask_embedding_at_shares(pool: Pool, rng: np.random.Generator) -> DriftTest | None:
+    """E once more, the reference weighed to the window's shares of the classes, at `NAMING_LEVEL`.
+
+    None where fewer than `LEAST_EFFECTIVE` groups of the reference carry those shares.
+    """
+    level = pool.level(rng)
+    found = reweight(level)
+    if found.num_effective < LEAST_EFFECTIVE:
+        return None
+    values = whiten(level.embeddings, NUM_DIRECTIONS)
+    statistics = measure_reweighted(level, found, values, SHARE_ROUNDS, rng)
+    usual = float(np.quantile(statistics[1:], 1 - NAMING_LEVEL))
+    how = "unlike" if find_p_value(statistics) <= NAMING_LEVEL else "like"
+    evidence = (
+        f"at the window's own shares of the classes its images are {how} the reference's: squared MMD "
+        f"{statistics[0]:.2g}, above {usual:.2g} by chance in {NAMING_LEVEL:.0%} of cases; "
+        f"{found.num_effective:.0f} groups of the reference carry these shares"
+    )
+    return _conclude(EMBEDDING_AT_SHARES, statistics, NAMING_LEVEL, evidence)
+
+
 def _conclude(name: str, statistics: FloatArray, alpha: float, evidence: str) -> DriftTest:
     """The answer to a question from its statistics (p + 1,), the one observed first."""
     p_value = find_p_value(statistics)
@@ -226,7 +265,7 @@ def _tell_columns(columns: tuple[ColumnDrift, ...]) -> str:
 
 
 def find_cause(
-    quality: bool, novel: bool, known_moved: bool, embedding: bool, mix: bool
+    quality: bool, novel: bool, known_moved: bool, embedding: bool, mix: bool, explained: bool = False
 ) -> DriftCause | None:
     """The first cause that explains which tests fired; None where none did.
 
@@ -236,24 +275,34 @@ def find_cause(
         known_moved: E fired on the images not called unknown; asked only where N fired.
         embedding: E fired.
         mix: L fired.
+        explained: the window's shares explain why E fired; asked only where E and L fired alone.
     """
     if quality:
         return DriftCause.CAPTURE
     if novel and not known_moved:
         return DriftCause.NOVELTY
-    if embedding or novel:
+    if novel or (embedding and not explained):
         return DriftCause.COVARIATE
     return DriftCause.LABEL_MIX if mix else None
 
 
-def may_be_mix_alone(report: DriftReport) -> bool:
-    """Whether covariate drift may be nothing but other shares of the classes.
-
-    An embedding holds the class: where a class is missing, the mean of all images moves, though each class
-    looks as before.
-    """
-    mix = any(test.name == LABEL_MIX and test.fired for test in report.tests)
-    return report.cause is DriftCause.COVARIATE and mix
+def _start_report(
+    reference: DriftReference, window: Window, groups: IntArray, settings: DriftSettings
+) -> DriftReport:
+    """What is known of a window before anything is measured."""
+    num_ungrouped = int(window.ungrouped.sum())
+    single = tell_single_frames(reference, groups)
+    return DriftReport(
+        status=DriftStatus.INSUFFICIENT,
+        verified=num_ungrouped == 0 and not single,
+        reasons=single,
+        num_images=len(groups),
+        num_groups=len(np.unique(groups)),
+        num_ungrouped=num_ungrouped,
+        num_reference_groups=reference.num_groups,
+        alpha=settings.alpha,
+        permutations=settings.permutations,
+    )
 
 
 def _judge(
@@ -271,8 +320,11 @@ def _judge(
     mix = ask_label_mix(pool, draws, names, alpha)
     known = _ask_known(pool, settings, rng) if unknown.fired else None
     moved = known is not None and known.fired
-    cause = find_cause(quality.fired, unknown.fired, moved, embedding.fired, mix.fired)
-    tests = tuple(each for each in (quality, embedding, unknown, mix, known) if each is not None)
+    both_alone = embedding.fired and mix.fired and not (quality.fired or unknown.fired)
+    at_shares = ask_embedding_at_shares(pool, rng) if both_alone else None
+    explained = at_shares is not None and not at_shares.fired
+    cause = find_cause(quality.fired, unknown.fired, moved, embedding.fired, mix.fired, explained)
+    tests = tuple(each for each in (quality, embedding, unknown, mix, known, at_shares) if each is not None)
     report = blank.model_copy(
         update={
             "status": DriftStatus.DRIFT if cause else DriftStatus.QUIET,
@@ -286,7 +338,7 @@ def _judge(
     )
     if cause in (None, DriftCause.LABEL_MIX):
         report = _add_estimates(report, pool, names, settings, rng)
-    return report.model_copy(update={"reasons": _tell_verdict(report)})
+    return report.model_copy(update={"reasons": tell_verdict(report)})
 
 
 def _ask_known(pool: Pool, settings: DriftSettings, rng: np.random.Generator) -> DriftTest | None:
@@ -352,119 +404,3 @@ def _estimate_shares(
     """Shares of the classes in images of weights (n,), then in each resample (r, n) of them: (1 + r, k)."""
     shares = estimate_shares(probs, weights[None, :], before)
     return np.concatenate([shares, estimate_shares(probs, weights * counts, before, start=shares[0])])
-
-
-# --- in words -------------------------------------------------------------------------------------------
-
-_VERDICTS = {
-    None: "quiet: nothing tells this window from the reference",
-    DriftCause.CAPTURE: "drift of capture: the pictures look otherwise (light, contrast, sharpness) than "
-    "those of the calibration",
-    DriftCause.NOVELTY: "drift by novelty: more images are unlike every known class, while those that look "
-    "known are as before",
-    DriftCause.COVARIATE: "covariate drift: the images look otherwise to the network, though not to the "
-    "measures of quality",
-    DriftCause.LABEL_MIX: "drift of the label mix: classes come in other shares than before",
-}
-
-
-def _start_report(
-    reference: DriftReference, window: Window, groups: IntArray, settings: DriftSettings
-) -> DriftReport:
-    """What is known of a window before anything is measured."""
-    num_ungrouped = int(window.ungrouped.sum())
-    single = _tell_single_frames(reference, groups)
-    return DriftReport(
-        status=DriftStatus.INSUFFICIENT,
-        verified=num_ungrouped == 0 and not single,
-        reasons=single,
-        num_images=len(groups),
-        num_groups=len(np.unique(groups)),
-        num_ungrouped=num_ungrouped,
-        num_reference_groups=reference.num_groups,
-        alpha=settings.alpha,
-        permutations=settings.permutations,
-    )
-
-
-def _tell_single_frames(reference: DriftReference, groups: IntArray) -> tuple[str, ...]:
-    """That groups seem to be single frames, where nearly each of the window's (n,) has one image; else ().
-
-    Frames of one individual that a client numbers one by one are no several proofs: real windows without
-    drift, of one or two frames an individual, drifted in 19% of cases so. Where individuals really come once,
-    a person has to say so; that cannot be told from here.
-    """
-    sizes = np.bincount(groups)[np.unique(groups)]
-    usual = len(reference.groups) / max(1, reference.num_groups)
-    if not len(sizes) or usual < 2 or np.mean(sizes == 1) < _SINGLE:
-        return ()
-    return (
-        f"unverified: {int((sizes == 1).sum())} of {count_of(len(sizes), 'group')} have one image each, "
-        f"while those of the reference have {usual:.1f} on average: groups seem to be single frames. Send as "
-        "`group` what several images share (individual, visit, camera); if every individual really comes "
-        "once, read the verdict as it stands: it starts no retraining by itself",
-    )
-
-
-def _tell_insufficient(report: DriftReport, settings: DriftSettings) -> DriftReport:
-    """The report with what is missing, in numbers and words."""
-    images = max(0, settings.min_images - report.num_images)
-    groups = max(0, settings.min_groups - report.num_groups)
-    reasons = [
-        f"insufficient: {count_of(report.num_images, 'image')} in {count_of(report.num_groups, 'group')}; "
-        f"expected at least {count_of(settings.min_images, 'image')} and "
-        f"{count_of(settings.min_groups, 'group')}"
-    ]
-    if images or groups:
-        reasons.append(
-            f"{count_of(images, 'more image')} and {count_of(groups, 'more group')} are needed at least"
-        )
-    if groups and report.num_ungrouped:
-        reasons.append(
-            f"{count_of(report.num_ungrouped, 'image')} came without a group, and bursts in time count "
-            "instead; send `group` (individual, visit, camera) with each image"
-        )
-    if report.num_reference_groups < settings.min_groups:
-        reasons.append(
-            f"the reference has {count_of(report.num_reference_groups, 'group')}, expected at least "
-            f"{settings.min_groups}; waiting does not help: train with more groups in the calibration split"
-        )
-    return report.model_copy(
-        update={
-            "missing_images": images,
-            "missing_groups": groups,
-            "reasons": (*reasons, *report.reasons),
-        }
-    )
-
-
-def _tell_verdict(report: DriftReport) -> tuple[str, ...]:
-    """The verdict, what fired, what did not, and what to know about it."""
-    fired = sorted(report.tests, key=lambda test: not test.fired)
-    reasons = [_VERDICTS[report.cause]]
-    if may_be_mix_alone(report):
-        reasons.append(
-            "the classes also come in other shares than before, and that alone can move the embedding: look "
-            "first whether the mix explains it"
-        )
-    reasons += [f"{test.evidence} (p {test.p_value:.3f})" for test in fired]
-    if report.num_images_compared < report.num_images:
-        reasons.append(
-            f"{report.num_images_compared} of the window's {report.num_images} images were compared: frames "
-            "of groups, then groups, were drawn"
-        )
-    if report.estimated_accuracy is not None:
-        adjusted = ", adjusted to the estimated shares" if report.cause else ""
-        reasons.append(
-            f"estimated accuracy {report.estimated_accuracy}: an estimate without labels, the mean "
-            f"calibrated confidence of the images not called unknown{adjusted}"
-        )
-    elif report.cause not in (None, DriftCause.LABEL_MIX):
-        reasons.append("no accuracy is estimated: under such drift calibrated confidence is far too high")
-    reasons += report.reasons
-    if report.num_ungrouped:
-        reasons.append(
-            f"unverified: {report.num_ungrouped} of {count_of(report.num_images, 'image')} came without a "
-            "group; bursts in time stood in"
-        )
-    return tuple(reasons)

@@ -91,11 +91,10 @@ def measure_mmd(
 ) -> FloatArray:
     """Squared maximum mean discrepancy of two sets of groups, unbiased (Gretton et al. 2012, eq. 3).
 
-    The kernel of two groups is the mean kernel of their images, exp(-d^2 / (2 s^2)) on values (n, p), with
-    s^2 the median squared distance of images of different groups, estimated on some rows drawn by `rng`. A
-    group is not compared with itself: groups of few frames are more like themselves than groups of many.
+    The kernel is that of `compare_groups`. A group is not compared with itself: groups of few frames are more
+    like themselves than groups of many.
     """
-    kernel = _average_kernel(values, groups, _find_bandwidth(values, groups, rng))
+    kernel = compare_groups(values, groups, rng)
     num_groups, num_window = len(kernel), float(draws[0].sum())
     num_reference = num_groups - num_window
     np.fill_diagonal(kernel, 0.0)
@@ -113,6 +112,15 @@ def measure_mmd(
         - 2.0 * across / (num_window * num_reference)
     )
     return statistics
+
+
+def compare_groups(values: FloatArray, groups: IntArray, rng: np.random.Generator) -> FloatArray:
+    """How alike each two groups are, (g, g) float32: the mean kernel of their images.
+
+    The kernel is exp(-d^2 / (2 s^2)) on values (n, p), with s^2 the median squared distance of images of
+    different groups, estimated on some rows drawn by `rng`.
+    """
+    return _average_kernel(values, groups, _find_bandwidth(values, groups, rng))
 
 
 def measure_hotelling(means: FloatArray, draws: FloatArray) -> FloatArray:

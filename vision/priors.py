@@ -31,7 +31,7 @@ def estimate_shares(
     Args:
         probs: (n, k) calibrated probabilities, under the shares `before`.
         weights: (r, n) of the images, at least 0; each row has a positive sum.
-        before: (k,) shares that the probabilities were calibrated on.
+        before: (k,) shares that the probabilities were calibrated on, or (r, k), of each weighting.
         start: (k,) shares to begin with; `before` where None.
 
     Returns:
@@ -40,13 +40,15 @@ def estimate_shares(
     weights = weights / weights.sum(axis=1, keepdims=True)
     before = np.maximum(before, _LEAST)
     first = before if start is None else np.maximum(start, _LEAST)
-    shares = np.tile(first / first.sum(), (len(weights), 1))
+    size = len(weights), probs.shape[1]
+    shares = np.broadcast_to(first / first.sum(axis=-1, keepdims=True), size).copy()
+    before = np.broadcast_to(before, size)
     going = np.arange(len(weights))
     for _ in range(MOST_ROUNDS):
-        here, of_these = shares[going], weights[going]
-        once = _step(here, probs, of_these, before)
-        twice = _step(once, probs, of_these, before)
-        shares[going] = _step(_leap(here, once, twice), probs, of_these, before)
+        here, of_these, under = shares[going], weights[going], before[going]
+        once = _step(here, probs, of_these, under)
+        twice = _step(once, probs, of_these, under)
+        shares[going] = _step(_leap(here, once, twice), probs, of_these, under)
         going = going[np.abs(twice - once).max(axis=1) > TOLERANCE]
         if not len(going):
             break

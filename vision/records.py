@@ -791,12 +791,17 @@ class RetrainDecision(Record):
 
 
 class DriftTest(Value):
-    """One question put to a window, answered by permuting groups between reference and window."""
+    """One question put to a window, answered by permuting groups between reference and window.
 
-    name: str = Field(description="quality, embedding, unknown_rate, label_mix or known_embedding")
+    `embedding_at_shares` alone is answered by bootstraps of the reference, at a level of its own.
+    """
+
+    name: str = Field(
+        description="quality, embedding, unknown_rate, label_mix, known_embedding or embedding_at_shares"
+    )
     statistic: float
     p_value: float
-    fired: bool = Field(description="p_value <= alpha")
+    fired: bool = Field(description="p_value <= alpha; of embedding_at_shares, at most 0.05")
     evidence: str
 
 

@@ -211,10 +211,35 @@ def test_advice_names_the_pipeline_that_reads_the_key_that_it_names_and_the_fiel
     assert "Enough new labelled images, or the champion's age, start one without any drift" in told[-1].action
 
 
+def make_report(cause: DriftCause, fired: set[str], asked: bool = False) -> DriftReport:
+    """A drift of which these tests fired; `asked`: at the window's shares too."""
+    tests = [test.model_copy(update={"fired": test.name in fired}) for test in CAPTURE[0].tests]
+    if asked:
+        at_shares = {"name": "embedding_at_shares", "fired": "embedding_at_shares" in fired}
+        tests.append(tests[0].model_copy(update=at_shares))
+    return CAPTURE[0].model_copy(update={"cause": cause, "tests": tuple(tests)})
+
+
+def test_where_the_mix_explains_the_embedding_images_of_each_class_are_to_be_looked_at_all_the_same() -> None:
+    told, *_ = advise(make_report(DriftCause.LABEL_MIX, {"embedding", "label_mix"}, asked=True))
+    assert "label shift, or prior shift" in told.finding
+    assert "as far as that can be tested" in told.finding
+    assert "a small change may hide behind that of the shares" in told.action
+    assert "in retraining.new_images and run the retraining pipeline" in told.action
+    plain, *_ = advise(make_report(DriftCause.LABEL_MIX, {"label_mix"}))
+    assert "hide" not in plain.action
+
+
+def test_where_the_mix_does_not_explain_the_embedding_the_advice_is_that_of_covariate_drift() -> None:
+    both = {"embedding", "label_mix", "embedding_at_shares"}
+    report = make_report(DriftCause.COVARIATE, both, asked=True)
+    assert advise(report) == advise(make_report(DriftCause.COVARIATE, {"embedding"}))
+    page = render_drift_page(make_story(report, CAPTURE[1]))
+    assert "each class weighed as it is frequent now" in page
+
+
 def test_where_the_mix_may_be_all_that_moved_the_advice_is_to_look_at_it_first() -> None:
-    fired = {"embedding", "label_mix"}
-    tests = tuple(test.model_copy(update={"fired": test.name in fired}) for test in CAPTURE[0].tests)
-    report = CAPTURE[0].model_copy(update={"cause": DriftCause.COVARIATE, "tests": tests})
+    report = make_report(DriftCause.COVARIATE, {"embedding", "label_mix"})
     told, *_ = advise(report)
     assert "covariate shift" in told.finding
     assert "classes come in other shares too" in told.finding

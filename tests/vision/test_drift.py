@@ -150,24 +150,6 @@ def test_moved_embeddings_are_covariate_drift() -> None:
     assert [test.name for test in report.tests if test.fired] == ["embedding"]
 
 
-def test_missing_classes_move_the_embedding_and_the_reasons_say_that_the_mix_may_explain_it() -> None:
-    """Each class looks as before; only the shares differ."""
-    centres = 3.0 * np.eye(3, WIDTH)
-
-    def place(sample: Sample) -> Sample:
-        sample.embeddings += centres[sample.logits.argmax(axis=1)]
-        return sample
-
-    before = place(Sample(0, 120, 2))
-    reference = replace(REFERENCE, embeddings=round_embeddings(before.embeddings), logits=before.logits)
-    one_class = judge(make_window(place(Sample(1, 40, 3, mix=(0.0, 0.0, 1.0)))), reference)
-    assert one_class.cause is DriftCause.COVARIATE
-    assert {test.name for test in one_class.tests if test.fired} == {"embedding", "label_mix"}
-    assert "look first whether the mix explains it" in one_class.reasons[1]
-    moved = judge(make_window(Sample(1, 40, 3, embedding=1.0)))
-    assert "mix" not in " ".join(moved.reasons[:2])
-
-
 def test_moved_embeddings_that_are_called_unknown_are_covariate_where_the_known_looking_moved_too() -> None:
     report = judge(make_window(Sample(1, 40, 3, embedding=1.0, unknown=0.5)))
     assert report.cause is DriftCause.COVARIATE
@@ -263,6 +245,12 @@ def test_the_cause_is_the_first_that_explains(
     fired: tuple[bool, bool, bool, bool, bool], cause: DriftCause | None
 ) -> None:
     assert find_cause(*fired) is cause
+
+
+def test_shares_that_explain_the_embedding_leave_a_label_mix_and_explain_nothing_else() -> None:
+    assert find_cause(False, False, False, True, True, explained=True) is DriftCause.LABEL_MIX
+    assert find_cause(True, False, False, True, True, explained=True) is DriftCause.CAPTURE
+    assert find_cause(False, True, True, True, True, explained=True) is DriftCause.COVARIATE
 
 
 @pytest.mark.slow

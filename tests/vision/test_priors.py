@@ -65,3 +65,13 @@ def test_a_class_that_the_old_images_had_none_of_is_no_division_by_zero() -> Non
     probs = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]] * 5)
     found = estimate_shares(probs, np.ones((1, 10)), np.array([0.9, 0.1, 0.0]))
     assert_allclose(found, [[0.5, 0.5, 0.0]], atol=1e-6)
+
+
+def test_each_weighting_may_have_shares_of_its_own_before() -> None:
+    _, probs = draw(np.array([0.7, 0.3]), 500, seed=4)
+    weights = np.random.default_rng(5).random((3, 500))
+    before = np.array([[0.5, 0.5], [0.6, 0.4], [0.3, 0.7]])
+    together = estimate_shares(probs, weights, before)
+    for row, own, found in zip(weights, before, together, strict=True):
+        assert_allclose(found, estimate_shares(probs, row[None, :], own)[0])
+    assert np.ptp(together[:, 0]) > 0.05

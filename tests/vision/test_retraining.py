@@ -169,6 +169,7 @@ def test_verdicts_that_a_judged_retraining_has_answered_ask_for_no_second_one() 
         ("capture", "Look at the camera"),
         ("novelty", "Label images of what is answered unknown"),
         ("covariate", "Label images from the newest windows"),
+        ("label_mix", "Label a plain sample from the newest windows"),
     ],
 )
 def test_a_drift_with_nothing_new_says_what_to_label(cause: str, advice: str) -> None:

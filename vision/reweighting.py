@@ -1,0 +1,126 @@
+"""Is a window unlike the reference at the window's own shares of the classes?
+
+An embedding holds the class, so other shares of the classes alone move it. Here each group of the reference
+weighs as its calibrated probabilities say at the shares that the window has (`vision.priors`); where within
+each class the images are as before, the weighted reference and the window are of one kind. How far they are
+apart is the squared maximum mean discrepancy. What chance gives cannot be had by exchanging groups, for
+the two sides differ in shares: each bootstrap draws a reference from the reference and a window from the
+weighted reference, and estimates the shares anew.
+
+It holds its level as far as the probabilities are calibrated. Where few groups of the reference carry the
+window's shares, a move goes unseen; `num_effective` says how many do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vision.permutation import average_groups, compare_groups
+from vision.priors import estimate_shares
+from vision.records import FloatArray
+from vision.window import Pool
+
+_LEAST = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class Reweighted:
+    """The reference at the window's shares.
+
+    Attributes:
+        shares: (k,) of the classes in the window, each group counted once.
+        before: (k,) of the reference.
+        weights: (r,) of the reference's groups, sum 1.
+    """
+
+    shares: FloatArray
+    before: FloatArray
+    weights: FloatArray
+
+    @property
+    def num_effective(self) -> float:
+        """As many groups of equal weight know as much (Kish 1965): few where few carry the weight."""
+        return float(1.0 / np.sum(self.weights**2))
+
+
+def reweight(pool: Pool) -> Reweighted:
+    """How much each group of the reference weighs at the shares of the classes that the window has."""
+    means = average_groups(pool.probs, pool.groups)[: pool.num_reference_groups]
+    before = means.mean(axis=0)
+    later = pool.in_window
+    shares = estimate_shares(pool.probs[later], _once_a_group(pool)[None, later], before)[0]
+    weights = _weigh(shares, before, means)
+    return Reweighted(shares=shares, before=before, weights=weights / weights.sum())
+
+
+def measure_reweighted(
+    pool: Pool, found: Reweighted, values: FloatArray, rounds: int, rng: np.random.Generator
+) -> FloatArray:
+    """Squared discrepancy of the window and the weighted reference, the one observed first: (rounds + 1,).
+
+    Args:
+        pool: reference and window, groups of one size.
+        found: of the pool, by `reweight`.
+        values: (n, p) of the pool's images; what they are compared by.
+        rounds: bootstraps.
+        rng: draws them.
+    """
+    num, num_window = pool.num_reference_groups, pool.num_groups - pool.num_reference_groups
+    kernel = compare_groups(values, pool.groups, rng)
+    kernel -= kernel.mean()  # a constant cancels; without it float32 is enough
+    is_earlier = (np.arange(pool.num_groups) < num).astype(np.float64)[None, :]
+    padded = np.pad(found.weights, (0, num_window))[None, :]
+    observed = _measure(kernel, 1.0 - is_earlier, is_earlier, padded)
+    earlier = rng.multinomial(num, np.full(num, 1.0 / num), rounds).astype(np.float64)
+    later = rng.multinomial(num_window, found.weights, rounds).astype(np.float64)
+    weights = _weigh_anew(pool, found, earlier, later)
+    return np.concatenate([observed, _measure(kernel[:num, :num], later, earlier, weights)])
+
+
+def _weigh_anew(pool: Pool, found: Reweighted, earlier: FloatArray, later: FloatArray) -> FloatArray:
+    """Weights of the reference's groups in each bootstrap, from shares estimated in it alone: (b, r).
+
+    `earlier` and `later` (b, r) say how often a group was drawn for the reference and for the window.
+    """
+    rows = np.flatnonzero(~pool.in_window)
+    means = average_groups(pool.probs[rows], pool.groups[rows])
+    before = earlier @ means / earlier.sum(axis=1, keepdims=True)
+    counts = later[:, pool.groups[rows]] * _once_a_group(pool)[rows]
+    shares = estimate_shares(pool.probs[rows], counts, before, start=found.shares)
+    return _weigh(shares, before, means)
+
+
+def _once_a_group(pool: Pool) -> FloatArray:
+    """(n,) weights of images under which each group counts once."""
+    return np.asarray(1.0 / np.bincount(pool.groups)[pool.groups])
+
+
+def _weigh(shares: FloatArray, before: FloatArray, means: FloatArray) -> FloatArray:
+    """How much likelier groups of mean probabilities (r, k) are at `shares` than at `before`, (..., k)."""
+    return np.asarray((shares / np.maximum(before, _LEAST)) @ means.T)
+
+
+def _measure(kernel: FloatArray, later: FloatArray, earlier: FloatArray, weights: FloatArray) -> FloatArray:
+    """Squared maximum mean discrepancy, unbiased, of drawn groups and weighted drawn groups: (b,).
+
+    Args:
+        kernel: (g, g) of groups.
+        later: (b, g) how often each group was drawn for the window.
+        earlier: (b, g) for the reference.
+        weights: (b, g) of one draw of each group for the reference.
+    """
+    own = np.diag(kernel).astype(np.float64)
+    num = later.sum(axis=1)
+    shares = earlier * weights
+    total = shares.sum(axis=1, keepdims=True)
+    shares /= total
+    squares = shares * weights / total  # of each draw by itself, added up
+    light, others = later.astype(np.float32), shares.astype(np.float32)
+    of_window, of_reference = light @ kernel, others @ kernel
+    within = (np.einsum("bg,bg->b", of_window, light, dtype=np.float64) - later @ own) / (num * (num - 1.0))
+    beside = np.einsum("bg,bg->b", of_reference, others, dtype=np.float64) - squares @ own
+    across = np.einsum("bg,bg->b", of_reference, light, dtype=np.float64) / num
+    statistics: FloatArray = within + beside / (1.0 - squares.sum(axis=1)) - 2.0 * across
+    return statistics
