@@ -27,7 +27,8 @@ import yaml
 from benchmarks.pages import page_path, write_page
 from orchestration.environment import prepare_environment
 from orchestration.paths import ProjectPaths
-from serving.prediction_log import LogEntry, PredictionLog
+from serving.log_entries import LogEntry
+from serving.prediction_log import PredictionLog
 from vision.bundle import write_bundle
 from vision.engine import HEAD_NAME
 from vision.files import digest_file

@@ -49,10 +49,10 @@ class ChampionRow:
     since: str
 
 
-def list_runs(paths: ProjectPaths, limit: int = MOST_RUNS) -> tuple[RunRow, ...]:
+def list_runs(paths: ProjectPaths) -> tuple[RunRow, ...]:
     """The newest runs, newest first, times in UTC to the second."""
     client = Client()
-    runs = client.list_pipeline_runs(sort_by="desc:created", size=limit).items
+    runs = client.list_pipeline_runs(sort_by="desc:created", size=MOST_RUNS).items
     compared = _metadata_of_runs(client, runs, "compare", ArtifactName.COMPARISON)
     promoted = _metadata_of_runs(client, runs, "promote", ArtifactName.PROMOTION)
     monitored = _metadata_of_runs(client, runs, "monitor", ArtifactName.MONITORED_WINDOW)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from orchestration.environment import prepare_environment
 from orchestration.paths import ProjectPaths
 from orchestration.story import LeftOut
+from orchestration.terminal import spare_terminal
 from vision.config import CandidateSettings, RunConfig
 from vision.errors import ConfigError, StorageError, TaxonError
 from vision.files import storage_errors
@@ -242,9 +243,16 @@ def tell_error(error: BaseException) -> str:
 
 
 def catch_failure(paths: ProjectPaths, run_pipeline: Callable[[], object]) -> Exception | None:
-    """Run a DAG; the exception that ended it, or None."""
+    """Run a DAG; the exception that ended it, or None.
+
+    A foreseen one is not printed: whoever asked tells it. Of any other the traceback is.
+    """
+
+    def foreseen(error: BaseException) -> bool:
+        return isinstance(error, TaxonError) or _find_cause(error, paths) is not None
+
     try:
-        with database_errors(paths):
+        with database_errors(paths), spare_terminal(foreseen):
             run_pipeline()
     except TaxonError as error:
         return error
@@ -322,17 +330,29 @@ def database_errors(paths: ProjectPaths) -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
-        told = str(error)
-        if "disk is full" in told:
-            raise StorageError(
-                f"{paths.zenml}: no space is left on the disk for ZenML's database; free some, for example "
-                "with: python run.py clean --keep 3"
-            ) from error
-        if "readonly database" in told:
-            raise StorageError(
-                f"{paths.zenml}: ZenML's database cannot be written; make the folder and its files writable."
-            ) from error
-        raise
+        cause = _find_cause(error, paths)
+        if cause is None:
+            raise
+        raise cause from error
+
+
+def _find_cause(error: BaseException, paths: ProjectPaths) -> StorageError | None:
+    """What SQLite's word means for the user: the disk is full or read-only; None of any other exception."""
+    from sqlalchemy.exc import OperationalError
+
+    if not isinstance(error, OperationalError):
+        return None
+    told = str(error)
+    if "disk is full" in told:
+        return StorageError(
+            f"{paths.zenml}: no space is left on the disk for ZenML's database; free some, for example "
+            "with: python run.py clean --keep 3"
+        )
+    if "readonly database" in told:
+        return StorageError(
+            f"{paths.zenml}: ZenML's database cannot be written; make the folder and its files writable."
+        )
+    return None
 
 
 @contextmanager

@@ -56,14 +56,14 @@ def ask_service(
     return _read_answer(PredictionAnswer, url, request, shown, timeout_seconds)
 
 
-def describe_model(url: str, key: str, timeout_seconds: float = TIMEOUT_SECONDS) -> ModelDescription:
+def describe_model(url: str, key: str) -> ModelDescription:
     """What the service serves: classes, thresholds and their promises.
 
     Raises:
         ServiceError: it does not answer, refuses (with its reason), or answers something else.
     """
     request = _make_request("GET", url, "/model", headers={"X-API-Key": key})
-    return _read_answer(ModelDescription, url, request, "the question for its model", timeout_seconds)
+    return _read_answer(ModelDescription, url, request, "the question for its model", TIMEOUT_SECONDS)
 
 
 def _make_request(method: str, url: str, path: str, **parts: Any) -> httpx.Request:

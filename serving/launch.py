@@ -57,7 +57,11 @@ _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
 
 
 def launch_service(
-    folder: ServiceFolder, record: Path, bento: BuiltBento, serve: ServeSettings, wait_seconds: float
+    folder: ServiceFolder,
+    record: Path,
+    bento: BuiltBento,
+    serve: ServeSettings,
+    wait_seconds: float = WAIT_SECONDS,
 ) -> RunningService:
     """Start, write down, wait until ready; on failure stop it again.
 

@@ -110,11 +110,6 @@ class LoggedAnswers:
         embeddings: (n, d) float16.
         quality: (n, q) float32.
         decisions: (n,) str, members of `Decision`.
-        class_names: (n,) str.
-        confidences: (n,) float64.
-        unknown_scores: (n,) float64.
-        p_values: (n,) float64.
-        latencies_ms: (n,) float64.
         clients: n names of API keys.
         groups: n groups in the form of `namespace_group`; None where the client gave none.
     """
@@ -126,11 +121,6 @@ class LoggedAnswers:
     embeddings: FloatArray
     quality: FloatArray
     decisions: NDArray[np.str_]
-    class_names: NDArray[np.str_]
-    confidences: FloatArray
-    unknown_scores: FloatArray
-    p_values: FloatArray
-    latencies_ms: FloatArray
     clients: tuple[str, ...]
     groups: tuple[str | None, ...]
 
@@ -159,11 +149,6 @@ def stack_answers(entries: Sequence[LogEntry]) -> LoggedAnswers:
         embeddings=_stack("embedding", entries, EMBEDDING_TYPE),
         quality=_stack("quality", entries, QUALITY_TYPE),
         decisions=np.array([entry.decision.value for entry in entries], np.str_),
-        class_names=np.array([entry.class_name for entry in entries], np.str_),
-        confidences=np.array([entry.confidence for entry in entries], np.float64),
-        unknown_scores=np.array([entry.unknown_score for entry in entries], np.float64),
-        p_values=np.array([entry.p_value for entry in entries], np.float64),
-        latencies_ms=np.array([entry.latency_ms for entry in entries], np.float64),
         clients=tuple(entry.client for entry in entries),
         groups=tuple(namespace_group(entry.client, entry.group) for entry in entries),
     )

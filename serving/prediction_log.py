@@ -10,34 +10,14 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, insert, select
 
 from serving.log_database import LogDatabase
-from serving.log_entries import (
-    LogEntry,
-    LoggedAnswers,
-    check_group,
-    clean_file_name,
-    namespace_group,
-    stack_answers,
-)
+from serving.log_entries import LogEntry, check_group
 from serving.log_rows import to_entry, to_microseconds, to_row, to_time
 from serving.log_schema import IMAGES, PREDICTIONS
 from serving.log_sqlite import pause_after
-
-__all__ = [
-    "MAX_ENTRIES",
-    "LogEntry",
-    "LoggedAnswers",
-    "LoggedModel",
-    "PredictionLog",
-    "check_group",
-    "clean_file_name",
-    "namespace_group",
-    "stack_answers",
-]
 
 MAX_ENTRIES = 100_000
 """Most answers that one call reads: about 400 MB with embeddings of width 1,280."""
@@ -49,7 +29,7 @@ _BYTES_AT_ONCE = 1_000_000
 
 @dataclass(frozen=True)
 class LoggedModel:
-    """One model that has answers in the log, and when the first and the last of them were given (UTC).
+    """One model that has answers in the log, and when the last of them was given (UTC).
 
     `name` and `version` are those that it had when it answered last.
     """
@@ -57,8 +37,6 @@ class LoggedModel:
     digest: str
     name: str
     version: str
-    num_answers: int
-    first: datetime
     last: datetime
 
 
@@ -130,9 +108,7 @@ class PredictionLog:
 
     # --- reading ----------------------------------------------------------------------------------------
 
-    def read_newest(
-        self, model_digest: str, limit: int, before: int | None = None, *, images: bool = False
-    ) -> list[LogEntry]:
+    def read_newest(self, model_digest: str, limit: int, *, images: bool = False) -> list[LogEntry]:
         """The newest answers of one model, oldest first.
 
         Newest is by place in the log, not by time: clocks are set back, places are not.
@@ -140,46 +116,20 @@ class PredictionLog:
         Args:
             model_digest: digest of the bundle that answered.
             limit: most answers, at most `MAX_ENTRIES`.
-            before: only answers with a lower `number`, so the window before `window` is read with
-                `before=window[0].number`.
-            images: read the images too, where they were kept.
-        """
-        conditions = [PREDICTIONS.c.model_digest == model_digest]
-        if before is not None:
-            conditions.append(PREDICTIONS.c.number < before)
-        return self._read(conditions, PREDICTIONS.c.number.desc(), limit, images)[::-1]
-
-    def read_between(
-        self,
-        start: datetime,
-        end: datetime,
-        *,
-        limit: int,
-        model_digest: str | None = None,
-        after: int = 0,
-        images: bool = False,
-    ) -> list[LogEntry]:
-        """The first answers with start <= time < end, in the order of the log.
-
-        Args:
-            start: with a zone.
-            end: with a zone.
-            limit: most answers, at most `MAX_ENTRIES`; go on with `after=entries[-1].number`.
-            model_digest: only of this model.
-            after: only answers with a higher `number`.
             images: read the images too, where they were kept.
 
         Raises:
-            ValueError: a time without a zone.
+            ValueError: a limit out of bounds.
         """
-        conditions = [
-            PREDICTIONS.c.time_us >= to_microseconds(start),
-            PREDICTIONS.c.time_us < to_microseconds(end),
-            PREDICTIONS.c.number > after,
-        ]
-        if model_digest is not None:
-            conditions.append(PREDICTIONS.c.model_digest == model_digest)
-        return self._read(conditions, PREDICTIONS.c.number, limit, images)
+        if not 1 <= limit <= MAX_ENTRIES:
+            raise ValueError(f"limit is {limit}; expected 1 to {MAX_ENTRIES}.")
+        query = select(PREDICTIONS, IMAGES.c.image) if images else select(PREDICTIONS)
+        if images:
+            query = query.outerjoin(IMAGES, IMAGES.c.number == PREDICTIONS.c.number)
+        query = query.where(PREDICTIONS.c.model_digest == model_digest)
+        query = query.order_by(PREDICTIONS.c.number.desc()).limit(limit)
+        with self._database.reading() as connection:
+            return [to_entry(row, self.name) for row in connection.execute(query)][::-1]
 
     def count(self, model_digest: str | None = None, *, after: int = 0) -> int:
         """Number of answers, of one model or all, with a `number` higher than `after`."""
@@ -191,47 +141,13 @@ class PredictionLog:
 
     def models(self) -> list[LoggedModel]:
         """Every model that has answers in the log; the one that answered last comes last."""
-        columns, last = PREDICTIONS.c, PREDICTIONS.alias("last")
-        spans = (
-            select(
-                func.count().label("num_answers"),
-                func.min(columns.number).label("first"),
-                func.max(columns.number).label("last"),
-            )
-            .group_by(columns.model_digest)
-            .subquery()
-        )
-        query = (
-            select(
-                last.c.model_digest,
-                last.c.model_name,
-                last.c.model_version,
-                spans.c.num_answers,
-                columns.time_us,
-                last.c.time_us,
-            )
-            .join_from(spans, PREDICTIONS, columns.number == spans.c.first)
-            .join(last, last.c.number == spans.c.last)
-            .order_by(spans.c.last)
-        )
+        columns = PREDICTIONS.c
+        last = select(func.max(columns.number)).group_by(columns.model_digest)
+        query = select(columns.model_digest, columns.model_name, columns.model_version, columns.time_us)
+        query = query.where(columns.number.in_(last)).order_by(columns.number)
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
-        return [
-            LoggedModel(digest, name, version, num_answers, to_time(first), to_time(last_us))
-            for digest, name, version, num_answers, first, last_us in rows
-        ]
-
-    def _read(
-        self, conditions: Sequence[ColumnElement[bool]], order: ColumnElement[Any], limit: int, images: bool
-    ) -> list[LogEntry]:
-        if not 1 <= limit <= MAX_ENTRIES:
-            raise ValueError(f"limit is {limit}; expected 1 to {MAX_ENTRIES}. Read several windows.")
-        query = select(PREDICTIONS, IMAGES.c.image) if images else select(PREDICTIONS)
-        if images:
-            query = query.outerjoin(IMAGES, IMAGES.c.number == PREDICTIONS.c.number)
-        query = query.where(*conditions).order_by(order).limit(limit)
-        with self._database.reading() as connection:
-            return [to_entry(row, self.name) for row in connection.execute(query)]
+        return [LoggedModel(digest, name, version, to_time(last)) for digest, name, version, last in rows]
 
     # --- deleting ---------------------------------------------------------------------------------------
 

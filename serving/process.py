@@ -14,7 +14,6 @@ from pathlib import Path
 
 from serving.bento import BuiltBento
 from serving.launch import (
-    WAIT_SECONDS,
     ask_ready,
     check_variables,
     end_process,
@@ -62,9 +61,7 @@ Check = Callable[[RunningService], None]
 # --- starting -------------------------------------------------------------------------------------------
 
 
-def start_service(
-    folder: ServiceFolder, bento: BuiltBento, serve: ServeSettings, wait_seconds: float = WAIT_SECONDS
-) -> RunningService:
+def start_service(folder: ServiceFolder, bento: BuiltBento, serve: ServeSettings) -> RunningService:
     """Start a Bento's service and wait until it is ready.
 
     Raises:
@@ -83,7 +80,7 @@ def start_service(
             )
         _refuse_to_start_without_keys(folder)
         _end_leftover(folder.trial)
-        return launch_service(folder, folder.record, bento, serve, wait_seconds)
+        return launch_service(folder, folder.record, bento, serve)
 
 
 def deploy_service(
@@ -92,7 +89,6 @@ def deploy_service(
     serve: ServeSettings,
     check: Check,
     example: Path | None = None,
-    wait_seconds: float = WAIT_SECONDS,
 ) -> RunningService:
     """Put a Bento in the place of the running service, if there is one, without trusting it beforehand.
 
@@ -107,7 +103,6 @@ def deploy_service(
         serve: address and log.
         check: asks the new service twice, on trial and in its place.
         example: an image to try it with, for who reads the status.
-        wait_seconds: longest wait for a service to become ready.
 
     Raises:
         ConfigError: the port is taken by another program, or the clients of the old service would be locked
@@ -119,16 +114,16 @@ def deploy_service(
     with RunLock(folder.lock, "service deployment"):
         refuse_deployment(folder, serve)
         old = read_ours(folder.record)
-        with _trial(folder, bento, serve, wait_seconds) as trial:
+        with _trial(folder, bento, serve) as trial:
             check(trial)
         try:
             if old is not None:
                 end_process(folder.record, old)
-            new = launch_service(folder, folder.record, bento, serve, wait_seconds)
+            new = launch_service(folder, folder.record, bento, serve)
             _check_or_end(folder, new, check)
         except BaseException as error:
             if old is not None:
-                _restore(folder, old, error, wait_seconds)
+                _restore(folder, old, error)
             raise
         deployed = DeployedService(
             bento=bento, serve=serve, example=example, keys_from_environment=keys_from_environment()
@@ -251,15 +246,13 @@ def curl_line(service: RunningService, image: Path | None = None) -> str:
 
 
 @contextmanager
-def _trial(
-    folder: ServiceFolder, bento: BuiltBento, serve: ServeSettings, wait_seconds: float
-) -> Iterator[RunningService]:
+def _trial(folder: ServiceFolder, bento: BuiltBento, serve: ServeSettings) -> Iterator[RunningService]:
     """A service on a free port of this machine, for as long as the block runs."""
     _end_leftover(folder.trial)
     with socket.socket() as probe:
         probe.bind((THIS_MACHINE, 0))
         here = serve.model_copy(update={"host": THIS_MACHINE, "port": probe.getsockname()[1]})
-    trial = launch_service(folder, folder.trial, bento, here, wait_seconds)
+    trial = launch_service(folder, folder.trial, bento, here)
     try:
         yield trial
     finally:
@@ -274,7 +267,7 @@ def _check_or_end(folder: ServiceFolder, service: RunningService, check: Check) 
         raise
 
 
-def _restore(folder: ServiceFolder, old: RunningService, error: BaseException, wait_seconds: float) -> None:
+def _restore(folder: ServiceFolder, old: RunningService, error: BaseException) -> None:
     """Start the old service again after its successor failed, and say so.
 
     Raises:
@@ -282,7 +275,7 @@ def _restore(folder: ServiceFolder, old: RunningService, error: BaseException, w
     """
     try:
         end_process(folder.record, old)  # a signal may have come while it was ending
-        launch_service(folder, folder.record, old.bento, old.serve, wait_seconds)
+        launch_service(folder, folder.record, old.bento, old.serve)
     except TaxonError as second:
         told = str(error) or "The deployment was stopped."
         raise ServiceError(

@@ -66,27 +66,7 @@ def brier_per_image(probs: FloatArray, labels: IntArray) -> FloatArray:
     return distances
 
 
-def brier_score(probs: FloatArray, labels: IntArray) -> float:
-    """Mean multiclass Brier score (Brier 1950), summed over classes: 0 is perfect, 2 the worst.
-
-    Raises:
-        DataError: there is no image.
-    """
-    _require_images(len(labels), "The Brier score")
-    return float(brier_per_image(probs, labels).mean())
-
-
 # --- classes --------------------------------------------------------------------------------------------
-
-
-def accuracy_score(labels: IntArray, predictions: IntArray) -> float:
-    """Share of images whose class is right.
-
-    Raises:
-        DataError: there is no image.
-    """
-    _require_images(len(labels), "Accuracy")
-    return float(np.mean(np.asarray(labels) == np.asarray(predictions)))
 
 
 def confusion_matrix(labels: IntArray, predictions: IntArray, num_classes: int) -> IntArray:
@@ -143,11 +123,6 @@ def class_counts(sums: FloatArray) -> ClassCounts:
     """`ClassCounts` of summed `class_indicators`, (..., 3k)."""
     hits, predicted, support = np.split(sums, 3, axis=-1)
     return ClassCounts(hits=hits, predicted=predicted, support=support)
-
-
-def f1_scores(labels: IntArray, predictions: IntArray, num_classes: int) -> FloatArray:
-    """F1 of every class, (k,); NaN for a class that is neither true nor predicted anywhere."""
-    return class_counts(class_indicators(labels, predictions, num_classes).sum(axis=0)).f1()
 
 
 # --- calibration ----------------------------------------------------------------------------------------
@@ -367,12 +342,6 @@ def resample_groups(
         sizes = np.array([len(np.unique(names))])
     counts = np.hstack([_draw_counts(int(size), bootstrap.resamples, rng) for size in sizes])
     return GroupResamples(members=members.ravel(), counts=counts, level=bootstrap.level)
-
-
-def bootstrap_counts(groups: ArrayLike, resamples: int, rng: np.random.Generator) -> IntArray:
-    """How often each image occurs when whole groups are drawn with replacement, int (resamples, n)."""
-    names, members = np.unique(np.asarray(groups), return_inverse=True)
-    return _draw_counts(len(names), resamples, rng)[:, members]
 
 
 def auroc_samples(

@@ -86,20 +86,17 @@ def is_whole(home: Path) -> bool:
         return hashlib.file_digest(file, "sha256").hexdigest() == card.get("content_hash")
 
 
-def open_images(
-    ref: DatasetRef, manifest: Manifest | None = None
-) -> np.memmap[tuple[int, ...], np.dtype[np.uint8]]:
+def open_images(ref: DatasetRef) -> np.memmap[tuple[int, ...], np.dtype[np.uint8]]:
     """The decoded images, read-only, mapped into memory.
 
     Args:
         ref: which store.
-        manifest: what it must be aligned with, if that is to be checked.
 
     Returns:
         (n, size, size, 3) uint8.
 
     Raises:
-        StorageError: missing, of another shape or content than `ref` or the manifest says.
+        StorageError: missing, of another shape or content than `ref` says.
     """
     path = Path(ref.path) / ARRAY_NAME
     card = _read_card(Path(ref.path))
@@ -118,11 +115,6 @@ def open_images(
         found = "no readable array" if images is None else f"shape {images.shape}"
         raise StorageError(
             f"{path}: {found}; expected shape {expected}. Delete this folder and run the training again."
-        )
-    if manifest is not None and len(manifest.entries) != ref.num_images:
-        raise StorageError(
-            f"{path}: holds {ref.num_images} images; the manifest lists {len(manifest.entries)}. "
-            "Expected one for each. Run the training again."
         )
     return images
 

@@ -204,3 +204,4 @@ def test_bad_input_gives_a_clear_error_and_its_exit_code(
     finished = project.train(*overrides)
     assert finished.code == code, finished.output[-3000:]
     assert words in finished.output
+    assert "Traceback" not in finished.output

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from serving.prediction_log import LogEntry
+from serving.log_entries import LogEntry
 from vision.records import Decision
 
 START = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from serving.log_entries import LogEntry, stack_answers
 from serving.log_window import take_window, to_window, trim
-from serving.prediction_log import LogEntry, PredictionLog, stack_answers
+from serving.prediction_log import PredictionLog
 from tests.serving.answers import DIGEST, START, make_entry
 from vision.config import PredictionLogSettings
 from vision.drift import judge_drift

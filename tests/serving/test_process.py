@@ -186,7 +186,7 @@ class TestRealProcess:
         assert restored.running is not None
         assert restored.running.url == old.url
 
-        trial = launch_service(folder, folder.trial, bento, serve_at(find_port()), 60)  # as kill -9 leaves it
+        trial = launch_service(folder, folder.trial, bento, serve_at(find_port()))  # as kill -9 leaves it
         leftover = find_leftover(folder)
         assert (leftover and leftover.pid) == trial.pid
         with RunLock(folder.lock, "service deployment"):

@@ -170,7 +170,7 @@ def test_images_of_all_parts_are_decoded_from_where_they_lie(tmp_path: Path) -> 
     base, june = make_base(tmp_path, num=2), make_addition(tmp_path / "far" / "away", num=2)
     manifest = read(base, june)
     ref = build_store(manifest, ImageSettings(size=16), tmp_path / "stores")
-    images = open_images(ref, manifest)
+    images = open_images(ref)
     assert ref.source_digest == manifest.source_digest
     for row, entry in enumerate(manifest.entries):
         folder = june / entry.path.removeprefix("+june/") if entry.path[0] == "+" else base / entry.path

@@ -16,7 +16,6 @@ from tests.example_story import (
     make_data_report,
     make_evaluation,
     make_history,
-    make_images,
     make_manifest,
     make_precisions,
     make_promotion,
@@ -25,7 +24,6 @@ from tests.example_story import (
     make_temperature,
 )
 from vision.figures import Views, draw_views
-from vision.figures.data import draw_sample_grid
 from vision.figures.style import DECISION_COLOURS, SPLIT_COLOURS, shorten
 from vision.figures.tables import format_bytes, format_interval, format_share, markdown_table
 from vision.figures.training import draw_training_curves
@@ -217,13 +215,6 @@ def test_confusion_fits_one_and_forty_classes_with_long_names(num: int) -> None:
     image = open_png(draw_confusion(evaluation))
     assert image.width == 1050
     assert image.height < 1400
-
-
-def test_sample_grid_has_a_line_for_each_class() -> None:
-    images = make_images(make_manifest())
-    image = open_png(draw_sample_grid(images, [[0, 1, 2], [70]], ["banded_dart", "blue_sailfin"]))
-    colours = {tuple(images[row, 32, 32]) for row in (0, 70)}
-    assert colours <= {colour for _, colour in image.convert("RGB").getcolors(1 << 20) or []}
 
 
 def test_the_score_that_decides_is_the_one_with_found_shares() -> None:

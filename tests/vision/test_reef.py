@@ -28,7 +28,7 @@ from vision.sources.reef.dataset import (
 )
 from vision.sources.reef.fish import Pose, draw_fish, draw_individual
 from vision.sources.reef.noise import cut_field, noise_atlas, smooth_step
-from vision.sources.reef.painter import HEIGHT, WIDTH, encode_jpeg, paint_fish, paint_image
+from vision.sources.reef.painter import HEIGHT, WIDTH, encode_jpeg, paint_image
 from vision.sources.reef.patterns import BodyGrid, draw_markings, paint_pattern
 from vision.sources.reef.sheet import paint_sheet
 from vision.sources.reef.species import KNOWN_SPECIES, SPECIES, UNKNOWN_SPECIES, PatternKind, TailKind
@@ -223,14 +223,6 @@ def test_turbid_water_dims_and_flattens_the_same_scene() -> None:
         turbid = np.asarray(paint_image(2, "star_damsel", individual, 0, turbidity=1.0)[0], np.float32)
         assert turbid.mean() < 0.8 * clear.mean()
         assert turbid.std() < 0.7 * clear.std()
-
-
-def test_paint_fish_reads_nothing_but_its_stream() -> None:
-    first = paint_fish("cloak_wrasse", np.random.default_rng(1))
-    again = paint_fish("cloak_wrasse", np.random.default_rng(1))
-    assert first.size == (WIDTH, HEIGHT)
-    assert first.mode == "RGB"
-    assert first.tobytes() == again.tobytes()
 
 
 def test_turned_file_looks_the_same_after_orientation() -> None:

@@ -1,4 +1,4 @@
-"""What the data look like: images per class and split, quality per class, samples."""
+"""What the data look like: images per class and split, quality per class."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from vision.figures.style import (
     to_png,
     write_empty,
 )
-from vision.records import DataReport, ImageArray, QualitySummary, Split
+from vision.records import DataReport, QualitySummary, Split
 
 
 def draw_class_counts(report: DataReport) -> bytes:
@@ -79,28 +79,6 @@ def draw_quality(report: DataReport) -> bytes:
         style_axes(grid[0, 0])
         write_empty(grid[0, 0], "no quality was measured")
     title_figure(figure, "Image quality by class: median, and the range of nine images in ten")
-    return to_png(figure)
-
-
-def draw_sample_grid(images: ImageArray, rows: Sequence[Sequence[int]], names: Sequence[str]) -> bytes:
-    """Some images of every class, one class a row. PNG.
-
-    Args:
-        images: (n, s, s, 3) uint8.
-        rows: for each class the row numbers of its samples.
-        names: of the classes.
-    """
-    longest = max((len(each) for each in rows), default=1) or 1
-    figure = new_figure(0.1 + len(names) * 5.6 / longest)
-    grid = figure.subplots(max(len(names), 1), longest, squeeze=False)
-    for axes in grid.flat:
-        axes.set_axis_off()
-    for line, (name, samples) in enumerate(zip(names, rows, strict=True)):
-        first = grid[line, 0]
-        place: dict[str, Any] = {"transform": first.transAxes, "ha": "right", "va": "center"}
-        first.text(-0.12, 0.5, shorten(name), fontsize=FONT, color=INK, **place)
-        for axes, sample in zip(grid[line], samples, strict=False):
-            axes.imshow(images[sample])
     return to_png(figure)
 
 

@@ -43,10 +43,10 @@ SPLIT_COLOURS = {
 }
 
 
-def new_figure(height: float, width: float = WIDTH) -> Figure:
-    """A white figure of some inches that lays itself out."""
+def new_figure(height: float) -> Figure:
+    """A white figure of `WIDTH` and some inches of height that lays itself out."""
     spacing = ConstrainedLayoutEngine(wspace=0.06, hspace=0.06, w_pad=0.06, h_pad=0.06)
-    return Figure(figsize=(width, height), dpi=DOTS_PER_INCH, facecolor="white", layout=spacing)
+    return Figure(figsize=(WIDTH, height), dpi=DOTS_PER_INCH, facecolor="white", layout=spacing)
 
 
 def title_figure(figure: Figure, title: str) -> None:
@@ -129,8 +129,3 @@ def write_empty(axes: Axes, message: str) -> None:
     )
     axes.set_xticks([])
     axes.set_yticks([])
-
-
-def finite(values: Sequence[float]) -> list[float]:
-    """The values that are numbers."""
-    return [value for value in values if np.isfinite(value)]

@@ -50,9 +50,9 @@ def run_model(model_file: ModelFile, images: ImageArray, rows: IntArray) -> Mode
     )
 
 
-def measure_rows(images: ImageArray, rows: IntArray, batch_size: int = BATCH_SIZE) -> FloatArray:
+def measure_rows(images: ImageArray, rows: IntArray) -> FloatArray:
     """Quality columns (m, q) of some rows of `images`, read in batches."""
-    parts = [measure_quality(images[rows[i : i + batch_size]]) for i in range(0, len(rows), batch_size)]
+    parts = [measure_quality(images[rows[i : i + BATCH_SIZE]]) for i in range(0, len(rows), BATCH_SIZE)]
     return np.concatenate(parts) if parts else measure_quality(images[:0])
 
 

@@ -1,7 +1,7 @@
 """Painted fish: a data set that needs no download, the same bytes from the same settings."""
 
 from vision.sources.reef.dataset import list_reef_files, paint_reef, reef_digest
-from vision.sources.reef.painter import PAINTER_VERSION, paint_fish, paint_image
+from vision.sources.reef.painter import PAINTER_VERSION, paint_image
 from vision.sources.reef.species import KNOWN_SPECIES, UNKNOWN_SPECIES
 
 __all__ = [
@@ -9,7 +9,6 @@ __all__ = [
     "PAINTER_VERSION",
     "UNKNOWN_SPECIES",
     "list_reef_files",
-    "paint_fish",
     "paint_image",
     "paint_reef",
     "reef_digest",

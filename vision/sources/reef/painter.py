@@ -76,14 +76,6 @@ def paint_image(
     return _expose(picture, camera, moment_rng), camera.quality
 
 
-def paint_fish(
-    species_name: str, rng: np.random.Generator, *, turbidity: float = 0.0, frame: int = 0
-) -> Image.Image:
-    """A picture of some individual of a species, RGB of `WIDTH` x `HEIGHT`."""
-    seed = int(rng.integers(2**31))
-    return paint_image(seed, species_name, 0, frame, turbidity=turbidity)[0]
-
-
 def encode_jpeg(image: Image.Image, quality: int, *, turned: bool = False) -> bytes:
     """JPEG bytes; `turned` stores the pixels on their side with an EXIF orientation that turns them back."""
     buffer = io.BytesIO()

@@ -1,0 +1,43 @@
+"""A run that refuses prints its refusal alone; what ZenML says of it stays in the logs that ZenML stores."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class _Refusals(logging.Filter):
+    """Stops what ZenML says of an exception that was foreseen, its traceback included."""
+
+    def __init__(self, foreseen: Callable[[BaseException], bool]) -> None:
+        super().__init__()
+        self.foreseen = foreseen
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is to be printed."""
+        if not record.name.startswith("zenml.") or record.levelno < logging.ERROR:
+            return True
+        about = [*(record.exc_info or ()), *(record.args if isinstance(record.args, tuple) else ())]
+        return not any(isinstance(each, BaseException) and self.foreseen(each) for each in about)
+
+
+@contextmanager
+def spare_terminal(foreseen: Callable[[BaseException], bool]) -> Iterator[None]:
+    """Keep ZenML from printing exceptions that were foreseen; to be used by who tells them.
+
+    ZenML logs what ends a step twice, the second time with a traceback. Its handler that stores logs for the
+    dashboard is left as it is, and so are its words on all other exceptions.
+
+    Args:
+        foreseen: whether the exception that ended a step says all there is to say.
+    """
+    refusals = _Refusals(foreseen)
+    printing = [each for each in logging.root.handlers if isinstance(each, logging.StreamHandler)]
+    for handler in printing:
+        handler.addFilter(refusals)
+    try:
+        yield
+    finally:
+        for handler in printing:
+            handler.removeFilter(refusals)
