@@ -1,4 +1,4 @@
-"""What the data look like: images per class and split, quality per class."""
+"""What the data look like: images per class and split, and quality per class."""
 
 from __future__ import annotations
 
