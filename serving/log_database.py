@@ -68,6 +68,7 @@ class LogDatabase:
         self._create = create
         self._turn = threading.Lock()
         self._engine: Engine | None = None
+        self._writer: Connection | None = None
         self._files: tuple[int | None, ...] = ()
         self._failed = False
 
@@ -101,10 +102,10 @@ class LogDatabase:
         """
         deadline = time.monotonic() + self._wait_s
         with self._failures("write"), self._taking_turn():
-            engine = self._open()
-            options = {"writes": True, "deadline": deadline}
-            with engine.connect().execution_options(**options) as connection, connection.begin():
-                yield connection
+            with self._connect_to_write(self._open()) as connection:
+                connection.execution_options(writes=True, deadline=deadline)
+                with connection.begin():
+                    yield connection
             self._require_same_files()
 
     def reclaim_space(self) -> None:
@@ -123,10 +124,33 @@ class LogDatabase:
             reclaim_space(engine, self._wait_s)
 
     def close(self) -> None:
-        """Close all connections; the next use opens anew."""
+        """Close all connections, after the write that is going on; the next use opens anew."""
+        with self._turn:
+            self._drop()
+
+    def _drop(self) -> None:
+        """Close all connections. The caller has the turn."""
+        writer, self._writer = self._writer, None
         engine, self._engine = self._engine, None
+        if writer is not None:
+            writer.close()
         if engine is not None:
             engine.dispose()
+
+    @contextlib.contextmanager
+    def _connect_to_write(self, engine: Engine) -> Iterator[Connection]:
+        """A connection for who has the turn.
+
+        Of a SQLite file it is one and the same until the file is opened anew: to take one out of the pool and
+        to put it back costs as much as to write. A server may have been restarted since the last write.
+        """
+        if self._path is None:
+            with engine.connect() as connection:
+                yield connection
+            return
+        if self._writer is None:
+            self._writer = engine.connect()
+        yield self._writer
 
     @contextlib.contextmanager
     def _taking_turn(self) -> Iterator[None]:
@@ -152,7 +176,7 @@ class LogDatabase:
     def _open(self) -> Engine:
         """The engine of an up-to-date database. The caller has the turn."""
         if self._failed or (self._engine is not None and self._identify_files() != self._files):
-            self.close()
+            self._drop()
             self._failed = False
         if self._engine is None:
             engine = self._make_engine()

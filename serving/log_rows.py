@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row, insert
 
 from serving.log_entries import EMBEDDING_TYPE, LOGIT_TYPE, QUALITY_TYPE, LogEntry, to_utc
+from serving.log_schema import PREDICTIONS
 from vision.errors import DataError, LogError
 from vision.records import Decision, FloatArray
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_INSERT = insert(PREDICTIONS).returning(PREDICTIONS.c.number)
+_GIVEN = [column.name for column in PREDICTIONS.columns if not column.primary_key]
+_PLACES = ", ".join(f":{name}" for name in _GIVEN)
+_SQLITE_INSERT = f"INSERT INTO {PREDICTIONS.name} ({', '.join(_GIVEN)}) VALUES ({_PLACES})"
 
 
 def to_row(entry: LogEntry) -> dict[str, Any]:
@@ -40,6 +46,18 @@ def to_row(entry: LogEntry) -> dict[str, Any]:
         "embedding": entry.embedding.tobytes(),
         "quality": entry.quality.tobytes(),
     }
+
+
+def insert_answer(connection: Connection, row: dict[str, Any]) -> int:
+    """Insert a row of `to_row` in the transaction of a connection; gives its number in the log.
+
+    SQLite's driver is asked directly: every answer waits for this, and SQLAlchemy takes twice as long to ask
+    as SQLite to insert.
+    """
+    if connection.dialect.name != "sqlite":
+        return int(connection.execute(_INSERT, row).scalar_one())
+    driver = cast("sqlite3.Connection", connection.connection.driver_connection)
+    return cast("int", driver.execute(_SQLITE_INSERT, row).lastrowid)
 
 
 def to_entry(row: Row[Any], log_name: str) -> LogEntry:

@@ -15,14 +15,13 @@ from sqlalchemy import ColumnElement, delete, func, insert, select
 
 from serving.log_database import LogDatabase
 from serving.log_entries import LogEntry, check_group
-from serving.log_rows import to_entry, to_microseconds, to_row, to_time
+from serving.log_rows import insert_answer, to_entry, to_microseconds, to_row, to_time
 from serving.log_schema import IMAGES, PREDICTIONS
 from serving.log_sqlite import pause_after
 
 MAX_ENTRIES = 100_000
 """Most answers that one call reads: about 400 MB with embeddings of width 1,280."""
 
-_INSERT = insert(PREDICTIONS).returning(PREDICTIONS.c.number)
 _DELETED_AT_ONCE = 500
 _BYTES_AT_ONCE = 1_000_000
 
@@ -90,7 +89,7 @@ class PredictionLog:
             LogError: it is not stored. Send the answer and count the loss; a later call may succeed.
         """
         with self._database.writing() as connection:
-            number = int(connection.execute(_INSERT, to_row(entry)).scalar_one())
+            number = insert_answer(connection, to_row(entry))
             if self.keep_images and entry.image is not None:
                 connection.execute(insert(IMAGES), {"number": number, "image": entry.image})
         return number

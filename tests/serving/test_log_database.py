@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import Engine, MetaData, create_engine, event
 from sqlalchemy.dialects import postgresql
 
+from serving.log_rows import insert_answer, to_row
 from serving.log_schema import CURRENT_VERSION, METADATA, MIGRATIONS
 from serving.prediction_log import PredictionLog
 from tests.serving.answers import DIGEST, make_entry
@@ -130,6 +131,19 @@ def test_many_threads_before_a_locked_database_all_fail_in_time(log: PredictionL
     assert ids(log) == ["id-0"]
     log.append(make_entry(9))
     assert ids(log) == ["id-0", "id-9"]
+
+
+def test_closing_waits_for_the_write_that_is_going_on_and_the_next_use_opens_anew(log: PredictionLog) -> None:
+    log.append(make_entry(0))
+    with ThreadPoolExecutor(1) as pool:
+        with log._database.writing() as connection:
+            closed = pool.submit(log.close)
+            with pytest.raises(TimeoutError):
+                closed.result(timeout=0.05)
+            insert_answer(connection, to_row(make_entry(1)))
+        closed.result(timeout=5)
+    log.append(make_entry(2))
+    assert [entry.number for entry in log.read_newest(DIGEST, 10)] == [1, 2, 3]
 
 
 def test_a_log_that_is_locked_from_the_start_opens_later(log: PredictionLog, path: Path) -> None:
