@@ -9,7 +9,7 @@ from typing import Any
 from orchestration.report import render_page
 from orchestration.thumbnails import embed_png
 from vision.config import RunConfig
-from vision.drift_words import explains_embedding, may_be_mix_alone
+from vision.drift_words import may_be_mix_alone, mix_explains_embedding
 from vision.figures.drift import draw_drift, title_drift
 from vision.files import write_atomically
 from vision.records import DriftCause, DriftPage, DriftReport, DriftStatus, LoggedSpan, LogTrimming
@@ -81,7 +81,7 @@ def advise(report: DriftReport) -> tuple[Advice, ...]:
     listed = [_BY_CAUSE[report.cause]] if report.cause is not None else []
     if may_be_mix_alone(report):
         listed = [_MIX_OR_COVARIATE]
-    if explains_embedding(report):
+    if mix_explains_embedding(report):
         listed = [_MIX_EXPLAINS]
     if report.status is DriftStatus.QUIET:
         listed.append(Advice("Nothing has to be done.", "The next run judges the next answers."))

@@ -33,7 +33,8 @@ def spare_terminal(foreseen: Callable[[BaseException], bool]) -> Iterator[None]:
         foreseen: whether the exception that ended a step says all there is to say.
     """
     refusals = _Refusals(foreseen)
-    printing = [each for each in logging.root.handlers if isinstance(each, logging.StreamHandler)]
+    streams = [each for each in logging.root.handlers if isinstance(each, logging.StreamHandler)]
+    printing = [each for each in streams if not isinstance(each, logging.FileHandler)]
     for handler in printing:
         handler.addFilter(refusals)
     try:

@@ -32,7 +32,8 @@ from serving.upload import read_explain, read_upload
 from vision.errors import TaxonError
 
 if TYPE_CHECKING:
-    from serving.answers import Answerer
+    from serving.answers import Answerer, Question
+    from serving.schemas import PredictionAnswer
 
 LOADING, REFUSED = "loading", "refused"
 """Codes of a service that is not ready: not yet, or never, because the model or a setting is refused."""
@@ -95,7 +96,7 @@ class Endpoints:
             )
             async with self._turn():
                 loop = asyncio.get_running_loop()
-                answer = await loop.run_in_executor(self._threads, answerer.answer, question)
+                answer = await loop.run_in_executor(self._threads, _answer, answerer, question)
         if question.client != CHECK_CLIENT:  # as the log: its test images are no traffic
             self._metrics.count_answer(answer.decision, answer.latency_ms / 1000.0)
         return _json(answer)
@@ -126,6 +127,7 @@ class Endpoints:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(anyio.to_thread.run_sync, self._load_answerer)
             yield
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _load_answerer(self) -> None:
         try:
@@ -221,6 +223,14 @@ class Endpoints:
         )
         self._metrics.count_refusal(fault.status)
         return fault.to_response()
+
+
+def _answer(answerer: Answerer, question: Question) -> PredictionAnswer:
+    """In a thread; a StopIteration could not be handed over to who waits, and the thread would be lost."""
+    try:
+        return answerer.answer(question)
+    except StopIteration as error:
+        raise RuntimeError("an iterator ended where nobody expected it") from error
 
 
 def _is_trusted(request: Request) -> bool:

@@ -61,7 +61,6 @@ def launch_service(
     record: Path,
     bento: BuiltBento,
     serve: ServeSettings,
-    wait_seconds: float = WAIT_SECONDS,
 ) -> RunningService:
     """Start, write down, wait until ready; on failure stop it again.
 
@@ -104,7 +103,7 @@ def launch_service(
     )
     try:
         write_record(record, service)
-        _wait_ready(service, wait_seconds)
+        _wait_ready(service)
     except BaseException:
         end_process(record, service)
         raise
@@ -112,8 +111,8 @@ def launch_service(
     return service
 
 
-def _wait_ready(service: RunningService, wait_seconds: float) -> None:
-    deadline = time.monotonic() + wait_seconds
+def _wait_ready(service: RunningService) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
     message = "it did not answer"
     while time.monotonic() < deadline:
         if find_process(service) is None:
@@ -125,7 +124,7 @@ def _wait_ready(service: RunningService, wait_seconds: float) -> None:
             raise _not_ready(service, answer.message)
         message = answer.message
         time.sleep(_POLL_SECONDS)
-    raise _not_ready(service, f"{message}, for {wait_seconds:g} seconds")
+    raise _not_ready(service, f"{message}, for {WAIT_SECONDS:g} seconds")
 
 
 @dataclass(frozen=True)

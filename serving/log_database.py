@@ -124,8 +124,12 @@ class LogDatabase:
             reclaim_space(engine, self._wait_s)
 
     def close(self) -> None:
-        """Close all connections, after the write that is going on; the next use opens anew."""
-        with self._turn:
+        """Close all connections, after the write that is going on; the next use opens anew.
+
+        Raises:
+            LogError: other threads went on writing.
+        """
+        with self._taking_turn():
             self._drop()
 
     def _drop(self) -> None:
@@ -150,7 +154,11 @@ class LogDatabase:
             return
         if self._writer is None:
             self._writer = engine.connect()
-        yield self._writer
+        try:
+            yield self._writer
+        except BaseException:  # whatever it was, the connection may be in a transaction that nobody ends
+            self._drop()
+            raise
 
     @contextlib.contextmanager
     def _taking_turn(self) -> Iterator[None]:

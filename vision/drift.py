@@ -71,10 +71,6 @@ mix is the name that makes people look away."""
 SHARE_ROUNDS = 199
 """Bootstraps of that question. Estimating the shares in each is what it costs."""
 
-LEAST_EFFECTIVE = 30
-"""Where fewer groups of the reference carry the window's shares, that question is not asked: it would miss
-strong moves of the images too often."""
-
 _NUM_POINTS = 150
 _ROUNDING = 1e-9
 
@@ -183,11 +179,11 @@ def ask_label_mix(pool: Pool, draws: FloatArray, names: tuple[str, ...], alpha: 
 def ask_embedding_at_shares(pool: Pool, rng: np.random.Generator) -> DriftTest | None:
     """E once more, the reference weighed to the window's shares of the classes, at `NAMING_LEVEL`.
 
-    None where fewer than `LEAST_EFFECTIVE` groups of the reference carry those shares.
+    None where too few groups of the reference carry those shares.
     """
     level = pool.level(rng)
     found = reweight(level)
-    if found.num_effective < LEAST_EFFECTIVE:
+    if not found.carried:
         return None
     values = whiten(level.embeddings, NUM_DIRECTIONS)
     statistics = measure_reweighted(level, found, values, SHARE_ROUNDS, rng)

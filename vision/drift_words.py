@@ -90,7 +90,7 @@ def may_be_mix_alone(report: DriftReport) -> bool:
     return report.cause is DriftCause.COVARIATE and fired.get(LABEL_MIX, False) and not asked
 
 
-def explains_embedding(report: DriftReport) -> bool:
+def mix_explains_embedding(report: DriftReport) -> bool:
     """Whether the label mix is the verdict though the embedding moved: at the window's shares it had not."""
     return report.cause is DriftCause.LABEL_MIX and any(
         test.name == EMBEDDING_AT_SHARES for test in report.tests
@@ -109,7 +109,7 @@ def _tell_shares(report: DriftReport) -> list[str]:
             "the classes come in other shares too, but that alone does not explain it: with each class "
             "weighed as it is frequent in the window, its images are still unlike the reference's"
         ]
-    if not explains_embedding(report):
+    if not mix_explains_embedding(report):
         return []
     return [
         "the embedding moved as well, as other shares of the classes make it: with each class weighed as it "

@@ -42,7 +42,12 @@ def find_p_value(statistics: FloatArray) -> float:
     """Share of the (p + 1,) statistics that are at least the first; a tie but for rounding counts.
 
     The least possible value is 1 / (p + 1).
+
+    Raises:
+        ValueError: a statistic is no number.
     """
+    if np.isnan(statistics).any():
+        raise ValueError("A statistic is NaN; expected numbers. Compare values that are finite.")
     slack = _ROUNDING * float(np.abs(statistics).max(initial=0.0))
     return float(np.mean(statistics >= statistics[0] - slack))
 

@@ -506,6 +506,24 @@ def test_no_more_images_are_answered_at_a_time_than_there_are_threads() -> None:
     assert most == 2
 
 
+def test_an_iterator_that_ends_in_an_answer_is_a_fault_and_costs_no_thread() -> None:
+    class Ending:
+        model = ServedModel(name="toy", version="3", digest="0" * 64)
+        ended = False
+
+        def answer(self, asked: Question) -> PredictionAnswer:
+            if not self.ended:
+                self.ended = True
+                raise StopIteration
+            return make_answerer().answer(asked)
+
+    ending = Ending()
+    settings = ServiceSettings(threads=1, queue_seconds=5)
+    with serve(settings, lambda _s, _m: ending) as client:  # type: ignore[arg-type, return-value]
+        check_problem(predict(client, paint(RED)), 500, "fault")
+        assert predict(client, paint(RED)).status_code == 200
+
+
 def test_a_body_that_does_not_come_is_408() -> None:
     settings = ServiceSettings(body_seconds=0.05)
 

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -144,6 +145,36 @@ def test_closing_waits_for_the_write_that_is_going_on_and_the_next_use_opens_ane
         closed.result(timeout=5)
     log.append(make_entry(2))
     assert [entry.number for entry in log.read_newest(DIGEST, 10)] == [1, 2, 3]
+
+
+def test_each_write_has_its_own_time_to_wait_for_others(path: Path) -> None:
+    log = PredictionLog(f"sqlite:///{path}", wait_s=1)
+    log.append(make_entry(0))
+    time.sleep(1.05)
+    with ThreadPoolExecutor(1) as pool:
+        with held(path, "BEGIN IMMEDIATE"):
+            written = pool.submit(log.append, make_entry(1))
+            time.sleep(0.1)
+            assert not written.done()
+        assert written.result(timeout=5) == 2
+
+
+@pytest.mark.parametrize("fault", [MemoryError, KeyboardInterrupt])
+def test_what_breaks_off_a_write_leaves_neither_a_lock_nor_a_connection_that_cannot_write(
+    log: PredictionLog, path: Path, fault: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.append(make_entry(0))
+
+    def fail(*_: Any) -> None:
+        raise fault
+
+    with monkeypatch.context() as patched:
+        patched.setattr("sqlalchemy.engine.default.DefaultDialect.do_begin", fail)
+        with pytest.raises(fault):
+            log.append(make_entry(1))
+    with held(path, "BEGIN IMMEDIATE"):
+        pass
+    assert log.append(make_entry(2)) == 2
 
 
 def test_a_log_that_is_locked_from_the_start_opens_later(log: PredictionLog, path: Path) -> None:

@@ -187,7 +187,7 @@ def test_a_service_whose_record_cannot_be_written_is_ended(folder: ServiceFolder
     folder.record.mkdir(parents=True)  # a file cannot take the place of a folder
     bento = write_bento(folder)
     with pytest.raises(StorageError, match=r"service\.json"):
-        launch_service(folder, folder.record, bento, ServeSettings(port=find_port()), 5.0)
+        launch_service(folder, folder.record, bento, ServeSettings(port=find_port()))
     assert not [each for each in psutil.Process().children() if "bentoml" in " ".join(each.cmdline())]
 
 

@@ -10,13 +10,20 @@ from numpy.testing import assert_allclose
 from scipy.stats import binom
 
 from tests.vision.test_drift import SETTINGS, take
-from vision.drift import LEAST_EFFECTIVE, NAMING_LEVEL, ask_embedding_at_shares, judge_drift
+from vision import drift
+from vision.drift import NAMING_LEVEL, SHARE_ROUNDS, ask_embedding_at_shares, judge_drift
 from vision.metrics import softmax
 from vision.permutation import draw_assignments, measure_mmd
 from vision.quality import QUALITY_COLUMNS
 from vision.records import DriftCause, DriftReport, FloatArray, IntArray
 from vision.reference import DriftReference, round_embeddings
-from vision.reweighting import _measure, measure_reweighted, reweight
+from vision.reweighting import (
+    LEAST_EFFECTIVE,
+    LEAST_OF_CLASS,
+    _measure,
+    measure_reweighted,
+    reweight,
+)
 from vision.window import Pool, Window, find_groups, pool_sides
 
 NUM_CLASSES, WIDTH = 8, 24
@@ -139,6 +146,35 @@ def test_where_too_little_of_the_reference_has_the_windows_shares_the_mix_is_to_
     assert fired(report) == {"embedding", "label_mix"}
     assert "embedding_at_shares" not in [test.name for test in report.tests]
     assert "look first whether the mix explains it" in report.reasons[1]
+
+
+def test_a_frequent_class_that_the_reference_hardly_has_is_not_taken_for_the_mix() -> None:
+    rare = Fish(0, 162, 2, np.array([0.02, *[0.98 / (len(PLAIN) - 1)] * (len(PLAIN) - 1)]))
+    window = Fish(1, 100, 4, np.array([0.2, *[0.8 / (len(PLAIN) - 1)] * (len(PLAIN) - 1)]))
+    pool = window.pool_with(rare)
+    found = reweight(pool)
+    assert found.num_effective > LEAST_EFFECTIVE
+    assert found.num_of_class[0] < LEAST_OF_CLASS < found.num_of_class[1:].min()
+    assert not found.carried
+    assert ask_embedding_at_shares(pool, np.random.default_rng(0)) is None
+
+
+def test_a_window_of_a_class_that_the_reference_lacks_is_not_asked() -> None:
+    pool = Fish(1, 50, 1).pool_with(Fish(2, 120, 1))
+    probs = np.zeros_like(pool.probs)
+    probs[pool.in_window, 0] = probs[~pool.in_window, 1] = 1.0
+    lacking = replace(pool, probs=probs)
+    assert not reweight(lacking).carried
+    assert ask_embedding_at_shares(lacking, np.random.default_rng(0)) is None
+
+
+@pytest.mark.parametrize(("num_larger", "cause"), [(8, DriftCause.COVARIATE), (10, DriftCause.LABEL_MIX)])
+def test_the_name_hangs_on_one_chance_in_twenty(
+    num_larger: int, cause: DriftCause, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statistics = np.concatenate([[0.5], np.ones(num_larger), np.zeros(SHARE_ROUNDS - num_larger)])
+    monkeypatch.setattr(drift, "measure_reweighted", lambda *_: statistics)
+    assert judge(Fish(1, 100, 4, MISSING).as_window()).cause is cause
 
 
 def test_it_is_not_asked_where_quality_or_the_unknown_explain_more() -> None:
