@@ -202,7 +202,7 @@ def test_the_order_of_the_answers_does_not_matter_where_the_shares_are_asked() -
 def test_windows_whose_images_did_not_move_fire_no_more_often_than_the_level(shares: FloatArray) -> None:
     rounds, alarms = 25, 0
     for i in range(rounds):
-        pool = Fish(2000 + i, 50, 4, shares).pool_with(Fish(1000 + i, 120, 2))
+        pool = Fish(2000 + i, 50, 4, shares).pool_with(Fish(1000 + i, 200, 2))
         test = ask_embedding_at_shares(pool, np.random.default_rng(i))
         assert test is not None
         assert test.fired == (test.p_value <= NAMING_LEVEL)
