@@ -161,17 +161,19 @@ def test_each_write_has_its_own_time_to_wait_for_others(path: Path) -> None:
 
 @pytest.mark.parametrize("fault", [MemoryError, KeyboardInterrupt])
 def test_what_breaks_off_a_write_leaves_neither_a_lock_nor_a_connection_that_cannot_write(
-    log: PredictionLog, path: Path, fault: type[BaseException], monkeypatch: pytest.MonkeyPatch
+    log: PredictionLog, path: Path, fault: type[BaseException]
 ) -> None:
     log.append(make_entry(0))
+    engine = log._database._engine
+    assert engine is not None
 
-    def fail(*_: Any) -> None:
+    def fail(_: Any) -> None:
         raise fault
 
-    with monkeypatch.context() as patched:
-        patched.setattr("sqlalchemy.engine.default.DefaultDialect.do_begin", fail)
-        with pytest.raises(fault):
-            log.append(make_entry(1))
+    event.listen(engine, "begin", fail)  # after the one that takes the write lock
+    with pytest.raises(fault):
+        log.append(make_entry(1))
+    event.remove(engine, "begin", fail)
     with held(path, "BEGIN IMMEDIATE"):
         pass
     assert log.append(make_entry(2)) == 2
