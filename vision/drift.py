@@ -40,6 +40,7 @@ from vision.permutation import (
     measure_hotelling,
     measure_ks,
     measure_mmd,
+    once_a_group,
     studentise,
     whiten,
 )
@@ -240,7 +241,7 @@ def _describe_column(
 def _find_quantiles(values: FloatArray, groups: IntArray) -> tuple[float, ...]:
     """The quantiles at `QUANTILES` of values (n,) that weigh so that each group counts once."""
     order = np.argsort(values, kind="stable")
-    weights = 1.0 / np.bincount(groups)[groups[order]]
+    weights = once_a_group(groups)[order]
     reached = np.cumsum(weights) / weights.sum()
     places = np.searchsorted(reached, QUANTILES - _ROUNDING)
     return tuple(float(value) for value in values[order][np.minimum(places, len(values) - 1)])
@@ -373,9 +374,8 @@ def _add_estimates(
         return report
     before = average_groups(known.probs, known.groups)[: known.num_reference_groups].mean(axis=0)
     probs, drawn = known.probs[later], resample_groups(known.groups[later], settings.bootstrap, rng)
-    once_a_group = 1.0 / np.bincount(drawn.members)[drawn.members]
     counts = drawn.image_counts()
-    shares = _estimate_shares(probs, once_a_group, counts, before)
+    shares = _estimate_shares(probs, once_a_group(drawn.members), counts, before)
     mix = tuple(
         ClassShare(
             class_name=name,

@@ -60,6 +60,12 @@ def average_groups(values: FloatArray, groups: IntArray) -> FloatArray:
     return means
 
 
+def once_a_group(groups: IntArray) -> FloatArray:
+    """(n,) weights of images under which each group counts once."""
+    weights: FloatArray = 1.0 / np.bincount(groups)[groups]
+    return weights
+
+
 def differ_means(means: FloatArray, draws: FloatArray) -> FloatArray:
     """Mean over the window's groups minus that over the reference's, (g, c) -> (p + 1, c)."""
     num_window = float(draws[0].sum())

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vision.permutation import average_groups, compare_groups
+from vision.permutation import average_groups, compare_groups, once_a_group
 from vision.priors import estimate_shares
 from vision.records import FloatArray
 from vision.window import Pool
@@ -67,7 +67,7 @@ def reweight(pool: Pool) -> Reweighted:
     means = average_groups(pool.probs, pool.groups)[: pool.num_reference_groups]
     before = means.mean(axis=0)
     later = pool.in_window
-    shares = estimate_shares(pool.probs[later], _once_a_group(pool)[None, later], before)[0]
+    shares = estimate_shares(pool.probs[later], once_a_group(pool.groups)[None, later], before)[0]
     weights = _weigh(shares, before, means)
     total = max(float(weights.sum()), _LEAST)  # 0 where the window is of a class that the reference lacks
     return Reweighted(shares=shares, weights=weights / total, num_of_class=means.sum(axis=0))
@@ -105,14 +105,9 @@ def _weigh_anew(pool: Pool, found: Reweighted, earlier: FloatArray, later: Float
     rows = np.flatnonzero(~pool.in_window)
     means = average_groups(pool.probs[rows], pool.groups[rows])
     before = earlier @ means / earlier.sum(axis=1, keepdims=True)
-    counts = later[:, pool.groups[rows]] * _once_a_group(pool)[rows]
+    counts = later[:, pool.groups[rows]] * once_a_group(pool.groups)[rows]
     shares = estimate_shares(pool.probs[rows], counts, before, start=found.shares)
     return _weigh(shares, before, means)
-
-
-def _once_a_group(pool: Pool) -> FloatArray:
-    """(n,) weights of images under which each group counts once."""
-    return np.asarray(1.0 / np.bincount(pool.groups)[pool.groups])
 
 
 def _weigh(shares: FloatArray, before: FloatArray, means: FloatArray) -> FloatArray:
