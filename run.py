@@ -33,6 +33,15 @@ COMMANDS = {
 ACTIONS = ("start", "status", "logs", "stop")
 CONFIGURED = ("rollback", "schedule", "service start")
 """Commands that read the settings of --config."""
+OWNERS = {
+    "status": ("schedule",),
+    "once": ("schedule",),
+    "keep": ("clean",),
+    "tail": ("service logs",),
+    "run": ("report",),
+    "port": ("dashboard", "ui"),
+}
+"""Which commands an option is for; `service` has its port in `serve.port`."""
 SERVERS = ("dashboard", "schedule", "ui")
 """They end by SIGTERM in ways of their own."""
 
@@ -80,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{options.command or '--pipeline ' + options.pipeline} needs --config NAME.yaml")
     if bool(options.action) != (options.command == "service"):
         parser.error(f"expected one of {', '.join(ACTIONS)} after service, and after nothing else")
+    _require_owners(parser, options)
     if options.overrides:
         _require_effect(parser, options)
     try:
@@ -103,6 +113,15 @@ def _dispatch_stoppable(options: argparse.Namespace) -> int:
 def _tell_stopped(exit_code: int) -> int:
     sys.stderr.write("Stopped. Finished steps are kept; the same command goes on from there.\n")
     return exit_code
+
+
+def _require_owners(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """End with a parser error where an option is given to a command that does not know it."""
+    asked = " ".join(filter(None, (options.command, options.action))) or f"--pipeline {options.pipeline}"
+    for name, owners in OWNERS.items():
+        if getattr(options, name) != parser.get_default(name) and asked not in owners:
+            told = "; its port is --set serve.port=N" if name == "port" and options.config else ""
+            parser.error(f"--{name} has no effect on {asked}: it is for {' and '.join(owners)}{told}")
 
 
 def _require_effect(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:

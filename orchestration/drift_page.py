@@ -181,7 +181,8 @@ def _advise_waiting(report: DriftReport) -> Advice:
         )
     return Advice(
         f"At least {' and '.join(missing)} are needed.",
-        "Nothing is lost meanwhile: the answers so far count in the next run.",
+        "The answers so far count in the next run, as far as they are still among the newest of "
+        "monitoring.window.",
     )
 
 

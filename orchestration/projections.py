@@ -7,6 +7,7 @@ from pathlib import Path
 from orchestration.paths import ProjectPaths
 from pipelines.names import PipelineName
 from vision.errors import ConfigError
+from vision.lock import is_held
 
 LATEST = "latest"
 
@@ -15,17 +16,20 @@ def project_any(run_name: str, paths: ProjectPaths) -> Path:
     """Write the run folder of a run of any pipeline; by the name `latest` of the newest training run.
 
     Raises:
-        ConfigError: there is no such run, or it is of a pipeline whose runs have no folder.
+        ConfigError: there is no such run, it is still going, or its pipeline's runs have no folder.
         StorageError: the folder cannot be written, or an artifact of a run that did not fail is gone.
     """
-    from orchestration.run_folder import find_run, rewrite_run
+    from orchestration.run_folder import find_newest_training, find_run, project_run
 
-    if run_name == LATEST:
-        return rewrite_run(paths, run_name)
-    run = find_run(run_name)
+    run = find_newest_training() if run_name == LATEST else find_run(run_name)
+    if not run.status.is_finished and is_held(paths.lock):
+        raise ConfigError(
+            f"Run {run.name} is still going. Expected one that has ended, for there is no verdict yet. Wait "
+            "for its end, when it writes its own folder, or name another with --run"
+        )
     pipeline = run.pipeline.name if run.pipeline else None
     if pipeline == PipelineName.TRAINING:
-        return rewrite_run(paths, run.name)
+        return project_run(run.name, paths)[0]
     if pipeline == PipelineName.MONITORING:
         from orchestration.monitoring_folder import project_monitoring
 

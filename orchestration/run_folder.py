@@ -178,23 +178,6 @@ def has_trained(run_name: str) -> bool:
     return any(name.startswith("train_") and step.status.is_successful for name, step in steps.items())
 
 
-def rewrite_run(paths: ProjectPaths, run_name: str) -> Path:
-    """Write a run folder again; by the name `latest` the newest training run's. The link `runs/latest` stays.
-
-    Raises:
-        ConfigError: there is no such run, or none at all.
-        StorageError: the folder cannot be written.
-    """
-    if run_name == "latest":
-        runs = Client().list_pipeline_runs(
-            pipeline_name=PipelineName.TRAINING.value, sort_by="desc:created", size=1
-        )
-        if not runs.items:
-            raise ConfigError("There is no training run yet. Start one: make train")
-        run_name = runs.items[0].name
-    return project_run(run_name, paths)[0]
-
-
 class RunArtifacts:
     """The artifacts and circumstances of one ZenML run, loaded when asked for."""
 
@@ -338,6 +321,20 @@ def find_run(run_name: str) -> PipelineRunResponse:
         return Client().get_pipeline_run(run_name)
     except KeyError as error:
         raise ConfigError(f"There is no run {run_name}. Expected one of: python run.py runs") from error
+
+
+def find_newest_training() -> PipelineRunResponse:
+    """The training run that was started last.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    runs = Client().list_pipeline_runs(
+        pipeline_name=PipelineName.TRAINING.value, sort_by="desc:created", size=1
+    )
+    if not runs.items:
+        raise ConfigError("There is no training run yet. Start one: make train")
+    return find_run(runs.items[0].name)
 
 
 def _seconds(step: StepRunResponse) -> float:

@@ -191,7 +191,7 @@ def _is_local(scope: Scope) -> bool:
 
 
 def _no_key(number: int) -> ProblemError:
-    arrived = {0: "No X-API-Key arrived", 1: "An X-API-Key that nobody has arrived"}
+    arrived = {0: "No X-API-Key arrived", 1: "An X-API-Key that is none of this service's arrived"}
     return ProblemError(
         HTTPStatus.UNAUTHORIZED,
         "no-key",

@@ -7,6 +7,7 @@ and serves the digest that was asked for; a port that another program holds is r
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
 import os
@@ -312,13 +313,18 @@ def refuse_taken_port(folder: ServiceFolder, serve: ServeSettings) -> None:
         raise ConfigError(
             f"Port {port} needs more rights. Choose one above 1023: --config NAME.yaml --set serve.port=3000"
         ) from fault
+    if fault is not None and fault.errno != errno.EADDRINUSE:
+        raise ConfigError(
+            f"Nobody can listen on {host}: it is no address of this machine ({fault}). Set serve.host to "
+            "one of its own: --config NAME.yaml --set serve.host=127.0.0.1"
+        ) from fault
     if fault is not None:
         own = read_ours(folder.record)
         owner = (
             f"this project's service (process {own.pid}). Stop it: python run.py service stop"
             if own is not None and own.serve.port == port
-            else f"another program, or {host} is no address of this machine. Stop that program, or "
-            f"choose another port with: --config NAME.yaml --set serve.port={port + 1}"
+            else "another program. Stop that program, or choose another port with: --config NAME.yaml "
+            f"--set serve.port={port + 1}"
         )
         raise ConfigError(f"{host}:{port} is taken by {owner}") from fault
 

@@ -47,6 +47,10 @@ def test_the_shipped_schedule_starts_monitoring_and_retraining_by_commands_that_
             ["service", "stop", "--config", "fast.yaml", "--set", "serve.port=1"],
             "service stop reads no settings",
         ),
+        (["clean", "--tail", "3"], "--tail has no effect on clean: it is for service logs"),
+        (["runs", "--port", "3"], "--port has no effect on runs: it is for dashboard and ui"),
+        (["service", "start", "--config", "fast.yaml", "--port", "3001"], "its port is --set serve.port=N"),
+        (["--pipeline", "training", "--config", "fast.yaml", "--run", "x"], "--run has no effect"),
         (
             ["runs", "--set", "images.size=64", "--set", "seed=1"],
             "--set images.size=64 --set seed=1 has no effect",

@@ -17,6 +17,7 @@ from zenml.enums import ExecutionStatus
 from materializers.names import ArtifactName
 from orchestration import launch, run_folder
 from orchestration.paths import ProjectPaths
+from orchestration.projections import project_any
 from orchestration.reaper import REASON
 from orchestration.run_folder import (
     CIRCUMSTANCES,
@@ -24,14 +25,15 @@ from orchestration.run_folder import (
     installed_versions,
     point_latest_at,
     project_run,
-    rewrite_run,
     tell_story,
 )
 from orchestration.story import LeftOut
 from orchestration.summary import summarise
+from pipelines.names import PipelineName
 from tests.example_story import make_config, make_story
 from vision.config import CandidateSettings
 from vision.errors import BundleError, ConfigError, StorageError
+from vision.lock import RunLock
 from vision.records import DatasetRef
 from vision.store import ARRAY_NAME, CARD_NAME
 from vision.weights import ResolvedWeights
@@ -172,6 +174,20 @@ def test_a_dead_run_whose_folder_cannot_be_written_stops_no_other(
     assert "Run reef-1 has no run folder" in caplog.text
 
 
+@pytest.mark.parametrize("name", ["reef-1", "latest"])
+def test_a_run_that_is_going_has_no_report_yet_and_a_dead_one_has(
+    name: str, paths: ProjectPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going = fake_run({})
+    going.status, going.pipeline = ExecutionStatus.RUNNING, SimpleNamespace(name=PipelineName.TRAINING)
+    for finder in ("find_run", "find_newest_training"):
+        monkeypatch.setattr(run_folder, finder, lambda *_: going)
+    paths.lock.parent.mkdir(parents=True, exist_ok=True)
+    with RunLock(paths.lock, "reef-1"), pytest.raises(ConfigError, match="is still going"):
+        project_any(name, paths)
+    assert project_any(name, paths) == paths.runs / "reef-1"
+
+
 # --- latest ---------------------------------------------------------------------------------------------
 
 
@@ -181,7 +197,7 @@ def test_writing_an_old_run_again_leaves_latest_where_it_is(
     (paths.runs / "reef-2").mkdir(parents=True)
     point_latest_at(paths.runs / "reef-2")
     monkeypatch.setattr(run_folder, "find_run", lambda _: fake_run({}))
-    assert rewrite_run(paths, "reef-1") == paths.runs / "reef-1"
+    assert project_run("reef-1", paths)[0] == paths.runs / "reef-1"
     assert (paths.runs / "latest").resolve() == (paths.runs / "reef-2").resolve()
     point_latest_at(paths.runs / "reef-1")
     assert (paths.runs / "latest").resolve() == (paths.runs / "reef-1").resolve()

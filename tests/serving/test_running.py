@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from serving.bento import BuiltBento
 from serving.client import describe_model
 from serving.identity import has_mark, mark_by_clock, read_mark
-from serving.launch import launch_service
+from serving.launch import launch_service, refuse_taken_port
 from serving.pinned import PinnedModel
 from serving.process import find_service, service_status, start_service, stop_service
 from serving.running import DeployedService, RunningService, ServiceFolder, write_record
@@ -266,3 +266,9 @@ def test_what_is_no_address_is_refused(host: str) -> None:
 def test_a_url_that_is_none_is_a_service_error(url: str) -> None:
     with pytest.raises(ServiceError, match=r"no URL of a service|did not answer"):
         describe_model(url, "k")
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid"])
+def test_an_address_of_another_machine_is_not_called_taken(folder: ServiceFolder, host: str) -> None:
+    with pytest.raises(ConfigError, match="no address of this machine"):
+        refuse_taken_port(folder, ServeSettings(host=host, port=find_port()))
