@@ -3,7 +3,7 @@
 BentoML's typed image inputs are not used: they answer damaged images with 500 and fetch URLs. No request
 reaches BentoML's own application at all: its pages (/docs.json, /schema.json, /healthz, its index) would be
 open to everybody, its timeout tells the client 504 while the answer is still made and logged, and its layers
-take a tenth of an answer's CPU. It starts and ends the endpoints with the worker (ASGI lifespan). Its metrics
+cost CPU at every answer. It starts and ends the endpoints with the worker (ASGI lifespan). Its metrics
 are switched off because they name series after whatever path was asked for, its access log because it writes
 down clients' addresses without end. Decision note 0008 has the evidence.
 

@@ -106,7 +106,7 @@ def judge_drift(reference: DriftReference, window: Window, settings: DriftSettin
     return _judge(blank, pool, draws, reference, settings, rng)
 
 
-# --- the questions ---------------------------------------------------------------------------------
+# --- the questions --------------------------------------------------------------------------------------
 
 
 def ask_quality(

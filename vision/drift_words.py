@@ -56,10 +56,9 @@ def tell_insufficient(report: DriftReport, settings: DriftSettings) -> DriftRepo
         f"expected at least {count_of(settings.min_images, 'image')} and "
         f"{count_of(settings.min_groups, 'group')}"
     ]
-    if images or groups:
-        reasons.append(
-            f"{count_of(images, 'more image')} and {count_of(groups, 'more group')} are needed at least"
-        )
+    missing = [count_of(num, what) for num, what in ((images, "more image"), (groups, "more group")) if num]
+    if missing:
+        reasons.append(f"needed at least: {' and '.join(missing)}")
     if groups and report.num_ungrouped:
         reasons.append(
             f"{count_of(report.num_ungrouped, 'image')} came without a group, and bursts in time count "

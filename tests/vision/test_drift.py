@@ -276,8 +276,9 @@ def test_too_few_images_or_groups_say_how_many_are_missing(
     report = judge(make_window(Sample(1, num_groups, frames)))
     assert report.status is DriftStatus.INSUFFICIENT
     assert (report.missing_images, report.missing_groups) == (images_missing, groups_missing)
-    images, groups = count_of(images_missing, "more image"), count_of(groups_missing, "more group")
-    assert f"{images} and {groups} are needed" in report.reasons[1]
+    missing = [(images_missing, "more image"), (groups_missing, "more group")]
+    told = " and ".join(count_of(number, what) for number, what in missing if number)
+    assert report.reasons[1] == f"needed at least: {told}"
     assert report.tests == ()
 
 
