@@ -7,11 +7,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from orchestration.paths import ProjectPaths
-from orchestration.schedule_config import ScheduleConfig
-from orchestration.stopping import INTERRUPTED, stop_on_signals
-from vision.config import RunConfig, find_config, load_config, load_settings
-from vision.errors import TaxonError
+from orchestration.schedule.config import ScheduleConfig
+from orchestration.session.paths import ProjectPaths
+from orchestration.session.stopping import INTERRUPTED, stop_on_signals
+from vision.base.errors import TaxonError
+from vision.config.loading import find_config, load_config, load_settings
+from vision.config.run import RunConfig
 
 ROOT = Path(__file__).resolve().parent
 PIPELINES = {

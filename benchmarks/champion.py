@@ -8,12 +8,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestration.environment import prepare_environment
-from orchestration.paths import STATE_VARIABLE, ProjectPaths
-from vision.bundle import verify_bundle
-from vision.config import find_config, load_config
-from vision.errors import BundleError, ConfigError
-from vision.records import Bundle, Contract, ModelFile
+from orchestration.session.environment import prepare_environment
+from orchestration.session.paths import STATE_VARIABLE, ProjectPaths
+from vision.base.errors import BundleError, ConfigError
+from vision.base.outputs import ModelFile
+from vision.bundle.assembly import verify_bundle
+from vision.bundle.records import Bundle, Contract
+from vision.config.loading import find_config, load_config
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -24,14 +24,16 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.pages import page_path, write_page
-from vision.bundle import LoadedBundle, load_bundle, load_reference
-from vision.config import DriftSettings, ReefSource, Resize
-from vision.drift import judge_drift
-from vision.images import decode_image
-from vision.records import DriftCause, DriftReport, DriftStatus, ImageArray
-from vision.reference import DriftReference, round_embeddings
-from vision.sources.reef.dataset import paint_bytes, plan_reef
-from vision.window import Window
+from vision.base.record import ImageArray
+from vision.bundle.assembly import LoadedBundle, load_bundle, load_reference
+from vision.config.data import ReefSource, Resize
+from vision.config.monitoring import DriftSettings
+from vision.data.images import decode_image
+from vision.data.sources.reef.dataset import paint_bytes, plan_reef
+from vision.drift.records import DriftCause, DriftReport, DriftStatus
+from vision.drift.reference import DriftReference, round_embeddings
+from vision.drift.verdict import judge_drift
+from vision.drift.window import Window
 
 FIRST_SEED = 50_000
 NUM_IMAGES = 200

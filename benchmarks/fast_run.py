@@ -23,7 +23,7 @@ from statistics import mean, median
 from typing import Any
 
 from benchmarks.pages import page_path, write_page
-from vision.config import find_config, load_config
+from vision.config.loading import find_config, load_config
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vision.config import BootstrapSettings, GateSettings
-from vision.contradictions import NewLabels
-from vision.gate import Challenger, Champion, judge_gate
-from vision.records import Verdict
+from vision.config.evaluation import BootstrapSettings
+from vision.config.gate import GateSettings
+from vision.gate.contradictions import NewLabels
+from vision.gate.judge import Challenger, Champion, judge_gate
+from vision.gate.records import Verdict
 
 NUM_CLASSES = 8
 NUM_OLD_GROUPS = 150

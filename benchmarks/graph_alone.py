@@ -12,12 +12,12 @@ from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
-from serving.settings import ServiceSettings
-from vision.bundle import LoadedBundle, load_bundle
-from vision.config import Resize
-from vision.images import decode_image
-from vision.predictor import decide, make_predictions
-from vision.quality import measure_quality
+from serving.api.settings import ServiceSettings
+from vision.bundle.assembly import LoadedBundle, load_bundle
+from vision.config.data import Resize
+from vision.data.images import decode_image
+from vision.data.quality import measure_quality
+from vision.decision.predictor import decide, make_predictions
 
 
 @dataclass(frozen=True)

@@ -25,31 +25,27 @@ import numpy as np
 import yaml
 
 from benchmarks.pages import page_path, write_page
-from orchestration.environment import prepare_environment
-from orchestration.paths import ProjectPaths
-from serving.log_entries import LogEntry
-from serving.prediction_log import PredictionLog
-from vision.bundle import write_bundle
-from vision.engine import HEAD_NAME
-from vision.files import digest_file
-from vision.quality import QUALITY_COLUMNS
-from vision.records import (
-    Bundle,
-    Contract,
+from orchestration.session.environment import prepare_environment
+from orchestration.session.paths import ProjectPaths
+from serving.log.entries import LogEntry
+from serving.log.prediction_log import PredictionLog
+from vision.base.files import digest_file
+from vision.base.record import FloatArray, Interval
+from vision.bundle.assembly import write_bundle
+from vision.bundle.engine import HEAD_NAME
+from vision.bundle.records import Bundle, Contract, ExportedGraphs
+from vision.config.export import Precision
+from vision.data.quality import QUALITY_COLUMNS
+from vision.data.records import Split, Splits
+from vision.decision.records import (
     Decision,
     DecisionRule,
-    ExportedGraphs,
-    FloatArray,
-    Interval,
     OodDetector,
-    Precision,
     ReviewThreshold,
-    Split,
-    Splits,
     Temperature,
     UnknownThreshold,
 )
-from vision.reference import DriftReference, round_embeddings
+from vision.drift.reference import DriftReference, round_embeddings
 
 ROOT = Path(__file__).resolve().parent.parent
 NAME = "bench"

@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from vision.errors import ConfigError
-from vision.files import storage_errors, write_atomically
+from vision.base.errors import ConfigError
+from vision.base.files import storage_errors, write_atomically
 
 BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
 

@@ -28,22 +28,29 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.pages import page_path, write_page
-from vision.comparison import paired_difference_over_splits
-from vision.config import BootstrapSettings, CandidateSettings, FolderSource, RunConfig, load_config
-from vision.labelled import Labelled, rows_of, select
-from vision.metrics import auroc, nll_per_image
-from vision.nets.batches import balance_weights
-from vision.nets.heads import choose_head, fit_heads, head_logits
-from vision.nets.inference import measure_rows, run_layers, run_model
-from vision.nets.models import EMBEDDING, build_model
-from vision.nets.seeding import seeded
-from vision.nets.training import train_candidate
-from vision.ood.fitting import fit_detector
-from vision.ood.scores import OodScore, score_unknown
-from vision.records import FloatArray, ImageArray, Interval, Manifest, ModelOutputs, Split, Splits
-from vision.sources import read_source
-from vision.splits import assign_splits
-from vision.store import build_store, open_images
+from vision.base.outputs import ModelOutputs
+from vision.base.record import FloatArray, ImageArray, Interval
+from vision.base.softmax import nll_per_image
+from vision.config.data import FolderSource
+from vision.config.evaluation import BootstrapSettings
+from vision.config.loading import load_config
+from vision.config.run import RunConfig
+from vision.config.training import CandidateSettings
+from vision.data.labelled import Labelled, rows_of, select
+from vision.data.records import Manifest, Split, Splits
+from vision.data.sources import read_source
+from vision.data.splits import assign_splits
+from vision.data.store import build_store, open_images
+from vision.decision.fitting import fit_detector
+from vision.decision.scores import OodScore, score_unknown
+from vision.evaluation.comparison import paired_difference_over_splits
+from vision.evaluation.metrics import auroc
+from vision.training.nets.batches import balance_weights
+from vision.training.nets.fit import train_candidate
+from vision.training.nets.heads import choose_head, fit_heads, head_logits
+from vision.training.nets.inference import measure_rows, run_layers, run_model
+from vision.training.nets.models import EMBEDDING, build_model
+from vision.training.nets.seeding import seeded
 
 ROOT = Path(__file__).resolve().parent.parent
 GRID = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)

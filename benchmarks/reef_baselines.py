@@ -23,10 +23,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from vision.config import ReefSource
-from vision.sources.reef.dataset import PaintTask, paint_bytes, plan_reef
-from vision.sources.reef.sheet import paint_sheet
-from vision.sources.reef.species import KNOWN_SPECIES
+from vision.config.data import ReefSource
+from vision.data.sources.reef.dataset import PaintTask, paint_bytes, plan_reef
+from vision.data.sources.reef.sheet import paint_sheet
+from vision.data.sources.reef.species import KNOWN_SPECIES
 
 Features = NDArray[np.float32]
 

@@ -38,9 +38,9 @@ import numpy as np
 import yaml
 
 from benchmarks.pages import page_path, write_page
-from vision.config import ReefSource
-from vision.sources.reef.dataset import GROUP_PATTERN, paint_reef
-from vision.sources.reef.species import KNOWN_SPECIES
+from vision.config.data import ReefSource
+from vision.data.sources.reef.dataset import GROUP_PATTERN, paint_reef
+from vision.data.sources.reef.species import KNOWN_SPECIES
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH_SEED = 60_000

@@ -20,12 +20,12 @@ from pathlib import Path
 
 from benchmarks.champion import Champion
 from benchmarks.load_client import HOST, Target
-from serving.bento import BuiltBento
-from serving.keys import LOCAL_CLIENT, read_or_make_key
-from serving.process import start_service, stop_service
-from serving.running import RunningService, ServiceFolder
-from serving.settings import ServiceSettings
-from vision.config import ServeSettings
+from serving.api.keys import LOCAL_CLIENT, read_or_make_key
+from serving.api.settings import ServiceSettings
+from serving.runtime.bento import BuiltBento
+from serving.runtime.process import start_service, stop_service
+from serving.runtime.running import RunningService, ServiceFolder
+from vision.config.serve import ServeSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 WAIT_SECONDS = 120.0

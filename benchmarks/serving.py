@@ -61,16 +61,16 @@ from benchmarks.serving_page import (
     Throughput,
     render,
 )
-from orchestration.paths import STATE_VARIABLE
-from serving.bento import BuiltBento
-from serving.bento_store import build_bento
-from serving.log_url import resolve_log_url
-from serving.prediction_log import PredictionLog
-from serving.running import RunningService, ServiceFolder
-from serving.settings import PREFIX
-from vision.config import ReefSource
-from vision.errors import TaxonError
-from vision.sources.reef.dataset import paint_bytes, plan_reef
+from orchestration.session.paths import STATE_VARIABLE
+from serving.api.settings import PREFIX
+from serving.log.prediction_log import PredictionLog
+from serving.log.url import resolve_log_url
+from serving.runtime.bento import BuiltBento
+from serving.runtime.bento_store import build_bento
+from serving.runtime.running import RunningService, ServiceFolder
+from vision.base.errors import TaxonError
+from vision.config.data import ReefSource
+from vision.data.sources.reef.dataset import paint_bytes, plan_reef
 
 SIDES = 640, 480
 IMAGE_SEED = 70_000

@@ -13,16 +13,16 @@ from zenml.enums import ArtifactType, VisualizationType
 from zenml.materializers.base_materializer import BaseMaterializer
 
 from materializers.records import describe_record, hash_record, read_record, save_views, write_record
-from vision.errors import BundleError, StorageError, TaxonError
-from vision.files import storage_errors
-from vision.records import Bundle, FileSet
+from vision.base.errors import TaxonError
+from vision.base.files import storage_errors
+from vision.base.record import FileSet
 
 CHUNK_BYTES = 1 << 20
 FILES_FOLDER = "files"
 
 
 class FilesMaterializer(BaseMaterializer):
-    """Stores any `vision.records.FileSet`: `record.json` without `root`, the files in `files/`."""
+    """Stores any `vision.base.record.FileSet`: `record.json` without `root`, the files in `files/`."""
 
     ASSOCIATED_TYPES: ClassVar[tuple[type[Any], ...]] = (FileSet,)
     ASSOCIATED_ARTIFACT_TYPE: ClassVar[ArtifactType] = ArtifactType.MODEL
@@ -126,4 +126,4 @@ def _check_digest(data_type: type[FileSet], place: str, arrived: str, expected: 
 
 
 def _error_type(data_type: type[FileSet]) -> type[TaxonError]:
-    return BundleError if issubclass(data_type, Bundle) else StorageError
+    return data_type.ERROR

@@ -16,15 +16,15 @@ from pydantic import BaseModel
 from zenml.enums import ArtifactType, VisualizationType
 from zenml.materializers.base_materializer import BaseMaterializer
 
-from vision.errors import StorageError
-from vision.files import storage_errors
-from vision.records import Interval, Record
+from vision.base.errors import StorageError
+from vision.base.files import storage_errors
+from vision.base.record import Interval, Record
 
 RECORD_NAME = "record.json"
 
 
 class RecordMaterializer(BaseMaterializer):
-    """Stores any `vision.records.Record` that holds no files."""
+    """Stores any `vision.base.record.Record` that holds no files."""
 
     ASSOCIATED_TYPES: ClassVar[tuple[type[Any], ...]] = (Record,)
     ASSOCIATED_ARTIFACT_TYPE: ClassVar[ArtifactType] = ArtifactType.DATA
@@ -112,7 +112,7 @@ def describe_record(record: BaseModel) -> dict[str, Any]:
 
 def save_views(materializer: BaseMaterializer, record: Record) -> dict[str, VisualizationType]:
     """Draw the record and store its views: uri -> type."""
-    from vision.figures import draw_views
+    from report.figures import draw_views
 
     views: dict[str, VisualizationType] = {}
     for name, content in draw_views(record).items():

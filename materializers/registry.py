@@ -18,8 +18,10 @@ from zenml.model.utils import link_artifact_version_to_model_version
 from zenml.utils.pagination_utils import depaginate
 
 from materializers.names import ArtifactName
-from vision.errors import BundleError
-from vision.records import AddedFolder, ChampionState, Manifest, Registration
+from vision.base.errors import BundleError
+from vision.data.records import AddedFolder, Manifest
+from vision.gate.records import Registration
+from vision.retraining.records import ChampionState
 
 if TYPE_CHECKING:
     from zenml.models import ArtifactVersionResponse, ModelVersionResponse

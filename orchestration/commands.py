@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.table import Table
 
-from orchestration.environment import prepare_environment
-from orchestration.launch import Outcome, launch_training
-from orchestration.paths import ProjectPaths
-from orchestration.retraining import launch_retraining
-from orchestration.schedule_config import ScheduleConfig
-from vision.config import RunConfig
+from orchestration.flows.launch import Outcome, launch_training
+from orchestration.flows.retraining import launch_retraining
+from orchestration.schedule.config import ScheduleConfig
+from orchestration.session.environment import prepare_environment
+from orchestration.session.paths import ProjectPaths
+from vision.config.run import RunConfig
 
 FILES = {
     "Report": "report.html",
@@ -55,7 +55,7 @@ def retrain(config: RunConfig, paths: ProjectPaths) -> int:
 
 def monitor(config: RunConfig, paths: ProjectPaths) -> int:
     """Judge the champion's newest answers and say where to look; 0 whatever the verdict."""
-    from orchestration.monitoring import launch_monitoring
+    from orchestration.flows.monitoring import launch_monitoring
 
     return _tell(launch_monitoring(config, paths), style_of_done="bold")  # drift is no green light
 
@@ -63,17 +63,17 @@ def monitor(config: RunConfig, paths: ProjectPaths) -> int:
 def schedule(config: ScheduleConfig, paths: ProjectPaths, *, once: bool, status: bool) -> int:
     """Keep the jobs of a schedule going, or say what they did and do next; imports no ZenML."""
     if status:
-        from orchestration.schedule_status import print_status
+        from orchestration.schedule.status import print_status
 
         return print_status(config, paths)
-    from orchestration.schedule import run_schedule
+    from orchestration.schedule.runner import run_schedule
 
     return run_schedule(config, paths, once=once)
 
 
 def deploy(config: RunConfig, paths: ProjectPaths) -> int:
     """Serve the champion, if its service answers as the pipeline does."""
-    from orchestration.deployment import launch_deployment
+    from orchestration.flows.deployment import launch_deployment
 
     code = _tell(launch_deployment(config, paths))
     if code == 0:
@@ -83,14 +83,14 @@ def deploy(config: RunConfig, paths: ProjectPaths) -> int:
 
 def rollback(config: RunConfig, paths: ProjectPaths) -> int:
     """Put the previous champion back."""
-    from orchestration.deployment import launch_rollback
+    from orchestration.flows.deployment import launch_rollback
 
     return _tell(launch_rollback(config, paths))
 
 
 def control_service(action: str, config: RunConfig | None, paths: ProjectPaths, tail: int = 50) -> int:
     """Start, describe, listen to or stop the service; imports no ZenML where nothing is deployed."""
-    from orchestration import service
+    from orchestration.servers import service
 
     if action == "start":
         return service.start(paths, config)
@@ -102,8 +102,8 @@ def control_service(action: str, config: RunConfig | None, paths: ProjectPaths, 
 def list_runs(paths: ProjectPaths) -> int:
     """Print runs and champions."""
     prepare_environment(paths)
-    from orchestration.history import list_champions
-    from orchestration.history import list_runs as find_runs
+    from orchestration.store.history import list_champions
+    from orchestration.store.history import list_runs as find_runs
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     runs = Table("run", "pipeline", "status", "started (UTC)", "winner", "verdict")
@@ -120,7 +120,7 @@ def list_runs(paths: ProjectPaths) -> int:
 def clean(paths: ProjectPaths, keep: int) -> int:
     """Free disk."""
     prepare_environment(paths)
-    from orchestration.disk import clean as free_disk
+    from orchestration.store.disk import clean as free_disk
 
     freed = free_disk(paths, keep)
     Console(highlight=False).print(freed.tell(), soft_wrap=True)
@@ -130,7 +130,7 @@ def clean(paths: ProjectPaths, keep: int) -> int:
 def dashboard(paths: ProjectPaths, port: int | None) -> int:
     """Serve the ZenML dashboard until stopped."""
     prepare_environment(paths)
-    from orchestration.dashboard import DEFAULT_PORT, serve_dashboard
+    from orchestration.servers.dashboard import DEFAULT_PORT, serve_dashboard
 
     serve_dashboard(paths, DEFAULT_PORT if port is None else port)
     return 0
@@ -138,7 +138,7 @@ def dashboard(paths: ProjectPaths, port: int | None) -> int:
 
 def show_page(paths: ProjectPaths, port: int | None) -> int:
     """Serve the page for people until stopped; imports no ZenML."""
-    from orchestration.page import DEFAULT_PORT, serve_page
+    from orchestration.servers.page import DEFAULT_PORT, serve_page
 
     serve_page(paths, DEFAULT_PORT if port is None else port)
     return 0
@@ -147,7 +147,7 @@ def show_page(paths: ProjectPaths, port: int | None) -> int:
 def report(paths: ProjectPaths, run: str) -> int:
     """Write a run folder again from the artifact store."""
     prepare_environment(paths)
-    from orchestration.projections import project_any
+    from orchestration.flows.projections import project_any
 
     Console(highlight=False).print(f"Wrote {project_any(run, paths)}", markup=False)
     return 0

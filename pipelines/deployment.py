@@ -6,8 +6,8 @@ from zenml.enums import ExecutionMode
 from materializers.registry import Champion
 from pipelines.caching import keyed
 from pipelines.names import PipelineName
-from steps.deploy import deploy
-from vision.config import ServeSettings
+from steps.loop.deploy import deploy
+from vision.config.serve import ServeSettings
 
 
 @pipeline(name=PipelineName.DEPLOYMENT.value, execution_mode=ExecutionMode.FAIL_FAST)

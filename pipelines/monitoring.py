@@ -5,11 +5,11 @@ from zenml.enums import ExecutionMode
 
 from materializers.registry import Champion
 from pipelines.names import PipelineName
-from steps.monitor import monitor
-from steps.read_window import read_window
-from steps.trim_log import trim_log
-from vision.config import RunConfig
-from vision.records import LogTrimming, MonitoredWindow
+from steps.loop.monitor import monitor
+from steps.loop.read_window import read_window
+from steps.loop.trim_log import trim_log
+from vision.config.run import RunConfig
+from vision.drift.records import LogTrimming, MonitoredWindow
 
 
 @pipeline(name=PipelineName.MONITORING.value, execution_mode=ExecutionMode.FAIL_FAST)

@@ -6,12 +6,12 @@ from zenml.enums import ExecutionMode
 from materializers.registry import Champion
 from pipelines.caching import keyed
 from pipelines.names import PipelineName
-from steps.count_new_images import count_new_images
-from steps.decide_retraining import decide_retraining
-from steps.ingest import ingest
-from steps.split import split
-from vision.config import RunConfig
-from vision.records import RetrainingEvidence
+from steps.data.ingest import ingest
+from steps.data.split import split
+from steps.loop.count_new_images import count_new_images
+from steps.loop.decide_retraining import decide_retraining
+from vision.config.run import RunConfig
+from vision.retraining.records import RetrainingEvidence
 
 
 @pipeline(name=PipelineName.RETRAINING.value, execution_mode=ExecutionMode.FAIL_FAST)

@@ -4,7 +4,7 @@ from zenml import pipeline
 from zenml.enums import ExecutionMode
 
 from pipelines.names import PipelineName
-from steps.run_command import run_command
+from steps.loop.run_command import run_command
 
 
 @pipeline(name=PipelineName.SCHEDULED.value, enable_cache=False, execution_mode=ExecutionMode.FAIL_FAST)

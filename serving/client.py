@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from serving.schemas import ModelDescription, PredictionAnswer
-from vision.errors import ServiceError
+from serving.api.schemas import ModelDescription, PredictionAnswer
+from vision.base.errors import ServiceError
 
 TIMEOUT_SECONDS = 30.0
 

@@ -21,17 +21,17 @@ import bentoml
 from _bentoml_sdk.service import Service
 from bentoml.exceptions import BentoMLException
 
-from serving.pinned import BUNDLE_FOLDER, PINNED_NAME, read_pinned
-from vision.errors import BundleError, ConfigError
+from serving.runtime.pinned import BUNDLE_FOLDER, PINNED_NAME, read_pinned
+from vision.base.errors import BundleError, ConfigError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from serving.answers import Answerer
-    from serving.application import LoadAnswerer
-    from serving.keys import ApiKeys
-    from serving.metrics import ServiceMetrics
-    from serving.settings import ServiceSettings
+    from serving.api.answers import Answerer
+    from serving.api.application import LoadAnswerer
+    from serving.api.keys import ApiKeys
+    from serving.api.metrics import ServiceMetrics
+    from serving.api.settings import ServiceSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 """In a Bento: the folder of its code, with `pinned.json`."""
@@ -49,11 +49,11 @@ class GuardedService(Service[Any]):  # type: ignore[misc]  # BentoML ships no ty
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         """The worker's application: guard and endpoints. What BentoML made starts and ends them, no more."""
-        from serving.application import Endpoints
-        from serving.guards import Guard
-        from serving.heads import bound_heads
-        from serving.metrics import ServiceMetrics
-        from serving.supervised import leave_with_supervisor
+        from serving.api.application import Endpoints
+        from serving.api.guards import Guard
+        from serving.api.heads import bound_heads
+        from serving.api.metrics import ServiceMetrics
+        from serving.runtime.supervised import leave_with_supervisor
 
         leave_with_supervisor()
         settings, keys, load = configure()
@@ -70,8 +70,8 @@ def configure() -> tuple[ServiceSettings, ApiKeys, LoadAnswerer]:
 
     A worker that failed at its start would be started again for ever, and nobody would be told why.
     """
-    from serving.keys import parse_keys
-    from serving.settings import ServiceSettings, read_settings
+    from serving.api.keys import parse_keys
+    from serving.api.settings import ServiceSettings, read_settings
 
     try:
         settings = read_settings(os.environ)
@@ -97,7 +97,7 @@ def load_pinned(settings: ServiceSettings, metrics: ServiceMetrics) -> Answerer:
         BundleError: the model is not in BentoML's store, or a byte of it is not the pinned one.
         TaxonError: its graph cannot answer.
     """
-    from serving.loading import load_answerer
+    from serving.api.loading import load_answerer
 
     pinned = read_pinned(ROOT / PINNED_NAME)
     try:

@@ -9,46 +9,45 @@ from pathlib import Path
 import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score, roc_curve
 
-from orchestration.story import LeftOut, RunStory
-from vision.config import CandidateSettings, RunConfig
-from vision.records import (
-    Answer,
-    CandidateRow,
+from report.story import LeftOut, RunStory
+from vision.base.record import ImageArray, Interval
+from vision.bundle.records import PrecisionReport, PrecisionRow
+from vision.config.export import Precision
+from vision.config.run import RunConfig
+from vision.config.training import CandidateSettings
+from vision.data.records import (
     ClassCount,
-    ClassRow,
-    Comparison,
     DataFinding,
     DataReport,
-    Decision,
-    DecisionRates,
-    DecisionRule,
-    Difference,
     DuplicateGroup,
-    EpochRecord,
-    Evaluation,
-    GateCheck,
-    ImageArray,
     ImageEntry,
-    Interval,
     Manifest,
-    Precision,
-    PrecisionReport,
-    PrecisionRow,
-    Promotion,
     QualitySummary,
     Quarantined,
-    Registration,
-    ReliabilityBin,
-    ReviewThreshold,
-    RocCurve,
     Split,
     Splits,
-    Temperature,
-    TrainingHistory,
-    UnknownRow,
-    UnknownThreshold,
-    Verdict,
 )
+from vision.decision.records import (
+    Decision,
+    DecisionRule,
+    ReviewThreshold,
+    Temperature,
+    UnknownThreshold,
+)
+from vision.evaluation.records import (
+    Answer,
+    CandidateRow,
+    ClassRow,
+    Comparison,
+    DecisionRates,
+    Difference,
+    Evaluation,
+    ReliabilityBin,
+    RocCurve,
+    UnknownRow,
+)
+from vision.gate.records import GateCheck, Promotion, Registration, Verdict
+from vision.training.records import EpochRecord, TrainingHistory
 
 KNOWN = ("banded_dart", "blue_sailfin", "coral_grunter", "golden_damsel", "spotted_wrasse", "striped_goby")
 UNKNOWN = ("false_wrasse", "ghost_goby", "moon_damsel")

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import run
-from orchestration.paths import ProjectPaths
-from orchestration.schedule import find_commands
-from orchestration.schedule_config import ScheduleConfig
-from vision.config import load_settings
+from orchestration.schedule.config import ScheduleConfig
+from orchestration.schedule.runner import find_commands
+from orchestration.session.paths import ProjectPaths
+from vision.config.loading import load_settings
 
 SHIPPED = run.ROOT / "configs" / "schedule.yaml"
 HEAVY = "zenml", "tensorflow", "keras", "sklearn", "bentoml", "evidently", "pandas", "matplotlib", "scipy"

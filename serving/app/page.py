@@ -15,6 +15,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from serving.api.schemas import ModelDescription, PredictionAnswer
 from serving.app import HOME_VARIABLE
 from serving.app.words import (
     escape_markdown,
@@ -25,12 +26,11 @@ from serving.app.words import (
     tell_limits,
 )
 from serving.client import ask_service, describe_model
-from serving.process import ServiceStatus, service_status
-from serving.running import ServiceFolder, read_deployed
-from serving.schemas import ModelDescription, PredictionAnswer
-from vision.errors import ServiceError, TaxonError
-from vision.files import storage_errors
-from vision.records import Decision
+from serving.runtime.process import ServiceStatus, service_status
+from serving.runtime.running import ServiceFolder, read_deployed
+from vision.base.errors import ServiceError, TaxonError
+from vision.base.files import storage_errors
+from vision.decision.records import Decision
 
 FILE_TYPES = ["jpg", "jpeg", "png", "webp", "bmp"]
 LOOK_AGAIN_SECONDS = 4.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from serving.schemas import ModelDescription, PredictionAnswer
-from vision.records import Decision
+from serving.api.schemas import ModelDescription, PredictionAnswer
+from vision.decision.records import Decision
 
 
 @dataclass(frozen=True)

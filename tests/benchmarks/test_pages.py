@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.pages import BEGIN, END, page_path, write_page
-from vision.errors import ConfigError
+from vision.base.errors import ConfigError
 
 
 def test_only_what_is_between_the_markers_is_replaced(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from PIL import Image, ImageEnhance, ImageFilter
 
+from serving.api.schemas import PredictionAnswer
 from serving.client import ask_service
-from serving.running import RunningService, ServiceFolder
-from serving.schemas import PredictionAnswer
+from serving.runtime.running import RunningService, ServiceFolder
 from tests.end_to_end.project import CLASSES, draw_image, paint_image
 
 FRAMES = 3

@@ -22,12 +22,12 @@ import pytest
 import yaml
 
 from serving.client import ask_service
-from serving.log_url import resolve_log_url
-from serving.prediction_log import PredictionLog
-from serving.running import RunningService, ServiceFolder
+from serving.log.prediction_log import PredictionLog
+from serving.log.url import resolve_log_url
+from serving.runtime.running import RunningService, ServiceFolder
 from tests.end_to_end.answers import FRAMES, GROUP_BY, Answers, ask_about, draw_batch, read_service
 from tests.end_to_end.project import Finished, Project, make_project
-from vision.config import load_config
+from vision.config.loading import load_config
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.slow]
 

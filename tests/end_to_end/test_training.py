@@ -48,8 +48,8 @@ def test_first_run_ends_with_a_champion_a_summary_and_an_offline_report(project:
 
 def test_no_artifact_fell_back_to_pickle(project: Project) -> None:
     script = (
-        "from pathlib import Path; import run; from orchestration.paths import ProjectPaths;"
-        "from orchestration.environment import prepare_environment;"
+        "from pathlib import Path; import run; from orchestration.session.paths import ProjectPaths;"
+        "from orchestration.session.environment import prepare_environment;"
         "prepare_environment(ProjectPaths.of(run.ROOT));"
         "from zenml.client import Client;"
         "print('\\n'.join(sorted({v.materializer.attribute for v in "
@@ -66,7 +66,7 @@ def test_no_artifact_fell_back_to_pickle(project: Project) -> None:
         timeout=120,
     )
     materializers = {line for line in done.stdout.split() if line.endswith("Materializer")}
-    assert {"RecordMaterializer", "FilesMaterializer", "OutputsMaterializer"} <= materializers
+    assert {"RecordMaterializer", "FilesMaterializer", "ArraysMaterializer"} <= materializers
     assert not {name for name in materializers if "pickle" in name.lower()}
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import importlib
 import json
 import os
 import re
@@ -22,30 +23,18 @@ from zenml.materializers.base_materializer import BaseMaterializer
 from zenml.materializers.built_in_materializer import BuiltInContainerMaterializer
 from zenml.materializers.materializer_registry import materializer_registry
 
-import vision.records
-from materializers import (
-    DetectorMaterializer,
-    FilesMaterializer,
-    OutputsMaterializer,
-    RecordMaterializer,
-    WindowMaterializer,
-)
+import vision
+from materializers import ArraysMaterializer, FilesMaterializer, RecordMaterializer
 from materializers.arrays import hash_arrays
-from vision.errors import BundleError, StorageError, TaxonError
-from vision.records import (
-    Bundle,
-    FileSet,
-    Interval,
-    ModelFile,
-    ModelOutputs,
-    OodDetector,
-    Record,
-    RocCurve,
-    Temperature,
-    TrainingHistory,
-    Verdict,
-)
-from vision.window import Window
+from vision.base.errors import BundleError, StorageError, TaxonError
+from vision.base.outputs import ModelFile, ModelOutputs
+from vision.base.record import FileSet, Interval, Record
+from vision.bundle.records import Bundle
+from vision.decision.records import OodDetector, Temperature
+from vision.drift.window import Window
+from vision.evaluation.records import RocCurve
+from vision.gate.records import Verdict
+from vision.training.records import TrainingHistory
 
 
 class FakeStore(LocalFilesystem):
@@ -69,9 +58,9 @@ class FullStore(FakeStore):
 
 @pytest.fixture(autouse=True)
 def views(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    module = ModuleType("vision.figures")
+    module = ModuleType("report.figures")
     module.draw_views = lambda _record: {"curve.png": b"\x89PNG", "summary.md": "# fine"}  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "vision.figures", module)
+    monkeypatch.setitem(sys.modules, "report.figures", module)
     return module
 
 
@@ -226,7 +215,7 @@ def test_full_disk_is_a_storage_error_that_names_the_place(tmp_path: Path) -> No
     with pytest.raises(StorageError, match=rf"{tmp_path}: cannot write: No space left.*clean --keep"):
         store(RecordMaterializer, temperature(), tmp_path, artifact_store=FullStore())
     with pytest.raises(StorageError, match="No space left"):
-        store(OutputsMaterializer, outputs(), tmp_path, artifact_store=FullStore())
+        store(ArraysMaterializer, outputs(), tmp_path, artifact_store=FullStore())
     with pytest.raises(StorageError, match="No space left"):
         store(FilesMaterializer, model_file(tmp_path / "work"), tmp_path / "art", artifact_store=FullStore())
 
@@ -312,10 +301,10 @@ def test_file_set_content_hash_ignores_where_it_lies(tmp_path: Path) -> None:
 
 
 def test_outputs_come_back_bit_by_bit_and_as_the_same_bytes(tmp_path: Path) -> None:
-    loaded = store(OutputsMaterializer, outputs(), tmp_path / "a").load(ModelOutputs)
+    loaded = store(ArraysMaterializer, outputs(), tmp_path / "a").load(ModelOutputs)
     for name in ("rows", "logits", "embeddings", "quality", "kernel", "bias"):
         np.testing.assert_array_equal(getattr(loaded, name), getattr(outputs(), name), strict=True)
-    store(OutputsMaterializer, outputs(), tmp_path / "b")
+    store(ArraysMaterializer, outputs(), tmp_path / "b")
     assert (tmp_path / "a" / "arrays.npz").read_bytes() == (tmp_path / "b" / "arrays.npz").read_bytes()
 
 
@@ -330,7 +319,7 @@ def test_a_window_of_answers_comes_back_bit_by_bit_also_without_answers(tmp_path
             groups=np.array(["a/1", "", "b/1"][:num], np.str_),
             times=np.arange(num, dtype=float),
         )
-        materializer = store(WindowMaterializer, window, tmp_path / str(num))
+        materializer = store(ArraysMaterializer, window, tmp_path / str(num))
         loaded = materializer.load(Window)
         for name, values in vars(window).items():
             np.testing.assert_array_equal(getattr(loaded, name), values, strict=True)
@@ -341,22 +330,22 @@ def test_a_window_of_answers_comes_back_bit_by_bit_also_without_answers(tmp_path
 def test_outputs_content_hash_sees_one_bit() -> None:
     changed = outputs()
     changed.logits[0, 0] = np.nextafter(changed.logits[0, 0], np.float32(9))
-    hash_of = OutputsMaterializer("").compute_content_hash
+    hash_of = ArraysMaterializer("").compute_content_hash
     assert hash_of(outputs()) == hash_of(outputs())
     assert hash_of(changed) != hash_of(outputs())
 
 
 def test_altered_arrays_are_refused_by_the_recorded_hash(tmp_path: Path) -> None:
-    reader = store(OutputsMaterializer, outputs(), tmp_path)
+    reader = store(ArraysMaterializer, outputs(), tmp_path)
     reader.expected_content_hash = reader.compute_content_hash(outputs())
     assert len(reader.load(ModelOutputs).rows) == 6
-    store(OutputsMaterializer, outputs(7), tmp_path)
+    store(ArraysMaterializer, outputs(7), tmp_path)
     with pytest.raises(StorageError, match="altered or cut short"):
         reader.load(ModelOutputs)
 
 
 def test_truncated_arrays_are_a_storage_error(tmp_path: Path) -> None:
-    reader = store(OutputsMaterializer, outputs(), tmp_path)
+    reader = store(ArraysMaterializer, outputs(), tmp_path)
     file = tmp_path / "arrays.npz"
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(StorageError, match="altered or cut short"):
@@ -365,7 +354,7 @@ def test_truncated_arrays_are_a_storage_error(tmp_path: Path) -> None:
 
 def test_detector_comes_back_with_its_score_and_arrays(tmp_path: Path) -> None:
     detector = OodDetector(score_name="fwk", arrays={"mean": np.arange(3.0), "score_name": np.array("odd")})
-    loaded = store(DetectorMaterializer, detector, tmp_path).load(OodDetector)
+    loaded = store(ArraysMaterializer, detector, tmp_path).load(OodDetector)
     assert loaded.score_name == "fwk"
     np.testing.assert_array_equal(loaded.arrays["mean"], np.arange(3.0), strict=True)
     assert str(loaded.arrays["score_name"]) == "odd"
@@ -374,7 +363,7 @@ def test_detector_comes_back_with_its_score_and_arrays(tmp_path: Path) -> None:
 def test_array_of_python_objects_is_refused(tmp_path: Path) -> None:
     detector = OodDetector(score_name="fwk", arrays={"mean": np.array([{}], dtype=object)})
     with pytest.raises(StorageError, match="Python objects"):
-        store(DetectorMaterializer, detector, tmp_path)
+        store(ArraysMaterializer, detector, tmp_path)
 
 
 @settings(max_examples=50, deadline=None)
@@ -389,14 +378,17 @@ def test_array_hash_depends_on_content_not_on_memory_layout(array: np.ndarray[An
 
 
 def test_every_value_that_crosses_steps_has_a_materializer_of_ours() -> None:
-    kinds = [kind for kind in vars(vision.records).values() if isinstance(kind, type)]
+    rooms = sorted(Path(vision.__file__).parent.glob("*/records.py"))
+    modules = [importlib.import_module(f"vision.{path.parent.name}.records") for path in rooms]
+    kinds = [kind for module in modules for kind in vars(module).values() if isinstance(kind, type)]
+    assert {Bundle, Temperature, Verdict, TrainingHistory} <= set(kinds)
     for kind in kinds:
         if issubclass(kind, FileSet):
             assert materializer_registry[kind] is FilesMaterializer
         elif issubclass(kind, Record):
             assert materializer_registry[kind] is RecordMaterializer
-    assert materializer_registry[ModelOutputs] is OutputsMaterializer
-    assert materializer_registry[OodDetector] is DetectorMaterializer
+    assert materializer_registry[ModelOutputs] is ArraysMaterializer
+    assert materializer_registry[OodDetector] is ArraysMaterializer
 
 
 def test_lists_and_dicts_of_our_values_go_through_the_container_materializer(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 TOY = [sys.executable, "-m", "tests.orchestration.toy"]
 SERVE = (
-    "from tests.orchestration.toy import PATHS; from orchestration.dashboard import serve_dashboard; "
+    "from tests.orchestration.toy import PATHS; from orchestration.servers.dashboard import serve_dashboard; "
     "import sys; serve_dashboard(PATHS, int(sys.argv[1]))"
 )
 

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-from orchestration.environment import prepare_environment
-from orchestration.paths import ProjectPaths
+from orchestration.session.environment import prepare_environment
+from orchestration.session.paths import ProjectPaths
 
 PATHS = ProjectPaths.of(Path(__file__).resolve().parents[2])
 prepare_environment(PATHS)
@@ -23,17 +23,10 @@ from zenml.client import Client  # noqa: E402
 
 from materializers.names import ArtifactName  # noqa: E402
 from materializers.registry import register_champion  # noqa: E402
-from vision.records import (  # noqa: E402
-    Bundle,
-    Comparison,
-    DatasetRef,
-    Manifest,
-    Promotion,
-    Registration,
-    Split,
-    Splits,
-    Verdict,
-)
+from vision.bundle.records import Bundle  # noqa: E402
+from vision.data.records import DatasetRef, Manifest, Split, Splits  # noqa: E402
+from vision.evaluation.records import Comparison  # noqa: E402
+from vision.gate.records import Promotion, Registration, Verdict  # noqa: E402
 
 
 @step
@@ -136,10 +129,10 @@ def status_of_steps(name: str) -> dict[str, str]:
 
 def play(report: Path) -> None:
     """Reap a killed run, go on after it, crown a champion, overtake it, clean; what was seen as JSON."""
-    from orchestration.disk import clean
-    from orchestration.history import list_champions, list_runs
-    from orchestration.reaper import reap_dead_runs
-    from vision.lock import RunLock
+    from orchestration.store.disk import clean
+    from orchestration.store.history import list_champions, list_runs
+    from orchestration.store.reaper import reap_dead_runs
+    from vision.base.lock import RunLock
 
     seen: dict[str, object] = {}
     with RunLock(PATHS.lock, "scenario"):

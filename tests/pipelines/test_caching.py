@@ -9,7 +9,7 @@ import pytest
 from zenml import step
 
 from pipelines.caching import LOCK_NAME, keyed, step_cache_policy, step_closure
-from vision.closure import ROOT, _imported_names
+from vision.base.closure import ROOT, _imported_names
 
 TOY = {
     "requirements.txt": "numpy==1\n",
@@ -28,7 +28,7 @@ TOY = {
         "    return fit()\n"
     ),
     "vision/__init__.py": "",
-    "vision/figures.py": "import vision.metrics\n",
+    "report/figures.py": "import vision.metrics\n",
     "vision/metrics.py": "",
     "vision/typed.py": "",
     "vision/unrelated.py": "import vision.metrics\n",
@@ -95,7 +95,7 @@ def test_change_of_reached_file_changes_the_digest(toy: Path, name: str) -> None
 
 
 @pytest.mark.parametrize(
-    "name", ["vision/unrelated.py", "vision/figures.py", "vision/typed.py", "materializers/names.py"]
+    "name", ["vision/unrelated.py", "report/figures.py", "vision/typed.py", "materializers/names.py"]
 )
 def test_change_of_unreached_file_leaves_the_digest(toy: Path, name: str) -> None:
     before = digest_of("steps.train", toy)

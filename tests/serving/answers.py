@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from serving.log_entries import LogEntry
-from vision.records import Decision
+from serving.log.entries import LogEntry
+from vision.decision.records import Decision
 
 START = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 DIGEST = "d" * 64

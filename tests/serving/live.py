@@ -12,19 +12,19 @@ from pathlib import Path
 import uvicorn
 from pydantic import SecretStr
 
-from serving.application import Endpoints
-from serving.bento import BuiltBento
+from serving.api.application import Endpoints
+from serving.api.guards import Guard
+from serving.api.heads import bounded_protocol
+from serving.api.keys import parse_keys
+from serving.api.metrics import ServiceMetrics
+from serving.api.settings import ServiceSettings
 from serving.client import ask_service
-from serving.guards import Guard
-from serving.heads import bounded_protocol
-from serving.identity import read_mark
-from serving.keys import parse_keys
-from serving.metrics import ServiceMetrics
-from serving.running import RunningService
-from serving.settings import ServiceSettings
+from serving.runtime.bento import BuiltBento
+from serving.runtime.identity import read_mark
+from serving.runtime.running import RunningService
 from tests.serving.toy import KEY, KEYS, RED, make_answerer, make_bundle, make_pin, paint
-from vision.config import ServeSettings
-from vision.errors import ServiceError
+from vision.base.errors import ServiceError
+from vision.config.serve import ServeSettings
 
 SETTINGS = ServiceSettings()
 

@@ -20,18 +20,20 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from serving.answers import Answerer
-from serving.loading import load_answerer
-from serving.metrics import ServiceMetrics
-from serving.pinned import PinnedModel
-from serving.settings import ServiceSettings
-from tests.vision.test_predictor import make_rule
-from vision.bundle import write_bundle
-from vision.engine import HEAD_NAME, pack_head
-from vision.files import digest_file
-from vision.quality import QUALITY_COLUMNS
-from vision.records import Bundle, Contract, ExportedGraphs, OodDetector, Precision
-from vision.reference import DriftReference
+from serving.api.answers import Answerer
+from serving.api.loading import load_answerer
+from serving.api.metrics import ServiceMetrics
+from serving.api.settings import ServiceSettings
+from serving.runtime.pinned import PinnedModel
+from tests.vision.decision.test_predictor import make_rule
+from vision.base.files import digest_file
+from vision.bundle.assembly import write_bundle
+from vision.bundle.engine import HEAD_NAME, pack_head
+from vision.bundle.records import Bundle, Contract, ExportedGraphs
+from vision.config.export import Precision
+from vision.data.quality import QUALITY_COLUMNS
+from vision.decision.records import OodDetector
+from vision.drift.reference import DriftReference
 
 SIZE = 32
 _MAKING = threading.Lock()

@@ -7,27 +7,19 @@ import numpy as np
 import pytest
 import yaml
 
-from orchestration.schedule_config import ScheduleConfig
-from vision.config import (
-    BackboneName,
-    CandidateSettings,
-    ExportSettings,
-    ReviewSettings,
-    RunConfig,
-    Settings,
-    SplitSettings,
-    Strategy,
-    ToleranceSettings,
-    UnknownSettings,
-    find_config,
-    load_config,
-    load_settings,
-)
-from vision.errors import ConfigError
-from vision.ood.fitting import fewest_for_threshold, fit_threshold
-from vision.records import ImageEntry, Manifest, Precision, Split
-from vision.selective import fewest_for_review
-from vision.splits import assign_splits
+from orchestration.schedule.config import ScheduleConfig
+from vision.base.errors import ConfigError
+from vision.config.base import Settings
+from vision.config.data import SplitSettings
+from vision.config.decision import ReviewSettings, UnknownSettings
+from vision.config.export import ExportSettings, Precision, ToleranceSettings
+from vision.config.loading import find_config, load_config, load_settings
+from vision.config.run import RunConfig
+from vision.config.training import BackboneName, CandidateSettings, Strategy
+from vision.data.records import ImageEntry, Manifest, Split
+from vision.data.splits import assign_splits
+from vision.decision.fitting import fewest_for_threshold, fit_threshold
+from vision.decision.selective import fewest_for_review
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 

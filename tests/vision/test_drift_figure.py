@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.vision.test_drift import PLAIN, REFERENCE, Sample, judge, make_window, take
-from vision.figures import draw_views
-from vision.figures.drift import draw_drift, title_drift
-from vision.records import DriftReport
-from vision.window import Window
+from report.figures import draw_views
+from report.figures.drift import draw_drift, title_drift
+from tests.vision.drift.test_verdict import PLAIN, REFERENCE, Sample, judge, make_window, take
+from vision.drift.records import DriftReport
+from vision.drift.window import Window
 
 WINDOWS = {
     "quiet": PLAIN,

@@ -11,18 +11,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from steps.calibrate import calibrate
-from steps.evaluate import evaluate
-from steps.fit_unknowns import fit_unknowns
-from steps.set_thresholds import set_thresholds
+from steps.decision.calibrate import calibrate
+from steps.decision.fit_unknowns import fit_unknowns
+from steps.decision.set_thresholds import set_thresholds
+from steps.evaluation.evaluate import evaluate
 from tests.vision.toy import MSP, make_rule, make_splits
-from vision import parity
-from vision.config import BootstrapSettings, ReviewSettings, ToleranceSettings, UnknownSettings
-from vision.engine import Engine
-from vision.labelled import rows_of
-from vision.ood.scores import OodScore, stack_parts
-from vision.quality import QUALITY_COLUMNS
-from vision.records import ExportedGraphs, ModelOutputs, Precision, PrecisionReport, Split
+from vision.base.outputs import ModelOutputs
+from vision.bundle import parity
+from vision.bundle.engine import Engine
+from vision.bundle.records import ExportedGraphs, PrecisionReport
+from vision.config.decision import ReviewSettings, UnknownSettings
+from vision.config.evaluation import BootstrapSettings
+from vision.config.export import Precision, ToleranceSettings
+from vision.data.labelled import rows_of
+from vision.data.quality import QUALITY_COLUMNS
+from vision.data.records import Split
+from vision.decision.scores import OodScore, stack_parts
 
 NAMES = ("bream", "cod")
 PER_SPLIT = 24

@@ -2,15 +2,14 @@
 
 import numpy as np
 
-from vision.quality import QUALITY_COLUMNS
-from vision.records import (
+from vision.base.outputs import ModelOutputs
+from vision.base.record import Interval
+from vision.data.quality import QUALITY_COLUMNS
+from vision.data.records import Split, Splits
+from vision.decision.records import (
     DecisionRule,
-    Interval,
-    ModelOutputs,
     OodDetector,
     ReviewThreshold,
-    Split,
-    Splits,
     Temperature,
     UnknownThreshold,
 )

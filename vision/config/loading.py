@@ -10,10 +10,10 @@ from typing import Any, TypeVar, get_args
 import yaml
 from pydantic import ValidationError
 
+from vision.base.errors import ConfigError
 from vision.config.base import Settings
 from vision.config.data import FolderSource, ReefSource
 from vision.config.run import RunConfig
-from vision.errors import ConfigError
 
 # What PyYAML raises on text that it cannot turn into values: more digits than `int` takes, a thirteenth
 # month, an empty `!!int`, thousands of brackets.

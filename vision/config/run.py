@@ -15,16 +15,14 @@ from vision.config.data import (
     SplitSettings,
     check_addition_names,
 )
-from vision.config.loop import DriftSettings, RetrainingSettings, ServeSettings
+from vision.config.decision import ReviewSettings, UnknownSettings
+from vision.config.evaluation import BootstrapSettings, ComparisonSettings
+from vision.config.export import ExportSettings
+from vision.config.gate import GateSettings
+from vision.config.monitoring import DriftSettings
+from vision.config.retraining import RetrainingSettings
+from vision.config.serve import ServeSettings
 from vision.config.training import TrainingSettings
-from vision.config.truth import (
-    BootstrapSettings,
-    ComparisonSettings,
-    ExportSettings,
-    GateSettings,
-    ReviewSettings,
-    UnknownSettings,
-)
 
 
 class RunConfig(Settings):

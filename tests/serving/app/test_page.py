@@ -11,12 +11,12 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Image
 
 import serving.app
+from serving.api.schemas import PredictionAnswer
 from serving.client import ask_service
-from serving.running import RunningService, ServiceFolder, write_record
-from serving.schemas import PredictionAnswer
+from serving.runtime.running import RunningService, ServiceFolder, write_record
 from tests.serving.live import serving_toy
 from tests.serving.toy import BLACK, GREY, KEY, RED, paint
-from tests.vision.nets.toy import KERAS_WARNINGS
+from tests.vision.training.nets.toy import KERAS_WARNINGS
 
 SCRIPT = Path(serving.app.__file__).parent / "page.py"
 
@@ -157,7 +157,7 @@ def test_the_example_of_the_last_deployment_is_at_hand(up: ServiceFolder, tmp_pa
 
 
 def leave_example(folder: ServiceFolder, example: Path) -> None:
-    from serving.running import DeployedService, read_record
+    from serving.runtime.running import DeployedService, read_record
 
     running = read_record(RunningService, folder.record)
     assert running is not None

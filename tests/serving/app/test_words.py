@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from serving.app.words import escape_markdown, introduce, put_in_words, show_share, tell_limits
-from serving.schemas import (
+from serving.api.schemas import (
     ClassProbability,
     ModelDescription,
     PredictionAnswer,
@@ -14,7 +13,9 @@ from serving.schemas import (
     UnknownEvidence,
     UnknownPromise,
 )
-from vision.records import Decision, Precision
+from serving.app.words import escape_markdown, introduce, put_in_words, show_share, tell_limits
+from vision.config.export import Precision
+from vision.decision.records import Decision
 
 MODEL = ModelDescription(
     name="reef",

@@ -1,0 +1,1 @@
+"""One file a pipeline: how a run is guarded, started, recorded and written down."""

@@ -1,0 +1,106 @@
+"""The run folder of a monitoring run: `summary.json`, `drift.html`, and Evidently's page beside it.
+
+A projection, as that of a training run: written again at any time, read by nothing as input.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from materializers.names import ArtifactName
+from orchestration.flows.run_folder import RunArtifacts, find_run
+from orchestration.session.paths import ProjectPaths
+from pipelines.names import PipelineName
+from report.drift_page import MonitoringStory, write_drift_page
+from report.summary import to_plain
+from vision.base.files import storage_errors, write_atomically
+from vision.drift.records import ColumnDrift, DriftPage, DriftReport
+
+PAGE_NAME = "drift.html"
+
+
+def project_monitoring(run_name: str, paths: ProjectPaths) -> Path:
+    """Write `runs/<run_name>/` from the artifact store; gives the folder.
+
+    Raises:
+        ConfigError: there is no such run.
+        StorageError: the folder cannot be written, or an artifact of a run that did not fail is gone.
+    """
+    run = RunArtifacts(find_run(run_name))
+    story = tell_monitoring(run)
+    folder = paths.runs / run.name
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        if story.evidently is not None:
+            shutil.copyfile(story.evidently, folder / DriftPage.FILE_NAME)
+    write_drift_page(story, folder / PAGE_NAME)
+    summary = json.dumps(summarise_monitoring(story, run.circumstances), indent=2, allow_nan=False)
+    write_atomically(folder / "summary.json", summary)
+    return folder
+
+
+def load_report(run_name: str) -> DriftReport | None:
+    """The verdict of a run, or None where it did not get that far; needs no run folder.
+
+    Raises:
+        ConfigError: there is no such run.
+        StorageError: the verdict of a run that did not fail is gone or altered.
+    """
+    report = RunArtifacts(find_run(run_name)).load("monitor", ArtifactName.DRIFT_REPORT)
+    return report if isinstance(report, DriftReport) else None
+
+
+def tell_monitoring(run: RunArtifacts) -> MonitoringStory:
+    """Everything that page and summary are told from."""
+    page = run.load("monitor", ArtifactName.DRIFT_PAGE)
+    drawn = isinstance(page, DriftPage) and DriftPage.FILE_NAME in page.files
+    return MonitoringStory(
+        run_name=run.name,
+        config=run.config,
+        failure=run.failure,
+        failed_step=run.failed(),
+        span=run.load("read_window", ArtifactName.LOGGED_SPAN),
+        report=run.load("monitor", ArtifactName.DRIFT_REPORT),
+        evidently=page.path(DriftPage.FILE_NAME) if drawn else None,
+        trimming=run.load("trim_log", ArtifactName.LOG_TRIMMING),
+        step_seconds=run.seconds(),
+        versions=json.loads(run.circumstances.get("versions", "{}")),
+    )
+
+
+def summarise_monitoring(story: MonitoringStory, circumstances: dict[str, Any]) -> dict[str, Any]:
+    """The summary of a monitoring run as JSON values; what is undefined is null."""
+    report = story.report
+    return to_plain(
+        {
+            "run": story.run_name,
+            "pipeline": PipelineName.MONITORING.value,
+            "model": story.config.name,
+            "failure": story.failure,
+            "failed_step": story.failed_step,
+            "window": story.span.model_dump(mode="json", exclude={"schema_version"}) if story.span else None,
+            "verdict": _verdict(report) if report else None,
+            "log": story.trimming.model_dump(mode="json", exclude={"schema_version"})
+            if story.trimming
+            else None,
+            "versions": story.versions,
+            "machine": {key: circumstances.get(key) for key in ("python", "platform", "cpus")},
+            "peak_memory_mb": circumstances.get("peak_memory_mb"),
+            "seconds": {"total": circumstances.get("seconds"), "steps": story.step_seconds},
+        }
+    )
+
+
+def _verdict(report: DriftReport) -> dict[str, Any]:
+    """The report without what only pictures need, and without pictures' points."""
+    figures = report.model_dump(
+        mode="json", exclude={"schema_version", "columns", "reference_points", "window_points"}
+    )
+    return figures | {"columns": [_column(column) for column in report.columns]}
+
+
+def _column(column: ColumnDrift) -> dict[str, Any]:
+    return column.model_dump(exclude={"reference_quantiles", "window_quantiles"})

@@ -1,0 +1,1 @@
+"""Pipelines by cron expressions, one at a time."""

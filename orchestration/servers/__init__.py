@@ -1,0 +1,1 @@
+"""The service, the page and the dashboard as processes on this machine."""

@@ -1,0 +1,79 @@
+"""ZenML's own dashboard beside the client: the same SQLite file, this machine only.
+
+The server runs in this process with a configuration folder of its own, so that the client goes on using the
+store directly.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import cast
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+from orchestration.servers.local_server import Application, serve_locally
+from orchestration.session.environment import LOCAL_STORES_FOLDER
+from orchestration.session.paths import ProjectPaths
+from vision.base.errors import ConfigError
+
+DEFAULT_PORT = 8237
+RUNS_PAGE = "/projects/default/runs"
+SURVEY_DONE = {"email_opted_in": False, "user_metadata": {"finished_onboarding_survey": True}}
+
+
+def serve_dashboard(paths: ProjectPaths, port: int = DEFAULT_PORT) -> None:
+    """Serve until Ctrl-C or SIGTERM; the URL is printed once the dashboard answers.
+
+    Raises:
+        ConfigError: the port is taken (by this project's dashboard or another program) or not a port, or the
+            runs are kept by a ZenML server of the user's own, which has its own dashboard.
+        StorageError: the state folder cannot be written.
+    """
+    if own_server := os.environ.get("ZENML_STORE_URL"):
+        raise ConfigError(f"The runs are kept by {own_server} (ZENML_STORE_URL). Open its dashboard instead.")
+
+    def make() -> Application:
+        os.environ.update(server_variables(paths))
+        from zenml.zen_server.zen_server_api import app
+
+        return cast(Application, app)
+
+    lock = paths.state / f"dashboard-{port}.lock"
+
+    def announce(url: str) -> str:
+        return f"Dashboard {url}{RUNS_PAGE} {_clear_survey(url)}"
+
+    serve_locally("dashboard", port, lock, make, announce, usual_port=DEFAULT_PORT)
+
+
+def server_variables(paths: ProjectPaths) -> Mapping[str, str]:
+    """What makes a ZenML server of this process, over the project's store."""
+    database = paths.zenml / LOCAL_STORES_FOLDER / "default_zen_store" / "zenml.db"
+    return {
+        "ZENML_SERVER": "true",
+        "ZENML_SERVER_AUTH_SCHEME": "NO_AUTH",
+        "ZENML_SERVER_AUTO_ACTIVATE": "true",
+        "ZENML_SERVER_DEPLOYMENT_TYPE": "local",
+        "ZENML_SERVER_ALLOW_LOCAL_FILE_ACCESS": "true",
+        "ZENML_CONFIG_PATH": str(paths.zenml / "dashboard"),
+        "ZENML_LOCAL_STORES_PATH": str(paths.zenml / LOCAL_STORES_FOLDER),
+        # A store that does not exist yet must be made; one that does is the client's to migrate.
+        "DISABLE_DATABASE_MIGRATION": str(database.exists()).lower(),
+    }
+
+
+def _clear_survey(url: str) -> str:
+    """Answer ZenML's welcome survey, which would stand before the runs; a note where that failed."""
+    request = Request(
+        f"{url}/api/v1/current-user",
+        data=json.dumps(SURVEY_DONE).encode(),
+        headers={"Content-Type": "application/json"},
+        method="PUT",
+    )
+    try:
+        with urlopen(request, timeout=30):
+            return ""
+    except URLError as error:
+        return f"(its welcome survey could not be skipped: {error})"

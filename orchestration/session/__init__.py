@@ -1,0 +1,1 @@
+"""Where a project lies, and the process that works in it."""

@@ -1,0 +1,73 @@
+"""ZenML lives inside the project, without account, server or telemetry, and is told so before it is imported.
+
+`prepare_environment` must come first in a process: ZenML, TensorFlow and BentoML read these variables when
+they are imported. A ZENML_STORE_URL that the user sets is honoured: it points at a ZenML server of their own.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+
+from orchestration.session.paths import ProjectPaths
+from vision.base.files import storage_errors
+
+LOCAL_STORES_FOLDER = "local_stores"
+SPOKEN = (
+    "vision",
+    "orchestration",
+    "zenml.orchestrators.step_launcher",
+    "zenml.orchestrators.step_run_utils",
+)
+"""Loggers that tell the user how far a run is; ZenML's other messages are of interest to its developers."""
+
+
+def prepare_environment(paths: ProjectPaths) -> None:
+    """Set the variables of `environment_variables` in this process.
+
+    Raises:
+        RuntimeError: ZenML is imported already and lives elsewhere; the order of imports is wrong.
+        StorageError: the state folder cannot be made, or nothing can be written there.
+    """
+    if "zenml" in sys.modules and os.environ.get("ZENML_CONFIG_PATH") != str(paths.zenml):
+        raise RuntimeError(
+            f"ZenML was imported before its environment was prepared; it lives in "
+            f"{os.environ.get('ZENML_CONFIG_PATH', 'its default folder')}, expected {paths.zenml}. "
+            "Call prepare_environment before anything imports zenml."
+        )
+    with storage_errors(paths.zenml, "keep ZenML's state in"):
+        paths.zenml.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=paths.zenml).close()
+    forced, defaults = environment_variables(paths)
+    os.environ.update(forced)
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+    for name in SPOKEN:
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
+def environment_variables(paths: ProjectPaths) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """The variables that are set whatever the user has, and those that only fill a gap."""
+    forced = {
+        "ZENML_CONFIG_PATH": str(paths.zenml),
+        "ZENML_LOCAL_STORES_PATH": str(paths.zenml / LOCAL_STORES_FOLDER),
+        # A .zen folder above the project, or a main module elsewhere, must not change stack or source root.
+        "ZENML_REPOSITORY_PATH": str(paths.zenml),
+        "ZENML_CUSTOM_SOURCE_ROOT": str(paths.root),
+        "ZENML_ANALYTICS_OPT_IN": "false",
+        "DO_NOT_TRACK": "true",
+        "BENTOML_DO_NOT_TRACK": "true",
+        "AUTO_OPEN_DASHBOARD": "false",
+        "ZENML_AUTO_OPEN_DASHBOARD": "false",
+    }
+    defaults = {
+        "ZENML_LOGGING_VERBOSITY": "WARN",
+        "ZENML_LOGGING_COLORS_DISABLED": "false" if sys.stderr.isatty() else "true",
+        "ZENML_ENABLE_RICH_TRACEBACK": "false",
+        "ZENML_ENABLE_REPO_INIT_WARNINGS": "false",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+    return forced, defaults

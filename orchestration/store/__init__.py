@@ -1,0 +1,1 @@
+"""What is asked of ZenML's store: runs, champions, disk."""

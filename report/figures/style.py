@@ -1,0 +1,133 @@
+"""One style for all pictures: 100 layout pixels an inch, Okabe-Ito colours, no state shared with pyplot.
+
+A figure 7 inches wide is drawn at 150 dots an inch and shown 700 pixels wide, so a 9.5 point font reads as 13
+pixels. Answers keep their colours everywhere: accept green, review orange, unknown purple.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from PIL import Image
+
+from vision.base.record import Interval
+from vision.data.records import Split
+from vision.decision.records import Decision
+
+# A class may be called a$_$, which is no formula. This is the one setting that pyplot sees too.
+matplotlib.rcParams["text.parse_math"] = False
+
+WIDTH = 7.0
+DOTS_PER_INCH = 150
+FONT, SMALL = 9.5, 8.5
+LONGEST_TITLE = 74
+
+INK, MUTED, GRID = "#22262B", "#6B7280", "#E4E7EB"
+BLUE, SKY, ORANGE, GREEN, RED, PURPLE = "#0072B2", "#56B4E9", "#E69F00", "#009E73", "#D55E00", "#9A5BA5"
+GREY = "#9AA1AB"
+
+DECISION_COLOURS = {Decision.ACCEPT: GREEN, Decision.REVIEW: ORANGE, Decision.UNKNOWN: PURPLE}
+SPLIT_COLOURS = {
+    Split.TRAIN: "#0B3C5D",
+    Split.VALIDATION: BLUE,
+    Split.CALIBRATION: SKY,
+    Split.TEST: "#B9DDF2",
+}
+
+
+def new_figure(height: float) -> Figure:
+    """A white figure of `WIDTH` and some inches of height that lays itself out."""
+    spacing = ConstrainedLayoutEngine(wspace=0.06, hspace=0.06, w_pad=0.06, h_pad=0.06)
+    return Figure(figsize=(WIDTH, height), dpi=DOTS_PER_INCH, facecolor="white", layout=spacing)
+
+
+def title_figure(figure: Figure, title: str) -> None:
+    """What the figure shows, as a sentence above it, flush left."""
+    lines = textwrap.fill(title, LONGEST_TITLE)
+    figure.suptitle(lines, x=0.008, ha="left", fontsize=FONT + 1, fontweight="bold", color=INK)
+
+
+def style_axes(axes: Axes, *, title: str = "", x: str = "", y: str = "", grid: str = "x") -> None:
+    """A panel's title flush left, no frame, a light grid behind the data."""
+    if title:
+        axes.set_title(title, loc="left", fontsize=FONT, color=INK, pad=6)
+    axes.set_xlabel(x, fontsize=FONT, color=MUTED)
+    axes.set_ylabel(y, fontsize=FONT, color=MUTED)
+    axes.tick_params(labelsize=FONT, colors=INK, length=0)
+    for side in ("top", "right", "left", "bottom"):
+        axes.spines[side].set_visible(False)
+    axes.set_axisbelow(True)
+    if grid in ("x", "both"):
+        axes.xaxis.grid(visible=True, color=GRID, linewidth=0.8)
+    if grid in ("y", "both"):
+        axes.yaxis.grid(visible=True, color=GRID, linewidth=0.8)
+
+
+def add_legend(axes: Axes, **options: Any) -> None:
+    """A frameless legend in the small font, inside the axes."""
+    axes.legend(frameon=False, fontsize=SMALL, labelcolor=INK, **options)
+
+
+def add_legend_below(figure: Figure, axes: Axes) -> None:
+    """A frameless legend in one line under the whole figure."""
+    handles, labels = axes.get_legend_handles_labels()
+    place: dict[str, Any] = {"loc": "outside lower left", "ncols": max(len(labels), 1)}
+    figure.legend(handles, labels, frameon=False, fontsize=SMALL, labelcolor=INK, **place)
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure as PNG bytes, the same for the same figure."""
+    canvas: Any = FigureCanvasAgg(figure)  # its methods have no types
+    canvas.draw()  # once; savefig would draw twice for the sake of the layout
+    buffer = io.BytesIO()
+    Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(buffer, "PNG", compress_level=5)
+    return buffer.getvalue()
+
+
+def shorten(name: str, longest: int = 24) -> str:
+    """A name that fits beside an axis; underscores become spaces."""
+    plain = name.replace("_", " ")
+    return plain if len(plain) <= longest else plain[: longest - 1].rstrip() + "…"
+
+
+def name_rows(axes: Axes, names: Sequence[str]) -> None:
+    """Name the rows of a horizontal chart, the first on top."""
+    axes.set_yticks(range(len(names)), [shorten(name) for name in names])
+    axes.set_ylim(len(names) - 0.4, -0.6)
+
+
+def draw_intervals(
+    axes: Axes, rows: Sequence[float], intervals: Sequence[Interval], colour: str, label: str = ""
+) -> None:
+    """Dots with interval lines at the heights `rows`; rows of NaN stay empty."""
+    measured = [(row, each) for row, each in zip(rows, intervals, strict=True) if math.isfinite(each.value)]
+    if not measured:
+        return
+    heights = [row for row, _ in measured]
+    lows, highs = [each.low for _, each in measured], [each.high for _, each in measured]
+    axes.hlines(heights, lows, highs, color=colour, linewidth=2.2, alpha=0.45)
+    axes.plot([each.value for _, each in measured], heights, "o", color=colour, markersize=5.5, label=label)
+
+
+def rows_height(num_rows: int, each: float = 0.3, frame: float = 1.0) -> float:
+    """Inches that a chart of so many rows wants."""
+    return frame + each * max(num_rows, 1)
+
+
+def write_empty(axes: Axes, message: str) -> None:
+    """Say in the middle of an empty chart why it is empty."""
+    axes.text(
+        0.5, 0.5, message, transform=axes.transAxes, ha="center", va="center", color=MUTED, fontsize=FONT
+    )
+    axes.set_xticks([])
+    axes.set_yticks([])

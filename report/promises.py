@@ -1,0 +1,160 @@
+"""What a decision rule cannot promise with its calibration images, what follows, and what it would take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from report.story import RunStory
+from vision.base.wording import count_of
+from vision.config.decision import ReviewSettings, UnknownSettings
+from vision.data.records import Manifest, Splits
+from vision.decision.fitting import fewest_for_threshold
+from vision.decision.records import DecisionRule, ReviewThreshold, UnknownThreshold
+from vision.decision.selective import fewest_for_review
+
+NO_GROUPS = "No groups are declared: every image counts as independent, equal bytes apart."
+DECLARE_GROUPS = (
+    "If several show one individual or one burst, set dataset.group_by, or the figures will flatter."
+)
+
+
+@dataclass(frozen=True)
+class Shortfall:
+    """A promise that cannot be kept.
+
+    Attributes:
+        answer: what the model answers because of it.
+        finding: which promise it is, how many images it needs and how many there are.
+        action: what to do about it.
+    """
+
+    answer: str
+    finding: str
+    action: str
+
+
+@dataclass(frozen=True)
+class _Known:
+    """How much of the known classes there is in all splits: images, or groups where they are declared."""
+
+    number: int
+    noun: str
+
+
+def list_shortfalls(story: RunStory) -> tuple[Shortfall, ...]:
+    """The promises that the calibration images cannot carry; none where the run set no thresholds."""
+    if story.rule is None:
+        return ()
+    known = _count_known(story.manifest, story.splits)
+    return (*_miss_review(story.rule, known), *_miss_unknown(story.rule.unknown, known))
+
+
+def list_cautions(story: RunStory) -> tuple[str, ...]:
+    """What to know before the figures of a run are trusted, a line each, for the terminal."""
+    lines = [f"{each.answer} {each.finding}" for each in list_shortfalls(story)]
+    if lacks_groups(story):
+        lines.append(f"{NO_GROUPS} {DECLARE_GROUPS}")
+    return tuple(lines)
+
+
+def lacks_groups(story: RunStory) -> bool:
+    """Whether no image of the data set says what it belongs to."""
+    return story.manifest is not None and not _has_groups(story.manifest)
+
+
+def state_thresholds(rule: DecisionRule) -> str:
+    """When an image is called unknown and when it goes to a person, in words.
+
+    The value of a threshold whose promise is not attainable decides otherwise than its name says, or nothing.
+    """
+    strange = f"its unknown score is above {rule.unknown.value:.3f}"
+    doubtful = (
+        f"the model is less than {rule.review.value:.4f} sure, after its logits are divided by the "
+        f"temperature {rule.temperature.value:.3f}"
+    )
+    if rule.unknown.attainable and rule.review.attainable:
+        return f"An image is called unknown when {strange}, and goes to a person when {doubtful}."
+    if rule.unknown.attainable:
+        return (
+            f"An image is called unknown when {strange}. Every other goes to a person, however sure the "
+            "model is."
+        )
+    if rule.review.attainable:
+        return f"No image is called unknown. An image goes to a person when {strange} or when {doubtful}."
+    return "Every image goes to a person, whatever its unknown score and however sure the model is."
+
+
+def _miss_review(rule: DecisionRule, known: _Known | None) -> Iterator[Shortfall]:
+    review = rule.review
+    if review.attainable:
+        return
+    but = " that it does not call unknown" if rule.unknown.attainable else ""
+    answer = f"It accepts nothing on its own: every image{but} goes to a person."
+    promise = f"That at most {100 * review.target_risk:g}% of the accepted are wrong cannot be promised"
+    effective = int(review.num_images / review.design_effect + 1e-9)
+    counted = _count(review, effective)
+    needed = fewest_for_review(ReviewSettings(target_risk=review.target_risk, delta=review.delta))
+    raising = f"review.target_risk above {review.target_risk:g}"
+    if effective < needed:
+        yield Shortfall(
+            answer,
+            f"{promise}: even without a mistake it needs {needed} independent calibration images, and has "
+            f"{counted}{_scale(known, needed, effective)}.",
+            f"Add images until calibration counts as {needed} or more, or promise less: {raising}.",
+        )
+    else:
+        yield Shortfall(
+            answer,
+            f"{promise}: on {counted} independent calibration images the model is too often wrong, also "
+            "where it is sure.",
+            f"A better network helps most; images of more groups help too, and {raising} accepts more, with "
+            "more errors.",
+        )
+
+
+def _miss_unknown(unknown: UnknownThreshold, known: _Known | None) -> Iterator[Shortfall]:
+    if unknown.attainable:
+        return
+    needed = fewest_for_threshold(UnknownSettings(alpha=unknown.alpha, delta=unknown.delta))
+    effective = int(unknown.effective_size)
+    yield Shortfall(
+        "It never answers unknown: what looks like nothing it was taught goes to a person.",
+        f"That at most {100 * unknown.alpha:g}% of known images are called unknown cannot be promised: it "
+        f"needs {needed} independent calibration images, and has {_count(unknown, effective)}"
+        f"{_scale(known, needed, effective)}.",
+        f"Add {known.noun if known else 'group'}s until calibration counts as {needed}, or promise less: "
+        f"unknowns.alpha of at least {unknown.attainable_alpha:.3f}.",
+    )
+
+
+def _count_known(manifest: Manifest | None, splits: Splits | None) -> _Known | None:
+    if manifest is None or splits is None:
+        return None
+    held_out = set(splits.unknown_class_names)
+    columns = zip(splits.groups, splits.image_classes, splits.splits, strict=True)
+    groups = {group for group, name, split in columns if split is not None and name not in held_out}
+    return _Known(len(groups), "group" if _has_groups(manifest) else "image")
+
+
+def _has_groups(manifest: Manifest) -> bool:
+    return any(entry.group is not None for entry in manifest.entries)
+
+
+def _count(threshold: UnknownThreshold | ReviewThreshold, effective: int) -> str:
+    """`35`, or what the images count as where they come in groups."""
+    if effective == threshold.num_images:
+        return str(effective)
+    return (
+        f"{effective} ({count_of(threshold.num_images, 'image')} of "
+        f"{count_of(threshold.num_groups, 'group')})"
+    )
+
+
+def _scale(known: _Known | None, needed: int, effective: int) -> str:
+    """What that is in all splits together, where the splits are known."""
+    if known is None or effective < 1:
+        return ""
+    in_all = math.ceil(known.number * needed / effective)
+    return f"; that is about {count_of(in_all, known.noun)} in all, where there are {known.number} now"

@@ -1,0 +1,83 @@
+"""A run's story: every record that a report is told from, gathered in one place.
+
+What a run that failed halfway did not reach is None or empty; `failure` then says why it ended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from vision.base.record import FloatArray, ImageArray
+from vision.bundle.records import PrecisionReport
+from vision.config.run import RunConfig
+from vision.data.records import DataReport, Manifest, Splits
+from vision.decision.records import DecisionRule
+from vision.evaluation.records import Comparison, Evaluation
+from vision.gate.records import Promotion, Registration
+from vision.training.records import TrainingHistory
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A candidate that this machine cannot train, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class RunStory:
+    """What happened in one run, in the order of the run.
+
+    Attributes:
+        run_name: name of the run and of its folder.
+        config: the configuration as it was run, weights resolved.
+        left_out: candidates that the machine could not train.
+        failure: why the run ended early; None when it reached a verdict.
+        failed_step: the step in which it ended.
+        manifest: files of the source.
+        splits: which image is used for what.
+        data_report: what exploration found.
+        histories: one per trained candidate.
+        evaluations: one per candidate, on validation.
+        weights: candidate that was trained -> where its weights came from.
+        comparison: candidates side by side.
+        precision_report: exported precisions against the trained network.
+        rule: the decision rule that is served.
+        test: the served graph on test.
+        promotion: the gate's verdict.
+        registration: where the model stands in the registry.
+        step_seconds: step -> seconds; a cached step has 0.
+        cached_steps: names of the steps whose results were reused.
+        orchestration_seconds: what the run took beyond its steps' own work.
+        versions: library -> version.
+        images: (n, s, s, 3) uint8, row i is manifest entry i; may be a memmap.
+        far_images: far kind -> (m, s, s, 3) uint8, as they were judged.
+        heat_maps: data-set row -> (h, w) in 0..1, where in the image the answer comes from (see
+            `vision.bundle.heat_map`); of the images that the report shows large.
+    """
+
+    run_name: str
+    config: RunConfig
+    left_out: tuple[LeftOut, ...] = ()
+    failure: str | None = None
+    failed_step: str | None = None
+    manifest: Manifest | None = None
+    splits: Splits | None = None
+    data_report: DataReport | None = None
+    histories: tuple[TrainingHistory, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
+    weights: dict[str, str] = field(default_factory=dict)
+    comparison: Comparison | None = None
+    precision_report: PrecisionReport | None = None
+    rule: DecisionRule | None = None
+    test: Evaluation | None = None
+    promotion: Promotion | None = None
+    registration: Registration | None = None
+    step_seconds: dict[str, float] = field(default_factory=dict)
+    cached_steps: tuple[str, ...] = ()
+    orchestration_seconds: float | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    images: ImageArray | None = None
+    far_images: dict[str, ImageArray] | None = None
+    heat_maps: dict[int, FloatArray] = field(default_factory=dict)

@@ -1,0 +1,43 @@
+"""From the files of a pinned bundle to an `Answerer` that is verified, warmed up and connected to its log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from serving.api.answers import Answerer
+from serving.api.metrics import ServiceMetrics
+from serving.api.schemas import ServedModel
+from serving.api.settings import ServiceSettings
+from serving.log.lossy import LossyLog
+from serving.log.prediction_log import PredictionLog
+from serving.runtime.pinned import PinnedModel
+from vision.bundle.assembly import load_bundle
+
+
+def load_answerer(
+    root: Path, pinned: PinnedModel, settings: ServiceSettings, metrics: ServiceMetrics
+) -> Answerer:
+    """The answerer over the bundle in `root`, ready for its first request.
+
+    Raises:
+        BundleError: a byte of the bundle is not the one that was pinned.
+        TaxonError: its graph cannot answer a grey image.
+    """
+    bundle = load_bundle(root, pinned.digest, settings.engine_threads)
+    model = ServedModel(name=pinned.name, version=pinned.version, digest=bundle.digest)
+    answerer = Answerer(bundle, model, settings, connect_log(settings, metrics))
+    answerer.warm_up()
+    return answerer
+
+
+def connect_log(settings: ServiceSettings, metrics: ServiceMetrics) -> LossyLog | None:
+    """The prediction log at TAXON_LOG_URL, which opens with the first answer; None where no URL is set.
+
+    Raises:
+        ConfigError: the URL is of a kind that is not supported.
+    """
+    if settings.log_url is None:
+        return None
+    url = settings.log_url.get_secret_value()
+    log = PredictionLog(url, wait_s=settings.log_wait_s, keep_images=settings.keep_images)
+    return LossyLog(log, metrics.count_lost_entry)

@@ -1,0 +1,74 @@
+"""What an operator watches, in Prometheus' form. Every label has a fixed, small set of values.
+
+Under BentoML several processes write into one folder (PROMETHEUS_MULTIPROC_DIR) and any of them can answer
+for all; without that variable the registry at hand answers.
+"""
+
+from __future__ import annotations
+
+import os
+from http import HTTPStatus
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from vision.decision.records import Decision
+
+MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+MEDIA_TYPE = CONTENT_TYPE_LATEST
+
+_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class ServiceMetrics:
+    """The service's counters and histograms; safe to use from several threads."""
+
+    def __init__(self) -> None:
+        """Register every series, so that a count of zero is there before the first event."""
+        self._registry = CollectorRegistry()
+        self._decisions = Counter(
+            "taxon_decisions",
+            "Answers by decision, those to a deployment's check left out.",
+            ["decision"],
+            registry=self._registry,
+        )
+        self._refusals = Counter(
+            "taxon_refusals",
+            "Requests refused, by HTTP status; polls of /readyz are none.",
+            ["status"],
+            registry=self._registry,
+        )
+        self._lost = Counter(
+            "taxon_log_entries_lost",
+            "Answers that were given but could not be written into the prediction log.",
+            registry=self._registry,
+        )
+        self._latency = Histogram(
+            "taxon_latency_seconds",
+            "From a request's arrival to the decision, a deployment's check left out.",
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        for decision in Decision:
+            self._decisions.labels(decision.value)
+
+    def count_answer(self, decision: Decision, latency_seconds: float) -> None:
+        """One image was answered."""
+        self._decisions.labels(decision.value).inc()
+        self._latency.observe(latency_seconds)
+
+    def count_refusal(self, status: HTTPStatus) -> None:
+        """One request was refused."""
+        self._refusals.labels(str(status.value)).inc()
+
+    def count_lost_entry(self) -> None:
+        """One answer is missing from the prediction log."""
+        self._lost.inc()
+
+    def render(self) -> bytes:
+        """All series, those of the other processes included, in Prometheus' text form."""
+        if not os.environ.get(MULTIPROCESS_VARIABLE):
+            return generate_latest(self._registry)
+        everybody = CollectorRegistry()
+        MultiProcessCollector(everybody)  # type: ignore[no-untyped-call]
+        return generate_latest(everybody)

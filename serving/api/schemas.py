@@ -1,0 +1,109 @@
+"""The bodies of the service's answers; what they promise is their fields and nothing else."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from vision.config.export import Precision
+from vision.decision.records import Decision
+
+
+class Body(BaseModel):
+    """Base of every body: frozen, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ClassProbability(Body):
+    """A class and its calibrated probability."""
+
+    class_name: str
+    probability: float
+
+
+class UnknownEvidence(Body):
+    """How unlike the known classes the image is: `unknown` if score > threshold."""
+
+    score: float
+    threshold: float
+    p_value: float = Field(description="share of calibration images at least this unknown; (r+1)/(n+1)")
+
+
+class ServedModel(Body):
+    """Which model answered."""
+
+    name: str
+    version: str = Field(description="in the registry")
+    digest: str = Field(description="of the bundle")
+
+
+class PredictionAnswer(Body):
+    """Answer to POST /predict."""
+
+    prediction_id: str
+    decision: Decision
+    class_name: str = Field(description="most probable known class, whatever the decision")
+    confidence: float
+    top_k: tuple[ClassProbability, ...]
+    unknown: UnknownEvidence
+    reasons: tuple[str, ...]
+    model: ServedModel
+    latency_ms: float = Field(description="from the request's arrival to the decision")
+    heat_map_png: str | None = Field(default=None, description="base64; only with explain=true")
+
+
+class UnknownPromise(Body):
+    """At most `alpha` of known images are called unknown, with probability 1 - `delta`, if attainable."""
+
+    alpha: float
+    delta: float
+    attainable: bool
+    threshold: float = Field(description="score; where not attainable, what lies above goes to a person")
+
+
+class ReviewPromise(Body):
+    """At most `target_risk` of the accepted are wrong, with probability 1 - `delta`, if attainable."""
+
+    target_risk: float
+    delta: float
+    attainable: bool
+    threshold: float = Field(description="confidence; above 1, which none reaches, where not attainable")
+
+
+class ModelDescription(Body):
+    """Answer to GET /model."""
+
+    name: str
+    version: str
+    digest: str
+    class_names: tuple[str, ...]
+    precision: Precision
+    image_size: int
+    resize: str
+    score_name: str
+    unknown: UnknownPromise
+    review: ReviewPromise
+
+
+class Alive(Body):
+    """Answer to GET /livez."""
+
+    status: str = "alive"
+
+
+class LogState(Body):
+    """The prediction log, for the operator: answers flow whatever it says."""
+
+    status: Literal["writable", "failing", "off"]
+    reason: str | None = Field(default=None, description="of a failure; told to this machine or a key alone")
+
+
+class Ready(Body):
+    """Answer to GET /readyz once the model is loaded, verified and warmed up."""
+
+    status: str = "ready"
+    digest: str
+    instance: str = Field(description="as the starter named this process")
+    log: LogState

@@ -1,0 +1,54 @@
+"""What the service may be told from outside: one frozen class, read from the variables TAXON_*."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from vision.base.errors import ConfigError
+
+PREFIX = "TAXON_"
+"""Field `max_body_bytes` is read from the variable TAXON_MAX_BODY_BYTES, and so on."""
+
+
+class ServiceSettings(BaseModel):
+    """Every setting of the service with its bounds and default; secrets are never printed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    api_keys: SecretStr = Field(default=SecretStr(""), description="name:key,name:key; none: never ready")
+    log_url: SecretStr | None = Field(
+        default=None, description="database of the prediction log; none: no log"
+    )
+    log_wait_s: float = Field(default=0.5, gt=0, le=10, description="longest wait for other writers")
+    keep_images: bool = Field(default=False, description="keep the bytes of the images in the log")
+    instance: str = Field(
+        default="", max_length=64, description="told by /readyz, so that a starter knows its own child"
+    )
+    max_body_bytes: int = Field(default=5_000_000, ge=1_000, le=100_000_000)
+    max_megapixels: float = Field(default=40.0, gt=0, le=500, allow_inf_nan=False)
+    max_in_flight: int = Field(default=32, ge=1, le=10_000, description="requests held at a time")
+    body_seconds: float = Field(default=15.0, gt=0, le=600, description="time to send a body in")
+    queue_seconds: float = Field(default=30.0, gt=0, le=600, description="longest wait for a thread")
+    threads: int = Field(default=2, ge=1, le=64, description="images decoded at a time")
+    engine_threads: int = Field(default=1, ge=1, le=64, description="threads of one run of the graph")
+    top_k: int = Field(default=5, ge=1, le=100, description="classes in an answer")
+
+
+def read_settings(environment: Mapping[str, str]) -> ServiceSettings:
+    """The settings that environment variables give; variables of other names are not looked at.
+
+    Raises:
+        ConfigError: every fault, one a line, by the variable's name; values are not repeated, as some are
+            secrets.
+    """
+    names = {PREFIX + field.upper(): field for field in ServiceSettings.model_fields}
+    given = {field: environment[name] for name, field in names.items() if environment.get(name)}
+    try:
+        return ServiceSettings.model_validate(given)
+    except ValidationError as error:
+        faults = [f"{PREFIX}{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()]
+        raise ConfigError(
+            "\n".join([*faults, "Correct these environment variables, or unset them for the defaults."])
+        ) from error

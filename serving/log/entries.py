@@ -1,0 +1,269 @@
+"""One answer as the prediction log keeps it, and many as plain arrays that monitoring can judge.
+
+What a client sends (file name, group) is bounded here, before it gets near the database. Arrays are brought
+into the form in which they are stored, so that an entry that is read back equals the one that was appended,
+bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import PureWindowsPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision.base.errors import DataError
+from vision.base.record import FloatArray, IntArray
+from vision.decision.records import Decision
+
+MAX_CHARACTERS = 255
+"""Longest text that is stored in a column."""
+
+LOGIT_TYPE = np.dtype("<f4")
+EMBEDDING_TYPE = np.dtype("<f2")
+QUALITY_TYPE = np.dtype("<f4")
+
+_NUMBERS = ("latency_ms", "confidence", "unknown_score", "p_value")
+_TEXTS = ("prediction_id", "client", "model_name", "model_version", "model_digest", "class_name")
+
+
+@dataclass(frozen=True, eq=False)
+class LogEntry:
+    """One answer of the service.
+
+    Attributes:
+        prediction_id: names the answer; the client has it too.
+        time: when it was answered; any zone is accepted and becomes UTC.
+        client: name of the API key, never the key.
+        file_name: as the client named the file, brought into the form of `clean_file_name`.
+        latency_ms: milliseconds from request to answer.
+        model_name: name in the registry, with
+        model_version: the version, and
+        model_digest: digest of the bundle that answered.
+        group: individual, camera or visit as the client gave it; None where it gave none.
+        decision: accept, review or unknown.
+        class_name: most probable class.
+        confidence: its calibrated probability.
+        unknown_score: higher is more unknown.
+        p_value: share of calibration images at least this unknown.
+        logits: (k,) kept as float32, not divided by the temperature.
+        embedding: (d,) kept as float16; what float16 cannot hold becomes its largest value, 65504.
+        quality: (q,) kept as float32, columns `vision.data.quality.QUALITY_COLUMNS`.
+        image: the bytes that were sent; stored only by a log that keeps images.
+        number: place in the log, given by it: a later answer has a higher one. None until it is logged.
+
+    Raises:
+        ValueError: a naive time, an array that is not one-dimensional, a number that is not finite, a text
+            that is empty, too long or not storable.
+        DataError: a group that `check_group` refuses.
+    """
+
+    prediction_id: str
+    time: datetime
+    client: str
+    file_name: str
+    latency_ms: float
+    model_name: str
+    model_version: str
+    model_digest: str
+    group: str | None
+    decision: Decision
+    class_name: str
+    confidence: float
+    unknown_score: float
+    p_value: float
+    logits: FloatArray
+    embedding: FloatArray
+    quality: FloatArray
+    image: bytes | None = None
+    number: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in _TEXTS:
+            _check_text(name, getattr(self, name))
+        stored = {
+            "time": to_utc(self.time),
+            "file_name": clean_file_name(self.file_name),
+            "group": check_group(self.group),
+            "decision": Decision(self.decision),
+            "logits": _to_vector("logits", self.logits, LOGIT_TYPE),
+            "embedding": _to_vector("embedding", self.embedding, EMBEDDING_TYPE),
+            "quality": _to_vector("quality", self.quality, QUALITY_TYPE),
+        } | {name: _check_finite(name, getattr(self, name)) for name in _NUMBERS}
+        for name, value in stored.items():
+            object.__setattr__(self, name, value)
+
+
+@dataclass(frozen=True, eq=False)
+class LoggedAnswers:
+    """n answers of one model as arrays; row i of each is the same answer, oldest first.
+
+    Attributes:
+        model_digest: digest of the bundle that gave them; empty where n is 0.
+        numbers: (n,) int64, place in the log.
+        times: (n,) datetime64 in microseconds, UTC.
+        logits: (n, k) float32.
+        embeddings: (n, d) float16.
+        quality: (n, q) float32.
+        decisions: (n,) str, members of `Decision`.
+        clients: n names of API keys.
+        groups: n groups in the form of `namespace_group`; None where the client gave none.
+    """
+
+    model_digest: str
+    numbers: IntArray
+    times: NDArray[np.datetime64]
+    logits: FloatArray
+    embeddings: FloatArray
+    quality: FloatArray
+    decisions: NDArray[np.str_]
+    clients: tuple[str, ...]
+    groups: tuple[str | None, ...]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+def stack_answers(entries: Sequence[LogEntry]) -> LoggedAnswers:
+    """Entries of one model as arrays, in their order.
+
+    Raises:
+        ValueError: entries of several models, or that are not logged yet; arrays of one model that differ in
+            width.
+    """
+    digests = sorted({entry.model_digest for entry in entries})
+    if len(digests) > 1:
+        raise ValueError(
+            f"Got answers of {len(digests)} models ({', '.join(digests)}); expected one, because embeddings "
+            "of two networks cannot be compared. Read the log by model_digest."
+        )
+    return LoggedAnswers(
+        model_digest=digests[0] if digests else "",
+        numbers=np.array([logged_number(entry) for entry in entries], np.int64),
+        times=np.array([entry.time.replace(tzinfo=None) for entry in entries], "datetime64[us]"),
+        logits=_stack("logits", entries, LOGIT_TYPE),
+        embeddings=_stack("embedding", entries, EMBEDDING_TYPE),
+        quality=_stack("quality", entries, QUALITY_TYPE),
+        decisions=np.array([entry.decision.value for entry in entries], np.str_),
+        clients=tuple(entry.client for entry in entries),
+        groups=tuple(namespace_group(entry.client, entry.group) for entry in entries),
+    )
+
+
+# --- what a client may make us store --------------------------------------------------------------------
+
+
+def clean_file_name(name: str) -> str:
+    r"""The last part of a path, printable, at most 255 characters, its ending kept; never fails.
+
+    Folders are dropped because they hold names of people and machines (`C:\Users\...`); what cannot be
+    printed (line breaks, NUL, marks that turn the direction of writing) becomes `_`.
+    """
+    printable = "".join(each if each.isprintable() else "_" for each in name)
+    last = PureWindowsPath(printable).name
+    if len(last) <= MAX_CHARACTERS:
+        return last
+    suffix = PureWindowsPath(last).suffix[:16]
+    return last[: MAX_CHARACTERS - len(suffix)] + suffix
+
+
+def check_group(group: str | None) -> str | None:
+    """The group without spaces around it; None where there is none.
+
+    It is refused, not shortened, when it is too long: two groups that became one would pass for one
+    individual.
+
+    Raises:
+        DataError: longer than 255 characters, or with characters that cannot be printed.
+    """
+    stripped = (group or "").strip()
+    if len(stripped) > MAX_CHARACTERS or not stripped.isprintable():
+        raise DataError(
+            f"The group is {stripped[:40]!r} ({len(stripped)} characters); expected at most {MAX_CHARACTERS} "
+            "printable characters, the same for all images of one individual, camera or visit."
+        )
+    return stripped or None
+
+
+def namespace_group(client: str, group: str | None) -> str | None:
+    """`client/group`: what two clients call by one name stays two groups; None stays None.
+
+    A `/` in the client's name is written `%2F`, so that no two pairs give the same text.
+    """
+    if group is None:
+        return None
+    return f"{client.replace('%', '%25').replace('/', '%2F')}/{group}"
+
+
+def to_utc(time: datetime) -> datetime:
+    """The same moment in UTC.
+
+    Raises:
+        ValueError: a time without a zone.
+    """
+    if time.utcoffset() is None:
+        raise ValueError(f"Time {time.isoformat()} has no zone; expected one, for example datetime.now(UTC).")
+    return time.astimezone(UTC)
+
+
+# --- forms ----------------------------------------------------------------------------------------------
+
+
+def _check_text(name: str, text: str) -> None:
+    storable = "\0" not in text and text.encode(errors="replace").decode() == text
+    if not text or len(text) > MAX_CHARACTERS or not storable:
+        raise ValueError(
+            f"{name} is {text[:40]!r} ({len(text)} characters); expected 1 to {MAX_CHARACTERS} characters "
+            "of UTF-8 text without NUL."
+        )
+
+
+def _check_finite(name: str, value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"{name} is {value}; expected a finite number.")
+    return float(value)
+
+
+def _to_vector(name: str, values: FloatArray, dtype: np.dtype[Any]) -> FloatArray:
+    array = np.asarray(values)
+    if array.ndim != 1 or array.dtype.kind not in "fiu":
+        raise ValueError(
+            f"{name} has shape {array.shape} and type {array.dtype}; expected numbers of shape (width,), the "
+            "row of one image."
+        )
+    if array.dtype == dtype:
+        return np.ascontiguousarray(array)
+    with np.errstate(over="ignore"):
+        stored = array.astype(dtype)
+    beyond = np.isinf(stored) & np.isfinite(array)
+    stored[beyond] = np.copysign(np.finfo(dtype).max, array[beyond])
+    return stored
+
+
+def _stack(name: str, entries: Sequence[LogEntry], dtype: np.dtype[Any]) -> FloatArray:
+    rows = [getattr(entry, name) for entry in entries]
+    widths = sorted({len(row) for row in rows})
+    if len(widths) > 1:
+        raise ValueError(
+            f"{name} has widths {widths} in answers of one model; expected one width. The log was written by "
+            "something else than the service."
+        )
+    if not rows:
+        return np.empty((0, 0), dtype)
+    return np.concatenate(rows).reshape(len(rows), widths[0])
+
+
+def logged_number(entry: LogEntry) -> int:
+    """The place of a logged answer in the log.
+
+    Raises:
+        ValueError: it was not read from the log.
+    """
+    if entry.number is None:
+        raise ValueError(f"Answer {entry.prediction_id} has no number; expected entries read from the log.")
+    return entry.number

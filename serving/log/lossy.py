@@ -1,0 +1,120 @@
+"""Answers flow whether or not they can be logged; every one that could not is counted and told of.
+
+After a failure the log is left alone for a second, so that a database that is gone or locked does not slow
+down every answer by its timeout.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from serving.log.entries import LogEntry
+from vision.base.errors import LogError
+
+PAUSE_SECONDS = 1.0
+REPORT_SECONDS = 60.0
+CHECK_SECONDS = 5.0
+"""How long the answer to `find_fault` is believed: probes ask often, and asking takes the write lock."""
+
+_logger = logging.getLogger("taxon.serving")
+
+
+class AnswerLog(Protocol):
+    """Where answers are written down: `serving.log.prediction_log.PredictionLog`."""
+
+    def append(self, entry: LogEntry) -> object:
+        """Commit one entry; what it returns is not looked at.
+
+        Raises:
+            LogError: the database is locked, gone or full; the entry is not kept.
+        """
+
+    def check(self) -> None:
+        """Nothing, if an entry could be written now.
+
+        Raises:
+            LogError: says why not.
+        """
+
+
+class LossyLog:
+    """A prediction log whose failures are counted, not raised; safe to use from several threads."""
+
+    def __init__(
+        self,
+        log: AnswerLog,
+        count_lost: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Write into `log`.
+
+        Args:
+            log: raises LogError where an entry is not kept; may succeed later.
+            count_lost: is called once for every entry that is not kept.
+            clock: seconds that never go backwards.
+        """
+        self._log = log
+        self._count_lost = count_lost
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._paused_until = float("-inf")
+        self._reported_at = float("-inf")
+        self._num_unreported = 0
+        self._asking = threading.Lock()
+        self._checked_at = float("-inf")
+        self._fault: str | None = None
+        self._append_fault: str | None = None
+
+    def find_fault(self) -> str | None:
+        """Why entries cannot be written, as of a few seconds ago at most; None if they can.
+
+        A failed append counts until one succeeds: on a full disk the database can still be locked and asked.
+        """
+        if (fault := self._append_fault) is not None:
+            return f"the last answer was not written: {fault}"
+        with self._asking:
+            if self._clock() >= self._checked_at + CHECK_SECONDS:
+                self._fault = self._ask()
+                self._checked_at = self._clock()
+            return self._fault
+
+    def append(self, entry: LogEntry) -> bool:
+        """Commit an entry; whether it is kept."""
+        if self._clock() < self._paused_until:
+            self._lose("the log is left alone for a second after a failure")
+            return False
+        try:
+            self._log.append(entry)
+        except LogError as error:
+            self._append_fault = str(error)
+            self._paused_until = self._clock() + PAUSE_SECONDS
+            self._lose(str(error))
+            return False
+        self._append_fault = None
+        return True
+
+    def _ask(self) -> str | None:
+        try:
+            self._log.check()
+        except LogError as error:
+            return str(error)
+        return None
+
+    def _lose(self, reason: str) -> None:
+        self._count_lost()
+        with self._lock:
+            self._num_unreported += 1
+            if self._clock() < self._reported_at + REPORT_SECONDS:
+                return
+            self._reported_at = self._clock()
+            num_lost, self._num_unreported = self._num_unreported, 0
+        _logger.error(
+            "Prediction log: %d answers could not be written (%s). Answers go on; check the database. "
+            "/metrics counts every loss in taxon_log_entries_lost_total.",
+            num_lost,
+            reason,
+        )

@@ -1,0 +1,183 @@
+"""A window of logged answers as monitoring judges it: the newest of one model that no verdict was given on.
+
+By their numbers in the log, not by time: clocks are set back, numbers are not. So two windows with a verdict
+share no answer, and two verdicts that agree are two pieces of evidence.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from serving.log.entries import LogEntry, LoggedAnswers, logged_number, stack_answers
+from serving.log.prediction_log import PredictionLog
+from vision.config.serve import PredictionLogSettings
+from vision.decision.records import Decision
+from vision.drift.records import LoggedSpan, LogTrimming, MonitoredWindow
+from vision.drift.window import Window
+
+
+def to_window(answers: LoggedAnswers) -> Window:
+    """Logged answers as a window, in their order; groups are `client/group`, "" where a client named none."""
+    return Window(
+        embeddings=answers.embeddings,
+        quality=answers.quality,
+        logits=answers.logits,
+        called_unknown=np.asarray(answers.decisions == Decision.UNKNOWN.value, dtype=bool),
+        clients=np.array(answers.clients, dtype=np.str_),
+        groups=np.array([group or "" for group in answers.groups], dtype=np.str_),
+        times=(answers.times - np.datetime64(0, "us")) / np.timedelta64(1, "s"),
+    )
+
+
+def take_window(
+    log: PredictionLog, model_name: str, model_digest: str, limit: int, previous: MonitoredWindow | None
+) -> tuple[Window, LoggedSpan]:
+    """The newest answers of a model that came after the last window with a verdict, and which they are.
+
+    Nothing to read (no log, no answers, none of this model, all judged) gives an empty window and a note.
+
+    Args:
+        log: opened with `create=False`.
+        model_name: of the model, as the registry calls it.
+        model_digest: of its bundle.
+        limit: most answers.
+        previous: the last window of this model with a verdict.
+
+    Raises:
+        LogError: the log is locked, damaged or not ours.
+    """
+    if not log.exists():
+        note = f"there is no prediction log at {log.name} yet: the service makes it with its first answer"
+        return _describe(model_name, model_digest, [], note=note)
+    newest = log.read_newest(model_digest, limit)
+    bound = _find_bound(newest, previous)
+    fresh = [entry for entry in newest if logged_number(entry) > bound]
+    note = "" if fresh else _tell_why_empty(log, model_digest, newest, previous)
+    num_skipped = 0
+    if fresh:
+        of_window = log.count(model_digest, after=logged_number(fresh[0]) - 1)
+        num_skipped = max(0, log.count(model_digest, after=bound) - of_window)
+    return _describe(model_name, model_digest, fresh, num_skipped=num_skipped, bound=bound, note=note)
+
+
+def _find_bound(newest: list[LogEntry], previous: MonitoredWindow | None) -> int:
+    """Number of the last answer that was judged; 0 where none was, or where the log was made anew since.
+
+    A log that was deleted counts from 1 again. Then its last answer has a lower number than the last judged
+    one and is later; where only answers were deleted, the last one that is left is not later. A new log that
+    has overtaken the last judged number is taken for the old one (docs/decisions/0013-monitoring.md).
+    """
+    if previous is None or previous.last_number is None or previous.end is None:
+        return 0
+    if newest and logged_number(newest[-1]) < previous.last_number and newest[-1].time > previous.end:
+        return 0
+    return previous.last_number
+
+
+def _tell_why_empty(
+    log: PredictionLog, model_digest: str, newest: list[LogEntry], previous: MonitoredWindow | None
+) -> str:
+    if newest and previous is not None:
+        return (
+            f"every answer in {log.name} has been judged: the last verdict ({previous.status}) covers those "
+            f"up to number {previous.last_number}"
+        )
+    others = [model for model in log.models() if model.digest != model_digest]
+    if not others:
+        return f"the prediction log {log.name} holds no answers"
+    last = others[-1]
+    return (
+        f"the prediction log {log.name} holds no answers of the champion (bundle {model_digest[:12]}), only "
+        f"of other models, the last {last.name} version {last.version} (bundle {last.digest[:12]}); deploy "
+        "the champion"
+    )
+
+
+def _describe(
+    model_name: str,
+    model_digest: str,
+    entries: list[LogEntry],
+    *,
+    num_skipped: int = 0,
+    bound: int = 0,
+    note: str = "",
+) -> tuple[Window, LoggedSpan]:
+    span = LoggedSpan(
+        model_name=model_name,
+        model_digest=model_digest,
+        num_answers=len(entries),
+        num_skipped=num_skipped,
+        judged_before=bound,
+        first_number=logged_number(entries[0]) if entries else None,
+        last_number=logged_number(entries[-1]) if entries else None,
+        start=min((entry.time for entry in entries), default=None),
+        end=max((entry.time for entry in entries), default=None),
+        note=note,
+    )
+    return to_window(stack_answers(entries)), span
+
+
+# --- retention ------------------------------------------------------------------------------------------
+
+
+DOUBT = timedelta(days=1)
+"""How long a clock that has jumped must go on saying so before answers are deleted by it."""
+
+
+def trim(
+    log: PredictionLog,
+    settings: PredictionLogSettings,
+    now: datetime,
+    previous: LogTrimming | None = None,
+) -> LogTrimming:
+    """Delete answers older than `keep_days`, then all but the `keep_answers` newest; what went.
+
+    A wrong clock must not empty the log. So a time that is more than half of `keep_days`, and two days, after
+    the last one known (of the last trimming; before any, of the newest answer) is believed only if a trimming
+    at least a day before, by the same clock, has seen such a time too. Until then age is counted by the last
+    time known.
+
+    Args:
+        log: opened with `create=False`; where there is none yet, nothing goes.
+        settings: what is kept.
+        now: by this machine's clock, aware of its zone.
+        previous: the last trimming, if there was one.
+
+    Raises:
+        LogError: the log cannot be written.
+    """
+    kept = {"keep_days": settings.keep_days, "keep_answers": settings.keep_answers}
+    if not log.exists():
+        return LogTrimming(**kept)
+    last = _last_known_time(log, now, previous)
+    since = _doubted_since(last, now, max(timedelta(days=settings.keep_days) / 2, 2 * DOUBT), previous)
+    believed = last if since is not None and now - since < DOUBT else now
+    num_too_old = log.delete_older_than(believed - timedelta(days=settings.keep_days))
+    num_beyond = log.keep_newest(settings.keep_answers)
+    return LogTrimming(
+        num_too_old=num_too_old,
+        num_beyond=num_beyond,
+        num_left=log.count(),
+        believed=believed,
+        doubted_since=since if believed != now else None,
+        **kept,
+    )
+
+
+def _last_known_time(log: PredictionLog, now: datetime, previous: LogTrimming | None) -> datetime:
+    """What was the time when somebody was last sure of it; what is later than now counts as now."""
+    if previous is not None and previous.believed is not None:
+        return min(previous.believed, now)
+    return min(max((model.last for model in log.models()), default=now), now)
+
+
+def _doubted_since(
+    last: datetime, now: datetime, most: timedelta, previous: LogTrimming | None
+) -> datetime | None:
+    """When the clock was first seen to have jumped, by itself; None where it has not."""
+    if now - last <= most:
+        return None
+    since = previous.doubted_since if previous is not None else None
+    return since if since is not None and since <= now else now

@@ -1,0 +1,1 @@
+"""The life of the service: Bento, start, stop, deployment."""

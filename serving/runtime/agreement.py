@@ -1,0 +1,194 @@
+"""Does the service answer as the pipeline does? Real test images are sent to it and answered here as well.
+
+Both read the same bytes: the files as they lie on disk, checked against the manifest's digests. The
+images are those of the champion's own test split, known and held out, on which nothing was fitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from serving.api.schemas import PredictionAnswer
+from serving.api.settings import ServiceSettings
+from serving.client import ask_service
+from serving.runtime.running import RunningService
+from vision.base.errors import DataError, ServiceError
+from vision.base.files import digest_file, storage_errors
+from vision.base.record import IntArray
+from vision.bundle.assembly import LoadedBundle
+from vision.config.data import Resize
+from vision.data.images import decode_image
+from vision.data.records import ImageEntry, Manifest, Split, Splits
+from vision.decision.records import Prediction
+
+_ROOM_FOR_THE_FORM = 10_000  # bytes of a request that are not the image
+_MOST_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class TestImage:
+    """One image to ask: its file, and whether its class is held out."""
+
+    __test__ = False  # pytest would take it for tests
+
+    path: Path
+    is_unknown: bool
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One image and the two answers to it."""
+
+    path: Path
+    served: PredictionAnswer
+    expected: Prediction
+
+    @property
+    def same_decision(self) -> bool:
+        """Whether both say accept, review or unknown, and name the same class."""
+        served, expected = self.served, self.expected
+        return (served.decision, served.class_name) == (expected.decision, expected.class_name)
+
+    @property
+    def largest(self) -> float:
+        """Largest difference of a probability that the service names."""
+        probabilities = dict(self.expected.top_k)
+        named = [(each.class_name, each.probability) for each in self.served.top_k]
+        named.append((self.served.class_name, self.served.confidence))
+        return max(abs(probability - probabilities.get(name, np.inf)) for name, probability in named)
+
+    def __str__(self) -> str:
+        """Both answers in words."""
+        served, expected = self.served, self.expected
+        return (
+            f"{self.path}: served {served.decision} {served.class_name} {served.confidence:.6f}, "
+            f"expected {expected.decision} {expected.class_name} {expected.confidence:.6f}"
+        )
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How a service's answers compare with the pipeline's own on the same bytes.
+
+    Attributes:
+        num_images: asked.
+        num_equal: of them, answers with the same decision and class.
+        max_probability_difference: largest over all images and named classes.
+    """
+
+    num_images: int
+    num_equal: int
+    max_probability_difference: float
+
+
+def choose_test_images(
+    manifest: Manifest, splits: Splits, most: int, settings: ServiceSettings
+) -> tuple[TestImage, ...]:
+    """Up to `most` test images, half of them held-out unknowns where there are any, spread over the classes.
+
+    Left out are files that are gone or have changed, and those that the service's limits refuse.
+
+    Args:
+        manifest: the champion's images.
+        splits: the champion's, aligned with the manifest.
+        most: number of images.
+        settings: of the service.
+
+    Raises:
+        DataError: manifest and splits are not of one data set, or no image is left to ask.
+    """
+    if len(manifest.entries) != len(splits.splits):
+        raise DataError(
+            f"The manifest lists {len(manifest.entries)} images, the splits {len(splits.splits)}; expected "
+            "one data set. Train again."
+        )
+    known = _usable(manifest, splits.rows(Split.TEST), settings)
+    unknown = _usable(manifest, splits.rows(Split.TEST, unknown=True), settings)
+    num_unknown = min(len(unknown), most // 2)
+    chosen = [*_spread(known, most - num_unknown), *_spread(unknown, num_unknown)]
+    unchanged = [each for each in chosen if digest_file(manifest.locate(each)) == each.digest]
+    if not unchanged:
+        raise DataError(
+            f"Not one test image of the champion can be asked: of {splits.rows(Split.TEST).size} none is as "
+            f"it was on this disk (below {manifest.root}) and within the service's limits. Expected at least "
+            "one, because a service is deployed on evidence alone. Put the images back, or train again."
+        )
+    return tuple(TestImage(manifest.locate(each), each.is_unknown) for each in unchanged)
+
+
+def compare_service(
+    service: RunningService, bundle: LoadedBundle, images: Sequence[TestImage], tolerance: float
+) -> Agreement:
+    """Ask the service every image and compare with the bundle's predictor.
+
+    Args:
+        service: just started by this process, whose key for checks is known.
+        bundle: loaded with the pinned digest.
+        images: at least one.
+        tolerance: largest difference of a probability.
+
+    Raises:
+        ServiceError: an answer differs in decision, class, digest, or by more in a probability; or the
+            service refuses.
+        StorageError: a file cannot be read any more.
+    """
+    differences = [_compare_one(service, bundle, image) for image in images]
+    agreement = Agreement(
+        num_images=len(images),
+        num_equal=sum(each.same_decision for each in differences),
+        max_probability_difference=max(each.largest for each in differences),
+    )
+    strays = [each for each in differences if not (each.same_decision and each.largest <= tolerance)]
+    if strays:
+        shown = "\n".join(f"  {each} (difference {each.largest:.2g})" for each in strays[:_MOST_SHOWN])
+        raise ServiceError(
+            f"{len(strays)} of {len(images)} answers of {service.url} differ from the pipeline's own on the "
+            f"same bytes; expected the same decision and class, and probabilities within {tolerance:g}.\n"
+            f"{shown}\nIt was not put into service. A change of Pillow, numpy or LiteRT between training and "
+            "serving does this: deploy from the environment that trained, or train again."
+        )
+    return agreement
+
+
+def _usable(manifest: Manifest, rows: IntArray, settings: ServiceSettings) -> list[ImageEntry]:
+    """Entries whose files are there and that the service takes."""
+    entries = [manifest.entries[row] for row in rows]
+    return [
+        entry
+        for entry in entries
+        if entry.num_bytes + _ROOM_FOR_THE_FORM <= settings.max_body_bytes
+        and entry.width * entry.height <= settings.max_megapixels * 1e6
+        and manifest.locate(entry).is_file()
+    ]
+
+
+def _spread(entries: Sequence[ImageEntry], number: int) -> list[ImageEntry]:
+    """Up to `number` entries at equal distances; they are sorted by path, so classes take turns."""
+    places = np.unique(np.linspace(0, len(entries) - 1, min(number, len(entries))).round().astype(int))
+    return [entries[place] for place in places]
+
+
+def _compare_one(service: RunningService, bundle: LoadedBundle, image: TestImage) -> Difference:
+    with storage_errors(image.path, "read"):
+        raw = image.path.read_bytes()
+    key = service.check_key.get_secret_value()
+    served = ask_service(service.url, key, raw, image.path.name)
+    if served.model.digest != bundle.digest:
+        raise ServiceError(
+            f"{service.url} answers with digest {served.model.digest}, expected {bundle.digest}: another "
+            "service answers on its port."
+        )
+    return Difference(image.path, served, answer_here(bundle, raw))
+
+
+def answer_here(bundle: LoadedBundle, raw: bytes) -> Prediction:
+    """The pipeline's own answer to a file's bytes, with the probabilities of all classes."""
+    contract = bundle.contract
+    image = decode_image(
+        raw, size=contract.image_size, resize=Resize(contract.resize), max_megapixels=float("inf")
+    )
+    return bundle.predictor().predict(image[None], top_k=len(contract.class_names))[0]

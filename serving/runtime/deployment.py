@@ -1,0 +1,82 @@
+"""A promoted bundle becomes the running service, if it answers as the pipeline does; else nothing changes."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from serving.api.settings import read_settings
+from serving.runtime.agreement import Agreement, choose_test_images, compare_service
+from serving.runtime.bento_store import build_bento, prune_bentos
+from serving.runtime.process import deploy_service
+from serving.runtime.running import RunningService, ServiceFolder
+from vision.base.errors import TaxonError
+from vision.bundle.assembly import load_bundle
+from vision.bundle.records import Bundle, Deployment
+from vision.config.serve import ServeSettings
+from vision.data.records import Manifest, Splits
+
+logger = logging.getLogger(__name__)
+
+
+def deploy_bundle(
+    bundle: Bundle,
+    digest: str,
+    version: str,
+    manifest: Manifest,
+    splits: Splits,
+    serve: ServeSettings,
+    home: Path,
+) -> Deployment:
+    """Build the Bento of a bundle, try it on test images, and put it in the place of the running service.
+
+    Old Bentos are deleted then.
+
+    Args:
+        bundle: as the artifact store gives it.
+        digest: pinned in the registry.
+        version: of the model in the registry, as answers are to name it.
+        manifest: the champion's images.
+        splits: the champion's own.
+        serve: address, log and how closely answers must agree.
+        home: the project's home.
+
+    Raises:
+        ConfigError: the port is taken, or a variable TAXON_* is wrong.
+        DataError: no test image of the champion is on this disk.
+        BundleError: a byte of the bundle is not the pinned one.
+        ServiceError: the service did not become ready, or answers otherwise; a service that ran before is
+            kept.
+    """
+    folder = ServiceFolder(home)
+    loaded = load_bundle(bundle.root, digest)
+    images = choose_test_images(manifest, splits, serve.check_images, read_settings(os.environ))
+    bento = build_bento(folder, bundle.root, digest, version)
+    agreements: list[Agreement] = []
+
+    def check(service: RunningService) -> None:
+        agreements.append(compare_service(service, loaded, images, serve.check_tolerance))
+
+    service = deploy_service(folder, bento, serve, check, images[0].path)
+    _prune(folder)
+    return Deployment(
+        model_name=bento.model.name,
+        version=version,
+        digest=digest,
+        bento=bento.tag,
+        url=service.url,
+        num_images=len(images),
+        num_unknown_images=sum(image.is_unknown for image in images),
+        num_equal_decisions=min(each.num_equal for each in agreements),
+        max_probability_difference=max(each.max_probability_difference for each in agreements),
+        tolerance=serve.check_tolerance,
+    )
+
+
+def _prune(folder: ServiceFolder) -> None:
+    """Delete old Bentos; that it failed is told, and undoes no deployment."""
+    try:
+        prune_bentos(folder)
+    except TaxonError as error:
+        logger.warning("Old Bentos take up disk: %s", error)

@@ -1,0 +1,1 @@
+"""Steps from a source to splits."""

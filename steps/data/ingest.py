@@ -1,0 +1,29 @@
+"""Read the source: every file into the manifest, every usable image into the decoded store."""
+
+from pathlib import Path
+from typing import Annotated
+
+from zenml import step
+
+from materializers.names import ArtifactName
+from vision.base.progress import ProgressLog
+from vision.config.data import ImageSettings, SourceSettings
+from vision.data.records import DatasetRef, Manifest
+from vision.data.sources import read_source
+from vision.data.store import build_store
+
+
+@step
+def ingest(
+    source: SourceSettings,
+    images: ImageSettings,
+    source_digest: str,  # noqa: ARG001  the cache key's eye on the outside world
+    data_folder: str,
+    store_folder: str,
+) -> tuple[Annotated[Manifest, ArtifactName.MANIFEST], Annotated[DatasetRef, ArtifactName.DATASET]]:
+    """The manifest of the source and the reference to its decoded images."""
+    manifest = read_source(source, Path(data_folder), progress=ProgressLog("ingest: images painted or read"))
+    dataset = build_store(
+        manifest, images, Path(store_folder), progress=ProgressLog("ingest: images decoded")
+    )
+    return manifest, dataset

@@ -1,0 +1,19 @@
+"""Refuse data that cannot carry a training, and splits that leak."""
+
+from typing import Annotated
+
+from zenml import step
+
+from materializers.names import ArtifactName
+from vision.config.data import CheckSettings
+from vision.data.checks import check_splits
+from vision.data.records import Manifest, Splits
+
+
+@step
+def validate(
+    manifest: Manifest, proposed: Splits, settings: CheckSettings
+) -> Annotated[Splits, ArtifactName.SPLITS]:
+    """The splits, checked: what trains on them can rely on it."""
+    check_splits(manifest, proposed, settings)
+    return proposed

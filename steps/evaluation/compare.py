@@ -1,0 +1,28 @@
+"""Choose the winner on validation."""
+
+from typing import Annotated
+
+from zenml import step
+
+from materializers.names import ArtifactName
+from vision.base.outputs import ModelFile, ModelOutputs
+from vision.config.evaluation import BootstrapSettings, ComparisonSettings
+from vision.data.records import Splits
+from vision.decision.records import Temperature
+from vision.evaluation.comparison import compare as compare_candidates
+from vision.evaluation.records import Comparison, Evaluation
+
+
+@step
+def compare(
+    evaluations: list[Evaluation],
+    models: list[ModelFile],
+    outputs: list[ModelOutputs],
+    temperatures: list[Temperature],
+    splits: Splits,
+    settings: ComparisonSettings,
+    bootstrap: BootstrapSettings,
+    seed: int,
+) -> Annotated[Comparison, ArtifactName.COMPARISON]:
+    """The candidates side by side, their paired differences and the winner."""
+    return compare_candidates(evaluations, models, outputs, temperatures, splits, settings, bootstrap, seed)

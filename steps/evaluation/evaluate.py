@@ -1,0 +1,42 @@
+"""Measure one model on one split, by the rule that is served."""
+
+from typing import Annotated
+
+from zenml import step
+
+from materializers.names import ArtifactName
+from vision.base.outputs import ModelOutputs
+from vision.config.evaluation import BootstrapSettings
+from vision.data.labelled import select
+from vision.data.records import Split, Splits
+from vision.decision.records import DecisionRule, OodDetector
+from vision.evaluation.evaluate import evaluate as evaluate_outputs
+from vision.evaluation.records import Evaluation
+
+
+@step
+def evaluate(
+    candidate: str,
+    outputs: ModelOutputs,
+    splits: Splits,
+    split: Split,
+    form: str,
+    rule: DecisionRule,
+    detector: OodDetector,
+    bootstrap: BootstrapSettings,
+    seed: int,
+    far: dict[str, ModelOutputs] | None = None,
+) -> Annotated[Evaluation, ArtifactName.EVALUATION]:
+    """Everything measured: accuracy, calibration, unknowns, decisions, with intervals."""
+    return evaluate_outputs(
+        select(outputs, splits, split),
+        select(outputs, splits, split, unknown=True),
+        far or {},
+        rule,
+        detector,
+        candidate=candidate,
+        split=split,
+        form=form,
+        bootstrap=bootstrap,
+        seed=seed,
+    )

@@ -1,0 +1,1 @@
+"""Steps from the winner to a bundle."""

@@ -1,0 +1,36 @@
+"""Put what is served into one folder with its contract."""
+
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Annotated
+
+from zenml import step
+
+from materializers.names import ArtifactName
+from vision.base.outputs import ModelFile, ModelOutputs
+from vision.bundle.assembly import assemble_bundle
+from vision.bundle.records import Bundle, ExportedGraphs, PrecisionReport
+from vision.data.records import DatasetRef, Manifest, Splits
+from vision.decision.records import DecisionRule, OodDetector
+from vision.drift.reference import make_reference
+
+
+@step
+def assemble(
+    name: str,
+    manifest: Manifest,
+    dataset: DatasetRef,
+    model: ModelFile,
+    graphs: ExportedGraphs,
+    precisions: PrecisionReport,
+    rule: DecisionRule,
+    detector: OodDetector,
+    exported: ModelOutputs,
+    splits: Splits,
+) -> Annotated[Bundle, ArtifactName.BUNDLE]:
+    """The bundle: graph, detector, drift reference, contract, digests."""
+    folder = Path(mkdtemp(prefix="bundle-"))
+    reference = make_reference(exported, splits, rule, detector)
+    return assemble_bundle(
+        folder, name, manifest, dataset, model, graphs, precisions, rule, detector, reference
+    )

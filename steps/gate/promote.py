@@ -1,0 +1,52 @@
+"""Let a challenger through the gate, or say why not."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from zenml import step
+
+from materializers.names import ArtifactName
+from vision.base.outputs import ModelOutputs
+from vision.bundle.records import Bundle
+from vision.config.evaluation import BootstrapSettings
+from vision.config.gate import GateSettings
+from vision.data.records import Manifest, Splits
+from vision.data.store import images_at
+from vision.decision.records import DecisionRule, OodDetector
+from vision.evaluation.baselines import Baselines
+from vision.gate.challenge import Incumbent, judge
+from vision.gate.records import Promotion
+
+
+@step(enable_cache=False)
+def promote(
+    bundle: Bundle,
+    outputs: ModelOutputs,
+    rule: DecisionRule,
+    detector: OodDetector,
+    baselines: Baselines,
+    manifest: Manifest,
+    splits: Splits,
+    settings: GateSettings,
+    bootstrap: BootstrapSettings,
+    seed: int,
+    store_folder: str,
+    champion: Bundle | None = None,
+    champion_digest: str | None = None,
+    champion_splits: Splits | None = None,
+) -> Annotated[Promotion, ArtifactName.PROMOTION]:
+    """The gate's verdict on the bundle: against floors, and against the champion on the same images."""
+    return judge(
+        bundle,
+        outputs,
+        rule,
+        detector,
+        baselines,
+        splits,
+        partial(images_at, manifest, Path(store_folder)),
+        settings,
+        bootstrap,
+        seed,
+        Incumbent.of(champion, champion_digest, champion_splits),
+    )

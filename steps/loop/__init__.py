@@ -1,0 +1,1 @@
+"""Steps after a training: deployment, monitoring, retraining."""

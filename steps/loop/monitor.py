@@ -1,0 +1,72 @@
+"""Judge a window against the champion's reference; Evidently, met only here, draws it and judges nothing."""
+
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Annotated
+
+import numpy as np
+from zenml import step
+
+from materializers.names import ArtifactName
+from vision.base.files import digest_file
+from vision.bundle.assembly import load_detector, load_reference, verify_bundle
+from vision.bundle.records import Bundle
+from vision.config.monitoring import DriftSettings
+from vision.drift.monitoring import CLASS_NAME, Table, judge_window, tabulate_sides
+from vision.drift.records import DriftPage, DriftReport, DriftStatus, LoggedSpan, MonitoredWindow
+from vision.drift.window import Window
+
+
+@step(enable_cache=False)
+def monitor(
+    window: Window, span: LoggedSpan, bundle: Bundle, model_digest: str, settings: DriftSettings, seed: int
+) -> tuple[
+    Annotated[DriftReport, ArtifactName.DRIFT_REPORT],
+    Annotated[MonitoredWindow, ArtifactName.MONITORED_WINDOW],
+    Annotated[DriftPage, ArtifactName.DRIFT_PAGE],
+]:
+    """The verdict with its evidence, the window in short, and Evidently's page where there was enough."""
+    reference = load_reference(bundle.root, model_digest)
+    report, monitored = judge_window(reference, window, span, settings, seed)
+    folder = Path(mkdtemp(prefix="drift-page-"))
+    if report.status is DriftStatus.INSUFFICIENT:
+        return report, monitored, DriftPage(root=folder, files={})
+    rule = verify_bundle(bundle.root, model_digest).rule
+    detector = load_detector(bundle.path(Bundle.DETECTOR_NAME))
+    sides = tabulate_sides(reference, window, rule, detector, settings.burst_gap_seconds)
+    path = folder / DriftPage.FILE_NAME
+    _draw_with_evidently(*sides, settings.alpha, path)
+    return report, monitored, DriftPage(root=folder, files={path.name: digest_file(path)})
+
+
+def _draw_with_evidently(reference: Table, window: Table, alpha: float, path: Path) -> None:
+    """Evidently's page on two tables with a row a group, complete in itself.
+
+    Its defaults change with the number of rows and call plain windows drifted, so the tests are pinned:
+    Kolmogorov-Smirnov and chi squared, each at `alpha` over the number of columns. One column that moved is
+    drift to its headline, not only half of them.
+    """
+    import os
+
+    os.environ["DO_NOT_TRACK"] = "true"  # read when Evidently is imported
+
+    import pandas as pd
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.presets import DataDriftPreset
+
+    numerical = [name for name in reference if name != CLASS_NAME]
+    definition = DataDefinition(numerical_columns=numerical, categorical_columns=[CLASS_NAME])
+    threshold = alpha / len(reference)
+    preset = DataDriftPreset(
+        columns=list(reference),
+        drift_share=1 / len(reference),
+        num_method="ks",
+        cat_method="chisquare",
+        num_threshold=threshold,
+        cat_threshold=threshold,
+    )
+    current, earlier = (
+        Dataset.from_pandas(pd.DataFrame(table), data_definition=definition) for table in (window, reference)
+    )
+    with np.errstate(invalid="ignore"):  # Evidently correlates columns, some of which do not vary
+        Report([preset]).run(current, earlier).save_html(str(path))

@@ -1,0 +1,1 @@
+"""Steps that run a network in Keras."""

@@ -1,0 +1,28 @@
+"""Train one candidate."""
+
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Annotated
+
+from zenml import step
+
+from materializers.names import ArtifactName
+from vision.base.outputs import ModelFile
+from vision.base.progress import TrainingLog
+from vision.config.training import CandidateSettings
+from vision.data.records import DatasetRef, Splits
+from vision.data.store import open_images
+from vision.training.records import TrainingHistory
+
+
+@step
+def train(
+    name: str, settings: CandidateSettings, dataset: DatasetRef, splits: Splits, seed: int
+) -> tuple[Annotated[ModelFile, ArtifactName.MODEL], Annotated[TrainingHistory, ArtifactName.HISTORY]]:
+    """The best checkpoint of one candidate, and how its training went."""
+    from vision.training.nets.fit import train_candidate
+
+    folder = Path(mkdtemp(prefix="train-"))
+    images = open_images(dataset)
+    model, history = train_candidate(name, settings, images, splits, seed, folder, TrainingLog())
+    return model, history  # ZenML reads from this line that there are two outputs

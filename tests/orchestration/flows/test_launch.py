@@ -1,0 +1,193 @@
+"""What happens to the run folder or the disk hides no verdict, and is told in one sentence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from orchestration.commands import _tell
+from orchestration.flows import launch, run_folder
+from orchestration.flows.launch import Outcome
+from orchestration.flows.run_folder import point_latest_at
+from orchestration.session.paths import ProjectPaths
+from report.story import RunStory
+from tests.example_story import make_config, make_rule, make_story
+from vision.base.errors import BundleError, ExportError, StorageError
+from vision.gate.records import Promotion, Verdict
+
+UNTESTED = RunStory(run_name="reef-1", config=make_config())
+
+
+@pytest.fixture
+def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ProjectPaths:
+    monkeypatch.setenv("TAXON_STATE", str(tmp_path))
+    return ProjectPaths.of(tmp_path)
+
+
+def verdict(verdict: Verdict) -> Promotion:
+    return Promotion(
+        verdict=verdict, bundle_digest="b", champion_digest=None, checks=(), reasons=("for a reason",)
+    )
+
+
+def project(
+    paths: ProjectPaths,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    trouble: Exception | None,
+    promotion: Promotion | None,
+    failure: Exception | None = None,
+    story: RunStory = UNTESTED,
+) -> Outcome:
+    """The end of a run whose folder cannot be written for a reason, or can."""
+
+    def project_run(name: str, paths: ProjectPaths) -> tuple[Path, RunStory]:
+        if trouble is not None:
+            raise trouble
+        (paths.runs / name).mkdir(parents=True)
+        return paths.runs / name, replace(story, promotion=promotion)
+
+    monkeypatch.setattr(run_folder, "project_run", project_run)
+    monkeypatch.setattr(run_folder, "load_promotion", lambda _: promotion)
+    return launch._project("reef-1", paths, failure)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        StorageError("runs/reef-1: no space."),
+        OSError(28, "No space left on device"),
+        OperationalError("INSERT", {}, Exception("database or disk is full")),
+        BundleError("altered."),
+        KeyError("a fault of the report"),
+    ],
+)
+@pytest.mark.parametrize(("outcome", "code"), [(Verdict.PROMOTED, 0), (Verdict.REFUSED, 3)])
+def test_a_run_folder_that_cannot_be_written_hides_no_verdict(
+    trouble: Exception,
+    outcome: Verdict,
+    code: int,
+    paths: ProjectPaths,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told = project(paths, monkeypatch, trouble=trouble, promotion=verdict(outcome))
+    promoted = outcome is Verdict.PROMOTED
+    assert told == Outcome("reef-1", paths.runs / "reef-1", code, f"{outcome}: for a reason", promoted)
+    assert "python run.py report --run reef-1 writes it again" in caplog.text
+
+
+def test_the_terminal_tells_what_was_promoted_can_do_and_not_the_floors_it_passed(
+    paths: ProjectPaths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story = replace(make_story(), rule=make_rule(attainable=False))
+    outcome = project(paths, monkeypatch, trouble=None, promotion=verdict(Verdict.PROMOTED), story=story)
+    assert _tell(outcome) == 0
+    verdict_line, *lines = capsys.readouterr().err.split("\n\n")[0].splitlines()
+    assert verdict_line == "promoted: version 3 of reef is now in production."
+    assert lines[0].startswith("This model names ")
+    assert lines[1].startswith("It accepts ")
+    assert lines[-1].startswith("It never answers unknown: ")
+    assert "needs 59 independent calibration images, and has 42 (60 images of 30 groups)" in lines[-1]
+    assert not any("for a reason" in line for line in lines)
+
+
+@pytest.mark.parametrize(("refused", "code"), [(Verdict.REFUSED, 3), (Verdict.KEPT, 0)])
+def test_the_terminal_tells_why_a_model_was_not_promoted_and_what_it_can_do(
+    refused: Verdict,
+    code: int,
+    paths: ProjectPaths,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    outcome = project(paths, monkeypatch, trouble=None, promotion=verdict(refused), story=make_story())
+    assert _tell(outcome) == code
+    told = capsys.readouterr().err.splitlines()
+    assert told[0] == f"{refused}: for a reason"
+    assert told[1].startswith("This model names ")
+    assert outcome.cautions == ()
+
+
+def test_a_failed_run_whose_folder_cannot_be_written_still_ends_with_its_own_error(
+    paths: ProjectPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failure = ExportError("no graph")
+    told = project(paths, monkeypatch, trouble=StorageError("full"), promotion=None, failure=failure)
+    assert (told.exit_code, told.message) == (1, "ExportError: no graph")
+
+
+@pytest.mark.parametrize("failure", [None, ExportError("no graph")])
+def test_a_disk_that_is_full_when_a_run_ended_stops_nothing_that_follows_it(
+    failure: Exception | None,
+    paths: ProjectPaths,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What ended a run is handed on, also where a decided retraining is what follows."""
+
+    def run_pipeline() -> None:
+        if failure is not None:
+            raise failure
+
+    def record(*_: object) -> None:
+        raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+
+    monkeypatch.setattr(run_folder, "run_exists", lambda _: True)
+    monkeypatch.setattr(run_folder, "record_circumstances", record)
+    assert launch.run_known("reef-1", paths, run_pipeline) is failure
+    launch.record_run("reef-1", paths, make_config(), failure, 0.0)
+    assert "lacks its seconds and versions" in caplog.text
+    assert "no space is left on the disk" in caplog.text
+
+
+def test_a_run_that_zenml_never_knew_raises_what_ended_it(
+    paths: ProjectPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run_pipeline() -> None:
+        raise ExportError("no graph")
+
+    monkeypatch.setattr(run_folder, "run_exists", lambda _: False)
+    with pytest.raises(ExportError, match="no graph"):
+        launch.run_known("reef-1", paths, run_pipeline)
+
+
+def test_a_folder_in_place_of_latest_is_a_warning_that_says_to_remove_it(
+    paths: ProjectPaths, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (paths.runs / "latest").mkdir(parents=True)
+    told = project(paths, monkeypatch, trouble=None, promotion=verdict(Verdict.KEPT))
+    assert told.exit_code == 0
+    assert "latest is a folder" in caplog.text
+    assert "Remove that folder" in caplog.text
+    with pytest.raises(StorageError, match="Remove that folder"):
+        point_latest_at(paths.runs / "reef-1")
+    assert {path.name for path in paths.runs.iterdir()} == {"latest", "reef-1"}
+
+
+@pytest.mark.parametrize(
+    ("told", "match"),
+    [
+        ("(sqlite3.OperationalError) database or disk is full", "no space is left"),
+        ("attempt to write a readonly database", "cannot be written"),
+    ],
+)
+def test_a_full_or_read_only_database_is_one_sentence_without_sql(
+    told: str, match: str, paths: ProjectPaths
+) -> None:
+    with pytest.raises(StorageError, match=match) as caught, launch.database_errors(paths):
+        raise OperationalError("INSERT INTO step_run VALUES " * 100, {}, Exception(told))
+    assert "INSERT" not in str(caught.value)
+    assert len(str(caught.value)) < 200 + len(str(paths.zenml))
+
+
+def test_any_other_trouble_with_the_database_stays_as_it_is(paths: ProjectPaths) -> None:
+    def ask() -> Any:
+        with launch.database_errors(paths):
+            raise OperationalError("SELECT", {}, Exception("no such table: run"))
+
+    with pytest.raises(OperationalError, match="no such table"):
+        ask()

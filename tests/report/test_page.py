@@ -1,0 +1,512 @@
+"""The report tells a whole run, or as much of it as there was, in one file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from report import page as report
+from report.advice import derive_advice, list_names
+from report.headline import format_range, list_promises, write_headline
+from report.page import format_count, format_seconds, render_report, write_report
+from report.story import LeftOut, RunStory
+from report.thumbnails import embed_answer, embed_image, sample_rows
+from tests.example_story import (
+    KNOWN,
+    around,
+    make_config,
+    make_data_report,
+    make_history,
+    make_images,
+    make_manifest,
+    make_promotion,
+    make_rule,
+    make_splits,
+    make_story,
+)
+from tests.shared_data import shared_data
+from vision.base.errors import StorageError
+from vision.base.record import Interval
+from vision.decision.records import Decision
+from vision.decision.selective import UNATTAINABLE
+from vision.evaluation.records import Answer
+from vision.gate.records import Verdict
+
+STORY = make_story()
+VOID = {"meta", "img", "br", "link", "input"}
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    """The whole report with every figure, drawn once."""
+    return render_report(STORY)
+
+
+@pytest.fixture
+def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures have their own tests; without them a report takes milliseconds."""
+    monkeypatch.setattr("report.page._draw_plots", lambda _: {})
+
+
+class Outline(HTMLParser):
+    """Collects sources, links, ids and words, and checks that every tag is closed."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.sources: list[str] = []
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.missing_alt = 0
+        self.open: list[str] = []
+        self.words = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "img":
+            self.sources.append(values.get("src") or "")
+            self.missing_alt += not values.get("alt")
+        if values.get("href"):
+            self.links.append(values["href"] or "")
+        if values.get("id"):
+            self.ids.append(values["id"] or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in ("p", "li"):
+            while self.open and self.open[-1] in ("p", "li") and self.open[-1] != tag:
+                self.open.pop()
+            assert self.open, f"</{tag}> closes nothing"
+            assert self.open.pop() == tag, f"</{tag}> closes another tag"
+        elif tag in self.open:
+            while self.open.pop() != tag:
+                pass
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.words += " " + data
+
+
+def words_of(story: RunStory) -> str:
+    return re.sub(r"\s+", " ", Outline(render_report(story)).words)
+
+
+def advice_about(story: RunStory) -> str:
+    return "\n".join(f"{each.finding} {each.action}" for each in derive_advice(story))
+
+
+# --- the file -------------------------------------------------------------------------------------------
+
+
+def test_the_file_needs_nothing_from_outside(page: str) -> None:
+    outline = Outline(page)
+    assert outline.sources
+    assert all(source.startswith("data:image/") for source in outline.sources)
+    assert all(link.startswith("#") for link in outline.links)
+    assert "<script" not in page
+    assert "@import" not in page
+    assert "url(" not in page
+
+
+def test_every_tag_is_closed_every_link_has_its_place_every_picture_its_words(page: str) -> None:
+    outline = Outline(page)
+    assert outline.open == []
+    assert {link.removeprefix("#") for link in outline.links} <= set(outline.ids)
+    assert outline.missing_alt == 0
+
+
+def test_every_picture_can_be_opened(page: str) -> None:
+    for source in set(Outline(page).sources):
+        image = Image.open(io.BytesIO(base64.b64decode(source.split(",", 1)[1])))
+        image.load()
+        assert source.startswith(f"data:image/{(image.format or '').lower()};")
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_the_report_is_written_whole(tmp_path: Path) -> None:
+    write_report(STORY, tmp_path / "runs" / "report.html")
+    text = (tmp_path / "runs" / "report.html").read_text(encoding="utf-8")
+    assert text.rstrip().endswith("</html>")
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["report.html"]
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_a_report_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file where a folder should be")
+    with pytest.raises(StorageError, match="runs"):
+        write_report(STORY, tmp_path / "runs" / "report.html")
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_names_from_outside_cannot_become_markup() -> None:
+    manifest = make_manifest(known=("<script>alert(1)</script>", "b&b", "c"), unknown=("<b>u</b>",))
+    page = render_report(replace(make_story(manifest=manifest), failure="<img src=http://example.org/x>"))
+    assert "<script>" not in page
+    assert "<b>u</b>" not in page
+    assert "<img src=http" not in page
+    assert "b&amp;b" in page
+
+
+# --- the story ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_the_answer_comes_first() -> None:
+    words = words_of(STORY)
+    assert "Promoted: version 3 of reef is now in production" in words
+    assert STORY.test is not None
+    assert f"This model names {format_range(STORY.test.accuracy)}" in words
+    assert words.index("Promoted") < words.index("What to do next") < words.index("The data")
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_every_class_known_and_unknown_is_named() -> None:
+    words = words_of(STORY)
+    assert STORY.manifest is not None
+    for name in (*STORY.manifest.class_names, *STORY.manifest.unknown_class_names):
+        assert words.count(name.replace("_", " ")) >= 2
+
+
+def test_a_kept_champion_is_not_called_a_failure() -> None:
+    headline = write_headline(replace(STORY, promotion=make_promotion(Verdict.KEPT)))
+    assert headline.tone == "kept"
+    assert headline.title == "Kept: the model of reef that was in production stays"
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_a_refusal_names_the_check_that_failed() -> None:
+    story = replace(STORY, promotion=make_promotion(Verdict.REFUSED))
+    words = words_of(story)
+    assert "Refused" in words
+    assert "✗ failed" in words
+    assert "accuracy: lower bound 0.912, floor 0.500" in advice_about(story)
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_a_failed_run_says_how_far_it_came_and_why_it_ended() -> None:
+    story = RunStory(
+        run_name="reef-1",
+        config=make_config(),
+        failure="Split 'test' shares 14 images with 'train'.",
+        failed_step="validate",
+        manifest=STORY.manifest,
+    )
+    words = words_of(story)
+    assert "The run did not reach a verdict" in words
+    assert "It came as far as: data read." in words
+    assert "step validate: Split 'test' shares 14 images with 'train'." in words
+    assert "What it knows" not in words
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_a_run_that_read_nothing_still_has_a_report() -> None:
+    words = words_of(RunStory(run_name="reef-1", config=make_config(), failure="no such folder"))
+    assert "It ended before the data were read." in words
+    assert "no such folder" in words
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "manifest",
+        "splits",
+        "data_report",
+        "comparison",
+        "precision_report",
+        "rule",
+        "test",
+        "promotion",
+        "registration",
+        "images",
+        "far_images",
+        "orchestration_seconds",
+    ],
+)
+@pytest.mark.usefixtures("no_plots")
+def test_each_part_may_be_missing(missing: str) -> None:
+    absent: dict[str, Any] = {missing: None}
+    outline = Outline(render_report(replace(STORY, **absent)))
+    assert outline.open == []
+    assert {link.removeprefix("#") for link in outline.links} <= set(outline.ids)
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_a_run_without_unknown_images_says_that_this_is_not_known() -> None:
+    assert STORY.test is not None
+    test = STORY.test.model_copy(update={"unknown": (), "roc": (), "rates": STORY.test.rates[:1]})
+    story = replace(STORY, test=test)
+    assert "No unknown image was shown" in words_of(story)
+    assert "No class was held out" in advice_about(story)
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_a_cached_step_is_said_to_be_reused() -> None:
+    story = replace(STORY, step_seconds={"ingest": 0.0, "promote": 75.0}, cached_steps=("ingest",))
+    assert "ingest reused promote 1 min 15 s" in words_of(story)
+
+
+# --- promises and advice --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("called", "state"),
+    [
+        (around(0.03), "kept"),
+        (around(0.05), "kept"),
+        (around(0.07), "open"),
+        (around(0.09), "broken"),
+        (Interval(value=0.07, low=math.nan, high=math.nan), "open"),
+    ],
+)
+def test_a_promise_is_broken_only_when_chance_cannot_explain_it(called: Interval, state: str) -> None:
+    assert STORY.test is not None
+    known = STORY.test.rates[0].model_copy(update={"called_unknown": called})
+    story = replace(STORY, test=STORY.test.model_copy(update={"rates": (known, *STORY.test.rates[1:])}))
+    assert list_promises(story)[0].state == state
+
+
+@pytest.mark.parametrize(
+    ("wrong", "state"),
+    [
+        (Interval(value=0.01, low=0.0, high=0.03), "kept"),
+        (Interval(value=0.05, low=0.015, high=0.09), "open"),
+        (Interval(value=0.05, low=0.03, high=0.09), "broken"),
+        (Interval(value=0.05, low=math.nan, high=math.nan), "open"),
+    ],
+)
+def test_the_promise_about_accepted_answers_is_broken_only_beyond_chance_in_promise_and_advice(
+    wrong: Interval, state: str
+) -> None:
+    # make_rule promises at most 2% wrong
+    assert STORY.test is not None
+    update = {"wrong_among_accepted": wrong.value, "wrong_among_accepted_interval": wrong}
+    known = STORY.test.rates[0].model_copy(update=update)
+    story = replace(STORY, test=STORY.test.model_copy(update={"rates": (known, *STORY.test.rates[1:])}))
+    assert list_promises(story)[1].state == state
+    assert ("accepted answers are wrong" in advice_about(story)) == (state == "broken")
+
+
+def test_the_promise_about_accepted_answers_is_open_where_no_interval_was_measured() -> None:
+    assert STORY.test is not None
+    update = {"wrong_among_accepted": 0.5, "wrong_among_accepted_interval": None}
+    known = STORY.test.rates[0].model_copy(update=update)
+    story = replace(STORY, test=STORY.test.model_copy(update={"rates": (known, *STORY.test.rates[1:])}))
+    assert list_promises(story)[1].state == "open"
+    assert "accepted answers are wrong" not in advice_about(story)
+
+
+def test_an_unattainable_promise_says_how_many_images_it_needs() -> None:
+    story = replace(STORY, rule=make_rule(attainable=False))
+    assert list_promises(story)[0].state == "none"
+    # (1 - 0.05)^n <= 0.05 holds from n = 59 on
+    assert "Add groups until calibration counts as 59, or promise less" in advice_about(story)
+    assert "unknowns.alpha of at least 0.069" in advice_about(story)
+
+
+def test_an_unattainable_promise_needs_as_many_images_as_p_values_need_however_large_delta_is() -> None:
+    rule = make_rule(attainable=False)
+    lax = rule.model_copy(update={"unknown": rule.unknown.model_copy(update={"delta": 0.5})})
+    # 0.95^n <= 0.5 holds from n = 14 on, but 0.05 (n + 1) >= 1 only from n = 19 on
+    assert "until calibration counts as 19," in advice_about(replace(STORY, rule=lax))
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_a_data_set_without_groups_is_told_to_declare_them() -> None:
+    assert STORY.manifest is not None
+    entries = tuple(entry.model_copy(update={"group": None}) for entry in STORY.manifest.entries)
+    story = replace(STORY, manifest=STORY.manifest.model_copy(update={"entries": entries}))
+    next_steps = words_of(story).split("What to do next")[-1].split("The data")[0]
+    assert "No groups are declared: every image counts as independent" in next_steps
+    assert "set dataset.group_by, or the figures will flatter" in next_steps
+    assert "No groups are declared" not in advice_about(STORY)
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_the_report_never_shows_a_threshold_that_stands_for_none() -> None:
+    rule = make_rule(attainable=False)
+    review = rule.review.model_copy(update={"attainable": False, "value": UNATTAINABLE})
+    words = words_of(replace(STORY, rule=rule.model_copy(update={"review": review})))
+    assert "1.01" not in words
+    assert "Every image goes to a person, whatever its unknown score and however sure" in words
+    assert words.index("It accepts nothing on its own: every image goes to a person") < words.index("Why:")
+
+
+def test_the_weakest_class_is_named_with_the_class_it_is_taken_for() -> None:
+    assert STORY.test is not None
+    rows = list(STORY.test.classes)
+    rows[2] = rows[2].model_copy(update={"f1": around(0.7)})
+    confusion = [[10 if i == j else 0 for j in range(6)] for i in range(6)]
+    confusion[2] = [0, 3, 6, 1, 0, 0]
+    test = STORY.test.model_copy(
+        update={"classes": tuple(rows), "confusion": tuple(tuple(row) for row in confusion)}
+    )
+    told = advice_about(replace(STORY, test=test))
+    assert "The weakest class is coral grunter with F1 0.700 (0.670 to 0.730)" in told
+    assert "it is most often confused with blue sailfin" in told
+
+
+def test_undetectable_classes_are_named_and_others_are_not() -> None:
+    assert STORY.test is not None
+    values = {"false_wrasse": 0.55, "ghost_goby": 0.69, "moon_damsel": 0.7}
+    unknown = tuple(
+        row.model_copy(update={"auroc": around(values.get(row.class_name, row.auroc.value))})
+        for row in STORY.test.unknown
+    )
+    story = replace(STORY, test=STORY.test.model_copy(update={"unknown": unknown}))
+    told = advice_about(story)
+    assert (
+        "Practically undetectable as unknown: false wrasse (AUROC 0.55) and ghost goby (AUROC 0.69)." in told
+    )
+    assert "moon damsel" not in told
+
+
+def test_sure_mistakes_are_label_suspects_named_by_file() -> None:
+    assert STORY.test is not None
+    assert STORY.manifest is not None
+    sure = Answer(
+        row=11,
+        kind="known",
+        true_class=KNOWN[0],
+        class_name=KNOWN[1],
+        confidence=0.97,
+        unknown_score=0.0,
+        decision=Decision.ACCEPT,
+    )
+    unsure = sure.model_copy(update={"row": 12, "confidence": 0.6})
+    told = advice_about(replace(STORY, test=STORY.test.model_copy(update={"mistakes": (sure, unsure)})))
+    assert "1 test images are answered wrong with confidence of 90% or more" in told
+    assert STORY.manifest.entries[11].path in told
+    assert STORY.manifest.entries[12].path not in told
+
+
+def test_a_left_out_candidate_says_how_to_get_it_in() -> None:
+    story = replace(STORY, left_out=(LeftOut("efficientnet", "no ImageNet weights here."),))
+    told = advice_about(story)
+    assert "Candidate efficientnet was left out: no ImageNet weights here." in told
+    assert "training.candidates.efficientnet.weights" in told
+
+
+def test_an_uncertain_choice_is_said_and_a_certain_one_is_not() -> None:
+    assert STORY.comparison is not None
+    first = STORY.comparison.differences[0]
+    for low, said in ((-0.01, True), (0.01, False)):
+        interval = Interval(value=0.02, low=low, high=0.05)
+        difference = first.model_copy(update={"difference": interval})
+        comparison = STORY.comparison.model_copy(update={"differences": (difference,)})
+        told = advice_about(replace(STORY, comparison=comparison))
+        assert ("not certainly better than residual" in told) is said
+
+
+def test_a_training_that_ended_while_improving_asks_for_more_epochs() -> None:
+    history = STORY.histories[0]
+    cut = history.model_copy(update={"best_epoch": history.epochs[-1].epoch})
+    assert "training.candidates.cnn.epochs" in advice_about(replace(STORY, histories=(cut,)))
+    assert "training.candidates.cnn.epochs" not in advice_about(STORY)
+
+
+@pytest.mark.parametrize(
+    ("best_epoch", "told"),
+    [
+        (1, "Add smaller values to training.candidates.cnn.head_regularisation."),
+        (2, None),
+        (3, "Add larger values to training.candidates.cnn.head_regularisation."),
+    ],
+)
+def test_a_head_on_fixed_features_is_told_of_strengths_never_of_epochs(
+    best_epoch: int, told: str | None
+) -> None:
+    history = make_history("cnn", epochs=3)
+    rows = tuple(
+        row.model_copy(update={"regularisation": strength})
+        for row, strength in zip(history.epochs, (0.01, 0.1, 1.0), strict=True)
+    )
+    frozen = history.model_copy(update={"epochs": rows, "best_epoch": best_epoch})
+    said = advice_about(replace(STORY, histories=(frozen,)))
+    assert "candidates.cnn.epochs" not in said
+    assert ("head_regularisation" in said) is (told is not None)
+    assert told is None or told in said
+
+
+def test_a_single_strength_that_was_tried_asks_for_nothing() -> None:
+    history = make_history("cnn", epochs=1)
+    row = history.epochs[0].model_copy(update={"regularisation": 0.1})
+    frozen = history.model_copy(update={"epochs": (row,), "best_epoch": 1})
+    assert "head_regularisation" not in advice_about(replace(STORY, histories=(frozen,)))
+
+
+def test_long_lists_of_names_are_cut_and_counted() -> None:
+    assert list_names([]) == ""
+    assert list_names(["a_b"]) == "a b"
+    assert list_names(["a", "b", "c"]) == "a, b and c"
+    assert list_names(list("abcdefg")) == "a, b, c, d, e and 2 more"
+
+
+# --- pictures -------------------------------------------------------------------------------------------
+
+
+def test_a_thumbnail_keeps_colours_and_shrinks_large_images() -> None:
+    image = np.full((300, 300, 3), (200, 30, 60), dtype=np.uint8)
+    small = Image.open(io.BytesIO(base64.b64decode(embed_image(image).split(",", 1)[1])))
+    assert small.size == (144, 144)
+    assert np.abs(np.asarray(small, dtype=int) - (200, 30, 60)).max() <= 4
+
+
+def test_far_answers_show_the_far_image_and_known_ones_the_data_set_row() -> None:
+    known = STORY.test.examples[0] if STORY.test else None
+    assert known is not None
+    assert STORY.images is not None
+    assert STORY.far_images is not None
+    far = known.model_copy(update={"kind": "far", "true_class": "letters", "row": 1})
+    assert embed_answer(STORY, known) == embed_image(STORY.images[known.row])
+    assert embed_answer(STORY, far) == embed_image(STORY.far_images["letters"][1])
+    assert embed_answer(STORY, far.model_copy(update={"row": 999})) is None
+    assert embed_answer(replace(STORY, far_images=None), far) is None
+
+
+def test_samples_are_of_different_individuals_where_there_are_enough() -> None:
+    assert STORY.splits is not None
+    rows = sample_rows(STORY, KNOWN[0], 6)
+    assert len({STORY.splits.groups[row] for row in rows}) == 6
+    assert all(STORY.splits.image_classes[row] == KNOWN[0] for row in rows)
+    assert len(sample_rows(STORY, KNOWN[0], 500)) == 60
+    assert sample_rows(STORY, "no such class", 6) == []
+
+
+def test_seconds_and_counts_are_written_for_readers() -> None:
+    assert format_seconds(4.24) == "4.2 s"
+    assert format_seconds(185.0) == "3 min 05 s"
+    assert format_count(456) == "456"
+    assert format_count(456_789) == "457 k"
+    assert format_count(1_234_567) == "1.23 M"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_plots")
+def test_real_photographs_are_shown_as_they_are() -> None:
+    folder = shared_data("fish_egu2017")
+    manifest = make_manifest()
+    images = make_images(manifest)
+    for row, path in enumerate(sorted(folder.rglob("*.png"))[:24]):
+        with Image.open(path) as photograph:
+            images[row] = np.asarray(photograph.convert("RGB").resize((64, 64)))
+    page = render_report(make_story(images))
+    assert embed_image(images[0]) in page
+    assert make_data_report(manifest, make_splits(manifest)).num_images == len(images)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "words"), [(0.61, "61%"), (0.9949, "99%"), (0.99985, "99.98%"), (1.0, "over 99.99%")]
+)
+def test_a_confidence_close_to_one_is_never_rounded_to_certainty(confidence: float, words: str) -> None:
+    assert report._sureness(confidence) == words

@@ -1,0 +1,114 @@
+"""What cannot be promised is said with what the model answers instead, and with how many images it takes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from report.advice import derive_advice
+from report.promises import list_cautions, list_shortfalls, state_thresholds
+from report.story import RunStory
+from report.summary import summarise
+from tests.example_story import make_rule, make_story
+from vision.base.record import Interval
+from vision.decision.records import DecisionRule
+from vision.decision.selective import UNATTAINABLE
+
+STORY = make_story()
+
+
+def rule_without(*promises: str, **review: Any) -> DecisionRule:
+    """The example rule, whose promises of these names are not attainable."""
+    rule = make_rule(attainable="unknown" not in promises)
+    changes = {"attainable": False, "value": UNATTAINABLE} if "review" in promises else {}
+    return rule.model_copy(update={"review": rule.review.model_copy(update=changes | review)})
+
+
+def ungrouped(story: RunStory) -> RunStory:
+    """The same images, none of which says what it belongs to."""
+    assert story.manifest is not None
+    assert story.splits is not None
+    entries = tuple(entry.model_copy(update={"group": None}) for entry in story.manifest.entries)
+    return replace(
+        story,
+        manifest=story.manifest.model_copy(update={"entries": entries}),
+        splits=story.splits.model_copy(update={"groups": story.splits.digests}),
+    )
+
+
+def test_promises_that_are_kept_call_for_no_word() -> None:
+    assert list_cautions(STORY) == ()
+    assert list_cautions(replace(STORY, rule=None)) == ()
+
+
+def test_a_model_that_never_says_unknown_tells_how_many_groups_that_takes() -> None:
+    # 180 groups of known classes, of which calibration counts as 42: 180 * 59 / 42 = 252.9
+    assert list_cautions(replace(STORY, rule=rule_without("unknown"))) == (
+        "It never answers unknown: what looks like nothing it was taught goes to a person. That at most 5% "
+        "of known images are called unknown cannot be promised: it needs 59 independent calibration images, "
+        "and has 42 (60 images of 30 groups); that is about 253 groups in all, where there are 180 now.",
+    )
+
+
+def test_a_model_that_accepts_nothing_tells_how_many_images_that_takes() -> None:
+    rule = rule_without("review", num_images=50, num_groups=50, design_effect=1.0)
+    # 360 images of known classes: 360 * 115 / 50
+    told = list_cautions(ungrouped(replace(STORY, rule=rule)))
+    assert told[0] == (
+        "It accepts nothing on its own: every image that it does not call unknown goes to a person. That at "
+        "most 2% of the accepted are wrong cannot be promised: even without a mistake it needs 115 "
+        "independent calibration images, and has 50; that is about 828 images in all, where there are 360 "
+        "now."
+    )
+    assert told[1].startswith("No groups are declared: every image counts as independent")
+    assert len(told) == 2
+
+
+def test_a_better_network_is_no_advice_where_nothing_can_be_accepted() -> None:
+    assert STORY.test is not None
+    nothing = Interval(value=0.0, low=0.0, high=0.0)
+    known = STORY.test.rates[0].model_copy(update={"accepted": nothing})
+    story = replace(STORY, test=STORY.test.model_copy(update={"rates": (known, *STORY.test.rates[1:])}))
+    low = "Only 0% of known images are answered without a person."
+    assert low in [each.finding for each in derive_advice(story)]
+    assert low not in [each.finding for each in derive_advice(replace(story, rule=rule_without("review")))]
+
+
+def test_a_model_with_images_enough_that_errs_too_often_is_not_told_to_bring_more() -> None:
+    rule = rule_without("review", num_images=400, num_groups=400, design_effect=1.0)
+    (shortfall,) = list_shortfalls(replace(STORY, rule=rule))
+    assert "on 400 independent calibration images the model is too often wrong" in shortfall.finding
+    assert "needs" not in shortfall.finding
+    assert "A better network helps most" in shortfall.action
+
+
+def test_without_splits_nothing_is_said_of_images_in_all() -> None:
+    (told,) = list_cautions(replace(STORY, rule=rule_without("unknown"), splits=None))
+    assert told.endswith("has 42 (60 images of 30 groups).")
+
+
+@pytest.mark.parametrize(
+    ("promises", "words"),
+    [
+        ((), "An image is called unknown when its unknown score is above 1.900, and goes to a person when"),
+        (("review",), "Every other goes to a person, however sure the model is."),
+        (
+            ("unknown",),
+            "No image is called unknown. An image goes to a person when its unknown score is above",
+        ),
+        (("unknown", "review"), "Every image goes to a person, whatever its unknown score"),
+    ],
+)
+def test_thresholds_are_told_as_what_they_decide(promises: tuple[str, ...], words: str) -> None:
+    told = state_thresholds(rule_without(*promises))
+    assert words in told
+    assert "1.01" not in told
+    assert ("less than 0.6200 sure" in told) == ("review" not in promises)
+
+
+def test_a_confidence_that_no_image_reaches_is_null_in_the_summary() -> None:
+    review = summarise(replace(STORY, rule=rule_without("review")), {}, None, 0.0)["rule"]["review"]
+    assert (review["attainable"], review["value"]) == (False, None)
+    assert summarise(STORY, {}, None, 0.0)["rule"]["review"]["value"] == 0.62

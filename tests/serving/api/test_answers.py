@@ -1,0 +1,244 @@
+"""Bytes to answer, without HTTP: the decision is the rule's own, and what is logged is what was answered."""
+
+from __future__ import annotations
+
+import base64
+import io
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
+
+from serving.api.answers import Answerer, Question
+from serving.api.keys import CHECK_CLIENT
+from serving.api.problems import ProblemError
+from serving.api.schemas import ServedModel
+from serving.api.settings import ServiceSettings
+from serving.log.entries import LogEntry
+from tests.serving.toy import (
+    BLACK,
+    GREEN,
+    GREY,
+    NAMES,
+    RED,
+    SIZE,
+    make_answerer,
+    make_bomb,
+    make_bundle,
+    paint,
+)
+from tests.vision.training.nets.toy import KERAS_WARNINGS
+from vision.base.record import ImageArray
+from vision.bundle.assembly import LoadedBundle, load_bundle
+from vision.config.data import Resize
+from vision.data.images import decode_image
+from vision.data.quality import measure_quality
+from vision.decision.predictor import Forward
+
+pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
+
+NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
+
+
+class Memory:
+    """A log that keeps entries in memory."""
+
+    def __init__(self) -> None:
+        self.entries: list[LogEntry] = []
+
+    def append(self, entry: LogEntry) -> bool:
+        self.entries.append(entry)
+        return True
+
+    def find_fault(self) -> str | None:
+        return None
+
+
+def question(image: bytes, *, explain: bool = False, group: str | None = None) -> Question:
+    return Question(
+        image=image,
+        file_name="a.png",
+        client="team",
+        group=group,
+        explain=explain,
+        arrived=time.perf_counter(),
+    )
+
+
+def logged(settings: ServiceSettings | None = None) -> tuple[Answerer, Memory]:
+    memory, bundle = Memory(), make_bundle()
+    model = ServedModel(name="toy", version="3", digest=bundle.digest)
+    loaded = load_bundle(bundle.root, bundle.digest)
+    return Answerer(loaded, model, settings or ServiceSettings(), memory, lambda: NOW), memory
+
+
+@pytest.mark.parametrize(
+    ("colour", "decision", "class_name"),
+    [(RED, "accept", "red"), (GREEN, "accept", "green"), (GREY, "review", None), (BLACK, "unknown", None)],
+)
+def test_each_kind_of_image_gets_its_decision(
+    colour: tuple[int, int, int], decision: str, class_name: str | None
+) -> None:
+    answer = make_answerer().answer(question(paint(colour)))
+    assert answer.decision == decision
+    assert class_name is None or answer.class_name == class_name
+    assert answer.unknown.threshold == -5.0
+    assert (answer.unknown.score > -5.0) == (decision == "unknown")
+    assert (answer.model.name, answer.model.version, answer.model.digest) == (
+        "toy",
+        "3",
+        make_bundle().digest,
+    )
+    assert answer.reasons
+    assert answer.heat_map_png is None
+
+
+def test_an_answer_is_that_of_the_predictor_on_the_decoded_image() -> None:
+    raw = paint((200, 90, 30), "JPEG", (90, 50))
+    bundle = load_bundle(make_bundle().root, make_bundle().digest)
+    expected = bundle.predictor().predict(decode_image(raw, size=SIZE, resize=Resize.PAD)[None], 2)[0]
+    answer = make_answerer(ServiceSettings(top_k=2)).answer(question(raw))
+    assert [(each.class_name, each.probability) for each in answer.top_k] == list(expected.top_k)
+    assert (answer.confidence, answer.unknown.score) == (expected.confidence, expected.unknown_score)
+    assert (answer.unknown.p_value, answer.reasons) == (expected.p_value, expected.reasons)
+    assert len(answer.top_k) == 2
+
+
+def test_probabilities_are_of_all_classes_and_add_up_to_one() -> None:
+    answer = make_answerer().answer(question(paint(GREY)))
+    assert sorted(each.class_name for each in answer.top_k) == sorted(NAMES)
+    assert sum(each.probability for each in answer.top_k) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("colour", [RED, GREEN])
+def test_a_heat_map_is_a_png_of_the_models_size_that_is_warm_where_the_class_is(
+    colour: tuple[int, int, int],
+) -> None:
+    picture = np.zeros((SIZE, SIZE, 3), np.uint8)
+    picture[:, : SIZE // 2] = colour
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG")
+    answer = make_answerer().answer(question(buffer.getvalue(), explain=True))
+    assert answer.heat_map_png is not None
+    content = base64.b64decode(answer.heat_map_png, validate=True)
+    shown = Image.open(io.BytesIO(content), formats=("PNG",))
+    assert shown.size == (SIZE, SIZE)
+    change = np.abs(np.asarray(shown.convert("RGB")).astype(int) - picture).sum(axis=2)
+    assert change[:, : SIZE // 4].mean() > 100
+    assert change[:, -SIZE // 4 :].max() == 0
+
+
+def test_the_log_gets_what_was_answered_and_what_it_was_made_from() -> None:
+    answerer, memory = logged()
+    raw = paint(RED)
+    answer = answerer.answer(question(raw, group="visit-7"))
+    (entry,) = memory.entries
+    image = decode_image(raw, size=SIZE, resize=Resize.PAD)[None]
+    assert (entry.prediction_id, entry.time) == (answer.prediction_id, NOW)
+    assert (entry.client, entry.file_name, entry.group) == ("team", "a.png", "visit-7")
+    assert (entry.decision, entry.class_name, entry.confidence) == ("accept", "red", answer.confidence)
+    assert (entry.unknown_score, entry.p_value) == (answer.unknown.score, answer.unknown.p_value)
+    assert (entry.model_name, entry.model_version, entry.model_digest) == ("toy", "3", make_bundle().digest)
+    assert entry.latency_ms == answer.latency_ms > 0
+    assert_allclose(entry.embedding, [1, 0, 0], atol=1e-5)
+    assert_allclose(entry.logits, [20, 0, 0], atol=1e-4)
+    assert entry.logits.dtype == np.float32
+    assert_array_equal(entry.quality, measure_quality(image)[0])
+    assert entry.image is None
+
+
+def test_images_are_logged_only_where_the_settings_say_so() -> None:
+    answerer, memory = logged(ServiceSettings(keep_images=True))
+    answerer.answer(question(paint(RED)))
+    assert memory.entries[0].image == paint(RED)
+
+
+def test_answers_to_the_check_of_a_deployment_are_given_and_not_logged() -> None:
+    answerer, memory = logged()
+    assert answerer.answer(replace(question(paint(RED)), client=CHECK_CLIENT)).class_name == "red"
+    assert memory.entries == []
+    answerer.answer(question(paint(RED)))
+    assert [each.client for each in memory.entries] == ["team"]
+
+
+def test_every_answer_has_an_id_of_its_own() -> None:
+    answerer = make_answerer()
+    assert len({answerer.answer(question(paint(RED))).prediction_id for _ in range(20)}) == 20
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "words"),
+    [
+        (b"", 422, "empty"),
+        (paint(RED)[:60], 422, "cut short"),
+        (paint(RED, "JPEG", (200, 200))[:-300], 422, "cut short"),
+        (b"\x89PNG\r\n\x1a\n" + b"\x00" * 500, 422, "damaged"),
+        (b"\xff\xd8\xff" + b"\x00" * 500, 422, "damaged"),
+        (b"https://fish.example/a.jpg", 415, "not a JPEG"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "not a JPEG"),
+        (b"GIF89a" + b"\x00" * 100, 415, "not a JPEG"),
+        (b"%PDF-1.7 ", 415, "not a JPEG"),
+    ],
+)
+def test_what_is_no_whole_image_is_refused_with_the_reason(raw: bytes, status: int, words: str) -> None:
+    answerer, memory = logged()
+    with pytest.raises(ProblemError) as caught:
+        answerer.answer(question(raw))
+    assert caught.value.status == status
+    assert words in caught.value.problem.detail
+    assert memory.entries == []
+
+
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded() -> None:
+    bomb = make_bomb()
+    assert len(bomb) < 1_000_000
+    with pytest.raises(ProblemError, match=r"900\.0 megapixels; expected at most 40") as caught:
+        make_answerer().answer(question(bomb))
+    assert caught.value.status == 422
+
+
+def test_what_a_file_is_called_does_not_matter() -> None:
+    answerer = make_answerer()
+    asked = replace(question(paint(RED, "JPEG")), file_name="picture.png")
+    assert answerer.answer(asked).class_name == "red"
+
+
+def test_outputs_that_are_not_finite_are_no_answer() -> None:
+    bundle = load_bundle(make_bundle().root, make_bundle().digest)
+
+    class Broken:
+        def forward(self, images: ImageArray) -> Forward:
+            good = bundle.engine.forward(images)
+            return good._replace(logits=np.full_like(good.logits, np.nan))
+
+    broken = LoadedBundle(bundle.digest, bundle.contract, bundle.detector, Broken())  # type: ignore[arg-type]
+    memory = Memory()
+    model = ServedModel(name="toy", version="3", digest=bundle.digest)
+    with pytest.raises(ProblemError) as caught:
+        Answerer(broken, model, ServiceSettings(), memory).answer(question(paint(RED)))
+    assert (caught.value.status, caught.value.code, memory.entries) == (503, "model-failed", [])
+
+
+def test_sixteen_threads_get_their_own_answers() -> None:
+    answerer, memory = logged()
+    colours = [(20 * i % 256, (90 + 70 * i) % 256, (200 + 110 * i) % 256) for i in range(64)]
+    expected = [answerer.answer(question(paint(each))).confidence for each in colours]
+    memory.entries.clear()
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda each: answerer.answer(question(paint(each))), colours))
+    assert [each.confidence for each in answers] == expected
+    by_id = {entry.prediction_id: entry for entry in memory.entries}
+    assert [by_id[each.prediction_id].confidence for each in answers] == expected
+
+
+def test_the_description_names_the_model_and_its_promises() -> None:
+    description = make_answerer().describe()
+    assert description.class_names == NAMES
+    assert (description.name, description.version, description.precision) == ("toy", "3", "fp32")
+    assert (description.unknown.alpha, description.unknown.threshold) == (0.05, -5.0)
+    assert (description.review.target_risk, description.review.threshold) == (0.02, 0.8)

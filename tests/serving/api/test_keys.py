@@ -1,0 +1,94 @@
+"""Keys: whose is this one, and a file of its own for the local client."""
+
+from __future__ import annotations
+
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from serving.api.keys import MAX_KEY_BYTES, parse_keys, read_or_make_key
+from tests.serving.toy import KEY, KEYS, OTHER_KEY
+from vision.base.errors import ConfigError
+
+
+def test_every_client_is_found_by_its_own_key_alone() -> None:
+    keys = parse_keys(KEYS)
+    assert keys.find_client(KEY.encode()) == "team"
+    assert keys.find_client(OTHER_KEY.encode()) == "other"
+    assert keys.find_client(KEY[:-1].encode()) is None
+    assert keys.find_client(b"") is None
+
+
+def test_a_key_of_other_letters_than_ascii_is_compared_by_its_bytes() -> None:
+    key = "schlüssel-für-das-riff"
+    keys = parse_keys(f"team:{key}")
+    assert keys.find_client(key.encode()) == "team"
+    assert keys.find_client(key.encode("latin-1")) is None
+    assert keys.find_client(b"\xff\xfe\x00" * 8) is None
+
+
+def test_a_very_long_header_is_nobodys_key() -> None:
+    longest = "k" * MAX_KEY_BYTES
+    keys = parse_keys(f"team:{longest}")
+    assert keys.find_client(longest.encode()) == "team"
+    assert keys.find_client(longest.encode() + b"k") is None
+    assert keys.find_client(b"k" * 10_000_000) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0123456789abcdef",
+        "team:short",
+        "Team:0123456789abcdef",
+        ":0123456789abcdef",
+        "team:0123456789 abcdef",
+        "team:0123456789\tabcdef",
+        "team:0123456789abcdef,team:fedcba9876543210",
+        "team:0123456789abcdef,other:0123456789abcdef",
+        "team:" + "k" * (MAX_KEY_BYTES + 1),
+    ],
+)
+def test_another_form_is_refused_without_repeating_a_key(text: str) -> None:
+    with pytest.raises(ConfigError, match="expected name:key,name:key") as caught:
+        parse_keys(text)
+    for part in text.split(","):
+        secret = part.partition(":")[2]
+        assert not secret or secret not in str(caught.value)
+
+
+def test_no_text_is_no_client_and_the_keys_are_not_kept() -> None:
+    assert not parse_keys("")
+    assert not parse_keys(" , ")
+    assert KEY not in repr(parse_keys(KEYS))
+
+
+def test_a_key_file_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "service" / "api_key"
+    key = read_or_make_key(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert read_or_make_key(path) == key == path.read_text().strip()
+    assert parse_keys(f"local:{key}").find_client(key.encode()) == "local"
+    assert read_or_make_key(tmp_path / "another") != key
+
+
+def test_a_key_file_that_others_can_read_or_without_a_key_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "api_key"
+    read_or_make_key(path)
+    path.chmod(0o640)
+    with pytest.raises(ConfigError, match="mode 640; expected 600"):
+        read_or_make_key(path)
+    path.chmod(0o600)
+    path.write_text("")
+    with pytest.raises(ConfigError, match="holds no key"):
+        read_or_make_key(path)
+
+
+def test_first_starts_at_once_agree_on_one_whole_key_and_leave_nothing_else(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(40):
+            path = tmp_path / str(number) / "key"
+            assert len(set(pool.map(read_or_make_key, [path] * 8))) == 1
+            assert [each.name for each in path.parent.iterdir()] == ["key"]

@@ -1,0 +1,173 @@
+"""What is kept of an answer, and what a client may make us keep."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serving.log.entries import check_group, clean_file_name, namespace_group, stack_answers
+from tests.serving.answers import DIGEST, START, make_entry
+from vision.base.errors import DataError
+from vision.decision.records import Decision
+
+# --- file names and groups ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("reef.jpg", "reef.jpg"),
+        ("/home/ada/holiday/reef.jpg", "reef.jpg"),
+        (r"C:\Users\Ada Lovelace\reef.jpg", "reef.jpg"),
+        ("../../etc/passwd", "passwd"),
+        ("folder/", "folder"),
+        ("", ""),
+        ("Größe 🐠.jpg", "Größe 🐠.jpg"),
+        ("a\nb\0c\x1b[31m.jpg", "a_b_c_[31m.jpg"),
+        ("gpj\u202e.exe", "gpj_.exe"),
+        ("\udcff.jpg", "_.jpg"),
+        ("'); DROP TABLE predictions; --.jpg", "'); DROP TABLE predictions; --.jpg"),
+    ],
+)
+def test_a_file_name_loses_its_folders_and_what_cannot_be_printed(sent: str, kept: str) -> None:
+    assert clean_file_name(sent) == kept
+    assert make_entry(file_name=sent).file_name == kept
+
+
+def test_a_long_file_name_is_cut_and_keeps_its_ending() -> None:
+    kept = clean_file_name("é" * 1000 + ".jpeg")
+    assert kept == "é" * 250 + ".jpeg"
+    assert len(clean_file_name("x." + "y" * 1000)) == 255
+
+
+@given(st.text(max_size=600))
+def test_a_cleaned_file_name_is_short_printable_storable_and_stays_as_it_is(sent: str) -> None:
+    kept = clean_file_name(sent)
+    assert len(kept) <= 255
+    assert kept.isprintable()
+    assert kept.encode().decode() == kept
+    assert clean_file_name(kept) == kept
+
+
+def test_an_absent_group_stays_absent() -> None:
+    assert check_group(None) is None
+    assert check_group("  ") is None
+    assert make_entry(group="").group is None
+    assert namespace_group("harbour", None) is None
+
+
+def test_a_group_loses_the_spaces_around_it_and_nothing_else() -> None:
+    assert check_group(" camera 7/left ") == "camera 7/left"
+    assert check_group("g" * 255) == "g" * 255
+
+
+@pytest.mark.parametrize("group", ["g" * 256, "a\nb", "a\0b", "\udcff", "a\u202eb"])
+def test_a_group_that_is_too_long_or_unprintable_is_refused_not_shortened(group: str) -> None:
+    with pytest.raises(DataError, match=r"The group is .* expected at most 255 printable characters"):
+        check_group(group)
+    with pytest.raises(DataError):
+        make_entry(group=group)
+
+
+def test_groups_of_two_clients_are_never_one() -> None:
+    assert namespace_group("harbour", "camera 1") == "harbour/camera 1"
+    assert namespace_group("a/b", "c") != namespace_group("a", "b/c")
+    assert namespace_group("a%2Fb", "c") != namespace_group("a/b", "c")
+
+
+@given(st.tuples(st.text("a/%2F", min_size=1), st.text("a/%2F", min_size=1)), st.data())
+def test_namespaced_groups_are_equal_only_for_equal_pairs(pair: tuple[str, str], data: Any) -> None:
+    other = data.draw(st.one_of(st.just(pair), st.tuples(st.text("a/%2F", min_size=1), st.text("a/%2F"))))
+    assert (namespace_group(*pair) == namespace_group(*other)) == (pair == other)
+
+
+# --- entries --------------------------------------------------------------------------------------------
+
+
+def test_time_becomes_utc_and_a_naive_time_is_refused() -> None:
+    local = datetime(2026, 3, 1, 14, 0, tzinfo=timezone(timedelta(hours=2)))
+    entry = make_entry(time=local)
+    assert entry.time == datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+    assert entry.time.tzinfo is UTC
+    with pytest.raises(ValueError, match="has no zone"):
+        make_entry(time=datetime(2026, 3, 1))
+
+
+def test_arrays_take_the_form_in_which_they_are_stored() -> None:
+    entry = make_entry(
+        logits=np.array([1, -2], np.float64),
+        embedding=np.array([0.1, 1e6, -1e6, np.inf], np.float32),
+        quality=np.arange(6, dtype=np.int64)[::2],
+    )
+    assert entry.logits.dtype == np.float32
+    assert entry.embedding.dtype == np.float16
+    np.testing.assert_array_equal(entry.embedding, np.array([0.1, 65504, -65504, np.inf], np.float16))
+    np.testing.assert_array_equal(entry.quality, np.array([0, 2, 4], np.float32))
+
+
+def test_a_decision_is_one_of_three() -> None:
+    assert make_entry(decision="review").decision is Decision.REVIEW
+    with pytest.raises(ValueError, match="maybe"):
+        make_entry(decision="maybe")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("logits", np.zeros((1, 3), np.float32), r"logits has shape \(1, 3\)"),
+        ("embedding", np.array(["a"]), "type <U1"),
+        ("confidence", float("nan"), "confidence is nan; expected a finite number"),
+        ("latency_ms", float("inf"), "latency_ms is inf"),
+        ("client", "", "client is '' .* expected 1 to 255 characters"),
+        ("prediction_id", "i" * 256, r"prediction_id is 'i+' \(256 characters\)"),
+        ("class_name", "a\0b", "without NUL"),
+        ("model_name", "\udcff", "UTF-8"),
+    ],
+)
+def test_what_cannot_be_stored_is_refused_by_name(field: str, value: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_entry(**{field: value})
+
+
+# --- arrays of many -------------------------------------------------------------------------------------
+
+
+def test_stacked_rows_are_the_entries_in_their_order() -> None:
+    entries = [
+        make_entry(2, number=5, decision="unknown", group=None),
+        make_entry(3, number=9, client="pier/2"),
+    ]
+    answers = stack_answers(entries)
+    assert len(answers) == 2
+    assert answers.model_digest == DIGEST
+    np.testing.assert_array_equal(answers.numbers, [5, 9])
+    expected = [(START + timedelta(seconds=each)).replace(tzinfo=None) for each in (2, 3)]
+    assert answers.times.tolist() == expected
+    np.testing.assert_array_equal(answers.logits, [entries[0].logits, entries[1].logits])
+    np.testing.assert_array_equal(answers.embeddings, [entries[0].embedding, entries[1].embedding])
+    np.testing.assert_array_equal(answers.quality, [entries[0].quality, entries[1].quality])
+    assert answers.embeddings.dtype == np.float16
+    assert answers.decisions.tolist() == ["unknown", "accept"]
+    assert answers.clients == ("harbour", "pier/2")
+    assert answers.groups == (None, "pier%2F2/fish-1")
+
+
+def test_no_entries_are_empty_arrays() -> None:
+    answers = stack_answers([])
+    assert len(answers) == 0
+    assert answers.model_digest == ""
+    assert answers.embeddings.shape == (0, 0)
+    assert answers.embeddings.dtype == np.float16
+    assert answers.decisions.shape == (0,)
+
+
+def test_answers_of_two_models_or_two_widths_are_not_stacked() -> None:
+    with pytest.raises(ValueError, match="answers of 2 models"):
+        stack_answers([make_entry(0, number=1), make_entry(1, number=2, model_digest="other")])
+    with pytest.raises(ValueError, match=r"logits has widths \[1, 8\]"):
+        stack_answers([make_entry(0, number=1), make_entry(1, number=2, logits=np.zeros(1, np.float32))])
+    with pytest.raises(ValueError, match="id-4 has no number"):
+        stack_answers([make_entry(4)])

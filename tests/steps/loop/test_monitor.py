@@ -1,0 +1,121 @@
+"""The step on a bundle of which only what monitoring reads is real; Evidently really draws."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from steps.loop.monitor import monitor
+from tests.vision.drift.test_monitoring import MSP, NAMES, RULE, make_span
+from tests.vision.drift.test_verdict import REFERENCE, SETTINGS, Sample, make_window
+from vision.base.errors import BundleError, WindowError
+from vision.base.files import digest_file
+from vision.bundle.assembly import write_bundle
+from vision.bundle.engine import HEAD_NAME
+from vision.bundle.records import Bundle, Contract, ExportedGraphs
+from vision.config.export import Precision
+from vision.data.quality import QUALITY_COLUMNS
+from vision.drift.records import DriftPage, DriftReport, DriftStatus, MonitoredWindow
+from vision.drift.window import Window
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    """Reference, detector and rule; the graph, which monitoring never runs, is a few bytes."""
+    folder = tmp_path / "graphs"
+    folder.mkdir()
+    names = (ExportedGraphs.file_name(Precision.FP32), HEAD_NAME)
+    for name in names:
+        (folder / name).write_bytes(b"not run")
+    graphs = ExportedGraphs(
+        root=folder,
+        files={name: digest_file(folder / name) for name in names},
+        candidate="tiny",
+        image_size=32,
+        num_parameters=9,
+    )
+    contract = Contract(
+        name="toy",
+        candidate="tiny",
+        backbone="none",
+        class_names=NAMES,
+        unknown_class_names=(),
+        image_size=32,
+        resize="pad",
+        precision=Precision.FP32,
+        rule=RULE,
+        score_name="msp",
+        quality_columns=QUALITY_COLUMNS,
+        files={},
+        data_digest="0" * 64,
+        versions={},
+    )
+    return write_bundle(tmp_path / "bundle", graphs, MSP, REFERENCE, contract)
+
+
+def run(window: Window, bundle: Bundle) -> tuple[DriftReport, MonitoredWindow, DriftPage]:
+    span = make_span(len(window.times))
+    judged: tuple[DriftReport, MonitoredWindow, DriftPage] = monitor.entrypoint(
+        window, span, bundle, bundle.digest, SETTINGS, 5
+    )
+    return judged
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Evidently's imports, of NumPy and litestar
+@pytest.mark.parametrize(
+    ("brightness", "status", "headline"),
+    [(0.0, DriftStatus.QUIET, "Dataset Drift is NOT detected"), (1.5, DriftStatus.DRIFT, "is detected")],
+)
+def test_a_window_is_judged_and_drawn_by_evidently_on_a_page_that_loads_nothing(
+    bundle: Bundle, brightness: float, status: DriftStatus, headline: str
+) -> None:
+    report, monitored, page = run(make_window(Sample(1, 40, 3, brightness=brightness)), bundle)
+    assert report.status is monitored.status is status
+    assert list(page.files) == [DriftPage.FILE_NAME]
+    assert digest_file(page.path(DriftPage.FILE_NAME)) == page.files[DriftPage.FILE_NAME]
+    html = page.path(DriftPage.FILE_NAME).read_text()
+    assert headline in html
+    assert "K-S p_value" in html
+    assert "chi-square p_value" in html
+    loaded = re.findall(r"""<(?:script|img|iframe|link)\b[^>]*?(?:src|href)=["']?(https?:)?//""", html)
+    assert not loaded
+    assert not re.search(r"""(@import\s*|url\()["']?https?:""", html)
+
+
+def test_too_little_is_judged_insufficient_and_not_drawn(bundle: Bundle) -> None:
+    report, monitored, page = run(make_window(Sample(1, 9, 3)), bundle)
+    assert report.status is monitored.status is DriftStatus.INSUFFICIENT
+    assert page.files == {}
+
+
+def test_answers_of_another_network_are_refused(bundle: Bundle) -> None:
+    window = make_window(Sample(1, 40, 3))
+    other = Window(**{**vars(window), "embeddings": np.zeros((len(window.times), 9))})
+    with pytest.raises(WindowError, match="embeddings"):
+        run(other, bundle)
+
+
+def test_a_changed_reference_is_refused(bundle: Bundle) -> None:
+    path = bundle.path(Bundle.REFERENCE_NAME)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(BundleError, match=r"reference\.npz has been changed"):
+        run(make_window(Sample(1, 40, 3)), bundle)
+
+
+def test_a_bundle_made_before_references_says_that_it_cannot_be_monitored(bundle: Bundle) -> None:
+    bundle.path(Bundle.REFERENCE_NAME).unlink()
+    path = bundle.path(Bundle.CONTRACT_NAME)
+    contract = json.loads(path.read_text())
+    del contract["files"][Bundle.REFERENCE_NAME]
+    path.write_text(json.dumps(contract | {"schema_version": 1}))
+    files = contract["files"] | {Bundle.CONTRACT_NAME: digest_file(path)}
+    old = Bundle(root=bundle.root, files=files, name=bundle.name)
+    with pytest.raises(BundleError, match="schema version 1"):
+        run(make_window(Sample(1, 40, 3)), old)

@@ -1,0 +1,354 @@
+"""A file's place gives its class, its content the format; what cannot be used is named."""
+
+import io
+import logging
+import os
+import re
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.shared_data import shared_data
+from vision.base.errors import SourceError
+from vision.config.data import FolderSource, ReefSource
+from vision.data.records import Manifest, Split
+from vision.data.sources import digest_source, read_source
+from vision.data.sources.folder import list_folder
+
+
+def image_bytes(value: int = 90, form: str = "JPEG") -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (12, 8), (value % 256, value // 256, 0)).save(out, form)
+    return out.getvalue()
+
+
+def make(root: Path, *paths: str) -> Path:
+    """Files of those paths, each a different picture."""
+    for index, path in enumerate(paths):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(image_bytes(index, "PNG"))
+    return root
+
+
+def read(root: Path, **settings: object) -> Manifest:
+    return read_source(FolderSource.model_validate({"path": root, **settings}), root)
+
+
+def fault(root: Path, **settings: object) -> str:
+    with pytest.raises(SourceError) as caught:
+        digest_source(FolderSource.model_validate({"path": root, **settings}), root)
+    return str(caught.value)
+
+
+def reasons(root: Path) -> dict[str, str]:
+    return {item.path: item.reason for item in list_folder(FolderSource(path=root)).quarantined}
+
+
+def test_class_folders_give_the_classes_whatever_the_ending(tmp_path: Path) -> None:
+    make(tmp_path, "a/1.jpg", "a/2.JPEG", "a/3.Png", "b/4.bmp", "b/5.WEBP", "b/deep/er/6.jpg")
+    manifest = read(tmp_path)
+    assert [(entry.path, entry.class_name) for entry in manifest.entries] == [
+        ("a/1.jpg", "a"),
+        ("a/2.JPEG", "a"),
+        ("a/3.Png", "a"),
+        ("b/4.bmp", "b"),
+        ("b/5.WEBP", "b"),
+        ("b/deep/er/6.jpg", "b"),
+    ]
+    assert {entry.tree for entry in manifest.entries} == {None}
+    assert manifest.quarantined == ()
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "validation", "Validation"])
+def test_trees_give_the_splits(tmp_path: Path, val: str) -> None:
+    make(tmp_path, "train/a/1.jpg", "train/b/2.jpg", f"{val}/a/3.jpg", "test/b/4.jpg")
+    trees = {entry.path: (entry.class_name, entry.tree) for entry in read(tmp_path).entries}
+    assert trees == {
+        "train/a/1.jpg": ("a", Split.TRAIN),
+        "train/b/2.jpg": ("b", Split.TRAIN),
+        f"{val}/a/3.jpg": ("a", Split.VALIDATION),
+        "test/b/4.jpg": ("b", Split.TEST),
+    }
+
+
+def test_a_class_may_be_called_test_where_there_is_no_training_tree(tmp_path: Path) -> None:
+    make(tmp_path, "test/1.jpg", "control/2.jpg")
+    assert read(tmp_path).class_names == ("control", "test")
+
+
+def test_groups_are_read_from_the_file_name(tmp_path: Path) -> None:
+    make(tmp_path, "a/fish1_frame1.jpg", "a/fish1_frame2.jpg", "b/fish2_frame1.jpg", "b/odd.jpg")
+    manifest = read(tmp_path, group_by=r"^(?P<group>.+)_frame\d+")
+    assert [entry.group for entry in manifest.entries] == ["fish1", "fish1", "fish2", None]
+
+
+def test_a_group_pattern_is_named_before_it_is_matched(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One match can take for ever, and nothing else runs meanwhile: the last line must tell of it."""
+
+    class Hanging:
+        pattern = r"^(?P<group>(\w+)+)$"
+
+        def search(self, _: str) -> None:
+            raise KeyboardInterrupt
+
+    make(tmp_path, "a/1.jpg", "b/2.jpg")
+    settings = FolderSource(path=tmp_path, group_by=Hanging.pattern)
+    monkeypatch.setattr(re, "compile", lambda _: Hanging())
+    with caplog.at_level(logging.INFO, "vision"), pytest.raises(KeyboardInterrupt):
+        list_folder(settings)
+    assert caplog.messages == [f"looking for groups in 2 file names by {Hanging.pattern!r}"]
+
+
+def test_unknown_classes_are_marked(tmp_path: Path) -> None:
+    make(tmp_path, "a/1.jpg", "b/2.jpg", "c/3.jpg")
+    manifest = read(tmp_path, unknown_classes=("c",))
+    assert manifest.class_names == ("a", "b")
+    assert manifest.unknown_class_names == ("c",)
+    assert [entry.is_unknown for entry in manifest.entries] == [False, False, True]
+
+
+def test_hidden_files_and_folders_are_skipped(tmp_path: Path) -> None:
+    make(tmp_path, "a/1.jpg", "b/2.jpg", "a/.3.jpg", ".git/4.jpg", "__MACOSX/._1.jpg", "a/notes.txt")
+    manifest = read(tmp_path)
+    assert [entry.path for entry in manifest.entries] == ["a/1.jpg", "b/2.jpg"]
+    assert manifest.quarantined == ()
+
+
+def test_what_looks_like_an_image_and_cannot_be_used_is_quarantined(tmp_path: Path) -> None:
+    make(tmp_path, "a/1.jpg", "b/2.jpg", "loose.jpg", "a/scan.TIF")
+    (tmp_path / "a/gif.jpg").write_bytes(image_bytes(form="GIF"))
+    (tmp_path / "a/zero.png").write_bytes(b"")
+    manifest = read(tmp_path)
+    found = {item.path: item.reason for item in manifest.quarantined}
+    assert list(found) == ["a/gif.jpg", "a/scan.TIF", "a/zero.png", "loose.jpg"]
+    assert found["a/gif.jpg"].startswith("not a JPEG, PNG, WebP or BMP image")
+    assert found["a/scan.TIF"].startswith(".tif images are not read")
+    assert "empty" in found["a/zero.png"]
+    assert "outside the class folders" in found["loose.jpg"]
+
+
+def test_an_empty_class_folder_is_mentioned(tmp_path: Path) -> None:
+    make(tmp_path, "a/1.jpg", "b/2.jpg")
+    (tmp_path / "c").mkdir()
+    assert reasons(tmp_path) == {"c/": "an empty folder; put images into it, or remove it"}
+    assert read(tmp_path).class_names == ("a", "b")
+
+
+def test_too_large_pictures_are_quarantined(tmp_path: Path) -> None:
+    make(tmp_path, "a/1.jpg", "b/2.jpg")
+    (tmp_path / "a/large.png").write_bytes(image_bytes())
+    out = io.BytesIO()
+    Image.new("L", (40, 30)).save(out, "PNG")
+    (tmp_path / "a/large.png").write_bytes(out.getvalue())
+    manifest = read(tmp_path, max_megapixels=0.001)
+    assert [item.path for item in manifest.quarantined] == ["a/large.png"]
+
+
+def test_links_are_followed_inside_the_folder_only(tmp_path: Path) -> None:
+    root = make(tmp_path / "data", "a/1.jpg", "b/2.jpg")
+    make(tmp_path, "elsewhere/secret.jpg")
+    (root / "a/inside.jpg").symlink_to(root / "b/2.jpg")
+    (root / "a/out.jpg").symlink_to(tmp_path / "elsewhere/secret.jpg")
+    (root / "a/nowhere.jpg").symlink_to(tmp_path / "absent.jpg")
+    (root / "c").symlink_to(tmp_path / "elsewhere")
+    manifest = read(root)
+    assert [entry.path for entry in manifest.entries] == ["a/1.jpg", "a/inside.jpg", "b/2.jpg"]
+    found = {item.path: item.reason for item in manifest.quarantined}
+    assert "leads out of the folder" in found["a/out.jpg"]
+    assert found["a/nowhere.jpg"] == "a link to nothing"
+    assert found["c"].startswith("a link to a folder")
+
+
+def test_a_linked_root_is_fine(tmp_path: Path) -> None:
+    make(tmp_path / "data", "a/1.jpg", "b/2.jpg")
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    assert len(read(tmp_path / "link").entries) == 2
+
+
+def test_a_special_file_is_not_read(tmp_path: Path) -> None:
+    make(tmp_path, "a/1.jpg", "b/2.jpg")
+    os.mkfifo(tmp_path / "a/pipe.jpg")
+    assert reasons(tmp_path) == {"a/pipe.jpg": "not a regular file"}
+
+
+def test_a_name_that_is_no_text_is_quarantined(tmp_path: Path) -> None:
+    make(tmp_path, "a/1.jpg", "b/2.jpg")
+    name = os.fsencode(tmp_path / "a") + b"/\xff.jpg"
+    Path(os.fsdecode(name)).write_bytes(image_bytes())
+    assert list(reasons(tmp_path).values()) == ["the file name is not valid UTF-8"]
+    assert len(read(tmp_path).model_dump_json()) > 0
+
+
+class TestFaults:
+    def test_a_missing_folder_names_its_neighbour(self, tmp_path: Path) -> None:
+        make(tmp_path, "fishes/a/1.jpg")
+        assert f"Did you mean {tmp_path / 'fishes'}?" in fault(tmp_path / "fisches")
+
+    @pytest.mark.parametrize(
+        ("path", "words"), [("x" * 300, "File name too long"), ("~nouser/x", "home directory")]
+    )
+    def test_a_path_that_cannot_be_looked_up(self, path: str, words: str) -> None:
+        message = fault(Path(path))
+        assert message.startswith(f"{path}: cannot be opened: ")
+        assert words in message
+
+    def test_an_empty_folder(self, tmp_path: Path) -> None:
+        assert f"{tmp_path}: is empty. Expected one folder per class" in fault(tmp_path)
+
+    def test_a_file_where_a_folder_is_expected(self, tmp_path: Path) -> None:
+        make(tmp_path, "a.jpg")
+        assert "a.jpg: is a file. Expected one folder per class" in fault(tmp_path / "a.jpg")
+
+    def test_a_folder_without_images_tells_what_it_holds(self, tmp_path: Path) -> None:
+        make(tmp_path, "a/1.txt", "a/2.txt", "b/3.gif", "README")
+        message = fault(tmp_path)
+        assert "holds no usable image, but 2 x .txt, 1 x no ending, 1 left out (first: b/3.gif" in message
+
+    def test_images_without_class_folders(self, tmp_path: Path) -> None:
+        make(tmp_path, "1.jpg", "2.jpg")
+        assert "2 left out (first: " in fault(tmp_path)
+
+    def test_one_class_only(self, tmp_path: Path) -> None:
+        make(tmp_path, "a/1.jpg", "a/2.jpg")
+        assert "has one class only, 'a'. Expected at least two known classes" in fault(tmp_path)
+
+    def test_one_class_left_after_holding_out(self, tmp_path: Path) -> None:
+        make(tmp_path, "a/1.jpg", "b/2.jpg")
+        assert "only, 'a' (1 held out as unknown). Expected" in fault(tmp_path, unknown_classes=("b",))
+
+    def test_an_unknown_class_that_does_not_exist(self, tmp_path: Path) -> None:
+        make(tmp_path, "bream/1.jpg", "chub/2.jpg", "nase/3.jpg")
+        message = fault(tmp_path, unknown_classes=("breem",))
+        assert "'breem', which is no class folder; did you mean bream?" in message
+
+    def test_a_group_pattern_that_matches_nothing(self, tmp_path: Path) -> None:
+        make(tmp_path, "a/1.jpg", "b/2.jpg")
+        message = fault(tmp_path, group_by=r"^(?P<group>.+)_frame\d+")
+        assert "matches none of 2 file names (first: 1.jpg)" in message
+
+    def test_classes_that_differ_in_case_only(self, tmp_path: Path) -> None:
+        make(tmp_path, "train/Bream/1.jpg", "train/chub/2.jpg", "test/bream/3.jpg")
+        assert "'Bream' and 'bream' differ only in case" in fault(tmp_path)
+
+    def test_classes_that_differ_in_the_form_of_letters_only(self, tmp_path: Path) -> None:
+        make(tmp_path, "u\u0308/1.jpg", "\u00fc/2.jpg", "b/3.jpg")
+        assert "differ only in case or in the form of their letters" in fault(tmp_path)
+
+    @pytest.mark.parametrize("name", [" ", "a\nb", "a\x1b[31m", "b\u202egnp", "\u200b"])
+    def test_a_class_with_a_name_that_does_not_show(self, tmp_path: Path, name: str) -> None:
+        make(tmp_path, "a/1.jpg", "b/2.jpg", f"{name}/3.jpg")
+        message = fault(tmp_path)
+        assert f"the class folder {name!a} has a name that is blank or holds characters" in message
+        assert message.isprintable()
+
+    def test_an_unknown_class_that_is_called_as_all_of_them_together(self, tmp_path: Path) -> None:
+        make(tmp_path, "a/1.jpg", "b/2.jpg", "all/3.jpg")
+        assert "'all' is what reports call all held-out" in fault(tmp_path, unknown_classes=("all",))
+        assert read(tmp_path).class_names == ("a", "all", "b")  # known, it collides with nothing
+
+    def test_folders_in_folders_without_end(self, tmp_path: Path) -> None:
+        deepest = "a/" + "d/" * 49
+        make(tmp_path, f"{deepest}1.jpg", "b/2.jpg")
+        assert read(tmp_path).class_names == ("a", "b")
+        make(tmp_path, f"{deepest}d/3.jpg")
+        assert f"{tmp_path}/{deepest}d: lies 51 folders deep; expected at most 50" in fault(tmp_path)
+
+    def test_a_tree_without_training(self, tmp_path: Path) -> None:
+        make(tmp_path, "val/a/1.jpg", "test/b/2.jpg")
+        assert "no train/ with images" in fault(tmp_path)
+
+    def test_trees_beside_classes(self, tmp_path: Path) -> None:
+        make(tmp_path, "train/a/1.jpg", "train/b/2.jpg", "more/3.jpg")
+        assert "has the trees train/ and beside them more/ with images" in fault(tmp_path)
+
+    def test_two_trees_of_one_kind(self, tmp_path: Path) -> None:
+        make(tmp_path, "train/a/1.jpg", "train/b/2.jpg", "val/a/3.jpg", "valid/a/4.jpg")
+        assert "val/ and valid/ are two trees for validation" in fault(tmp_path)
+
+    def test_a_tested_class_that_is_not_trained_on(self, tmp_path: Path) -> None:
+        make(tmp_path, "train/bream/1.jpg", "train/chub/2.jpg", "test/breams/3.jpg")
+        assert "class 'breams' has images to test but none to train on" in fault(tmp_path)
+        assert "did you mean bream?" in fault(tmp_path)
+
+    def test_a_folder_that_cannot_be_listed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        make(tmp_path, "a/1.jpg", "b/2.jpg")
+
+        def refuse(path: Path) -> None:
+            raise PermissionError(13, "Permission denied", str(path))
+
+        monkeypatch.setattr(os, "scandir", refuse)
+        assert "cannot be listed: Permission denied" in fault(tmp_path)
+
+
+class TestDigest:
+    def digest(self, root: Path, **settings: object) -> str:
+        return digest_source(FolderSource.model_validate({"path": root, **settings}), root)
+
+    def test_it_is_the_one_in_the_manifest(self, tmp_path: Path) -> None:
+        make(tmp_path, "a/1.jpg", "b/2.jpg", "loose.jpg")
+        assert read(tmp_path).source_digest == self.digest(tmp_path)
+
+    def test_it_changes_with_a_byte_a_name_and_a_file(self, tmp_path: Path) -> None:
+        make(tmp_path, "a/1.jpg", "b/2.jpg", "b/3.jpg")
+        digests = [self.digest(tmp_path)]
+        raw = (tmp_path / "a/1.jpg").read_bytes()
+        (tmp_path / "a/1.jpg").write_bytes(raw + b"\0")
+        digests.append(self.digest(tmp_path))
+        (tmp_path / "b/3.jpg").rename(tmp_path / "b/4.jpg")
+        digests.append(self.digest(tmp_path))
+        (tmp_path / "b/4.jpg").unlink()
+        digests.append(self.digest(tmp_path))
+        assert len(set(digests)) == 4
+
+    def test_it_depends_neither_on_the_place_nor_on_times_and_other_files(self, tmp_path: Path) -> None:
+        one, two = make(tmp_path / "x", "a/1.jpg", "b/2.jpg"), make(tmp_path / "y", "a/1.jpg", "b/2.jpg")
+        (two / "README.txt").write_text("about")
+        os.utime(two / "a/1.jpg", (1, 1))
+        assert self.digest(one) == self.digest(two)
+
+    def test_ten_thousand_files_are_digested_quickly(self, tmp_path: Path) -> None:
+        raw = os.urandom(2000)
+        for name in ("a", "b"):
+            (tmp_path / name).mkdir()
+            for index in range(1000):
+                (tmp_path / name / f"{index}.jpg").write_bytes(raw)
+        started = time.process_time()
+        self.digest(tmp_path)
+        assert time.process_time() - started < 1.0  # measured .17 s wall for 10,000; here 2,000, busy cores
+
+
+@pytest.mark.slow
+def test_a_reef_is_painted_once_and_read_by_group(tmp_path: Path) -> None:
+    settings = ReefSource(images_per_class=3, unknown_images_per_class=2)
+    calls: list[tuple[int, int]] = []
+    manifest = read_source(settings, tmp_path, progress=lambda done, total: calls.append((done, total)))
+    digest = digest_source(settings, tmp_path)
+    assert manifest.source_digest == digest
+    assert manifest.root == str(tmp_path / f"reef-{digest[:16]}")
+    assert len(manifest.class_names) >= 8
+    assert len(manifest.unknown_class_names) >= 5
+    assert all(entry.group is not None for entry in manifest.entries)
+    assert calls[-1] == (len(manifest.entries), len(manifest.entries))
+    assert read_source(settings, tmp_path) == manifest
+
+
+@pytest.mark.slow
+def test_a_painted_reef_that_lost_a_file_is_noticed(tmp_path: Path) -> None:
+    settings = ReefSource(images_per_class=2, unknown_images_per_class=0)
+    manifest = read_source(settings, tmp_path)
+    (Path(manifest.root) / manifest.entries[0].path).unlink()
+    with pytest.raises(SourceError, match=r"painted files are there. Delete this folder"):
+        read_source(settings, tmp_path)
+
+
+def test_real_fish_are_149_individuals_in_7_species() -> None:
+    settings = FolderSource(path=shared_data("fish_egu2017"), group_by=r"^(?P<group>.+)_frame\d+")
+    listing = list_folder(settings)
+    assert len(listing.files) == 1053
+    assert len({file.class_name for file in listing.files}) == 7
+    assert len({file.group for file in listing.files}) == 149
+    assert listing.quarantined == ()

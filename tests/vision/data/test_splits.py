@@ -1,0 +1,431 @@
+"""Every image has one use, whole groups together, and growth moves nothing."""
+
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vision.base.errors import DataError, LeakError
+from vision.config.data import LeakPolicy, SplitSettings
+from vision.data.checks import check_leaks
+from vision.data.records import ImageEntry, Manifest, Split, Splits
+from vision.data.splits import assign_splits
+
+SETTINGS = SplitSettings()
+DROP = SplitSettings(on_leak=LeakPolicy.DROP)
+
+
+def entry(
+    path: str,
+    group: str | None = None,
+    *,
+    content: str | None = None,
+    tree: Split | None = None,
+    is_unknown: bool = False,
+) -> ImageEntry:
+    """An entry of class `path.split("/")[0]`; equal `content` means equal bytes."""
+    digest = hashlib.sha256((content or path).encode()).hexdigest()
+    return ImageEntry(
+        path=path,
+        class_name=path.split("/", maxsplit=1)[0],
+        digest=digest,
+        num_bytes=1,
+        width=1,
+        height=1,
+        group=group,
+        tree=tree,
+        is_unknown=is_unknown,
+    )
+
+
+def manifest_of(entries: Sequence[ImageEntry]) -> Manifest:
+    return Manifest(
+        root="/",
+        source_digest="",
+        class_names=tuple(sorted({each.class_name for each in entries if not each.is_unknown})),
+        unknown_class_names=tuple(sorted({each.class_name for each in entries if each.is_unknown})),
+        entries=tuple(entries),
+    )
+
+
+def by_path(manifest: Manifest, splits: Splits) -> dict[str, Split | None]:
+    return dict(zip((each.path for each in manifest.entries), splits.splits, strict=True))
+
+
+def assign(
+    entries: Sequence[ImageEntry],
+    previous: Splits | None = None,
+    *,
+    seed: int = 7,
+    options: SplitSettings = SETTINGS,
+) -> dict[str, Split | None]:
+    manifest = manifest_of(entries)
+    return by_path(manifest, assign_splits(manifest, options, seed, previous))
+
+
+def plain(class_name: str, num: int, group_size: int = 1) -> list[ImageEntry]:
+    return [
+        entry(f"{class_name}/{i:04d}.png", f"{class_name}-{i // group_size}" if group_size > 1 else None)
+        for i in range(num)
+    ]
+
+
+# --- shares ---------------------------------------------------------------------------------------------
+
+
+def test_each_class_is_dealt_by_the_shares() -> None:
+    entries = plain("a", 100) + plain("b", 200)
+    assigned = assign(entries)
+    for class_name, num in (("a", 100), ("b", 200)):
+        counts = Counter(split for path, split in assigned.items() if path.startswith(class_name))
+        assert counts[Split.TRAIN] == pytest.approx(0.55 * num, abs=1)
+        for split in (Split.VALIDATION, Split.CALIBRATION, Split.TEST):
+            assert counts[split] == pytest.approx(0.15 * num, abs=1)
+
+
+def test_large_groups_stray_from_the_shares_by_about_one_group() -> None:
+    counts = Counter(assign(plain("a", 200, group_size=10) + plain("b", 200, group_size=10)).values())
+    assert counts[Split.TRAIN] == pytest.approx(220, abs=20)
+    assert counts[Split.TEST] == pytest.approx(60, abs=20)
+
+
+@pytest.mark.parametrize("sizes", [[1, 1, 1, 1], [100, 1, 1, 1], [1, 50, 1, 50, 1], [9, 9, 9, 9, 9, 9]])
+@pytest.mark.parametrize("seed", range(5))
+def test_four_groups_are_enough_for_every_split(sizes: list[int], seed: int) -> None:
+    entries = [entry(f"a/{g}_{i}.png", f"g{g}") for g, size in enumerate(sizes) for i in range(size)]
+    assert set(assign(entries + plain("b", 8), seed=seed).values()) == set(Split)
+    only_a = {split for path, split in assign(entries, seed=seed).items() if path.startswith("a")}
+    assert only_a == set(Split)
+
+
+def test_fewer_groups_than_splits_serve_train_and_test_first() -> None:
+    assert set(assign(plain("a", 1)).values()) == {Split.TRAIN}
+    assert set(assign(plain("a", 2)).values()) == {Split.TRAIN, Split.TEST}
+    assert set(assign(plain("a", 3)).values()) == {Split.TRAIN, Split.TEST, Split.VALIDATION}
+
+
+def test_another_seed_deals_otherwise() -> None:
+    entries = plain("a", 60)
+    assert assign(entries, seed=1) != assign(entries, seed=2)
+
+
+def test_held_out_classes_go_to_validation_and_test_half_and_half() -> None:
+    held_out = [entry(f"z/{i}.png", f"z{i // 2}", is_unknown=True) for i in range(40)]
+    assigned = assign(plain("a", 40) + plain("b", 40) + held_out)
+    counts = Counter(split for path, split in assigned.items() if path.startswith("z"))
+    assert counts == {Split.VALIDATION: 20, Split.TEST: 20}
+
+
+def test_the_record_is_aligned_with_the_manifest() -> None:
+    manifest = manifest_of([*plain("a", 8), entry("z/1.png", is_unknown=True)])
+    splits = assign_splits(manifest, SETTINGS, 7)
+    assert splits.digests == tuple(each.digest for each in manifest.entries)
+    assert splits.image_classes == ("a",) * 8 + ("z",)
+    assert splits.class_names == ("a",)
+    assert splits.unknown_class_names == ("z",)
+    rows = [
+        row for split in Split for unknown in (False, True) for row in splits.rows(split, unknown=unknown)
+    ]
+    assert sorted(rows) == list(range(9))
+
+
+def test_an_empty_manifest_is_an_error() -> None:
+    with pytest.raises(DataError, match="lists no image"):
+        assign_splits(manifest_of([]), SETTINGS, 7)
+
+
+# --- groups ---------------------------------------------------------------------------------------------
+
+
+def test_duplicates_join_groups_into_one_component() -> None:
+    entries = [
+        entry("a/1.png", "g1", content="same"),
+        entry("a/2.png", "g2", content="same"),
+        entry("a/3.png", "g2"),
+        entry("a/4.png", content="same"),
+        *plain("b", 20),
+    ]
+    manifest = manifest_of(entries)
+    splits = assign_splits(manifest, SETTINGS, 7)
+    assert set(splits.groups[:4]) == {"g1"}
+    assert len(set(splits.splits[:4])) == 1
+
+
+def test_an_undeclared_image_is_its_own_group_named_by_its_bytes() -> None:
+    manifest = manifest_of([entry("a/1.png"), entry("a/2.png")])
+    splits = assign_splits(manifest, SETTINGS, 7)
+    assert splits.groups == tuple(f"image:{each.digest}" for each in manifest.entries)
+
+
+def test_a_group_that_spans_classes_stays_together() -> None:
+    entries = (
+        plain("a", 40) + plain("b", 40) + [entry(f"{name}/x{i}.png", "x") for name in "ab" for i in "12"]
+    )
+    assigned = assign(entries)
+    assert len({split for path, split in assigned.items() if "/x" in path}) == 1
+
+
+def test_equal_bytes_under_two_labels_are_quarantined() -> None:
+    manifest = manifest_of(
+        [entry("a/1.png", content="same"), entry("b/2.png", content="same"), *plain("a", 9), *plain("b", 9)]
+    )
+    splits = assign_splits(manifest, SETTINGS, 7)
+    assert splits.splits[:2] == (None, None)
+    assert [item.path for item in splits.quarantined] == ["a/1.png", "b/2.png"]
+    assert splits.quarantined[0].reason == "the same bytes carry two labels, a and b (also b/2.png)"
+    assert None not in splits.splits[2:]
+
+
+# --- growth ---------------------------------------------------------------------------------------------
+
+
+def test_what_joins_two_earlier_splits_is_quarantined_and_the_old_stay() -> None:
+    old = [entry(f"a/{i}.png", f"g{i}") for i in range(20)]
+    first = assign_splits(manifest_of(old), SETTINGS, 7)
+    of = by_path(manifest_of(old), first)
+    in_train = next(path for path, split in of.items() if split is Split.TRAIN)
+    in_test = next(path for path, split in of.items() if split is Split.TEST)
+    test_group = next(each.group for each in old if each.path == in_test)
+    bridge = entry("a/new.png", test_group, content=in_train)  # a copy of a training image, in a test group
+    manifest = manifest_of([*old, bridge])
+    second = assign_splits(manifest, SETTINGS, 7, first)
+    assert by_path(manifest, second) == {**of, "a/new.png": None}
+    reason = second.quarantined[0].reason
+    assert in_train in reason
+    assert in_test in reason
+    assert "train" in reason
+    assert "test" in reason
+    check_leaks(manifest, second)
+    assert assign_splits(manifest, SETTINGS, 7, second) == second
+
+
+def test_two_new_images_that_join_only_together_lose_one() -> None:
+    old = [entry(f"a/{i}.png") for i in range(20)]
+    first = assign_splits(manifest_of(old), SETTINGS, 7)
+    of = by_path(manifest_of(old), first)
+    ends = [next(path for path, split in of.items() if split is each) for each in (Split.TRAIN, Split.TEST)]
+    new = [entry(f"a/new{i}.png", "new", content=path) for i, path in enumerate(ends)]
+    assigned = assign([*old, *new], first)
+    assert {path: assigned[path] for path in of} == of
+    assert sorted(str(assigned[each.path]) for each in new).count("None") == 1
+
+
+def test_new_images_of_a_known_group_follow_it_even_when_the_old_ones_are_gone() -> None:
+    old = plain("a", 40, group_size=2)
+    first = assign_splits(manifest_of(old), SETTINGS, 7)
+    split_of = dict(zip(first.groups, first.splits, strict=True))
+    new = [entry(f"a/new{i}.png", f"a-{i}") for i in range(20)]
+    for path, split in assign(new, first).items():
+        assert split is split_of[f"a-{path.removeprefix('a/new').removesuffix('.png')}"]
+
+
+def test_groups_declared_later_keep_the_dearer_split_and_drop_the_rest() -> None:
+    old = [entry(f"a/{i}.png") for i in range(20)]
+    first = assign_splits(manifest_of(old), SETTINGS, 7)
+    of = by_path(manifest_of(old), first)
+    train = next(path for path, split in of.items() if split is Split.TRAIN)
+    test = next(path for path, split in of.items() if split is Split.TEST)
+    now = [entry(each.path, "pair") if each.path in (train, test) else each for each in old]
+    assigned = assign(now, first)
+    assert assigned[test] is Split.TEST
+    assert assigned[train] is None
+
+
+def test_a_class_held_out_later_leaves_train() -> None:
+    known = plain("a", 20) + plain("b", 20)
+    first = assign_splits(manifest_of(known), SETTINGS, 7)
+    now = plain("a", 20) + [each.model_copy(update={"is_unknown": True}) for each in plain("b", 20)]
+    assigned = assign(now, first)
+    assert {split for path, split in assigned.items() if path.startswith("b")} == {
+        Split.VALIDATION,
+        Split.TEST,
+    }
+
+
+def test_a_relabelled_image_keeps_its_split() -> None:
+    old = plain("a", 20) + plain("b", 20)
+    first = assign_splits(manifest_of(old), SETTINGS, 7)
+    moved = [*old[:5], *old[6:], entry("b/moved.png", content="a/0005.png")]
+    assert assign(moved, first)["b/moved.png"] is by_path(manifest_of(old), first)["a/0005.png"]
+
+
+def test_without_an_earlier_assignment_growth_moves_few() -> None:
+    rng = np.random.default_rng(0)
+    grown = plain("a", 400, group_size=2)
+    kept = [each for each in grown if rng.random() < 0.95]
+    before, after = assign(kept), assign(grown)
+    moved = np.mean([before[path] is not after[path] for path in before])
+    assert moved < 0.15
+
+
+# --- trees ----------------------------------------------------------------------------------------------
+
+
+def tree(name: Split, class_name: str, num: int, start: int = 0) -> list[ImageEntry]:
+    numbers = range(start, start + num)
+    return [entry(f"{class_name}/{name}{i}.png", f"{class_name}{i}", tree=name) for i in numbers]
+
+
+def test_three_trees_are_honoured_and_calibration_is_carved_out_of_train() -> None:
+    entries = [
+        *tree(Split.TRAIN, "a", 70),
+        *tree(Split.VALIDATION, "a", 9, start=100),
+        *tree(Split.TEST, "a", 11, start=200),
+    ]
+    assigned = assign(entries)
+    assert Counter(assigned.values()) == {
+        Split.TRAIN: 55,
+        Split.CALIBRATION: 15,
+        Split.VALIDATION: 9,
+        Split.TEST: 11,
+    }
+    for each in entries:
+        if each.tree is not Split.TRAIN:
+            assert assigned[each.path] is each.tree
+
+
+def test_what_the_trees_lack_is_carved_out_of_train() -> None:
+    entries = tree(Split.TRAIN, "a", 85) + tree(Split.VALIDATION, "a", 9, start=100)
+    assert Counter(assign(entries).values()) == {
+        Split.TRAIN: 55,
+        Split.CALIBRATION: 15,
+        Split.TEST: 15,
+        Split.VALIDATION: 9,
+    }
+    assert set(assign(tree(Split.TRAIN, "a", 100)).values()) == set(Split)
+
+
+def test_unknown_images_of_the_training_tree_are_never_trained_on() -> None:
+    entries = tree(Split.TRAIN, "a", 30) + tree(Split.TEST, "a", 9, start=100)
+    entries += [each.model_copy(update={"is_unknown": True}) for each in tree(Split.TRAIN, "z", 20)]
+    counts = Counter(split for path, split in assign(entries).items() if path.startswith("z"))
+    assert counts == {Split.VALIDATION: 10, Split.TEST: 10}
+
+
+def leaking_trees() -> list[ImageEntry]:
+    return [
+        *tree(Split.TRAIN, "a", 30),
+        *tree(Split.TEST, "a", 10, start=100),
+        *tree(Split.VALIDATION, "a", 10, start=200),
+        entry("a/copy.png", tree=Split.TRAIN, content="a/test101.png"),
+        entry("a/sibling.png", "a102", tree=Split.TRAIN),
+        entry("a/other.png", "a103", tree=Split.VALIDATION),
+    ]
+
+
+def test_trees_that_share_bytes_or_groups_fail_the_run() -> None:
+    with pytest.raises(LeakError) as caught:
+        assign(leaking_trees())
+    assert str(caught.value) == (
+        "Tree 'test' shares 2 images with 'train', by equal bytes or group (first: a/copy.png, with "
+        "a/test101.png). Other pairs of trees share 1 more. Expected none. Remove the copies, or set "
+        "split.on_leak: drop."
+    )
+
+
+def test_dropping_keeps_the_copy_in_the_dearer_tree() -> None:
+    assigned = assign(leaking_trees(), options=DROP)
+    dropped = {path for path, split in assigned.items() if split is None}
+    assert dropped == {"a/copy.png", "a/sibling.png", "a/other.png"}
+    assert assigned["a/test101.png"] is Split.TEST
+    manifest = manifest_of(leaking_trees())
+    splits = assign_splits(manifest, DROP, 7)
+    check_leaks(manifest, splits)
+    reasons = {item.path: item.reason for item in splits.quarantined}
+    assert reasons["a/copy.png"] == (
+        "shares bytes or group with a/test101.png of the user's test tree, which keeps them"
+    )
+
+
+def test_carved_images_stay_where_they_were_when_a_tree_grows() -> None:
+    first = assign_splits(manifest_of(tree(Split.TRAIN, "a", 60)), SETTINGS, 7)
+    before = by_path(manifest_of(tree(Split.TRAIN, "a", 60)), first)
+    after = assign(tree(Split.TRAIN, "a", 90), first)
+    assert {path: after[path] for path in before} == before
+
+
+# --- properties -----------------------------------------------------------------------------------------
+
+
+@st.composite
+def entry_lists(draw: st.DrawFn) -> list[ImageEntry]:
+    """Images with few groups and contents, so that they collide; z is held out."""
+    num = draw(st.integers(4, 40))
+    entries = []
+    for index in range(num):
+        class_name = draw(st.sampled_from("aabbz"))
+        group = draw(st.sampled_from([None, "g1", "g2", "g3", "g4", f"g{index}"]))
+        content = draw(st.sampled_from([None, None, None, f"{class_name}{index // 4}", f"any{index // 6}"]))
+        entries.append(
+            entry(f"{class_name}/{index}.png", group, content=content, is_unknown=class_name == "z")
+        )
+    return entries
+
+
+@settings(max_examples=150, deadline=None)
+@given(entry_lists(), st.integers(0, 5))
+def test_no_bytes_and_no_group_are_in_two_splits(entries: list[ImageEntry], seed: int) -> None:
+    manifest = manifest_of(entries)
+    splits = assign_splits(manifest, SETTINGS, seed)
+    uses: dict[str, set[Split]] = defaultdict(set)
+    for each, group, split in zip(entries, splits.groups, splits.splits, strict=True):
+        if split is not None:
+            for mark in (each.digest, f"declared {each.group or each.path}", f"component {group}"):
+                uses[mark].add(split)
+            assert not (each.is_unknown and split in (Split.TRAIN, Split.CALIBRATION))
+    assert all(len(found) == 1 for found in uses.values())
+    quarantined = {item.path for item in splits.quarantined}
+    assert quarantined == {path for path, split in by_path(manifest, splits).items() if split is None}
+
+
+@settings(max_examples=100, deadline=None)
+@given(entry_lists(), st.randoms(use_true_random=False))
+def test_the_order_of_the_files_does_not_matter(entries: list[ImageEntry], random: Random) -> None:
+    shuffled = list(entries)
+    random.shuffle(shuffled)
+    assert assign(shuffled) == assign(entries)
+
+
+@settings(max_examples=150, deadline=None)
+@given(entry_lists(), st.data())
+def test_growth_keeps_every_earlier_assignment(entries: list[ImageEntry], data: st.DataObject) -> None:
+    keep = data.draw(st.lists(st.booleans(), min_size=len(entries), max_size=len(entries)))
+    old = [each for each, kept in zip(entries, keep, strict=True) if kept] or entries[:1]
+    first = assign_splits(manifest_of(old), SETTINGS, 3)
+    before = by_path(manifest_of(old), first)
+    manifest = manifest_of(entries)
+    second = assign_splits(manifest, SETTINGS, 3, first)
+    after = by_path(manifest, second)
+    # An image may be left out where a new one joins what was kept apart; it never changes its split.
+    left_out = {item.path for item in second.quarantined if re.search("two labels|would join", item.reason)}
+    for path, split in before.items():
+        if split is not None and path not in left_out:
+            assert after[path] is split
+    check_leaks(manifest, second)
+
+
+@settings(max_examples=60, deadline=None)
+@given(entry_lists())
+def test_assigning_again_changes_nothing(entries: list[ImageEntry]) -> None:
+    manifest = manifest_of(entries)
+    first = assign_splits(manifest, SETTINGS, 3)
+    assert assign_splits(manifest, SETTINGS, 3, first) == first
+
+
+@settings(max_examples=60, deadline=None)
+@given(entry_lists(), st.data())
+def test_dropping_leaves_trees_that_share_nothing(entries: list[ImageEntry], data: st.DataObject) -> None:
+    trees = st.sampled_from([Split.TRAIN, Split.VALIDATION, Split.TEST])
+    placed = [each.model_copy(update={"tree": data.draw(trees)}) for each in entries]
+    manifest = manifest_of(placed)
+    splits = assign_splits(manifest, DROP, 3)
+    check_leaks(manifest, splits)
+    for each, split in zip(placed, splits.splits, strict=True):
+        if split is not None and each.tree is not Split.TRAIN:
+            assert split is each.tree

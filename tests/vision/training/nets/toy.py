@@ -1,0 +1,84 @@
+"""Tiny networks on tiny images: three classes of coloured squares, learnt in seconds, made once a process."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vision.base.outputs import ModelFile
+from vision.base.record import ImageArray
+from vision.bundle.records import ExportedGraphs
+from vision.config.export import ExportSettings
+from vision.config.training import UNREAD, AugmentSettings, BackboneName, CandidateSettings, Strategy
+from vision.data.records import Split, Splits
+from vision.training.records import TrainingHistory
+
+SIZE = 32
+NAMES = ("blue", "green", "red")
+KERAS_WARNINGS = pytest.mark.filterwarnings(
+    # Keras 3.15 converts TensorFlow variables by np.array(x, copy=False), which NumPy 2 frowns upon.
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
+QUIET = AugmentSettings(flip=True, translation=0.05, rotation_degrees=5.0, zoom=0.05)
+
+
+@cache
+def make_images() -> tuple[ImageArray, Splits]:
+    """72 images (72, 32, 32, 3) of three classes, two of each group, in train, validation and calibration."""
+    rng = np.random.default_rng(5)
+    labels = np.repeat(np.arange(3), 24)
+    images = rng.integers(0, 90, (72, SIZE, SIZE, 3))
+    for image, label in zip(images, labels, strict=True):
+        top, left = rng.integers(2, 12, 2)
+        image[top : top + 16, left : left + 16, 2 - label] += 150
+    parts = [Split.TRAIN] * 14 + [Split.VALIDATION] * 6 + [Split.CALIBRATION] * 4
+    return images.astype(np.uint8), Splits(
+        class_names=NAMES,
+        digests=tuple(f"{i:02d}" for i in range(72)),
+        groups=tuple(f"group{i // 2}" for i in range(72)),
+        image_classes=tuple(NAMES[label] for label in labels),
+        splits=tuple(parts * 3),
+    )
+
+
+def tiny_settings(**changes: object) -> CandidateSettings:
+    """A residual network of four channels for two epochs, of what its strategy reads."""
+    settings: dict[str, object] = {
+        "backbone": BackboneName.CNN_RESIDUAL,
+        "strategy": Strategy.FULL,
+        "width": 0.125,
+        "epochs": 2,
+        "batch_size": 8,
+        "learning_rate": 0.01,
+        "augment": QUIET,
+    }
+    unread = UNREAD[Strategy(str(changes.get("strategy", Strategy.FULL)))]
+    read = {name: value for name, value in settings.items() if name not in unread}
+    if changes.get("backbone") == BackboneName.EFFICIENTNET_B0:
+        del read["width"]  # it has one width
+    return CandidateSettings.model_validate({**read, **changes})
+
+
+@cache
+def train_tiny() -> tuple[ModelFile, TrainingHistory]:
+    """A residual network that tells the three colours apart."""
+    from vision.training.nets.fit import train_candidate
+
+    images, splits = make_images()
+    folder = Path(tempfile.mkdtemp(prefix="taxon-test-"))
+    return train_candidate("tiny", tiny_settings(epochs=8), images, splits, 3, folder)
+
+
+@cache
+def export_tiny() -> ExportedGraphs:
+    """Its three graphs."""
+    from vision.training.nets.export import export_graphs
+
+    images, splits = make_images()
+    folder = Path(tempfile.mkdtemp(prefix="taxon-test-"))
+    settings = ExportSettings(num_calibration_images=16)
+    return export_graphs(train_tiny()[0], images, splits.rows(Split.TRAIN), settings, folder)

@@ -1,0 +1,87 @@
+"""A trained network as a file, and what it says of some images: the arrays that cross steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision.base.record import FileSet, FloatArray, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayValue:
+    """A frozen value made of arrays; it crosses steps as one .npz file, an array a field."""
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Name -> array, everything that `from_arrays` needs."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The value again."""
+        return cls(**arrays)
+
+    def describe(self) -> dict[str, int | str]:
+        """Its sizes, as metadata."""
+        return {}
+
+
+@dataclass(frozen=True, eq=False)
+class ModelOutputs(ArrayValue):
+    """What one network says of some rows of the data set.
+
+    Attributes:
+        rows: (m,) int64, row numbers in the data set, ascending.
+        logits: (m, k) float32, before softmax, not divided by a temperature.
+        embeddings: (m, d) float32, penultimate activations.
+        quality: (m, q) float32, columns of `vision.data.quality.QUALITY_COLUMNS`.
+        kernel: (d, k) float32 and
+        bias: (k,) float32, the last linear layer: logits = embeddings @ kernel + bias.
+    """
+
+    rows: IntArray
+    logits: FloatArray
+    embeddings: FloatArray
+    quality: FloatArray
+    kernel: FloatArray
+    bias: FloatArray
+
+    def describe(self) -> dict[str, int | str]:
+        """Images, classes, embedding width."""
+        return {
+            "num_images": len(self.rows),
+            "num_classes": int(self.logits.shape[1]),
+            "embedding_width": int(self.embeddings.shape[1]),
+        }
+
+    def take(self, rows: IntArray) -> ModelOutputs:
+        """The outputs of some data-set rows, in the order asked for.
+
+        Raises:
+            ValueError: a row is missing.
+        """
+        position = np.searchsorted(self.rows, rows)
+        if len(rows) and (position.max() >= len(self.rows) or not np.array_equal(self.rows[position], rows)):
+            raise ValueError("Some rows were asked for that this network has not been run on.")
+        return ModelOutputs(
+            rows=np.asarray(rows),
+            logits=self.logits[position],
+            embeddings=self.embeddings[position],
+            quality=self.quality[position],
+            kernel=self.kernel,
+            bias=self.bias,
+        )
+
+
+class ModelFile(FileSet):
+    """A trained network as one .keras file (`FILE_NAME`)."""
+
+    FILE_NAME: ClassVar[str] = "model.keras"
+    candidate: str
+    backbone: str
+    num_parameters: int
+    embedding_width: int

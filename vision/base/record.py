@@ -1,0 +1,77 @@
+"""What every record is built on: frozen values with a schema version, and sets of files with digests."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from vision.base.errors import StorageError, TaxonError
+
+FloatArray = NDArray[np.floating[Any]]
+IntArray = NDArray[np.integer[Any]]
+ImageArray = NDArray[np.uint8]
+
+
+class Record(BaseModel):
+    """A frozen value with a schema version; a record of a newer schema is refused, not guessed at."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+    SCHEMA_VERSION: ClassVar[int] = 1
+    schema_version: int = 1
+
+    @model_validator(mode="after")
+    def _refuse_newer_schema(self) -> Self:
+        if self.schema_version > self.SCHEMA_VERSION:
+            raise ValueError(
+                f"{type(self).__name__} has schema version {self.schema_version}; this program reads up to "
+                f"{self.SCHEMA_VERSION}. Update Taxon."
+            )
+        return self
+
+
+class Value(BaseModel):
+    """A frozen part of a record."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+
+class Interval(Value):
+    """A figure with the bootstrap interval around it."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """`0.953 (0.931 to 0.972)`."""
+        return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+class FileSet(Record):
+    """Files with their digests; the materializer copies them into the artifact store and checks on load.
+
+    `root` is where the files lie now. It is not part of the content: two file sets with equal digests are
+    equal wherever they lie.
+    """
+
+    ERROR: ClassVar[type[TaxonError]] = StorageError
+    """Raised if a file is missing or altered."""
+
+    root: Path = Field(exclude=True)
+    files: dict[str, str] = Field(description="relative POSIX name -> SHA-256, hexadecimal")
+
+    def path(self, name: str) -> Path:
+        """Where the file `name` lies now."""
+        return self.root / name
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the sorted names and digests."""
+        lines = "".join(f"{name}\0{self.files[name]}\n" for name in sorted(self.files))
+        return hashlib.sha256(lines.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""The exported graphs, and the bundle that is served."""

@@ -1,0 +1,108 @@
+"""Records of what is exported and served: graphs, their precisions, the bundle and its contract."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from vision.base.errors import BundleError, TaxonError
+from vision.base.record import FileSet, Record, Value
+from vision.config.export import Precision
+from vision.decision.records import DecisionRule
+
+
+class ExportedGraphs(FileSet):
+    """The winner as TFLite graphs, one per precision (`fp16.tflite`), outputs logits, embedding and cam."""
+
+    candidate: str
+    image_size: int
+    num_parameters: int
+    unusable: dict[Precision, str] = Field(
+        default_factory=dict, description="precision that LiteRT cannot run -> why"
+    )
+
+    @staticmethod
+    def file_name(precision: Precision) -> str:
+        """Name of the graph of one precision."""
+        return f"{precision}.tflite"
+
+
+class Bundle(FileSet):
+    """What is served: graph, detector arrays and `contract.json`; `digest` names it in the registry.
+
+    The drift reference lies beside them for monitoring; the service does not read it.
+    """
+
+    ERROR: ClassVar[type[TaxonError]] = BundleError
+    CONTRACT_NAME: ClassVar[str] = "contract.json"
+    DETECTOR_NAME: ClassVar[str] = "detector.npz"
+    REFERENCE_NAME: ClassVar[str] = "reference.npz"
+    name: str
+
+
+class PrecisionRow(Value):
+    """One exported precision against the trained model, same validation images.
+
+    Where the graph cannot be run or overflows, `runs` is False, the figures are NaN and `reasons` says why.
+    """
+
+    precision: Precision
+    num_bytes: int
+    runs: bool = True
+    decision_agreement: float
+    class_agreement: float
+    max_probability_difference: float
+    mean_probability_difference: float
+    ece_difference: float
+    unknown_auroc_difference: float | None = Field(description="None: no held-out images, not measured")
+    within_tolerance: bool
+    reasons: tuple[str, ...]
+
+
+class PrecisionReport(Record):
+    """Which precisions keep to the tolerance; `served` was named in the config beforehand."""
+
+    served: Precision
+    num_images: int
+    rows: tuple[PrecisionRow, ...]
+
+
+class Deployment(Record):
+    """What is served, and how its answers over HTTP compare with the pipeline's own on the same bytes."""
+
+    model_name: str
+    version: str
+    digest: str = Field(description="of the bundle, pinned in the registry and told by the service")
+    bento: str = Field(description="tag in BentoML's store")
+    url: str
+    num_images: int = Field(description="test images that the service was asked, on trial and in its place")
+    num_unknown_images: int = Field(description="of them, images of held-out classes")
+    num_equal_decisions: int = Field(description="answers with the same decision and class")
+    max_probability_difference: float
+    tolerance: float = Field(description="largest difference that would have been accepted")
+
+
+class Contract(Record):
+    """What a bundle promises and needs: `contract.json` inside it.
+
+    Since schema 2 the bundle holds a drift reference. A bundle of schema 1 can be served and challenged, not
+    monitored.
+    """
+
+    SCHEMA_VERSION: ClassVar[int] = 2
+    schema_version: int = 2
+    name: str
+    candidate: str
+    backbone: str
+    class_names: tuple[str, ...]
+    unknown_class_names: tuple[str, ...]
+    image_size: int
+    resize: str
+    precision: Precision
+    rule: DecisionRule
+    score_name: str
+    quality_columns: tuple[str, ...]
+    files: dict[str, str] = Field(description="every other file of the bundle -> SHA-256")
+    data_digest: str
+    versions: dict[str, str] = Field(description="library -> version that made the graph")

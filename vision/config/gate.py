@@ -1,0 +1,40 @@
+"""What a challenger must show to go into production."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from vision.config.base import Fraction, OpenFraction, Settings
+
+
+class GateSettings(Settings):
+    """What a challenger must show: floors, by the unfavourable end of an interval on test, and the duel."""
+
+    min_accuracy: Fraction = 0.5
+    min_gain_over_majority: Fraction = Field(default=0.05, description="accuracy above the majority class")
+    min_gain_over_pixels: Fraction = Field(
+        default=0.0, description="accuracy above logistic regression on raw 32x32 pixels"
+    )
+    max_known_called_unknown: Fraction = Field(default=0.2, description="upper bound on test")
+    min_test_groups: int = Field(default=10, ge=2, le=100_000, description="fewer groups are no evidence")
+    max_loss_on_original: Fraction = Field(
+        default=0.01,
+        description="accuracy that a challenger may lose on the champion's own test groups without counting "
+        "as worse",
+    )
+    loss_per_gain: Fraction = Field(
+        default=0.05,
+        description="what may be lost there beyond that, for each unit of accuracy that is gained beyond "
+        "doubt on the other test images",
+    )
+    sure_from: OpenFraction = Field(
+        default=0.9, description="calibrated confidence from which the champion's word weighs against a label"
+    )
+    ordinary_from: Fraction = Field(
+        default=0.2, description="p-value from which a new image looks ordinary to the champion"
+    )
+    max_contradicted: Fraction = Field(
+        default=0.2,
+        description="share of groups of new images, in all or of a class, whose labels a sure champion may "
+        "contradict; the lower bound decides; 1 once a person has seen that the labels are right",
+    )

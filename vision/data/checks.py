@@ -1,0 +1,152 @@
+"""Data that cannot carry a training is refused before anything is trained, with every reason at once.
+
+The leak check does not trust the assignment: it looks at bytes and declared groups anew.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+
+from vision.base.errors import DataError, LeakError, TooFewImagesError
+from vision.base.wording import count_of
+from vision.config.data import CheckSettings
+from vision.data.records import Manifest, Quarantined, Split, Splits
+
+_MOST_LISTED = 12
+
+
+def check_splits(manifest: Manifest, splits: Splits, settings: CheckSettings) -> None:
+    """Refuse splits that cannot be trained on, calibrated on and judged on.
+
+    Args:
+        manifest: the images.
+        splits: their assignment, aligned with the manifest's entries.
+        settings: the limits.
+
+    Raises:
+        DataError: the splits are of other images, or too large a share of the files is quarantined.
+        TooFewImagesError: fewer than two classes; a class with too few images or groups, or with none in one
+            of the splits. All faults are listed.
+        LeakError: two splits share bytes or a group.
+    """
+    if splits.digests != tuple(entry.digest for entry in manifest.entries):
+        raise DataError(
+            f"The splits assign {len(splits.digests)} images that are not the {len(manifest.entries)} of the "
+            "manifest. Expected one row for each image, in its order. Split this manifest again."
+        )
+    _check_quarantine(manifest, splits, settings.max_quarantined)
+    faults = list(_count_faults(splits, settings))
+    if faults:
+        listed = faults[:_MOST_LISTED]
+        more = len(faults) - len(listed)
+        rest = [f"... and {more} more such faults."] if more else []
+        raise TooFewImagesError("\n".join([*listed, *rest]))
+    check_leaks(manifest, splits)
+
+
+def check_leaks(manifest: Manifest, splits: Splits) -> None:
+    """Refuse splits that share bytes or a group.
+
+    Raises:
+        LeakError: names the pair, the number of images and the first of them.
+    """
+    marks: dict[str, dict[Split, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for entry, group, split in zip(manifest.entries, splits.groups, splits.splits, strict=True):
+        if split is None:
+            continue
+        own = {f"bytes {entry.digest}", f"group {group}"}
+        if entry.group is not None:
+            own.add(f"group {entry.group}")
+        for mark in own:
+            marks[mark][split].append(entry.path)
+    shared: dict[tuple[Split, Split], set[str]] = defaultdict(set)
+    for by_split in marks.values():
+        present = [split for split in reversed(Split) if split in by_split]
+        for index, first in enumerate(present):
+            for second in present[index + 1 :]:
+                shared[first, second].update(by_split[first])
+    if shared:
+        raise LeakError("\n".join(_describe_leak(*pair, sorted(paths)) for pair, paths in shared.items()))
+
+
+def _describe_leak(first: Split, second: Split, paths: Sequence[str]) -> str:
+    shared = count_of(len(paths), "image")
+    return (
+        f"Split {str(first)!r} shares {shared} with {str(second)!r}, by equal bytes or group "
+        f"(first: {paths[0]}). Expected none. Remove the copies, or set dataset.group_by so that the "
+        "split knows the groups."
+    )
+
+
+def _check_quarantine(manifest: Manifest, splits: Splits, largest_share: float) -> None:
+    left_out: tuple[Quarantined, ...] = (*manifest.quarantined, *splits.quarantined)
+    num_files = len(manifest.entries) + len(manifest.quarantined)
+    if len(left_out) <= largest_share * num_files:
+        return
+    joining = [item for item in left_out if item.reason.startswith("would join ")]
+    if 2 * len(joining) > len(left_out):
+        raise DataError(
+            f"{len(joining)} of {num_files} files would join splits that the champion's run kept apart "
+            f"(first: {joining[0].path}: {joining[0].reason}). Expected at most {largest_share:.0%} to be "
+            "left out. The grouping has changed since that run, whose splits are kept. Give the data set "
+            "another `name`, under which it is split anew, or go back to the dataset.group_by of that run."
+        )
+    reasons = Counter(_kind(item.reason) for item in left_out).most_common(3)
+    listed = "; ".join(f"{count} x {reason}" for reason, count in reasons)
+    raise DataError(
+        f"{len(left_out)} of {num_files} files cannot be used ({listed}; first: {left_out[0].path}: "
+        f"{left_out[0].reason}). Expected at most {largest_share:.0%}. Repair or remove them, or raise "
+        "checks.max_quarantined."
+    )
+
+
+def _kind(reason: str) -> str:
+    """A reason without what differs from file to file."""
+    return re.split(r" \(|[:;]", reason, maxsplit=1)[0]
+
+
+def _count_faults(splits: Splits, settings: CheckSettings) -> Iterator[str]:
+    """Everything that is too few, class by class."""
+    if len(splits.class_names) < 2:
+        yield (
+            f"There is {len(splits.class_names)} known class. Expected at least two. Add class folders, or "
+            "hold fewer classes out (dataset.unknown_classes)."
+        )
+    images: Counter[str] = Counter()
+    groups: dict[str, set[str]] = defaultdict(set)
+    present: dict[str, set[Split]] = defaultdict(set)
+    for class_name, group, split in zip(splits.image_classes, splits.groups, splits.splits, strict=True):
+        if split is not None:
+            images[class_name] += 1
+            groups[class_name].add(group)
+            present[class_name].add(split)
+    for name in splits.class_names:
+        fault = _class_fault(images[name], len(groups[name]), present[name], settings)
+        if fault is not None:
+            yield f"Class {name!r} {fault}"
+
+
+def _class_fault(
+    num_images: int, num_groups: int, present: set[Split], settings: CheckSettings
+) -> str | None:
+    if num_images < settings.min_images_per_class:
+        return (
+            f"has {count_of(num_images, 'usable image')}. Expected at least {settings.min_images_per_class} "
+            "(checks.min_images_per_class). Add images, or remove the class."
+        )
+    if num_groups < settings.min_groups_per_class:
+        return (
+            f"has {count_of(num_groups, 'group')} of images. "
+            f"Expected at least {settings.min_groups_per_class} (checks.min_groups_per_class), one for each "
+            "split. Add images of other individuals or sources; "
+            "if dataset.group_by finds too little in the file names, correct it."
+        )
+    absent = [str(split) for split in Split if split not in present]
+    if absent:
+        return (
+            f"has no image in {', '.join(absent)}. Expected some in every split. Add images (to your own "
+            "trees, if you have them) of groups that lie nowhere else."
+        )
+    return None

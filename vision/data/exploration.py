@@ -1,0 +1,244 @@
+"""What one should know about the images before trusting anything that was trained on them.
+
+Counts are by class and split, in images and in groups, because groups are what evidence is counted in.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from vision.base.record import FloatArray, ImageArray, IntArray
+from vision.data.quality import QUALITY_COLUMNS, measure_quality
+from vision.data.records import (
+    ClassCount,
+    DataFinding,
+    DataReport,
+    DuplicateGroup,
+    Manifest,
+    QualitySummary,
+    Split,
+    Splits,
+)
+
+_CHUNK = 256
+_IMBALANCE = 3.0
+_FEW_GROUPS = 10
+_NEAR_BLANK_CONTRAST = 0.02
+
+
+def explore(manifest: Manifest, images: ImageArray, splits: Splits) -> DataReport:
+    """Counts, quality, duplicates, what is left out, and findings in plain words.
+
+    Args:
+        manifest: the images.
+        images: (n, size, size, 3) uint8, row i is entry i; a memory map is read in chunks.
+        splits: the assignment, aligned with both.
+    """
+    quality = _measure_in_chunks(images)
+    counts = tuple(_count_classes(splits))
+    duplicates = tuple(_find_duplicates(manifest))
+    quarantined = (*manifest.quarantined, *splits.quarantined)
+    used = {group for group, split in zip(splits.groups, splits.splits, strict=True) if split is not None}
+    findings = [
+        *_findings_on_counts(counts),
+        *_findings_on_groups(manifest, counts, len(used)),
+        *_findings_on_trees(manifest, splits),
+        *_findings_on_files(manifest, duplicates, len(quarantined)),
+        *_findings_on_sizes(manifest, images.shape[1]),
+        *_findings_on_blanks(manifest, quality),
+    ]
+    return DataReport(
+        num_images=len(manifest.entries),
+        num_groups=len(used),
+        class_counts=counts,
+        quality=tuple(_summarise_quality(quality, splits)),
+        duplicates=duplicates,
+        quarantined=quarantined,
+        findings=tuple(findings),
+    )
+
+
+def _measure_in_chunks(images: ImageArray) -> FloatArray:
+    chunks = [measure_quality(images[start : start + _CHUNK]) for start in range(0, len(images), _CHUNK)]
+    return np.concatenate(chunks) if chunks else np.zeros((0, len(QUALITY_COLUMNS)), dtype=np.float32)
+
+
+def _class_order(splits: Splits) -> Iterator[tuple[str, bool]]:
+    yield from ((name, False) for name in splits.class_names)
+    yield from ((name, True) for name in splits.unknown_class_names)
+
+
+def _count_classes(splits: Splits) -> Iterator[ClassCount]:
+    """One row per class and split that it may be in, zeros included."""
+    images: Counter[tuple[str, Split]] = Counter()
+    groups: dict[tuple[str, Split], set[str]] = defaultdict(set)
+    for class_name, group, split in zip(splits.image_classes, splits.groups, splits.splits, strict=True):
+        if split is not None:
+            images[class_name, split] += 1
+            groups[class_name, split].add(group)
+    for class_name, is_unknown in _class_order(splits):
+        for split in Split:
+            if is_unknown and not images[class_name, split]:
+                continue
+            yield ClassCount(
+                class_name=class_name,
+                split=str(split),
+                num_images=images[class_name, split],
+                num_groups=len(groups[class_name, split]),
+                is_unknown=is_unknown,
+            )
+
+
+def _find_duplicates(manifest: Manifest) -> Iterator[DuplicateGroup]:
+    paths: dict[str, list[str]] = defaultdict(list)
+    for entry in manifest.entries:
+        paths[entry.digest].append(entry.path)
+    for digest, same in sorted(paths.items(), key=lambda item: min(item[1])):
+        if len(same) > 1:
+            yield DuplicateGroup(digest=digest, paths=tuple(sorted(same)))
+
+
+def _summarise_quality(quality: FloatArray, splits: Splits) -> Iterator[QualitySummary]:
+    classes = np.array(splits.image_classes, dtype=np.str_)
+    for class_name, _ in _class_order(splits):
+        rows: IntArray = np.flatnonzero(classes == class_name)
+        if not len(rows):
+            continue
+        low, median, high = np.percentile(quality[rows], [5, 50, 95], axis=0)
+        mean = quality[rows].mean(axis=0, dtype=np.float64)
+        for index, column in enumerate(QUALITY_COLUMNS):
+            yield QualitySummary(
+                class_name=class_name,
+                column=column,
+                mean=float(mean[index]),
+                p05=float(low[index]),
+                median=float(median[index]),
+                p95=float(high[index]),
+            )
+
+
+# --- findings -------------------------------------------------------------------------------------------
+
+
+def _info(message: str) -> DataFinding:
+    return DataFinding(severity="info", message=message)
+
+
+def _warning(message: str) -> DataFinding:
+    return DataFinding(severity="warning", message=message)
+
+
+def _findings_on_counts(counts: Sequence[ClassCount]) -> Iterator[DataFinding]:
+    totals: Counter[str] = Counter()
+    for count in counts:
+        if not count.is_unknown:
+            totals[count.class_name] += count.num_images
+    if not totals or min(totals.values()) == 0:
+        return
+    (largest, most), (smallest, least) = totals.most_common()[0], totals.most_common()[-1]
+    if most >= _IMBALANCE * least:
+        yield _warning(
+            f"The classes are uneven: {largest} has {most} images, {smallest} {least}. Read the macro F1 and "
+            "the table of classes, not the accuracy alone."
+        )
+
+
+def _findings_on_groups(
+    manifest: Manifest, counts: Sequence[ClassCount], num_groups: int
+) -> Iterator[DataFinding]:
+    num_declared = sum(entry.group is not None for entry in manifest.entries)
+    if not num_declared:
+        yield _info(
+            "No groups are declared: every image counts as independent, equal bytes apart. If several show "
+            "one individual or one burst, set dataset.group_by, or the figures will flatter."
+        )
+    else:
+        yield _info(f"The {len(manifest.entries)} images show {num_groups} groups; splits keep groups whole.")
+        missing = len(manifest.entries) - num_declared
+        if missing:
+            first = next(entry.path for entry in manifest.entries if entry.group is None)
+            yield _warning(
+                f"Without a declared group: {missing} of {len(manifest.entries)} images (first: {first}); "
+                "each counts as its own. Check that dataset.group_by fits their names."
+            )
+    few = [
+        f"{count.class_name} ({count.num_groups} in {count.split})"
+        for count in counts
+        if count.split in (Split.CALIBRATION, Split.TEST)
+        and not count.is_unknown
+        and count.num_groups < _FEW_GROUPS
+    ]
+    if few:
+        yield _warning(
+            f"Few groups to judge by: {_some(few)}. Intervals of these classes are wide; groups of new "
+            "individuals or sources help more than further images of the same."
+        )
+
+
+def _findings_on_trees(manifest: Manifest, splits: Splits) -> Iterator[DataFinding]:
+    trees = {entry.tree for entry in manifest.entries if entry.tree is not None}
+    if not trees:
+        return
+    kept = [str(split) for split in Split if split in trees]
+    yield _info(f"Your own trees are honoured: {', '.join(kept)}.")
+    taken: Counter[Split] = Counter(
+        split
+        for entry, split in zip(manifest.entries, splits.splits, strict=True)
+        if entry.tree is Split.TRAIN and not entry.is_unknown and split not in (None, Split.TRAIN)
+    )
+    for split, count in sorted(taken.items()):
+        lacking = "" if split is Split.CALIBRATION else f", because you have no {split} tree"
+        yield _info(f"Carved out of your training tree for {split}: {count} images, whole groups{lacking}.")
+
+
+def _findings_on_files(
+    manifest: Manifest, duplicates: Sequence[DuplicateGroup], num_quarantined: int
+) -> Iterator[DataFinding]:
+    if duplicates:
+        copies = sum(len(same.paths) - 1 for same in duplicates)
+        yield _info(
+            f"Exact copies of other images: {copies} (first: {' = '.join(duplicates[0].paths[:2])}); copies "
+            "stay in one split."
+        )
+    if num_quarantined:
+        num_files = len(manifest.entries) + len(manifest.quarantined)
+        yield _warning(f"Left out: {num_quarantined} of {num_files} files; the list gives the reasons.")
+
+
+def _findings_on_sizes(manifest: Manifest, size: int) -> Iterator[DataFinding]:
+    if not manifest.entries:
+        return
+    widths = np.array([entry.width for entry in manifest.entries])
+    heights = np.array([entry.height for entry in manifest.entries])
+    yield _info(
+        f"Sizes: {widths.min()} to {widths.max()} pixels wide (median {np.median(widths):.0f}), "
+        f"{heights.min()} to {heights.max()} high (median {np.median(heights):.0f})."
+    )
+    aspect = float(np.median(np.maximum(widths, heights) / np.minimum(widths, heights)))
+    if aspect >= 2.0:
+        yield _info(
+            f"The pictures are long: the longer side is {aspect:.1f} times the shorter. images.resize: pad "
+            "keeps all of them and their shape; crop would cut them."
+        )
+    num_small = int((np.maximum(widths, heights) < size).sum())
+    if num_small:
+        yield _warning(
+            f"Smaller than {size} pixels, and enlarged: {num_small} of {len(widths)} images. A smaller "
+            "images.size may serve as well, and faster."
+        )
+
+
+def _findings_on_blanks(manifest: Manifest, quality: FloatArray) -> Iterator[DataFinding]:
+    contrast = quality[:, QUALITY_COLUMNS.index("contrast")]
+    blank: IntArray = np.flatnonzero(contrast < _NEAR_BLANK_CONTRAST)
+    if len(blank):
+        first = manifest.entries[int(blank[0])].path
+        yield _warning(f"Almost blank: {len(blank)} of {len(quality)} images (first: {first}). Look at them.")
+
+
+def _some(names: Sequence[str], most: int = 6) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,141 @@
+"""Every file of a source is read once and becomes an entry or is quarantined with the reason.
+
+Paths are POSIX, relative to the source's root. Entries are sorted by path, so that the manifest depends on
+the files alone, not on the order in which they were found or read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from vision.base.errors import ImageError, SourceError
+from vision.data.images import probe_image
+from vision.data.records import ImageEntry, Manifest, Quarantined, Split
+
+Progress = Callable[[int, int], None]
+"""Called with (files done, files in all)."""
+
+_LARGEST_PIXEL_BYTES = 8  # 16-bit RGBA
+_HEADER_ALLOWANCE_BYTES = 2**20
+
+
+@dataclass(frozen=True, order=True)
+class SourceFile:
+    """One file that a source offers as an image.
+
+    Attributes:
+        path: POSIX, relative to the source's root.
+        class_name: the class that the source gives it.
+        group: declared group (individual, burst, source), if any.
+        tree: the split that the user's own tree gives it, if any.
+        is_unknown: of a class that is held out as unknown.
+    """
+
+    path: str
+    class_name: str
+    group: str | None = None
+    tree: Split | None = None
+    is_unknown: bool = False
+
+
+def build_manifest(
+    root: Path,
+    files: Sequence[SourceFile],
+    source_digest: str,
+    max_megapixels: float = 100.0,
+    *,
+    quarantined: Sequence[Quarantined] = (),
+    progress: Progress | None = None,
+) -> Manifest:
+    """Read every file: digest, size after orientation, or the reason why it cannot be used.
+
+    Args:
+        root: folder that the files' paths are relative to.
+        files: what the source offers, in any order.
+        source_digest: digest of the source's content.
+        max_megapixels: larger pictures are quarantined.
+        quarantined: files that the source itself leaves out.
+        progress: called with (files done, files in all).
+
+    Raises:
+        SourceError: not one file is a usable image.
+    """
+    ordered = sorted(files)
+    read = partial(_read_entry, root.resolve(), max_megapixels=max_megapixels)
+    results = list(_in_order(read, ordered, progress))
+    entries = tuple(result for result in results if isinstance(result, ImageEntry))
+    left_out = [result for result in results if isinstance(result, Quarantined)]
+    if not entries:
+        raise SourceError(_nothing_usable(root, left_out))
+    known = {file.class_name for file in ordered if not file.is_unknown}
+    unknown = {file.class_name for file in ordered if file.is_unknown}
+    return Manifest(
+        root=str(root.resolve()),
+        source_digest=source_digest,
+        class_names=tuple(sorted(known)),
+        unknown_class_names=tuple(sorted(unknown)),
+        entries=entries,
+        quarantined=tuple(sorted([*left_out, *quarantined], key=lambda item: item.path)),
+    )
+
+
+def _read_entry(root: Path, file: SourceFile, *, max_megapixels: float) -> ImageEntry | Quarantined:
+    try:
+        raw = _read_bytes(root / file.path, max_megapixels)
+        width, height = probe_image(raw, max_megapixels=max_megapixels)
+    except ImageError as error:
+        return Quarantined(path=file.path, reason=str(error))
+    except OSError as error:
+        return Quarantined(path=file.path, reason=f"cannot be read: {error.strerror or error}")
+    return ImageEntry(
+        path=file.path,
+        class_name=file.class_name,
+        digest=hashlib.sha256(raw).hexdigest(),
+        num_bytes=len(raw),
+        width=width,
+        height=height,
+        group=file.group,
+        tree=file.tree,
+        is_unknown=file.is_unknown,
+    )
+
+
+def _read_bytes(path: Path, max_megapixels: float) -> bytes:
+    """The file's bytes, unless it is longer than any picture of that many pixels can be."""
+    limit = int(max_megapixels * 1e6 * _LARGEST_PIXEL_BYTES) + _HEADER_ALLOWANCE_BYTES
+    num_bytes = path.stat().st_size
+    if num_bytes > limit:
+        raise ImageError(
+            f"the file has {num_bytes:,} bytes; expected at most {limit:,}, "
+            f"what {max_megapixels:g} megapixels can take"
+        )
+    return path.read_bytes()
+
+
+def _in_order(
+    read: Callable[[SourceFile], ImageEntry | Quarantined],
+    files: Sequence[SourceFile],
+    progress: Progress | None,
+) -> Iterable[ImageEntry | Quarantined]:
+    """Results in the order of the files; files are read and probed by a few threads."""
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        for done, result in enumerate(pool.map(read, files), start=1):
+            if progress is not None:
+                progress(done, len(files))
+            yield result
+
+
+def _nothing_usable(root: Path, left_out: Sequence[Quarantined]) -> str:
+    if not left_out:
+        return f"{root}: holds no image. Expected JPEG, PNG, WebP or BMP files in class folders."
+    first = left_out[0]
+    return (
+        f"{root}: none of {len(left_out)} files is a usable image (first: {first.path}: {first.reason}). "
+        "Expected JPEG, PNG, WebP or BMP files in class folders."
+    )

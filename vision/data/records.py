@@ -1,0 +1,172 @@
+"""Records of the data: the images, their splits, and what they look like."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from vision.base.record import IntArray, Record, Value
+
+POOLED = "all"
+"""Class name of the row that pools a kind of unknown images; no class that is held out may have it."""
+
+
+class Split(StrEnum):
+    """What an image is used for; no image has two uses."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    CALIBRATION = "calibration"
+    TEST = "test"
+
+
+class ImageEntry(Value):
+    """One usable image file. `path` is POSIX, relative to the manifest's root; `Manifest.locate` finds it."""
+
+    path: str
+    class_name: str
+    digest: str = Field(description="SHA-256 of the file's bytes, hexadecimal")
+    num_bytes: int
+    width: int = Field(description="pixels, after EXIF orientation")
+    height: int = Field(description="pixels, after EXIF orientation")
+    group: str | None = Field(default=None, description="declared group (individual, burst, source)")
+    tree: Split | None = Field(default=None, description="the split that the user's own tree gives it")
+    is_unknown: bool = Field(default=False, description="of a class that is held out as unknown")
+
+
+class Quarantined(Value):
+    """A file that is left out, and why."""
+
+    path: str
+    reason: str
+
+
+class AddedFolder(Value):
+    """A folder whose images joined those of a source; their paths begin with `+name/`."""
+
+    name: str
+    root: str
+
+
+class Manifest(Record):
+    """Every image of a source, sorted by path; row i of every array of the run is `entries[i]`."""
+
+    root: str
+    additions: tuple[AddedFolder, ...] = Field(default=(), description="sorted by name")
+    source_digest: str
+    class_names: tuple[str, ...] = Field(description="known classes, sorted; the label is the index")
+    unknown_class_names: tuple[str, ...] = ()
+    entries: tuple[ImageEntry, ...]
+    quarantined: tuple[Quarantined, ...] = ()
+
+    def locate(self, entry: ImageEntry) -> Path:
+        """Where the file of an entry lies: below the root, or below the folder that brought it."""
+        top, _, rest = entry.path.partition("/")
+        for added in self.additions:
+            if top == f"+{added.name}":
+                return Path(added.root) / rest
+        return Path(self.root) / entry.path
+
+
+class DatasetRef(Record):
+    """Where the decoded images lie: uint8 (n, size, size, 3), row i is manifest entry i."""
+
+    path: str = Field(description="folder of the decoded store")
+    content_hash: str = Field(description="SHA-256 over the decoded pixels")
+    num_images: int
+    image_size: int
+    resize: str = Field(description="resize policy: pad, crop or stretch")
+    source_digest: str = Field(default="", description="digest of the source that the images are of")
+
+
+class DataFinding(Value):
+    """One thing worth knowing about the data; `severity` is info or warning."""
+
+    severity: str
+    message: str
+
+
+class DuplicateGroup(Value):
+    """Files with the same bytes, paths sorted."""
+
+    digest: str
+    paths: tuple[str, ...]
+
+
+class ClassCount(Value):
+    """Images and groups of one class in one split."""
+
+    class_name: str
+    split: str
+    num_images: int
+    num_groups: int
+    is_unknown: bool = False
+
+
+class QualitySummary(Value):
+    """Distribution of one quality column over one class."""
+
+    class_name: str
+    column: str
+    mean: float
+    p05: float
+    median: float
+    p95: float
+
+
+class DataReport(Record):
+    """What the images look like and whether they can carry a training."""
+
+    num_images: int
+    num_groups: int
+    class_counts: tuple[ClassCount, ...]
+    quality: tuple[QualitySummary, ...] = ()
+    duplicates: tuple[DuplicateGroup, ...] = ()
+    quarantined: tuple[Quarantined, ...] = ()
+    findings: tuple[DataFinding, ...] = ()
+
+
+class Splits(Record):
+    """Which split every image belongs to; all columns are aligned with the manifest's entries.
+
+    `splits[i]` is None for an image that is quarantined here (a duplicate that would join two splits, or
+    the same bytes under two labels).
+    """
+
+    class_names: tuple[str, ...]
+    unknown_class_names: tuple[str, ...] = ()
+    digests: tuple[str, ...]
+    groups: tuple[str, ...] = Field(description="connected component of declared group and duplicates")
+    image_classes: tuple[str, ...]
+    splits: tuple[Split | None, ...]
+    quarantined: tuple[Quarantined, ...] = ()
+
+    def labels(self) -> IntArray:
+        """Label index of every image, shape (n,); -1 for a held-out unknown class."""
+        index = {name: i for i, name in enumerate(self.class_names)}
+        return np.array([index.get(name, -1) for name in self.image_classes], dtype=np.int64)
+
+    def learnt(self) -> frozenset[tuple[str, str]]:
+        """(digest, class) of every image in use of a known class: what a model of these splits knows.
+
+        An image under another label, or of a class that was held out, is none of them.
+        """
+        known = set(self.class_names)
+        columns = zip(self.digests, self.image_classes, self.splits, strict=True)
+        return frozenset(
+            (digest, name) for digest, name, split in columns if split is not None and name in known
+        )
+
+    def group_array(self) -> NDArray[np.str_]:
+        """Group of every image, shape (n,)."""
+        return np.array(self.groups, dtype=np.str_)
+
+    def rows(self, split: Split, *, unknown: bool = False) -> IntArray:
+        """Row numbers of a split, shape (m,), ascending: its known images, or its held-out unknown ones."""
+        labels = self.labels()
+        in_split = np.array([own is split for own in self.splits], dtype=bool)
+        return np.flatnonzero(in_split & ((labels < 0) == unknown))

@@ -1,0 +1,253 @@
+"""The decoded images of a run lie in one array on disk, and what lies under its name is whole.
+
+A store is a folder `<key>/` with `images.npy`, uint8 (n, size, size, 3), row i of which is entry i of the
+manifest, and `store.json`, written last. The key is a digest of what the pixels depend on: the files' digests
+in order, size, resize policy and decoder. Images are decoded and written in chunks, so that memory does not
+grow with their number. One process writes at a time (the run's lock sees to it).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+
+from vision.base.errors import ImageError, SourceError, StorageError
+from vision.base.files import PARTIAL_SUFFIX, open_atomically, storage_errors, write_atomically
+from vision.base.record import ImageArray
+from vision.config.data import ImageSettings, Resize
+from vision.data.images import DECODER_VERSION, decode_image
+from vision.data.records import DatasetRef, ImageEntry, Manifest
+
+logger = logging.getLogger(__name__)
+
+ARRAY_NAME = "images.npy"
+CARD_NAME = "store.json"
+
+Progress = Callable[[int, int], None]
+"""Called with (images done, images in all)."""
+
+_NO_LIMIT = float("inf")  # the manifest has already refused what is too large
+
+
+def build_store(
+    manifest: Manifest,
+    settings: ImageSettings,
+    folder: Path,
+    *,
+    chunk: int = 256,
+    progress: Progress | None = None,
+) -> DatasetRef:
+    """Decode every image of a manifest into an array on disk, or find that this has been done.
+
+    Args:
+        manifest: the images; row i of the array is entry i.
+        settings: size and resize policy.
+        folder: where the stores lie; this one is the subfolder named by its key.
+        chunk: images that are decoded before they are written; bounds the memory.
+        progress: called with (images done, images in all).
+
+    The pixels of what is found are hashed; an array that was altered is built again, with a warning.
+
+    Raises:
+        StorageError: no space, no permission, a read-only disk.
+        SourceError: a file is gone or has changed since it was listed.
+    """
+    home = folder.resolve() / _store_key(manifest, settings)
+    found = _find_store(home, manifest, settings)
+    if found is not None:
+        return found
+    return _write_store(home, manifest, settings, chunk=chunk, progress=progress)
+
+
+def is_whole(home: Path) -> bool:
+    """Whether a store's array is there and its pixels are those that were written.
+
+    Every pixel is read (some hundred MB take a second): ask before a run uses them, not on each opening.
+
+    Raises:
+        StorageError: the disk fails while the array is read.
+    """
+    card, images = _read_card(home), _map_array(home / ARRAY_NAME)
+    if card is None or images is None:
+        return False
+    path = home / ARRAY_NAME
+    with storage_errors(path, "read"), path.open("rb") as file:
+        file.seek(images.offset)
+        return hashlib.file_digest(file, "sha256").hexdigest() == card.get("content_hash")
+
+
+def open_images(ref: DatasetRef) -> np.memmap[tuple[int, ...], np.dtype[np.uint8]]:
+    """The decoded images, read-only, mapped into memory.
+
+    Args:
+        ref: which store.
+
+    Returns:
+        (n, size, size, 3) uint8.
+
+    Raises:
+        StorageError: missing, of another shape or content than `ref` says.
+    """
+    path = Path(ref.path) / ARRAY_NAME
+    card = _read_card(Path(ref.path))
+    if card is None or not path.is_file():
+        raise StorageError(
+            f"{ref.path}: the decoded images are missing. Run the training again: they are rebuilt."
+        )
+    if card.get("content_hash") != ref.content_hash:
+        raise StorageError(
+            f"{ref.path}: holds other images than those asked for (content {card.get('content_hash')}; "
+            f"expected {ref.content_hash}). Delete this folder and run the training again."
+        )
+    images = _map_array(path)
+    expected = (ref.num_images, ref.image_size, ref.image_size, 3)
+    if images is None or images.shape != expected:
+        found = "no readable array" if images is None else f"shape {images.shape}"
+        raise StorageError(
+            f"{path}: {found}; expected shape {expected}. Delete this folder and run the training again."
+        )
+    return images
+
+
+def images_at(manifest: Manifest, folder: Path, size: int, resize: str) -> ImageArray:
+    """A manifest's images decoded at another size, for a network with another input; (n, size, size, 3).
+
+    Raises:
+        StorageError: no space, no permission.
+        SourceError: a file is gone or has changed since it was listed.
+    """
+    return open_images(build_store(manifest, ImageSettings(size=size, resize=Resize(resize)), folder))
+
+
+def _store_key(manifest: Manifest, settings: ImageSettings) -> str:
+    digest = hashlib.sha256()
+    digest.update(f"{DECODER_VERSION} {PIL.__version__} {settings.size} {settings.resize}\n".encode())
+    for entry in manifest.entries:
+        digest.update(f"{entry.digest}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+def _find_store(home: Path, manifest: Manifest, settings: ImageSettings) -> DatasetRef | None:
+    """The store in a folder if it is complete, has the expected shape and the pixels that were written."""
+    card = _read_card(home)
+    images = _map_array(home / ARRAY_NAME)
+    expected = (len(manifest.entries), settings.size, settings.size, 3)
+    if card is None or images is None or images.shape != expected or "content_hash" not in card:
+        return None
+    if not is_whole(home):
+        logger.warning("%s: the decoded images were altered; they are decoded again.", home)
+        return None
+    return _reference(home, manifest, settings, str(card["content_hash"]))
+
+
+def _reference(home: Path, manifest: Manifest, settings: ImageSettings, content_hash: str) -> DatasetRef:
+    return DatasetRef(
+        path=str(home),
+        content_hash=content_hash,
+        num_images=len(manifest.entries),
+        image_size=settings.size,
+        resize=str(settings.resize),
+        source_digest=manifest.source_digest,
+    )
+
+
+def _write_store(
+    home: Path,
+    manifest: Manifest,
+    settings: ImageSettings,
+    *,
+    chunk: int = 256,
+    progress: Progress | None = None,
+) -> DatasetRef:
+    _clear_leftovers(home)
+    with open_atomically(home / ARRAY_NAME) as file:
+        content_hash = _write_array(file, manifest, settings, chunk, progress)
+    card = {"content_hash": content_hash, "num_images": len(manifest.entries), "size": settings.size}
+    write_atomically(home / CARD_NAME, json.dumps(card | {"resize": settings.resize}, indent=1))
+    return _reference(home, manifest, settings, content_hash)
+
+
+def _clear_leftovers(home: Path) -> None:
+    """Remove what a killed process left: partial files, and a card that would vouch for another array."""
+    with storage_errors(home):
+        home.mkdir(parents=True, exist_ok=True)
+        for leftover in [*home.glob(f".*{PARTIAL_SUFFIX}"), home / CARD_NAME]:
+            leftover.unlink(missing_ok=True)
+
+
+def _write_array(
+    file: IO[bytes], manifest: Manifest, settings: ImageSettings, chunk: int, progress: Progress | None
+) -> str:
+    """Write header and pixels; returns the SHA-256 of the pixels."""
+    shape = (len(manifest.entries), settings.size, settings.size, 3)
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    content = hashlib.sha256()
+    done = 0
+    for images in _decoded_chunks(manifest, settings, chunk):
+        content.update(images.data)
+        file.write(images.data)
+        done += len(images)
+        if progress is not None:
+            progress(done, len(manifest.entries))
+    return content.hexdigest()
+
+
+def _decoded_chunks(manifest: Manifest, settings: ImageSettings, chunk: int) -> Iterator[ImageArray]:
+    """Arrays of up to `chunk` images in order; Pillow decodes outside the interpreter's lock."""
+    decode = partial(_decode_entry, manifest, settings)
+    entries = manifest.entries
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        for start in range(0, len(entries), chunk):
+            yield np.stack(list(pool.map(decode, entries[start : start + chunk])))
+
+
+def _decode_entry(manifest: Manifest, settings: ImageSettings, entry: ImageEntry) -> ImageArray:
+    path = manifest.locate(entry)
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise SourceError(
+            f"{path}: cannot be read any more: {error.strerror or error}. Expected the file that was listed "
+            "before. Leave the images alone while a run is going, then run again."
+        ) from error
+    if hashlib.sha256(raw).hexdigest() != entry.digest:
+        raise SourceError(
+            f"{path}: has changed since it was listed. Leave the images alone while a run is going, "
+            "then run again."
+        )
+    try:
+        return decode_image(raw, size=settings.size, resize=settings.resize, max_megapixels=_NO_LIMIT)
+    except ImageError as error:
+        raise SourceError(f"{path}: {error}. It decoded when it was listed; run again.") from error
+
+
+def _read_card(home: Path) -> dict[str, object] | None:
+    """What `store.json` says; None where it is missing or no JSON object."""
+    try:
+        card = json.loads((home / CARD_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return card if isinstance(card, dict) else None
+
+
+def _map_array(path: Path) -> np.memmap[tuple[int, ...], np.dtype[np.uint8]] | None:
+    """The array mapped read-only; None where it is missing, cut short or no uint8 array."""
+    try:
+        images: NDArray[np.uint8] = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return None
+    if isinstance(images, np.memmap) and images.dtype == np.uint8:
+        return images
+    return None

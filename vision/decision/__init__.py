@@ -1,0 +1,1 @@
+"""From outputs to an answer: calibration, unknown scores, thresholds, the decision rule."""

@@ -1,0 +1,170 @@
+"""What a window of answers is compared with: the calibration images, as the exported graph answers them.
+
+The network was not trained on them, nor did the gate judge it by them, and every row holds just what the
+prediction log keeps of an answer. The reference travels in the bundle; the service need not read it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision.base.arrays import pack_arrays, unpack_arrays
+from vision.base.errors import BundleError
+from vision.base.files import write_atomically
+from vision.base.outputs import ModelOutputs
+from vision.base.record import FloatArray, IntArray
+from vision.data.labelled import select
+from vision.data.quality import QUALITY_COLUMNS
+from vision.data.records import Split, Splits
+from vision.decision.predictor import decide
+from vision.decision.records import DecisionRule, OodDetector
+
+MAX_ROWS = 2_000
+"""Most images that a reference keeps."""
+
+_THINNING_SEED = 0
+
+
+@dataclass(frozen=True, eq=False)
+class DriftReference:
+    """The calibration images of a bundle, at most `MAX_ROWS`.
+
+    Nothing is fitted on them beforehand: a scale or a direction that knows the reference and not the window
+    would make the two unlike even where they are of one kind.
+
+    Attributes:
+        embeddings: (n, d) float16, as `round_embeddings` gives them.
+        quality: (n, q) float32.
+        logits: (n, k) float32, not divided by the temperature.
+        called_unknown: (n,) bool, whether the bundle's own rule answers `unknown`.
+        groups: (n,) int64, 0..g-1, ascending; the names are not kept, only what belongs together.
+        temperature: divides the logits.
+        class_names: of the k logits.
+        quality_columns: of the q quality columns.
+    """
+
+    embeddings: NDArray[np.float16]
+    quality: FloatArray
+    logits: FloatArray
+    called_unknown: NDArray[np.bool_]
+    groups: IntArray
+    temperature: float
+    class_names: tuple[str, ...]
+    quality_columns: tuple[str, ...]
+
+    @property
+    def num_groups(self) -> int:
+        """Groups that the images are of."""
+        return int(self.groups[-1]) + 1 if len(self.groups) else 0
+
+
+def make_reference(
+    outputs: ModelOutputs, splits: Splits, rule: DecisionRule, detector: OodDetector
+) -> DriftReference:
+    """The reference of a bundle.
+
+    Where there are more than `MAX_ROWS` images, `thin_rows` keeps as many groups as it can.
+
+    Args:
+        outputs: of the exported graph, the calibration split among its rows.
+        splits: says which rows are calibration, and their groups.
+        rule: of the bundle.
+        detector: of the bundle.
+
+    Raises:
+        ValueError: the graph was not run on the calibration split.
+    """
+    known = select(outputs, splits, Split.CALIBRATION)
+    _, codes = np.unique(known.groups, return_inverse=True)
+    rows = thin_rows(codes, MAX_ROWS, np.random.default_rng(_THINNING_SEED))
+    rows = rows[np.argsort(codes[rows], kind="stable")]
+    kept = known.outputs
+    logits, embeddings, quality = kept.logits[rows], kept.embeddings[rows], kept.quality[rows]
+    return DriftReference(
+        embeddings=round_embeddings(embeddings),
+        quality=quality.astype(np.float32),
+        logits=logits.astype(np.float32),
+        called_unknown=decide(rule, detector, logits, embeddings, quality).called_unknown,
+        groups=np.unique(codes[rows], return_inverse=True)[1].astype(np.int64),
+        temperature=rule.temperature.value,
+        class_names=rule.class_names,
+        quality_columns=QUALITY_COLUMNS,
+    )
+
+
+def round_embeddings(embeddings: FloatArray) -> NDArray[np.float16]:
+    """Embeddings (n, d) as they are kept: float16, values beyond its range at the end of it."""
+    largest = float(np.finfo(np.float16).max)
+    return np.clip(embeddings, -largest, largest).astype(np.float16)
+
+
+def thin_rows(groups: IntArray, limit: int, rng: np.random.Generator) -> IntArray:
+    """Rows to keep, (m,) ascending, at most `limit`: first fewer frames of each group, then fewer groups.
+
+    Groups are what evidence is counted in, so frames go first: each group keeps at most as many, drawn by
+    `rng`, as let all groups stay. Only where one frame of each is too many are groups drawn.
+
+    Args:
+        groups: (n,) numbers 0..g-1.
+        limit: at least 1.
+        rng: draws frames and groups.
+    """
+    if len(groups) <= limit:
+        return np.arange(len(groups))
+    sizes = np.bincount(groups)
+    totals = np.array([np.minimum(sizes, most).sum() for most in range(int(sizes.max()) + 1)])
+    most = int(np.flatnonzero(totals <= limit)[-1])
+    if most:
+        return cap_frames(groups, most, rng)
+    return np.sort(rng.choice(cap_frames(groups, 1, rng), limit, replace=False))
+
+
+def cap_frames(groups: IntArray, most: int, rng: np.random.Generator) -> IntArray:
+    """Rows to keep, (m,) ascending: of each group (n,) at most `most` images, drawn by `rng`."""
+    shuffled = rng.permutation(len(groups))
+    order = shuffled[np.argsort(groups[shuffled], kind="stable")]
+    sizes = np.bincount(groups)
+    starts = np.cumsum(sizes) - sizes
+    place = np.arange(len(groups)) - starts[groups[order]]
+    return np.sort(order[place < most])
+
+
+def save_reference(reference: DriftReference, path: Path) -> None:
+    """Write a reference; equal references give equal bytes.
+
+    Raises:
+        StorageError: it could not be written.
+    """
+    arrays = {name: np.asarray(getattr(reference, name)) for name in _ARRAYS}
+    write_atomically(path, pack_arrays(arrays))
+
+
+def read_reference(path: Path) -> DriftReference:
+    """A reference as `save_reference` wrote it; nothing in the file is executed.
+
+    Raises:
+        BundleError: the file is damaged or holds something else.
+    """
+    arrays = unpack_arrays(path)
+    if set(arrays) != set(_ARRAYS):
+        raise BundleError(
+            f"{path} holds {', '.join(sorted(arrays))}; expected a drift reference with "
+            f"{', '.join(sorted(_ARRAYS))}. Restore the bundle or train again."
+        )
+    return DriftReference(
+        embeddings=arrays["embeddings"],
+        quality=arrays["quality"],
+        logits=arrays["logits"],
+        called_unknown=arrays["called_unknown"],
+        groups=arrays["groups"],
+        temperature=float(arrays["temperature"]),
+        class_names=tuple(str(name) for name in arrays["class_names"]),
+        quality_columns=tuple(str(name) for name in arrays["quality_columns"]),
+    )
+
+
+_ARRAYS = tuple(DriftReference.__dataclass_fields__)

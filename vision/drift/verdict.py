@@ -1,0 +1,401 @@
+"""A window of answers drifted if chance does not explain how it differs from the calibration images.
+
+Four questions, each by permutation of whole groups (`vision.drift.permutation`) and at level alpha: have the
+quality columns moved (Q), the embeddings (E), the share called unknown (N), the mix of classes (L)? The cause
+is the first that explains what fired: Q capture; N while the embeddings of known-looking images stay put,
+novelty; E covariate; L label mix. Where E and L fired alone, other shares of the classes may be all that
+moved the embedding: then it is asked once more at the window's shares (`vision.drift.reweighting`), and if
+that is quiet, the label mix explains it. A window like the reference fires with probability 4 alpha at most,
+on average over references; one reference can be unlucky.
+
+That the mix changed is tested on mean probabilities; which shares the classes have is estimated beside it, by
+`vision.drift.priors`, because mean probabilities lean to the shares of the calibration.
+
+Whatever is scaled or fitted is fitted on reference and window together, so that without drift the two can be
+exchanged. `draws` (p + 1, g) are assignments of groups, as in `vision.drift.permutation`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vision.base.record import FloatArray, IntArray
+from vision.base.resampling import resample_groups
+from vision.config.monitoring import DriftSettings
+from vision.drift.permutation import (
+    average_groups,
+    differ_means,
+    draw_assignments,
+    find_p_value,
+    measure_hotelling,
+    measure_ks,
+    measure_mmd,
+    once_a_group,
+    studentise,
+    whiten,
+)
+from vision.drift.priors import adjust_confidence, estimate_shares
+from vision.drift.records import (
+    ClassShare,
+    ColumnDrift,
+    DriftCause,
+    DriftReport,
+    DriftStatus,
+    DriftTest,
+)
+from vision.drift.reference import DriftReference
+from vision.drift.reweighting import measure_reweighted, reweight
+from vision.drift.window import Pool, Window, check_window, find_groups, pool_sides
+from vision.drift.words import (
+    EMBEDDING,
+    EMBEDDING_AT_SHARES,
+    KNOWN_EMBEDDING,
+    LABEL_MIX,
+    QUALITY,
+    UNKNOWN_RATE,
+    tell_insufficient,
+    tell_single_frames,
+    tell_verdict,
+)
+
+QUANTILES = np.linspace(0.0, 1.0, 21)
+"""Levels of the quantiles that a report keeps of each column."""
+
+NUM_DIRECTIONS = 32
+"""Principal directions of the embedding that E looks at."""
+
+NAMING_LEVEL = 0.05
+"""Level of the question at the window's shares. Drift is found already; only its name hangs on it, and label
+mix is the name that makes people look away."""
+
+SHARE_ROUNDS = 199
+"""Bootstraps of that question. Estimating the shares in each is what it costs."""
+
+_NUM_POINTS = 150
+_ROUNDING = 1e-9
+
+
+def judge_drift(reference: DriftReference, window: Window, settings: DriftSettings, seed: int) -> DriftReport:
+    """The verdict on a window of answers.
+
+    The same content gives the same report, in whatever order the answers come.
+
+    Args:
+        reference: of the bundle that answered.
+        window: its answers.
+        settings: minima, level, permutations.
+        seed: of permutations, thinning and intervals.
+
+    Raises:
+        WindowError: the window is of another model, its arrays do not fit together, or a value is not finite.
+    """
+    check_window(reference, window)
+    groups = find_groups(window, settings.burst_gap_seconds)
+    blank = _start_report(reference, window, groups, settings)
+    if (
+        blank.num_images < settings.min_images
+        or min(blank.num_groups, blank.num_reference_groups) < settings.min_groups
+    ):
+        return tell_insufficient(blank, settings)
+    rng = np.random.default_rng(seed)
+    pool = pool_sides(reference, window, groups, settings.max_images, rng)
+    draws = draw_assignments(
+        pool.num_reference_groups, pool.num_groups - pool.num_reference_groups, settings.permutations, rng
+    )
+    return _judge(blank, pool, draws, reference, settings, rng)
+
+
+# --- the questions --------------------------------------------------------------------------------------
+
+
+def ask_quality(
+    pool: Pool, draws: FloatArray, names: tuple[str, ...], alpha: float
+) -> tuple[DriftTest, tuple[ColumnDrift, ...]]:
+    """Q: has any quality column moved? The largest studentised Kolmogorov-Smirnov statistic.
+
+    A column's own p-value is the share of assignments in which any column moves as far as it (Westfall &
+    Young 1993, single step), so that no column moves by chance more often than the whole question fires.
+    """
+    distances = np.column_stack([measure_ks(column, pool.groups, draws) for column in pool.quality.T])
+    scaled = studentise(distances)
+    largest = scaled.max(axis=1)
+    columns = tuple(
+        _describe_column(
+            pool, name, column, float(distances[0, i]), np.append(scaled[0, i], largest[1:]), alpha
+        )
+        for i, (name, column) in enumerate(zip(names, pool.quality.T, strict=True))
+    )
+    return _conclude(QUALITY, largest, alpha, _tell_columns(columns)), columns
+
+
+def ask_embedding(
+    pool: Pool, draws: FloatArray, alpha: float, rng: np.random.Generator, name: str = EMBEDDING
+) -> DriftTest:
+    """E: does the network see other images? MMD on the whitened principal directions of the embedding.
+
+    It is asked of groups cut to one size: the principal directions lean towards frames that agree with each
+    other, so that a side of many frames a group is unlike one of single frames where both are of one kind
+    (uncut, 12 of 12 plain windows of one frame a group fired against groups of four).
+    """
+    level = pool.level(rng)
+    values = whiten(level.embeddings, NUM_DIRECTIONS)
+    statistics = measure_mmd(values, level.groups, draws, rng)
+    who = "images that look known" if name == KNOWN_EMBEDDING else "images"
+    how = "unlike" if find_p_value(statistics) <= alpha else "like"
+    evidence = (
+        f"to the network the window's {who} are {how} the reference's: squared MMD "
+        f"{statistics[0]:.2g}, {statistics[1:].max():.2g} at most by chance"
+    )
+    return _conclude(name, statistics, alpha, evidence)
+
+
+def ask_unknown_rate(pool: Pool, draws: FloatArray, alpha: float, rng: np.random.Generator) -> DriftTest:
+    """N: are more images called unknown? Difference of the mean rates of groups, one-sided.
+
+    It is asked of groups cut to one size. The threshold of `unknown` lies where few images of the reference
+    exceed it, and a group of more frames has more chances of being among so few: uncut, plain windows of five
+    frames a group fired three times too often.
+    """
+    level = pool.level(rng)
+    statistics = differ_means(_average_unknown(level), draws)[:, 0]
+    earlier, later = _mean_of_sides(_average_unknown(pool), draws)
+    evidence = f"called unknown: {later[0]:.1%} in the window, {earlier[0]:.1%} in the reference"
+    return _conclude(UNKNOWN_RATE, statistics, alpha, evidence)
+
+
+def ask_label_mix(pool: Pool, draws: FloatArray, names: tuple[str, ...], alpha: float) -> DriftTest:
+    """L: has the mix of classes changed? Hotelling's statistic on calibrated probabilities."""
+    means = average_groups(pool.probs, pool.groups)
+    statistics = measure_hotelling(means, draws)
+    earlier, later = _mean_of_sides(means, draws)
+    most = int(np.argmax(np.abs(later - earlier)))
+    evidence = (
+        f"largest change of a class's mean probability: {names[most]}, {later[most]:.1%} in the window, "
+        f"{earlier[most]:.1%} in the reference"
+    )
+    return _conclude(LABEL_MIX, statistics, alpha, evidence)
+
+
+def ask_embedding_at_shares(pool: Pool, rng: np.random.Generator) -> DriftTest | None:
+    """E once more, the reference weighed to the window's shares of the classes, at `NAMING_LEVEL`.
+
+    None where too few groups of the reference carry those shares.
+    """
+    level = pool.level(rng)
+    found = reweight(level)
+    if not found.carried:
+        return None
+    values = whiten(level.embeddings, NUM_DIRECTIONS)
+    statistics = measure_reweighted(level, found, values, SHARE_ROUNDS, rng)
+    usual = float(np.quantile(statistics[1:], 1 - NAMING_LEVEL))
+    how = "unlike" if find_p_value(statistics) <= NAMING_LEVEL else "like"
+    evidence = (
+        f"at the window's own shares of the classes its images are {how} the reference's: squared MMD "
+        f"{statistics[0]:.2g}, above {usual:.2g} by chance in {NAMING_LEVEL:.0%} of cases; "
+        f"{found.num_effective:.0f} groups of the reference carry these shares"
+    )
+    return _conclude(EMBEDDING_AT_SHARES, statistics, NAMING_LEVEL, evidence)
+
+
+def _conclude(name: str, statistics: FloatArray, alpha: float, evidence: str) -> DriftTest:
+    """The answer to a question from its statistics (p + 1,), the one observed first."""
+    p_value = find_p_value(statistics)
+    return DriftTest(
+        name=name, statistic=float(statistics[0]), p_value=p_value, fired=p_value <= alpha, evidence=evidence
+    )
+
+
+def _average_unknown(pool: Pool) -> FloatArray:
+    """Share of each group that is called unknown, (g, 1)."""
+    return average_groups(pool.called_unknown.astype(np.float64)[:, None], pool.groups)
+
+
+def _mean_of_sides(means: FloatArray, draws: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean over the groups of the reference and of the window, (c,) each."""
+    later = draws[0] > 0
+    return means[~later].mean(axis=0), means[later].mean(axis=0)
+
+
+def _describe_column(
+    pool: Pool, name: str, values: FloatArray, distance: float, scaled: FloatArray, alpha: float
+) -> ColumnDrift:
+    """One column; `scaled` holds its own statistic, then the largest of all columns by chance."""
+    p_value = find_p_value(scaled)
+    earlier, later = (
+        _find_quantiles(values[side], pool.groups[side]) for side in (~pool.in_window, pool.in_window)
+    )
+    return ColumnDrift(
+        column=name,
+        statistic=distance,
+        studentised=float(scaled[0]),
+        p_value=p_value,
+        moved=p_value <= alpha,
+        reference_median=earlier[len(earlier) // 2],
+        window_median=later[len(later) // 2],
+        reference_quantiles=earlier,
+        window_quantiles=later,
+    )
+
+
+def _find_quantiles(values: FloatArray, groups: IntArray) -> tuple[float, ...]:
+    """The quantiles at `QUANTILES` of values (n,) that weigh so that each group counts once."""
+    order = np.argsort(values, kind="stable")
+    weights = once_a_group(groups)[order]
+    reached = np.cumsum(weights) / weights.sum()
+    places = np.searchsorted(reached, QUANTILES - _ROUNDING)
+    return tuple(float(value) for value in values[order][np.minimum(places, len(values) - 1)])
+
+
+def _tell_columns(columns: tuple[ColumnDrift, ...]) -> str:
+    ranked = sorted(columns, key=lambda each: -each.studentised)
+    moved = [each for each in ranked if each.moved]
+    if not moved:
+        return f"no quality column moved beyond chance; {ranked[0].column} moved most"
+    return "moved: " + ", ".join(
+        f"{each.column} (median {each.reference_median:.3g} before, {each.window_median:.3g} now)"
+        for each in moved
+    )
+
+
+# --- the verdict ----------------------------------------------------------------------------------------
+
+
+def find_cause(
+    quality: bool, novel: bool, known_moved: bool, embedding: bool, mix: bool, explained: bool = False
+) -> DriftCause | None:
+    """The first cause that explains which tests fired; None where none did.
+
+    Args:
+        quality: Q fired.
+        novel: N fired.
+        known_moved: E fired on the images not called unknown; asked only where N fired.
+        embedding: E fired.
+        mix: L fired.
+        explained: the window's shares explain why E fired; asked only where E and L fired alone.
+    """
+    if quality:
+        return DriftCause.CAPTURE
+    if novel and not known_moved:
+        return DriftCause.NOVELTY
+    if novel or (embedding and not explained):
+        return DriftCause.COVARIATE
+    return DriftCause.LABEL_MIX if mix else None
+
+
+def _start_report(
+    reference: DriftReference, window: Window, groups: IntArray, settings: DriftSettings
+) -> DriftReport:
+    """What is known of a window before anything is measured."""
+    num_ungrouped = int(window.ungrouped.sum())
+    single = tell_single_frames(reference, groups)
+    return DriftReport(
+        status=DriftStatus.INSUFFICIENT,
+        verified=num_ungrouped == 0 and not single,
+        reasons=single,
+        num_images=len(groups),
+        num_groups=len(np.unique(groups)),
+        num_ungrouped=num_ungrouped,
+        num_reference_groups=reference.num_groups,
+        alpha=settings.alpha,
+        permutations=settings.permutations,
+    )
+
+
+def _judge(
+    blank: DriftReport,
+    pool: Pool,
+    draws: FloatArray,
+    reference: DriftReference,
+    settings: DriftSettings,
+    rng: np.random.Generator,
+) -> DriftReport:
+    alpha, names = settings.alpha, reference.class_names
+    quality, columns = ask_quality(pool, draws, reference.quality_columns, alpha)
+    embedding = ask_embedding(pool, draws, alpha, rng)
+    unknown = ask_unknown_rate(pool, draws, alpha, rng)
+    mix = ask_label_mix(pool, draws, names, alpha)
+    known = _ask_known(pool, settings, rng) if unknown.fired else None
+    moved = known is not None and known.fired
+    both_alone = embedding.fired and mix.fired and not (quality.fired or unknown.fired)
+    at_shares = ask_embedding_at_shares(pool, rng) if both_alone else None
+    explained = at_shares is not None and not at_shares.fired
+    cause = find_cause(quality.fired, unknown.fired, moved, embedding.fired, mix.fired, explained)
+    tests = tuple(each for each in (quality, embedding, unknown, mix, known, at_shares) if each is not None)
+    report = blank.model_copy(
+        update={
+            "status": DriftStatus.DRIFT if cause else DriftStatus.QUIET,
+            "cause": cause,
+            "num_images_compared": int(pool.in_window.sum()),
+            "num_reference_images": int((~pool.in_window).sum()),
+            "tests": tests,
+            "columns": columns,
+            **_draw_points(pool, rng),
+        }
+    )
+    if cause in (None, DriftCause.LABEL_MIX):
+        report = _add_estimates(report, pool, names, settings, rng)
+    return report.model_copy(update={"reasons": tell_verdict(report)})
+
+
+def _ask_known(pool: Pool, settings: DriftSettings, rng: np.random.Generator) -> DriftTest | None:
+    """E on the images not called unknown; None where a side has fewer than two groups of them."""
+    known = pool.known()
+    num_window = known.num_groups - known.num_reference_groups
+    if min(num_window, known.num_reference_groups) < 2:
+        return None
+    draws = draw_assignments(known.num_reference_groups, num_window, settings.permutations, rng)
+    return ask_embedding(known, draws, settings.alpha, rng, KNOWN_EMBEDDING)
+
+
+def _draw_points(pool: Pool, rng: np.random.Generator) -> dict[str, tuple[tuple[float, float], ...]]:
+    """Some images of each side on the two main directions."""
+    values = whiten(pool.embeddings, 2)
+    places = np.column_stack([values[:, 0], values[:, -1] if values.shape[1] > 1 else np.zeros(len(values))])
+    points = {}
+    for name, side in (("reference_points", ~pool.in_window), ("window_points", pool.in_window)):
+        rows = rng.permutation(np.flatnonzero(side))[:_NUM_POINTS]
+        points[name] = tuple((round(float(x), 3), round(float(y), 3)) for x, y in places[rows])
+    return points
+
+
+def _add_estimates(
+    report: DriftReport, pool: Pool, names: tuple[str, ...], settings: DriftSettings, rng: np.random.Generator
+) -> DriftReport:
+    """What is expected of the images that look known, without labels; unchanged where there are none.
+
+    The shares of the classes count each group once, as the test of the label mix does: one fish with forty
+    frames is one fish. The accuracy counts images, because an image is what a client gets an answer to. Where
+    the label mix drifted, confidence is first adjusted to the shares of the images; else it stands as it is.
+    """
+    known = pool.known()
+    later = known.in_window
+    if not later.any() or later.all():
+        return report
+    before = average_groups(known.probs, known.groups)[: known.num_reference_groups].mean(axis=0)
+    probs, drawn = known.probs[later], resample_groups(known.groups[later], settings.bootstrap, rng)
+    counts = drawn.image_counts()
+    shares = _estimate_shares(probs, once_a_group(drawn.members), counts, before)
+    mix = tuple(
+        ClassShare(
+            class_name=name,
+            reference=float(before[i]),
+            window=drawn.interval(float(shares[0, i]), shares[1:, i]),
+        )
+        for i, name in enumerate(names)
+    )
+    accuracy = drawn.mean(probs.max(axis=1))
+    if report.cause is DriftCause.LABEL_MIX:
+        confidence = adjust_confidence(
+            probs, _estimate_shares(probs, np.ones(len(probs)), counts, before), before
+        )
+        samples = (confidence[1:] * counts).sum(axis=1) / counts.sum(axis=1)
+        accuracy = drawn.interval(float(confidence[0].mean()), samples)
+    return report.model_copy(update={"estimated_accuracy": accuracy, "class_mix": mix})
+
+
+def _estimate_shares(
+    probs: FloatArray, weights: FloatArray, counts: IntArray, before: FloatArray
+) -> FloatArray:
+    """Shares of the classes in images of weights (n,), then in each resample (r, n) of them: (1 + r, k)."""
+    shares = estimate_shares(probs, weights[None, :], before)
+    return np.concatenate([shares, estimate_shares(probs, weights * counts, before, start=shares[0])])

@@ -1,0 +1,1 @@
+"""Figures of a model, and models side by side."""

@@ -1,0 +1,278 @@
+"""The winner is the best on validation; of those that the evidence cannot tell apart, the best calibrated.
+
+Candidates are compared on the same images; whole groups are resampled. A difference is positive where the
+first model is better, whatever the direction of the metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision.base.errors import DataError
+from vision.base.outputs import ModelFile, ModelOutputs
+from vision.base.record import FloatArray, IntArray, Interval
+from vision.base.resampling import GroupResamples, resample_groups
+from vision.base.softmax import nll_per_image
+from vision.config.evaluation import BootstrapSettings, ComparisonSettings
+from vision.data.labelled import Labelled, select
+from vision.data.records import Split, Splits
+from vision.decision.records import Temperature
+from vision.evaluation.metrics import class_counts, class_indicators
+from vision.evaluation.records import CandidateRow, Comparison, Difference, Evaluation
+
+NLL = "nll"
+
+
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """One candidate and what it says of the validation images.
+
+    Attributes:
+        evaluation: on validation.
+        model: its network.
+        outputs: of the validation images, (n,) of everything, same rows for every contender.
+        temperature: that calibrates it.
+    """
+
+    evaluation: Evaluation
+    model: ModelFile
+    outputs: ModelOutputs
+    temperature: float
+
+    @property
+    def name(self) -> str:
+        """The candidate's name."""
+        return self.evaluation.candidate
+
+
+def compare(
+    evaluations: Sequence[Evaluation],
+    models: Sequence[ModelFile],
+    outputs: Sequence[ModelOutputs],
+    temperatures: Sequence[Temperature],
+    splits: Splits,
+    settings: ComparisonSettings,
+    bootstrap: BootstrapSettings,
+    seed: int,
+) -> Comparison:
+    """Candidates side by side on validation, and the winner; all sequences are in one order.
+
+    Args:
+        evaluations: of each candidate on validation.
+        models: their networks.
+        outputs: of each network on (at least) the validation images.
+        temperatures: of each network.
+        splits: says which images are validation, their labels and groups.
+        settings: the metric that decides.
+        bootstrap: number of resamples and level of the intervals.
+        seed: draws the resamples.
+
+    Raises:
+        DataError: there is no candidate, or the lists are of different lengths.
+    """
+    if not evaluations or not len(evaluations) == len(models) == len(outputs) == len(temperatures):
+        raise DataError(
+            f"Comparison got {len(evaluations)} evaluations, {len(models)} models, {len(outputs)} outputs "
+            f"and {len(temperatures)} temperatures. Expected at least one, and as many of each."
+        )
+    known = [select(each, splits, Split.VALIDATION) for each in outputs]
+    contenders = [
+        Contender(evaluation, model, each.outputs, temperature.value)
+        for evaluation, model, each, temperature in zip(evaluations, models, known, temperatures, strict=True)
+    ]
+    return choose_winner(contenders, known[0], settings, bootstrap, seed)
+
+
+def choose_winner(
+    contenders: Sequence[Contender],
+    truth: Labelled,
+    settings: ComparisonSettings,
+    bootstrap: BootstrapSettings,
+    seed: int,
+) -> Comparison:
+    """The comparison of at least one contender on the labels and groups of `truth`.
+
+    The leader is best by the metric. Contenders whose paired difference to the leader has an interval that
+    does not lie above zero are tied with it; among the tied the lowest calibrated NLL wins, then the fewest
+    parameters, then the name.
+    """
+    drawn = resample_groups(truth.groups, bootstrap, np.random.default_rng(seed))
+    values = [_metric_value(each.evaluation, settings.metric) for each in contenders]
+    leader = contenders[int(np.argmax(values))]
+    to_leader = {
+        each.name: _compare_pair(leader, each, truth.labels, settings.metric, drawn)
+        for each in contenders
+        if each is not leader
+    }
+    tied = [each for each in contenders if each is leader or not to_leader[each.name].difference.low > 0]
+    winner = min(tied, key=_preference)
+    differences = list(to_leader.values())
+    if settings.metric != NLL:
+        differences += [
+            _compare_pair(winner, each, truth.labels, NLL, drawn) for each in contenders if each is not winner
+        ]
+    return Comparison(
+        metric=settings.metric,
+        winner=winner.name,
+        reason=_explain(winner, leader, tied, contenders, settings.metric),
+        candidates=tuple(_describe_candidate(each) for each in contenders),
+        differences=tuple(differences),
+    )
+
+
+def winner_index(comparison: Comparison) -> int:
+    """Position of the winner among the candidates."""
+    return [row.candidate for row in comparison.candidates].index(comparison.winner)
+
+
+# --- paired differences ---------------------------------------------------------------------------------
+
+
+def paired_difference(
+    first_values: FloatArray | NDArray[np.bool_],
+    second_values: FloatArray | NDArray[np.bool_],
+    groups: NDArray[Any],
+    bootstrap: BootstrapSettings,
+    rng: np.random.Generator,
+) -> Interval:
+    """Mean of first - second over the same images, (n,) each, with its interval over groups (n,).
+
+    For a loss, swap the two, so that positive favours the first.
+
+    Raises:
+        ValueError: the values are not of the same images.
+    """
+    if not len(first_values) == len(second_values) == len(groups):
+        raise ValueError(
+            f"Paired values are of {len(first_values)} and {len(second_values)} images in {len(groups)} "
+            "group entries; expected the same images on both sides."
+        )
+    differences = np.asarray(first_values, dtype=np.float64) - np.asarray(second_values, dtype=np.float64)
+    return resample_groups(groups, bootstrap, rng).mean(differences)
+
+
+def paired_difference_over_splits(
+    values: Sequence[tuple[NDArray[Any], FloatArray]], bootstrap: BootstrapSettings, rng: np.random.Generator
+) -> Interval:
+    """Mean paired difference over several splits of one data set, with an interval that groups earn once.
+
+    A group is tested in several splits, so its differences are averaged first, and groups are resampled once;
+    pooling them as if each split had groups of its own flatters the interval. A group weighs as many images
+    as it has, on average, where it is tested.
+
+    Args:
+        values: for each split, the groups (n_i,) of its test images and their differences (n_i,), first minus
+            second. Group names must mean the same in every split.
+        bootstrap: number of resamples and level of the interval.
+        rng: draws the resamples.
+
+    Raises:
+        DataError: there is no image in any split.
+    """
+    if not sum(len(groups) for groups, _ in values):
+        raise DataError("No split has a tested image; expected at least one.")
+    names = np.unique(np.concatenate([np.asarray(groups) for groups, _ in values]))
+    sums, sizes, appearances = np.zeros((3, len(names)))
+    for groups, differences in values:
+        members = np.searchsorted(names, groups)
+        sums += np.bincount(members, weights=differences, minlength=len(names))
+        size = np.bincount(members, minlength=len(names))
+        sizes += size
+        appearances += size > 0
+    columns = np.column_stack([sums, sizes]) / appearances[:, None]
+    drawn = resample_groups(names, bootstrap, rng)
+    samples = drawn.sums(columns)
+    value = float(columns[:, 0].sum() / columns[:, 1].sum())
+    return drawn.interval(value, samples[:, 0] / samples[:, 1])
+
+
+# --- private --------------------------------------------------------------------------------------------
+
+
+def _compare_pair(
+    first: Contender, second: Contender, labels: IntArray, metric: str, drawn: GroupResamples
+) -> Difference:
+    if metric == "macro_f1":
+        difference = _difference_in_f1(first, second, labels, drawn)
+    else:
+        difference = drawn.mean(_goodness(first, labels, metric) - _goodness(second, labels, metric))
+    return Difference(metric=metric, first=first.name, second=second.name, difference=difference)
+
+
+def _goodness(contender: Contender, labels: IntArray, metric: str) -> FloatArray:
+    """(n,) per image, higher is better: 1 if right, or minus the calibrated NLL."""
+    logits = contender.outputs.logits
+    if metric == NLL:
+        return -nll_per_image(logits, labels, contender.temperature)
+    return np.asarray(logits.argmax(axis=1) == labels, dtype=np.float64)
+
+
+def _difference_in_f1(
+    first: Contender, second: Contender, labels: IntArray, drawn: GroupResamples
+) -> Interval:
+    values, samples = [], []
+    for each in (first, second):
+        logits = each.outputs.logits
+        indicators = class_indicators(labels, logits.argmax(axis=1), logits.shape[1])
+        values.append(float(class_counts(indicators.sum(axis=0)).macro_f1()))
+        samples.append(class_counts(drawn.sums(indicators)).macro_f1())
+    return drawn.interval(values[0] - values[1], samples[0] - samples[1])
+
+
+def _metric_value(evaluation: Evaluation, metric: str) -> float:
+    """The deciding figure, higher is better."""
+    interval: Interval = getattr(evaluation, metric)
+    return -interval.value if metric == NLL else interval.value
+
+
+def _preference(contender: Contender) -> tuple[float, int, str]:
+    return contender.evaluation.nll.value, contender.model.num_parameters, contender.name
+
+
+def _describe_candidate(contender: Contender) -> CandidateRow:
+    evaluation = contender.evaluation
+    deciding = [row for row in evaluation.unknown if row.class_name == "all" and np.isfinite(row.found)]
+    return CandidateRow(
+        candidate=contender.name,
+        backbone=contender.model.backbone,
+        accuracy=evaluation.accuracy,
+        macro_f1=evaluation.macro_f1,
+        nll=evaluation.nll,
+        ece=evaluation.ece,
+        unknown_auroc=deciding[0].auroc.value if deciding else np.nan,
+        num_parameters=contender.model.num_parameters,
+    )
+
+
+def _explain(
+    winner: Contender,
+    leader: Contender,
+    tied: Sequence[Contender],
+    contenders: Sequence[Contender],
+    metric: str,
+) -> str:
+    words = {"accuracy": "accuracy", "macro_f1": "macro F1", NLL: "NLL"}[metric]
+    best = f"{abs(_metric_value(leader.evaluation, metric)):.3f}"
+    if len(contenders) == 1:
+        return f"{winner.name} is the only candidate; its {words} on validation is {best}."
+    if len(tied) == 1:
+        return f"{winner.name} has the best {words} on validation ({best}), beyond doubt against every other."
+    others = ", ".join(each.name for each in tied if each is not winner)
+    told_by = "lowest calibrated NLL"
+    if any(each.evaluation.nll.value == winner.evaluation.nll.value for each in tied if each is not winner):
+        told_by = "lowest calibrated NLL and, of those, the fewest parameters"
+    own = f"{winner.evaluation.nll.value:.3f}"
+    if winner is leader:
+        return (
+            f"{winner.name} has the best {words} on validation ({best}), though {others} cannot be told from "
+            f"it; of these it has the {told_by} ({own})."
+        )
+    return (
+        f"{leader.name} has the best {words} on validation ({best}), but {others} and {winner.name} cannot "
+        f"be told apart on these images; of them {winner.name} has the {told_by} ({own})."
+    )

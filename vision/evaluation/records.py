@@ -1,0 +1,141 @@
+"""Records of evaluation: figures of one model on one split, and candidates side by side."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from vision.base.record import Interval, Record, Value
+from vision.decision.records import Decision
+
+
+class ClassRow(Value):
+    """Truth about one known class."""
+
+    class_name: str
+    precision: float
+    recall: float
+    f1: Interval
+    num_images: int
+    num_groups: int
+    accepted: float
+    reviewed: float
+    called_unknown: float
+
+
+class ReliabilityBin(Value):
+    """One of the 15 equal-width confidence bins; NaN where empty."""
+
+    low: float
+    high: float
+    num_images: int
+    confidence: float
+    accuracy: float
+
+
+class UnknownRow(Value):
+    """How one held-out class or far kind is told from the known classes. Positive class: unknown."""
+
+    class_name: str
+    kind: str = Field(description="near (held-out class) or far (noise, blank, letters, textures)")
+    score_name: str
+    auroc: Interval
+    fpr_at_95_tpr: float = Field(description="share of known called unknown where 95% of unknown are found")
+    found: float = Field(description="share called unknown at the threshold; only for the deciding score")
+    num_images: int
+
+
+class RocCurve(Value):
+    """Points of an unknown-detection ROC, at most 201. Positive class: unknown."""
+
+    score_name: str
+    kind: str
+    false_positive_rate: tuple[float, ...]
+    true_positive_rate: tuple[float, ...]
+
+
+class DecisionRates(Value):
+    """What a set of images is answered; `wrong_among_accepted` is NaN where nothing is accepted or known."""
+
+    kind: str = Field(description="known, near or far")
+    num_images: int
+    accepted: Interval
+    reviewed: Interval
+    called_unknown: Interval
+    wrong_among_accepted: float
+    wrong_among_accepted_interval: Interval | None = Field(
+        default=None, description="the same with its bounds; None where nothing is accepted or known"
+    )
+
+
+class Answer(Value):
+    """One image and what it was answered, for galleries."""
+
+    row: int = Field(description="data-set row, or index within the far set")
+    kind: str
+    true_class: str
+    class_name: str
+    confidence: float
+    unknown_score: float
+    decision: Decision
+
+
+class Evaluation(Record):
+    """Truth about one model on one split."""
+
+    candidate: str
+    split: str
+    form: str = Field(description="keras, or the precision of the exported graph")
+    num_images: int
+    num_groups: int
+    accuracy: Interval
+    macro_f1: Interval
+    weighted_f1: Interval
+    nll: Interval
+    brier: Interval
+    ece: float
+    ece_floor: float = Field(description="95th percentile of ECE of a perfectly calibrated model")
+    adaptive_ece: float
+    class_names: tuple[str, ...]
+    confusion: tuple[tuple[int, ...], ...] = Field(description="rows true, columns predicted")
+    classes: tuple[ClassRow, ...]
+    reliability: tuple[ReliabilityBin, ...]
+    confidence_correct: tuple[int, ...] = Field(description="histogram, 20 bins over [0, 1]")
+    confidence_wrong: tuple[int, ...]
+    confidence_unknown: tuple[int, ...]
+    unknown: tuple[UnknownRow, ...] = Field(description="class_name 'all' pools a kind")
+    roc: tuple[RocCurve, ...]
+    rates: tuple[DecisionRates, ...]
+    mistakes: tuple[Answer, ...] = Field(description="worst first: most confident wrong answers")
+    examples: tuple[Answer, ...] = Field(description="some of each decision and kind, for the gallery")
+
+
+class CandidateRow(Value):
+    """One candidate on validation."""
+
+    candidate: str
+    backbone: str
+    accuracy: Interval
+    macro_f1: Interval
+    nll: Interval
+    ece: float
+    unknown_auroc: float
+    num_parameters: int
+
+
+class Difference(Value):
+    """Paired difference of two models on the same images, resampled by group; positive favours `first`."""
+
+    metric: str
+    first: str
+    second: str
+    difference: Interval
+
+
+class Comparison(Record):
+    """Candidates side by side and the winner, chosen on validation alone."""
+
+    metric: str
+    winner: str
+    reason: str
+    candidates: tuple[CandidateRow, ...]
+    differences: tuple[Difference, ...]

@@ -1,0 +1,199 @@
+"""Champion and challenger answer the same test images, each through the graph that it is served with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision.base.errors import BundleError
+from vision.base.outputs import ModelOutputs
+from vision.base.record import ImageArray, IntArray
+from vision.bundle.assembly import LoadedBundle, load_bundle
+from vision.bundle.records import Bundle
+from vision.config.evaluation import BootstrapSettings
+from vision.config.gate import GateSettings
+from vision.data.labelled import Labelled, select
+from vision.data.records import Split, Splits
+from vision.decision.predictor import Forward, decide
+from vision.decision.records import DecisionRule, OodDetector
+from vision.evaluation.baselines import Baselines
+from vision.gate.contradictions import NewLabels
+from vision.gate.judge import Challenger, Champion, judge_gate
+from vision.gate.records import Promotion
+
+ImagesAt = Callable[[int, str], ImageArray]
+"""Decoded images of the data set at (size, resize policy): a champion may have another input than ours."""
+
+BATCH_SIZE = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Incumbent:
+    """The champion as it comes from the registry.
+
+    Attributes:
+        bundle: its files.
+        digest: the bundle digest that the registry pins.
+        splits: of the images that it was trained and tested on.
+    """
+
+    bundle: Bundle
+    digest: str
+    splits: Splits
+
+    @classmethod
+    def of(cls, bundle: Bundle | None, digest: str | None, splits: Splits | None) -> Incumbent | None:
+        """The champion of what the registry gave; None where it gave nothing.
+
+        Raises:
+            BundleError: it gave a part: without the rest the champion cannot be defended.
+        """
+        if bundle is None and digest is None and splits is None:
+            return None
+        if bundle is None or digest is None or splits is None:
+            given = {"bundle": bundle, "digest": digest, "splits": splits}
+            missing = ", ".join(name for name, value in given.items() if value is None)
+            raise BundleError(
+                f"The champion came without its {missing}; expected bundle, digest and splits. Restore its "
+                "version in the registry, or archive it to start without a champion."
+            )
+        return cls(bundle, digest, splits)
+
+
+def judge(
+    bundle: Bundle,
+    outputs: ModelOutputs,
+    rule: DecisionRule,
+    detector: OodDetector,
+    baselines: Baselines,
+    splits: Splits,
+    images_at: ImagesAt,
+    settings: GateSettings,
+    bootstrap: BootstrapSettings,
+    seed: int,
+    incumbent: Incumbent | None,
+) -> Promotion:
+    """The gate's verdict on a bundle.
+
+    Args:
+        bundle: the challenger.
+        outputs: of its exported graph on the test images.
+        rule: its decision rule.
+        detector: its detector.
+        baselines: their answers to the same known test images.
+        splits: of the current images.
+        images_at: gives the current images as a champion needs them.
+        settings: floors.
+        bootstrap: number of resamples and level of intervals.
+        seed: draws the resamples.
+        incumbent: the champion; None: only the floors count.
+
+    Raises:
+        BundleError: the champion's files are not those that the registry pins.
+        ValueError: the baselines answered other images.
+    """
+    test = select(outputs, splits, Split.TEST)
+    if not np.array_equal(np.array(baselines.rows), test.outputs.rows):
+        raise ValueError("The baselines answered other test images than the challenger; expected the same.")
+    challenger = _describe_challenger(bundle, test, rule, detector, baselines, splits)
+    champion = None
+    if incumbent is not None:
+        champion = _describe_champion(incumbent, bundle, test, splits, images_at)
+    return judge_gate(challenger, champion, settings, bootstrap, seed)
+
+
+def _describe_challenger(
+    bundle: Bundle,
+    test: Labelled,
+    rule: DecisionRule,
+    detector: OodDetector,
+    baselines: Baselines,
+    splits: Splits,
+) -> Challenger:
+    answers = decide(rule, detector, test.outputs.logits, test.outputs.embeddings, test.outputs.quality)
+    return Challenger(
+        bundle_digest=bundle.digest,
+        class_names=rule.class_names,
+        digests=np.array(splits.digests, dtype=np.str_)[test.outputs.rows],
+        groups=test.groups,
+        correct=answers.classes == test.labels,
+        called_unknown=answers.called_unknown,
+        majority_correct=np.array(baselines.majority_correct),
+        pixels_correct=np.array(baselines.pixels_correct),
+        trained_digests=_digests_of(splits, Split.TRAIN, Split.VALIDATION, Split.CALIBRATION),
+    )
+
+
+def _describe_champion(
+    incumbent: Incumbent, challenger: Bundle, test: Labelled, splits: Splits, images_at: ImagesAt
+) -> Champion:
+    correct, new_labels = np.zeros(len(test.labels), dtype=bool), NewLabels.none()
+    loaded = load_bundle(incumbent.bundle.root, incumbent.digest)
+    if challenger.digest != incumbent.digest:
+        images = images_at(loaded.contract.image_size, loaded.contract.resize)
+        classes = _ask(loaded.engine.forward, images, test.outputs.rows)
+        named = np.array(loaded.contract.class_names, dtype=np.str_)[classes]
+        correct = np.asarray(named == test.class_names)
+        new_labels = _ask_new(loaded, images, splits, incumbent.splits)
+    return Champion(
+        bundle_digest=incumbent.digest,
+        class_names=loaded.contract.class_names,
+        correct=correct,
+        trained_digests=_digests_of(incumbent.splits, Split.TRAIN, Split.VALIDATION, Split.CALIBRATION),
+        original_digests=_digests_of(incumbent.splits, Split.TEST) & _unrelabelled(incumbent.splits, splits),
+        new_labels=new_labels,
+    )
+
+
+def _ask_new(loaded: LoadedBundle, images: ImageArray, splits: Splits, known: Splits) -> NewLabels:
+    """What the champion says of the images that are new to it, by its own whole rule."""
+    rows = find_new_rows(splits, known, loaded.contract.class_names)
+    if not len(rows):
+        return NewLabels.none()
+    predictor = loaded.predictor()
+    blocks = [rows[start : start + BATCH_SIZE] for start in range(0, len(rows), BATCH_SIZE)]
+    answers = [predictor.run(np.asarray(images[block])).decisions for block in blocks]
+    names = np.array(loaded.contract.class_names, dtype=np.str_)
+    return NewLabels(
+        rows=rows,
+        groups=splits.group_array()[rows],
+        labels=np.array(splits.image_classes, dtype=np.str_)[rows],
+        answers=names[np.concatenate([each.classes for each in answers])],
+        confidence=np.concatenate([each.confidence for each in answers]),
+        p_values=np.concatenate([each.p_values for each in answers]),
+    )
+
+
+def find_new_rows(splits: Splits, known: Splits, class_names: tuple[str, ...]) -> IntArray:
+    """Rows (m,) of images in use, of classes of the champion, that it did not learn under this label."""
+    learnt = known.learnt()
+    columns = zip(splits.digests, splits.image_classes, splits.splits, strict=True)
+    new: NDArray[np.bool_] = np.array(
+        [
+            split is not None and name in class_names and (digest, name) not in learnt
+            for digest, name, split in columns
+        ],
+        dtype=bool,
+    )
+    return np.flatnonzero(new)
+
+
+def _unrelabelled(former: Splits, current: Splits) -> frozenset[str]:
+    """Digests of images of the class that they had: under another label an old answer proves nothing."""
+    same = former.learnt() & current.learnt()
+    return frozenset(digest for digest, _ in same)
+
+
+def _ask(forward: Callable[[ImageArray], Forward], images: ImageArray, rows: IntArray) -> IntArray:
+    """Most probable class (m,) of some rows."""
+    blocks = [rows[start : start + BATCH_SIZE] for start in range(0, len(rows), BATCH_SIZE)]
+    logits = [forward(np.asarray(images[block])).logits for block in blocks]
+    return np.asarray(np.concatenate(logits).argmax(axis=1))
+
+
+def _digests_of(splits: Splits, *wanted: Split) -> frozenset[str]:
+    pairs: zip[tuple[str, Split | None]] = zip(splits.digests, splits.splits, strict=True)
+    return frozenset(digest for digest, own in pairs if own in wanted)

@@ -1,0 +1,364 @@
+"""A challenger is promoted on evidence alone: what cannot be told counts against it.
+
+Floors hold for every challenger, judged on the unfavourable end of an interval over test groups. Where there
+is a champion, both answer the same images, and neither may have trained on them:
+
+- On the current test images the challenger must be right at least as often (the mean difference, not its
+  interval: an equal challenger has seen newer data).
+- On the champion's own original test groups it must not lose, because a newly labelled batch, whose images
+  are in the current test, may be wrong. It loses if the interval of the difference lies below 0, or if the
+  difference itself is below -max_loss_on_original: a small set cannot show a small loss by its interval, so
+  the point decides there, and chance then favours the champion. At 0.01, of equal challengers that answer 3%
+  of 200 images otherwise, one in four to one in ten is kept out by this; that costs a retraining, a bad
+  champion costs more. Where the champion fails on images of a new kind, keeping it is what costs: for each
+  point that is gained beyond doubt (by the lower bound) on the other test images, `loss_per_gain` points
+  more may be lost here.
+- A batch that the challenger was trained on and on which its accuracy is below `min_accuracy` even by its
+  upper bound, no better than the champion, was not learned: its labels may be noise, which no comparison of
+  two failures shows.
+- The labels of the images that are new to the champion must not contradict it time and again where it is
+  sure of images that look ordinary to it (`vision/gate/contradictions.py`): a challenger that can tell the
+  new images from the old ones learns wrong labels without losing on the old.
+
+Verdicts: `refused` where a floor is missed, the two cannot be compared, evidence is missing or the new labels
+need a person's look; `kept` where the champion is better, or is the same bundle; else `promoted`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision.base.record import Interval
+from vision.base.resampling import GroupResamples, resample_groups
+from vision.config.evaluation import BootstrapSettings
+from vision.config.gate import GateSettings
+from vision.evaluation.comparison import paired_difference
+from vision.evaluation.records import Difference
+from vision.gate.contradictions import NewLabels, check_labels, list_contradictions
+from vision.gate.records import GateCheck, Promotion, Verdict
+
+CHALLENGER, CHAMPION, MAJORITY, PIXELS = "challenger", "champion", "majority class", "raw pixels"
+
+ON_ORIGINAL = "accuracy on the champion's own test groups"
+
+BoolArray = NDArray[np.bool_]
+TextArray = NDArray[np.str_]
+
+
+@dataclass(frozen=True, eq=False)
+class Challenger:
+    """The bundle at the gate and its answers to the n known test images.
+
+    Attributes:
+        bundle_digest: names the bundle.
+        class_names: that it knows.
+        digests: (n,) str, SHA-256 of each image file.
+        groups: (n,) str.
+        correct: (n,) bool, whether the class is right, whatever the decision.
+        called_unknown: (n,) bool.
+        majority_correct: (n,) bool, whether the majority class is right.
+        pixels_correct: (n,) bool, whether logistic regression on raw pixels is right.
+        trained_digests: of images that it has seen (train, validation, calibration).
+    """
+
+    bundle_digest: str
+    class_names: tuple[str, ...]
+    digests: TextArray
+    groups: TextArray
+    correct: BoolArray
+    called_unknown: BoolArray
+    majority_correct: BoolArray
+    pixels_correct: BoolArray
+    trained_digests: Collection[str] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Champion:
+    """The bundle in production and its answers to the same test images as the challenger's.
+
+    Attributes:
+        bundle_digest: names the bundle.
+        class_names: that it knows.
+        correct: (n,) bool, aligned with the challenger's; an image of a class it does not know is wrong.
+        trained_digests: of images that it has seen (train, validation, calibration).
+        original_digests: of its own test images; they are looked up among the current ones.
+        new_labels: the labelled images of every split that are new to it, and what it says of them.
+    """
+
+    bundle_digest: str
+    class_names: tuple[str, ...]
+    correct: BoolArray
+    trained_digests: Collection[str]
+    original_digests: Collection[str]
+    new_labels: NewLabels = field(default_factory=NewLabels.none)
+
+
+@dataclass(frozen=True, eq=False)
+class PairedAnswers:
+    """Two models' answers to the same m images.
+
+    Attributes:
+        digests: (m,) str.
+        groups: (m,) str.
+        challenger_correct: (m,) bool.
+        champion_correct: (m,) bool.
+    """
+
+    digests: TextArray
+    groups: TextArray
+    challenger_correct: BoolArray
+    champion_correct: BoolArray
+
+    def where(self, chosen: BoolArray) -> PairedAnswers:
+        """The answers to some of the images, (m,) mask."""
+        return PairedAnswers(
+            digests=self.digests[chosen],
+            groups=self.groups[chosen],
+            challenger_correct=self.challenger_correct[chosen],
+            champion_correct=self.champion_correct[chosen],
+        )
+
+    def untouched_by(self, trained_digests: Collection[str]) -> PairedAnswers:
+        """Without every group of which a model has seen one of these images.
+
+        A group that a model has seen other images of is left out as well by the splits: they keep whole
+        groups together.
+        """
+        seen = np.isin(self.digests, np.array(sorted(trained_digests), dtype=np.str_))
+        return self.where(~np.isin(self.groups, self.groups[seen]))
+
+
+def judge_gate(
+    challenger: Challenger,
+    champion: Champion | None,
+    settings: GateSettings,
+    bootstrap: BootstrapSettings,
+    seed: int,
+) -> Promotion:
+    """The verdict on a challenger, with every requirement in words.
+
+    Args:
+        challenger: its answers to the known test images.
+        champion: the model in production, or None.
+        settings: floors, what may be lost on the champion's own test groups, and how often new labels may
+            contradict the champion.
+        bootstrap: number of resamples and level of the intervals.
+        seed: draws the resamples.
+
+    Raises:
+        ValueError: the columns are not of the same images.
+    """
+    _check_columns(challenger, champion)
+    if champion is not None and champion.bundle_digest == challenger.bundle_digest:
+        check = GateCheck(name="same bundle", passed=False, message="The champion is this very bundle.")
+        return _conclude(challenger, champion, settings, [check], [], Verdict.KEPT)
+    evidence = _check_evidence("test groups", challenger.groups, settings.min_test_groups)
+    if not evidence.passed:
+        return _conclude(challenger, champion, settings, [evidence], [], Verdict.REFUSED)
+    rng = np.random.default_rng(seed)
+    floors, gains = _check_floors(challenger, settings, resample_groups(challenger.groups, bootstrap, rng))
+    checks = [evidence, *floors]
+    if champion is None:
+        return _conclude(challenger, champion, settings, checks, gains, Verdict.REFUSED)
+    comparable = _check_classes(challenger, champion)
+    checks += [comparable, check_labels(champion.new_labels, settings, bootstrap.level)]
+    if not comparable.passed:
+        return _conclude(challenger, champion, settings, checks, gains, Verdict.REFUSED)
+    current = _pair_current(challenger, champion)
+    original = _pair_original(champion, current)
+    gathered = [
+        _check_evidence("current test groups", current.groups, settings.min_test_groups),
+        _check_evidence("original test groups", original.groups, settings.min_test_groups),
+    ]
+    checks += gathered
+    if not all(check.passed for check in gathered):
+        return _conclude(challenger, champion, settings, checks, gains, Verdict.REFUSED)
+    differences = [
+        _difference(metric, pair, bootstrap, rng)
+        for metric, pair in (("accuracy", current), (ON_ORIGINAL, original))
+    ]
+    other = current.where(~np.isin(current.digests, original.digests))
+    gain = _proven_gain(other, settings, bootstrap, rng)
+    checks.append(_check_learned(other, gain, settings, bootstrap, rng))
+    duel = [
+        _check_current(differences[0], current),
+        _check_original(differences[1], original, gain, settings),
+    ]
+    failed_before = not all(check.passed for check in checks)
+    fallback = Verdict.REFUSED if failed_before else Verdict.KEPT
+    return _conclude(challenger, champion, settings, checks + duel, gains + differences, fallback)
+
+
+# --- floors ---------------------------------------------------------------------------------------------
+
+
+def _check_floors(
+    challenger: Challenger, settings: GateSettings, drawn: GroupResamples
+) -> tuple[list[GateCheck], list[Difference]]:
+    accuracy, unknown = drawn.mean(challenger.correct), drawn.mean(challenger.called_unknown)
+    checks = [
+        _check_low("accuracy", "Accuracy", accuracy, settings.min_accuracy),
+        GateCheck(
+            name="known called unknown",
+            passed=bool(unknown.high <= settings.max_known_called_unknown),
+            message=f"Known images called unknown: {unknown}; the upper bound may be at most "
+            f"{settings.max_known_called_unknown:.3f}.",
+        ),
+    ]
+    gains = []
+    for name, right, floor in (
+        (MAJORITY, challenger.majority_correct, settings.min_gain_over_majority),
+        (PIXELS, challenger.pixels_correct, settings.min_gain_over_pixels),
+    ):
+        gain = drawn.mean(challenger.correct.astype(float) - right.astype(float))
+        gains.append(Difference(metric="accuracy", first=CHALLENGER, second=name, difference=gain))
+        checks.append(_check_low(f"gain over {name}", f"Accuracy above {name}", gain, floor))
+    return checks, gains
+
+
+def _check_low(name: str, words: str, interval: Interval, floor: float) -> GateCheck:
+    return GateCheck(
+        name=name,
+        passed=bool(interval.low >= floor),
+        message=f"{words}: {interval}; the lower bound must be at least {floor:.3f}.",
+    )
+
+
+def _check_evidence(name: str, groups: TextArray, least: int) -> GateCheck:
+    num_groups = len(np.unique(groups))
+    return GateCheck(
+        name=name,
+        passed=num_groups >= least,
+        message=f"{len(groups)} images in {num_groups} {name}; at least {least} groups are evidence.",
+    )
+
+
+# --- champion -------------------------------------------------------------------------------------------
+
+
+def _check_classes(challenger: Challenger, champion: Champion) -> GateCheck:
+    missing = sorted(set(champion.class_names) - set(challenger.class_names))
+    message = "The challenger knows every class of the champion."
+    if missing:
+        message = (
+            f"The champion knows {', '.join(missing)}, which the challenger does not. They cannot be "
+            "compared; put the classes back, or give the new data set a name of its own."
+        )
+    return GateCheck(name="classes", passed=not missing, message=message)
+
+
+def _pair_current(challenger: Challenger, champion: Champion) -> PairedAnswers:
+    pair = PairedAnswers(challenger.digests, challenger.groups, challenger.correct, champion.correct)
+    return pair.untouched_by(champion.trained_digests).untouched_by(challenger.trained_digests)
+
+
+def _pair_original(champion: Champion, current: PairedAnswers) -> PairedAnswers:
+    own = np.array(sorted(champion.original_digests), dtype=np.str_)
+    return current.where(np.isin(current.digests, own))
+
+
+def _difference(
+    metric: str, pair: PairedAnswers, bootstrap: BootstrapSettings, rng: np.random.Generator
+) -> Difference:
+    interval = paired_difference(pair.challenger_correct, pair.champion_correct, pair.groups, bootstrap, rng)
+    return Difference(metric=metric, first=CHALLENGER, second=CHAMPION, difference=interval)
+
+
+def _check_current(difference: Difference, pair: PairedAnswers) -> GateCheck:
+    return GateCheck(
+        name="current test images",
+        passed=bool(difference.difference.value >= 0.0),
+        message=f"On {len(pair.digests)} current test images that neither has seen, the challenger's "
+        f"accuracy less the champion's is {difference.difference}; it must be at least 0.",
+    )
+
+
+def _proven_gain(
+    other: PairedAnswers, settings: GateSettings, bootstrap: BootstrapSettings, rng: np.random.Generator
+) -> float:
+    """Accuracy that the challenger gains beyond doubt on test images that the champion's run did not test."""
+    if not _check_evidence("", other.groups, settings.min_test_groups).passed:
+        return 0.0
+    return max(0.0, _difference("accuracy", other, bootstrap, rng).difference.low)
+
+
+def _check_learned(
+    other: PairedAnswers,
+    gain: float,
+    settings: GateSettings,
+    bootstrap: BootstrapSettings,
+    rng: np.random.Generator,
+) -> GateCheck:
+    name = "other test images"
+    evidence = _check_evidence("groups of other test images", other.groups, settings.min_test_groups)
+    if not evidence.passed:
+        return GateCheck(name=name, passed=True, message=f"{evidence.message} They are not judged apart.")
+    accuracy = resample_groups(other.groups, bootstrap, rng).mean(other.challenger_correct)
+    return GateCheck(
+        name=name,
+        passed=bool(accuracy.high >= settings.min_accuracy or gain > 0.0),
+        message=f"On {len(other.digests)} test images beside the champion's own, the challenger's accuracy "
+        f"is {accuracy}, a gain of {gain:.3f} beyond doubt; without a gain, its upper bound must be at least "
+        f"{settings.min_accuracy:.3f}, else look at the labels.",
+    )
+
+
+def _check_original(
+    difference: Difference, pair: PairedAnswers, gain: float, settings: GateSettings
+) -> GateCheck:
+    interval = difference.difference
+    least = -(settings.max_loss_on_original + settings.loss_per_gain * gain)
+    passed = bool(interval.high >= 0.0 and interval.value >= least)
+    return GateCheck(
+        name="champion's own test groups",
+        passed=passed,
+        message=f"On {len(pair.digests)} images of the champion's own test groups, the challenger's accuracy "
+        f"less the champion's is {interval}; it must be at least {least:.3f}, and its upper "
+        "bound at least 0.",
+    )
+
+
+# --- verdict --------------------------------------------------------------------------------------------
+
+
+def _conclude(
+    challenger: Challenger,
+    champion: Champion | None,
+    settings: GateSettings,
+    checks: list[GateCheck],
+    differences: list[Difference],
+    fallback: Verdict,
+) -> Promotion:
+    """Promoted if every check passed, else `fallback`; the reasons are the failed checks, or all of them."""
+    failed = [check.message for check in checks if not check.passed]
+    return Promotion(
+        verdict=fallback if failed else Verdict.PROMOTED,
+        bundle_digest=challenger.bundle_digest,
+        champion_digest=champion.bundle_digest if champion else None,
+        checks=tuple(checks),
+        reasons=tuple(failed or [check.message for check in checks]),
+        differences=tuple(differences),
+        contradictions=list_contradictions(champion.new_labels, settings) if champion else (),
+    )
+
+
+def _check_columns(challenger: Challenger, champion: Champion | None) -> None:
+    columns = {
+        "groups": challenger.groups,
+        "correct": challenger.correct,
+        "called_unknown": challenger.called_unknown,
+        "majority_correct": challenger.majority_correct,
+        "pixels_correct": challenger.pixels_correct,
+    }
+    if champion is not None:
+        columns["the champion's correct"] = champion.correct
+    for name, column in columns.items():
+        if len(column) != len(challenger.digests):
+            raise ValueError(
+                f"{name} is of {len(column)} images, digests of {len(challenger.digests)}; expected the same "
+                "test images in the same order."
+            )

@@ -1,1 +1,0 @@
-"""Unknown detection: scores (numpy, what the service needs) and fitting (scikit-learn)."""

@@ -1,0 +1,1 @@
+"""Networks: where their weights come from, how they are built, trained and exported."""

@@ -1,0 +1,387 @@
+"""One candidate from its settings to its best checkpoint, the same for the same seed.
+
+- full: all weights, with augmentation.
+- frozen: the backbone is run once; its pooled features are cached and a logistic head is fitted on them.
+- partial: the input of the last block is computed once and cached; block and head are trained on it, without
+  augmentation, batch normalisation fixed.
+- two_phase: the head as in frozen, then all weights with augmentation, batch normalisation fixed.
+
+What is kept is the epoch of the lowest validation NLL (without label smoothing).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.lib.format import open_memmap
+
+from vision.base.errors import TrainingError
+from vision.base.files import digest_file, storage_errors
+from vision.base.outputs import ModelFile
+from vision.base.progress import TrainingProgress
+from vision.base.record import ImageArray
+from vision.config.training import CandidateSettings, Strategy
+from vision.data.records import Split, Splits
+from vision.training.nets.batches import Examples, balance_weights, plain_batches, training_batches
+from vision.training.nets.heads import choose_head, fit_heads, head_logits, mean_nll
+from vision.training.nets.inference import run_batches, run_layers
+from vision.training.nets.model_file import save_model, save_weights
+from vision.training.nets.models import (
+    CUTS,
+    EMBEDDING,
+    LOGITS,
+    build_model,
+    fix_batch_norm,
+    hasten_batch_norm,
+)
+from vision.training.nets.seeding import seeded
+from vision.training.records import EpochRecord, TrainingHistory
+
+Report = Callable[[TrainingProgress], None]
+
+HEAD = "head"
+ALL = "all"
+_CHECKPOINT = "best.weights.h5"
+_FEATURES = "features.npy"
+_WARM_UP = 0.1
+
+
+def train_candidate(
+    name: str,
+    settings: CandidateSettings,
+    images: ImageArray,
+    splits: Splits,
+    seed: int,
+    work_folder: Path,
+    progress: Report | None = None,
+) -> tuple[ModelFile, TrainingHistory]:
+    """The best checkpoint of one candidate, and how its training went.
+
+    Args:
+        name: of the candidate.
+        settings: backbone, strategy and how to train; `weights` is 'none' or a path by now.
+        images: (n, s, s, 3) uint8, may be memory-mapped; row i is image i of `splits`.
+        splits: train gives the weights, validation the best epoch.
+        seed: two runs with one seed give the same network on the same machine's CPU. On a GPU TensorFlow's
+            deterministic operations are switched on, but nothing has been tested there.
+        work_folder: the model file and the checkpoint are written here.
+        progress: told after every batch.
+
+    Raises:
+        ConfigError: the weights file is missing, changed, or of another network.
+        TrainingError: the loss is not finite, memory ran out, or train or validation lacks images.
+        StorageError: the checkpoint could not be written.
+    """
+    started = time.monotonic()
+    try:
+        with seeded(seed):
+            training = _Training(name, settings, images, splits, seed, work_folder, progress)
+            training.run()
+            return training.save(), training.describe(time.monotonic() - started)
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        raise TrainingError(
+            f"{name}: memory ran out while training with batches of {settings.batch_size} at "
+            f"{images.shape[1]} px. Halve training.candidates.{name}.batch_size, or lower images.size."
+        ) from error
+
+
+@dataclass(eq=False)
+class _Training:
+    """State of one training: the records so far and the best of them."""
+
+    name: str
+    settings: CandidateSettings
+    images: ImageArray
+    splits: Splits
+    seed: int
+    folder: Path
+    progress: Report | None
+    records: list[EpochRecord] = field(default_factory=list)
+    best_epoch: int = 0
+    best_loss: float = float("inf")
+    num_seen: int = 0
+
+    def run(self) -> None:
+        self.train = self._examples(Split.TRAIN, self.images)
+        self.validation = self._examples(Split.VALIDATION, self.images)
+        match self.settings.strategy:
+            case Strategy.FULL:
+                model = self._build(mixed=self.settings.mixed_precision)
+                hasten_batch_norm(model)
+                self._fit(model, model, self.train, self.validation, Strategy.FULL.value)
+            case Strategy.FROZEN:
+                self._fit_head()
+            case Strategy.PARTIAL:
+                self._fit_last_block()
+            case Strategy.TWO_PHASE:
+                self._fit_head()
+                model = self._build(mixed=self.settings.mixed_precision, pretrained=False)
+                model.load_weights(str(self._checkpoint))
+                fix_batch_norm(model)
+                self._fit(model, model, self.train, self.validation, ALL)
+
+    def save(self) -> ModelFile:
+        """The best checkpoint as a float32 network, whatever precision it was trained in."""
+        model = self._build(pretrained=False)
+        model.load_weights(str(self._checkpoint))
+        path = self.folder / ModelFile.FILE_NAME
+        save_model(model, path)
+        self._checkpoint.unlink()
+        return ModelFile(
+            root=self.folder,
+            files={ModelFile.FILE_NAME: digest_file(path)},
+            candidate=self.name,
+            backbone=str(self.settings.backbone),
+            num_parameters=int(model.count_params()),
+            embedding_width=int(model.get_layer(EMBEDDING).output.shape[-1]),
+        )
+
+    def describe(self, seconds: float) -> TrainingHistory:
+        return TrainingHistory(
+            candidate=self.name,
+            backbone=str(self.settings.backbone),
+            strategy=str(self.settings.strategy),
+            epochs=tuple(self.records),
+            best_epoch=self.best_epoch,
+            num_train_images=len(self.train.rows),
+            seconds=seconds,
+            images_per_second=self.num_seen / seconds,
+        )
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.folder / _CHECKPOINT
+
+    def _build(self, *, mixed: bool = False, pretrained: bool = True) -> keras.Model:
+        weights = self.settings.weights
+        path = Path(weights) if pretrained and weights != "none" else None
+        former = keras.config.dtype_policy()
+        keras.config.set_dtype_policy("mixed_float16" if mixed else "float32")
+        try:
+            return build_model(self.settings, len(self.splits.class_names), self.images.shape[1], path)
+        finally:
+            keras.config.set_dtype_policy(former)
+
+    def _examples(self, split: Split, inputs: Any) -> Examples:
+        rows = self.splits.rows(split)
+        if len(rows) < 2:
+            raise TrainingError(f"{self.name}: {split} has {len(rows)} images; expected at least 2.")
+        labels = self.splits.labels()[rows]
+        num_classes = len(self.splits.class_names)
+        return Examples(inputs, rows, labels, num_classes, balance_weights(labels, num_classes))
+
+    def _fit_head(self) -> None:
+        """Cache pooled features, fit the logistic head, keep backbone and head as the best so far."""
+        model = self._build()
+        rows = np.concatenate([self.train.rows, self.validation.rows])
+        (features,) = run_layers(model, (EMBEDDING,), self.images, rows)
+        self.num_seen += len(rows)
+        train, validation = features[: len(self.train.rows)], features[len(self.train.rows) :]
+        trials = fit_heads(
+            train,
+            self.train.labels,
+            self.splits.group_array()[self.train.rows],
+            self.train.weights,
+            self.train.num_classes,
+            self.settings.head_regularisation,
+            self.seed,
+        )
+        losses = []
+        for trial in trials:
+            logits = head_logits(validation, trial)
+            losses.append(mean_nll(logits, self.validation.labels))
+            accuracy = float((logits.argmax(axis=1) == self.validation.labels).mean())
+            self._record(HEAD, trial.nll, trial.accuracy, losses[-1], accuracy, 0.0, trial.strength)
+        chosen = choose_head(trials)
+        model.get_layer(LOGITS).set_weights([trials[chosen].kernel, trials[chosen].bias])
+        save_weights(model, self._checkpoint)
+        self.best_epoch, self.best_loss = self.records[chosen].epoch, losses[chosen]
+
+    def _fit_last_block(self) -> None:
+        """Cache what enters the last block, then train block and head on it."""
+        model = self._build()
+        cut = model.get_layer(CUTS[self.settings.backbone]).output
+        inputs = self._cache(keras.Model(model.input, [cut]), cut.shape[1:])
+        last = keras.Model(cut, model.output)
+        fix_batch_norm(last)
+        self._fit(
+            last,
+            model,
+            self._examples(Split.TRAIN, inputs),
+            self._examples(Split.VALIDATION, inputs),
+            Strategy.PARTIAL.value,
+        )
+
+    def _cache(self, model: keras.Model, shape: tuple[int, ...]) -> Any:
+        """Outputs of the fixed part as float16 in a file, row by row of the images; other rows stay 0."""
+        rows = np.concatenate([self.train.rows, self.validation.rows])
+        path = self.folder / _FEATURES
+        with storage_errors(path):
+            cached = open_memmap(path, mode="w+", dtype=np.float16, shape=(len(self.images), *shape))
+            done = 0
+            for (values,) in run_batches(model, self.images, rows):
+                cached[rows[done : done + len(values)]] = values
+                done += len(values)
+        self.num_seen += len(rows)
+        return cached
+
+    def _fit(
+        self, model: keras.Model, whole: keras.Model, train: Examples, validation: Examples, phase: str
+    ) -> None:
+        """Train `model`, a part of `whole`; the weights of `whole` are kept whenever validation improves."""
+        settings = self.settings
+        augment = settings.augment if train.inputs.dtype == np.uint8 else None
+        batches, steps = training_batches(train, settings.batch_size, settings.epochs, self.seed, augment)
+        schedule = _schedule(settings.learning_rate, steps * settings.epochs)
+        model.compile(
+            optimizer=_optimizer(schedule, settings.weight_decay),
+            loss=keras.losses.CategoricalCrossentropy(
+                from_logits=True, label_smoothing=settings.label_smoothing
+            ),
+            metrics=[
+                keras.metrics.CategoricalAccuracy(name="accuracy"),
+                keras.metrics.CategoricalCrossentropy(from_logits=True, name="nll"),
+            ],
+            jit_compile=False,
+        )
+        watch = _Watch(self, whole, phase, steps, min(settings.batch_size, len(train.rows)), schedule)
+        model.fit(
+            batches,
+            epochs=settings.epochs,
+            steps_per_epoch=steps,
+            validation_data=plain_batches(validation, settings.batch_size),
+            callbacks=[watch],
+            shuffle=False,
+            verbose=0,
+        )
+
+    def _record(
+        self,
+        phase: str,
+        loss: float,
+        accuracy: float,
+        validation_loss: float,
+        validation_accuracy: float,
+        learning_rate: float,
+        strength: float | None = None,
+    ) -> int:
+        epoch = len(self.records) + 1
+        self.records.append(
+            EpochRecord(
+                epoch=epoch,
+                phase=phase,
+                loss=loss,
+                accuracy=accuracy,
+                validation_loss=validation_loss,
+                validation_accuracy=validation_accuracy,
+                learning_rate=learning_rate,
+                regularisation=strength,
+            )
+        )
+        return epoch
+
+
+class _Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped here
+    """Tells progress, records epochs, keeps the best, stops early, refuses a loss that is not finite."""
+
+    def __init__(
+        self,
+        training: _Training,
+        whole: keras.Model,
+        phase: str,
+        steps: int,
+        batch_size: int,
+        schedule: keras.optimizers.schedules.LearningRateSchedule,
+    ) -> None:
+        super().__init__()
+        self._training = training
+        self._whole = whole
+        self._phase = phase
+        self._steps = steps
+        self._batch_size = batch_size
+        self._schedule = schedule
+        self._epoch = 0
+        self._waited = 0
+        self._started = 0.0
+        self._accuracy: float | None = None
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        self._started = time.monotonic()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self._training.num_seen += self._batch_size
+        self._refuse_infinite((logs or {}).get("loss", 0.0))
+        if self._training.progress is None:
+            return
+        planned = self.params["epochs"] * self._steps
+        done = self._epoch * self._steps + batch + 1
+        passed = max(time.monotonic() - self._started, 1e-9)
+        self._training.progress(
+            TrainingProgress(
+                candidate=self._training.name,
+                epoch=self._epoch + 1,
+                epochs=self.params["epochs"],
+                images_per_second=done * self._batch_size / passed,
+                remaining_seconds=(planned - done) * passed / done,
+                validation_accuracy=self._accuracy,
+            )
+        )
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        logs = logs or {}
+        self._refuse_infinite(logs["loss"] + logs["val_nll"])
+        self._accuracy = float(logs["val_accuracy"])
+        training = self._training
+        number = training._record(
+            self._phase,
+            float(logs["nll"]),
+            float(logs["accuracy"]),
+            float(logs["val_nll"]),
+            self._accuracy,
+            float(self._schedule((epoch + 1) * self._steps - 1)),
+        )
+        if logs["val_nll"] < training.best_loss:
+            training.best_epoch, training.best_loss = number, float(logs["val_nll"])
+            self._waited = 0
+            save_weights(self._whole, training._checkpoint)
+            return
+        self._waited += 1
+        self.model.stop_training = self._waited >= training.settings.patience
+
+    def _refuse_infinite(self, loss: float) -> None:
+        if not np.isfinite(loss):
+            settings = self._training.settings
+            raise TrainingError(
+                f"{self._training.name}: the loss became {loss} in epoch {self._epoch + 1}. Lower "
+                f"training.candidates.{self._training.name}.learning_rate (now {settings.learning_rate})."
+            )
+
+
+def _schedule(peak: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Linear warm-up over a tenth of the steps, then a cosine to 0 (Loshchilov and Hutter 2017)."""
+    warm_up = max(1, round(_WARM_UP * steps))
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0,
+        decay_steps=max(1, steps - warm_up),
+        warmup_target=peak,
+        warmup_steps=warm_up,
+    )
+
+
+def _optimizer(
+    schedule: keras.optimizers.schedules.LearningRateSchedule, weight_decay: float
+) -> keras.optimizers.Optimizer:
+    """AdamW (Loshchilov and Hutter 2019) that decays kernels alone."""
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer

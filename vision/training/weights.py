@@ -1,0 +1,160 @@
+"""Pretrained weights become a file with a digest before a run starts, or a reason why they are missing.
+
+The step that trains is then given a path that exists and a digest that its cache key holds, never a wish.
+TensorFlow is not imported: this runs in the launcher, within seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import socket
+import time
+import urllib.parse
+import urllib.request
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from vision.base.errors import ConfigError
+from vision.config.training import BackboneName, CandidateSettings
+
+IMAGENET = "imagenet"
+AUTO = "auto"
+NONE = "none"
+WEIGHTS_ADDRESS = "https://storage.googleapis.com"
+
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_MOBILENET_SIZES = (96, 128, 160, 192, 224)
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class ResolvedWeights:
+    """What became of a candidate's weights.
+
+    Attributes:
+        settings: the candidate with `weights` a path and `weights_digest` filled, or as it was where it
+            needs none; None where the weights are not to be had.
+        reason: in words, for the summary and the report.
+    """
+
+    settings: CandidateSettings | None
+    reason: str
+
+
+def resolve_weights(
+    settings: CandidateSettings,
+    image_size: int,
+    cache_folder: Path | None = None,
+    *,
+    address: str = WEIGHTS_ADDRESS,
+    connect_seconds: float = 3.0,
+    download_seconds: float = 20.0,
+) -> ResolvedWeights:
+    """The candidate with its weights as a file, or why they cannot be had.
+
+    Args:
+        settings: `weights` is none, auto, imagenet or a path.
+        image_size: pixels; MobileNetV2 has a file for each of some sizes.
+        cache_folder: Keras' cache; default `$KERAS_HOME/models`, else `~/.keras/models`.
+        address: where Keras' weights are served.
+        connect_seconds: longest wait for the server, and for each part of its answer.
+        download_seconds: longest download for auto; imagenet, which insists, waits ten times as long.
+
+    Raises:
+        ConfigError: weights that were asked for by name (imagenet) or by path are not to be had.
+    """
+    if settings.weights == NONE:
+        return ResolvedWeights(settings, "trained from scratch")
+    if settings.weights not in (AUTO, IMAGENET):
+        return _pin(settings, Path(settings.weights).expanduser(), "weights from the file that was named")
+    patience = download_seconds if settings.weights == AUTO else 10 * download_seconds
+    folder = cache_folder or default_cache_folder()
+    source, name = imagenet_file(settings, image_size)
+    try:
+        if (folder / name).is_file():
+            return _pin(settings, folder / name, f"ImageNet weights from {folder}")
+        _download(f"{address}/{source}", folder / name, connect_seconds, patience)
+        return _pin(settings, folder / name, f"ImageNet weights downloaded to {folder}")
+    except (OSError, http.client.HTTPException, ConfigError) as error:
+        reason = (
+            f"ImageNet weights for {settings.backbone} are not to be had: {name} is not usable in {folder}, "
+            f"and {address} did not deliver it ({error}). Put the file there, or name one with weights: PATH."
+        )
+        if settings.weights == IMAGENET:
+            raise ConfigError(reason) from error
+        return ResolvedWeights(None, reason)
+
+
+def default_cache_folder() -> Path:
+    """Where Keras keeps downloaded weights."""
+    home = os.environ.get("KERAS_HOME")
+    return (Path(home) if home else Path.home() / ".keras") / "models"
+
+
+def imagenet_file(settings: CandidateSettings, image_size: int) -> tuple[str, str]:
+    """Path on the server and file name of the no_top ImageNet weights that Keras itself would take."""
+    if settings.backbone is BackboneName.EFFICIENTNET_B0:
+        return "keras-applications/efficientnetb0_notop.h5", "efficientnetb0_notop.h5"
+    size = image_size if image_size in _MOBILENET_SIZES else 224
+    name = f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{float(settings.width)}_{size}_no_top.h5"
+    return f"tensorflow/keras-applications/mobilenet_v2/{name}", name
+
+
+def _pin(settings: CandidateSettings, path: Path, reason: str) -> ResolvedWeights:
+    try:
+        with path.open("rb") as file:
+            signature = file.read(len(_HDF5_SIGNATURE))
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ConfigError(
+            f"Weights {path} cannot be read: {error.strerror}. Expected an .h5 file of no_top weights."
+        ) from error
+    if signature != _HDF5_SIGNATURE:
+        raise ConfigError(
+            f"Weights {path} are not an HDF5 file. Expected no_top weights as Keras saves them."
+        )
+    path = path.resolve()
+    pinned = settings.model_copy(update={"weights": str(path), "weights_digest": digest})
+    return ResolvedWeights(pinned, reason)
+
+
+def _download(url: str, path: Path, connect_seconds: float, total_seconds: float) -> None:
+    """Fetch `url` into `path`, which is whole or absent.
+
+    Raises:
+        OSError: no connection, no such file, too slow, or no room on the disk.
+    """
+    deadline = time.monotonic() + total_seconds
+    _check_connection(url, connect_seconds)
+    temporary = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    try:
+        with urllib.request.urlopen(url, timeout=connect_seconds) as answer:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            expected = int(answer.headers.get("Content-Length", -1))
+            with temporary.open("wb") as file:
+                while chunk := answer.read(_CHUNK):
+                    file.write(chunk)
+                    if time.monotonic() > deadline:
+                        raise TimeoutError(f"not delivered within {total_seconds:.0f} s")
+                if expected not in (-1, file.tell()):
+                    raise ConnectionError(f"{file.tell()} of {expected} bytes delivered")
+        temporary.replace(path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _check_connection(url: str, seconds: float) -> None:
+    """Fail at once where the server cannot be reached; a name that does not resolve is slow otherwise."""
+    parts = urllib.parse.urlsplit(url)
+    if urllib.request.getproxies().get(parts.scheme) and not urllib.request.proxy_bypass(
+        parts.hostname or ""
+    ):
+        return
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    with socket.create_connection((parts.hostname or "", port), timeout=seconds):
+        return
