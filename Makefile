@@ -5,6 +5,8 @@ PY     := $(VENV)/bin/python
 UV     := $(VENV)/bin/uv
 UV_VERSION := 0.13.8
 CONFIG ?= fast.yaml
+# uv otherwise trusts its own list of certificates, and not those of the machine.
+export UV_SYSTEM_CERTS := 1
 
 .PHONY: help setup train serve ui test check dashboard bench lock clean
 help:
