@@ -1,6 +1,6 @@
 """Champions of a network that can be told by eye, deployed, watched and rolled back on a real ZenML store.
 
-python -m tests.orchestration.deployment_toy FILE
+python -m tests.orchestration.flows.deployment_toy FILE
 """
 
 import io
@@ -286,5 +286,5 @@ def play(report: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.modules["tests.orchestration.deployment_toy"] = sys.modules["__main__"]
+    sys.modules["tests.orchestration.flows.deployment_toy"] = sys.modules["__main__"]
     play(Path(sys.argv[1]))

@@ -1,6 +1,6 @@
 """Runs of one step that ends in different ways, told as the command line tells them, on a real ZenML store.
 
-python -m tests.orchestration.refusal_toy       what is printed of each run stands below its name
+python -m tests.orchestration.flows.refusal_toy       what is printed of each run stands below its name
 """
 
 import sys
@@ -63,6 +63,6 @@ def run(ending: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.modules["tests.orchestration.refusal_toy"] = sys.modules["__main__"]
+    sys.modules["tests.orchestration.flows.refusal_toy"] = sys.modules["__main__"]
     for each in ENDINGS:
         run(each)

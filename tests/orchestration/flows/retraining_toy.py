@@ -1,7 +1,7 @@
 """Decisions on retraining on a real ZenML store, with a training of seconds whose verdict is given.
 
-python -m tests.orchestration.retraining_toy crown       a champion; then a retraining that kills itself
-python -m tests.orchestration.retraining_toy play FILE   what follows, day by day; what was seen as JSON
+python -m tests.orchestration.flows.retraining_toy crown       a champion; then a retraining that kills itself
+python -m tests.orchestration.flows.retraining_toy play FILE   what follows, day by day; what was seen as JSON
 """
 
 import hashlib
@@ -328,7 +328,7 @@ def play(report: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.modules["tests.orchestration.retraining_toy"] = sys.modules["__main__"]
+    sys.modules["tests.orchestration.flows.retraining_toy"] = sys.modules["__main__"]
     if sys.argv[1] == "crown":
         crown()
     else:

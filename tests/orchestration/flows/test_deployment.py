@@ -24,7 +24,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     home = tmp_path_factory.mktemp("home")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TAXON_")}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.orchestration.deployment_toy", str(home / "seen.json")],
+        [sys.executable, "-m", "tests.orchestration.flows.deployment_toy", str(home / "seen.json")],
         cwd=ROOT,
         env=environment | {"TAXON_STATE": str(home), "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,

@@ -19,7 +19,7 @@ from orchestration.flows.retraining import tell_decision
 from vision.retraining.records import NewImages, RetrainDecision, Trigger
 
 ROOT = Path(__file__).resolve().parents[3]
-TOY = [sys.executable, "-m", "tests.orchestration.retraining_toy"]
+TOY = [sys.executable, "-m", "tests.orchestration.flows.retraining_toy"]
 
 Seen = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""What a real ZenML store says to schedules: python -m tests.orchestration.stack_schedule_toy FILE.
+"""What a real ZenML store says to schedules: python -m tests.orchestration.schedule.stack_schedule_toy FILE.
 
 Afterwards a stack whose orchestrator keeps schedules is the active one.
 """
@@ -59,7 +59,7 @@ def activate_keeper() -> None:
     """Make a stack whose orchestrator keeps schedules the active one."""
     client, kind = Client(), StackComponentType.ORCHESTRATOR
     store = client.active_stack_model.components[StackComponentType.ARTIFACT_STORE][0]
-    client.create_flavor("tests.orchestration.keeping_orchestrator.KeepingFlavor", kind)
+    client.create_flavor("tests.orchestration.schedule.keeping_orchestrator.KeepingFlavor", kind)
     keeper = client.create_stack_component("keeper", "keeping", kind, configuration={})
     client.create_stack("keeping", {kind: keeper.id, StackComponentType.ARTIFACT_STORE: store.id})
     client.activate_stack("keeping")

@@ -223,7 +223,14 @@ SPEED = 600.0
 
 
 def start_scheduler(root: Path, epoch: float) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tests.orchestration.schedule_toy", str(root), str(SPEED), str(epoch)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.orchestration.schedule.schedule_toy",
+        str(root),
+        str(SPEED),
+        str(epoch),
+    ]
     with (root / "scheduler.log").open("ab") as log:
         return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
 

@@ -32,7 +32,7 @@ def call(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_schedules_are_handed_over_once_edited_ones_refused_and_a_failure_leaves_none(tmp_path: Path) -> None:
     report = tmp_path / "seen.json"
-    done = call(tmp_path, "-m", "tests.orchestration.stack_schedule_toy", str(report))
+    done = call(tmp_path, "-m", "tests.orchestration.schedule.stack_schedule_toy", str(report))
     assert done.returncode == 0, done.stderr
     seen = json.loads(report.read_text(encoding="utf-8"))
     assert seen["local_keeps"] == ["default", False]

@@ -33,7 +33,7 @@ class Seen:
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     home = tmp_path_factory.mktemp("home")
     done = subprocess.run(
-        [sys.executable, "-m", "tests.orchestration.refusal_toy"],
+        [sys.executable, "-m", "tests.orchestration.flows.refusal_toy"],
         cwd=ROOT,
         env=os.environ | {"TAXON_STATE": str(home), "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
         stdout=subprocess.PIPE,

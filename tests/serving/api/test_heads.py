@@ -220,6 +220,6 @@ def test_what_uvicorn_chooses_by_itself_is_bounded(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(auto, "AutoHTTPProtocol", auto.AutoHTTPProtocol)
     refused: list[HTTPStatus] = []
     bound_heads(refused.append)
-    config = uvicorn.Config("tests.serving.test_heads:Server")
+    config = uvicorn.Config("tests.serving.api.test_heads:Server")
     config.load()
     assert issubclass(config.http_protocol_class, BoundedHttpTools)

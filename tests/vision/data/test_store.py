@@ -113,7 +113,7 @@ def test_an_interruption_leaves_nothing_that_looks_whole(manifest: Manifest, tmp
 DYING_PROCESS = """
 import os, signal, sys
 from pathlib import Path
-from vision.config import ImageSettings
+from vision.config.data import ImageSettings
 from vision.data.records import Manifest
 from vision.data.store import build_store
 

@@ -318,7 +318,7 @@ def test_blocks_of_resamples_change_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     values = np.random.default_rng(8).random((30, 4))
     whole = resampling.resample_groups(groups, SETTINGS, np.random.default_rng(0))
     expected = whole.sums(values)
-    monkeypatch.setattr(metrics, "MAX_CELLS", 100)
+    monkeypatch.setattr(resampling, "MAX_CELLS", 100)
     np.testing.assert_allclose(whole.sums(values), expected)
     drawn = resampling.resample_groups(groups, SETTINGS, np.random.default_rng(0))
     assert (drawn.image_counts()[:, ::2].sum(axis=1) == 15).all()

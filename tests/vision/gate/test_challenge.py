@@ -273,7 +273,7 @@ def test_held_out_images_of_the_test_split_are_not_asked_for_their_class(
 
 def test_known_images_called_unknown_count_against_the_challenger(monkeypatch: pytest.MonkeyPatch) -> None:
     rule = make_rule(NAMES, unknown_above=-1.0)  # every score is above it
-    monkeypatch.setattr("tests.vision.test_challenge.RULE", rule)
+    monkeypatch.setattr("tests.vision.gate.test_challenge.RULE", rule)
     promotion = ask_gate(None, monkeypatch)
     assert promotion.verdict is Verdict.REFUSED
     assert [check.name for check in promotion.checks if not check.passed] == ["known called unknown"]
