@@ -1,8 +1,8 @@
 """A world in which the scheduler lives by a clock that tests move, and a project whose runs are trivial.
 
 python -m tests.orchestration.schedule.schedule_toy ROOT SPEED EPOCH
-keeps the schedule of the project at ROOT; its clock shows BEGIN at the real time EPOCH and goes SPEED times as
-fast.
+keeps the schedule of the project at ROOT; its clock shows BEGIN at the real time EPOCH and goes SPEED times
+as fast.
 """
 
 import sys
