@@ -141,7 +141,7 @@ def test_a_module_is_read_once_however_many_steps_reach_it() -> None:
         step_closure(module)
     found = _imported_names.cache_info()
     assert found.misses == found.currsize > 50
-    assert found.hits > 5 * found.misses
+    assert found.hits > 3 * found.misses
 
 
 UNCACHED = (
