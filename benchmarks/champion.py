@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestration.session.environment import prepare_environment
-from orchestration.session.paths import STATE_VARIABLE, ProjectPaths
+from orchestration.session.paths import ProjectPaths
 from vision.base.errors import BundleError, ConfigError
+from vision.base.home import STATE_VARIABLE
 from vision.base.outputs import ModelFile
 from vision.bundle.assembly import verify_bundle
 from vision.bundle.records import Bundle, Contract

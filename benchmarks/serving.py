@@ -61,7 +61,6 @@ from benchmarks.serving_page import (
     Throughput,
     render,
 )
-from orchestration.session.paths import STATE_VARIABLE
 from serving.api.settings import PREFIX
 from serving.log.prediction_log import PredictionLog
 from serving.log.url import resolve_log_url
@@ -69,6 +68,7 @@ from serving.runtime.bento import BuiltBento
 from serving.runtime.bento_store import build_bento
 from serving.runtime.running import RunningService, ServiceFolder
 from vision.base.errors import TaxonError
+from vision.base.home import STATE_VARIABLE
 from vision.config.data import ReefSource
 from vision.data.sources.reef.dataset import paint_bytes, plan_reef
 

@@ -15,6 +15,7 @@ from zenml.materializers.base_materializer import BaseMaterializer
 from materializers.records import describe_record, hash_record, read_record, save_views, write_record
 from vision.base.errors import TaxonError
 from vision.base.files import storage_errors
+from vision.base.home import home_context
 from vision.base.record import FileSet
 
 CHUNK_BYTES = 1 << 20
@@ -53,7 +54,7 @@ class FilesMaterializer(BaseMaterializer):
         with storage_errors(Path(self.uri), "read"):
             root = self._local_root()
             data = data_type.model_validate(
-                {**read_record(self, data_type), "root": root or self._new_folder()}
+                {**read_record(self, data_type), "root": root or self._new_folder()}, context=home_context()
             )
             for name, digest in data.files.items():
                 arrived = self._digest_in_place(data, name) if root else self._fetch(data, name)

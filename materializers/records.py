@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from enum import Enum
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,6 +17,7 @@ from zenml.materializers.base_materializer import BaseMaterializer
 
 from vision.base.errors import StorageError
 from vision.base.files import storage_errors
+from vision.base.home import home_context
 from vision.base.record import Interval, Record
 
 RECORD_NAME = "record.json"
@@ -45,7 +45,7 @@ class RecordMaterializer(BaseMaterializer):
             StorageError: the artifact store refuses, or the record is not the one that was stored.
         """
         with storage_errors(Path(self.uri), "read"):
-            return data_type.model_validate(read_record(self, data_type))
+            return data_type.model_validate(read_record(self, data_type), context=home_context())
 
     def extract_metadata(self, data: Record) -> dict[str, Any]:
         """Scalars by field name, intervals with their ends, tuples as counts."""
@@ -61,9 +61,9 @@ class RecordMaterializer(BaseMaterializer):
 
 
 def write_record(materializer: BaseMaterializer, record: BaseModel) -> None:
-    """Write the record's JSON into the artifact's folder."""
+    """Write the record's JSON into the artifact's folder; its places are relative to the project's folder."""
     with materializer.artifact_store.open(f"{materializer.uri}/{RECORD_NAME}", "w") as file:
-        file.write(record.model_dump_json(indent=1))
+        file.write(record.model_dump_json(indent=1, context=home_context()))
 
 
 def read_record(materializer: BaseMaterializer, data_type: type[BaseModel]) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def read_record(materializer: BaseMaterializer, data_type: type[BaseModel]) -> d
 
 def hash_record(record: BaseModel) -> str:
     """SHA-256 of class name and canonical JSON, hexadecimal."""
-    return _hash_fields(type(record), record.model_dump(mode="json"))
+    return _hash_fields(type(record), record.model_dump(mode="json", context=home_context()))
 
 
 def describe_record(record: BaseModel) -> dict[str, Any]:
@@ -97,16 +97,16 @@ def describe_record(record: BaseModel) -> dict[str, Any]:
     What is not finite is left out, because ZenML's API cannot carry it.
     """
     metadata: dict[str, Any] = {}
+    texts = {name for name in type(record).model_fields if isinstance(getattr(record, name), str)}
+    stored = record.model_dump(mode="json", include=texts, context=home_context())
     for name in type(record).model_fields:
         value = getattr(record, name)
         if isinstance(value, Interval):
             metadata |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
         elif isinstance(value, tuple):
             metadata[name if name.startswith("num_") else f"num_{name}"] = len(value)
-        elif isinstance(value, Enum):
-            metadata[name] = value.value
         elif isinstance(value, str | int | float | bool) and name != "schema_version":
-            metadata[name] = value
+            metadata[name] = stored[name] if isinstance(value, str) else value
     return {key: value for key, value in metadata.items() if _is_storable(value)}
 
 

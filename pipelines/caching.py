@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zenml.config import CachePolicy
+from zenml.orchestrators import cache_utils
 
 from vision.base.closure import ROOT, import_closure
+from vision.base.home import project_home, shorten_path
 
 if TYPE_CHECKING:
+    from zenml.artifact_stores import BaseArtifactStore
     from zenml.steps import BaseStep
 
 LOCK_NAME = "requirements.txt"
@@ -46,3 +49,24 @@ def step_cache_policy(step_module: str, root: Path = ROOT) -> CachePolicy:
 def step_closure(step_module: str, root: Path = ROOT) -> tuple[str, ...]:
     """Files that a step's code and the materializers reach, less NEVER_COUNTED, relative to `root`."""
     return import_closure((step_module, *ALWAYS_REACHED), root, NEVER_COUNTED)
+
+
+class _StoreInProject:
+    """What ZenML's key reads of an artifact store, its path relative to the project's folder if inside."""
+
+    def __init__(self, store: BaseArtifactStore) -> None:
+        self.id = store.id
+        self.path = shorten_path(store.path, project_home())
+        self.custom_cache_key = store.custom_cache_key
+
+
+_zenml_key = cache_utils.generate_cache_key
+
+
+def _key_without_place(step: Any, input_artifacts: Any, artifact_store: Any, project_id: Any) -> str:
+    return _zenml_key(step, input_artifacts, _StoreInProject(artifact_store), project_id)  # type: ignore[arg-type]
+
+
+# ZenML puts the artifact store's absolute path into every key, so a moved project would train again. No
+# setting changes that; a test of this module fails where a new ZenML asks for its key in another way.
+cache_utils.generate_cache_key = _key_without_place

@@ -19,6 +19,7 @@ from orchestration.session.terminal import spare_terminal
 from report.story import LeftOut
 from vision.base.errors import ConfigError, StorageError, TaxonError
 from vision.base.files import storage_errors
+from vision.base.home import project_home
 from vision.base.lock import RunLock
 from vision.config.run import RunConfig
 from vision.config.training import CandidateSettings
@@ -186,7 +187,7 @@ def _prepare_pipeline(
     decode_again = _decoded_images_are_lost(config, source_digest)
     steps = {"ingest": {"enable_cache": False}} if decode_again else {}
     pipeline = training.with_options(run_name=run_name, steps=steps)
-    places = str(paths.data), str(paths.images)
+    places = paths.relative(paths.data), paths.relative(paths.images)
     return lambda: pipeline(config, source_digest, *places, champion)
 
 
@@ -316,7 +317,7 @@ def _decoded_images_are_lost(config: RunConfig, source_digest: str) -> bool:
     wanted = (source_digest, config.images.size, config.images.resize.value)
     versions = Client().list_artifact_versions(artifact=ArtifactName.DATASET.value, size=200, hydrate=True)
     of_this_source = {
-        Path(str(version.run_metadata.get("path")))
+        project_home() / str(version.run_metadata.get("path"))
         for version in versions
         if tuple(version.run_metadata.get(key) for key in ("source_digest", "image_size", "resize")) == wanted
     }

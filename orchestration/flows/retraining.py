@@ -122,7 +122,8 @@ def _run_decision(
 
     evidence = gather_evidence(subject.config.name, now)
     pipeline = retraining.with_options(run_name=run_name)
-    arguments = subject.config, subject.source_digest, str(paths.data), str(paths.images), subject.champion
+    places = paths.relative(paths.data), paths.relative(paths.images)
+    arguments = subject.config, subject.source_digest, *places, subject.champion
     failure = run_known(run_name, paths, lambda: pipeline(*arguments, evidence))
     record_run(run_name, paths, subject.config, failure, started)
     _project(run_name, paths)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-STATE_VARIABLE = "TAXON_STATE"
+from vision.base.home import project_home
 
 
 @dataclass(frozen=True)
@@ -43,8 +42,7 @@ class ProjectPaths:
         written into the checkout. Creates nothing.
         """
         root = root.resolve()
-        declared = os.environ.get(STATE_VARIABLE)
-        home = Path(declared).resolve() if declared else root
+        home = project_home(root)
         state = home / "state"
         return cls(
             root=root,
@@ -57,3 +55,7 @@ class ProjectPaths:
             lock=state / "lock",
             scratch=state / "scratch",
         )
+
+    def relative(self, folder: Path) -> str:
+        """A folder below `home` relative to it: what steps are given, so that a move changes no cache key."""
+        return folder.relative_to(self.home).as_posix()

@@ -29,6 +29,7 @@ from orchestration.flows.monitoring import list_window_artifacts
 from orchestration.session.paths import ProjectPaths
 from vision.base.errors import ConfigError
 from vision.base.files import storage_errors
+from vision.base.home import project_home
 from vision.base.lock import RunLock
 from vision.base.wording import count_of
 from vision.data.sources.reef.dataset import STAMP_NAME
@@ -257,14 +258,14 @@ def _referred_folders(
 
 
 def _store_of(dataset: ArtifactVersionResponse) -> set[Path]:
-    return {Path(str(dataset.run_metadata.get("path") or dataset.load().path))}
+    return {project_home() / str(dataset.run_metadata.get("path") or dataset.load().path)}
 
 
 def _sources_of(manifest: ArtifactVersionResponse) -> set[Path]:
     """Where the images of a manifest lie: its root, and the folders that were added to it."""
     known = manifest.run_metadata
     if known.get("root") and known.get("num_additions") == 0:
-        return {Path(str(known["root"]))}
+        return {project_home() / str(known["root"])}
     loaded: Manifest = manifest.load()
     return {Path(loaded.root), *(Path(added.root) for added in loaded.additions)}
 

@@ -1,11 +1,11 @@
 """Read the source: every file into the manifest, every usable image into the decoded store."""
 
-from pathlib import Path
 from typing import Annotated
 
 from zenml import step
 
 from materializers.names import ArtifactName
+from vision.base.home import project_home
 from vision.base.progress import ProgressLog
 from vision.config.data import ImageSettings, SourceSettings
 from vision.data.records import DatasetRef, Manifest
@@ -21,9 +21,14 @@ def ingest(
     data_folder: str,
     store_folder: str,
 ) -> tuple[Annotated[Manifest, ArtifactName.MANIFEST], Annotated[DatasetRef, ArtifactName.DATASET]]:
-    """The manifest of the source and the reference to its decoded images."""
-    manifest = read_source(source, Path(data_folder), progress=ProgressLog("ingest: images painted or read"))
+    """The manifest of the source and the reference to its decoded images.
+
+    Both folders are relative to the project's, so that a moved project finds this step in the cache.
+    """
+    manifest = read_source(
+        source, project_home() / data_folder, progress=ProgressLog("ingest: images painted or read")
+    )
     dataset = build_store(
-        manifest, images, Path(store_folder), progress=ProgressLog("ingest: images decoded")
+        manifest, images, project_home() / store_folder, progress=ProgressLog("ingest: images decoded")
     )
     return manifest, dataset

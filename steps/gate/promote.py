@@ -1,12 +1,12 @@
 """Let a challenger through the gate, or say why not."""
 
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 from zenml import step
 
 from materializers.names import ArtifactName
+from vision.base.home import project_home
 from vision.base.outputs import ModelOutputs
 from vision.bundle.records import Bundle
 from vision.config.evaluation import BootstrapSettings
@@ -44,7 +44,7 @@ def promote(
         detector,
         baselines,
         splits,
-        partial(images_at, manifest, Path(store_folder)),
+        partial(images_at, manifest, project_home() / store_folder),
         settings,
         bootstrap,
         seed,

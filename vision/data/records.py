@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from vision.base.home import Place
 from vision.base.record import IntArray, Record, Value
 
 POOLED = "all"
@@ -49,13 +50,13 @@ class AddedFolder(Value):
     """A folder whose images joined those of a source; their paths begin with `+name/`."""
 
     name: str
-    root: str
+    root: Place
 
 
 class Manifest(Record):
     """Every image of a source, sorted by path; row i of every array of the run is `entries[i]`."""
 
-    root: str
+    root: Place
     additions: tuple[AddedFolder, ...] = Field(default=(), description="sorted by name")
     source_digest: str
     class_names: tuple[str, ...] = Field(description="known classes, sorted; the label is the index")
@@ -75,7 +76,7 @@ class Manifest(Record):
 class DatasetRef(Record):
     """Where the decoded images lie: uint8 (n, size, size, 3), row i is manifest entry i."""
 
-    path: str = Field(description="folder of the decoded store")
+    path: Place = Field(description="folder of the decoded store")
     content_hash: str = Field(description="SHA-256 over the decoded pixels")
     num_images: int
     image_size: int
