@@ -116,7 +116,9 @@ def guard_run(run_name: str, paths: ProjectPaths) -> Iterator[None]:
     with database_errors(paths), RunLock(paths.lock, run_name), _scratch(paths):
         for dead in reap_dead_runs():
             logger.warning(
-                "Run %s was killed before it ended; it is marked failed. Its finished steps are reused.", dead
+                "Run %s was killed, or it goes on in the project that this one was copied from; here it is "
+                "marked failed. Its finished steps are reused.",
+                dead,
             )
             _project_dead(dead, paths)
         yield

@@ -14,8 +14,8 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 from orchestration.servers.local_server import Application, serve_locally
-from orchestration.session.environment import LOCAL_STORES_FOLDER
 from orchestration.session.paths import ProjectPaths
+from orchestration.store.relocation import LOCAL_STORES_FOLDER
 from vision.base.errors import ConfigError
 
 DEFAULT_PORT = 8237

@@ -13,9 +13,9 @@ import tempfile
 from collections.abc import Mapping
 
 from orchestration.session.paths import ProjectPaths
+from orchestration.store.relocation import LOCAL_STORES_FOLDER, relocate_store
 from vision.base.files import storage_errors
 
-LOCAL_STORES_FOLDER = "local_stores"
 SPOKEN = (
     "vision",
     "orchestration",
@@ -26,11 +26,12 @@ SPOKEN = (
 
 
 def prepare_environment(paths: ProjectPaths) -> None:
-    """Set the variables of `environment_variables` in this process.
+    """Set the variables of `environment_variables` in this process, and adapt the store of a moved project.
 
     Raises:
         RuntimeError: ZenML is imported already and lives elsewhere; the order of imports is wrong.
-        StorageError: the state folder cannot be made, or nothing can be written there.
+        StorageError: the state folder cannot be made or written, or its database is damaged.
+        RunLockedError: the project was moved while a run was going.
     """
     if "zenml" in sys.modules and os.environ.get("ZENML_CONFIG_PATH") != str(paths.zenml):
         raise RuntimeError(
@@ -41,6 +42,7 @@ def prepare_environment(paths: ProjectPaths) -> None:
     with storage_errors(paths.zenml, "keep ZenML's state in"):
         paths.zenml.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=paths.zenml).close()
+    relocate_store(paths)
     forced, defaults = environment_variables(paths)
     os.environ.update(forced)
     for name, value in defaults.items():

@@ -1,7 +1,7 @@
-"""A run that ZenML believes to be going while this process holds the run lock was killed: mark it failed.
+"""Runs whose process was killed are marked failed: to ZenML they are running, but nobody holds the run lock.
 
-kill -9 leaves no time to say so: without this, ZenML shows the dead run as running for ever. Its finished
-steps stay, so that the next run takes them from the cache.
+The same holds in a copy of a project for the run that was going in the original; only the copy's own database
+is changed. Finished steps stay, so that the next run takes them from the cache.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from zenml.utils.pagination_utils import depaginate
 from pipelines.names import PipelineName
 
 UNFINISHED = "oneof:" + json.dumps([status.value for status in ExecutionStatus if not status.is_finished])
-REASON = "The process of this run was killed before it ended. Its finished steps are reused by the next run."
+REASON = (
+    "The process of this run was killed before it ended, or the project was copied while it was going. Its "
+    "finished steps are reused by the next run."
+)
 
 
 def reap_dead_runs() -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """A pipeline of seconds whose artifacts have the real names, run by tests in processes of their own.
 
 python -m tests.orchestration.toy run NAME CONTENT [PROMOTE]
+python -m tests.orchestration.toy visit NAME CONTENT FILE
 python -m tests.orchestration.toy scenario FILE
 """
 
@@ -23,6 +24,9 @@ from zenml.client import Client  # noqa: E402
 
 from materializers.names import ArtifactName  # noqa: E402
 from materializers.registry import register_champion  # noqa: E402
+from pipelines import caching  # noqa: E402, F401  ZenML's cache key without the project's place
+from vision.base.home import project_home  # noqa: E402
+from vision.base.lock import RunLock  # noqa: E402
 from vision.bundle.records import Bundle  # noqa: E402
 from vision.data.records import DatasetRef, Manifest, Split, Splits  # noqa: E402
 from vision.evaluation.records import Comparison  # noqa: E402
@@ -34,7 +38,8 @@ def ingest(
     content: str, data_folder: str, store_folder: str
 ) -> tuple[Annotated[Manifest, ArtifactName.MANIFEST], Annotated[DatasetRef, ArtifactName.DATASET]]:
     """A painted folder and a decoded store named by the content."""
-    painted, store = Path(data_folder) / f"reef-{content * 16}", Path(store_folder) / (content * 32)
+    painted = project_home() / data_folder / f"reef-{content * 16}"
+    store = project_home() / store_folder / (content * 32)
     for folder in (painted, store):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "pixels").write_bytes(b"0" * 1000)
@@ -59,11 +64,13 @@ def validate(manifest: Manifest) -> Annotated[Splits, ArtifactName.SPLITS]:
 
 @step
 def compare(manifest: Manifest) -> Annotated[Comparison, ArtifactName.COMPARISON]:
-    """The winner; hangs where the test says so, to be killed."""
+    """The winner; waits where the test says so, to be killed or until the test removes the file."""
     flag = os.environ.get("TOY_HANG")
     if flag:
         Path(flag).touch()
-        time.sleep(60)
+        end = time.monotonic() + 60
+        while Path(flag).exists() and time.monotonic() < end:
+            time.sleep(0.05)
     return Comparison(
         metric="accuracy", winner=f"cnn_{manifest.source_digest}", reason="", candidates=(), differences=()
     )
@@ -104,7 +111,7 @@ def register(
 @pipeline(name="training")
 def training(content: str, *, promoted: bool) -> None:
     """The flow in small."""
-    manifest, _ = ingest(content, str(PATHS.data), str(PATHS.images))
+    manifest, _ = ingest(content, PATHS.relative(PATHS.data), PATHS.relative(PATHS.images))
     splits = validate(manifest)
     bundle = assemble(compare(manifest))
     register(bundle, splits, promote(bundle, promoted=promoted), manifest)
@@ -127,12 +134,29 @@ def status_of_steps(name: str) -> dict[str, str]:
     return {step_name: step_run.status.value for step_name, step_run in found.steps.items()}
 
 
+def visit(name: str, content: str, report: Path) -> None:
+    """Reap, run once, and write down what this project knows."""
+    from orchestration.store.history import list_champions, list_runs
+    from orchestration.store.reaper import reap_dead_runs
+
+    seen: dict[str, object] = {}
+    with RunLock(PATHS.lock, name):
+        seen["reaped"] = reap_dead_runs()
+        run(name, content, promoted=True)
+    seen["runs"] = {row.name: row.status for row in list_runs(PATHS)}
+    seen["steps"] = status_of_steps(name)
+    seen["champions"] = [row.version for row in list_champions()]
+    bundle = Client().get_model_version("toy", "production").get_artifact("bundle")
+    assert bundle is not None
+    seen["bundle"] = str(bundle.load().root)
+    report.write_text(json.dumps(seen), encoding="utf-8")
+
+
 def play(report: Path) -> None:
     """Reap a killed run, go on after it, crown a champion, overtake it, clean; what was seen as JSON."""
     from orchestration.store.disk import clean
     from orchestration.store.history import list_champions, list_runs
     from orchestration.store.reaper import reap_dead_runs
-    from vision.base.lock import RunLock
 
     seen: dict[str, object] = {}
     with RunLock(PATHS.lock, "scenario"):
@@ -185,6 +209,9 @@ def play(report: Path) -> None:
 if __name__ == "__main__":
     sys.modules["tests.orchestration.toy"] = sys.modules["__main__"]
     if sys.argv[1] == "run":
-        run(sys.argv[2], sys.argv[3], promoted=len(sys.argv) > 4)
+        with RunLock(PATHS.lock, sys.argv[2]):
+            run(sys.argv[2], sys.argv[3], promoted=len(sys.argv) > 4)
+    elif sys.argv[1] == "visit":
+        visit(sys.argv[2], sys.argv[3], Path(sys.argv[4]))
     else:
         play(Path(sys.argv[2]))
