@@ -111,7 +111,7 @@ def guard_run(run_name: str, paths: ProjectPaths) -> Iterator[None]:
         StorageError: ZenML's database cannot be written: the disk is full or read-only.
     """
     prepare_environment(paths)
-    from orchestration.store.reaper import reap_dead_runs
+    from orchestration.store.reaper import find_unwritten, reap_dead_runs
 
     with database_errors(paths), RunLock(paths.lock, run_name), _scratch(paths):
         for dead in reap_dead_runs():
@@ -120,7 +120,8 @@ def guard_run(run_name: str, paths: ProjectPaths) -> Iterator[None]:
                 "marked failed. Its finished steps are reused.",
                 dead,
             )
-            _project_dead(dead, paths)
+        for run in find_unwritten(paths):
+            _project_dead(run, paths)
         yield
 
 

@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 
 from orchestration.servers.local_server import Application, serve_locally
 from orchestration.session.paths import ProjectPaths
-from orchestration.store.relocation import LOCAL_STORES_FOLDER
+from orchestration.store.relocation import DASHBOARD_FOLDER, LOCAL_STORES_FOLDER
 from vision.base.errors import ConfigError
 
 DEFAULT_PORT = 8237
@@ -57,7 +57,7 @@ def server_variables(paths: ProjectPaths) -> Mapping[str, str]:
         "ZENML_SERVER_AUTO_ACTIVATE": "true",
         "ZENML_SERVER_DEPLOYMENT_TYPE": "local",
         "ZENML_SERVER_ALLOW_LOCAL_FILE_ACCESS": "true",
-        "ZENML_CONFIG_PATH": str(paths.zenml / "dashboard"),
+        "ZENML_CONFIG_PATH": str(paths.zenml / DASHBOARD_FOLDER),
         "ZENML_LOCAL_STORES_PATH": str(paths.zenml / LOCAL_STORES_FOLDER),
         # A store that does not exist yet must be made; one that does is the client's to migrate.
         "DISABLE_DATABASE_MIGRATION": str(database.exists()).lower(),

@@ -9,6 +9,7 @@ What Taxon did not make, such as photographs that the user keeps in `data/`, is 
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 from collections import Counter
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from zenml.models import ArtifactVersionResponse, PipelineRunResponse
 
     from vision.data.records import Manifest
+
+logger = logging.getLogger(__name__)
 
 LATEST_NAME = "latest"
 SUMMARY_NAME = "summary.json"
@@ -99,13 +102,14 @@ def clean(paths: ProjectPaths, keep: int) -> Freed:
         runs = depaginate(client.list_pipeline_runs, sort_by="desc:created")
         reasons = _runs_to_keep(client, runs[:keep])
         doomed = [run for run in runs if run.id not in reasons]
-        kept = Counter(reasons[run.id] for run in runs if run.id in reasons)
-        num_bytes = _remove_runs(client, paths, doomed)
-        num_bytes += _remove_artifacts(client)
-        num_bytes += _remove_orphaned_artifacts(client, paths)
-        num_bytes += _remove_stores(client, paths)
-        num_bytes += _remove_all(paths.scratch.glob("*"))
+        for run in doomed:
+            client.delete_pipeline_run(run.id)
+        num_bytes = _remove_artifacts(client)
+        left = [*_stale_run_folders(client, paths), *_orphaned_artifacts(client, paths)]
+        left += [*_unused_stores(client, paths), *paths.scratch.glob("*")]
+        num_bytes += _remove_all(left, paths.home)
         _point_latest(paths)
+    kept = Counter(reasons[run.id] for run in runs if run.id in reasons)
     return Freed(num_bytes, len(doomed), *(kept[reason] for reason in _Reason))
 
 
@@ -168,17 +172,14 @@ def _runs_of_verdicts(client: Client) -> set[UUID]:
     }
 
 
-def _remove_runs(client: Client, paths: ProjectPaths, doomed: Iterable[PipelineRunResponse]) -> int:
-    """Remove ZenML's runs and their folders, and folders of runs that ZenML does not know any more."""
-    for run in doomed:
-        client.delete_pipeline_run(run.id)
+def _stale_run_folders(client: Client, paths: ProjectPaths) -> list[Path]:
+    """Folders of runs that ZenML does not know any more."""
     known = {run.name for run in depaginate(client.list_pipeline_runs)}
-    stale = [
+    return [
         folder
         for folder in paths.runs.glob("*")
         if not folder.is_symlink() and folder.name not in known and (folder / SUMMARY_NAME).is_file()
     ]
-    return _remove_all(stale)
 
 
 def _remove_artifacts(client: Client) -> int:
@@ -201,16 +202,16 @@ def _is_stored(artifact: ArtifactVersionResponse) -> bool:
     return "://" in artifact.uri or Path(artifact.uri).is_dir()
 
 
-def _remove_orphaned_artifacts(client: Client, paths: ProjectPaths) -> int:
-    """Remove folders of the project's artifact store that a killed step left and ZenML does not know."""
+def _orphaned_artifacts(client: Client, paths: ProjectPaths) -> list[Path]:
+    """Folders of the project's artifact store that a killed step left and ZenML does not know."""
     store = client.active_stack.artifact_store
     root = Path(store.path)
-    if not store.config.is_local or paths.zenml.resolve() not in root.resolve().parents:
-        return 0
+    if not store.config.is_local or not root.resolve().is_relative_to(paths.zenml.resolve()):
+        return []
     known = {Path(artifact.uri) for artifact in depaginate(client.list_artifact_versions)}
     needed = known | {parent for folder in known for parent in folder.parents}
     step_folders = [folder for folder in root.glob("*") if folder.name != "logs"]
-    return _remove_all(_folders_without(step_folders, needed, known))
+    return _folders_without(step_folders, needed, known)
 
 
 def _folders_without(folders: Iterable[Path], needed: set[Path], known: set[Path]) -> list[Path]:
@@ -224,13 +225,12 @@ def _folders_without(folders: Iterable[Path], needed: set[Path], known: set[Path
     return orphans
 
 
-def _remove_stores(client: Client, paths: ProjectPaths) -> int:
-    """Remove decoded images and painted data that no remaining artifact refers to, and nothing else."""
+def _unused_stores(client: Client, paths: ProjectPaths) -> list[Path]:
+    """Decoded images and painted data that no remaining artifact refers to, and nothing else."""
     images = _referred_folders(client, ArtifactName.DATASET, _store_of)
     roots = _referred_folders(client, ArtifactName.MANIFEST, _sources_of)
     unused = [each for each in paths.images.glob("*") if _is_store(each) and not _holds(each, images)]
-    unused += [each for each in paths.data.glob("*") if _is_painted(each) and not _holds(each, roots)]
-    return _remove_all(unused)
+    return unused + [each for each in paths.data.glob("*") if _is_painted(each) and not _holds(each, roots)]
 
 
 def _is_store(folder: Path) -> bool:
@@ -274,10 +274,13 @@ def _holds(folder: Path, referred: set[Path]) -> bool:
     return any(folder == each or folder in each.parents for each in referred)
 
 
-def _remove_all(doomed: Iterable[Path]) -> int:
-    """Delete files and folders; the bytes that they held."""
+def _remove_all(doomed: Iterable[Path], home: Path) -> int:
+    """Delete files and folders; the bytes that they held. What a link puts outside the project is left."""
     num_bytes = 0
     for path in doomed:
+        if not path.parent.resolve().is_relative_to(home):
+            logger.warning("%s is left: it lies outside %s, where another project may need it.", path, home)
+            continue
         num_bytes += _measure(path)
         with storage_errors(path, "delete"):
             if path.is_dir() and not path.is_symlink():

@@ -13,7 +13,11 @@ from zenml.enums import ExecutionStatus
 from zenml.orchestrators import publish_utils
 from zenml.utils.pagination_utils import depaginate
 
+from orchestration.session.paths import ProjectPaths
 from pipelines.names import PipelineName
+
+WITH_FOLDER = (PipelineName.TRAINING, PipelineName.MONITORING, PipelineName.RETRAINING)
+"""Pipelines whose runs have a run folder."""
 
 UNFINISHED = "oneof:" + json.dumps([status.value for status in ExecutionStatus if not status.is_finished])
 REASON = (
@@ -38,3 +42,22 @@ def reap_dead_runs() -> tuple[str, ...]:
             publish_utils.publish_failed_step_run(step_run.id)
         publish_utils.publish_pipeline_run_status_update(run.id, ExecutionStatus.FAILED, REASON)
     return tuple(run.name for run in dead)
+
+
+def find_unwritten(paths: ProjectPaths) -> tuple[str, ...]:
+    """Name of the newest run if it ended and has no run folder: its process was killed before it wrote it.
+
+    To be called with the run lock held. On a shared ZenML server the newest run may be another project's.
+    """
+    client = Client()
+    if not client.zen_store.is_local_store():
+        return ()
+    newest = client.list_pipeline_runs(sort_by="desc:created", size=1).items
+    return tuple(
+        run.name
+        for run in newest
+        if run.status.is_finished
+        and run.pipeline
+        and run.pipeline.name in WITH_FOLDER
+        and not (paths.runs / run.name / "summary.json").is_file()
+    )

@@ -27,6 +27,9 @@ from vision.base.lock import RunLock
 logger = logging.getLogger(__name__)
 
 LOCAL_STORES_FOLDER = "local_stores"
+DASHBOARD_FOLDER = "dashboard"
+"""ZenML's configuration folder of the dashboard, below that of the client."""
+
 _INSIDE = f"/state/zenml/{LOCAL_STORES_FOLDER}/"
 _DATABASE = f"{LOCAL_STORES_FOLDER}/default_zen_store/zenml.db"
 _PLACES = ("artifact_version", "artifact_visualization", "logs")
@@ -165,12 +168,13 @@ def _database(path: Path) -> Iterator[sqlite3.Connection]:
 
 def _forget_address(paths: ProjectPaths) -> None:
     """Take a database of another place out of ZenML's configuration: its default is the one of this place."""
-    path = paths.zenml / "config.yaml"
-    if not path.is_file():
-        return
-    with storage_errors(path, "read"):
-        config = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    url = str((config.get("store") or {}).get("url", ""))
-    if url.endswith(f"{_INSIDE}default_zen_store/zenml.db") and url != f"sqlite:///{paths.zenml / _DATABASE}":
-        del config["store"]
-        write_atomically(path, yaml.safe_dump(config))
+    for path in (paths.zenml / "config.yaml", paths.zenml / DASHBOARD_FOLDER / "config.yaml"):
+        if not path.is_file():
+            continue
+        with storage_errors(path, "read"):
+            config = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        url = str((config.get("store") or {}).get("url", ""))
+        ours = url.endswith(f"{_INSIDE}default_zen_store/zenml.db")
+        if ours and url != f"sqlite:///{paths.zenml / _DATABASE}":
+            del config["store"]
+            write_atomically(path, yaml.safe_dump(config))

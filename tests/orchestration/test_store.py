@@ -21,7 +21,7 @@ import pytest
 
 from tests.signals import heeding_signals
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("store")]
 
 ROOT = Path(__file__).resolve().parents[2]
 TOY = [sys.executable, "-m", "tests.orchestration.toy"]
@@ -88,6 +88,10 @@ def test_finished_runs_are_never_marked(store: Store) -> None:
     statuses = {name: status for name, status, _, _ in store.seen["runs"]}
     assert statuses.pop("killed") == "failed"
     assert set(statuses.values()) == {"completed"}
+
+
+def test_newest_run_without_a_run_folder_is_found(store: Store) -> None:
+    assert store.seen["unwritten"] == [[], ["after"]]
 
 
 # --- history --------------------------------------------------------------------------------------------

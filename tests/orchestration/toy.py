@@ -156,7 +156,7 @@ def play(report: Path) -> None:
     """Reap a killed run, go on after it, crown a champion, overtake it, clean; what was seen as JSON."""
     from orchestration.store.disk import clean
     from orchestration.store.history import list_champions, list_runs
-    from orchestration.store.reaper import reap_dead_runs
+    from orchestration.store.reaper import find_unwritten, reap_dead_runs
 
     seen: dict[str, object] = {}
     with RunLock(PATHS.lock, "scenario"):
@@ -167,6 +167,11 @@ def play(report: Path) -> None:
         seen["killed_steps"] = status_of_steps("killed")
         run("after", "a")
         seen["after_steps"] = status_of_steps("after")
+        unwritten = [find_unwritten(PATHS)]
+        summary = PATHS.runs / "after" / "summary.json"
+        summary.rename(PATHS.home / "summary.json")
+        seen["unwritten"] = [*unwritten, find_unwritten(PATHS)]
+        (PATHS.home / "summary.json").rename(summary)
         run("crowned", "b", promoted=True)
         for content in ("c", "d", "d"):
             run(f"later_{len(list(PATHS.runs.iterdir()))}", content)

@@ -32,7 +32,7 @@ def fill(folder: Path, *names: str) -> None:
 def remove_stores(paths: ProjectPaths, monkeypatch: pytest.MonkeyPatch, *referred: Path) -> int:
     monkeypatch.setattr(disk, "_referred_folders", lambda *_: set(referred))
     client: Any = None  # never asked
-    return disk._remove_stores(client, paths)
+    return disk._remove_all(disk._unused_stores(client, paths), paths.home)
 
 
 def test_photographs_and_files_of_the_user_in_data_are_never_removed(
@@ -78,8 +78,16 @@ def test_an_artifact_store_outside_the_project_is_not_swept(paths: ProjectPaths,
     fill(tmp_path / "photos" / "perch", "a.jpg")
     store = SimpleNamespace(config=SimpleNamespace(is_local=True), path=str(tmp_path / "photos"))
     client: Any = SimpleNamespace(active_stack=SimpleNamespace(artifact_store=store))
-    assert disk._remove_orphaned_artifacts(client, paths) == 0
-    assert (tmp_path / "photos" / "perch" / "a.jpg").is_file()
+    assert disk._orphaned_artifacts(client, paths) == []
+
+
+def test_nothing_outside_the_project_is_ever_deleted(paths: ProjectPaths, tmp_path: Path) -> None:
+    """Neither by its path nor through a link."""
+    other = tmp_path.parent / f"{tmp_path.name}-other"
+    fill(other / "runs" / "a", "summary.json")
+    paths.runs.symlink_to(other / "runs")
+    assert disk._remove_all([other / "runs" / "a", paths.runs / "a"], paths.home) == 0
+    assert (other / "runs" / "a" / "summary.json").is_file()
 
 
 def test_a_shared_server_is_refused_before_anything_is_listed_or_removed(

@@ -151,9 +151,12 @@ def test_database_without_all_tables_is_left_to_zenml(paths: ProjectPaths) -> No
 def test_configuration_forgets_the_database_of_another_place_alone(
     paths: ProjectPaths, url: str, *, kept: bool
 ) -> None:
-    config = paths.zenml / "config.yaml"
-    config.write_text(yaml.safe_dump({"user_id": "u", "store": {"url": url}}), encoding="utf-8")
+    configs = paths.zenml / "config.yaml", paths.zenml / "dashboard" / "config.yaml"
+    configs[1].parent.mkdir()
+    for config in configs:
+        config.write_text(yaml.safe_dump({"user_id": "u", "store": {"url": url}}), encoding="utf-8")
     relocate_store(paths)
-    now = yaml.safe_load(config.read_text(encoding="utf-8"))
-    assert now["user_id"] == "u"
-    assert ("store" in now) is kept
+    for config in configs:
+        now = yaml.safe_load(config.read_text(encoding="utf-8"))
+        assert now["user_id"] == "u"
+        assert ("store" in now) is kept
