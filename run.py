@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,17 +11,13 @@ from pathlib import Path
 from orchestration.schedule.config import ScheduleConfig
 from orchestration.session.paths import ProjectPaths
 from orchestration.session.stopping import INTERRUPTED, stop_on_signals
+from pipelines.names import PipelineName
 from vision.base.errors import TaxonError
 from vision.config.loading import find_config, load_config, load_settings
 from vision.config.run import RunConfig
 
 ROOT = Path(__file__).resolve().parent
-PIPELINES = {
-    "training": "from a folder of images to a trained, calibrated, compared, exported and gated model",
-    "monitoring": "from the champion's newest answers to a verdict: drift, quiet, or too few to say",
-    "retraining": "from drift, new images and age to a decision; on a yes, training and the gate's verdict",
-    "deployment": "from the model in production to a service whose answers are the pipeline's own",
-}
+PIPELINES = {each.value: each.description for each in PipelineName if each.description}
 COMMANDS = {
     "runs": "list runs and champions",
     "clean": "free disk: keep the newest N runs and all that a champion needs",
@@ -41,6 +38,7 @@ OWNERS = {
     "tail": ("service logs",),
     "run": ("report",),
     "port": ("dashboard", "ui"),
+    "no_cache": ("--pipeline training", "--pipeline retraining"),
 }
 """Which commands an option is for; `service` has its port in `serve.port`."""
 SERVERS = ("dashboard", "schedule", "ui")
@@ -71,6 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
         dest="overrides",
         help="override one setting, as in --set images.size=128; may be repeated",
     )
+    parser.add_argument("--no-cache", action="store_true", help="training, retraining: run every step anew")
     parser.add_argument("--status", action="store_true", help="schedule: what was done and is next")
     parser.add_argument("--once", action="store_true", help="schedule: run what is due now and end")
     parser.add_argument("--keep", type=int, default=5, metavar="N", help="clean: runs to keep (default 5)")
@@ -122,7 +121,8 @@ def _require_owners(parser: argparse.ArgumentParser, options: argparse.Namespace
     for name, owners in OWNERS.items():
         if getattr(options, name) != parser.get_default(name) and asked not in owners:
             told = "; its port is --set serve.port=N" if name == "port" and options.config else ""
-            parser.error(f"--{name} has no effect on {asked}: it is for {' and '.join(owners)}{told}")
+            option = name.replace("_", "-")
+            parser.error(f"--{option} has no effect on {asked}: it is for {' and '.join(owners)}{told}")
 
 
 def _require_effect(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
@@ -140,24 +140,17 @@ def _require_effect(parser: argparse.ArgumentParser, options: argparse.Namespace
 
 def _dispatch(options: argparse.Namespace) -> int:
     from orchestration import commands
-    from pipelines.names import PipelineName
 
     paths = ProjectPaths.of(ROOT)
     if options.pipeline or options.command == "rollback":
-        run = {
-            PipelineName.TRAINING: commands.train,
-            PipelineName.DEPLOYMENT: commands.deploy,
-            PipelineName.MONITORING: commands.monitor,
-            PipelineName.RETRAINING: commands.retrain,
-            "rollback": commands.rollback,
-        }
-        return run[options.pipeline or options.command](_load_config(options), paths)
+        name, config = options.pipeline or options.command, _load_config(options)
+        return commands.run_flow(name, config, paths, cached=not options.no_cache)
     if options.command == "schedule":
         jobs = load_settings(ScheduleConfig, find_config(options.config, ROOT / "configs"), options.overrides)
         return commands.schedule(jobs, paths, once=options.once, status=options.status)
     if options.command == "service":
-        config = _load_config(options) if options.config else None
-        return commands.control_service(options.action, config, paths, options.tail)
+        given = _load_config(options) if options.config else None
+        return commands.control_service(options.action, given, paths, options.tail)
     others: dict[str, Callable[[], int]] = {
         "runs": lambda: commands.list_runs(paths),
         "clean": lambda: commands.clean(paths, options.keep),
@@ -173,4 +166,6 @@ def _load_config(options: argparse.Namespace) -> RunConfig:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    gc.freeze()  # the process ends: collecting ZenML's million objects would take a second
+    sys.exit(code)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.table import Table
 
-from orchestration.flows.launch import Outcome, launch_training
-from orchestration.flows.retraining import launch_retraining
+from orchestration.flows.runner import Outcome, launch, project_again
 from orchestration.schedule.config import ScheduleConfig
 from orchestration.session.environment import prepare_environment
 from orchestration.session.paths import ProjectPaths
+from pipelines.names import PipelineName
 from vision.config.run import RunConfig
 
 FILES = {
@@ -25,9 +24,13 @@ FILES = {
 """What a run may leave in its folder, as it is announced."""
 
 
-def train(config: RunConfig, paths: ProjectPaths) -> int:
-    """Run the training pipeline and say where to look next."""
-    return _tell(launch_training(config, paths))
+def run_flow(name: str, config: RunConfig, paths: ProjectPaths, *, cached: bool = True) -> int:
+    """Run a pipeline, or `rollback`, and say how it ended and where to look next."""
+    style = "bold" if name == PipelineName.MONITORING else "bold green"  # drift is no green light
+    code = _tell(launch(name, config, paths, cached=cached), style)
+    if name == PipelineName.DEPLOYMENT and code == 0:
+        control_service("status", None, paths)
+    return code
 
 
 def _tell(outcome: Outcome, style_of_done: str = "bold green") -> int:
@@ -48,18 +51,6 @@ def _tell(outcome: Outcome, style_of_done: str = "bold green") -> int:
     return outcome.exit_code
 
 
-def retrain(config: RunConfig, paths: ProjectPaths) -> int:
-    """Decide whether to retrain, do it, and say where to look next."""
-    return _tell(launch_retraining(config, paths, datetime.now(UTC)))
-
-
-def monitor(config: RunConfig, paths: ProjectPaths) -> int:
-    """Judge the champion's newest answers and say where to look; 0 whatever the verdict."""
-    from orchestration.flows.monitoring import launch_monitoring
-
-    return _tell(launch_monitoring(config, paths), style_of_done="bold")  # drift is no green light
-
-
 def schedule(config: ScheduleConfig, paths: ProjectPaths, *, once: bool, status: bool) -> int:
     """Keep the jobs of a schedule going, or say what they did and do next; imports no ZenML."""
     if status:
@@ -69,23 +60,6 @@ def schedule(config: ScheduleConfig, paths: ProjectPaths, *, once: bool, status:
     from orchestration.schedule.runner import run_schedule
 
     return run_schedule(config, paths, once=once)
-
-
-def deploy(config: RunConfig, paths: ProjectPaths) -> int:
-    """Serve the champion, if its service answers as the pipeline does."""
-    from orchestration.flows.deployment import launch_deployment
-
-    code = _tell(launch_deployment(config, paths))
-    if code == 0:
-        control_service("status", None, paths)
-    return code
-
-
-def rollback(config: RunConfig, paths: ProjectPaths) -> int:
-    """Put the previous champion back."""
-    from orchestration.flows.deployment import launch_rollback
-
-    return _tell(launch_rollback(config, paths))
 
 
 def control_service(action: str, config: RunConfig | None, paths: ProjectPaths, tail: int = 50) -> int:
@@ -147,7 +121,5 @@ def show_page(paths: ProjectPaths, port: int | None) -> int:
 def report(paths: ProjectPaths, run: str) -> int:
     """Write a run folder again from the artifact store."""
     prepare_environment(paths)
-    from orchestration.flows.projections import project_any
-
-    Console(highlight=False).print(f"Wrote {project_any(run, paths)}", markup=False)
+    Console(highlight=False).print(f"Wrote {project_again(run, paths)}", markup=False)
     return 0

@@ -1,188 +1,168 @@
-"""From the verdicts of monitoring and new images to a better champion, or to the reason why not.
+"""Retraining: from the verdicts of monitoring and new images to a better champion, or to the reason why not.
 
 One process holds the project from the decision to the verdict. The decision is a pipeline of its own; what
 follows is the training pipeline with the new images among its data and the champion as opponent. An attempt
 is written down before the training starts and completed after it, so that a retraining that is killed counts
 against budget and pause, and is not started again and again. One that ends with exit code 2 before anything
-was trained is withdrawn: what a person has to mend costs no budget, and was cheap to find.
+was trained is withdrawn: what a person has to mend costs no budget, and was cheap to find. Which training
+followed and what its gate said is metadata of the run that decided.
 """
 
 from __future__ import annotations
 
+import json
 import logging
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import Any
 
-from orchestration.flows.launch import (
-    Outcome,
-    guard_run,
-    name_run,
-    record_run,
-    run_known,
-    train_in_lock,
-    write_folder,
-)
+from zenml import log_metadata
+
+from materializers.names import ArtifactName
+from materializers.registry import find_champion, find_champion_state
+from orchestration.flows.artifacts import RunArtifacts, find_run, has_trained
+from orchestration.flows.runner import Finished, Flow, Outcome, Plan, Run, name_run, write_folder
+from orchestration.flows.training import FLOW as TRAINING
+from orchestration.flows.training import load_promotion
 from orchestration.session.paths import ProjectPaths
+from orchestration.store.attempts import close_attempt, open_attempt, read_attempts, withdraw_attempt
+from orchestration.store.history import tell_production
+from orchestration.store.windows import last_verdicts
 from pipelines.names import PipelineName
-from vision.base.errors import ConfigError, DataError
-from vision.config.run import RunConfig
+from pipelines.retraining import retraining
+from report.figures import draw_views
+from report.summary import to_plain
+from vision.base.errors import ConfigError, DataError, StorageError
+from vision.base.files import storage_errors, write_atomically
 from vision.data.sources import digest_source
 from vision.data.sources.learned import keep_learned
 from vision.gate.records import Verdict
 from vision.retraining.decide import digest_gate
 from vision.retraining.records import Attempt, RetrainDecision, RetrainingEvidence, Trigger
 
-if TYPE_CHECKING:  # ZenML must not be imported before its environment is prepared
-    from materializers.registry import Champion
-
 logger = logging.getLogger(__name__)
 
 NUM_VERDICTS = 20
 """Newest verdicts of monitoring that are asked for; the last two disjoint windows decide."""
 
+STEP = "decide_retraining"
+TRAINING_KEY = "training"
+
 
 @dataclass(frozen=True)
-class Subject:
-    """What is decided on.
-
-    Attributes:
-        config: with the new images and all that the champion learned from among the data set's additions.
-        champion: the model in production, or None.
-        source_digest: of the data set with the new images.
-    """
-
-    config: RunConfig
-    champion: Champion | None
-    source_digest: str
-
-
-Train = Callable[[RunConfig, ProjectPaths, str, float], Outcome]
-"""Trains, judges, registers and deploys: configuration, project, run name, monotonic time of the start."""
-
-
-def launch_retraining(
-    config: RunConfig, paths: ProjectPaths, now: datetime, train: Train = train_in_lock
-) -> Outcome:
+class RetrainingFlow(Flow[RetrainDecision | None]):
     """Decide whether to retrain, and do it: train, promote or keep.
 
-    Args:
-        config: of the data set.
-        paths: the project.
-        now: aware of its zone.
-        train: what a retraining runs.
+    Attributes:
+        training: what a retraining runs.
+        now: aware of its zone; None: the time of the start.
+    """
+
+    training: Flow[Any] = TRAINING
+    now: datetime | None = None
+    name = PipelineName.RETRAINING
+
+    def prepare(self, run: Run) -> Plan:
+        """The DAG that decides, on the data set with its new images and all that the champion learned from.
+
+        Raises:
+            ConfigError: the champion learned from an added folder that the config does not name any more.
+            DataError: the source or a folder of new images has no usable images.
+        """
+        champion = find_champion(run.config.name)
+        grown = keep_learned(run.config.with_new_images(), champion.additions() if champion else ())
+        logger.info("Reading the source ...")
+        source_digest = digest_source(grown.dataset, run.paths.data)
+        places = run.paths.relative(run.paths.data), run.paths.relative(run.paths.images)
+        evidence = gather_evidence(grown.name, self.now or datetime.now(UTC))
+        return Plan(retraining, (grown, source_digest, *places, champion, evidence), grown, source_digest)
+
+    def project(self, run_name: str, paths: ProjectPaths) -> RetrainDecision | None:
+        """Write summary.json and decision.md, as far as the run came."""
+        run = RunArtifacts(find_run(run_name))
+        folder = paths.runs / run.name
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        decision: RetrainDecision | None = run.load(STEP, ArtifactName.RETRAIN_DECISION)
+        for name, view in draw_views(decision).items() if decision is not None else ():
+            write_atomically(folder / name, view)
+        summary = json.dumps(to_plain(_summarise(run, decision)), indent=2, allow_nan=False)
+        write_atomically(folder / "summary.json", summary)
+        return decision
+
+    def tell(self, done: Finished[RetrainDecision | None]) -> Outcome:
+        """The decision with its reasons; on a yes, the training and its verdict."""
+        run, decision = done.run, done.written or load_decision(done.run.name)
+        words = tell_decision(decision)
+        if decision.retrain:
+            logger.info("%s", words)
+            return self._retrain(run, done.plan, decision)
+        if decision.champion_digest is None:
+            words += f" {tell_production(run.config.name)}"
+        return run.outcome(0, words)
+
+    def _retrain(self, run: Run, plan: Plan, decision: RetrainDecision) -> Outcome:
+        """Train with the champion as opponent, written down before and after."""
+        following = run.next(name_run(PipelineName.TRAINING, plan.config), plan.config)
+        model_name, attempt = plan.config.name, _attempt(plan, decision, plan.arguments[-1].now)
+        open_attempt(model_name, following.name, attempt)
+        self._record_training(run, following, None)
+        try:
+            outcome = self.training.carry_out(following)
+        except (ConfigError, DataError):  # refused before there was a run
+            withdraw_attempt(model_name, following.name, attempt)
+            raise
+        promotion = load_promotion(following.name)
+        if promotion is not None and (promotion.verdict is not Verdict.PROMOTED or outcome.promoted):
+            close_attempt(model_name, following.name, attempt, promotion.verdict)
+            self._record_training(run, following, promotion.verdict)
+        elif outcome.exit_code == ConfigError.exit_code and not has_trained(following.name):
+            withdraw_attempt(model_name, following.name, attempt)
+        return outcome
+
+    def _record_training(self, run: Run, training: Run, verdict: Verdict | None) -> None:
+        """Store with the run that decided which training follows, and later how its gate judged."""
+        value = {"run": training.name, "verdict": verdict.value if verdict else ""}
+        log_metadata(metadata={TRAINING_KEY: value}, run_id_name_or_prefix=run.name)
+        write_folder(self, run)
+
+
+FLOW = RetrainingFlow()
+
+
+def load_decision(run_name: str) -> RetrainDecision:
+    """The decision of a run.
 
     Raises:
-        RunLockedError: another run is going in this folder.
-        ConfigError: the champion learned from an added folder that the config does not name any more.
-        DataError: the source or a folder of new images has no usable images.
-        StorageError: ZenML's database cannot be written: the disk is full or read-only.
+        StorageError: the run has none, or it is gone or altered.
     """
-    started = time.monotonic()
-    run_name = name_run(f"{config.name}-{PipelineName.RETRAINING}")
-    with guard_run(run_name, paths):
-        subject = _settle_subject(config, paths)
-        failure = _run_decision(subject, paths, run_name, now, started)
-        if failure is not None:
-            return Outcome.of_failure(run_name, paths.runs / run_name, failure)
-        return _follow(subject, paths, run_name, now, train)
+    decision: RetrainDecision | None = RunArtifacts(find_run(run_name)).load(
+        STEP, ArtifactName.RETRAIN_DECISION
+    )
+    if decision is None:
+        raise StorageError(f"Run {run_name} holds no decision on retraining. Run the pipeline again.")
+    return decision
 
 
-def _settle_subject(config: RunConfig, paths: ProjectPaths) -> Subject:
-    """The data set as it would be learned from, and whom the model would have to beat."""
-    from materializers.registry import find_champion
-
-    champion = find_champion(config.name)
-    grown = keep_learned(config.with_new_images(), champion.additions() if champion else ())
-    logger.info("Reading the source ...")
-    return Subject(grown, champion, digest_source(grown.dataset, paths.data))
+def _attempt(plan: Plan, decision: RetrainDecision, now: datetime) -> Attempt:
+    return Attempt(
+        time=now,
+        automatic=decision.trigger is not Trigger.FORCED,
+        champion_digest=decision.champion_digest,
+        source_digest=plan.source_digest,
+        gate_digest=digest_gate(plan.config.gate),
+        verdict=None,
+    )
 
 
 def gather_evidence(model_name: str, now: datetime) -> RetrainingEvidence:
     """What the decision rests on beside the images."""
-    from materializers.registry import find_champion_state
-    from orchestration.flows.monitoring import last_verdicts
-    from orchestration.store.attempts import read_attempts
-
     return RetrainingEvidence(
         now=now,
         champion=find_champion_state(model_name),
         verdicts=last_verdicts(model_name, NUM_VERDICTS),
         attempts=read_attempts(model_name),
     )
-
-
-def _run_decision(
-    subject: Subject, paths: ProjectPaths, run_name: str, now: datetime, started: float
-) -> Exception | None:
-    """Run the pipeline that decides and write its folder; the exception that ended it, or None."""
-    from pipelines.retraining import retraining
-
-    evidence = gather_evidence(subject.config.name, now)
-    pipeline = retraining.with_options(run_name=run_name)
-    places = paths.relative(paths.data), paths.relative(paths.images)
-    arguments = subject.config, subject.source_digest, *places, subject.champion
-    failure = run_known(run_name, paths, lambda: pipeline(*arguments, evidence))
-    record_run(run_name, paths, subject.config, failure, started)
-    _project(run_name, paths)
-    return failure
-
-
-def _follow(subject: Subject, paths: ProjectPaths, run_name: str, now: datetime, train: Train) -> Outcome:
-    """Do what was decided."""
-    from orchestration.flows.decision_folder import load_decision
-    from orchestration.store.history import tell_production
-
-    decision = load_decision(run_name)
-    words = tell_decision(decision)
-    if not decision.retrain:
-        if subject.champion is None:
-            words += f" {tell_production(subject.config.name)}"
-        return Outcome(run_name, paths.runs / run_name, 0, words)
-    logger.info("%s", words)
-    return _retrain(subject, decision, paths, run_name, now, train)
-
-
-def _retrain(
-    subject: Subject,
-    decision: RetrainDecision,
-    paths: ProjectPaths,
-    run_name: str,
-    now: datetime,
-    train: Train,
-) -> Outcome:
-    """Train with the champion as opponent, written down before and after."""
-    from orchestration.flows.decision_folder import record_training
-    from orchestration.flows.run_folder import has_trained, load_promotion
-    from orchestration.store.attempts import close_attempt, open_attempt, withdraw_attempt
-
-    model_name, training_run = subject.config.name, name_run(subject.config.name)
-    attempt = Attempt(
-        time=now,
-        automatic=decision.trigger is not Trigger.FORCED,
-        champion_digest=decision.champion_digest,
-        source_digest=subject.source_digest,
-        gate_digest=digest_gate(subject.config.gate),
-        verdict=None,
-    )
-    open_attempt(model_name, training_run, attempt)
-    record_training(run_name, training_run, None)
-    _project(run_name, paths)
-    try:
-        outcome = train(subject.config, paths, training_run, time.monotonic())
-    except (ConfigError, DataError):  # refused before there was a run
-        withdraw_attempt(model_name, training_run, attempt)
-        raise
-    promotion = load_promotion(training_run)
-    if promotion is not None and (promotion.verdict is not Verdict.PROMOTED or outcome.promoted):
-        close_attempt(model_name, training_run, attempt, promotion.verdict)
-        record_training(run_name, training_run, promotion.verdict)
-    elif outcome.exit_code == ConfigError.exit_code and not has_trained(training_run):
-        withdraw_attempt(model_name, training_run, attempt)
-    _project(run_name, paths)
-    return outcome
 
 
 def tell_decision(decision: RetrainDecision) -> str:
@@ -192,8 +172,17 @@ def tell_decision(decision: RetrainDecision) -> str:
     return f"{title}{asked}. {' '.join(decision.reasons)}"
 
 
-def _project(run_name: str, paths: ProjectPaths) -> None:
-    """Write the run folder of the decision."""
-    from orchestration.flows.decision_folder import project_decision
-
-    write_folder(run_name, paths, lambda: project_decision(run_name, paths))
+def _summarise(run: RunArtifacts, decision: RetrainDecision | None) -> dict[str, Any]:
+    training = run.metadata.get(TRAINING_KEY)
+    return {
+        "run": run.name,
+        "pipeline": PipelineName.RETRAINING.value,
+        "model": run.config.name,
+        "failure": run.failure,
+        "failed_step": run.failed(),
+        "decision": decision.model_dump(mode="json") if decision else None,
+        "evidence": run.parameters.get("evidence"),
+        "training": {"run": training["run"], "verdict": training["verdict"] or None} if training else None,
+        "seconds": {"total": run.circumstances.get("seconds"), "steps": run.seconds()},
+        "cached_steps": list(run.cached()),
+    }

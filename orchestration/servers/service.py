@@ -8,6 +8,7 @@ from rich.console import Console
 
 from orchestration.session.environment import prepare_environment
 from orchestration.session.paths import ProjectPaths
+from pipelines.names import PipelineName
 from serving.log.url import parse_url, resolve_log_url
 from serving.runtime.process import (
     ServiceStatus,
@@ -85,14 +86,14 @@ def stop(paths: ProjectPaths) -> int:
 
 
 def _deploy(paths: ProjectPaths, config: RunConfig | None) -> int:
-    from orchestration.flows.deployment import launch_deployment
+    from orchestration.flows.runner import launch
 
     if config is None:
         raise ConfigError(
             "No model was deployed yet, so there is nothing to start. Expected the last deployed one, or "
             "--config NAME.yaml, whose champion is then deployed."
         )
-    outcome = launch_deployment(config, paths)
+    outcome = launch(PipelineName.DEPLOYMENT, config, paths)
     _say(outcome.message)
     return tell_status(paths) if outcome.exit_code == 0 else outcome.exit_code
 

@@ -26,8 +26,8 @@ from zenml.utils.pagination_utils import depaginate
 
 from materializers.names import ArtifactName
 from materializers.registry import DIGEST_KEY, RUN_KEY
-from orchestration.flows.monitoring import list_window_artifacts
 from orchestration.session.paths import ProjectPaths
+from orchestration.store.windows import list_window_artifacts
 from vision.base.errors import ConfigError
 from vision.base.files import storage_errors
 from vision.base.home import project_home

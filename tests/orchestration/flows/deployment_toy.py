@@ -22,14 +22,8 @@ from zenml.client import Client
 
 from materializers.names import ArtifactName
 from materializers.registry import ROLLBACK_KEY, find_champion, find_version_number
-from orchestration.flows.deployment import (
-    follow_promotion,
-    launch_deployment,
-    launch_rollback,
-    load_deployment,
-)
-from orchestration.flows.launch import Outcome, guard_run
-from orchestration.flows.monitoring import launch_monitoring
+from orchestration.flows.deployment import follow_promotion, load_deployment
+from orchestration.flows.runner import Outcome, Run, guard_run, launch
 from orchestration.servers import service
 from run import main
 from serving.client import ask_service
@@ -190,9 +184,9 @@ def misname(config: RunConfig) -> list[list[Any]]:
     """What the commands about a champion say where the config names a model that nobody trained."""
     other = config.model_copy(update={"name": "elsewhere"})
     return [
-        attempt(lambda: launch_deployment(other, PATHS)),
-        attempt(lambda: launch_monitoring(other, PATHS)),
-        attempt(lambda: launch_rollback(other, PATHS)),
+        attempt(lambda: launch("deployment", other, PATHS)),
+        attempt(lambda: launch("monitoring", other, PATHS)),
+        attempt(lambda: launch("rollback", other, PATHS)),
     ]
 
 
@@ -200,7 +194,7 @@ def deploy_with(variable: str, content: str, config: RunConfig) -> list[Any]:
     """A deployment with an environment variable set."""
     os.environ[variable] = content
     try:
-        return attempt(lambda: launch_deployment(config, PATHS))
+        return attempt(lambda: launch("deployment", config, PATHS))
     finally:
         del os.environ[variable]
 
@@ -212,7 +206,7 @@ def lock_out(config: RunConfig) -> list[Any]:
     assert running is not None
     write_record(FOLDER.record, running.model_copy(update={"key_file": None}))
     try:
-        return attempt(lambda: launch_deployment(config, PATHS))
+        return attempt(lambda: launch("deployment", config, PATHS))
     finally:
         FOLDER.record.write_bytes(record)
 
@@ -223,7 +217,7 @@ def deploy_on_a_taken_port() -> list[Any]:
         foreign.bind(("127.0.0.1", 0))
         foreign.listen()
         address = foreign.getsockname()
-        ended = attempt(lambda: launch_deployment(make_config(address[1]), PATHS))
+        ended = attempt(lambda: launch("deployment", make_config(address[1]), PATHS))
         with socket.create_connection(address), foreign.accept()[0]:
             return ended
 
@@ -237,14 +231,14 @@ def play(report: Path) -> None:
     seen: dict[str, Any] = {}
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) as stranger:
         try:
-            seen["no_champion"] = attempt(lambda: launch_deployment(config, PATHS))
-            seen["nothing_to_watch"] = attempt(lambda: launch_monitoring(config, PATHS))
+            seen["no_champion"] = attempt(lambda: launch("deployment", config, PATHS))
+            seen["nothing_to_watch"] = attempt(lambda: launch("monitoring", config, PATHS))
             seen["digests"] = [crown("first")]
-            monitored = launch_monitoring(config, PATHS)
+            monitored = launch("monitoring", config, PATHS)
             seen["no_answers"] = [monitored.exit_code, monitored.message]
             shutil.rmtree(monitored.folder)
             seen["report_of_monitoring"] = [*tell_report(monitored.run_name), str(monitored.folder)]
-            outcome = launch_deployment(config, PATHS)
+            outcome = launch("deployment", config, PATHS)
             seen["first"] = [outcome.exit_code, outcome.message, look()]
             seen["report"] = [*tell_report(outcome.run_name), (PATHS.runs / outcome.run_name).exists()]
             seen["report_by_prefix"] = tell_report(outcome.run_name[:-1])
@@ -257,26 +251,26 @@ def play(report: Path) -> None:
             seen["wrong_variable"] = [*deploy_with("TAXON_API_KEYS", "short", config), look()]
             seen["locked_out"] = [*lock_out(config), look()]
             seen["runs_of_refusals"] = count_runs() - num_runs
-            seen["nothing_to_go_back_to"] = [*attempt(lambda: launch_rollback(config, PATHS)), look()]
+            seen["nothing_to_go_back_to"] = [*attempt(lambda: launch("rollback", config, PATHS)), look()]
 
             seen["digests"].append(crown("second"))
             seen["start"] = start(config)
             promoted = Outcome("second", PATHS.runs / "second", 0, "promoted: better.", promoted=True)
             with guard_run("follow", PATHS):
-                outcome = follow_promotion(promoted, config, PATHS)
+                outcome = follow_promotion(promoted, Run("second", config, PATHS))
             seen["second"] = [outcome.exit_code, outcome.message, look()]
             seen["stranger_lives"] = stranger.poll() is None
 
-            seen["back"] = [*attempt(lambda: launch_rollback(config, PATHS)), look()]
+            seen["back"] = [*attempt(lambda: launch("rollback", config, PATHS)), look()]
             seen["audit"] = {
                 version: Client().get_model_version("toy", version).run_metadata.get(ROLLBACK_KEY)
                 for version in ("1", "2")
             }
             tamper("2")
-            seen["back_to_tampered"] = [*attempt(lambda: launch_rollback(config, PATHS)), look()]
+            seen["back_to_tampered"] = [*attempt(lambda: launch("rollback", config, PATHS)), look()]
             tamper("1")
             with guard_run("follow", PATHS):
-                outcome = follow_promotion(promoted, config, PATHS)
+                outcome = follow_promotion(promoted, Run("second", config, PATHS))
             seen["tampered"] = [outcome.exit_code, outcome.message, look()]
             seen["deployed"] = read_deployed(FOLDER) is not None and find_service(FOLDER) is not None
         finally:

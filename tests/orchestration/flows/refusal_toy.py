@@ -17,7 +17,8 @@ from zenml import pipeline, step  # noqa: E402  the environment comes first
 from zenml.enums import ExecutionMode  # noqa: E402
 
 from orchestration.commands import _tell  # noqa: E402
-from orchestration.flows.launch import Outcome, run_known  # noqa: E402
+from orchestration.flows.runner import Outcome, Plan, Run, run_known  # noqa: E402
+from tests.example_story import make_config  # noqa: E402
 from vision.base.errors import TooFewImagesError  # noqa: E402
 
 ENDINGS = ("refused", "crashed", "crashed_while_refusing", "full")
@@ -55,8 +56,8 @@ def ends(ending: str) -> None:
 def run(ending: str) -> None:
     """One run, as a command of the command line."""
     sys.stdout.write(f"=== run {ending}\n")
-    flow = ends.with_options(run_name=ending)
-    failure = run_known(ending, PATHS, lambda: flow(ending))
+    config = make_config()
+    failure = run_known(Run(ending, config, PATHS), Plan(ends, (ending,), config))
     assert failure is not None
     code = _tell(Outcome.of_failure(ending, PATHS.runs / ending, failure))
     sys.stdout.write(f"exit code {code}\n")

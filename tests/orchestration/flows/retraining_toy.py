@@ -11,7 +11,6 @@ import signal
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from inspect import getclosurevars
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,8 +26,9 @@ from zenml.enums import ExecutionMode  # noqa: E402
 
 from materializers.names import ArtifactName  # noqa: E402
 from materializers.registry import Champion, find_champion  # noqa: E402
-from orchestration.flows.launch import Outcome, catch_failure  # noqa: E402
-from orchestration.flows.retraining import Train, launch_retraining  # noqa: E402
+from orchestration.flows.failures import catch_failure  # noqa: E402
+from orchestration.flows.retraining import RetrainingFlow  # noqa: E402
+from orchestration.flows.runner import Flow, Outcome, Run, guard_run, name_run, project_again  # noqa: E402
 from orchestration.store.attempts import read_attempts  # noqa: E402
 from pipelines.caching import keyed  # noqa: E402
 from steps.data.ingest import ingest  # noqa: E402
@@ -43,6 +43,7 @@ from vision.data.sources import digest_source  # noqa: E402
 from vision.drift.records import MonitoredWindow  # noqa: E402
 from vision.gate.records import Promotion, Verdict  # noqa: E402
 
+Train = Callable[[RunConfig, ProjectPaths, str], Outcome]
 COLOURS = {"amber": (230, 170, 40), "cobalt": (40, 70, 200)}
 HOME = PATHS.state.parent
 START = datetime(
@@ -120,26 +121,43 @@ def watch(number: int, *, verified: bool) -> None:
 
 def ask_monitoring() -> dict[str, Any]:
     """How many windows of the champion there are, the one that monitoring continues, its DAG's order."""
-    from orchestration.flows import monitoring as launch
+    from orchestration.flows.monitoring import FLOW
+    from orchestration.store.windows import find_windows
     from pipelines import monitoring as dag
 
-    champion, config = find_champion("toy"), configure()
+    champion = find_champion("toy")
     assert champion is not None
-    run = launch._prepare_pipeline(config, PATHS, "never-run")
-    caught = getclosurevars(run).nonlocals
-    previous = caught["previous"]
-    dag.monitoring.prepare(config, "sqlite:///never-read.db", champion, previous, caught["trimmed"])
+    plan = FLOW.prepare(Run("never-run", configure(), PATHS))
+    previous = plan.arguments[3]
+    dag.monitoring.prepare(plan.config, "sqlite:///never-read.db", *plan.arguments[2:])
     return {
-        "windows": [len(launch.find_windows("toy", 9, each)) for each in (None, champion.digest, "0" * 64)],
+        "windows": [len(find_windows("toy", 9, each)) for each in (None, champion.digest, "0" * 64)],
         "previous": previous and previous.first_number,
         "order": {name: sorted(each.upstream_steps) for name, each in dag.monitoring.invocations.items()},
     }
 
 
-def ending(verdict: Verdict) -> Callable[[RunConfig, ProjectPaths, str, float], Outcome]:
+class Training(Flow[None]):
+    """What a retraining runs in place of the real training."""
+
+    def __init__(self, carry_out: Callable[[RunConfig, ProjectPaths, str], Outcome]) -> None:
+        self._do = carry_out
+
+    def carry_out(self, run: Run) -> Outcome:
+        return self._do(run.config, run.paths, run.name)
+
+
+def launch_retraining(config: RunConfig, now: datetime, train: Train) -> Outcome:
+    """A retraining at a time."""
+    run_name = name_run("retraining", config)
+    with guard_run(run_name, PATHS):
+        return RetrainingFlow(Training(train), now).carry_out(Run(run_name, config, PATHS))
+
+
+def ending(verdict: Verdict) -> Train:
     """A training that ends with a verdict."""
 
-    def train(config: RunConfig, paths: ProjectPaths, run_name: str, _started: float) -> Outcome:
+    def train(config: RunConfig, paths: ProjectPaths, run_name: str) -> Outcome:
         source_digest = digest_source(config.dataset, paths.data)
         training.with_options(run_name=run_name, enable_artifact_visualization=False)(
             config, source_digest, find_champion(config.name), verdict
@@ -150,13 +168,13 @@ def ending(verdict: Verdict) -> Callable[[RunConfig, ProjectPaths, str, float], 
     return train
 
 
-def kill(_config: RunConfig, _paths: ProjectPaths, _run_name: str, _started: float) -> Outcome:
+def kill(_config: RunConfig, _paths: ProjectPaths, _run_name: str) -> Outcome:
     """A training in the middle of which the machine goes down."""
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 
 
-def never(_config: RunConfig, _paths: ProjectPaths, _run_name: str, _started: float) -> Outcome:
+def never(_config: RunConfig, _paths: ProjectPaths, _run_name: str) -> Outcome:
     """A training that must not start."""
     raise AssertionError
 
@@ -182,10 +200,10 @@ def broken_training(config: RunConfig, source_digest: str, trains: bool, foresee
     refuse(train_cnn(splits) if trains else splits, foreseen=foreseen)
 
 
-def breaking(*, trains: bool, foreseen: bool) -> Callable[[RunConfig, ProjectPaths, str, float], Outcome]:
+def breaking(*, trains: bool, foreseen: bool) -> Train:
     """A training that fails in one of its steps."""
 
-    def train(config: RunConfig, paths: ProjectPaths, run_name: str, _started: float) -> Outcome:
+    def train(config: RunConfig, paths: ProjectPaths, run_name: str) -> Outcome:
         source_digest = digest_source(config.dataset, paths.data)
         flow = broken_training.with_options(run_name=run_name, enable_artifact_visualization=False)
         failure = catch_failure(paths, lambda: flow(config, source_digest, trains, foreseen))
@@ -195,7 +213,7 @@ def breaking(*, trains: bool, foreseen: bool) -> Callable[[RunConfig, ProjectPat
     return train
 
 
-def lack_weights(_config: RunConfig, _paths: ProjectPaths, _run_name: str, _started: float) -> Outcome:
+def lack_weights(_config: RunConfig, _paths: ProjectPaths, _run_name: str) -> Outcome:
     """A training that is refused before there is a run."""
     raise ConfigError("No candidate can be trained on this machine.")
 
@@ -203,7 +221,7 @@ def lack_weights(_config: RunConfig, _paths: ProjectPaths, _run_name: str, _star
 def try_to_retrain(config: RunConfig, hours: float, train: Train) -> dict[str, Any]:
     """A retraining that fails: its exit code, and the hours of the attempts that count after it."""
     try:
-        code = launch_retraining(config, PATHS, START + hours * HOUR, train).exit_code
+        code = launch_retraining(config, START + hours * HOUR, train).exit_code
     except ConfigError as error:
         code = error.exit_code
     return {"code": code, "hours": [each[0] for each in tell_attempts()]}
@@ -238,8 +256,8 @@ def crown() -> None:
     draw_folder("photos", 0, 8)
     champion = configure()
     with_folder = ending(Verdict.PROMOTED)
-    with_folder(champion, PATHS, "crowned", 0.0)
-    launch_retraining(configure(draw_folder("april", 1, 5)), PATHS, START, kill)
+    with_folder(champion, PATHS, "crowned")
+    launch_retraining(configure(draw_folder("april", 1, 5)), START, kill)
 
 
 def tell_attempts() -> list[list[Any]]:
@@ -253,7 +271,7 @@ def tell_attempts() -> list[list[Any]]:
 def decide(config: RunConfig, hours: float, verdict: Verdict | None) -> dict[str, Any]:
     """One retraining, so many hours after the first, and what its folder says."""
     train = never if verdict is None else ending(verdict)
-    outcome = launch_retraining(config, PATHS, START + hours * HOUR, train)
+    outcome = launch_retraining(config, START + hours * HOUR, train)
     newest = max(PATHS.runs.glob("toy-retraining-*"), key=lambda folder: folder.name)
     summary = json.loads((newest / "summary.json").read_text(encoding="utf-8"))
     return {
@@ -269,7 +287,6 @@ def decide(config: RunConfig, hours: float, verdict: Verdict | None) -> dict[str
 
 def play(report: Path) -> None:
     """Everything that follows the kill."""
-    from orchestration.flows.projections import project_any
     from orchestration.store.disk import clean
     from orchestration.store.history import list_runs
 
@@ -311,7 +328,7 @@ def play(report: Path) -> None:
     summary = killed / "summary.json"
     before = summary.read_text(encoding="utf-8")
     summary.unlink()
-    project_any(killed.name, PATHS)
+    project_again(killed.name, PATHS)
     seen["written_again_alike"] = summary.read_text(encoding="utf-8") == before
     seen["runs"] = [[row.pipeline, row.verdict] for row in list_runs(PATHS)]
     clean(PATHS, keep=0)
@@ -322,7 +339,7 @@ def play(report: Path) -> None:
         {str(found.materializer.attribute) for found in Client().list_artifact_versions(size=500).items}
     )
     misnamed = configure(april).model_copy(update={"name": "elsewhere"})
-    outcome = launch_retraining(misnamed, PATHS, START + 204 * HOUR, never)
+    outcome = launch_retraining(misnamed, START + 204 * HOUR, never)
     seen["misnamed"] = [outcome.exit_code, outcome.message]
     report.write_text(json.dumps(seen), encoding="utf-8")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.flows import deployment
-from orchestration.flows.launch import Outcome
+from orchestration.flows.runner import Outcome, Run
 from orchestration.session.paths import ProjectPaths
 from tests.example_story import make_config
 from vision.base.errors import ServiceError
@@ -19,11 +19,11 @@ def test_a_deployment_that_fails_in_any_way_leaves_the_promotion_its_outcome(
     def fail(*_: object) -> Outcome:
         raise error
 
-    monkeypatch.setattr(deployment, "deploy_in_lock", fail)
+    monkeypatch.setattr(deployment.DeploymentFlow, "carry_out", fail)
     trained = Outcome("reef-1", tmp_path, 0, "promoted: better.", promoted=True)
     config = make_config().model_copy(update={"deploy": True})
     with caplog.at_level(logging.ERROR):
-        outcome = deployment.follow_promotion(trained, config, ProjectPaths.of(tmp_path))
+        outcome = deployment.follow_promotion(trained, Run("reef-1", config, ProjectPaths.of(tmp_path)))
     assert (outcome.exit_code, outcome.promoted) == (1, True)
     assert (
         f"The promotion stands, but the new champion is not served: {type(error).__name__}" in outcome.message

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from orchestration.flows.monitoring import order_verdicts
-from orchestration.flows.monitoring_folder import summarise_monitoring
+from orchestration.flows.monitoring import summarise_monitoring
 from orchestration.store.history import _tell_drift
+from orchestration.store.windows import order_verdicts
 from report.drift_page import MonitoringStory, advise, render_drift_page
 from tests.example_story import make_config
 from tests.vision.drift.test_monitoring import make_span

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,16 +14,10 @@ import pytest
 from zenml.enums import ExecutionStatus
 
 from materializers.names import ArtifactName
-from orchestration.flows import launch, run_folder
-from orchestration.flows.projections import project_any
-from orchestration.flows.run_folder import (
-    CIRCUMSTANCES,
-    RunArtifacts,
-    installed_versions,
-    point_latest_at,
-    project_run,
-    tell_story,
-)
+from orchestration.flows import artifacts, runner, training, training_folder
+from orchestration.flows.artifacts import CIRCUMSTANCES, RunArtifacts, installed_versions
+from orchestration.flows.runner import project_again
+from orchestration.flows.training_folder import point_latest_at, project_training, tell_story
 from orchestration.session.paths import ProjectPaths
 from orchestration.store.reaper import REASON
 from pipelines.names import PipelineName
@@ -35,7 +28,6 @@ from vision.base.errors import BundleError, ConfigError, StorageError
 from vision.base.lock import RunLock
 from vision.config.training import CandidateSettings
 from vision.data.records import DatasetRef
-from vision.data.store import ARRAY_NAME, CARD_NAME
 from vision.training.weights import ResolvedWeights
 
 STORY = make_story()
@@ -100,7 +92,7 @@ def test_packages_that_are_not_installed_have_no_version() -> None:
 
 
 def test_tensorflow_is_recorded_under_either_of_its_names() -> None:
-    assert {"tensorflow", "tensorflow-cpu"} <= set(run_folder.LIBRARIES)
+    assert {"tensorflow", "tensorflow-cpu"} <= set(artifacts.LIBRARIES)
 
 
 # --- what cannot be loaded ------------------------------------------------------------------------------
@@ -111,7 +103,7 @@ def test_tensorflow_is_recorded_under_either_of_its_names() -> None:
 def test_a_bundle_that_was_altered_costs_the_heat_maps_and_nothing_else(
     error: Exception, failure: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_folder, "_images", lambda _: STORY.images)
+    monkeypatch.setattr(training_folder, "_images", lambda _: STORY.images)
     run = RunArtifacts(fake_run(judged_steps(tmp_path, raises(error)), failure))  # type: ignore[arg-type]
     story = tell_story(run)
     assert story.heat_maps == {}
@@ -125,9 +117,9 @@ def test_a_run_that_failed_on_an_altered_bundle_still_has_its_folder(
     steps = judged_steps(tmp_path, raises(BundleError("altered")))
     steps["promote"] = fake_step(ArtifactName.PROMOTION, raises(StorageError("x")), ExecutionStatus.FAILED)
     run = fake_run(steps, "BundleError: the champion was altered")
-    monkeypatch.setattr(run_folder, "_images", lambda _: STORY.images)
-    monkeypatch.setattr(run_folder, "find_run", lambda _: run)
-    folder, story = project_run("reef-1", paths)
+    monkeypatch.setattr(training_folder, "_images", lambda _: STORY.images)
+    monkeypatch.setattr(training_folder, "find_run", lambda _: run)
+    story, folder = project_training("reef-1", paths), paths.runs / "reef-1"
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     assert story.promotion is None
     assert summary["failure"] == "BundleError: the champion was altered"
@@ -151,8 +143,9 @@ def test_the_summary_of_a_killed_run_says_that_it_was_killed(
     paths: ProjectPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = {"train_cnn": fake_step(ArtifactName.HISTORY, raises(OSError()), ExecutionStatus.FAILED)}
-    monkeypatch.setattr(run_folder, "find_run", lambda _: fake_run(steps, killed=True))
-    folder, _ = project_run("reef-1", paths)
+    monkeypatch.setattr(training_folder, "find_run", lambda _: fake_run(steps, killed=True))
+    project_training("reef-1", paths)
+    folder = paths.runs / "reef-1"
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     assert summary["failure"] == REASON
     assert "killed" in REASON
@@ -169,8 +162,8 @@ def test_a_dead_run_whose_folder_cannot_be_written_stops_no_other(
     def fail(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(run_folder, "project_run", fail)
-    launch._project_dead("reef-1", paths)
+    monkeypatch.setattr(runner, "project_again", fail)
+    runner._project_dead("reef-1", paths)
     assert "Run reef-1 has no run folder" in caplog.text
 
 
@@ -181,11 +174,12 @@ def test_a_run_that_is_going_has_no_report_yet_and_a_dead_one_has(
     going = fake_run({})
     going.status, going.pipeline = ExecutionStatus.RUNNING, SimpleNamespace(name=PipelineName.TRAINING)
     for finder in ("find_run", "find_newest_training"):
-        monkeypatch.setattr(run_folder, finder, lambda *_: going)
+        monkeypatch.setattr(artifacts, finder, lambda *_: going)
+    monkeypatch.setattr(training_folder, "find_run", lambda _: going)
     paths.lock.parent.mkdir(parents=True, exist_ok=True)
     with RunLock(paths.lock, "reef-1"), pytest.raises(ConfigError, match="is still going"):
-        project_any(name, paths)
-    assert project_any(name, paths) == paths.runs / "reef-1"
+        project_again(name, paths)
+    assert project_again(name, paths) == paths.runs / "reef-1"
 
 
 # --- latest ---------------------------------------------------------------------------------------------
@@ -196,8 +190,8 @@ def test_writing_an_old_run_again_leaves_latest_where_it_is(
 ) -> None:
     (paths.runs / "reef-2").mkdir(parents=True)
     point_latest_at(paths.runs / "reef-2")
-    monkeypatch.setattr(run_folder, "find_run", lambda _: fake_run({}))
-    assert project_run("reef-1", paths)[0] == paths.runs / "reef-1"
+    monkeypatch.setattr(training_folder, "find_run", lambda _: fake_run({}))
+    project_training("reef-1", paths)
     assert (paths.runs / "latest").resolve() == (paths.runs / "reef-2").resolve()
     point_latest_at(paths.runs / "reef-1")
     assert (paths.runs / "latest").resolve() == (paths.runs / "reef-1").resolve()
@@ -206,55 +200,12 @@ def test_writing_an_old_run_again_leaves_latest_where_it_is(
 def test_a_run_folder_or_link_that_cannot_be_made_is_a_storage_error(
     tmp_path: Path, paths: ProjectPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_folder, "find_run", lambda _: fake_run({}))
+    monkeypatch.setattr(training_folder, "find_run", lambda _: fake_run({}))
     paths.runs.write_text("a file where a folder should be", encoding="utf-8")
     with pytest.raises(StorageError, match="reef-1"):
-        project_run("reef-1", paths)
+        project_training("reef-1", paths)
     with pytest.raises(StorageError, match="latest"):
         point_latest_at(paths.runs / "reef-1")
-
-
-# --- decoded images -------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A whole store of the source `s`, as the store of ZenML names it."""
-    config = make_config().images
-    folder = tmp_path / "store"
-    folder.mkdir()
-    pixels = np.zeros((2, config.size, config.size, 3), np.uint8)
-    np.save(folder / ARRAY_NAME, pixels)
-    card = {"content_hash": hashlib.sha256(pixels.tobytes()).hexdigest()}
-    (folder / CARD_NAME).write_text(json.dumps(card), encoding="utf-8")
-    described = {
-        "path": str(folder),
-        "source_digest": "s",
-        "image_size": config.size,
-        "resize": config.resize.value,
-    }
-    versions = [SimpleNamespace(run_metadata=described)]
-    client = SimpleNamespace(list_artifact_versions=lambda **_: versions)
-    monkeypatch.setattr("zenml.client.Client", lambda: client)
-    return folder
-
-
-def test_a_whole_store_is_not_lost(store: Path) -> None:
-    assert launch._decoded_images_are_lost(make_config(), "s") is False
-
-
-@pytest.mark.parametrize("name", [ARRAY_NAME, CARD_NAME])
-def test_a_store_of_which_half_is_missing_is_lost(store: Path, name: str) -> None:
-    (store / name).unlink()
-    assert launch._decoded_images_are_lost(make_config(), "s") is True
-    assert launch._decoded_images_are_lost(make_config(), "another source") is False
-
-
-def test_a_store_of_which_one_pixel_was_altered_is_lost(store: Path) -> None:
-    images = np.load(store / ARRAY_NAME, mmap_mode="r+")
-    images[1, 2, 3, 0] ^= 1
-    images.flush()
-    assert launch._decoded_images_are_lost(make_config(), "s") is True
 
 
 # --- orchestration and summary --------------------------------------------------------------------------
@@ -262,9 +213,9 @@ def test_a_store_of_which_one_pixel_was_altered_is_lost(store: Path) -> None:
 
 def test_orchestration_is_what_decoding_training_and_running_networks_do_not_explain() -> None:
     steps = ("ingest", "train_cnn", "infer_cnn", "export", "check_precisions", "infer_exported")
-    assert all(name.startswith(run_folder.WORK) for name in steps)
+    assert all(name.startswith(training_folder.WORK) for name in steps)
     others = ("fit_baselines", "explore", "calibrate_exported", "set_thresholds_exported", "promote")
-    assert not any(name.startswith(run_folder.WORK) for name in others)
+    assert not any(name.startswith(training_folder.WORK) for name in others)
 
 
 def test_the_summary_holds_precisions_and_the_rule_but_not_its_calibration_scores() -> None:
@@ -294,8 +245,8 @@ def test_resolving_tells_where_kept_weights_come_from_and_why_others_are_left_ou
             return ResolvedWeights(settings=settings, reason="trained from scratch")
         return ResolvedWeights(settings=None, reason="no network")
 
-    monkeypatch.setattr(launch, "resolve_weights", resolve)
-    resolved = launch.resolve_candidates(make_config())
+    monkeypatch.setattr(training, "resolve_weights", resolve)
+    resolved = training.resolve_candidates(make_config())
     assert list(resolved.config.training.candidates) == ["cnn"]
     assert resolved.weights == {"cnn": "trained from scratch"}
     assert resolved.left_out == (LeftOut("residual", "no network"),)

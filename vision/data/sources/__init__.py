@@ -41,6 +41,20 @@ def read_source(settings: SourceSettings, data_folder: Path, *, progress: Progre
     return add_parts(base, list_parts(settings.additions, fits_to), progress)
 
 
+def check_source(settings: SourceSettings) -> None:
+    """Find the folders of a source and of its additions without reading them.
+
+    Raises:
+        SourceError: one is missing, or no folder.
+    """
+    from vision.data.sources.folder import find_addition, find_source
+
+    if isinstance(settings, FolderSource):
+        find_source(settings)
+    for addition in settings.additions:
+        find_addition(addition)
+
+
 def digest_source(settings: SourceSettings, data_folder: Path) -> str:
     """SHA-256 of what a source holds now; equal to `read_source(...).source_digest`.
 

@@ -69,7 +69,7 @@ def list_folder(settings: FolderSource) -> FolderListing:
             two known classes; classes differ only in case, or have names that cannot be shown;
             `unknown_classes` or `group_by` match nothing.
     """
-    root = _checked_root(settings.path, f"{_EXPECTED}; set dataset.path to it.")
+    root = find_source(settings)
     found = _Found()
     _scan(root, root.resolve(), "", found)
     trees = _find_trees(root, found.images)
@@ -79,6 +79,15 @@ def list_folder(settings: FolderSource) -> FolderListing:
     _check_classes(root, settings, files)
     _check_groups(root, settings.group_by, "dataset.group_by", files)
     return FolderListing(files=tuple(files), quarantined=_sorted(found.quarantined))
+
+
+def find_source(settings: FolderSource) -> Path:
+    """The folder of a source.
+
+    Raises:
+        SourceError: it is missing, or no folder.
+    """
+    return _checked_root(settings.path, f"{_EXPECTED}; set dataset.path to it.")
 
 
 def find_addition(addition: Addition) -> Path:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
 from orchestration.commands import _tell
-from orchestration.flows import launch, run_folder
-from orchestration.flows.launch import Outcome
-from orchestration.flows.run_folder import point_latest_at
+from orchestration.flows import artifacts, failures, runner, training
+from orchestration.flows.runner import Outcome, Plan, Run
+from orchestration.flows.training_folder import point_latest_at
 from orchestration.session.paths import ProjectPaths
 from report.story import RunStory
 from tests.example_story import make_config, make_rule, make_story
 from vision.base.errors import BundleError, ExportError, StorageError
 from vision.gate.records import Promotion, Verdict
 
+PLAN: Any = None  # what is patched reads none
 UNTESTED = RunStory(run_name="reef-1", config=make_config())
 
 
@@ -34,6 +37,12 @@ def verdict(verdict: Verdict) -> Promotion:
     )
 
 
+def plan_of(paths: ProjectPaths, run_pipeline: Callable[[], None]) -> tuple[Run, Plan]:
+    """A run of a DAG that does no more than call a function."""
+    pipeline: Any = SimpleNamespace(with_options=lambda **_: run_pipeline)
+    return Run("reef-1", make_config(), paths), Plan(pipeline, (), make_config())
+
+
 def project(
     paths: ProjectPaths,
     monkeypatch: pytest.MonkeyPatch,
@@ -45,15 +54,20 @@ def project(
 ) -> Outcome:
     """The end of a run whose folder cannot be written for a reason, or can."""
 
-    def project_run(name: str, paths: ProjectPaths) -> tuple[Path, RunStory]:
+    def project_training(name: str, paths: ProjectPaths) -> RunStory:
         if trouble is not None:
             raise trouble
         (paths.runs / name).mkdir(parents=True)
-        return paths.runs / name, replace(story, promotion=promotion)
+        (paths.runs / name / "summary.json").touch()
+        return replace(story, promotion=promotion)
 
-    monkeypatch.setattr(run_folder, "project_run", project_run)
-    monkeypatch.setattr(run_folder, "load_promotion", lambda _: promotion)
-    return launch._project("reef-1", paths, failure)
+    monkeypatch.setattr(training, "project_training", project_training)
+    monkeypatch.setattr(training, "load_promotion", lambda _: promotion)
+    monkeypatch.setattr(training.TrainingFlow, "prepare", lambda *_: PLAN)
+    monkeypatch.setattr(runner, "run_known", lambda *_: failure)
+    monkeypatch.setattr(runner, "record_run", lambda *_: None)
+    monkeypatch.setattr("orchestration.store.lost.expire_lost_steps", lambda: None)
+    return training.FLOW.carry_out(Run("reef-1", make_config(), paths))
 
 
 @pytest.mark.parametrize(
@@ -136,10 +150,11 @@ def test_a_disk_that_is_full_when_a_run_ended_stops_nothing_that_follows_it(
     def record(*_: object) -> None:
         raise OperationalError("INSERT", {}, Exception("database or disk is full"))
 
-    monkeypatch.setattr(run_folder, "run_exists", lambda _: True)
-    monkeypatch.setattr(run_folder, "record_circumstances", record)
-    assert launch.run_known("reef-1", paths, run_pipeline) is failure
-    launch.record_run("reef-1", paths, make_config(), failure, 0.0)
+    monkeypatch.setattr(artifacts, "run_exists", lambda _: True)
+    monkeypatch.setattr(artifacts, "record_circumstances", record)
+    run, plan = plan_of(paths, run_pipeline)
+    assert runner.run_known(run, plan) is failure
+    runner.record_run(run, plan, failure)
     assert "lacks its seconds and versions" in caplog.text
     assert "no space is left on the disk" in caplog.text
 
@@ -150,9 +165,9 @@ def test_a_run_that_zenml_never_knew_raises_what_ended_it(
     def run_pipeline() -> None:
         raise ExportError("no graph")
 
-    monkeypatch.setattr(run_folder, "run_exists", lambda _: False)
+    monkeypatch.setattr(artifacts, "run_exists", lambda _: False)
     with pytest.raises(ExportError, match="no graph"):
-        launch.run_known("reef-1", paths, run_pipeline)
+        runner.run_known(*plan_of(paths, run_pipeline))
 
 
 def test_a_folder_in_place_of_latest_is_a_warning_that_says_to_remove_it(
@@ -178,7 +193,7 @@ def test_a_folder_in_place_of_latest_is_a_warning_that_says_to_remove_it(
 def test_a_full_or_read_only_database_is_one_sentence_without_sql(
     told: str, match: str, paths: ProjectPaths
 ) -> None:
-    with pytest.raises(StorageError, match=match) as caught, launch.database_errors(paths):
+    with pytest.raises(StorageError, match=match) as caught, failures.database_errors(paths):
         raise OperationalError("INSERT INTO step_run VALUES " * 100, {}, Exception(told))
     assert "INSERT" not in str(caught.value)
     assert len(str(caught.value)) < 200 + len(str(paths.zenml))
@@ -186,7 +201,7 @@ def test_a_full_or_read_only_database_is_one_sentence_without_sql(
 
 def test_any_other_trouble_with_the_database_stays_as_it_is(paths: ProjectPaths) -> None:
     def ask() -> Any:
-        with launch.database_errors(paths):
+        with failures.database_errors(paths):
             raise OperationalError("SELECT", {}, Exception("no such table: run"))
 
     with pytest.raises(OperationalError, match="no such table"):

@@ -1,7 +1,7 @@
-"""`runs/<name>/` is a projection of one ZenML run: written again at any time, read by nothing as input.
+"""The artifacts of one ZenML run, from which its folder is written, and what ZenML does not record itself.
 
-What only the launcher knows (candidates left out, why the run ended, seconds around the steps) is metadata
-of the ZenML run, so that the projection needs nothing else.
+`runs/<name>/` is a projection: written again at any time, read by nothing as input. So what only the runner
+knows (candidates left out, why the run ended, seconds around the steps) is metadata of the ZenML run.
 """
 
 from __future__ import annotations
@@ -11,41 +11,27 @@ import logging
 import os
 import platform
 import resource
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from zenml import log_metadata
 from zenml.client import Client
 
 from materializers.names import ArtifactName
-from orchestration.session.paths import ProjectPaths
 from orchestration.store.reaper import REASON
 from pipelines.names import PipelineName
-from report.page import write_report
-from report.story import LeftOut, RunStory
-from report.summary import summarise
-from vision.base.errors import BundleError, ConfigError, StorageError, TaxonError
-from vision.base.files import storage_errors, write_atomically
-from vision.base.record import FloatArray, ImageArray
-from vision.bundle.assembly import load_bundle
-from vision.bundle.heat_map import heat_map
-from vision.bundle.records import Bundle
+from vision.base.errors import ConfigError, TaxonError
 from vision.config.run import RunConfig
 from vision.data.records import DatasetRef
-from vision.data.store import open_images
-from vision.evaluation.far import make_all_far
-from vision.evaluation.records import Evaluation
-from vision.gate.records import Promotion
 
 if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse, StepRunResponse
+
+    from report.story import LeftOut
 
 logger = logging.getLogger(__name__)
 
@@ -62,14 +48,6 @@ LIBRARIES = (
 )
 """Those of them that are installed are recorded; TensorFlow has another package on each kind of machine."""
 
-WORK = ("ingest", "train_", "infer_", "export", "check_precisions")
-"""Steps, by how their names begin, that decode images, train networks or run them: the run's own work.
-
-Orchestration is the run's seconds less theirs: ZenML itself, the start of the process, and every step that
-handles records alone (splits, baselines, calibration, comparison, gate). check_precisions is work because it
-runs three graphs. Writing the report comes after the run and is a figure of its own in the summary.
-"""
-
 CIRCUMSTANCES = "circumstances"
 
 
@@ -81,7 +59,7 @@ def record_circumstances(
     seconds: float,
     weights: Mapping[str, str] | None = None,
 ) -> None:
-    """Store with the ZenML run what only the launcher knows.
+    """Store with the ZenML run what only the runner knows.
 
     Args:
         run_name: the run.
@@ -113,58 +91,6 @@ def installed_versions(names: Sequence[str]) -> dict[str, str]:
         with suppress(PackageNotFoundError):
             versions[name] = version(name)
     return versions
-
-
-def project_run(run_name: str, paths: ProjectPaths) -> tuple[Path, RunStory]:
-    """Write `runs/<run_name>/summary.json` and `report.html` from the artifact store.
-
-    Returns:
-        The folder, and the story that it tells.
-
-    Raises:
-        ConfigError: there is no such run.
-        StorageError: the folder cannot be written.
-    """
-    started = time.monotonic()
-    run = RunArtifacts(find_run(run_name))
-    story = tell_story(run)
-    folder = paths.runs / run.name
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    write_report(story, folder / "report.html")
-    summary = summarise(story, run.circumstances, run.images_digest, time.monotonic() - started)
-    write_atomically(folder / "summary.json", json.dumps(summary, indent=2, allow_nan=False).encode())
-    return folder, story
-
-
-def load_promotion(run_name: str) -> Promotion | None:
-    """The verdict of a run, or None where it did not get that far; needs no run folder.
-
-    Raises:
-        ConfigError: there is no such run.
-        StorageError: the verdict of a run that did not fail is gone or altered.
-    """
-    promotion = RunArtifacts(find_run(run_name)).load("promote", ArtifactName.PROMOTION)
-    return promotion if isinstance(promotion, Promotion) else None
-
-
-def point_latest_at(folder: Path) -> None:
-    """Make `runs/latest` lead to a run folder, at once or not at all.
-
-    Raises:
-        StorageError: the link cannot be made, or a folder of that name is in its place.
-    """
-    link = folder.parent / "latest"
-    if link.is_dir() and not link.is_symlink():
-        raise StorageError(
-            f"{link} is a folder. Expected a link to the newest run, or nothing. Remove that folder: the "
-            "next run makes the link."
-        )
-    fresh = folder.parent / f".latest-{os.getpid()}"
-    with storage_errors(link, "point it at the run"):
-        fresh.unlink(missing_ok=True)
-        fresh.symlink_to(folder.name)
-        fresh.replace(link)
 
 
 def run_exists(run_name: str) -> bool:
@@ -278,43 +204,6 @@ class RunArtifacts:
         return next((name for name, step in self.steps.items() if step.status.value == "failed"), None)
 
 
-def tell_story(run: RunArtifacts) -> RunStory:
-    """Everything the report and the summary are told from."""
-    config, seconds = run.config, run.seconds()
-    total = float(run.circumstances.get("seconds", 0.0))
-    work = sum(value for name, value in seconds.items() if name.startswith(WORK))
-    left_out = json.loads(run.circumstances.get("left_out", "[]"))
-    dataset = run.load("ingest", ArtifactName.DATASET)
-    reached_test = run.load("evaluate_test", ArtifactName.EVALUATION)
-    images = _images(dataset)
-    return RunStory(
-        run_name=run.name,
-        config=config,
-        left_out=tuple(LeftOut(**each) for each in left_out),
-        failure=run.failure,
-        failed_step=run.failed(),
-        manifest=run.load("ingest", ArtifactName.MANIFEST),
-        splits=run.load("validate", ArtifactName.SPLITS) or run.load("split", ArtifactName.PROPOSED_SPLITS),
-        data_report=run.load("explore", ArtifactName.DATA_REPORT),
-        histories=tuple(run.load_each("train", ArtifactName.HISTORY).values()),
-        evaluations=tuple(run.load_each("evaluate", ArtifactName.EVALUATION).values()),
-        weights=json.loads(run.circumstances.get("weights", "{}")),
-        comparison=run.load("compare", ArtifactName.COMPARISON),
-        precision_report=run.load("check_precisions", ArtifactName.PRECISION_REPORT),
-        rule=run.load("set_thresholds_exported", ArtifactName.DECISION_RULE),
-        test=reached_test,
-        promotion=run.load("promote", ArtifactName.PROMOTION),
-        registration=run.load("register", ArtifactName.REGISTRATION),
-        step_seconds=seconds,
-        cached_steps=run.cached(),
-        orchestration_seconds=max(0.0, total - work) if total else None,
-        versions=json.loads(run.circumstances.get("versions", "{}")),
-        images=images,
-        far_images=_far_images(config, dataset) if reached_test is not None else None,
-        heat_maps=_heat_maps(run, reached_test, images),
-    )
-
-
 def find_run(run_name: str) -> PipelineRunResponse:
     """A run by its name.
 
@@ -345,42 +234,3 @@ def _seconds(step: StepRunResponse) -> float:
     if step.status.value == "cached" or step.start_time is None or step.end_time is None:
         return 0.0
     return (step.end_time - step.start_time).total_seconds()
-
-
-def _images(dataset: DatasetRef | None) -> ImageArray | None:
-    """The decoded images, where they are still at hand: an old run's may have been cleaned away."""
-    if dataset is None:
-        return None
-    try:
-        return open_images(dataset)
-    except StorageError:
-        return None
-
-
-def _far_images(config: RunConfig, dataset: DatasetRef) -> dict[str, ImageArray]:
-    """The far unknowns, made again exactly as `infer_test` made them."""
-    return make_all_far(config.unknowns.num_far, dataset.image_size, config.seed)
-
-
-def _heat_maps(
-    run: RunArtifacts, test: Evaluation | None, images: ImageArray | None
-) -> dict[int, FloatArray]:
-    """Row -> heat map of the worst mistakes, from the graph that is served; none where it was altered."""
-    if test is None or images is None or not test.mistakes:
-        return {}
-    try:
-        bundle = run.load("assemble", ArtifactName.BUNDLE)
-        return {} if bundle is None else _draw_heat_maps(bundle, test, images)
-    except (BundleError, StorageError) as error:
-        logger.warning("The report has no heat maps: %s", error)
-        return {}
-
-
-def _draw_heat_maps(bundle: Bundle, test: Evaluation, images: ImageArray) -> dict[int, FloatArray]:
-    engine = load_bundle(bundle.root, bundle.digest).engine
-    cams = engine.forward(np.asarray(images[[answer.row for answer in test.mistakes]])).cam
-    if cams is None:
-        return {}
-    classes = [test.class_names.index(answer.class_name) for answer in test.mistakes]
-    pairs = zip(test.mistakes, classes, cams, strict=True)
-    return {answer.row: heat_map(cam, label) for answer, label, cam in pairs}

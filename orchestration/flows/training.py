@@ -1,0 +1,150 @@
+"""Training: from images to the gate's verdict; with `deploy`, what is promoted is served at the end."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from materializers.names import ArtifactName
+from materializers.registry import find_champion
+from orchestration.flows.artifacts import RunArtifacts, find_run
+from orchestration.flows.deployment import follow_promotion
+from orchestration.flows.runner import NO_VERDICT, Finished, Flow, Outcome, Plan, Run, run_pipeline
+from orchestration.flows.training_folder import point_latest_at, project_training
+from orchestration.session.paths import ProjectPaths
+from orchestration.store.lost import expire_lost_images
+from pipelines.names import PipelineName
+from pipelines.training import training
+from report.headline import describe_model, tell_verdict
+from report.promises import list_cautions
+from report.story import LeftOut, RunStory
+from vision.base.errors import ConfigError, StorageError
+from vision.config.run import RunConfig
+from vision.config.training import CandidateSettings
+from vision.data.sources import digest_source
+from vision.data.sources.learned import keep_learned
+from vision.gate.records import Promotion, Verdict
+from vision.training.machine import gpu_present, settle_precision
+from vision.training.weights import resolve_weights
+
+logger = logging.getLogger(__name__)
+
+
+class TrainingFlow(Flow[RunStory]):
+    """From the data set to a model in production, or to the reason why not."""
+
+    name = PipelineName.TRAINING
+
+    def prepare(self, run: Run) -> Plan:
+        """The DAG, with the champion as opponent and the candidates that this machine can train.
+
+        Raises:
+            ConfigError: none can be trained, or the champion learned from an added folder that the config
+                does not name any more.
+            DataError: the source has no usable images.
+        """
+        champion = find_champion(run.config.name)
+        machine = resolve_candidates(keep_learned(run.config, champion.additions() if champion else ()))
+        logger.info("Reading the source ...")
+        source_digest = digest_source(machine.config.dataset, run.paths.data)
+        expire_lost_images(source_digest, machine.config.images)
+        places = run.paths.relative(run.paths.data), run.paths.relative(run.paths.images)
+        arguments = machine.config, source_digest, *places, champion
+        return Plan(training, arguments, machine.config, source_digest, machine.left_out, machine.weights)
+
+    def project(self, run_name: str, paths: ProjectPaths) -> RunStory:
+        """Write summary.json and report.html."""
+        return project_training(run_name, paths)
+
+    def tell(self, done: Finished[RunStory]) -> Outcome:
+        """The gate's verdict, and what the model can do."""
+        story = done.written
+        promotion = load_promotion(done.run.name) if story is None else story.promotion
+        if promotion is None:
+            return done.run.outcome(1, NO_VERDICT)
+        return tell_promotion(done.run, promotion, story)
+
+    def carry_out(self, run: Run) -> Outcome:
+        """Train, point `runs/latest` at the run, and serve what was promoted where the config says so."""
+        outcome = run_pipeline(self, run)
+        self._point_latest(run)
+        return follow_promotion(outcome, run)
+
+    def _point_latest(self, run: Run) -> None:
+
+        if not (run.folder / "summary.json").is_file():  # the last file that is written
+            return
+        try:
+            point_latest_at(run.folder)
+        except StorageError as error:
+            logger.warning("runs/latest does not lead to this run: %s", error)
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A configuration on this machine.
+
+    Attributes:
+        config: with weights as files and digests, and without the candidates that lack theirs.
+        left_out: those candidates, and why.
+        weights: candidate that is trained -> where its weights come from.
+    """
+
+    config: RunConfig
+    left_out: tuple[LeftOut, ...]
+    weights: dict[str, str]
+
+
+def resolve_candidates(config: RunConfig) -> Resolved:
+    """The configuration with weights as files and digests, and the candidates left out for lack of them.
+
+    Raises:
+        ConfigError: nothing is left to train, or weights that were asked for by name or path are missing.
+    """
+    kept: dict[str, CandidateSettings] = {}
+    weights: dict[str, str] = {}
+    left_out: list[LeftOut] = []
+    gpu = gpu_present()
+    for name, settings in config.training.candidates.items():
+        resolved = resolve_weights(settings, config.images.size)
+        if resolved.settings is None:
+            left_out.append(LeftOut(name, resolved.reason))
+            logger.warning("Candidate %s is LEFT OUT of this run: %s", name, resolved.reason)
+        else:
+            kept[name] = settle_precision(resolved.settings, gpu=gpu)
+            weights[name] = resolved.reason
+    if not kept:
+        reasons = "; ".join(f"{each.name}: {each.reason}" for each in left_out)
+        raise ConfigError(f"No candidate can be trained on this machine. {reasons}")
+    training = config.training.model_copy(update={"candidates": kept})
+    return Resolved(config.model_copy(update={"training": training}), tuple(left_out), weights)
+
+
+def load_promotion(run_name: str) -> Promotion | None:
+    """The verdict of a run, or None where it did not get that far; needs no run folder.
+
+    Raises:
+        ConfigError: there is no such run.
+        StorageError: the verdict of a run that did not fail is gone or altered.
+    """
+    promotion = RunArtifacts(find_run(run_name)).load("promote", ArtifactName.PROMOTION)
+    return promotion if isinstance(promotion, Promotion) else None
+
+
+def tell_promotion(run: Run, promotion: Promotion, story: RunStory | None) -> Outcome:
+    """The outcome of a training that the gate judged; without its story, the verdict alone."""
+    code = 3 if promotion.verdict is Verdict.REFUSED else 0
+    promoted = promotion.verdict is Verdict.PROMOTED
+    if story is None:
+        told = f"{promotion.verdict}: {' '.join(promotion.reasons)}"
+        return run.outcome(code, told, promoted=promoted)
+    return run.outcome(
+        code,
+        tell_verdict(story, promotion),
+        promoted=promoted,
+        sentences=describe_model(story.test) if story.test else (),
+        cautions=list_cautions(story),
+    )
+
+
+FLOW = TrainingFlow()

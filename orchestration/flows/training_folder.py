@@ -1,0 +1,153 @@
+"""`runs/<name>/` of a training: `summary.json` and `report.html`, from the artifacts of its ZenML run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+from materializers.names import ArtifactName
+from orchestration.flows.artifacts import RunArtifacts, find_run
+from orchestration.session.paths import ProjectPaths
+from report.page import write_report
+from report.story import LeftOut, RunStory
+from report.summary import summarise
+from vision.base.errors import BundleError, StorageError
+from vision.base.files import storage_errors, write_atomically
+from vision.base.record import FloatArray, ImageArray
+from vision.bundle.assembly import load_bundle
+from vision.bundle.heat_map import heat_map
+from vision.bundle.records import Bundle
+from vision.config.run import RunConfig
+from vision.data.records import DatasetRef
+from vision.data.store import open_images
+from vision.evaluation.far import make_all_far
+from vision.evaluation.records import Evaluation
+
+logger = logging.getLogger(__name__)
+
+WORK = ("ingest", "train_", "infer_", "export", "check_precisions")
+"""Steps, by how their names begin, that decode images, train networks or run them: the run's own work.
+
+Orchestration is the run's seconds less theirs: ZenML itself, the start of the process, and every step that
+handles records alone (splits, baselines, calibration, comparison, gate). check_precisions is work because it
+runs three graphs. Writing the report comes after the run and is a figure of its own in the summary.
+"""
+
+
+def project_training(run_name: str, paths: ProjectPaths) -> RunStory:
+    """Write `runs/<run_name>/summary.json` and `report.html` from the artifact store; the story they tell.
+
+    Raises:
+        ConfigError: there is no such run.
+        StorageError: the folder cannot be written.
+    """
+    started = time.monotonic()
+    run = RunArtifacts(find_run(run_name))
+    story = tell_story(run)
+    folder = paths.runs / run.name
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_report(story, folder / "report.html")
+    summary = summarise(story, run.circumstances, run.images_digest, time.monotonic() - started)
+    write_atomically(folder / "summary.json", json.dumps(summary, indent=2, allow_nan=False).encode())
+    return story
+
+
+def point_latest_at(folder: Path) -> None:
+    """Make `runs/latest` lead to a run folder, at once or not at all.
+
+    Raises:
+        StorageError: the link cannot be made, or a folder of that name is in its place.
+    """
+    link = folder.parent / "latest"
+    if link.is_dir() and not link.is_symlink():
+        raise StorageError(
+            f"{link} is a folder. Expected a link to the newest run, or nothing. Remove that folder: the "
+            "next run makes the link."
+        )
+    fresh = folder.parent / f".latest-{os.getpid()}"
+    with storage_errors(link, "point it at the run"):
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(folder.name)
+        fresh.replace(link)
+
+
+def tell_story(run: RunArtifacts) -> RunStory:
+    """Everything the report and the summary are told from."""
+    config, seconds = run.config, run.seconds()
+    total = float(run.circumstances.get("seconds", 0.0))
+    work = sum(value for name, value in seconds.items() if name.startswith(WORK))
+    left_out = json.loads(run.circumstances.get("left_out", "[]"))
+    dataset = run.load("ingest", ArtifactName.DATASET)
+    reached_test = run.load("evaluate_test", ArtifactName.EVALUATION)
+    images = _images(dataset)
+    return RunStory(
+        run_name=run.name,
+        config=config,
+        left_out=tuple(LeftOut(**each) for each in left_out),
+        failure=run.failure,
+        failed_step=run.failed(),
+        manifest=run.load("ingest", ArtifactName.MANIFEST),
+        splits=run.load("validate", ArtifactName.SPLITS) or run.load("split", ArtifactName.PROPOSED_SPLITS),
+        data_report=run.load("explore", ArtifactName.DATA_REPORT),
+        histories=tuple(run.load_each("train", ArtifactName.HISTORY).values()),
+        evaluations=tuple(run.load_each("evaluate", ArtifactName.EVALUATION).values()),
+        weights=json.loads(run.circumstances.get("weights", "{}")),
+        comparison=run.load("compare", ArtifactName.COMPARISON),
+        precision_report=run.load("check_precisions", ArtifactName.PRECISION_REPORT),
+        rule=run.load("set_thresholds_exported", ArtifactName.DECISION_RULE),
+        test=reached_test,
+        promotion=run.load("promote", ArtifactName.PROMOTION),
+        registration=run.load("register", ArtifactName.REGISTRATION),
+        step_seconds=seconds,
+        cached_steps=run.cached(),
+        orchestration_seconds=max(0.0, total - work) if total else None,
+        versions=json.loads(run.circumstances.get("versions", "{}")),
+        images=images,
+        far_images=_far_images(config, dataset) if reached_test is not None else None,
+        heat_maps=_heat_maps(run, reached_test, images),
+    )
+
+
+def _images(dataset: DatasetRef | None) -> ImageArray | None:
+    """The decoded images, where they are still at hand: an old run's may have been cleaned away."""
+    if dataset is None:
+        return None
+    try:
+        return open_images(dataset)
+    except StorageError:
+        return None
+
+
+def _far_images(config: RunConfig, dataset: DatasetRef) -> dict[str, ImageArray]:
+    """The far unknowns, made again exactly as `infer_test` made them."""
+    return make_all_far(config.unknowns.num_far, dataset.image_size, config.seed)
+
+
+def _heat_maps(
+    run: RunArtifacts, test: Evaluation | None, images: ImageArray | None
+) -> dict[int, FloatArray]:
+    """Row -> heat map of the worst mistakes, from the graph that is served; none where it was altered."""
+    if test is None or images is None or not test.mistakes:
+        return {}
+    try:
+        bundle = run.load("assemble", ArtifactName.BUNDLE)
+        return {} if bundle is None else _draw_heat_maps(bundle, test, images)
+    except (BundleError, StorageError) as error:
+        logger.warning("The report has no heat maps: %s", error)
+        return {}
+
+
+def _draw_heat_maps(bundle: Bundle, test: Evaluation, images: ImageArray) -> dict[int, FloatArray]:
+    engine = load_bundle(bundle.root, bundle.digest).engine
+    cams = engine.forward(np.asarray(images[[answer.row for answer in test.mistakes]])).cam
+    if cams is None:
+        return {}
+    classes = [test.class_names.index(answer.class_name) for answer in test.mistakes]
+    pairs = zip(test.mistakes, classes, cams, strict=True)
+    return {answer.row: heat_map(cam, label) for answer, label, cam in pairs}
