@@ -12,7 +12,7 @@ prepare_environment(PATHS)
 from zenml.client import Client  # noqa: E402  the environment comes first
 
 from materializers.registry import find_champion  # noqa: E402
-from orchestration.flows.projections import project_any  # noqa: E402
+from orchestration.flows.runner import project_again  # noqa: E402
 from orchestration.store.history import list_champions, list_runs  # noqa: E402
 from vision.bundle.assembly import load_bundle  # noqa: E402
 
@@ -26,6 +26,6 @@ seen = {
     "root": str(bundle.root),
     "classes": load_bundle(bundle.root, champion.digest).contract.class_names,
     "artifacts": sorted(f"{each.name} {type(each.load()).__name__}" for each in artifacts),
-    "folder": sorted(path.name for path in project_any("latest", PATHS).iterdir()),
+    "folder": sorted(path.name for path in project_again("latest", PATHS).iterdir()),
 }
 print(json.dumps(seen))  # noqa: T201
