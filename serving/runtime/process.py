@@ -225,7 +225,7 @@ def service_logs(folder: ServiceFolder, tail: int = 50) -> str:
     """
     logs = sorted(folder.logs.glob("*.log"))
     service = read_record(RunningService, folder.record)
-    newest = service.output if service is not None else (logs[-1] if logs else None)
+    newest = folder.logs / service.output.name if service is not None else (logs[-1] if logs else None)
     if newest is None:
         return ""
     with storage_errors(newest, "read"):

@@ -135,14 +135,19 @@ def read_record(kind: type[Written], path: Path) -> Written | None:
 
 
 def read_running(path: Path) -> RunningService | None:
-    """The service in a record; None where there is no record, or what it names is gone.
+    """The service in a record; None if there is no record, or what it names is gone or is another project's.
+
+    Another project's service stands in the record of a copied project: its output lies elsewhere.
 
     Raises:
         ServiceError: the record cannot be read, and the process that it names may still serve.
     """
     service = read_record(RunningService, path)
-    if service is not None or not path.exists():
-        return service
+    if service is not None:
+        here = (path.parent / service.output).resolve().is_relative_to(path.parent.resolve())
+        return service if here else None
+    if not path.exists():
+        return None
     pid = _read_pid(path)
     if pid is not None and not psutil.pid_exists(pid):
         return None
@@ -167,6 +172,14 @@ def _read_pid(path: Path) -> int | None:
 
 
 def read_deployed(folder: ServiceFolder) -> DeployedService | None:
-    """What passed its check last, if anything did and its Bento is still there."""
+    """What passed its check last, if anything did and its Bento is still in this project's store.
+
+    The Bento is found by its tag: the path in the record may be that of a project that was moved or copied.
+    """
     deployed = read_record(DeployedService, folder.deployed)
-    return deployed if deployed is not None and deployed.bento.path.is_dir() else None
+    if deployed is None:
+        return None
+    path = folder.bentoml / "bentos" / deployed.bento.tag.replace(":", "/")
+    if not path.is_dir():
+        return None
+    return deployed.model_copy(update={"bento": deployed.bento.model_copy(update={"path": path})})

@@ -161,5 +161,6 @@ def leave_example(folder: ServiceFolder, example: Path) -> None:
 
     running = read_record(RunningService, folder.record)
     assert running is not None
-    bento = running.bento.model_copy(update={"path": example.parent})
-    write_record(folder.deployed, DeployedService(bento=bento, serve=running.serve, example=example))
+    (folder.bentoml / "bentos" / running.bento.tag.replace(":", "/")).mkdir(parents=True)
+    deployed = DeployedService(bento=running.bento, serve=running.serve, example=example)
+    write_record(folder.deployed, deployed)

@@ -430,7 +430,7 @@ def test_a_process_that_got_the_id_of_a_dead_service_is_left_alone(tmp_path: Pat
             instance="x",
             serve=serve_at(find_port()),
             bento=make_bento(tmp_path),
-            output=tmp_path / "log",
+            output=folder.logs / "log",
             key_file=None,
             since="2026-01-01T00:00:00+00:00",
         )
@@ -470,7 +470,7 @@ def test_a_deployment_that_would_lock_out_the_clients_is_refused(tmp_path: Path)
         instance="x",
         serve=serve_at(find_port()),
         bento=make_bento(tmp_path),
-        output=tmp_path / "log",
+        output=folder.logs / "log",
         key_file=None,
         since="2026-01-01T00:00:00+00:00",
     )

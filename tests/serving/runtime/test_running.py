@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -22,7 +23,13 @@ from serving.runtime.identity import has_mark, mark_by_clock, read_mark
 from serving.runtime.launch import launch_service, refuse_taken_port
 from serving.runtime.pinned import PinnedModel
 from serving.runtime.process import find_service, service_status, start_service, stop_service
-from serving.runtime.running import DeployedService, RunningService, ServiceFolder, write_record
+from serving.runtime.running import (
+    DeployedService,
+    RunningService,
+    ServiceFolder,
+    read_deployed,
+    write_record,
+)
 from vision.base.errors import ConfigError, ServiceError, StorageError
 from vision.config.serve import ServeSettings
 
@@ -272,3 +279,30 @@ def test_a_url_that_is_none_is_a_service_error(url: str) -> None:
 def test_an_address_of_another_machine_is_not_called_taken(folder: ServiceFolder, host: str) -> None:
     with pytest.raises(ConfigError, match="no address of this machine"):
         refuse_taken_port(folder, ServeSettings(host=host, port=find_port()))
+
+
+def test_a_copied_project_neither_sees_nor_stops_the_originals_service(
+    folder: ServiceFolder, child: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    make_record(folder, child.pid, read_mark(child.pid))
+    copy = ServiceFolder(tmp_path / "copy")
+    shutil.copytree(folder.root, copy.root)
+    assert find_service(copy) is None
+    assert stop_service(copy) is None
+    assert find_service(folder) is not None
+    assert child.poll() is None
+
+
+def test_what_a_moved_project_deployed_is_served_from_its_own_store(
+    folder: ServiceFolder, tmp_path: Path
+) -> None:
+    bento = write_bento(folder)
+    write_record(folder.deployed, DeployedService(bento=bento, serve=ServeSettings(port=1)))
+    assert read_deployed(folder) is None  # the Bento lies where the record says, but not in this store
+    (folder.bentoml / "bentos" / "toy" / "1").mkdir(parents=True)
+    moved = ServiceFolder(tmp_path / "moved")
+    moved.root.parent.mkdir(parents=True)
+    folder.root.rename(moved.root)
+    deployed = read_deployed(moved)
+    assert deployed is not None
+    assert deployed.bento.path == moved.bentoml / "bentos" / "toy" / "1"
