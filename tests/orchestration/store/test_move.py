@@ -5,13 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.orchestration.test_store import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
@@ -35,11 +36,7 @@ def training(home: Path, flag: Path) -> Iterator[subprocess.Popen[bytes]]:
     command = [*TOY, "run", "first", "b", "promoted"]
     with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
         try:
-            end = time.monotonic() + 120
-            while not flag.exists():
-                assert process.poll() is None
-                assert time.monotonic() < end
-                time.sleep(0.05)
+            wait_for(flag.exists, process)
             yield process
         finally:
             process.kill()
