@@ -4,16 +4,18 @@ VENV   ?= .venv
 PY     := $(VENV)/bin/python
 UV     := $(VENV)/bin/uv
 UV_VERSION := 0.13.8
+PYTEST := $(PY) -m pytest --numprocesses 2 --dist loadgroup --durations 30
 CONFIG ?= fast.yaml
 # uv otherwise trusts its own list of certificates, and not those of the machine.
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: help setup train serve ui test check dashboard bench lock clean
+.PHONY: help setup train serve ui test test-long check dashboard bench lock clean
 help:
 	@echo "make train      set up (about 1 minute, 3 GB) and train on painted fish (about 5 minutes)"
 	@echo "make serve      serve the model in production, http://127.0.0.1:3000, and print a line that asks it"
 	@echo "make ui         the page for people: drag a picture, read the answer, http://127.0.0.1:8501"
-	@echo "make test       set up and run the tests (about 25 minutes)"
+	@echo "make test       set up and run the tests (about 8 minutes)"
+	@echo "make test-long  the tests of over 20 seconds each"
 	@echo "make check      lint, types, import contracts"
 	@echo "make dashboard  the ZenML dashboard over the runs, http://127.0.0.1:8237"
 	@echo "make bench      measure what the README and docs/results.md state"
@@ -41,8 +43,12 @@ serve: setup
 	$(PY) run.py service start --config $(CONFIG)
 
 test: $(VENV)/.dev
-	@echo "Running the tests: unit tests, then real end-to-end runs; about 25 minutes on 2 cores ..."
-	$(PY) -m pytest
+	@echo "Running the tests, a real run of every pipeline among them; about 8 minutes on 2 cores ..."
+	$(PYTEST) -m "not long"
+
+test-long: $(VENV)/.dev
+	@echo "Running the long tests ..."
+	$(PYTEST) -m long
 
 check: $(VENV)/.dev
 	$(VENV)/bin/ruff check .

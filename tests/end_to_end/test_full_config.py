@@ -26,6 +26,7 @@ SHORT = (
 )
 
 
+@pytest.mark.long
 def test_full_config_runs_every_backbone_with_weights_from_files(tmp_path: Path) -> None:
     import keras
 

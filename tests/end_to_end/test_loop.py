@@ -201,6 +201,7 @@ def test_one_verdict_and_nothing_new_to_learn_from_start_no_retraining(loop: Loo
         assert words in listed
 
 
+@pytest.mark.long
 def test_a_second_window_agrees_but_a_batch_of_two_swapped_classes_is_not_promoted(
     loop: Loop, first: str
 ) -> None:

@@ -70,6 +70,7 @@ def test_no_artifact_fell_back_to_pickle(project: Project) -> None:
     assert not {name for name in materializers if "pickle" in name.lower()}
 
 
+@pytest.mark.long
 def test_a_killed_run_is_named_its_steps_are_reused_and_the_outcome_is_that_of_an_unbroken_run(
     project: Project,
 ) -> None:
@@ -156,6 +157,7 @@ def test_runs_lists_runs_and_the_champion(project: Project) -> None:
     assert champion_of(project)[:8] in finished.output
 
 
+@pytest.mark.long
 def test_a_changed_image_retrains_and_meets_the_champion_on_the_splits_of_old(project: Project) -> None:
     victim = sorted((project.photos / "amber").iterdir())[0]
     draw_image(victim, CLASSES["amber"], (99, 99))

@@ -123,6 +123,7 @@ def test_a_signal_is_a_request_to_stop_that_ends_sleep(number: signal.Signals) -
 # --- schedulers ---
 
 
+@pytest.mark.long
 def test_a_second_scheduler_is_refused_and_told_who_lives(tmp_path: Path) -> None:
     paths = make_project(tmp_path, SCHEDULE)
     first = start_scheduler(tmp_path, time.time())
@@ -247,6 +248,7 @@ def wait_for(root: Path, line: str, num: int = 1) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_real_processes_with_kill_9_in_the_middle_of_a_run(tmp_path: Path) -> None:
     """An hour takes six seconds; the run and its scheduler die together, time passes, another goes on."""
     files = ScheduleFiles.of(make_project(tmp_path, SCHEDULE))
