@@ -1,0 +1,44 @@
+"""What holds for every test: which are long, and which share a worker."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+CPU_SECONDS, SECONDS = 20.0, 90.0
+"""A test that takes more CPU time (its processes included) or waits longer must be marked `long`.
+
+CPU time is what counts, because a loaded machine does not change it; the second bound finds tests that wait.
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests of one file in one worker: fixtures of a module are made once."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.location[0]))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    """Fail a test that passes, but is too long to go without the mark."""
+    cpu, clock = _cpu_seconds(), time.monotonic()
+    result = yield
+    if pyfuncitem.get_closest_marker("long") is None:
+        cpu, clock = _cpu_seconds() - cpu, time.monotonic() - clock
+        if cpu > CPU_SECONDS or clock > SECONDS:
+            pytest.fail(
+                f"took {cpu:.0f} s of CPU, {clock:.0f} s in all; expected at most {CPU_SECONDS:.0f} and "
+                f"{SECONDS:.0f}. Make it shorter, or mark it with @pytest.mark.long (make test-long runs it).",
+                pytrace=False,
+            )
+    return result
+
+
+def _cpu_seconds() -> float:
+    """CPU time of this process and of its ended children, in seconds."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
