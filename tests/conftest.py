@@ -8,13 +8,19 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.shared_data import REPOSITORY
+
 CPU_SECONDS, SECONDS = 20.0, 90.0
 """A test that takes more CPU time (its processes included) or waits longer must be marked `long`.
 
 CPU time is what counts, because a loaded machine does not change it; the second bound finds tests that wait.
 """
 
+# ZenML looks for the main module's file, which a worker of pytest-xdist has not.
+os.environ.setdefault("ZENML_CUSTOM_SOURCE_ROOT", str(REPOSITORY))
 
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tests of one file in one worker: fixtures of a module are made once."""
     for item in items:
@@ -32,7 +38,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
         if cpu > CPU_SECONDS or clock > SECONDS:
             pytest.fail(
                 f"took {cpu:.0f} s of CPU, {clock:.0f} s in all; expected at most {CPU_SECONDS:.0f} and "
-                f"{SECONDS:.0f}. Make it shorter, or mark it with @pytest.mark.long (make test-long runs it).",
+                f"{SECONDS:.0f}. Make it shorter, or mark it with @pytest.mark.long for make test-long.",
                 pytrace=False,
             )
     return result

@@ -10,26 +10,20 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from serving.client import ask_service
 from serving.log.prediction_log import PredictionLog
 from serving.log.url import resolve_log_url
-from serving.runtime.running import RunningService, ServiceFolder
-from tests.end_to_end.answers import FRAMES, GROUP_BY, Answers, ask_about, draw_batch, read_service
-from tests.end_to_end.project import Finished, Project, make_project
+from tests.end_to_end.answers import FRAMES, draw_batch
+from tests.end_to_end.loop import Loop, run_loop
 from vision.config.loading import load_config
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.slow]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.slow, pytest.mark.long]
 
 NUM_ASKED = 40
 """Individuals in a window of answers: more than enough to be judged."""
@@ -38,79 +32,10 @@ PLAIN, DIM, DIM_AGAIN, DIM_AFTERWARDS = (range(NUM_ASKED * i, NUM_ASKED * (i + 1
 SWAPPED = {"amber": "cobalt", "cobalt": "amber"}
 
 
-@dataclass(frozen=True)
-class Loop:
-    """A project with its one service, and how its first training ended."""
-
-    project: Project
-    folder: ServiceFolder
-    trained: Finished
-
-    def command(self, *arguments: str) -> Finished:
-        """A command with the project's config."""
-        return self.project.run(*arguments, "--config", str(self.project.config))
-
-    def monitor(self, *overrides: str) -> dict[str, Any]:
-        """Judge the newest answers; the summary."""
-        settings = [part for each in overrides for part in ("--set", each)]
-        finished = self.command("--pipeline", "monitoring", *settings)
-        assert finished.code == 0, finished.output[-4000:]
-        summary: dict[str, Any] = json.loads((self.newest("monitoring") / "summary.json").read_text())
-        return summary
-
-    def retrain(self, code: int = 0) -> dict[str, Any]:
-        """Decide on a retraining and do it; the summary of the decision, with what was said."""
-        finished = self.command("--pipeline", "retraining")
-        assert finished.code == code, finished.output[-4000:]
-        folder = self.newest("retraining")
-        assert (folder / "decision.md").is_file()
-        summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
-        return {**summary, "output": " ".join(finished.output.split())}
-
-    def newest(self, pipeline: str) -> Path:
-        """Folder of the newest run of a pipeline."""
-        return max((self.project.state / "runs").glob(f"toy-{pipeline}-*"), key=lambda folder: folder.name)
-
-    def running(self) -> RunningService:
-        """The service as it is written down."""
-        return read_service(self.folder)
-
-    def served(self) -> str:
-        """Digest of what the service was started with."""
-        return self.running().bento.model.digest
-
-    def ask(self, individuals: range, *, dimmed: bool) -> Answers:
-        """Answers over HTTP, all of the bundle that is to be served."""
-        answers = ask_about(self.folder, individuals, dimmed=dimmed)
-        assert {each.model.digest for each in answers.given} == {self.served()}
-        return answers
-
-    def name_folder(self, *folders: Path) -> None:
-        """Write folders of new images into the project's YAML, as a person would."""
-        tree = yaml.safe_load(self.project.config.read_text())
-        tree["retraining"]["new_images"] = [{"path": str(each), "group_by": GROUP_BY} for each in folders]
-        self.project.config.write_text(yaml.safe_dump(tree))
-
-
 @pytest.fixture(scope="module")
 def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
-    project = make_project(tmp_path_factory.mktemp("project"), candidates=("cnn",))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    tree = yaml.safe_load(project.config.read_text())
-    tree |= {
-        "deploy": True,
-        "export": {"precisions": ["fp16"]},
-        "serve": {"port": port, "check_images": 16},
-        "monitoring": {"min_groups": 10},
-        "retraining": {"cool_down_hours": 0, "max_age_days": None},
-    }
-    project.config.write_text(yaml.safe_dump(tree))
-    try:
-        yield Loop(project, ServiceFolder(project.state), project.train())
-    finally:
-        project.run("service", "stop")
+    with run_loop(tmp_path_factory.mktemp("project")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +126,6 @@ def test_one_verdict_and_nothing_new_to_learn_from_start_no_retraining(loop: Loo
         assert words in listed
 
 
-@pytest.mark.long
 def test_a_second_window_agrees_but_a_batch_of_two_swapped_classes_is_not_promoted(
     loop: Loop, first: str
 ) -> None:

@@ -1,0 +1,35 @@
+"""Each pipeline once, really run: training and deployment, monitoring, the decision on retraining."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.end_to_end.loop import Loop, run_loop
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
+    with run_loop(tmp_path_factory.mktemp("project")) as made:
+        yield made
+
+
+def test_a_training_that_promotes_is_deployed_and_answers_as_the_pipeline(loop: Loop) -> None:
+    assert loop.trained.code == 0, loop.trained.output[-4000:]
+    gate = loop.project.summary()["gate"]
+    assert (gate["verdict"], gate["bundle_digest"]) == ("promoted", loop.served())
+
+
+def test_answers_to_images_like_those_of_calibration_are_quiet(loop: Loop) -> None:
+    answers = loop.ask(range(40), dimmed=False)
+    assert answers.num_right == len(answers.given)
+    verdict = loop.monitor()["verdict"]
+    assert (verdict["status"], verdict["verified"]) == ("quiet", True)
+
+
+def test_without_drift_and_new_images_nothing_is_trained_again(loop: Loop) -> None:
+    summary = loop.retrain()
+    assert (summary["training"], summary["decision"]["trigger"]) == (None, "none")
