@@ -15,7 +15,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -51,38 +51,37 @@ _NUM_VERDICTS = 2
 UNFINISHED_FOLDER = re.compile(r"\.reef-[0-9a-f]{16}\.unfinished-[0-9]+")
 
 
+class Reason(StrEnum):
+    """Why a run is kept: the first that holds, in words."""
+
+    NEWEST = "the newest"
+    CHAMPION = "of models in production"
+    VERDICT = "with the last verdicts on their answers"
+    REUSED = "with steps that kept runs took from the cache"
+
+
 @dataclass(frozen=True)
 class Freed:
-    """What a cleaning removed: bytes of files, and runs; and how many runs it kept, each for one reason.
+    """What a cleaning removed, and how many runs it kept for each reason.
 
     Attributes:
-        num_bytes: removed.
+        num_bytes: of files that were removed.
         num_runs: removed.
-        num_newest: kept because they are the newest.
-        num_champions: kept beyond those because they made what is in production, or put it there.
-        num_verdicts: kept beyond those because they judged the champions' last answers.
-        num_reused: kept beyond those because a kept run took finished steps of theirs from the cache.
+        kept: reason -> number of runs.
     """
 
     num_bytes: int
     num_runs: int
-    num_newest: int
-    num_champions: int
-    num_verdicts: int
-    num_reused: int
+    kept: Mapping[Reason, int]
 
     def tell(self) -> str:
         """The cleaning in words."""
-        reasons = {
-            "of models in production": self.num_champions,
-            "with the last verdicts on their answers": self.num_verdicts,
-            "with steps that kept runs took from the cache": self.num_reused,
-        }
-        told = ", ".join(f"{number} {reason}" for reason, number in reasons.items() if number)
-        kept = count_of(self.num_newest + sum(reasons.values()), "run")
+        beyond = [reason for reason in Reason if reason is not Reason.NEWEST and self.kept.get(reason)]
+        told = ", ".join(f"{self.kept[reason]} {reason}" for reason in beyond)
         return (
             f"Freed {self.num_bytes / 1e6:.1f} MB: {count_of(self.num_runs, 'run')} and what only they used. "
-            f"Kept {kept}: the newest {self.num_newest}{', and beyond those ' if told else ''}{told}."
+            f"Kept {count_of(sum(self.kept.values()), 'run')}: {Reason.NEWEST} "
+            f"{self.kept.get(Reason.NEWEST, 0)}{', and beyond those ' if told else ''}{told}."
         )
 
 
@@ -110,7 +109,7 @@ def clean(paths: ProjectPaths, keep: int) -> Freed:
         num_bytes += _remove_all(left, paths.home)
         _point_latest(paths)
     kept = Counter(reasons[run.id] for run in runs if run.id in reasons)
-    return Freed(num_bytes, len(doomed), *(kept[reason] for reason in _Reason))
+    return Freed(num_bytes, len(doomed), kept)
 
 
 def _require_local_store(client: Client) -> None:
@@ -121,21 +120,12 @@ def _require_local_store(client: Client) -> None:
         )
 
 
-class _Reason(Enum):
-    """Why a run is kept: the first that holds."""
-
-    NEWEST = auto()
-    CHAMPION = auto()
-    VERDICT = auto()
-    REUSED = auto()
-
-
-def _runs_to_keep(client: Client, newest: Sequence[PipelineRunResponse]) -> Mapping[UUID, _Reason]:
+def _runs_to_keep(client: Client, newest: Sequence[PipelineRunResponse]) -> Mapping[UUID, Reason]:
     """Each run that stays, with the reason; ids of runs that are gone already may be among them."""
-    kept = dict.fromkeys((run.id for run in newest), _Reason.NEWEST)
+    kept = dict.fromkeys((run.id for run in newest), Reason.NEWEST)
     for reason, found in (
-        (_Reason.CHAMPION, _runs_of_champions(client)),
-        (_Reason.VERDICT, _runs_of_verdicts(client)),
+        (Reason.CHAMPION, _runs_of_champions(client)),
+        (Reason.VERDICT, _runs_of_verdicts(client)),
     ):
         kept |= dict.fromkeys(found - kept.keys(), reason)
     reused = {
@@ -145,7 +135,7 @@ def _runs_to_keep(client: Client, newest: Sequence[PipelineRunResponse]) -> Mapp
         if step_run.original_step_run_id
     }
     cached = {client.get_run_step(step_run_id).pipeline_run_id for step_run_id in reused}
-    return kept | dict.fromkeys(cached - kept.keys(), _Reason.REUSED)
+    return kept | dict.fromkeys(cached - kept.keys(), Reason.REUSED)
 
 
 def _runs_of_champions(client: Client) -> set[UUID]:

@@ -117,7 +117,6 @@ def _pin(settings: CandidateSettings, path: Path, reason: str) -> ResolvedWeight
         raise ConfigError(
             f"Weights {path} are not an HDF5 file. Expected no_top weights as Keras saves them."
         )
-    path = path.resolve()
     pinned = settings.model_copy(update={"weights": str(path), "weights_digest": digest})
     return ResolvedWeights(pinned, reason)
 
