@@ -74,17 +74,17 @@ def control_service(action: str, config: RunConfig | None, paths: ProjectPaths, 
 
 
 def list_runs(paths: ProjectPaths) -> int:
-    """Print runs and champions."""
+    """Print runs and champions; imports no ZenML where the project has its own database."""
     prepare_environment(paths)
-    from orchestration.store.history import list_champions
-    from orchestration.store.history import list_runs as find_runs
+    from orchestration.store.listing import list_history
 
+    history = list_history(paths)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     runs = Table("run", "pipeline", "status", "started (UTC)", "winner", "verdict")
-    for run in find_runs(paths):
+    for run in history[0]:
         runs.add_row(run.name, run.pipeline, run.status, run.started, run.winner, run.verdict)
     champions = Table("model", "version", "bundle digest", "in production since (UTC)")
-    for champion in list_champions():
+    for champion in history[1]:
         champions.add_row(champion.model, champion.version, champion.digest[:16], champion.since)
     console.print(runs)
     console.print(champions)

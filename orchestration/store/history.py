@@ -1,12 +1,10 @@
-"""What ran and what is in production, as ZenML knows it; run folders are not read."""
+"""What ran and what is in production, as ZenML tells it; run folders are not read."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -14,61 +12,26 @@ from zenml.client import Client
 from zenml.enums import ModelStages
 from zenml.utils.pagination_utils import depaginate
 
-from materializers.names import ArtifactName
 from materializers.registry import DIGEST_KEY
-from orchestration.session.paths import ProjectPaths
+from orchestration.store.listing import MOST_RUNS, TELLING, ChampionRow, RunRow
 from vision.base.errors import ConfigError
-from vision.drift.records import DriftStatus
 
 if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse
 
-MOST_RUNS = 200
 
-
-@dataclass(frozen=True)
-class RunRow:
-    """One run. `winner` and `verdict` are empty where it did not get that far, `folder` None where gone."""
-
-    name: str
-    pipeline: str
-    status: str
-    started: str
-    winner: str
-    verdict: str
-    folder: Path | None
-
-
-@dataclass(frozen=True)
-class ChampionRow:
-    """One model in production."""
-
-    model: str
-    version: str
-    digest: str
-    since: str
-
-
-def list_runs(paths: ProjectPaths) -> tuple[RunRow, ...]:
+def list_runs() -> tuple[RunRow, ...]:
     """The newest runs, newest first, times in UTC to the second."""
     client = Client()
     runs = client.list_pipeline_runs(sort_by="desc:created", size=MOST_RUNS).items
-    compared = _metadata_of_runs(client, runs, "compare", ArtifactName.COMPARISON)
-    promoted = _metadata_of_runs(client, runs, "promote", ArtifactName.PROMOTION)
-    monitored = _metadata_of_runs(client, runs, "monitor", ArtifactName.MONITORED_WINDOW)
-    decided = _metadata_of_runs(client, runs, "decide_retraining", ArtifactName.RETRAIN_DECISION)
-    verdicts = {run: str(metadata.get("verdict", "")) for run, metadata in promoted.items()}
-    verdicts |= {run: _tell_drift(metadata) for run, metadata in monitored.items()}
-    verdicts |= {run: _tell_decision(metadata) for run, metadata in decided.items()}
+    told = {step: _metadata_of_runs(client, runs, step, artifact) for step, artifact in TELLING.items()}
     return tuple(
-        RunRow(
-            name=run.name,
-            pipeline=run.pipeline.name if run.pipeline else "",
-            status=run.status.value,
-            started=_format_time(run.created),
-            winner=str(compared.get(run.id, {}).get("winner", "")),
-            verdict=verdicts.get(run.id, ""),
-            folder=folder if (folder := paths.runs / run.name).is_dir() else None,
+        RunRow.of(
+            run.name,
+            run.pipeline.name if run.pipeline else "",
+            run.status.value,
+            _format_time(run.created),
+            {step: by_run[run.id] for step, by_run in told.items() if run.id in by_run},
         )
         for run in runs
     )
@@ -116,22 +79,8 @@ def tell_production(model_name: str) -> str:
     )
 
 
-def _tell_drift(metadata: Mapping[str, Any]) -> str:
-    """`quiet`, `insufficient` or `drift: capture`, marked where groups were guessed."""
-    verdict = str(metadata.get("status", ""))
-    if "cause" in metadata:
-        verdict += f": {metadata['cause']}"
-    guessed = not metadata.get("verified", True) and verdict != DriftStatus.INSUFFICIENT
-    return verdict + (" (unverified)" if guessed else "")
-
-
-def _tell_decision(metadata: Mapping[str, Any]) -> str:
-    """`no retraining`, or `retrain: ` and what asked for it."""
-    return f"retrain: {metadata.get('trigger', '')}" if metadata.get("retrain") else "no retraining"
-
-
 def _metadata_of_runs(
-    client: Client, runs: Sequence[PipelineRunResponse], step: str, artifact: ArtifactName
+    client: Client, runs: Sequence[PipelineRunResponse], step: str, artifact: str
 ) -> Mapping[UUID, Mapping[str, Any]]:
     """Run -> metadata of what the step made, or took from the cache, in that run."""
     if not runs:
@@ -141,7 +90,7 @@ def _metadata_of_runs(
     return {
         step_run.pipeline_run_id: outputs[0].run_metadata
         for step_run in step_runs
-        if (outputs := step_run.outputs.get(artifact.value, []))
+        if (outputs := step_run.outputs.get(artifact, []))
     }
 
 

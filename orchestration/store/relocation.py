@@ -42,6 +42,11 @@ _RENAMED = {"OutputsMaterializer": "ArraysMaterializer", "DetectorMaterializer":
 _PACKAGES = ("materializers", "vision")
 
 
+def database_of(paths: ProjectPaths) -> Path:
+    """The file of the project's own ZenML database, which need not exist."""
+    return paths.zenml / _DATABASE
+
+
 def relocate_store(paths: ProjectPaths) -> None:
     """Make the project's database name this place and today's classes; does nothing where it does.
 
@@ -49,7 +54,7 @@ def relocate_store(paths: ProjectPaths) -> None:
         RunLockedError: a run is going; it was started before the project was moved.
         StorageError: the database is damaged, as one that was copied while a run wrote to it may be.
     """
-    path = paths.zenml / _DATABASE
+    path = database_of(paths)
     if not path.is_file():
         return
     with _database(path) as database:

@@ -144,7 +144,7 @@ def visit(name: str, content: str, report: Path) -> None:
     with RunLock(PATHS.lock, name):
         seen["reaped"] = reap_dead_runs()
         run(name, content, promoted=True)
-    seen["runs"] = {row.name: row.status for row in list_runs(PATHS)}
+    seen["runs"] = {row.name: row.status for row in list_runs()}
     seen["steps"] = status_of_steps(name)
     seen["champions"] = [row.version for row in list_champions()]
     bundle = Client().get_model_version("toy", "production").get_artifact("bundle")
@@ -194,7 +194,7 @@ def play(report: Path) -> None:
         for name in ("later", "last"):
             run(name, "d")
         seen["all_finished_untouched"] = reap_dead_runs()
-    seen["runs"] = [[row.name, row.status, row.winner, row.verdict] for row in list_runs(PATHS)]
+    seen["runs"] = [[row.name, row.status, row.winner, row.verdict] for row in list_runs()]
     seen["champions"] = [[row.model, row.version, row.digest] for row in list_champions()]
     orphan = Path(Client().active_stack.artifact_store.path) / "compare" / "comparison" / "dead"
     orphan.mkdir(parents=True)
@@ -206,7 +206,7 @@ def play(report: Path) -> None:
     seen["freed"] = [freed.num_bytes, freed.num_runs]
     seen["told"] = freed.tell()
     seen["orphan_left"] = orphan.exists()
-    seen["left_runs"] = sorted(row.name for row in list_runs(PATHS))
+    seen["left_runs"] = sorted(row.name for row in list_runs())
     seen["left_folders"] = sorted(path.name for path in PATHS.runs.iterdir())
     seen["left_images"] = sorted(path.name for path in PATHS.images.iterdir())
     seen["left_data"] = sorted(path.name for path in PATHS.data.iterdir())
@@ -222,7 +222,7 @@ def play(report: Path) -> None:
     run("recrowned", "d", promoted=True)  # all its artifacts come from the cache
     seen["recrowned_steps"] = status_of_steps("recrowned")
     seen["told_of_none"] = clean(PATHS, keep=0).tell()
-    seen["left_of_champion"] = sorted(row.name for row in list_runs(PATHS))
+    seen["left_of_champion"] = sorted(row.name for row in list_runs())
     report.write_text(json.dumps(seen), encoding="utf-8")
 
 

@@ -330,10 +330,10 @@ def play(report: Path) -> None:
     summary.unlink()
     project_again(killed.name, PATHS)
     seen["written_again_alike"] = summary.read_text(encoding="utf-8") == before
-    seen["runs"] = [[row.pipeline, row.verdict] for row in list_runs(PATHS)]
+    seen["runs"] = [[row.pipeline, row.verdict] for row in list_runs()]
     clean(PATHS, keep=0)
     seen["attempts_after_clean"] = tell_attempts()
-    seen["left"] = [row.pipeline for row in list_runs(PATHS)]
+    seen["left"] = [row.pipeline for row in list_runs()]
     seen["after_clean"] = decide(configure(april, may), 203, None)
     seen["materializers"] = sorted(
         {str(found.materializer.attribute) for found in Client().list_artifact_versions(size=500).items}

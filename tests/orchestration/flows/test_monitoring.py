@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from orchestration.flows.monitoring import summarise_monitoring
-from orchestration.store.history import _tell_drift
+from orchestration.store.listing import tell_drift
 from orchestration.store.windows import order_verdicts
 from report.drift_page import MonitoringStory, advise, render_drift_page
 from tests.example_story import make_config
@@ -282,4 +282,4 @@ def test_the_summary_has_every_figure_and_is_plain_json() -> None:
     ],
 )
 def test_the_list_of_runs_names_the_verdict_in_short(metadata: dict[str, Any], words: str) -> None:
-    assert _tell_drift(metadata) == words
+    assert tell_drift(metadata) == words

@@ -21,7 +21,7 @@ assert champion is not None
 bundle = champion.bundle().load()
 artifacts = Client().list_artifact_versions(size=500, hydrate=True).items
 seen = {
-    "runs": [[row.name, row.status, row.winner, row.verdict] for row in list_runs(PATHS)],
+    "runs": [[row.name, row.status, row.winner, row.verdict] for row in list_runs()],
     "champions": [[row.model, row.version, row.digest] for row in list_champions()],
     "root": str(bundle.root),
     "classes": load_bundle(bundle.root, champion.digest).contract.class_names,
