@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,10 +10,11 @@ import run
 from orchestration.schedule.config import ScheduleConfig
 from orchestration.schedule.runner import find_commands
 from orchestration.session.paths import ProjectPaths
+from tests.orchestration.imports import run_and_list_imports
+from vision.base.lock import RunLock
 from vision.config.loading import load_settings
 
 SHIPPED = run.ROOT / "configs" / "schedule.yaml"
-HEAVY = "zenml", "tensorflow", "keras", "sklearn", "bentoml", "evidently", "pandas", "matplotlib", "scipy"
 
 
 def test_the_shipped_schedule_starts_monitoring_and_retraining_by_commands_that_exist() -> None:
@@ -47,6 +45,7 @@ def test_the_shipped_schedule_starts_monitoring_and_retraining_by_commands_that_
             ["service", "stop", "--config", "fast.yaml", "--set", "serve.port=1"],
             "service stop reads no settings",
         ),
+        (["clean", "--no-cache"], "it is for --pipeline training and --pipeline retraining"),
         (["clean", "--tail", "3"], "--tail has no effect on clean: it is for service logs"),
         (["runs", "--port", "3"], "--port has no effect on runs: it is for dashboard and ui"),
         (["service", "start", "--config", "fast.yaml", "--port", "3001"], "its port is --set serve.port=N"),
@@ -82,22 +81,36 @@ def test_before_anything_is_deployed_there_is_nothing_to_start(
     assert "expected 1 or more lines" in capsys.readouterr().err
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("flag", "words"), [("--once", "is new"), ("--status", "No scheduler is running")])
-def test_a_waiting_scheduler_imports_nothing_heavy(flag: str, words: str, tmp_path: Path) -> None:
-    """What waits for days between runs: the same imports as `run.py schedule` without a flag."""
-    script = (
-        f"import sys; import run; code = run.main(['schedule', '--config', 'schedule.yaml', '{flag}']);"
-        f"heavy = sorted(set(sys.modules) & set({HEAVY!r})); print('heavy:', heavy); sys.exit(code)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=run.ROOT,
-        env=os.environ | {"TAXON_STATE": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "heavy: []" in done.stdout
-    assert words in done.stdout + done.stderr
+TRAINING = ["--pipeline", "training", "--config", "fast.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["schedule", "--config", "schedule.yaml", "--once"], 0, "is new"),
+        (["schedule", "--config", "schedule.yaml", "--status"], 0, "No scheduler is running"),
+        (["service", "status"], 1, "No service is running"),
+        (["runs"], 0, "bundle digest"),
+        ([*TRAINING, "--set", "images.siz=3"], 2, "did you mean size?"),
+        ([*TRAINING, "--set", "dataset={source: folder, path: /nowhere}"], 2, "there is no such folder"),
+        (TRAINING, 1, "cannot start: run other"),
+    ],
+    ids=[
+        "schedule once",
+        "schedule status",
+        "service status",
+        "runs",
+        "wrong key",
+        "no folder",
+        "second run",
+    ],
+)
+def test_what_needs_no_zenml_imports_nothing_heavy(
+    arguments: list[str], code: int, words: str, tmp_path: Path
+) -> None:
+    """A scheduler waits for days between runs; the others should answer at once."""
+    (tmp_path / "state").mkdir()
+    with RunLock(tmp_path / "state" / "lock", "other"):
+        said = run_and_list_imports(arguments, tmp_path, code)
+    assert "heavy: []" in said
+    assert words in " ".join(said.split())

@@ -211,8 +211,12 @@ def guard_run(run_name: str, paths: ProjectPaths) -> Iterator[None]:
     prepare_environment(paths)
     with RunLock(paths.lock, run_name), database_errors(paths), _scratch(paths):
         with import_quickly():
+            from zenml.integrations.registry import integration_registry
+
             from orchestration.store.reaper import find_unwritten, reap_dead_runs
 
+        # ZenML would import scikit-learn, pandas and BentoML for materializers that no artifact of ours uses.
+        integration_registry.activate_integrations = lambda: None  # type: ignore[method-assign]
         for dead in reap_dead_runs():
             logger.warning(
                 "Run %s was killed, or it goes on in the project that this one was copied from; here it is "

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from tests.orchestration.imports import run_and_list_imports
 from tests.signals import heeding_signals
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("store")]
@@ -89,6 +90,13 @@ def test_history_lists_runs_newest_first_with_winner_and_verdict(store: Store) -
     ]
     ((model, version, digest),) = store.seen["champions"]
     assert (model, version, len(digest)) == ("toy", "1", 64)
+    assert store.seen["read_alike"]
+
+
+def test_runs_are_listed_without_importing_zenml(store: Store) -> None:
+    said = run_and_list_imports(["runs"], store.home)
+    assert "promoted" in said
+    assert "heavy: []" in said
 
 
 # --- disk -----------------------------------------------------------------------------------------------
@@ -117,6 +125,14 @@ def test_champion_and_cache_survive_cleaning(store: Store) -> None:
     steps = store.seen["recrowned_steps"]
     assert {steps[name] for name in ("ingest", "validate", "compare", "assemble")} == {"cached"}
     assert store.seen["materializers"] == ["FilesMaterializer", "RecordMaterializer"]  # none fell to pickle
+
+
+def test_a_step_whose_result_is_lost_runs_again_and_is_cached_from_then_on(store: Store) -> None:
+    lost, found, anew = store.seen["lost"]
+    assert (lost["ingest"], lost["compare"]) == ("cached", "completed")
+    assert lost["assemble"] == "cached"  # the comparison that was made again is equal
+    assert {found[name] for name in ("ingest", "validate", "compare", "assemble")} == {"cached"}
+    assert set(anew.values()) == {"completed"}
 
 
 # --- dashboard ------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ python -m tests.orchestration.toy scenario FILE
 import hashlib
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -169,11 +170,29 @@ def leave_killed(name: str, content: str) -> None:
     os.waitpid(child, 0)
 
 
+def lose_and_run() -> list[dict[str, str]]:
+    """Delete what a step made; the steps of a run after it, of one more, and of one that uses no cache."""
+    from orchestration.store.lost import expire_lost_steps
+
+    (comparison,) = Client().get_pipeline_run("recrowned").steps["compare"].outputs["comparison"]
+    shutil.rmtree(comparison.uri)
+    steps = []
+    for name in ("lost", "found"):
+        expire_lost_steps()
+        run(name, "d")
+        steps.append(status_of_steps(name))
+    training.with_options(run_name="anew", enable_cache=False, enable_artifact_visualization=False)(
+        "d", promoted=False
+    )
+    return [*steps, status_of_steps("anew")]
+
+
 def play(report: Path) -> None:
     """Reap a killed run, go on after it, crown a champion, overtake it, clean; what was seen as JSON."""
     leave_killed("killed", "a")
     from orchestration.store.disk import clean
     from orchestration.store.history import list_champions, list_runs
+    from orchestration.store.listing import list_history
     from orchestration.store.reaper import find_unwritten, reap_dead_runs
 
     seen: dict[str, object] = {}
@@ -196,6 +215,7 @@ def play(report: Path) -> None:
         seen["all_finished_untouched"] = reap_dead_runs()
     seen["runs"] = [[row.name, row.status, row.winner, row.verdict] for row in list_runs()]
     seen["champions"] = [[row.model, row.version, row.digest] for row in list_champions()]
+    seen["read_alike"] = list_history(PATHS) == (list_runs(), list_champions())
     orphan = Path(Client().active_stack.artifact_store.path) / "compare" / "comparison" / "dead"
     orphan.mkdir(parents=True)
     (orphan / "half").write_bytes(b"0" * 100)
@@ -223,6 +243,7 @@ def play(report: Path) -> None:
     seen["recrowned_steps"] = status_of_steps("recrowned")
     seen["told_of_none"] = clean(PATHS, keep=0).tell()
     seen["left_of_champion"] = sorted(row.name for row in list_runs())
+    seen["lost"] = lose_and_run()
     report.write_text(json.dumps(seen), encoding="utf-8")
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 from vision.base.errors import TooFewImagesError
 from vision.base.record import FloatArray, IntArray, Interval
@@ -70,6 +69,7 @@ def fit_temperature(
 
 def minimise_nll(logits: FloatArray, labels: IntArray) -> float:
     """Temperature within `BOUNDS` of least NLL on (n, k) logits, n >= 1, searched over its logarithm."""
+    from scipy.optimize import minimize_scalar
 
     def loss(log_temperature: float) -> float:
         return nll(logits, labels, float(np.exp(log_temperature)))

@@ -16,8 +16,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binom
-from sklearn.covariance import ledoit_wolf
 
 from vision.base.errors import DataError, TooFewImagesError, TrainingError
 from vision.base.outputs import ModelOutputs
@@ -149,6 +147,8 @@ def _count_allowed(num_images: int, alpha: float, delta: float) -> int:
     A delta so large that the (m + 1)-th of n + 1 ranks would pass alpha is not made use of: what is called
     unknown always has a p-value of at most alpha.
     """
+    from scipy.stats import binom
+
     m = int(np.searchsorted(binom.cdf(np.arange(num_images), num_images, alpha), delta, side="right")) - 1
     return min(m, int(alpha * (num_images + 1) + 1e-9) - 1)
 
@@ -289,6 +289,8 @@ def _class_means(rows: FloatArray, labels: IntArray) -> FloatArray:
 
 def _fit_whitener(residuals: FloatArray, ridge: float = 0.0) -> FloatArray:
     """(S + ridge)^-1/2, (d, d), of residuals (n, d) around zero; the identity where S + ridge is zero."""
+    from sklearn.covariance import ledoit_wolf
+
     covariance, _ = ledoit_wolf(residuals, assume_centered=True)
     values, vectors = np.linalg.eigh(covariance)
     values = values + ridge

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc
-from scipy.stats import beta
 
 from vision.base.record import FloatArray
 from vision.base.resampling import design_effect, intraclass_correlation
@@ -113,6 +112,8 @@ def fewest_for_review(settings: ReviewSettings) -> int:
 
 def bound_risk(look: Look, level: float) -> float:
     """Clopper-Pearson upper bound of the risk at confidence 1 - `level`, on effective counts."""
+    from scipy.stats import beta
+
     errors, size = look.effective_errors, look.effective_size
     return float(beta.ppf(1.0 - level, errors + 1.0, size - errors)) if errors < size else 1.0
 

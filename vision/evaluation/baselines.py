@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from vision.base.errors import TooFewImagesError
@@ -79,6 +78,8 @@ def predict_from_pixels(
         test_rows: (m,).
         seed: draws the training images.
     """
+    from sklearn.linear_model import LogisticRegression
+
     if len(np.unique(train_labels)) == 1:
         return np.full(len(test_rows), train_labels[0])
     kept = np.random.default_rng(seed).permutation(len(train_rows))[:MAX_TRAIN_IMAGES]

@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta
 
 from vision.base.record import FloatArray, IntArray, Interval
 from vision.base.wording import count_of
@@ -160,6 +159,8 @@ def _count_groups(words: str, groups: TextArray, contradicted: BoolArray, level:
 
 def exact_interval(hits: int, trials: int, level: float) -> Interval:
     """Share of `hits` among `trials` >= 1 with the interval of Clopper & Pearson (1934)."""
+    from scipy.stats import beta
+
     tail = (1.0 - level) / 2.0
     low = float(beta.ppf(tail, hits, trials - hits + 1)) if hits > 0 else 0.0
     high = float(beta.ppf(1.0 - tail, hits + 1, trials - hits)) if hits < trials else 1.0
