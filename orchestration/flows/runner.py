@@ -219,8 +219,8 @@ def guard_run(run_name: str, paths: ProjectPaths) -> Iterator[None]:
         integration_registry.activate_integrations = lambda: None  # type: ignore[method-assign]
         for dead in reap_dead_runs():
             logger.warning(
-                "Run %s was killed, or it goes on in the project that this one was copied from; here it is "
-                "marked failed. Its finished steps are reused.",
+                "Run %s was killed before it ended, or goes on in the project that this one was copied from; "
+                "here it is marked failed. Its finished steps are reused.",
                 dead,
             )
         for unwritten in find_unwritten(paths):

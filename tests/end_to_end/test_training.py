@@ -98,8 +98,12 @@ def kill_when(project: Project, words: str, log: Path) -> None:
         process.wait()
 
 
-def test_second_run_with_nothing_changed_trains_nothing_and_keeps_the_champion(project: Project) -> None:
-    finished = project.train()
+def test_second_run_with_nothing_changed_but_the_place_trains_nothing(project: Project) -> None:
+    moved = replace(project, home="moved")
+    project.state.rename(moved.state)
+    finished = moved.train()
+    assert not project.state.exists()
+    moved.state.rename(project.state)
     assert finished.code == 0, finished.output[-4000:]
     # The champion's splits are a new input of `split`; what it and `validate` give is equal, so no more runs.
     assert project.executed() <= {*ALWAYS, "split", "validate"}
