@@ -91,7 +91,7 @@ def _rewrite(
     except RunLockedError as error:
         raise RunLockedError(f"{paths.home} was moved or updated while a run was going. {error}") from error
     for home in former:
-        logger.info("This project lay in %s before; its runs and models are found in %s.", home, paths.home)
+        logger.warning("This project lay in %s before. Its runs and models go on in %s.", home, paths.home)
 
 
 def _rewrite_containers(database: sqlite3.Connection, here: str) -> None:
