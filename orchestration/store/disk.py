@@ -248,13 +248,13 @@ def _referred_folders(
 
 
 def _store_of(dataset: ArtifactVersionResponse) -> set[Path]:
-    return {project_home() / str(dataset.run_metadata.get("path") or dataset.load().path)}
+    return {project_home() / str(dataset.run_metadata["path"])}
 
 
 def _sources_of(manifest: ArtifactVersionResponse) -> set[Path]:
     """Where the images of a manifest lie: its root, and the folders that were added to it."""
     known = manifest.run_metadata
-    if known.get("root") and known.get("num_additions") == 0:
+    if known["num_additions"] == 0:
         return {project_home() / str(known["root"])}
     loaded: Manifest = manifest.load()
     return {Path(loaded.root), *(Path(added.root) for added in loaded.additions)}

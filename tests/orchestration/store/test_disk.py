@@ -124,14 +124,6 @@ def test_folders_of_a_manifests_additions_are_in_use_as_its_root_is(
     stored: Any = SimpleNamespace(run_metadata=metadata, load=lambda: manifest)
     remove_stores(paths, monkeypatch, *disk._sources_of(stored))
     assert sorted(paths.data.iterdir()) == [base, added]
-
-
-def test_a_manifest_without_additions_is_not_read_and_one_of_before_is() -> None:
-    def never() -> NoReturn:
-        raise AssertionError
-
-    manifest = Manifest(root="/photos", source_digest="s", class_names=("cod",), entries=())
-    stored: Any = SimpleNamespace(run_metadata=describe_record(manifest), load=never)
-    assert disk._sources_of(stored) == {Path("/photos")}
-    older: Any = SimpleNamespace(run_metadata={"root": "/photos"}, load=lambda: manifest)
-    assert disk._sources_of(older) == {Path("/photos")}
+    alone = manifest.model_copy(update={"additions": ()})
+    unread: Any = SimpleNamespace(run_metadata=describe_record(alone))  # cannot be loaded
+    assert disk._sources_of(unread) == {base}
