@@ -54,7 +54,7 @@ def _tell(outcome: Outcome, style_of_done: str = "bold green") -> int:
 def schedule(config: ScheduleConfig, paths: ProjectPaths, *, once: bool, status: bool) -> int:
     """Keep the jobs of a schedule going, or say what they did and do next; imports no ZenML."""
     if status:
-        from orchestration.schedule.status import print_status
+        from orchestration.schedule.state import print_status
 
         return print_status(config, paths)
     from orchestration.schedule.runner import run_schedule

@@ -47,18 +47,12 @@ class ScheduleConfig(Settings):
 
     jobs: dict[str, JobSettings] = Field(min_length=1, description="by a name of your own")
     timezone: str = Field(default="UTC", description="IANA name, in which the cron expressions are read")
-    use_stack: bool = Field(
-        default=False,
-        description="hand the jobs to the orchestrator of the active ZenML stack where that keeps schedules "
-        "(Kubernetes and the like); asking takes seconds and 150 MB. Where it keeps none, jobs run here",
-    )
     stop_seconds: int = Field(
         default=30, ge=1, le=3600, description="what a run gets to end when told to stop"
     )
     retry_seconds: int = Field(
-        default=60, ge=1, le=3600, description="pause before a run that another run kept out is tried again"
+        default=60, ge=1, le=3600, description="pause before a job is tried again while another run is going"
     )
-    max_retries: int = Field(default=60, ge=0, le=10_000, description="then this time is given up")
     max_log_megabytes: float = Field(
         default=10.0, gt=0.0, le=10_000.0, allow_inf_nan=False, description="larger logs are rotated"
     )

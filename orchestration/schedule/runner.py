@@ -1,43 +1,41 @@
-"""Monitoring and retraining by cron expression, one run at a time, for stacks that keep no schedule.
+"""Pipelines by cron expression, one at a time, each as a process of its own that keeps a log.
 
-Where a stack keeps one and `use_stack` says so, see `stack_schedule.py`.
-
-The order of writing carries every promise. A run is written down as going before its process exists, and its
-time as settled once it ended; so a time is never run twice, whenever the scheduler is killed. A run that went
-when the scheduler was killed is named and not run again: what took the machine down would take it down at
-every start, and its next time is near. Times that were missed are answered by one run, for the newest of
-them; times that pass while a job itself runs are answered by that run.
+A run is written down before its process exists, and its time as settled once it ended; so no time is run
+twice, whenever the scheduler is killed. A run that was going then is named and not run again: what took the
+machine down would take it down at every start. Times that were missed are answered by one run, for the newest
+of them; times that pass while a job runs are answered by that run. While another run holds the project's
+lock, a job stays due and is tried again.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import psutil
+
 from orchestration.schedule.config import ScheduleConfig
-from orchestration.schedule.process import (
-    Clock,
-    JobRunner,
-    ProcessRunner,
-    RunningJob,
-    StopRequest,
-    SystemClock,
-    build_command,
-    stop_on_signals,
-)
+from orchestration.schedule.logs import JobLogs, Process, Start
 from orchestration.schedule.state import (
     Ending,
     FinishedRun,
     GoingRun,
     JobState,
     ScheduleFiles,
-    StateFile,
+    read_state,
+    show_moment,
+    write_state,
 )
 from orchestration.schedule.timetable import Timetable
-from orchestration.session.environment import prepare_environment
 from orchestration.session.paths import ProjectPaths
 from vision.base.errors import ConfigError, RunLockedError, StorageError
 from vision.base.lock import RunLock
@@ -50,255 +48,197 @@ LONGEST_SLEEP = 30.0
 POLL_SECONDS = 1.0
 KILL_SECONDS = 10.0
 CLEANING = "clean"
-CLEANING_SECONDS = 3600.0
+CLEANING_HOURS = 1.0
 LATE = timedelta(minutes=1)
 FAILED = 1
 
 
-def run_schedule(
-    config: ScheduleConfig,
-    paths: ProjectPaths,
-    *,
-    once: bool = False,
-    clock: Clock | None = None,
-) -> int:
-    """Start the jobs when they are due, until SIGTERM or SIGINT.
+class Clock:
+    """The machine's clock; tests have one of their own."""
 
-    With `use_stack`, and where the active stack's orchestrator keeps schedules, all jobs are handed over to
-    that and nothing is left to do here.
+    def __init__(self) -> None:
+        """No stop was asked for yet."""
+        self.stop = threading.Event()
+
+    def now(self) -> datetime:
+        """The moment, in UTC; it jumps when somebody sets the clock."""
+        return datetime.now(UTC)
+
+    def elapsed(self) -> float:
+        """Seconds since some moment; nobody can set it back."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; shorter where a stop is asked for."""
+        self.stop.wait(seconds)
+
+
+def run_schedule(config: ScheduleConfig, paths: ProjectPaths, *, once: bool = False) -> int:
+    """Start the jobs when they are due, until SIGTERM or SIGINT.
 
     Args:
         config: the jobs.
         paths: the project; its run.py is what is started.
         once: start what is due now, one after the other, and end: for cron or systemd, which call again.
-        clock: where the time comes from; the machine's where None.
 
     Returns:
-        0 when it was stopped or handed over. With `once` the first exit code of a run that is not 0.
+        0 when it was stopped. With `once` the first exit code of a run that is not 0.
 
     Raises:
-        ConfigError: a job's config does not exist, or a job cannot be handed over as it is.
-        RunLockedError: another scheduler is running in this project; says its process.
+        ConfigError: a job's config does not exist.
+        RunLockedError: another scheduler is running in this project.
         StorageError: the state folder cannot be read or written.
     """
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
     logging.getLogger("orchestration").setLevel(logging.INFO)
-    commands = find_commands(config, paths)
-    if config.use_stack and not once and _hand_over_to_stack(config, paths):
-        return 0
-    files = ScheduleFiles.of(paths)
-    stop = StopRequest()
-    runner = ProcessRunner(files.folder, paths.root, int(config.max_log_megabytes * 1e6), config.num_old_logs)
-    with RunLock(files.lock, "scheduler"), stop_on_signals(stop):
-        file, cleaning = StateFile(files.state), build_cleaning(config, paths)
-        scheduler = Scheduler(config, commands, file, clock or SystemClock(stop), runner, stop, cleaning)
-        if once:
-            return scheduler.run_due()
-        scheduler.run()
-    return 0
-
-
-def _hand_over_to_stack(config: ScheduleConfig, paths: ProjectPaths) -> bool:
-    """Whether the active stack keeps the schedule from now on."""
-    prepare_environment(paths)
-    from orchestration.schedule.stack_schedule import find_keeper, hand_over, make_submit
-
-    name, keeps = find_keeper()
-    if not keeps:
-        logger.info("Orchestrator %s of the active stack keeps no schedules, so the jobs run here.", name)
-        return False
-    made = hand_over(config, make_submit(config, paths))
-    logger.info("Orchestrator %s keeps the schedule. New there: %s.", name, ", ".join(made) or "nothing")
-    logger.info("What it keeps: zenml pipeline schedule list. Its runs: python run.py runs")
-    return True
+    commands, files, clock = find_commands(config, paths), ScheduleFiles.of(paths), Clock()
+    logs = JobLogs(files.folder, int(config.max_log_megabytes * 1e6), config.num_old_logs)
+    with RunLock(files.lock, "scheduler"), _stop_on_signals(clock.stop):
+        scheduler = Scheduler(config, commands, logs, files.state, clock, logs.starter(paths.root))
+        return scheduler.run_due() if once else scheduler.run()
 
 
 def find_commands(config: ScheduleConfig, paths: ProjectPaths) -> Mapping[str, Sequence[str]]:
-    """What each job starts.
+    """The command line of each job, and that which removes old runs if `keep_runs` asks for it.
 
     Raises:
         ConfigError: configs that do not exist, one a line.
     """
     commands: dict[str, Sequence[str]] = {}
-    faults = []
+    faults, program = [], (sys.executable, str(paths.root / "run.py"))
     for name, job in config.jobs.items():
         try:
             path = find_config(job.config, paths.root / "configs").resolve()
         except ConfigError as error:
             faults.append(f"jobs.{name}.config: {error}")
-        else:
-            commands[name] = build_command(paths.root, job.pipeline, path, job.set)
+            continue
+        overrides = [part for each in job.set for part in ("--set", each)]
+        commands[name] = (*program, "--pipeline", job.pipeline, "--config", str(path), *overrides)
     if faults:
         raise ConfigError("\n".join(faults))
+    if config.keep_runs is not None:
+        commands[CLEANING] = (*program, "clean", "--keep", str(config.keep_runs))
     return commands
 
 
-def build_cleaning(config: ScheduleConfig, paths: ProjectPaths) -> Sequence[str] | None:
-    """What removes old runs after each job, or None."""
-    if config.keep_runs is None:
-        return None
-    return sys.executable, str(paths.root / "run.py"), "clean", "--keep", str(config.keep_runs)
-
-
-def build_timetables(config: ScheduleConfig) -> dict[str, Timetable]:
-    """The timetable of each job."""
-    zone = ZoneInfo(config.timezone)
-    return {name: Timetable(job.cron, zone) for name, job in config.jobs.items()}
-
-
 class Scheduler:
-    """Decides what is due, has it run, and writes down what happened.
+    """Decides what is due, runs it, and writes down what happened.
 
     Args:
         config: the jobs.
-        commands: what each job starts.
-        file: where the state is kept; nobody else may write it meanwhile.
-        clock: where the time comes from.
-        runner: what starts processes.
-        stop: whether to end.
-        cleaning: what removes old runs after each job; None: nothing does.
+        commands: what `find_commands` gives.
+        logs: where the jobs' output goes.
+        path: file of the state; nobody else writes it meanwhile.
+        clock: where the time comes from, and whether to stop.
+        start: what starts processes.
+
+    Raises:
+        StorageError: the state cannot be read.
     """
 
     def __init__(
         self,
         config: ScheduleConfig,
         commands: Mapping[str, Sequence[str]],
-        file: StateFile,
+        logs: JobLogs,
+        path: Path,
         clock: Clock,
-        runner: JobRunner,
-        stop: StopRequest,
-        cleaning: Sequence[str] | None = None,
+        start: Start,
     ) -> None:
-        self._config = config
-        self._commands = commands
-        self._file = file
-        self._clock = clock
-        self._runner = runner
-        self._stop = stop
-        self._cleaning = cleaning
-        self._timetables = build_timetables(config)
+        self._config, self._commands, self._logs = config, commands, logs
+        self._path, self._clock, self._start = path, clock, start
         self._zone = ZoneInfo(config.timezone)
-        self._state = file.read_or_set_aside(clock.now())
-        self._is_written = True
-        self._survivor = runner.survivor()
+        self._timetables = {name: Timetable(job.cron, self._zone) for name, job in config.jobs.items()}
+        self._state = read_state(path)
+        self._retry_at: dict[str, float] = {}
         self._warned_of: set[datetime] = set()
 
-    def run(self) -> None:
-        """Go on until asked to stop; a disk that is full stops nothing for good.
-
-        Raises:
-            StorageError: at the end, the state cannot be written.
-        """
+    def run(self) -> int:
+        """Go on until a stop is asked for; while the state cannot be written, nothing is started."""
         self._begin()
         logger.info("The scheduler keeps %d jobs: %s.", len(self._config.jobs), ", ".join(self._config.jobs))
-        while not self._stop.requested:
+        while not self._clock.stop.is_set():
             try:
                 pause = self._take_turn()
             except StorageError as error:
                 logger.warning("Nothing is started until the state can be written: %s", error)
                 pause = float(self._config.retry_seconds)
             self._clock.sleep(pause)
-        if self._survivor is not None:
-            self._end(self._survivor)
-            self._settle_lost()
-        self._write()
         logger.info("The scheduler was told to stop, and has.")
+        return 0
 
     def run_due(self) -> int:
-        """Run what is due at this moment; the first exit code that is not 0, 1 for a run without one.
-
-        Raises:
-            StorageError: the state cannot be written.
-        """
+        """Run what is due at this moment; the first exit code that is not 0, 1 for a run without one."""
         self._begin()
-        self._write()
-        if self._survivor is not None:
-            return 0
         codes = []
-        for _, name in sorted(self._find_due(self._clock.now())):
-            due = self._newest_due(name)
-            if due is not None and not self._stop.requested:
+        for due, name in sorted(self._find_due()):
+            if not self._clock.stop.is_set():
                 codes.append(self._run(name, due))
-        self._write()
-        if not codes and not self._stop.requested:
-            self._tell_next()
+        if not codes:
+            looks = sorted(
+                (self._timetables[name].next_after(self._clock.now()), name) for name in self._config.jobs
+            )
+            told = ", ".join(f"{name} at {self._show(moment)}" for moment, name in looks)
+            logger.info("Nothing is due; next: %s.", told)
         return next((code if code > 0 else FAILED for code in codes if code != 0), 0)
 
-    # --- one turn ---
-
     def _begin(self) -> None:
-        """Enter jobs that are new or count otherwise than before, and see what a dead scheduler left."""
-        now = self._clock.now()
+        """Enter new jobs and those whose timetable changed; wait for a run of a scheduler that was killed."""
+        now, zone = self._clock.now(), self._config.timezone
         for name, settings in self._config.jobs.items():
             known = self._state.jobs.get(name)
             if known is None:
-                known = JobState(cron=settings.cron, timezone=self._config.timezone, settled=now)
                 logger.info("Job %s is new: it counts from now.", name)
-            elif (known.cron, known.timezone) != (settings.cron, self._config.timezone):
+                self._keep(name, JobState(cron=settings.cron, timezone=zone, settled=now))
+            elif (known.cron, known.timezone) != (settings.cron, zone):
                 logger.info("Job %s has another timetable (%s): it counts from now.", name, settings.cron)
-                changes = {"cron": settings.cron, "timezone": self._config.timezone}
-                known = known.model_copy(
-                    update={
-                        **changes,
-                        "settled": max(now, known.settled),
-                        "num_refusals": 0,
-                        "retry_at": None,
-                    }
-                )
-            self._keep(name, known)
-        if self._survivor is None:
-            self._settle_lost()
-        else:
+                changes = {"cron": settings.cron, "timezone": zone, "settled": max(now, known.settled)}
+                self._keep(name, known.model_copy(update=changes))
+        for name, job in self._state.jobs.items():
+            if job.going is not None:
+                self._settle_lost(name, job.going)
+
+    def _settle_lost(self, name: str, going: GoingRun) -> None:
+        """Wait for a run whose scheduler was killed, name it, and do not run its time again."""
+        process = _find_process(going)
+        if process is not None:
             logger.warning(
-                "A run (process %d) of a scheduler that was killed is still running. Nothing is started "
-                "before it ends.",
-                self._survivor.pid,
+                "A run of job %s (process %d) outlived its scheduler. Nothing starts before it ends.",
+                name,
+                process.pid,
             )
+            self._watch(process, float("inf"))
+        lost = FinishedRun(due=going.due, started=going.started, ending=Ending.LOST)
+        self._finish(name, lost, max(self._state.jobs[name].settled, going.due))
+        logger.warning(
+            "Job %s was running for %s when the scheduler was killed; how it ended is not known, its log may "
+            "tell: %s. It is not run again for that time.",
+            name,
+            self._show(going.due),
+            self._logs.path(name),
+        )
 
     def _take_turn(self) -> float:
-        """Do what there is to do; the seconds after which to look again."""
-        if not self._is_written:
-            self._write()
-        if self._survivor is not None:
-            if not self._survivor.wait(POLL_SECONDS):
-                return 0.0
-            self._survivor = None
-            self._settle_lost()
+        """Run what is due first; the seconds after which to look again."""
         now = self._clock.now()
-        due = min(self._find_due(now), default=None)
-        if due is not None:
-            self._run(due[1], due[0])
+        waiting = {name for name, end in self._retry_at.items() if self._clock.elapsed() < end}
+        ready = [(due, name) for due, name in self._find_due() if name not in waiting]
+        if ready:
+            due, name = min(ready)
+            self._run(name, due)
             return 0.0
         self._warn_of_clock(now)
-        wake = min(self._next_look(name, now) for name in self._config.jobs)
-        return min((wake - now).total_seconds(), LONGEST_SLEEP)
+        nexts = [self._timetables[name].next_after(now) for name in self._config.jobs]
+        seconds = (min(nexts) - now).total_seconds()
+        retries = [self._retry_at[name] - self._clock.elapsed() for name in waiting]
+        return min(seconds, LONGEST_SLEEP, *retries)
 
-    def _find_due(self, now: datetime) -> Iterator[tuple[datetime, str]]:
+    def _find_due(self) -> Iterator[tuple[datetime, str]]:
+        """The newest time of each job that is due."""
         for name in self._config.jobs:
-            due = self._newest_due(name)
-            if due is not None and not self._waits(name, now):
+            due = self._timetables[name].newest_until(self._clock.now(), self._state.jobs[name].settled)
+            if due is not None:
                 yield due, name
-
-    def _newest_due(self, name: str) -> datetime | None:
-        return self._timetables[name].newest_until(self._clock.now(), self._state.jobs[name].settled)
-
-    def _waits(self, name: str, now: datetime) -> bool:
-        """Whether the job is between two tries; a pause that the clock made longer is over."""
-        retry_at = self._state.jobs[name].retry_at
-        return retry_at is not None and now < retry_at <= now + timedelta(seconds=self._config.retry_seconds)
-
-    def _next_look(self, name: str, now: datetime) -> datetime:
-        """When the job is due; later than `now`, since nothing is due now."""
-        job = self._state.jobs[name]
-        if job.retry_at is not None and self._waits(name, now):
-            return job.retry_at
-        return self._timetables[name].next_after(job.settled)
-
-    def _tell_next(self) -> None:
-        now = self._clock.now()
-        looks = sorted((self._next_look(name, now), name) for name in self._config.jobs)
-        told = ", ".join(f"{name} at {self._show(moment)}" for moment, name in looks)
-        logger.info("Nothing is due; next: %s.", told)
 
     def _warn_of_clock(self, now: datetime) -> None:
         for name in self._config.jobs:
@@ -311,151 +251,141 @@ class Scheduler:
                     name,
                     self._show(settled),
                     self._show(now),
-                    self._file.path,
+                    self._path,
                 )
 
-    # --- one run ---
-
     def _run(self, name: str, due: datetime) -> int:
-        """Run a job for its time `due`; its exit code, 0 when it was kept out and is tried again."""
+        """Run a job for its time `due`; its exit code, 0 where another run keeps it out.
+
+        Raises:
+            StorageError: the state cannot be written; then nothing was started.
+        """
         started, begun = self._clock.now(), self._clock.elapsed()
-        self._mark(name, GoingRun(due=due, started=started))
+        self._keep(
+            name, self._state.jobs[name].model_copy(update={"going": GoingRun(due=due, started=started)})
+        )
         late = f", missed until now ({self._show(started)})" if started - due > LATE else ""
         logger.info("Job %s starts for %s%s.", name, self._show(due), late)
+        log_start = self._logs.size(name)
         try:
-            job = self._runner.start(name, self._commands[name])
-        except RunLockedError as error:
-            logger.warning("Job %s waits: %s", name, error)
-            return self._postpone(name, due, started)
+            process = self._start(name, self._commands[name])
         except (OSError, StorageError):
             logger.exception("Job %s could not be started.", name)
             return self._settle(name, FinishedRun(due=due, started=started, ending=Ending.NOT_STARTED))
-        ending = self._watch(job, begun, self._config.jobs[name].max_hours * 3600)
-        if ending is Ending.EXITED and self._was_kept_out(job):
-            return self._postpone(name, due, started)
+        self._note_process(name, process)
+        ending, code = self._watch(process, self._config.jobs[name].max_hours)
+        if code == RunLockedError.exit_code and self._logs.tells_kept_out(name, log_start):
+            pause = self._config.retry_seconds
+            logger.info("Job %s was kept out by another run; it is tried again in %d s.", name, pause)
+            self._retry_at[name] = self._clock.elapsed() + pause
+            self._keep(name, self._state.jobs[name].model_copy(update={"going": None}))
+            return 0
         seconds = round(self._clock.elapsed() - begun, 3)
-        finished = FinishedRun(
-            due=due, started=started, ending=ending, exit_code=job.exit_code, seconds=seconds
-        )
-        code = self._settle(name, finished)
-        if not self._stop.requested:
-            self._clean()
+        run = FinishedRun(due=due, started=started, ending=ending, exit_code=code, seconds=seconds)
+        code = self._settle(name, run)
+        self._clean()
         return code
 
+    def _note_process(self, name: str, process: Process) -> None:
+        """Write down which process runs, for the scheduler after a kill."""
+        job = self._state.jobs[name]
+        with suppress(psutil.NoSuchProcess):
+            known = {"pid": process.pid, "create_time": process.create_time()}
+            going = job.going.model_copy(update=known) if job.going else None
+            try:
+                self._keep(name, job.model_copy(update={"going": going}))
+            except StorageError as error:
+                logger.warning("Process %d of job %s is not noted: %s", process.pid, name, error)
+
+    def _watch(self, process: Process, max_hours: float) -> tuple[Ending, int | None]:
+        """Wait until a run ends; it is ended where a stop is asked for or it takes too long."""
+        begun = self._clock.elapsed()
+        while True:
+            try:
+                return Ending.EXITED, process.wait(POLL_SECONDS)
+            except psutil.TimeoutExpired:
+                if self._clock.stop.is_set():
+                    return Ending.STOPPED, self._end(process)
+                if self._clock.elapsed() - begun > max_hours * 3600:
+                    return Ending.TIMED_OUT, self._end(process)
+
+    def _end(self, process: Process) -> int | None:
+        """Ask a run to end, as Ctrl-C does, then kill it."""
+        logger.info("Process %d is told to stop and gets %d s.", process.pid, self._config.stop_seconds)
+        for number, seconds in ((signal.SIGINT, self._config.stop_seconds), (signal.SIGKILL, KILL_SECONDS)):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+            with suppress(psutil.TimeoutExpired):
+                return process.wait(seconds)
+        logger.error("Process %d goes on after SIGKILL; find out why: ps -fp %d", process.pid, process.pid)
+        return None
+
     def _clean(self) -> None:
-        """Remove old runs, or the disk would fill within months; that it fails is told, and stops nothing."""
-        if self._cleaning is None:
+        """Remove old runs, or the disk fills within months; that it fails is told, and stops nothing."""
+        if CLEANING not in self._commands or self._clock.stop.is_set():
             return
         try:
-            job = self._runner.start(CLEANING, self._cleaning)
-        except (OSError, StorageError, RunLockedError) as error:
+            ended = self._watch(self._start(CLEANING, self._commands[CLEANING]), CLEANING_HOURS)
+        except (OSError, StorageError) as error:
             logger.warning("Old runs were not removed: %s", error)
             return
-        ending = self._watch(job, self._clock.elapsed(), CLEANING_SECONDS)
-        if ending is not Ending.EXITED or job.exit_code != 0:
-            log = self._file.path.with_name(f"{CLEANING}.log")
-            logger.warning("Old runs were not removed (keep_runs); why: %s", log)
-
-    def _mark(self, name: str, going: GoingRun) -> None:
-        """Write down that a run starts; where that fails nothing may start."""
-        job = self._state.jobs[name].model_copy(update={"going": going})
-        state = self._state.with_job(name, job)
-        self._file.write(state)
-        self._state = state
-
-    def _watch(self, job: RunningJob, begun: float, most_seconds: float) -> Ending:
-        while not job.wait(POLL_SECONDS):
-            if self._stop.requested:
-                self._end(job)
-                return Ending.STOPPED
-            if self._clock.elapsed() - begun > most_seconds:
-                self._end(job)
-                return Ending.TIMED_OUT
-        return Ending.EXITED
-
-    def _end(self, job: RunningJob) -> None:
-        """Ask a run to end, then make it."""
-        logger.info("The run (process %d) is told to stop and gets %d s.", job.pid, self._config.stop_seconds)
-        job.interrupt()
-        if job.wait(self._config.stop_seconds):
-            return
-        job.kill()
-        if not job.wait(KILL_SECONDS):
-            logger.error("Process %d goes on after SIGKILL; find out why: ps -fp %d", job.pid, job.pid)
-
-    def _was_kept_out(self, job: RunningJob) -> bool:
-        if job.exit_code != RunLockedError.exit_code:
-            return False
-        try:
-            return job.was_kept_out()
-        except StorageError as error:
-            logger.warning("Why the run failed cannot be told: %s", error)
-            return False
-
-    def _postpone(self, name: str, due: datetime, started: datetime) -> int:
-        """Another run held the project's lock: try again after a pause, a bounded number of times."""
-        job = self._state.jobs[name]
-        if job.num_refusals >= self._config.max_retries:
-            finished = FinishedRun(
-                due=due, started=started, ending=Ending.KEPT_OUT, exit_code=RunLockedError.exit_code
-            )
-            return self._settle(name, finished)
-        pause = self._config.retry_seconds
-        logger.info("Job %s was kept out by another run; it is tried again in %d s.", name, pause)
-        changes = {
-            "going": None,
-            "num_refusals": job.num_refusals + 1,
-            "retry_at": self._clock.now() + timedelta(seconds=pause),
-        }
-        self._keep(name, job.model_copy(update=changes))
-        return 0
+        if ended != (Ending.EXITED, 0):
+            logger.warning("Old runs were not removed (keep_runs); why: %s", self._logs.path(CLEANING))
 
     def _settle(self, name: str, run: FinishedRun) -> int:
         """Write down how a run ended; the times that passed meanwhile are answered by it."""
         passed = self._timetables[name].newest_until(self._clock.now(), run.due)
-        self._keep(name, _finish(self._state.jobs[name], run, settled=passed or run.due))
         took = "" if run.seconds is None else f" after {run.seconds:.1f} s"
         logger.info("Job %s: %s%s.", name, run.in_words(), took)
         if passed is not None:
             logger.warning(
                 "Job %s took longer than its pause; it is not run for %s.", name, self._show(passed)
             )
+        self._finish(name, run, passed or run.due)
         return FAILED if run.exit_code is None else run.exit_code
 
-    def _settle_lost(self) -> None:
-        """Name the run that went when its scheduler was killed. It is not run again."""
-        for name, job in self._state.jobs.items():
-            if job.going is None:
-                continue
-            lost = FinishedRun(due=job.going.due, started=job.going.started, ending=Ending.LOST)
-            self._keep(name, _finish(job, lost, settled=max(job.settled, lost.due)))
-            logger.warning(
-                "Job %s was running for %s when the scheduler was killed; how it ended is not known, its "
-                "log may tell: %s. It is not run again for that time.",
-                name,
-                self._show(lost.due),
-                self._file.path.with_name(f"{name}.log"),
-            )
-
-    # --- the state ---
-
-    def _keep(self, name: str, job: JobState) -> None:
-        """Change a job's state; where the disk refuses, it is remembered and written later."""
-        self._state = self._state.with_job(name, job)
+    def _finish(self, name: str, run: FinishedRun, settled: datetime) -> None:
+        """Remember that a run ended, also where the disk refuses it now."""
+        job = self._state.jobs[name].model_copy(update={"going": None, "last": run, "settled": settled})
         try:
-            self._write()
+            self._keep(name, job)
         except StorageError as error:
-            self._is_written = False
+            self._state = self._state.with_job(name, job)
             logger.warning("The state of job %s is not written yet: %s", name, error)
 
-    def _write(self) -> None:
-        self._file.write(self._state)
-        self._is_written = True
+    def _keep(self, name: str, job: JobState) -> None:
+        """Change a job's state, on the disk first.
+
+        Raises:
+            StorageError: it cannot be written; then nothing is changed.
+        """
+        state = self._state.with_job(name, job)
+        write_state(self._path, state)
+        self._state = state
 
     def _show(self, moment: datetime) -> str:
-        return f"{moment.astimezone(self._zone):%Y-%m-%d %H:%M %Z}"
+        return show_moment(moment, self._zone)
 
 
-def _finish(job: JobState, run: FinishedRun, settled: datetime) -> JobState:
-    changes = {"going": None, "last": run, "settled": settled, "num_refusals": 0, "retry_at": None}
-    return job.model_copy(update=changes)
+def _find_process(going: GoingRun) -> Process | None:
+    """The process of a run that was written down, if it still runs."""
+    if going.pid is None:
+        return None
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(going.pid)
+        if process.create_time() == going.create_time and process.status() != psutil.STATUS_ZOMBIE:
+            found: Process = process
+            return found
+    return None
+
+
+@contextmanager
+def _stop_on_signals(stop: threading.Event) -> Iterator[None]:
+    """SIGTERM and SIGINT ask for a stop inside the block."""
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    former = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)

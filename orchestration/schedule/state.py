@@ -1,24 +1,30 @@
-"""What the scheduler must know after kill -9: up to when each job is settled, what was going, how it ended.
+"""What the scheduler writes down: up to when each job is settled, what is running, how the last run ended.
 
 Every moment is in UTC. The file is written whole or not at all.
 """
 
 from __future__ import annotations
 
-import json
 import logging
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
+from zoneinfo import ZoneInfo
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, ValidationError
+from rich.console import Console
+from rich.table import Table
 
+from orchestration.schedule.config import ScheduleConfig
+from orchestration.schedule.timetable import Timetable
 from orchestration.session.paths import ProjectPaths
 from vision.base.errors import StorageError
 from vision.base.files import storage_errors, write_atomically
+from vision.base.lock import is_held, read_holder
 from vision.base.record import Record, Value
 
 logger = logging.getLogger(__name__)
@@ -41,25 +47,16 @@ class Ending(StrEnum):
     STOPPED = "stopped with the scheduler"
     TIMED_OUT = "stopped: over max_hours"
     LOST = "not known: the scheduler was killed"
-    KEPT_OUT = "given up: another run held the lock"
     NOT_STARTED = "could not be started"
 
 
 class FinishedRun(Value):
-    """The last run of a job.
-
-    Attributes:
-        due: the time of the timetable that it answered.
-        started: when it was started, or last tried.
-        ending: how it ended.
-        exit_code: of the process, negative for a signal; None where nobody saw it.
-        seconds: how long it took; None where nobody saw it end.
-    """
+    """The last run of a job; `due` is the time of the timetable that it answered."""
 
     due: AwareDatetime
     started: AwareDatetime
     ending: Ending
-    exit_code: int | None = None
+    exit_code: int | None = Field(default=None, description="negative for a signal; None: nobody saw it")
     seconds: float | None = None
 
     def in_words(self) -> str:
@@ -72,32 +69,22 @@ class FinishedRun(Value):
 
 
 class GoingRun(Value):
-    """A run that was about to start or is going: it is written down before the process exists."""
+    """A run that is about to start or is running; it is written down before its process exists."""
 
     due: AwareDatetime
     started: AwareDatetime
+    pid: int | None = None
+    create_time: float | None = Field(default=None, description="of the process, seconds since the epoch")
 
 
 class JobState(Value):
-    """One job.
+    """One job."""
 
-    Attributes:
-        cron: the expression and
-        timezone: the zone that `settled` was counted by; with another one the job counts anew.
-        settled: every time of the timetable up to here was run or deliberately left out.
-        going: the run that is going.
-        last: the last run.
-        num_refusals: how often the due run was kept out by another run.
-        retry_at: when it is tried again.
-    """
-
-    cron: str
+    cron: str = Field(description="with another expression or time zone the job counts anew")
     timezone: str
-    settled: AwareDatetime
+    settled: AwareDatetime = Field(description="every time up to here was run, or left out on purpose")
     going: GoingRun | None = None
     last: FinishedRun | None = None
-    num_refusals: int = 0
-    retry_at: AwareDatetime | None = None
 
 
 class ScheduleState(Record):
@@ -112,13 +99,7 @@ class ScheduleState(Record):
 
 @dataclass(frozen=True)
 class ScheduleFiles:
-    """What a scheduler keeps in the state folder.
-
-    Attributes:
-        folder: the logs of its jobs, NAME.log.
-        lock: held by the scheduler that lives.
-        state: a `ScheduleState`.
-    """
+    """What a scheduler keeps in the state folder: the logs NAME.log of its jobs, its lock, its state."""
 
     folder: Path
     lock: Path
@@ -131,63 +112,80 @@ class ScheduleFiles:
         return cls(folder, folder / "scheduler.lock", folder / "state.json")
 
 
-class DamagedStateError(StorageError):
-    """The state file is not what a scheduler wrote."""
+def read_state(path: Path) -> ScheduleState:
+    """The state in a file; an empty one where there is no file.
+
+    Raises:
+        StorageError: the file cannot be read, or does not hold a state that this program can read.
+    """
+    if not path.exists():
+        return ScheduleState()
+    with storage_errors(path, "read the scheduler's state"):
+        content = path.read_bytes()
+    try:
+        return ScheduleState.model_validate_json(content)
+    except ValidationError as error:
+        raise StorageError(
+            f"{path} does not hold a scheduler's state: {error}. To have all jobs count from now, move the "
+            "file away."
+        ) from error
 
 
-class StateFile:
-    """Where the state lies."""
+def write_state(path: Path, state: ScheduleState) -> None:
+    """Replace the file.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    Raises:
+        StorageError: no space, no permission, a read-only disk.
+    """
+    write_atomically(path, state.model_dump_json(indent=1))
 
-    def read(self) -> ScheduleState:
-        """The state; an empty one where there is no file yet.
 
-        Raises:
-            DamagedStateError: the file does not hold a state.
-            StorageError: it cannot be read, or was written by a newer program.
-        """
-        if not self.path.exists():
-            return ScheduleState()
-        with storage_errors(self.path, "read the scheduler's state"):
-            content = self.path.read_bytes()
-        try:
-            tree = json.loads(content)
-            version = tree["schema_version"]
-            if isinstance(version, int) and version > ScheduleState.SCHEMA_VERSION:
-                raise StorageError(
-                    f"{self.path} has schema version {version}; this program reads up to "
-                    f"{ScheduleState.SCHEMA_VERSION}. Update Taxon, or move the file away to count anew."
-                )
-            return ScheduleState.model_validate_json(content)
-        except (ValueError, LookupError, TypeError, RecursionError) as error:
-            raise DamagedStateError(f"{self.path} does not hold a scheduler's state: {error}") from error
+def print_status(config: ScheduleConfig, paths: ProjectPaths) -> int:
+    """Print the jobs, their last and next runs, and whether a scheduler is running; 0.
 
-    def read_or_set_aside(self, now: datetime) -> ScheduleState:
-        """The state; where the file is damaged it is kept under another name, said, and begun anew.
+    Raises:
+        StorageError: the state cannot be read.
+    """
+    files = ScheduleFiles.of(paths)
+    state, now, zone = read_state(files.state), datetime.now(UTC), ZoneInfo(config.timezone)
+    times = f"last run ({config.timezone})", "ended", "seconds", f"next run ({config.timezone})"
+    table = Table("job", "cron", *times)
+    for name, settings in config.jobs.items():
+        job, timetable = state.jobs.get(name), Timetable(settings.cron, zone)
+        table.add_row(
+            name, settings.cron, *_describe_last(job, zone), _describe_next(job, timetable, now, zone)
+        )
+    console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
+    console.print(table)
+    console.print(_describe_scheduler(files))
+    return 0
 
-        Raises:
-            StorageError: the file cannot be read or moved, or was written by a newer program.
-        """
-        try:
-            return self.read()
-        except DamagedStateError as error:
-            aside = self.path.with_name(f"{self.path.name}.damaged-{now:%Y%m%d-%H%M%S}")
-            with storage_errors(aside, "set the damaged state aside"):
-                self.path.rename(aside)
-            logger.warning(
-                "%s. It was set aside as %s. Every job counts from now: times that were missed before are "
-                "not caught up.",
-                error,
-                aside.name,
-            )
-            return ScheduleState()
 
-    def write(self, state: ScheduleState) -> None:
-        """Replace the file.
+def show_moment(moment: datetime, zone: ZoneInfo) -> str:
+    """A moment as the local clock shows it, to the minute."""
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M %Z}"
 
-        Raises:
-            StorageError: no space, no permission, a read-only disk.
-        """
-        write_atomically(self.path, state.model_dump_json(indent=1))
+
+def _describe_scheduler(files: ScheduleFiles) -> str:
+    holder = read_holder(files.lock)
+    if holder is not None and is_held(files.lock):
+        return f"The scheduler is running: process {holder.pid}, since {holder.since}. Logs: {files.folder}"
+    killed = "" if holder is None else f" Process {holder.pid}, started {holder.since}, was killed."
+    return f"No scheduler is running.{killed} Start one: python run.py schedule --config schedule.yaml"
+
+
+def _describe_last(job: JobState | None, zone: ZoneInfo) -> tuple[str, str, str]:
+    if job is None or job.last is None:
+        return "never", "", ""
+    seconds = "" if job.last.seconds is None else f"{job.last.seconds:.1f}"
+    return show_moment(job.last.started, zone), job.last.in_words(), seconds
+
+
+def _describe_next(job: JobState | None, timetable: Timetable, now: datetime, zone: ZoneInfo) -> str:
+    if job is None:
+        return show_moment(timetable.next_after(now), zone)
+    if job.going is not None:
+        return f"runs since {show_moment(job.going.started, zone)}"
+    if timetable.newest_until(now, job.settled) is not None:
+        return "due now"
+    return show_moment(timetable.next_after(max(job.settled, now)), zone)

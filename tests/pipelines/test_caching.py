@@ -162,7 +162,6 @@ UNCACHED = (
     "monitor",
     "trim_log",
     "decide_retraining",
-    "run_command",
 )
 """Steps that read or change the world outside their inputs: registry, service, log, clock, other runs."""
 

@@ -1,434 +1,280 @@
-"""Every time is run at most once, missed times once together, whatever happens to scheduler and clock.
+"""No time runs twice, none that counts is lost, one process runs at a time, whatever happens meanwhile."""
 
-In a world whose clock, processes and disk are played; with real ones: `test_schedule_process.py`.
-"""
+from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from itertools import count, cycle
-from typing import Any
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
 
+import psutil
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from orchestration.schedule.state import Ending
-from tests.orchestration.schedule.schedule_toy import (
-    BEGIN,
-    KilledError,
-    World,
-    fuse_until_start,
-    killed,
-    schedule,
+from orchestration.schedule.logs import JobLogs
+from orchestration.schedule.runner import find_commands, run_schedule
+from orchestration.schedule.state import (
+    Ending,
+    JobState,
+    ScheduleFiles,
+    ScheduleState,
+    print_status,
+    read_state,
+    write_state,
 )
-from vision.base.errors import RunLockedError
+from orchestration.session.paths import ProjectPaths
+from tests.orchestration.schedule.world import BEGIN, KEPT_OUT, KilledError, PlayedClock, World, schedule
+from tests.shared_data import REPOSITORY
+from vision.base.errors import ConfigError, RunLockedError, StorageError
+from vision.base.lock import RunLock
 
-HOUR = 3600.0
-
-
-def last(world: World, name: str = "watch") -> tuple[Ending, int | None]:
-    run = world.state().jobs[name].last
-    assert run is not None
-    return run.ending, run.exit_code
+HOURLY = [round(hour + 10 / 60, 2) for hour in range(24)]
 
 
-# --- the timetable is kept ---
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path, schedule())
 
 
-def test_a_scheduled_hour_on_an_accelerated_clock() -> None:
-    world = World()
-    world.live(schedule(learn="20 * * * *"), HOUR + 60)
-    assert world.due() == ["12:15", "12:30", "12:45", "13:00"]
-    assert world.due("learn") == ["12:20"]
-    assert all(each.moment - each.due < timedelta(seconds=1) for each in world.starts)
+def test_jobs_run_at_their_times_and_a_new_job_counts_from_now(world: World) -> None:
+    assert world.scheduler(PlayedClock()).run() == 0
+    assert world.hours("watch") == HOURLY
+    assert world.hours("learn") == [15.67]
+    last = world.state().jobs["watch"].last
+    assert last is not None
+    assert (last.ending, last.exit_code, last.seconds) == (Ending.EXITED, 0, 10.0)
 
 
-def test_a_job_that_is_new_counts_from_now_and_catches_nothing_up() -> None:
-    world = World()
-    world.live(schedule("0 3 * * *"), HOUR)
-    assert world.starts == []
-    assert world.state().jobs["watch"].settled == BEGIN
+def test_missed_times_are_answered_by_one_run_for_the_newest(world: World) -> None:
+    world.scheduler(PlayedClock(stop_at=1)).run()
+    world.scheduler(PlayedClock(hours=7.5, stop_at=7.6)).run()
+    assert world.hours("watch") == [0.17, 7.5]
+    assert world.state().jobs["watch"].settled == BEGIN + timedelta(hours=7, minutes=10)
 
 
-def test_times_that_were_missed_are_answered_by_one_run_for_the_newest(
-    caplog: pytest.LogCaptureFixture,
+def test_times_that_pass_while_a_job_runs_are_answered_by_that_run(world: World) -> None:
+    world.behave = lambda name: (5_000.0, 0) if name == "watch" else (1.0, 0)
+    world.scheduler(PlayedClock(stop_at=5)).run()
+    assert world.hours("watch") == [0.17, 2.17, 4.17]
+
+
+def test_a_job_that_takes_too_long_is_stopped(world: World) -> None:
+    world.behave = lambda _: (1e6, 0)
+    world.scheduler(PlayedClock(stop_at=2.5)).run()
+    last = world.state().jobs["watch"].last
+    assert last is not None
+    assert last.ending is Ending.TIMED_OUT
+
+
+def test_a_job_that_another_run_keeps_out_stays_due_and_is_tried_again(world: World) -> None:
+    answers = iter([KEPT_OUT] * 3)
+    world.behave = lambda _: (1.0, next(answers, 0))
+    world.scheduler(PlayedClock(stop_at=1)).run()
+    assert world.hours("watch") == [0.17, 0.18, 0.2, 0.22]
+    last = world.state().jobs["watch"].last
+    assert last is not None
+    assert (last.due, last.exit_code) == (BEGIN + timedelta(minutes=10), 0)
+
+
+def test_a_failed_run_is_not_run_again_before_its_next_time(world: World) -> None:
+    world.behave = lambda _: (1.0, 2)
+    world.scheduler(PlayedClock(stop_at=2)).run()
+    assert world.hours("watch") == [0.17, 1.17]
+
+
+@pytest.mark.parametrize("kill_at", [0.168, 0.169, 0.5, 1.167])
+def test_a_kill_at_any_moment_runs_no_time_twice_and_names_the_run_that_was_lost(
+    world: World, kill_at: float
 ) -> None:
-    world = World()
-    world.live(schedule(), 60)
-    world.moment += timedelta(days=3, minutes=5)
-    with caplog.at_level("INFO"):
-        world.live(schedule(), 60)
-    assert world.due() == ["12:00"]
-    assert world.starts[0].due == BEGIN + timedelta(days=3)
-    assert "starts for 2026-05-07 12:00 UTC, missed until now (2026-05-07 12:06 UTC)" in caplog.text
+    with pytest.raises(KilledError):
+        world.scheduler(PlayedClock(kill_at=kill_at)).run()
+    world.scheduler(PlayedClock(hours=kill_at, stop_at=3)).run()
+    dues = [int(hour) for hour in world.hours("watch")]
+    assert dues == sorted(set(dues))
+    assert {1, 2} <= set(dues)
 
 
-def test_a_job_that_outlives_its_next_times_is_neither_started_twice_nor_caught_up(
-    caplog: pytest.LogCaptureFixture,
+def test_the_run_that_was_going_at_a_kill_is_not_run_again(world: World) -> None:
+    with pytest.raises(KilledError):
+        world.scheduler(PlayedClock(kill_at=0.168)).run()
+    going = world.state().jobs["watch"].going
+    assert going is not None
+    scheduler = world.scheduler(PlayedClock(hours=0.2, stop_at=0.3))
+    scheduler.run()
+    last = world.state().jobs["watch"].last
+    assert last is not None
+    assert (last.ending, last.due) == (Ending.LOST, going.due)
+    assert world.hours("watch") == [0.17]
+
+
+def test_a_clock_that_is_set_back_repeats_no_time_and_is_told(
+    world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    world = World(behave=lambda _: (40 * 60.0, 0, False))
-    world.live(schedule(), 1.5 * HOUR)
-    assert world.due() == ["12:15", "13:00"]
-    assert "took longer than its pause; it is not run for 2026-05-04 12:45 UTC" in caplog.text
-
-
-def test_a_time_that_another_job_delayed_is_caught_up_once() -> None:
-    world = World(behave=lambda name: (50 * 60.0 if name == "learn" else 10.0, 0, False))
-    world.live(schedule(learn="10 * * * *"), 65 * 60)
-    assert world.due("learn") == ["12:10"]
-    assert world.due() == ["13:00"]
-
-
-def test_a_job_with_another_timetable_counts_from_now() -> None:
-    world = World()
-    world.live(schedule("0 3 * * *"), 60)
-    world.moment += timedelta(days=2)
-    world.live(schedule("0 11 * * *"), 60)
-    assert world.starts == []
-    world.live(schedule("0 11 * * *", timezone="Europe/Berlin"), 60)
-    assert world.starts == []
-
-
-def test_times_are_read_in_the_configured_zone() -> None:
-    world = World()
-    world.live(schedule("30 15 * * *", timezone="Europe/Berlin"), 2 * HOUR)
-    assert world.due() == ["13:30"]
-
-
-# --- clocks change ---
-
-
-@pytest.mark.parametrize(
-    ("begin", "shown"),
-    [
-        (datetime(2026, 3, 28, 12, tzinfo=UTC), ["01:00", "00:30"]),
-        (datetime(2026, 10, 24, 12, tzinfo=UTC), ["00:30", "01:30"]),
-    ],
-    ids=["spring", "autumn"],
-)
-def test_half_past_two_runs_once_a_night_also_when_the_clocks_change(
-    begin: datetime, shown: list[str]
-) -> None:
-    world = World(moment=begin)
-    world.live(schedule("30 2 * * *", timezone="Europe/Berlin"), 40 * HOUR)
-    assert world.due() == shown
-
-
-def test_a_clock_that_is_set_back_runs_no_time_twice_and_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    world = World(jumps={20 * 60.0: timedelta(minutes=-10), 22 * 60.0: timedelta(hours=-2)})
-    world.live(schedule(), 3.5 * HOUR)
-    assert world.due() == ["12:15", "12:30", "12:45", "13:00", "13:15"]
-    assert world.due() == sorted(set(world.due()))
-    assert "is done up to 2026-05-04 12:15 UTC, but the clock shows" in caplog.text
-    assert "remove state.json" in caplog.text
+    world.scheduler(PlayedClock(stop_at=5)).run()
+    clock = PlayedClock(hours=5, stop_at=9)
+    clock.shift = timedelta(hours=-3)
+    world.scheduler(clock).run()
+    assert world.hours("watch") == [*HOURLY[:5], 5.17]
     assert caplog.text.count("was it set back?") == 1
 
 
-def test_a_clock_that_is_set_forward_catches_up_once() -> None:
-    world = World(jumps={20 * 60.0: timedelta(days=2)})
-    world.live(schedule(), 31 * 60)
-    assert [each.due for each in world.starts] == [
-        BEGIN + timedelta(minutes=15),
-        BEGIN + timedelta(days=2, minutes=15),
-        BEGIN + timedelta(days=2, minutes=30),
-    ]
+def test_another_expression_counts_from_now(world: World) -> None:
+    world.scheduler(PlayedClock(stop_at=1)).run()
+    job = {"pipeline": "monitoring", "config": "watch.yaml", "cron": "30 * * * *"}
+    world.config = schedule(jobs={"watch": job})
+    world.scheduler(PlayedClock(hours=8, stop_at=9)).run()
+    assert world.hours("watch") == [0.17, 8.5]
 
 
-# --- runs end in every way ---
-
-
-@pytest.mark.parametrize(
-    ("code", "words"),
-    [
-        (0, "0 done"),
-        (1, "1 the run failed"),
-        (2, "2 the config or the data is wrong"),
-        (3, "3 a gate refused"),
-        (-9, "killed by signal 9"),
-        (77, "77 unexpected exit code"),
-    ],
-)
-def test_how_a_run_ended_is_kept_and_stops_nothing(code: int, words: str) -> None:
-    world = World(behave=lambda _: (12.5, code, False))
-    world.live(schedule(), HOUR - 60)
-    assert world.due() == ["12:15", "12:30", "12:45"]
-    run = world.state().jobs["watch"].last
-    assert run is not None
-    assert (run.exit_code, run.seconds, run.in_words()) == (code, 12.5, words)
-
-
-def test_a_run_that_another_run_keeps_out_is_tried_again_after_a_pause() -> None:
-    tries = iter([(2.0, 1, True), (2.0, 1, True), (2.0, 0, False)])
-    world = World(behave=lambda _: next(tries))
-    world.live(schedule(retry_seconds=60), 20 * 60)
-    assert [(each.moment - BEGIN).total_seconds() for each in world.starts] == [900.0, 962.0, 1024.0]
-    assert world.due() == ["12:15"]
-    assert last(world) == (Ending.EXITED, 0)
-    assert world.state().jobs["watch"].num_refusals == 0
-
-
-def test_a_run_that_is_kept_out_too_often_is_given_up_until_its_next_time() -> None:
-    world = World(behave=lambda _: (2.0, 1, True))
-    world.live(schedule("0 * * * *", max_retries=3), 1.8 * HOUR)
-    assert len(world.starts) == 4
-    assert last(world) == (Ending.KEPT_OUT, 1)
-
-
-def meet_a_going_run(num_times: float) -> Callable[[str], tuple[float, int, bool]]:
-    """Runs that cannot start so many times, because the process of another one lives."""
-    tries = count()
-
-    def behave(name: str) -> tuple[float, int, bool]:
-        if next(tries) < num_times:
-            raise RunLockedError(f"Run {name} cannot start: run learn (process 5) is going.")
-        return 2.0, 0, False
-
-    return behave
-
-
-def test_a_job_that_meets_a_going_run_is_postponed_and_then_run_once(
-    caplog: pytest.LogCaptureFixture,
+def test_nothing_starts_while_the_state_cannot_be_written(
+    world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = World(behave=meet_a_going_run(2))
-    world.live(schedule(retry_seconds=60), 20 * 60)
-    assert [(each.moment - BEGIN).total_seconds() for each in world.starts] == [1020.0]
-    assert world.due() == ["12:15"]
-    assert last(world) == (Ending.EXITED, 0)
-    assert world.state().jobs["watch"].num_refusals == 0
-    assert caplog.text.count("Job watch waits: Run watch cannot start: run learn (process 5) is going") == 2
+    clock = PlayedClock(stop_at=3)
+    scheduler = world.scheduler(clock)
+
+    def write(path: Path, state: ScheduleState) -> None:
+        if 0.1 < clock.seconds / 3600 < 1.5:
+            raise StorageError("full")
+        write_state(path, state)
+
+    monkeypatch.setattr("orchestration.schedule.runner.write_state", write)
+    scheduler.run()
+    assert [int(hour * 10) for hour in world.hours("watch")] == [15, 21]
 
 
-def test_a_job_that_meets_going_runs_too_often_is_given_up_until_its_next_time() -> None:
-    world = World(behave=meet_a_going_run(4))
-    world.live(schedule("0 * * * *", max_retries=3), 1.5 * HOUR)
+def test_once_runs_what_is_due_and_gives_the_first_code_that_is_not_0(world: World) -> None:
+    assert world.scheduler(PlayedClock()).run_due() == 0
     assert world.starts == []
-    assert last(world) == (Ending.KEPT_OUT, 1)
-    world.live(schedule("0 * * * *", max_retries=3), HOUR)
-    assert world.due() == ["14:00"]
-    assert last(world) == (Ending.EXITED, 0)
+    codes = {"watch": 0, "learn": 3}
+    world.behave = lambda name: (1.0, codes[name])
+    assert world.scheduler(PlayedClock(hours=16)).run_due() == 3
+    assert [name for name, _ in world.starts] == ["watch", "learn"]
 
 
-def test_the_pause_of_a_clock_that_was_set_back_does_not_grow() -> None:
-    tries = iter([(2.0, 1, True), (2.0, 0, False)])
-    world = World(behave=lambda _: next(tries), jumps={910.0: timedelta(minutes=-14)})
-    world.live(schedule(retry_seconds=60), 40 * 60)
-    assert world.due() == ["12:15"]
-
-
-def test_a_run_over_its_time_is_stopped_and_named() -> None:
-    world = World(behave=lambda _: (9 * HOUR, 0, False))
-    world.live(schedule(max_hours=0.1), 30 * 60)
-    assert world.due() == ["12:15"]
-    assert world.signals == ["interrupt"]
-    assert last(world) == (Ending.TIMED_OUT, -2)
-
-
-def test_a_run_that_cannot_be_started_is_named_and_stops_nothing() -> None:
-    def fail(_: str) -> tuple[float, int, bool]:
-        raise FileNotFoundError("no such program")
-
-    world = World(behave=fail)
-    world.live(schedule(), 31 * 60)
-    assert last(world) == (Ending.NOT_STARTED, None)
-    assert world.state().jobs["watch"].settled == BEGIN + timedelta(minutes=30)
-
-
-# --- stopping ---
-
-
-def test_a_scheduler_that_is_stopped_stops_its_run_and_writes_that_down() -> None:
-    world = World(behave=lambda _: (HOUR, 0, False))
-    world.live(schedule(), 16 * 60)
-    assert world.signals == ["interrupt"]
-    assert last(world) == (Ending.STOPPED, -2)
-    assert world.state().jobs["watch"].going is None
-
-
-def test_a_run_that_does_not_listen_is_killed_after_the_bound() -> None:
-    world = World(behave=lambda _: (HOUR, 0, False), deaf=True)
-    world.live(schedule(stop_seconds=20), 16 * 60)
-    assert world.signals == ["interrupt", "kill"]
-    assert last(world) == (Ending.STOPPED, -9)
-    assert world.seconds == pytest.approx(16 * 60 + 20, abs=2)
-
-
-def test_a_run_that_was_stopped_is_not_run_again_for_its_time() -> None:
-    world = World(behave=lambda _: (HOUR, 0, False))
-    world.live(schedule(), 16 * 60)
-    world.live(schedule(), 10 * 60)
-    assert world.due() == ["12:15"]
-
-
-# --- kill -9 ---
-
-
-def test_a_run_that_died_with_its_scheduler_is_named_and_not_run_again(
-    caplog: pytest.LogCaptureFixture,
+@pytest.mark.parametrize(("code", "told"), [(0, 0), (1, 1)])
+def test_old_runs_are_removed_after_a_job_and_a_failure_of_that_is_told(
+    world: World, caplog: pytest.LogCaptureFixture, code: int, told: int
 ) -> None:
-    world = World(behave=lambda _: (600.0, 0, False))
-    killed(world, schedule(), fuse_until_start(schedule()) + 3)
-    world.run = None
-    world.live(schedule(), 5 * 60)
-    assert world.due() == ["12:15"]
-    assert last(world) == (Ending.LOST, None)
-    assert "Job watch was running for 2026-05-04 12:15 UTC when the scheduler was killed" in caplog.text
-    world.live(schedule(), 15 * 60)
-    assert world.due() == ["12:15", "12:30"]
+    world.config = schedule(keep_runs=3)
+    world.behave = lambda name: (1.0, code if name == "clean" else 0)
+    world.scheduler(PlayedClock(stop_at=0.5)).run()
+    assert [name for name, _ in world.starts] == ["watch", "clean"]
+    assert caplog.text.count("Old runs were not removed") == told
 
 
-def test_a_run_that_outlived_its_scheduler_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
-    world = World(behave=lambda _: (20 * 60.0, 0, False))
-    killed(world, schedule(), fuse_until_start(schedule()) + 3)
-    world.live(schedule(), 25 * 60)
-    assert world.due() == ["12:15", "12:30"]
-    assert world.starts[1].moment >= BEGIN + timedelta(minutes=35)
-    assert "is still running. Nothing is started before it ends" in caplog.text
+def test_a_damaged_state_is_refused_and_kept(world: World) -> None:
+    world.path.write_text("{", encoding="utf-8")
+    with pytest.raises(StorageError, match="move the file away"):
+        world.scheduler(PlayedClock())
+    assert world.path.read_text(encoding="utf-8") == "{"
 
 
-def test_a_run_that_outlived_its_scheduler_is_stopped_with_the_next_one() -> None:
-    world = World(behave=lambda _: (20 * 60.0, 0, False))
-    killed(world, schedule(), fuse_until_start(schedule()) + 3)
-    world.live(schedule(), 60)
-    assert world.signals == ["interrupt"]
-    assert last(world) == (Ending.LOST, None)
+def test_a_log_that_is_too_large_is_put_away_and_the_oldest_goes(tmp_path: Path) -> None:
+    logs = JobLogs(tmp_path, 100, 2)
+    for number in range(4):
+        start = logs.starter(tmp_path)
+        assert start("job", [sys.executable, "-c", f"print('{number}' * 200)"]).wait(20) == 0
+    names = sorted(each.name for each in tmp_path.iterdir())
+    assert names == ["job.log", "job.log.1", "job.log.2"]
+    assert "3333" in logs.path("job").read_text(encoding="utf-8")
 
 
-def test_whenever_it_is_killed_around_a_run_no_time_is_run_twice_and_none_after_it_is_lost() -> None:
-    first = fuse_until_start(schedule())
-    for fuse in range(first - 8, first + 30):
-        world = World()
-        killed(world, schedule(), fuse)
-        world.run = None
-        world.live(schedule(), 31 * 60)
-        assert world.due() in (["12:15", "12:30"], ["12:15", "12:30", "12:45"], ["12:30", "12:45"]), fuse
-        assert len(set(world.due())) == len(world.due())
+# --- real processes ---
+
+RUN = """
+import pathlib, sys, time
+name = sys.argv[4].rpartition("/")[2].removesuffix(".yaml")
+ledger = pathlib.Path("ledger")
+with ledger.open("a") as file:
+    file.write(f"begin {name}\\n")
+time.sleep(float(pathlib.Path(name).read_text()) if pathlib.Path(name).exists() else 0)
+with ledger.open("a") as file:
+    file.write(f"end {name}\\n")
+"""
+LOOP = """
+import sys
+from pathlib import Path
+from orchestration.schedule.runner import run_schedule
+from orchestration.session.paths import ProjectPaths
+from tests.orchestration.schedule.world import schedule
+sys.exit(run_schedule(schedule(), ProjectPaths.of(Path(sys.argv[1]))))
+"""
 
 
-LIVES = st.lists(
-    st.fixed_dictionaries(
-        {
-            "seconds": st.integers(1, 2400),
-            "fuse": st.none() | st.integers(0, 400),
-            "run_dies_too": st.booleans(),
-            "jump_inside": st.integers(-5400, 5400),
-            "jump_after": st.integers(-5400, 9000),
-        }
-    ),
-    min_size=1,
-    max_size=5,
-)
-RUNS = st.lists(
-    st.tuples(st.integers(0, 900).map(float), st.sampled_from([0, 1, 3, -9]), st.booleans()),
-    min_size=1,
-    max_size=6,
-).filter(lambda runs: not all(kept_out for _, _, kept_out in runs))
+@pytest.fixture
+def project(tmp_path: Path) -> ProjectPaths:
+    """A project whose run.py notes that it began and ended; both jobs have been due since long."""
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "run.py").write_text(RUN, encoding="utf-8")
+    jobs = {}
+    for name, job in schedule().jobs.items():
+        (tmp_path / "configs" / job.config).write_text("", encoding="utf-8")
+        jobs[name] = JobState(cron=job.cron, timezone="UTC", settled=BEGIN)
+    paths = ProjectPaths.of(tmp_path)
+    write_state(ScheduleFiles.of(paths).state, ScheduleState(jobs=jobs))
+    return paths
 
 
-@settings(max_examples=40, deadline=None)
-@given(lives=LIVES, runs=RUNS)
-def test_never_two_runs_of_one_time_and_never_more_than_one_catch_up(
-    lives: list[dict[str, Any]], runs: list[tuple[float, int, bool]]
+def ledger(paths: ProjectPaths) -> list[str]:
+    return (paths.root / "ledger").read_text(encoding="utf-8").splitlines()
+
+
+def test_real_jobs_run_one_after_the_other_and_are_told_in_the_status(
+    project: ProjectPaths, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Over kills anywhere, clocks set anyhow and runs of any length; and afterwards it goes on."""
-    config = schedule("*/7 * * * *", learn="5-59/13 * * * *", max_retries=2)
-    behaviour = cycle(runs)
-    world = World(behave=lambda _: next(behaviour))
-    for life in lives:
-        world.fuse = life["fuse"]
-        world.jumps = {world.seconds + life["seconds"] / 2: timedelta(seconds=life["jump_inside"])}
-        try:
-            world.live(config, life["seconds"])
-        except KilledError:
-            if life["run_dies_too"]:
-                world.run = None
-        world.set_clock(timedelta(seconds=life["jump_after"]))
-    world.fuse, world.jumps = None, {}
-    world.moment = max(boundary.moment for boundary in world.boundaries) + timedelta(hours=2)
-    num_before = len(world.starts)
-    world.live(config, 1.5 * HOUR)
-    assert {each.name for each in world.starts[num_before:]} == {"watch", "learn"}
-    check_promises(world)
+    assert run_schedule(schedule(), project, once=True) == 0
+    assert ledger(project) in (
+        ["begin watch", "end watch", "begin learn", "end learn"],
+        ["begin learn", "end learn", "begin watch", "end watch"],
+    )
+    assert print_status(schedule(), project) == 0
+    told = capsys.readouterr().out
+    assert told.count("0 done") == 2
+    assert "No scheduler is running" in told
 
 
-def check_promises(world: World) -> None:
-    """No time twice and none after a later one; at most one run answers what lies before a boundary.
-
-    A clock that is set back ends that count: what lay before comes again, and may be run if it was not.
-    """
-    for name in ("watch", "learn"):
-        due = [each.due for each in world.starts if each.name == name and not each.kept_out]
-        assert due == sorted(set(due))
-        for number, boundary in enumerate(world.boundaries):
-            later = (each.num_starts for each in world.boundaries[number + 1 :] if each.is_set_back)
-            window = world.starts[boundary.num_starts : next(later, len(world.starts))]
-            runs = [each for each in window if each.name == name and not each.kept_out]
-            assert sum(each.due <= boundary.moment for each in runs) <= 1
+def test_a_second_scheduler_is_refused_and_a_missing_config_is_told(project: ProjectPaths) -> None:
+    with (
+        RunLock(ScheduleFiles.of(project).lock, "scheduler"),
+        pytest.raises(RunLockedError, match="scheduler"),
+    ):
+        run_schedule(schedule(), project, once=True)
+    (project.root / "configs" / "watch.yaml").unlink()
+    with pytest.raises(ConfigError, match=r"jobs\.watch\.config: watch\.yaml: no such config"):
+        find_commands(schedule(), project)
 
 
-# --- the disk ---
-
-
-def test_nothing_is_started_that_could_not_be_written_down(caplog: pytest.LogCaptureFixture) -> None:
-    world = World()
-    world.full = lambda: 850 < world.seconds < 1100
-    world.live(schedule(), 20 * 60)
-    assert [(each.moment - BEGIN).total_seconds() for each in world.starts] == [1140.0]
-    assert world.due() == ["12:15"]
-    assert "Nothing is started until the state can be written" in caplog.text
-
-
-def test_how_a_run_ended_is_remembered_until_the_disk_takes_it() -> None:
-    world = World(behave=lambda _: (100.0, 3, False))
-    world.full = lambda: 950 < world.seconds < 1100
-    world.live(schedule(), 20 * 60)
-    assert world.due() == ["12:15"]
-    assert last(world) == (Ending.EXITED, 3)
-
-
-# --- run what is due and end ---
-
-
-def test_once_enters_jobs_then_runs_what_is_due_and_gives_the_exit_code() -> None:
-    world = World(behave=lambda name: (10.0, 3 if name == "learn" else 0, False))
-    config = schedule(learn="*/10 * * * *")
-    assert world.begin(config).run_due() == 0
-    assert world.starts == []
-    world.moment += timedelta(minutes=16)
-    assert world.begin(config).run_due() == 3
-    assert (world.due(), world.due("learn")) == (["12:15"], ["12:10"])
-    assert world.begin(config).run_due() == 0
-    assert len(world.starts) == 2
-
-
-def test_once_with_nothing_due_says_what_comes_next(caplog: pytest.LogCaptureFixture) -> None:
-    world = World(behave=lambda _: (10.0, 0, False))
-    config = schedule(learn="*/10 * * * *")
-    caplog.set_level("INFO", "orchestration")
-    world.begin(config).run_due()
-    nothing_due = "Nothing is due; next: learn at 2026-05-04 12:10 UTC, watch at 2026-05-04 12:15 UTC."
-    assert caplog.messages[-1] == nothing_due
-    caplog.clear()
-    world.moment += timedelta(minutes=16)
-    world.begin(config).run_due()
-    assert len(world.starts) == 2
-    assert "Nothing is due" not in caplog.text
-
-
-def test_once_leaves_a_run_that_was_kept_out_to_the_next_call() -> None:
-    tries = iter([(2.0, 1, True), (2.0, -9, False)])
-    world = World(behave=lambda _: next(tries))
-    world.begin(schedule()).run_due()
-    world.moment += timedelta(minutes=16)
-    assert world.begin(schedule()).run_due() == 0
-    assert world.begin(schedule()).run_due() == 0
-    world.moment += timedelta(minutes=1)
-    assert world.begin(schedule()).run_due() == 1
-    assert world.due() == ["12:15"]
-
-
-def test_once_starts_nothing_beside_a_run_that_outlived_its_scheduler() -> None:
-    world = World(behave=lambda _: (20 * 60.0, 0, False))
-    killed(world, schedule(), fuse_until_start(schedule()) + 3)
-    world.moment += timedelta(minutes=20)
-    assert world.begin(schedule()).run_due() == 0
-    assert len(world.starts) == 1
+def test_kill_9_of_the_scheduler_leaves_its_run_alone_and_the_next_one_waits_for_it(
+    project: ProjectPaths,
+) -> None:
+    (project.root / "watch").write_text("4", encoding="utf-8")
+    (project.root / "learn").write_text("4", encoding="utf-8")
+    command = [sys.executable, "-c", LOOP, str(project.root)]
+    first = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    path = ScheduleFiles.of(project).state
+    pid = None
+    for _ in range(300):
+        going = [job.going for job in read_state(path).jobs.values() if job.going and job.going.pid]
+        if going and (project.root / "ledger").exists():
+            pid = going[0].pid
+            break
+        time.sleep(0.05)
+    first.kill()
+    first.wait()
+    assert pid is not None
+    assert psutil.pid_exists(pid)
+    second = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(300):
+        if len(ledger(project)) >= 3:
+            break
+        time.sleep(0.05)
+    begun = ledger(project)
+    assert begun[0].startswith("begin")
+    assert begun[1].startswith("end")  # the survivor ended before the other job began
+    os.kill(second.pid, signal.SIGTERM)
+    assert second.wait(30) == 0
+    jobs = read_state(path).jobs
+    assert {job.last.ending for job in jobs.values() if job.last} == {Ending.LOST, Ending.STOPPED}
+    assert len(ledger(project)) == 3
