@@ -108,6 +108,16 @@ def has_trained(run_name: str) -> bool:
     return any(name.startswith("train_") and step.status.is_successful for name, step in steps.items())
 
 
+def load_output(run_name: str, step: str, artifact: ArtifactName) -> Any:
+    """An output of a run, or None where it did not get that far; needs no run folder.
+
+    Raises:
+        ConfigError: there is no such run.
+        StorageError: the output of a run that did not fail is gone or altered.
+    """
+    return RunArtifacts(find_run(run_name)).load(step, artifact)
+
+
 class RunArtifacts:
     """The artifacts and circumstances of one ZenML run, loaded when asked for."""
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from materializers.names import ArtifactName
 from materializers.registry import find_champion, find_version_number
-from orchestration.flows.artifacts import RunArtifacts, find_run
+from orchestration.flows.artifacts import load_output
 from orchestration.flows.failures import tell_error
 from orchestration.flows.runner import Finished, Flow, Outcome, Plan, Run, name_run
 from orchestration.store.history import missing_champion
@@ -53,7 +53,9 @@ class DeploymentFlow(Flow[None]):
 
     def tell(self, done: Finished[None]) -> Outcome:
         """What answers now."""
-        return done.run.outcome(0, tell_deployment(load_deployment(done.run.name)))
+        return done.run.outcome(
+            0, tell_deployment(load_output(done.run.name, "deploy", ArtifactName.DEPLOYMENT))
+        )
 
 
 FLOW = DeploymentFlow()
@@ -86,12 +88,6 @@ def serve_too(outcome: Outcome, run: Run, failing: str) -> Outcome:
         return replace(outcome, message=f"{outcome.message}\n{told}")
     advice = f"When that is mended: {AGAIN}"
     return replace(outcome, exit_code=1, message=f"{outcome.message}\n{failing}: {told}\n{advice}")
-
-
-def load_deployment(run_name: str) -> Deployment:
-    """What a finished deployment run put into service."""
-    deployment: Deployment = RunArtifacts(find_run(run_name)).load("deploy", ArtifactName.DEPLOYMENT)
-    return deployment
 
 
 def tell_deployment(deployment: Deployment) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from materializers.names import ArtifactName
 from materializers.registry import find_champion
-from orchestration.flows.artifacts import RunArtifacts, find_run
+from orchestration.flows.artifacts import RunArtifacts, find_run, load_output
 from orchestration.flows.runner import NO_VERDICT, Finished, Flow, Outcome, Plan, Run
 from orchestration.session.paths import ProjectPaths
 from orchestration.store.history import missing_champion
@@ -61,7 +61,11 @@ class MonitoringFlow(Flow[MonitoringStory]):
 
     def tell(self, done: Finished[MonitoringStory]) -> Outcome:
         """The verdict in one line, and the reasons below it."""
-        report = load_report(done.run.name) if done.written is None else done.written.report
+        report = (
+            load_output(done.run.name, "monitor", ArtifactName.DRIFT_REPORT)
+            if done.written is None
+            else done.written.report
+        )
         if report is None:
             return done.run.outcome(1, NO_VERDICT)
         return done.run.outcome(
@@ -70,17 +74,6 @@ class MonitoringFlow(Flow[MonitoringStory]):
 
 
 FLOW = MonitoringFlow()
-
-
-def load_report(run_name: str) -> DriftReport | None:
-    """The verdict of a run, or None where it did not get that far; needs no run folder.
-
-    Raises:
-        ConfigError: there is no such run.
-        StorageError: the verdict of a run that did not fail is gone or altered.
-    """
-    report: DriftReport | None = RunArtifacts(find_run(run_name)).load("monitor", ArtifactName.DRIFT_REPORT)
-    return report
 
 
 def tell_monitoring(run: RunArtifacts) -> MonitoringStory:

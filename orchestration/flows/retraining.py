@@ -20,10 +20,9 @@ from zenml import log_metadata
 
 from materializers.names import ArtifactName
 from materializers.registry import find_champion, find_champion_state
-from orchestration.flows.artifacts import RunArtifacts, find_run, has_trained
-from orchestration.flows.runner import Finished, Flow, Outcome, Plan, Run, name_run, write_folder
+from orchestration.flows.artifacts import RunArtifacts, find_run, has_trained, load_output
+from orchestration.flows.runner import NO_VERDICT, Finished, Flow, Outcome, Plan, Run, name_run, write_folder
 from orchestration.flows.training import FLOW as TRAINING
-from orchestration.flows.training import load_promotion
 from orchestration.session.paths import ProjectPaths
 from orchestration.store.attempts import close_attempt, open_attempt, read_attempts, withdraw_attempt
 from orchestration.store.history import tell_production
@@ -32,7 +31,7 @@ from pipelines.names import PipelineName
 from pipelines.retraining import retraining
 from report.figures import draw_views
 from report.summary import to_plain
-from vision.base.errors import ConfigError, DataError, StorageError
+from vision.base.errors import ConfigError, DataError
 from vision.base.files import storage_errors, write_atomically
 from vision.data.sources import digest_source
 from vision.data.sources.learned import keep_learned
@@ -92,7 +91,10 @@ class RetrainingFlow(Flow[RetrainDecision | None]):
 
     def tell(self, done: Finished[RetrainDecision | None]) -> Outcome:
         """The decision with its reasons; on a yes, the training and its verdict."""
-        run, decision = done.run, done.written or load_decision(done.run.name)
+        run = done.run
+        decision = done.written or load_output(run.name, STEP, ArtifactName.RETRAIN_DECISION)
+        if decision is None:
+            return run.outcome(1, NO_VERDICT)
         words = tell_decision(decision)
         if decision.retrain:
             logger.info("%s", words)
@@ -112,7 +114,7 @@ class RetrainingFlow(Flow[RetrainDecision | None]):
         except (ConfigError, DataError):  # refused before there was a run
             withdraw_attempt(model_name, following.name, attempt)
             raise
-        promotion = load_promotion(following.name)
+        promotion = load_output(following.name, "promote", ArtifactName.PROMOTION)
         if promotion is not None and (promotion.verdict is not Verdict.PROMOTED or outcome.promoted):
             close_attempt(model_name, following.name, attempt, promotion.verdict)
             self._record_training(run, following, promotion.verdict)
@@ -128,20 +130,6 @@ class RetrainingFlow(Flow[RetrainDecision | None]):
 
 
 FLOW = RetrainingFlow()
-
-
-def load_decision(run_name: str) -> RetrainDecision:
-    """The decision of a run.
-
-    Raises:
-        StorageError: the run has none, or it is gone or altered.
-    """
-    decision: RetrainDecision | None = RunArtifacts(find_run(run_name)).load(
-        STEP, ArtifactName.RETRAIN_DECISION
-    )
-    if decision is None:
-        raise StorageError(f"Run {run_name} holds no decision on retraining. Run the pipeline again.")
-    return decision
 
 
 def _attempt(plan: Plan, decision: RetrainDecision, now: datetime) -> Attempt:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from materializers.names import ArtifactName
 from materializers.registry import find_champion
-from orchestration.flows.artifacts import RunArtifacts, find_run
+from orchestration.flows.artifacts import load_output
 from orchestration.flows.deployment import follow_promotion
 from orchestration.flows.runner import NO_VERDICT, Finished, Flow, Outcome, Plan, Run, run_pipeline
 from orchestration.flows.training_folder import point_latest_at, project_training
@@ -59,7 +59,11 @@ class TrainingFlow(Flow[RunStory]):
     def tell(self, done: Finished[RunStory]) -> Outcome:
         """The gate's verdict, and what the model can do."""
         story = done.written
-        promotion = load_promotion(done.run.name) if story is None else story.promotion
+        promotion: Promotion | None = (
+            load_output(done.run.name, "promote", ArtifactName.PROMOTION)
+            if story is None
+            else story.promotion
+        )
         if promotion is None:
             return done.run.outcome(1, NO_VERDICT)
         return tell_promotion(done.run, promotion, story)
@@ -71,7 +75,6 @@ class TrainingFlow(Flow[RunStory]):
         return follow_promotion(outcome, run)
 
     def _point_latest(self, run: Run) -> None:
-
         if not (run.folder / "summary.json").is_file():  # the last file that is written
             return
         try:
@@ -118,17 +121,6 @@ def resolve_candidates(config: RunConfig) -> Resolved:
         raise ConfigError(f"No candidate can be trained on this machine. {reasons}")
     training = config.training.model_copy(update={"candidates": kept})
     return Resolved(config.model_copy(update={"training": training}), tuple(left_out), weights)
-
-
-def load_promotion(run_name: str) -> Promotion | None:
-    """The verdict of a run, or None where it did not get that far; needs no run folder.
-
-    Raises:
-        ConfigError: there is no such run.
-        StorageError: the verdict of a run that did not fail is gone or altered.
-    """
-    promotion = RunArtifacts(find_run(run_name)).load("promote", ArtifactName.PROMOTION)
-    return promotion if isinstance(promotion, Promotion) else None
 
 
 def tell_promotion(run: Run, promotion: Promotion, story: RunStory | None) -> Outcome:

@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from zenml.client import Client
 from zenml.utils.pagination_utils import depaginate
@@ -70,10 +69,15 @@ def _is_there(folder: str) -> bool:
 
 
 def _expire(client: Client, lost: Iterable[ArtifactVersionResponse]) -> None:
-    makers: set[UUID] = {each.producer_step_run_id for each in lost if each.producer_step_run_id}
-    now = datetime.now(UTC).replace(tzinfo=None)
+    makers = {each.producer_step_run_id for each in lost if each.producer_step_run_id}
+    now = datetime.now(UTC).replace(tzinfo=None)  # as ZenML keeps it
+    names = set()
     for maker in makers:
         step_run = client.get_run_step(maker, hydrate=True)
         if step_run.cache_expires_at is None or step_run.cache_expires_at.replace(tzinfo=None) > now:
-            logger.warning("The result of step %s is gone from the disk: it runs again.", step_run.name)
             client.update_step_run(maker, cache_expires_at=now)
+            names.add(step_run.name)
+    if names:
+        logger.warning(
+            "Results of these steps are gone from the disk: they run again: %s", ", ".join(sorted(names))
+        )

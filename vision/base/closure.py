@@ -46,6 +46,7 @@ def _with_parents(name: str) -> list[str]:
     return [".".join(parts[: i + 1]) for i in range(len(parts))]
 
 
+@cache
 def _module_path(name: str, root: Path) -> Path | None:
     """The file of one of the project's own modules; None for anything else, such as a function or numpy."""
     base = root.joinpath(*name.split("."))

@@ -22,7 +22,8 @@ from zenml.client import Client
 
 from materializers.names import ArtifactName
 from materializers.registry import ROLLBACK_KEY, find_champion, find_version_number
-from orchestration.flows.deployment import follow_promotion, load_deployment
+from orchestration.flows.artifacts import load_output
+from orchestration.flows.deployment import follow_promotion
 from orchestration.flows.runner import Outcome, Run, guard_run, launch
 from orchestration.servers import service
 from run import main
@@ -242,7 +243,9 @@ def play(report: Path) -> None:
             seen["first"] = [outcome.exit_code, outcome.message, look()]
             seen["report"] = [*tell_report(outcome.run_name), (PATHS.runs / outcome.run_name).exists()]
             seen["report_by_prefix"] = tell_report(outcome.run_name[:-1])
-            seen["deployment"] = load_deployment(outcome.run_name).model_dump(mode="json")
+            seen["deployment"] = load_output(outcome.run_name, "deploy", ArtifactName.DEPLOYMENT).model_dump(
+                mode="json"
+            )
             seen["start_again"] = start(config)
             seen["start_elsewhere"] = [*start(make_config(1)), look()]
             seen["misnamed"] = misname(config)

@@ -62,7 +62,7 @@ def project(
         return replace(story, promotion=promotion)
 
     monkeypatch.setattr(training, "project_training", project_training)
-    monkeypatch.setattr(training, "load_promotion", lambda _: promotion)
+    monkeypatch.setattr(training, "load_output", lambda *_: promotion)
     monkeypatch.setattr(training.TrainingFlow, "prepare", lambda *_: PLAN)
     monkeypatch.setattr(runner, "run_known", lambda *_: failure)
     monkeypatch.setattr(runner, "record_run", lambda *_: None)
