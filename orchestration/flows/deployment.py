@@ -53,9 +53,8 @@ class DeploymentFlow(Flow[None]):
 
     def tell(self, done: Finished[None]) -> Outcome:
         """What answers now."""
-        return done.run.outcome(
-            0, tell_deployment(load_output(done.run.name, "deploy", ArtifactName.DEPLOYMENT))
-        )
+        deployed: Deployment = load_output(done.run.name, "deploy", ArtifactName.DEPLOYMENT)
+        return done.run.outcome(0, tell_deployment(deployed))
 
 
 FLOW = DeploymentFlow()

@@ -58,15 +58,9 @@ class TrainingFlow(Flow[RunStory]):
 
     def tell(self, done: Finished[RunStory]) -> Outcome:
         """The gate's verdict, and what the model can do."""
-        story = done.written
-        promotion: Promotion | None = (
-            load_output(done.run.name, "promote", ArtifactName.PROMOTION)
-            if story is None
-            else story.promotion
-        )
-        if promotion is None:
-            return done.run.outcome(1, NO_VERDICT)
-        return tell_promotion(done.run, promotion, story)
+        run, story = done.run, done.written
+        promotion = story.promotion if story else load_output(run.name, "promote", ArtifactName.PROMOTION)
+        return run.outcome(1, NO_VERDICT) if promotion is None else tell_promotion(run, promotion, story)
 
     def carry_out(self, run: Run) -> Outcome:
         """Train, point `runs/latest` at the run, and serve what was promoted where the config says so."""
