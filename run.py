@@ -17,7 +17,7 @@ from vision.config.loading import find_config, load_config, load_settings
 from vision.config.run import RunConfig
 
 ROOT = Path(__file__).resolve().parent
-PIPELINES = {each.value: each.description for each in PipelineName if each.description}
+PIPELINES = {each.value: each.description for each in PipelineName}
 COMMANDS = {
     "runs": "list runs and champions",
     "clean": "free disk: keep the newest N runs and all that a champion needs",

@@ -33,4 +33,3 @@ class PipelineName(StrEnum):
         "deployment",
         "from the model in production to a service whose answers are the pipeline's own",
     )
-    SCHEDULED = "scheduled", ""  # not on the command line: what an orchestrator's schedule starts

@@ -61,16 +61,11 @@ class MonitoringFlow(Flow[MonitoringStory]):
 
     def tell(self, done: Finished[MonitoringStory]) -> Outcome:
         """The verdict in one line, and the reasons below it."""
-        report = (
-            load_output(done.run.name, "monitor", ArtifactName.DRIFT_REPORT)
-            if done.written is None
-            else done.written.report
-        )
+        run, story = done.run, done.written
+        report = story.report if story else load_output(run.name, "monitor", ArtifactName.DRIFT_REPORT)
         if report is None:
-            return done.run.outcome(1, NO_VERDICT)
-        return done.run.outcome(
-            0, "\n".join([title_drift(report), *(f"- {each}" for each in report.reasons)])
-        )
+            return run.outcome(1, NO_VERDICT)
+        return run.outcome(0, "\n".join([title_drift(report), *(f"- {each}" for each in report.reasons)]))
 
 
 FLOW = MonitoringFlow()

@@ -34,7 +34,6 @@ if TYPE_CHECKING:  # ZenML must not be imported before its environment is prepar
 
 logger = logging.getLogger(__name__)
 
-FLOWS = tuple(each for each in PipelineName if each.description)
 READS_IMAGES = (PipelineName.TRAINING, PipelineName.RETRAINING)
 LATEST = "latest"
 NO_VERDICT = "The run ended without a verdict; its log says why."
@@ -299,7 +298,7 @@ def project_again(run_name: str, paths: ProjectPaths) -> Path:
             "for its end, when it writes its own folder, or name another with --run"
         )
     name = run.pipeline.name if run.pipeline else ""
-    flow = load_flow(name) if name in FLOWS else None
+    flow = load_flow(name) if name in PipelineName else None
     if flow is None or not flow.has_folder:
         raise ConfigError(
             f"Run {run.name} is of the pipeline {name}, whose runs have no folder. Expected a run of "

@@ -29,14 +29,12 @@ REASON = (
 def reap_dead_runs() -> tuple[str, ...]:
     """Mark every unfinished run and its unfinished steps failed; the names of these runs, oldest first.
 
-    To be called with the run lock held. On a shared ZenML server nothing is touched: others run there. Nor is
-    a run of the pipeline that an orchestrator's schedule starts: it holds no lock, and may have started this.
+    To be called with the run lock held. On a shared ZenML server nothing is touched: others run there.
     """
     client = Client()
     if not client.zen_store.is_local_store():
         return ()
-    unfinished = depaginate(client.list_pipeline_runs, status=UNFINISHED, sort_by="asc:created")
-    dead = [run for run in unfinished if not run.pipeline or run.pipeline.name != PipelineName.SCHEDULED]
+    dead = depaginate(client.list_pipeline_runs, status=UNFINISHED, sort_by="asc:created")
     for run in dead:
         for step_run in depaginate(client.list_run_steps, pipeline_run_id=run.id, status=UNFINISHED):
             publish_utils.publish_failed_step_run(step_run.id)
