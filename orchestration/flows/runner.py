@@ -298,7 +298,7 @@ def project_again(run_name: str, paths: ProjectPaths) -> Path:
             "for its end, when it writes its own folder, or name another with --run"
         )
     name = run.pipeline.name if run.pipeline else ""
-    flow = load_flow(name) if name in PipelineName else None
+    flow = load_flow(name) if name in tuple(PipelineName) else None
     if flow is None or not flow.has_folder:
         raise ConfigError(
             f"Run {run.name} is of the pipeline {name}, whose runs have no folder. Expected a run of "
