@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from serving.api.answers import Answerer
-    from serving.api.application import LoadAnswerer
     from serving.api.keys import ApiKeys
     from serving.api.metrics import ServiceMetrics
     from serving.api.settings import ServiceSettings
+    from serving.api.state import LoadAnswerer
 
 ROOT = Path(__file__).resolve().parent.parent
 """In a Bento: the folder of its code, with `pinned.json`."""
@@ -49,20 +49,22 @@ class GuardedService(Service[Any]):  # type: ignore[misc]  # BentoML ships no ty
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         """The worker's application: guard and endpoints. What BentoML made starts and ends them, no more."""
-        from serving.api.application import Endpoints
+        from serving.api.application import build_application
+        from serving.api.endpoints import ENDPOINTS
         from serving.api.guards import Guard
         from serving.api.heads import bound_heads
         from serving.api.metrics import ServiceMetrics
+        from serving.api.state import ServiceState
         from serving.runtime.supervised import leave_with_supervisor
 
         leave_with_supervisor()
         settings, keys, load = configure()
         metrics = ServiceMetrics()
         bound_heads(metrics.count_refusal)
-        application = Endpoints(settings, metrics, load).application
+        application = build_application(ServiceState(settings, metrics, load))
         self.mount_asgi_app(application)
         lifespan = super().to_asgi(is_main)
-        return Guard(application, lifespan, keys, settings.max_body_bytes, metrics)
+        return Guard(application, lifespan, ENDPOINTS, keys, settings.max_body_bytes, metrics)
 
 
 def configure() -> tuple[ServiceSettings, ApiKeys, LoadAnswerer]:

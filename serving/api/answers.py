@@ -13,7 +13,6 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Protocol
 
 import numpy as np
@@ -158,7 +157,6 @@ class Answerer:
             inference, prediction = self._run(image[None])
         except TaxonError as error:
             raise ProblemError(
-                HTTPStatus.SERVICE_UNAVAILABLE,
                 "model-failed",
                 arrived=f"The model cannot answer this image ({error})",
                 expected="finite values",
@@ -183,7 +181,6 @@ class Answerer:
             )
         except ImageFormatError as error:
             raise ProblemError(
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 "image-format",
                 arrived=f"The file in the field image is {error}",
                 expected=f"{FORMATS}, told by its first bytes, not by its name",
@@ -191,7 +188,6 @@ class Answerer:
             ) from error
         except ImageError as error:
             raise ProblemError(
-                HTTPStatus.UNPROCESSABLE_ENTITY,
                 "image-unusable",
                 arrived=f"The file in the field image is not usable: {error}",
                 expected=f"{FORMATS}, whole and of at most {self._settings.max_megapixels:g} megapixels",

@@ -7,14 +7,12 @@ again while it streams in (413).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
-from enum import StrEnum
-from http import HTTPStatus
+from collections.abc import MutableMapping, Sequence
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.api.endpoint import Access, Endpoint
 from serving.api.keys import ApiKeys
 from serving.api.metrics import ServiceMetrics
 from serving.api.problems import ProblemError
@@ -31,39 +29,14 @@ _FORWARDING = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", 
 _SINGLE = frozenset({b"content-length", b"transfer-encoding", b"content-type", b"host"})
 
 
-class Access(StrEnum):
-    """Who may ask for a path."""
-
-    OPEN = "open"
-    LOCAL_OR_KEY = "local or key"
-    KEY = "key"
-
-
-@dataclass(frozen=True)
-class Rule:
-    """Methods and access of one path."""
-
-    methods: tuple[str, ...]
-    access: Access
-
-
-RULES: Mapping[str, Rule] = {
-    "/predict": Rule(("POST",), Access.KEY),
-    "/livez": Rule(("GET", "HEAD"), Access.OPEN),
-    "/readyz": Rule(("GET", "HEAD"), Access.OPEN),
-    "/metrics": Rule(("GET", "HEAD"), Access.LOCAL_OR_KEY),
-    "/model": Rule(("GET", "HEAD"), Access.LOCAL_OR_KEY),
-}
-"""Every path there is."""
-
-
 class Guard:
-    """ASGI application that lets through to another one only what `RULES`, keys and limits allow."""
+    """ASGI application that lets through to another one only what the endpoints, keys and limits allow."""
 
     def __init__(
         self,
         application: ASGIApp,
         lifespan: ASGIApp,
+        endpoints: Sequence[Endpoint],
         keys: ApiKeys,
         max_body_bytes: int,
         metrics: ServiceMetrics,
@@ -73,12 +46,14 @@ class Guard:
         Args:
             application: answers requests; is called with CLIENT_KEY and LOCAL_KEY in the scope.
             lifespan: is told of the worker's start and end instead.
+            endpoints: every path there is.
             keys: of all clients.
             max_body_bytes: of a request.
             metrics: counts what is refused here.
         """
         self._application = application
         self._lifespan = lifespan
+        self._endpoints = {each.path: each for each in endpoints}
         self._keys = keys
         self._max_body_bytes = max_body_bytes
         self._metrics = metrics
@@ -105,18 +80,38 @@ class Guard:
         Raises:
             ProblemError: the request stays outside.
         """
-        rule = _find_rule(scope["path"], scope["method"])
+        endpoint = self._find_endpoint(scope["path"], scope["method"])
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         _check_singles(headers)
         local = _is_local(scope)
         given = [value for name, value in headers if name == KEY_HEADER]
         client = self._keys.find_client(given[0]) if len(given) == 1 else None
-        allowed = rule.access is Access.OPEN or (rule.access is Access.LOCAL_OR_KEY and local)
-        if client is None and (not allowed or (given and rule.access is not Access.OPEN)):
+        allowed = endpoint.access is Access.OPEN or (endpoint.access is Access.LOCAL_OR_KEY and local)
+        if client is None and (not allowed or (given and endpoint.access is not Access.OPEN)):
             raise _no_key(len(given))
         self._check_declared_size(headers)
         state = {LOCAL_KEY: local} | ({CLIENT_KEY: client} if client is not None else {})
         return {**scope, **state}
+
+    def _find_endpoint(self, path: str, method: str) -> Endpoint:
+        endpoint = self._endpoints.get(path)
+        if endpoint is None:
+            raise ProblemError(
+                "no-such-path",
+                arrived=f"A request for {path[:100]!r} arrived",
+                expected=f"one of {', '.join(self._endpoints)}",
+                advice="Correct the path; there is no slash at its end",
+                headers={"connection": "close"},
+            )
+        if method not in endpoint.methods:
+            raise ProblemError(
+                "wrong-method",
+                arrived=f"{method[:20]} {path} arrived",
+                expected=f"{' or '.join(endpoint.methods)} {path}",
+                advice="Ask with that method",
+                headers={"allow": ", ".join(endpoint.methods), "connection": "close"},
+            )
+        return endpoint
 
     def _check_declared_size(self, headers: list[tuple[bytes, bytes]]) -> None:
         for name, value in headers:
@@ -141,29 +136,6 @@ class Guard:
             return message
 
         return limited
-
-
-def _find_rule(path: str, method: str) -> Rule:
-    rule = RULES.get(path)
-    if rule is None:
-        raise ProblemError(
-            HTTPStatus.NOT_FOUND,
-            "no-such-path",
-            arrived=f"A request for {path[:100]!r} arrived",
-            expected=f"one of {', '.join(RULES)}",
-            advice="Correct the path; there is no slash at its end",
-            headers={"connection": "close"},
-        )
-    if method not in rule.methods:
-        raise ProblemError(
-            HTTPStatus.METHOD_NOT_ALLOWED,
-            "wrong-method",
-            arrived=f"{method[:20]} {path} arrived",
-            expected=f"{' or '.join(rule.methods)} {path}",
-            advice="Ask with that method",
-            headers={"allow": ", ".join(rule.methods), "connection": "close"},
-        )
-    return rule
 
 
 def _check_singles(headers: list[tuple[bytes, bytes]]) -> None:
@@ -193,7 +165,6 @@ def _is_local(scope: Scope) -> bool:
 def _no_key(number: int) -> ProblemError:
     arrived = {0: "No X-API-Key arrived", 1: "An X-API-Key that is none of this service's arrived"}
     return ProblemError(
-        HTTPStatus.UNAUTHORIZED,
         "no-key",
         arrived=arrived.get(number, f"{number} headers X-API-Key arrived"),
         expected="one header X-API-Key with a key of this service",
@@ -205,7 +176,6 @@ def _no_key(number: int) -> ProblemError:
 
 def _too_large(arrived: str, most: int) -> ProblemError:
     return ProblemError(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "too-large",
         arrived=arrived,
         expected=f"at most {most}",
@@ -216,7 +186,6 @@ def _too_large(arrived: str, most: int) -> ProblemError:
 
 def _malformed(arrived: str, expected: str) -> ProblemError:
     return ProblemError(
-        HTTPStatus.BAD_REQUEST,
         "malformed-request",
         arrived=arrived,
         expected=expected,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
@@ -15,6 +16,34 @@ from starlette.responses import Response
 from vision.base.errors import TaxonError
 
 MEDIA_TYPE = "application/problem+json"
+
+PROBLEMS: Mapping[str, tuple[HTTPStatus, str]] = MappingProxyType(
+    {
+        "malformed-request": (HTTPStatus.BAD_REQUEST, "Headers that two programs could read differently."),
+        "no-key": (HTTPStatus.UNAUTHORIZED, "No X-API-Key, or one that is none of this service's."),
+        "no-such-path": (HTTPStatus.NOT_FOUND, "The path does not exist."),
+        "wrong-method": (HTTPStatus.METHOD_NOT_ALLOWED, "The path has another method."),
+        "slow-head": (HTTPStatus.REQUEST_TIMEOUT, "The headers did not arrive in time."),
+        "too-slow": (HTTPStatus.REQUEST_TIMEOUT, "The body did not arrive in time."),
+        "too-large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body has too many bytes."),
+        "content-type": (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body is no multipart form."),
+        "image-format": (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The file is no image of a format that is read."),
+        "image-unusable": (HTTPStatus.UNPROCESSABLE_ENTITY, "The image is damaged or has too many pixels."),
+        "form": (HTTPStatus.UNPROCESSABLE_ENTITY, "The form lacks the image, or holds something else."),
+        "query": (HTTPStatus.UNPROCESSABLE_ENTITY, "The query holds something else than explain."),
+        "group": (HTTPStatus.UNPROCESSABLE_ENTITY, "The group is too long or not printable."),
+        "busy": (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests at a time; Retry-After says when again."),
+        "fault": (HTTPStatus.INTERNAL_SERVER_ERROR, "A fault of the service, told in its log."),
+        "loading": (HTTPStatus.SERVICE_UNAVAILABLE, "The model is being loaded."),
+        "refused": (
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "The model or a setting is refused; the operator has to act.",
+        ),
+        "overloaded": (HTTPStatus.SERVICE_UNAVAILABLE, "No thread became free in time."),
+        "model-failed": (HTTPStatus.SERVICE_UNAVAILABLE, "The model gave values that are not finite."),
+    }
+)
+"""Code of every problem -> its HTTP status, and when it is told."""
 
 
 class Problem(BaseModel):
@@ -36,7 +65,6 @@ class ProblemError(TaxonError):
 
     def __init__(
         self,
-        status: HTTPStatus,
         code: str,
         *,
         arrived: str,
@@ -47,8 +75,7 @@ class ProblemError(TaxonError):
         """Compose the problem.
 
         Args:
-            status: of HTTP.
-            code: what went wrong in a few words with hyphens; stable, for programs.
+            code: one of PROBLEMS.
             arrived: a sentence without its full stop.
             expected: as it goes on after "expected".
             advice: a sentence without its full stop.
@@ -56,6 +83,7 @@ class ProblemError(TaxonError):
         """
         detail = f"{arrived}; expected {expected}. {advice}."
         super().__init__(detail)
+        status = PROBLEMS[code][0]
         self.status = status
         self.code = code
         self.headers = dict(headers or {})

@@ -42,13 +42,13 @@ class ServedModel(Body):
 class PredictionAnswer(Body):
     """Answer to POST /predict."""
 
-    prediction_id: str
-    decision: Decision
+    prediction_id: str = Field(description="names this answer in the log")
+    decision: Decision = Field(description="what to do with the image; see above")
     class_name: str = Field(description="most probable known class, whatever the decision")
-    confidence: float
-    top_k: tuple[ClassProbability, ...]
+    confidence: float = Field(description="calibrated probability of that class, 0 to 1")
+    top_k: tuple[ClassProbability, ...] = Field(description="most probable classes first")
     unknown: UnknownEvidence
-    reasons: tuple[str, ...]
+    reasons: tuple[str, ...] = Field(description="why, in words")
     model: ServedModel
     latency_ms: float = Field(description="from the request's arrival to the decision")
     heat_map_png: str | None = Field(default=None, description="base64; only with explain=true")
@@ -75,14 +75,14 @@ class ReviewPromise(Body):
 class ModelDescription(Body):
     """Answer to GET /model."""
 
-    name: str
-    version: str
-    digest: str
-    class_names: tuple[str, ...]
-    precision: Precision
-    image_size: int
-    resize: str
-    score_name: str
+    name: str = Field(description="of the data set and the model")
+    version: str = Field(description="in the registry")
+    digest: str = Field(description="of the bundle")
+    class_names: tuple[str, ...] = Field(description="that it knows")
+    precision: Precision = Field(description="of the weights")
+    image_size: int = Field(description="pixels of the square that it looks at")
+    resize: str = Field(description="how an image becomes that square: pad, crop or stretch")
+    score_name: str = Field(description="the unknown score that decides")
     unknown: UnknownPromise
     review: ReviewPromise
 

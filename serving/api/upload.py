@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from http import HTTPStatus
 
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
@@ -48,7 +47,6 @@ async def read_upload(request: Request, settings: ServiceSettings) -> Upload:
     content_type = request.headers.get("content-type", "")
     if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
         raise ProblemError(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             "content-type",
             arrived=f"A body of type {content_type[:80]!r} arrived",
             expected=_EXPECTED,
@@ -111,7 +109,6 @@ def read_explain(request: Request) -> bool:
     name, value = items[0]
     if len(items) > 1 or name != "explain" or value.lower() not in (*_TRUE, *_FALSE):
         raise ProblemError(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
             "query",
             arrived=f"The query {str(request.url.query)[:80]!r} arrived",
             expected="none, explain=true or explain=false",
@@ -147,7 +144,6 @@ def _take_group(group: str | None) -> str | None:
         return check_group(group)
     except DataError as error:
         raise ProblemError(
-            HTTPStatus.UNPROCESSABLE_ENTITY,
             "group",
             arrived=f"A group of {len(group or '')} characters arrived, too many or some unprintable",
             expected=f"a name of at most {MAX_CHARACTERS} printable characters for what the images of one "
@@ -158,7 +154,6 @@ def _take_group(group: str | None) -> str | None:
 
 def _wrong_form(arrived: str) -> ProblemError:
     return ProblemError(
-        HTTPStatus.UNPROCESSABLE_ENTITY,
         "form",
         arrived=arrived,
         expected=_EXPECTED,
@@ -168,7 +163,6 @@ def _wrong_form(arrived: str) -> ProblemError:
 
 def _too_slow(seconds: float) -> ProblemError:
     return ProblemError(
-        HTTPStatus.REQUEST_TIMEOUT,
         "too-slow",
         arrived=f"The body did not arrive within {seconds:g} seconds",
         expected="the whole body by then",

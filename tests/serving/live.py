@@ -12,12 +12,14 @@ from pathlib import Path
 import uvicorn
 from pydantic import SecretStr
 
-from serving.api.application import Endpoints
+from serving.api.application import build_application
+from serving.api.endpoints import ENDPOINTS
 from serving.api.guards import Guard
-from serving.api.heads import bounded_protocol
+from serving.api.heads import BoundedH11
 from serving.api.keys import parse_keys
 from serving.api.metrics import ServiceMetrics
 from serving.api.settings import ServiceSettings
+from serving.api.state import ServiceState
 from serving.client import ask_service
 from serving.runtime.bento import BuiltBento
 from serving.runtime.identity import read_mark
@@ -33,9 +35,10 @@ SETTINGS = ServiceSettings()
 def serving_toy() -> Iterator[RunningService]:
     """The toy's service in a thread of this process, behind its guard, on a port of its own."""
     metrics = ServiceMetrics()
-    endpoints = Endpoints(SETTINGS, metrics, lambda settings, _: make_answerer(settings)).application
-    guarded = Guard(endpoints, endpoints, parse_keys(KEYS), SETTINGS.max_body_bytes, metrics)
-    protocol = bounded_protocol(metrics.count_refusal)
+    state = ServiceState(SETTINGS, metrics, lambda settings, _: make_answerer(settings))
+    endpoints = build_application(state)
+    guarded = Guard(endpoints, endpoints, ENDPOINTS, parse_keys(KEYS), SETTINGS.max_body_bytes, metrics)
+    protocol = type("Counted", (BoundedH11,), {"count": staticmethod(metrics.count_refusal)})
     server = uvicorn.Server(uvicorn.Config(guarded, port=0, http=protocol, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()

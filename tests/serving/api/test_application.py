@@ -18,13 +18,15 @@ from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from serving.api.answers import Answerer, Question
-from serving.api.application import Endpoints, LoadAnswerer
+from serving.api.application import build_application
+from serving.api.endpoints import ENDPOINTS
 from serving.api.guards import Guard
 from serving.api.keys import CHECK_CLIENT, parse_keys
 from serving.api.metrics import ServiceMetrics
 from serving.api.problems import MEDIA_TYPE, ProblemError
 from serving.api.schemas import PredictionAnswer, ServedModel
 from serving.api.settings import ServiceSettings
+from serving.api.state import LoadAnswerer, ServiceState
 from serving.api.upload import read_upload
 from serving.log.lossy import LossyLog
 from serving.log.prediction_log import PredictionLog
@@ -62,9 +64,9 @@ def serve(
 ) -> Iterator[TestClient]:
     """A client on this machine of a service over the toy."""
     settings, metrics = settings or ServiceSettings(), ServiceMetrics()
-    application = Endpoints(settings, metrics, load).application
+    application = build_application(ServiceState(settings, metrics, load))
     keys = parse_keys(f"{KEYS},{CHECK_CLIENT}:{CHECK_KEY}")
-    guarded = Guard(application, application, keys, settings.max_body_bytes, metrics)
+    guarded = Guard(application, application, ENDPOINTS, keys, settings.max_body_bytes, metrics)
     with TestClient(
         guarded, "http://127.0.0.1:3000", client=("127.0.0.1", 5), raise_server_exceptions=False
     ) as client:

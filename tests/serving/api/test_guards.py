@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from serving.api.guards import CLIENT_KEY, LOCAL_KEY, RULES, Guard
+from serving.api.endpoints import ENDPOINTS
+from serving.api.guards import CLIENT_KEY, LOCAL_KEY, Guard
 from serving.api.keys import parse_keys
 from serving.api.metrics import ServiceMetrics
 from serving.api.problems import ProblemError
@@ -19,6 +20,7 @@ from tests.serving.toy import KEY, KEYS, OTHER_KEY
 Message = MutableMapping[str, Any]
 Headers = list[tuple[bytes, bytes]]
 LIMIT = 1000
+BY_PATH = {each.path: each for each in ENDPOINTS}
 HOST = (b"host", b"127.0.0.1:3000")
 WITH_KEY = [HOST, (b"x-api-key", KEY.encode())]
 
@@ -78,7 +80,7 @@ def ask(
         "headers": headers,
         "client": None if client is None else (client, 5),
     }
-    guard = Guard(inside, inside, parse_keys(KEYS), LIMIT, metrics or ServiceMetrics())
+    guard = Guard(inside, inside, ENDPOINTS, parse_keys(KEYS), LIMIT, metrics or ServiceMetrics())
     asyncio.run(guard(scope, receive, send))
     return asked
 
@@ -107,7 +109,7 @@ def test_many_unknown_paths_make_one_series() -> None:
 def test_another_method_is_405_and_told_the_right_one(path: str, method: str) -> None:
     asked = ask(path, WITH_KEY, method)
     assert (asked.status, asked.inside) == (405, [])
-    assert asked.headers["allow"] == ", ".join(RULES[path].methods)
+    assert asked.headers["allow"] == ", ".join(BY_PATH[path].methods)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,13 @@
+"""Every endpoint there is: one file each, and one line here."""
+
+from __future__ import annotations
+
+from serving.api.endpoint import Endpoint
+from serving.api.endpoints.documents import DOCS, OPENAPI
+from serving.api.endpoints.livez import LIVEZ
+from serving.api.endpoints.metrics import METRICS
+from serving.api.endpoints.model import MODEL
+from serving.api.endpoints.predict import PREDICT
+from serving.api.endpoints.readyz import READYZ
+
+ENDPOINTS: tuple[Endpoint, ...] = (PREDICT, MODEL, LIVEZ, READYZ, METRICS, OPENAPI, DOCS)

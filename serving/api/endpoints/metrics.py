@@ -1,0 +1,30 @@
+"""GET /metrics: counters for Prometheus."""
+
+from __future__ import annotations
+
+import anyio.to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+
+from serving.api.endpoint import Access, Endpoint
+from serving.api.metrics import MEDIA_TYPE
+from serving.api.state import ServiceState
+
+
+async def tell_metrics(state: ServiceState, _request: Request) -> Response:
+    """All series as text."""
+    content = await anyio.to_thread.run_sync(state.metrics.render)
+    return Response(content, headers={"content-type": MEDIA_TYPE})
+
+
+METRICS = Endpoint(
+    path="/metrics",
+    method="GET",
+    access=Access.LOCAL_OR_KEY,
+    summary="Answers by decision, refusals, lost log entries and latency, for Prometheus",
+    handler=tell_metrics,
+    answer=None,
+    problems=(),
+    example='curl -H "X-API-Key: $KEY" "$URL/metrics"',
+    media_type=MEDIA_TYPE,
+)

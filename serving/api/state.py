@@ -1,0 +1,150 @@
+"""What the endpoints share: the model once it is loaded, the places for requests, and the threads.
+
+Nothing heavy is imported here: the supervisor of the workers imports this module and never answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+
+from serving.api.guards import CLIENT_KEY, LOCAL_KEY
+from serving.api.metrics import ServiceMetrics
+from serving.api.problems import ProblemError
+from serving.api.settings import ServiceSettings
+from vision.base.errors import TaxonError
+
+if TYPE_CHECKING:
+    from serving.api.answers import Answerer, Question
+    from serving.api.schemas import PredictionAnswer
+
+LOADING, REFUSED = "loading", "refused"
+"""Codes of a service that is not ready: not yet, or never, because the model or a setting is refused."""
+
+_logger = logging.getLogger("taxon.serving")
+LoadAnswerer = Callable[[ServiceSettings, ServiceMetrics], "Answerer"]
+"""Loads, verifies and warms up; raises TaxonError where the model is refused."""
+
+
+class ServiceState:
+    """The model, its settings and counters, and the bounds on what is answered at a time."""
+
+    def __init__(self, settings: ServiceSettings, metrics: ServiceMetrics, load: LoadAnswerer) -> None:
+        """Serve what `load` gives, once it has."""
+        self.settings = settings
+        self.metrics = metrics
+        self._load = load
+        self._answerer: Answerer | None = None
+        self._refusal: str | None = None
+        self._num_in_flight = 0
+        self._turns = asyncio.Semaphore(settings.threads)  # one a thread; waited for with a bound
+        self._threads = ThreadPoolExecutor(settings.threads, "answer")
+
+    def load(self) -> None:
+        """Load the model; where it is refused, say why to who asks later."""
+        try:
+            self._answerer = self._load(self.settings, self.metrics)
+        except TaxonError as error:
+            self._refusal = str(error)
+            _logger.error("Not ready, and will not be: %s", error)  # noqa: TRY400  the message says it all
+        except Exception:
+            self._refusal = "an unforeseen fault; the service's log has it"
+            _logger.exception("Not ready, and will not be")
+
+    def close(self) -> None:
+        """Take no further image."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def require_answerer(self, request: Request) -> Answerer:
+        """The loaded model.
+
+        Raises:
+            ProblemError: it is not loaded yet, or refused (503).
+        """
+        if self._answerer is not None:
+            return self._answerer
+        code = LOADING if self._refusal is None else REFUSED
+        told = self._refusal or "the model is being loaded"
+        reason = told if is_trusted(request) else "the model is not there"
+        raise ProblemError(
+            code,
+            arrived=f"A request arrived while the service is not ready: {reason}",
+            expected="to be asked when /readyz answers 200",
+            advice="Try again in a few seconds" if code == LOADING else "The operator has to act",
+            headers={"retry-after": "1"} if code == LOADING else {},
+        )
+
+    @contextmanager
+    def admission(self) -> Iterator[None]:
+        """Hold one request of at most `max_in_flight`, so that bodies in memory stay bounded.
+
+        Raises:
+            ProblemError: as many are held already (429).
+        """
+        most = self.settings.max_in_flight
+        if self._num_in_flight >= most:
+            raise ProblemError(
+                "busy",
+                arrived=f"A request arrived while {most} others are being answered",
+                expected=f"at most {most} at a time",
+                advice="Try again in a second",
+                headers={"retry-after": "1", "connection": "close"},
+            )
+        self._num_in_flight += 1
+        try:
+            yield
+        finally:
+            self._num_in_flight -= 1
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Hold one of the threads, so that what waits too long for one is neither answered nor logged.
+
+        Raises:
+            ProblemError: none became free in time (503).
+        """
+        seconds = self.settings.queue_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            raise ProblemError(
+                "overloaded",
+                arrived=f"A request waited {seconds:g} seconds behind others; its image was not looked at",
+                expected="a turn by then",
+                advice="Try again later, with fewer requests at a time",
+                headers={"retry-after": "10"},
+            ) from error
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    async def answer(self, answerer: Answerer, question: Question) -> PredictionAnswer:
+        """The answer, made in a thread of its own kind.
+
+        Raises:
+            ProblemError: no thread became free in time (503), or the image is refused.
+        """
+        async with self._turn():
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, _answer, answerer, question)
+
+
+def _answer(answerer: Answerer, question: Question) -> PredictionAnswer:
+    """In a thread; a StopIteration could not be handed over to who waits, and the thread would be lost."""
+    try:
+        return answerer.answer(question)
+    except StopIteration as error:
+        raise RuntimeError("an iterator ended where nobody expected it") from error
+
+
+def is_trusted(request: Request) -> bool:
+    """Whether the client is on this machine or has a key, and may be told paths and reasons."""
+    return bool(request.scope.get(LOCAL_KEY)) or CLIENT_KEY in request.scope
