@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from serving.api.endpoints import ENDPOINTS
 from serving.runtime.bento import REQUIREMENTS, stage_code
 from serving.runtime.launch import make_environment
 from serving.runtime.pinned import PINNED_NAME, PinnedModel, read_pinned
@@ -105,7 +106,7 @@ def test_bentomls_own_application_hears_of_start_and_end_and_of_no_request(tmp_p
         check=True,
     )
     paths, num_layers, reached = json.loads(done.stdout.splitlines()[-1])
-    assert paths == ["/livez", "/metrics", "/model", "/predict", "/readyz"]
+    assert paths == sorted(each.path for each in ENDPOINTS)
     assert num_layers == 0
     assert reached == ["lifespan"]
 

@@ -313,7 +313,8 @@ def check_answers(folder: ServiceFolder, service: RunningService) -> None:
     assert ask(service, "/predict", paint(RED), "wrong-wrong-wrong-wrong")[0] == 401
     assert ask(service, "/predict", paint(RED))[0] == 401
     assert ask(service, "/docs.json")[0] == 404
-    assert ask(service, "/livez", X="a" * 70_000)[0] == 431  # our protocol is the one that BentoML starts
+    with suppress(ConnectionResetError):  # our protocol is the one that BentoML starts
+        assert ask(service, "/livez", X="a" * 700_000)[0] == 400
     with nobody_connects() as url:
         assert ask(service, "/predict", url.encode(), key)[0] == 415
         text = {"image": (None, url)}
