@@ -78,7 +78,7 @@ def test_a_killed_run_is_named_its_steps_are_reused_and_the_outcome_is_that_of_a
     kill_when(broken, "Step `train_cnn_residual` has started", project.folder / "killed.log")
     finished = broken.train()
     assert finished.code == 0, finished.output[-4000:]
-    assert "was killed before it ended" in finished.output
+    assert "was killed" in finished.output
     assert "train_cnn" not in broken.executed()
     assert "train_cnn_residual" in broken.executed()
     assert broken.summary()["test"] == unbroken["test"]
