@@ -1,41 +1,38 @@
-"""The database under the prediction log: opened when first needed, bounded in every wait, mended by itself.
+"""The database under the prediction log: one connection, opened when first needed, bounded in every wait.
 
-A service must start and answer while its log is locked or gone. So nothing is opened before the first use;
-after a failure all connections are closed and the next use opens anew; and a SQLite file that was deleted or
-exchanged, or its -wal or -shm, is noticed (SQLite itself goes on writing to the deleted file, silently).
+A service must start and answer while its log is locked or gone. Nothing is opened before the first use, and
+after a failure the next use opens anew. SQLite itself goes on writing, without an error, to a file that was
+deleted or overwritten: this is looked for at every use.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
-from sqlalchemy import URL, Connection, Engine, create_engine
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from serving.log.schema import CURRENT_VERSION, migrate, read_version
-from serving.log.sqlite import (
-    identify_files,
-    make_file,
-    make_sqlite_engine,
-    prepare_file,
-    reclaim_space,
-)
+from serving.log.schema import is_current, upgrade
 from serving.log.url import is_sqlite, parse_url
 from vision.base.errors import LogError
 
 _CONNECT_SECONDS = 2  # libpq counts whole seconds and treats 1 as 2
+_PROBE_SECONDS = 1.0
+_RETRY_SECONDS = 0.005
 
 _ADVICE = {
     "SQLITE_BUSY": "Another process holds it: wait for that, or find it with fuser.",
     "SQLITE_FULL": "Free some space on the disk first; deleting old answers (docs/privacy.md) needs it too.",
     "SQLITE_READONLY": "Change its permissions, or name a database that can be written.",
     "SQLITE_CANTOPEN": "Check the path and its permissions.",
-    "SQLITE_NOTADB": "Move the file away (a new one is made), or name another.",
+    "SQLITE_NOTADB": "Move the file away with its -wal and -shm (a new one is made), or name another.",
     "SQLITE_CORRUPT": "The file is damaged. Move it away with its -wal and -shm (a new one is made); "
     "sqlite3 FILE .recover saves what can be read.",
     "SQLITE_CONSTRAINT_UNIQUE": "An answer of this prediction_id is logged already: give each its own.",
@@ -44,7 +41,7 @@ _ADVICE = {
 
 
 class LogDatabase:
-    """Connections to one SQLite file or PostgreSQL database; threads may share it.
+    """One SQLite file or PostgreSQL database; threads may share it and take turns.
 
     Attributes:
         name: what errors call it: the path of the file, or the URL without its password.
@@ -68,152 +65,95 @@ class LogDatabase:
         self._create = create
         self._turn = threading.Lock()
         self._engine: Engine | None = None
-        self._writer: Connection | None = None
+        self._connection: Connection | None = None
         self._files: tuple[int | None, ...] = ()
-        self._failed = False
+        self._probed_at = float("-inf")
 
     def exists(self) -> bool:
         """Whether there is a SQLite file; of a PostgreSQL server this is only known by asking it: True."""
         return self._path is None or self._path.exists()
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """A connection in a transaction that sees one state of the database.
+    def transaction(self, *, writes: bool) -> Iterator[Connection]:
+        """A connection in a transaction, committed when the block ends well.
+
+        If it `writes`, it holds SQLite's write lock from its beginning.
 
         Raises:
-            LogError: the database cannot be opened or read.
+            LogError: the database cannot be opened, locked in time, read or written.
         """
         deadline = time.monotonic() + self._wait_s
-        with self._failures("read"):
-            with self._taking_turn():
-                engine = self._open()
-            options = {"deadline": deadline}
-            with engine.connect().execution_options(**options) as connection, connection.begin():
+        with self._turn_taken("write" if writes else "read") as connection:
+            connection.execution_options(writes=writes, deadline=deadline)
+            with connection.begin():
                 yield connection
+            if self._path is None:
+                connection.close()  # back into the pool, which tries it before the next use
+            elif writes and self._identify_files() != self._files:
+                raise LogError(
+                    f"{self.name} was deleted or exchanged while it was written to; what was written is "
+                    "lost. The next use opens the file anew."
+                )
 
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """A connection in a transaction that holds the write lock; committed when the block ends well.
-
-        Threads of one process take turns here, because SQLite's own waiting is by sleeping and unfair.
-
-        Raises:
-            LogError: the database cannot be opened, locked in time, or written.
-        """
-        deadline = time.monotonic() + self._wait_s
-        with self._failures("write"), self._taking_turn():
-            with self._connect_to_write(self._open()) as connection:
-                connection.execution_options(writes=True, deadline=deadline)
-                with connection.begin():
-                    yield connection
-            self._require_same_files()
-
-    def reclaim_space(self) -> None:
-        """Give the space of deleted rows back to the disk.
-
-        PostgreSQL does this by itself (autovacuum) and keeps the space for later answers.
+    def empty_wal(self) -> None:
+        """Move SQLite's write-ahead log into the file, so that nothing that was deleted is left in it.
 
         Raises:
-            LogError: the database cannot be opened, locked in time, or written.
+            LogError: the database cannot be opened or written.
         """
         if self._path is None:
             return
-        with self._failures("write"):
-            with self._taking_turn():
-                engine = self._open()
-            reclaim_space(engine, self._wait_s)
+        with self._turn_taken("write") as connection:
+            driver = get_driver(connection)
+            driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # most of it, without the write lock
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def close(self) -> None:
-        """Close all connections, after the write that is going on; the next use opens anew.
-
-        Raises:
-            LogError: other threads went on writing.
-        """
-        with self._taking_turn():
+        """Close the connection, after the use that is going on; the next use opens anew."""
+        with self._turn:
             self._drop()
 
-    def _drop(self) -> None:
-        """Close all connections. The caller has the turn."""
-        writer, self._writer = self._writer, None
-        engine, self._engine = self._engine, None
-        if writer is not None:
-            writer.close()
-        if engine is not None:
-            engine.dispose()
-
     @contextlib.contextmanager
-    def _connect_to_write(self, engine: Engine) -> Iterator[Connection]:
-        """A connection for who has the turn.
-
-        Of a SQLite file it is one and the same until the file is opened anew: to take one out of the pool and
-        to put it back costs as much as to write. A server may have been restarted since the last write.
-        """
-        if self._path is None:
-            with engine.connect() as connection:
-                yield connection
-            return
-        if self._writer is None:
-            self._writer = engine.connect()
-        try:
-            yield self._writer
-        except BaseException:  # whatever it was, the connection may be in a transaction that nobody ends
-            self._drop()
-            raise
-
-    @contextlib.contextmanager
-    def _taking_turn(self) -> Iterator[None]:
+    def _turn_taken(self, doing: str) -> Iterator[Connection]:
+        """The open connection, for one thread at a time; closed again after whatever fails."""
         if not self._turn.acquire(timeout=self._wait_s):
             raise LogError(
                 f"{self.name}: other threads kept the prediction log busy for {self._wait_s:g} s. "
                 "Another process may hold it: wait for that, or find it with fuser."
             )
         try:
-            yield
+            yield self._open()
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+            self._drop()
+            raise LogError(_describe_failure(self.name, doing, error)) from error
+        except BaseException:  # the connection may be in a transaction that nobody ends
+            self._drop()
+            raise
         finally:
             self._turn.release()
 
-    @contextlib.contextmanager
-    def _failures(self, doing: str) -> Iterator[None]:
-        """Turn what the database or the disk raises into a LogError, and have the next use open anew."""
-        try:
-            yield
-        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
-            self._failed = True
-            raise LogError(_describe_failure(self.name, doing, error)) from error
+    def _drop(self) -> None:
+        """Close the connection. The caller has the turn."""
+        connection, self._connection = self._connection, None
+        engine, self._engine = self._engine, None
+        if connection is not None:
+            connection.close()
+        if engine is not None:
+            engine.dispose()
 
-    def _open(self) -> Engine:
-        """The engine of an up-to-date database. The caller has the turn."""
-        if self._failed or (self._engine is not None and self._identify_files() != self._files):
+    def _open(self) -> Connection:
+        """The connection to a whole and up-to-date database. The caller has the turn."""
+        if self._engine is not None and self._identify_files() != self._files:
             self._drop()
-            self._failed = False
         if self._engine is None:
-            engine = self._make_engine()
-            try:
-                self._bring_up_to_date(engine)
-            except BaseException:
-                engine.dispose()
-                raise
-            self._engine, self._files = engine, self._identify_files()
-        return self._engine
-
-    def _bring_up_to_date(self, engine: Engine) -> None:
-        """Migrate where needed; a database that is not ours is not touched."""
-        with engine.connect() as connection, connection.begin():
-            version = read_version(connection, self.name)
-        if version == CURRENT_VERSION:
-            return
-        if self._path is not None:
-            prepare_file(engine, self.name, self._wait_s)
-        with engine.connect().execution_options(writes=True) as connection, connection.begin():
-            migrate(connection, self.name)
-
-    def _require_same_files(self) -> None:
-        """After the commit: what went into a file that nobody can open any more is lost."""
-        if self._identify_files() != self._files:
-            raise LogError(
-                f"{self.name} was deleted or exchanged while it was written to; what was written is lost. "
-                "The next use opens the file anew."
-            )
+            self._engine = self._make_engine()
+            self._connection = self._engine.connect()
+            self._bring_up_to_date(self._connection)
+            self._files = self._identify_files()
+        if self._connection is None or self._connection.closed:
+            self._connection = self._engine.connect()
+        self._require_sound_file()
+        return self._connection
 
     def _make_engine(self) -> Engine:
         if self._path is None:
@@ -224,41 +164,159 @@ class LogDatabase:
                     f"{self.name}: there is no prediction log; expected one that a service has written. "
                     "Start the service, or name the database that it writes."
                 )
-            make_file(self._path)
-        return make_sqlite_engine(self._path, self._wait_s)
+            _make_file(self._path)
+        return _make_sqlite_engine(self._path, self._wait_s)
+
+    def _bring_up_to_date(self, connection: Connection) -> None:
+        """Migrate where needed; a database that is not ours is not touched."""
+        connection.execution_options(writes=False)
+        with connection.begin():
+            if is_current(connection, self.name):
+                return
+        if self._path is not None:
+            _prepare_file(get_driver(connection), self.name, self._wait_s)
+        connection.execution_options(writes=True)
+        upgrade(connection)
 
     def _identify_files(self) -> tuple[int | None, ...]:
-        return () if self._path is None else identify_files(self._path)
+        """Inodes of the SQLite file, its -wal and its -shm, which last as long as a connection is open.
+
+        An open file keeps its inode from being given again, so a file that was made anew has another.
+        """
+        if self._path is None:
+            return ()
+        return tuple(_find_inode(f"{self._path}{suffix}") for suffix in ("", "-wal", "-shm"))
+
+    def _require_sound_file(self) -> None:
+        """Once in a second: what was overwritten is not a database any more, whatever SQLite remembers of it.
+
+        A connection that believes the file immutable reads it past the write-ahead log. A file that is being
+        written to by a checkpoint may look too short, so it is looked at again.
+        """
+        if self._path is None or time.monotonic() < self._probed_at + _PROBE_SECONDS:
+            return
+        try:
+            _read_head(self._path)
+        except sqlite3.DatabaseError:
+            time.sleep(_RETRY_SECONDS)
+            _read_head(self._path)
+        self._probed_at = time.monotonic()
 
 
-# --- PostgreSQL -----------------------------------------------------------------------------------------
+def get_driver(connection: Connection) -> sqlite3.Connection:
+    """The connection of SQLite's driver itself."""
+    return cast("sqlite3.Connection", connection.connection.driver_connection)
+
+
+def reclaim_pages(connection: Connection) -> None:
+    """Give the pages of deleted rows back to the disk; PostgreSQL does this by itself (autovacuum)."""
+    if connection.dialect.name == "sqlite":
+        driver = get_driver(connection)
+        for _ in range(driver.execute("PRAGMA freelist_count").fetchone()[0]):
+            driver.execute("PRAGMA incremental_vacuum(1)").fetchall()  # the driver stops after each page
+
+
+# --- SQLite and PostgreSQL ------------------------------------------------------------------------------
+
+
+def _make_sqlite_engine(path: Path, wait_s: float) -> Engine:
+    url = URL.create("sqlite", database=str(path))
+    engine = create_engine(
+        url, hide_parameters=True, connect_args={"timeout": wait_s, "check_same_thread": False}
+    )
+    event.listen(engine, "connect", _set_up_connection)
+    event.listen(engine, "begin", _begin)
+    return engine
 
 
 def _make_postgresql_engine(url: URL, wait_s: float) -> Engine:
-    milliseconds = max(1, round(wait_s * 1000))
     return create_engine(
         url,
         hide_parameters=True,
         pool_pre_ping=True,  # a server that was restarted costs no answer
-        pool_timeout=wait_s,
         connect_args={
             "connect_timeout": _CONNECT_SECONDS,
             "tcp_user_timeout": _CONNECT_SECONDS * 1000,
-            "options": f"-c lock_timeout={milliseconds}",
+            "options": f"-c lock_timeout={max(1, round(wait_s * 1000))}",
         },
     )
 
 
-# --- words ----------------------------------------------------------------------------------------------
+def _set_up_connection(connection: sqlite3.Connection, _: Any) -> None:
+    """Settings that SQLite does not keep in the file.
+
+    `synchronous=NORMAL`: an answer outlasts the death of the process; a power cut may lose the last ones, but
+    leaves the file whole. `secure_delete`: what is deleted for a person's sake is overwritten.
+    """
+    connection.isolation_level = None  # transactions begin in _begin, and nowhere else
+    for pragma in ("synchronous = NORMAL", "foreign_keys = ON", "secure_delete = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    """Writers take the lock at once: a reader that becomes a writer could fail without waiting."""
+    options = connection.get_execution_options()
+    driver = get_driver(connection)
+    if "deadline" in options:
+        left_ms = max(0, round((options["deadline"] - time.monotonic()) * 1000))
+        driver.execute(f"PRAGMA busy_timeout = {left_ms}")
+    driver.execute("BEGIN IMMEDIATE" if options["writes"] else "BEGIN")
+
+
+def _make_file(path: Path) -> None:
+    """An empty file that only its owner can read; SQLite gives the -wal and -shm beside it the same mode."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):  # another worker was first
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+
+def _prepare_file(driver: sqlite3.Connection, name: str, wait_s: float) -> None:
+    """What the file keeps: deleted answers give their space back, and monitoring reads while others write.
+
+    SQLite itself does not wait where two connections switch the journal's mode at once.
+
+    Raises:
+        LogError: the disk cannot hold a write-ahead log.
+    """
+    driver.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            mode = driver.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            break
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(_RETRY_SECONDS)
+    if mode != "wal":
+        raise LogError(
+            f"{name}: SQLite keeps its journal as {mode!r} here; expected 'wal', without which readers and "
+            "writers shut each other out. Put the file on a local disk, or use PostgreSQL."
+        )
+
+
+def _read_head(path: Path) -> None:
+    """Raises sqlite3.DatabaseError if the file itself is no database or shorter than it says."""
+    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as connection:
+        connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
+
+
+def _find_inode(path: str) -> int | None:
+    try:
+        return os.stat(path).st_ino  # noqa: PTH116 - called for every answer
+    except FileNotFoundError:
+        return None
 
 
 def _describe_failure(name: str, doing: str, error: Exception) -> str:
     """One line without SQL and values: they are other people's answers."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     code = getattr(cause, "sqlite_errorname", "")
-    advice = next((text for prefix, text in _ADVICE.items() if code.startswith(prefix)), "")
+    advice = next(
+        (text for prefix, text in _ADVICE.items() if code.startswith(prefix)), "Check the database."
+    )
     if isinstance(cause, OSError):
         words, advice = cause.strerror or str(cause), "Check the path, its permissions and the disk."
     else:
         words = (str(cause).strip() or type(cause).__name__).splitlines()[0]
-    return f"{name}: cannot {doing} the prediction log: {words}. {advice or 'Check the database.'}"
+    return f"{name}: cannot {doing} the prediction log: {words}. {advice}"

@@ -1,4 +1,4 @@
-"""One answer as the prediction log keeps it, and many as plain arrays that monitoring can judge.
+"""One answer as the prediction log keeps it.
 
 What a client sends (file name, group) is bounded here, before it gets near the database. Arrays are brought
 into the form in which they are stored, so that an entry that is read back equals the one that was appended,
@@ -8,28 +8,29 @@ bit for bit.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PureWindowsPath
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vision.base.errors import DataError
-from vision.base.record import FloatArray, IntArray
+from vision.base.record import FloatArray
 from vision.decision.records import Decision
 
 MAX_CHARACTERS = 255
 """Longest text that is stored in a column."""
 
-LOGIT_TYPE = np.dtype("<f4")
-EMBEDDING_TYPE = np.dtype("<f2")
-QUALITY_TYPE = np.dtype("<f4")
+ARRAY_TYPES: dict[str, np.dtype[Any]] = {
+    "logits": np.dtype("<f4"),
+    "embedding": np.dtype("<f2"),
+    "quality": np.dtype("<f4"),
+}
+"""Of the arrays, as they are stored."""
 
-_NUMBERS = ("latency_ms", "confidence", "unknown_score", "p_value")
-_TEXTS = ("prediction_id", "client", "model_name", "model_version", "model_digest", "class_name")
+NUMBERS = ("latency_ms", "confidence", "unknown_score", "p_value")
+TEXTS = ("prediction_id", "client", "model_name", "model_version", "model_digest", "class_name")
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,75 +85,18 @@ class LogEntry:
     number: int | None = None
 
     def __post_init__(self) -> None:
-        for name in _TEXTS:
+        for name in TEXTS:
             _check_text(name, getattr(self, name))
         stored = {
             "time": to_utc(self.time),
             "file_name": clean_file_name(self.file_name),
             "group": check_group(self.group),
             "decision": Decision(self.decision),
-            "logits": _to_vector("logits", self.logits, LOGIT_TYPE),
-            "embedding": _to_vector("embedding", self.embedding, EMBEDDING_TYPE),
-            "quality": _to_vector("quality", self.quality, QUALITY_TYPE),
-        } | {name: _check_finite(name, getattr(self, name)) for name in _NUMBERS}
+            **{name: _to_vector(name, getattr(self, name), dtype) for name, dtype in ARRAY_TYPES.items()},
+            **{name: _check_finite(name, getattr(self, name)) for name in NUMBERS},
+        }
         for name, value in stored.items():
             object.__setattr__(self, name, value)
-
-
-@dataclass(frozen=True, eq=False)
-class LoggedAnswers:
-    """n answers of one model as arrays; row i of each is the same answer, oldest first.
-
-    Attributes:
-        model_digest: digest of the bundle that gave them; empty where n is 0.
-        numbers: (n,) int64, place in the log.
-        times: (n,) datetime64 in microseconds, UTC.
-        logits: (n, k) float32.
-        embeddings: (n, d) float16.
-        quality: (n, q) float32.
-        decisions: (n,) str, members of `Decision`.
-        clients: n names of API keys.
-        groups: n groups in the form of `namespace_group`; None where the client gave none.
-    """
-
-    model_digest: str
-    numbers: IntArray
-    times: NDArray[np.datetime64]
-    logits: FloatArray
-    embeddings: FloatArray
-    quality: FloatArray
-    decisions: NDArray[np.str_]
-    clients: tuple[str, ...]
-    groups: tuple[str | None, ...]
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-
-def stack_answers(entries: Sequence[LogEntry]) -> LoggedAnswers:
-    """Entries of one model as arrays, in their order.
-
-    Raises:
-        ValueError: entries of several models, or that are not logged yet; arrays of one model that differ in
-            width.
-    """
-    digests = sorted({entry.model_digest for entry in entries})
-    if len(digests) > 1:
-        raise ValueError(
-            f"Got answers of {len(digests)} models ({', '.join(digests)}); expected one, because embeddings "
-            "of two networks cannot be compared. Read the log by model_digest."
-        )
-    return LoggedAnswers(
-        model_digest=digests[0] if digests else "",
-        numbers=np.array([logged_number(entry) for entry in entries], np.int64),
-        times=np.array([entry.time.replace(tzinfo=None) for entry in entries], "datetime64[us]"),
-        logits=_stack("logits", entries, LOGIT_TYPE),
-        embeddings=_stack("embedding", entries, EMBEDDING_TYPE),
-        quality=_stack("quality", entries, QUALITY_TYPE),
-        decisions=np.array([entry.decision.value for entry in entries], np.str_),
-        clients=tuple(entry.client for entry in entries),
-        groups=tuple(namespace_group(entry.client, entry.group) for entry in entries),
-    )
 
 
 # --- what a client may make us store --------------------------------------------------------------------
@@ -243,19 +187,6 @@ def _to_vector(name: str, values: FloatArray, dtype: np.dtype[Any]) -> FloatArra
     beyond = np.isinf(stored) & np.isfinite(array)
     stored[beyond] = np.copysign(np.finfo(dtype).max, array[beyond])
     return stored
-
-
-def _stack(name: str, entries: Sequence[LogEntry], dtype: np.dtype[Any]) -> FloatArray:
-    rows = [getattr(entry, name) for entry in entries]
-    widths = sorted({len(row) for row in rows})
-    if len(widths) > 1:
-        raise ValueError(
-            f"{name} has widths {widths} in answers of one model; expected one width. The log was written by "
-            "something else than the service."
-        )
-    if not rows:
-        return np.empty((0, 0), dtype)
-    return np.concatenate(rows).reshape(len(rows), widths[0])
 
 
 def logged_number(entry: LogEntry) -> int:

@@ -24,31 +24,20 @@ _logger = logging.getLogger("taxon.serving")
 
 
 class AnswerLog(Protocol):
-    """Where answers are written down: `serving.log.prediction_log.PredictionLog`."""
+    """What `LossyLog` uses of a `PredictionLog`; both methods raise LogError."""
 
     def append(self, entry: LogEntry) -> object:
-        """Commit one entry; what it returns is not looked at.
-
-        Raises:
-            LogError: the database is locked, gone or full; the entry is not kept.
-        """
+        """Commit one entry."""
 
     def check(self) -> None:
-        """Nothing, if an entry could be written now.
-
-        Raises:
-            LogError: says why not.
-        """
+        """Nothing, if an entry could be written now."""
 
 
 class LossyLog:
     """A prediction log whose failures are counted, not raised; safe to use from several threads."""
 
     def __init__(
-        self,
-        log: AnswerLog,
-        count_lost: Callable[[], None],
-        clock: Callable[[], float] = time.monotonic,
+        self, log: AnswerLog, count_lost: Callable[[], None], clock: Callable[[], float] = time.monotonic
     ) -> None:
         """Write into `log`.
 
@@ -60,13 +49,10 @@ class LossyLog:
         self._log = log
         self._count_lost = count_lost
         self._clock = clock
-        self._lock = threading.Lock()
-        self._paused_until = float("-inf")
-        self._reported_at = float("-inf")
+        self._asking, self._telling = threading.Lock(), threading.Lock()
+        self._paused_until = self._reported_at = self._checked_at = float("-inf")
         self._num_unreported = 0
-        self._asking = threading.Lock()
-        self._checked_at = float("-inf")
-        self._fault: str | None = None
+        self._check_fault: str | None = None
         self._append_fault: str | None = None
 
     def find_fault(self) -> str | None:
@@ -78,9 +64,13 @@ class LossyLog:
             return f"the last answer was not written: {fault}"
         with self._asking:
             if self._clock() >= self._checked_at + CHECK_SECONDS:
-                self._fault = self._ask()
+                try:
+                    self._log.check()
+                    self._check_fault = None
+                except LogError as error:
+                    self._check_fault = str(error)
                 self._checked_at = self._clock()
-            return self._fault
+            return self._check_fault
 
     def append(self, entry: LogEntry) -> bool:
         """Commit an entry; whether it is kept."""
@@ -97,21 +87,14 @@ class LossyLog:
         self._append_fault = None
         return True
 
-    def _ask(self) -> str | None:
-        try:
-            self._log.check()
-        except LogError as error:
-            return str(error)
-        return None
-
     def _lose(self, reason: str) -> None:
+        """Count a lost entry; once a minute, say how many there were."""
         self._count_lost()
-        with self._lock:
+        with self._telling:
             self._num_unreported += 1
             if self._clock() < self._reported_at + REPORT_SECONDS:
                 return
-            self._reported_at = self._clock()
-            num_lost, self._num_unreported = self._num_unreported, 0
+            self._reported_at, num_lost, self._num_unreported = self._clock(), self._num_unreported, 0
         _logger.error(
             "Prediction log: %d answers could not be written (%s). Answers go on; check the database. "
             "/metrics counts every loss in taxon_log_entries_lost_total.",

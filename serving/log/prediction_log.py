@@ -7,23 +7,28 @@ caller sends the answer all the same and counts the loss; the log mends itself o
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
+from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select
 
-from serving.log.database import LogDatabase
+from serving.log.database import LogDatabase, get_driver, reclaim_pages
 from serving.log.entries import LogEntry, check_group
-from serving.log.rows import insert_answer, to_entry, to_microseconds, to_row, to_time
+from serving.log.rows import to_entry, to_microseconds, to_row, to_time
 from serving.log.schema import IMAGES, PREDICTIONS
-from serving.log.sqlite import pause_after
+from vision.base.errors import LogError
 
 MAX_ENTRIES = 100_000
 """Most answers that one call reads: about 400 MB with embeddings of width 1,280."""
 
-_DELETED_AT_ONCE = 500
+_DELETED_AT_ONCE = 250
 _BYTES_AT_ONCE = 1_000_000
+_SAME_ANSWER = IMAGES.c.number == PREDICTIONS.c.number
+_GIVEN = [column.name for column in PREDICTIONS.c if column.name != "number"]
+_SQLITE_INSERT = f"INSERT INTO predictions ({', '.join(_GIVEN)}) VALUES (:{', :'.join(_GIVEN)})"
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class PredictionLog:
         return self._database.exists()
 
     def close(self) -> None:
-        """Close all connections; the next use opens anew."""
+        """Close the connection; the next use opens anew."""
         self._database.close()
 
     # --- writing ----------------------------------------------------------------------------------------
@@ -88,8 +93,9 @@ class PredictionLog:
         Raises:
             LogError: it is not stored. Send the answer and count the loss; a later call may succeed.
         """
-        with self._database.writing() as connection:
-            number = insert_answer(connection, to_row(entry))
+        row = to_row(entry)
+        with self._database.transaction(writes=True) as connection:
+            number = _insert(connection, row)
             if self.keep_images and entry.image is not None:
                 connection.execute(insert(IMAGES), {"number": number, "image": entry.image})
         return number
@@ -102,8 +108,8 @@ class PredictionLog:
         Raises:
             LogError: says why not and what to do.
         """
-        with self._database.writing() as connection:
-            connection.execute(select(PREDICTIONS.c.number).limit(1))
+        with self._database.transaction(writes=True) as connection:
+            connection.execute(select(PREDICTIONS.c.number).limit(1)).all()
 
     # --- reading ----------------------------------------------------------------------------------------
 
@@ -122,12 +128,12 @@ class PredictionLog:
         """
         if not 1 <= limit <= MAX_ENTRIES:
             raise ValueError(f"limit is {limit}; expected 1 to {MAX_ENTRIES}.")
-        query = select(PREDICTIONS, IMAGES.c.image) if images else select(PREDICTIONS)
+        query: Select[Any] = select(PREDICTIONS)
         if images:
-            query = query.outerjoin(IMAGES, IMAGES.c.number == PREDICTIONS.c.number)
+            query = select(PREDICTIONS, IMAGES.c.image).outerjoin(IMAGES, _SAME_ANSWER)
         query = query.where(PREDICTIONS.c.model_digest == model_digest)
         query = query.order_by(PREDICTIONS.c.number.desc()).limit(limit)
-        with self._database.reading() as connection:
+        with self._database.transaction(writes=False) as connection:
             return [to_entry(row, self.name) for row in connection.execute(query)][::-1]
 
     def count(self, model_digest: str | None = None, *, after: int = 0) -> int:
@@ -135,17 +141,14 @@ class PredictionLog:
         query = select(func.count()).select_from(PREDICTIONS).where(PREDICTIONS.c.number > after)
         if model_digest is not None:
             query = query.where(PREDICTIONS.c.model_digest == model_digest)
-        with self._database.reading() as connection:
-            return int(connection.execute(query).scalar_one())
+        return int(self._read(query)[0][0])
 
     def models(self) -> list[LoggedModel]:
         """Every model that has answers in the log; the one that answered last comes last."""
         columns = PREDICTIONS.c
         last = select(func.max(columns.number)).group_by(columns.model_digest)
         query = select(columns.model_digest, columns.model_name, columns.model_version, columns.time_us)
-        query = query.where(columns.number.in_(last)).order_by(columns.number)
-        with self._database.reading() as connection:
-            rows = connection.execute(query).all()
+        rows = self._read(query.where(columns.number.in_(last)).order_by(columns.number))
         return [LoggedModel(digest, name, version, to_time(last)) for digest, name, version, last in rows]
 
     # --- deleting ---------------------------------------------------------------------------------------
@@ -156,7 +159,7 @@ class PredictionLog:
         Raises:
             ValueError: a time without a zone.
         """
-        return self._delete([PREDICTIONS.c.time_us < to_microseconds(time)], images_only=images_only)
+        return self._delete(PREDICTIONS.c.time_us < to_microseconds(time), images_only=images_only)
 
     def keep_newest(self, num_answers: int) -> int:
         """Delete all but the newest answers, whichever model gave them; gives how many, and their space back.
@@ -167,9 +170,8 @@ class PredictionLog:
         if num_answers < 0:
             raise ValueError(f"num_answers is {num_answers}; expected 0 or more.")
         newest = select(PREDICTIONS.c.number).order_by(PREDICTIONS.c.number.desc())
-        with self._database.reading() as connection:
-            last = connection.execute(newest.offset(num_answers).limit(1)).scalar()
-        return 0 if last is None else self._delete([PREDICTIONS.c.number <= last])
+        beyond = self._read(newest.offset(num_answers).limit(1))
+        return self._delete(PREDICTIONS.c.number <= beyond[0][0]) if beyond else 0
 
     def delete_answers(
         self, *, prediction_id: str | None = None, client: str | None = None, group: str | None = None
@@ -194,39 +196,46 @@ class PredictionLog:
         conditions = [PREDICTIONS.c[name] == value for name, value in wanted.items() if value is not None]
         if not conditions:
             raise ValueError("Nothing says which answers to delete; expected prediction_id, client or group.")
-        return self._delete(conditions)
+        return self._delete(*conditions)
 
-    def _delete(self, conditions: Sequence[ColumnElement[bool]], *, images_only: bool = False) -> int:
-        """Delete little at a time, with pauses, so that the service's writes get through in between."""
-        table = IMAGES if images_only else PREDICTIONS
+    def _delete(self, *conditions: ColumnElement[bool], images_only: bool = False) -> int:
+        """Delete little at a time, with pauses, so that the service's writes get through in between.
+
+        SQLite waits by sleeping, up to 0.1 s at a time: in a pause of twice the work a waiter wakes up.
+        """
         found = select(PREDICTIONS.c.number, func.coalesce(func.length(IMAGES.c.image), 0))
-        found = found.join(IMAGES, IMAGES.c.number == PREDICTIONS.c.number, isouter=not images_only)
-        found = found.where(*conditions).order_by(PREDICTIONS.c.number).limit(_DELETED_AT_ONCE)
-        num_deleted, last = 0, 0
-        while True:
-            with self._database.reading() as connection:
-                sizes = [(row[0], row[1]) for row in connection.execute(found.where(table.c.number > last))]
-            if not sizes:
-                break
-            for numbers in _split_by_bytes(sizes):
-                with self._database.writing() as connection:
-                    started = time.monotonic()
-                    gone = connection.execute(delete(table).where(table.c.number.in_(numbers)))
-                num_deleted += gone.rowcount
-                time.sleep(pause_after(time.monotonic() - started))
-            last = sizes[-1][0]
-        self._database.reclaim_space()
+        found = found.join(IMAGES, _SAME_ANSWER, isouter=not images_only).where(*conditions)
+        found = found.order_by(PREDICTIONS.c.number).limit(_DELETED_AT_ONCE)
+        table = IMAGES if images_only else PREDICTIONS
+        num_deleted = 0
+        while rows := self._read(found):
+            totals = accumulate(size for _, size in rows)
+            within = sum(total <= _BYTES_AT_ONCE for total in totals)
+            numbers = [number for number, _ in rows[: max(1, within)]]
+            with self._database.transaction(writes=True) as connection:
+                started = time.monotonic()
+                gone = connection.execute(delete(table).where(table.c.number.in_(numbers)))
+                reclaim_pages(connection)
+            num_deleted += gone.rowcount
+            time.sleep(min(max(2 * (time.monotonic() - started), 0.01), 1.0))
+        self._database.empty_wal()
         return num_deleted
 
+    def _read(self, query: Select[Any]) -> Sequence[Any]:
+        with self._database.transaction(writes=False) as connection:
+            return connection.execute(query).all()
 
-def _split_by_bytes(sizes: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
-    """Numbers of answers whose images have at most `_BYTES_AT_ONCE` together, or of one answer."""
-    numbers: list[int] = []
-    total = 0
-    for number, size in sizes:
-        if numbers and total + size > _BYTES_AT_ONCE:
-            yield numbers
-            numbers, total = [], 0
-        numbers.append(number)
-        total += size
-    yield numbers
+
+def _insert(connection: Connection, row: dict[str, Any]) -> int:
+    """Insert a row; gives its number.
+
+    SQLite's driver is asked directly: every answer waits for this, and SQLAlchemy takes twice as long to ask
+    as SQLite to insert.
+    """
+    if connection.dialect.name == "sqlite":
+        number = get_driver(connection).execute(_SQLITE_INSERT, row).lastrowid
+    else:
+        number = connection.execute(insert(PREDICTIONS).returning(PREDICTIONS.c.number), row).scalar_one()
+    if number is None:
+        raise LogError("The database gave no number to an answer; expected one. Check the database.")
+    return number

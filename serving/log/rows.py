@@ -2,63 +2,34 @@
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Row, insert
+from sqlalchemy import Row
 
-from serving.log.entries import EMBEDDING_TYPE, LOGIT_TYPE, QUALITY_TYPE, LogEntry, to_utc
-from serving.log.schema import PREDICTIONS
+from serving.log.entries import ARRAY_TYPES, NUMBERS, TEXTS, LogEntry, to_utc
 from vision.base.errors import DataError, LogError
 from vision.base.record import FloatArray
-from vision.decision.records import Decision
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_INSERT = insert(PREDICTIONS).returning(PREDICTIONS.c.number)
-_GIVEN = [column.name for column in PREDICTIONS.columns if not column.primary_key]
-_PLACES = ", ".join(f":{name}" for name in _GIVEN)
-_SQLITE_INSERT = f"INSERT INTO {PREDICTIONS.name} ({', '.join(_GIVEN)}) VALUES ({_PLACES})"
+_WIDTHS = {"logits": "num_logits", "embedding": "embedding_width", "quality": "quality_width"}
+_SAME = (*TEXTS, *NUMBERS, "file_name")
 
 
 def to_row(entry: LogEntry) -> dict[str, Any]:
     """Columns of the table `predictions`, all but the number that the database gives."""
-    return {
-        "prediction_id": entry.prediction_id,
+    row: dict[str, Any] = {name: getattr(entry, name) for name in _SAME}
+    row |= {
         "time_us": to_microseconds(entry.time),
-        "client": entry.client,
-        "file_name": entry.file_name,
-        "latency_ms": entry.latency_ms,
-        "model_name": entry.model_name,
-        "model_version": entry.model_version,
-        "model_digest": entry.model_digest,
         "group_name": entry.group,
         "decision": entry.decision.value,
-        "class_name": entry.class_name,
-        "confidence": entry.confidence,
-        "unknown_score": entry.unknown_score,
-        "p_value": entry.p_value,
-        "num_logits": len(entry.logits),
-        "embedding_width": len(entry.embedding),
-        "quality_width": len(entry.quality),
-        "logits": entry.logits.tobytes(),
-        "embedding": entry.embedding.tobytes(),
-        "quality": entry.quality.tobytes(),
     }
-
-
-def insert_answer(connection: Connection, row: dict[str, Any]) -> int:
-    """Insert a row of `to_row` in the transaction of a connection; gives its number in the log.
-
-    SQLite's driver is asked directly: every answer waits for this, and SQLAlchemy takes twice as long to ask
-    as SQLite to insert.
-    """
-    if connection.dialect.name != "sqlite":
-        return int(connection.execute(_INSERT, row).scalar_one())
-    driver = cast("sqlite3.Connection", connection.connection.driver_connection)
-    return cast("int", driver.execute(_SQLITE_INSERT, row).lastrowid)
+    for name, width in _WIDTHS.items():
+        array = getattr(entry, name)
+        row[name], row[width] = array.tobytes(), len(array)
+    return row
 
 
 def to_entry(row: Row[Any], log_name: str) -> LogEntry:
@@ -68,27 +39,14 @@ def to_entry(row: Row[Any], log_name: str) -> LogEntry:
         LogError: the row is not one that Taxon wrote.
     """
     stored = row._mapping
+    fields: dict[str, Any] = {name: stored[name] for name in (*_SAME, "number", "decision")}
     try:
+        fields |= {name: _to_array(name, stored[name], stored[width]) for name, width in _WIDTHS.items()}
         return LogEntry(
-            prediction_id=stored["prediction_id"],
+            **fields,
             time=to_time(stored["time_us"]),
-            client=stored["client"],
-            file_name=stored["file_name"],
-            latency_ms=stored["latency_ms"],
-            model_name=stored["model_name"],
-            model_version=stored["model_version"],
-            model_digest=stored["model_digest"],
             group=stored["group_name"],
-            decision=Decision(stored["decision"]),
-            class_name=stored["class_name"],
-            confidence=stored["confidence"],
-            unknown_score=stored["unknown_score"],
-            p_value=stored["p_value"],
-            logits=_to_array(stored["logits"], LOGIT_TYPE, stored["num_logits"]),
-            embedding=_to_array(stored["embedding"], EMBEDDING_TYPE, stored["embedding_width"]),
-            quality=_to_array(stored["quality"], QUALITY_TYPE, stored["quality_width"]),
             image=stored.get("image"),
-            number=stored["number"],
         )
     except (ValueError, DataError) as error:
         raise LogError(
@@ -111,8 +69,8 @@ def to_time(microseconds: int) -> datetime:
     return _EPOCH + microseconds * _MICROSECOND
 
 
-def _to_array(stored: bytes, dtype: np.dtype[Any], width: int) -> FloatArray:
-    array: FloatArray = np.frombuffer(stored, dtype)
+def _to_array(name: str, stored: bytes, width: int) -> FloatArray:
+    array: FloatArray = np.frombuffer(stored, ARRAY_TYPES[name])
     if len(array) != width:
         raise ValueError(f"An array holds {len(array)} numbers; expected its stated width {width}.")
     return array

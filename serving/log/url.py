@@ -10,7 +10,7 @@ from sqlalchemy.exc import ArgumentError
 
 from vision.base.errors import ConfigError
 
-_POSTGRESQL_DRIVER = "psycopg"
+_EXPECTED = "expected sqlite:///PATH without options, or postgresql://USER:PASSWORD@HOST/DATABASE"
 
 
 def is_sqlite(url: URL) -> bool:
@@ -44,27 +44,17 @@ def parse_url(text: str) -> URL:
     try:
         url = make_url(text)
     except (ArgumentError, ValueError) as error:
-        raise ConfigError(
-            "The prediction log's URL cannot be read as one. Expected sqlite:///PATH or "
-            "postgresql://USER:PASSWORD@HOST/DATABASE."
-        ) from error
-    shown = url.render_as_string(hide_password=True)
-    if is_sqlite(url):
-        if url.drivername not in ("sqlite", "sqlite+pysqlite") or url.query or not url.database:
-            raise ConfigError(
-                f"The prediction log's URL is {shown}; expected sqlite:///PATH without options."
-            )
+        raise ConfigError(f"The prediction log's URL cannot be read as one; {_EXPECTED}.") from error
+    shown = f"The prediction log's URL is {url.render_as_string(hide_password=True)}"
+    if url.drivername in ("sqlite", "sqlite+pysqlite") and url.database and not url.query:
         if url.database == ":memory:":
-            raise ConfigError(
-                "The prediction log's URL is of a database in memory; expected a file, because monitoring "
-                "reads it from another process: sqlite:///PATH."
-            )
+            raise ConfigError(f"{shown}; expected a file, which monitoring can read too: sqlite:///PATH.")
         return url
-    if url.drivername not in ("postgresql", "postgres", f"postgresql+{_POSTGRESQL_DRIVER}"):
-        raise ConfigError(f"The prediction log's URL is {shown}; expected sqlite:///PATH or postgresql://...")
-    if importlib.util.find_spec(_POSTGRESQL_DRIVER) is None:
+    if url.drivername not in ("postgresql", "postgres", "postgresql+psycopg"):
+        raise ConfigError(f"{shown}; {_EXPECTED}.")
+    if importlib.util.find_spec("psycopg") is None:
         raise ConfigError(
-            f"The prediction log's URL is {shown}, and PostgreSQL's driver is not installed. Expected "
-            "psycopg 3: python -m pip install 'psycopg[binary]'"
+            f"{shown}, and PostgreSQL's driver is not installed. Expected psycopg 3: "
+            "python -m pip install 'psycopg[binary]'"
         )
-    return url.set(drivername=f"postgresql+{_POSTGRESQL_DRIVER}")
+    return url.set(drivername="postgresql+psycopg")

@@ -6,29 +6,52 @@ share no answer, and two verdicts that agree are two pieces of evidence.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
 
-from serving.log.entries import LogEntry, LoggedAnswers, logged_number, stack_answers
+from serving.log.entries import ARRAY_TYPES, LogEntry, logged_number, namespace_group
 from serving.log.prediction_log import PredictionLog
+from serving.log.rows import to_microseconds
+from vision.base.errors import LogError
+from vision.base.record import FloatArray
 from vision.config.serve import PredictionLogSettings
 from vision.decision.records import Decision
 from vision.drift.records import LoggedSpan, LogTrimming, MonitoredWindow
 from vision.drift.window import Window
 
 
-def to_window(answers: LoggedAnswers) -> Window:
-    """Logged answers as a window, in their order; groups are `client/group`, "" where a client named none."""
+def to_window(entries: Sequence[LogEntry]) -> Window:
+    """Logged answers of one model, in their order; groups are `client/group`, "" where a client named none.
+
+    Raises:
+        LogError: arrays of one model differ in width.
+    """
     return Window(
-        embeddings=answers.embeddings,
-        quality=answers.quality,
-        logits=answers.logits,
-        called_unknown=np.asarray(answers.decisions == Decision.UNKNOWN.value, dtype=bool),
-        clients=np.array(answers.clients, dtype=np.str_),
-        groups=np.array([group or "" for group in answers.groups], dtype=np.str_),
-        times=(answers.times - np.datetime64(0, "us")) / np.timedelta64(1, "s"),
+        embeddings=_stack("embedding", entries),
+        quality=_stack("quality", entries),
+        logits=_stack("logits", entries),
+        called_unknown=np.array([entry.decision is Decision.UNKNOWN for entry in entries], dtype=bool),
+        clients=np.array([entry.client for entry in entries], dtype=np.str_),
+        groups=np.array(
+            [namespace_group(entry.client, entry.group) or "" for entry in entries], dtype=np.str_
+        ),
+        times=np.array([to_microseconds(entry.time) for entry in entries], dtype=np.int64) / 1e6,
     )
+
+
+def _stack(name: str, entries: Sequence[LogEntry]) -> FloatArray:
+    """(n, width), or (0, 0) of no entries."""
+    rows = [getattr(entry, name) for entry in entries]
+    widths = sorted({len(row) for row in rows})
+    if len(widths) > 1:
+        raise LogError(
+            f"{name} has widths {widths} in answers of one model; expected one width. The log was written by "
+            "something else than the service."
+        )
+    stacked: FloatArray = np.array(rows, ARRAY_TYPES[name]).reshape(len(rows), widths[0] if rows else 0)
+    return stacked
 
 
 def take_window(
@@ -116,7 +139,7 @@ def _describe(
         end=max((entry.time for entry in entries), default=None),
         note=note,
     )
-    return to_window(stack_answers(entries)), span
+    return to_window(entries), span
 
 
 # --- retention ------------------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.log.entries import check_group, clean_file_name, namespace_group, stack_answers
-from tests.serving.answers import DIGEST, START, make_entry
+from serving.log.entries import check_group, clean_file_name, namespace_group
+from tests.serving.answers import make_entry
 from vision.base.errors import DataError
 from vision.decision.records import Decision
 
@@ -130,44 +130,3 @@ def test_a_decision_is_one_of_three() -> None:
 def test_what_cannot_be_stored_is_refused_by_name(field: str, value: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make_entry(**{field: value})
-
-
-# --- arrays of many -------------------------------------------------------------------------------------
-
-
-def test_stacked_rows_are_the_entries_in_their_order() -> None:
-    entries = [
-        make_entry(2, number=5, decision="unknown", group=None),
-        make_entry(3, number=9, client="pier/2"),
-    ]
-    answers = stack_answers(entries)
-    assert len(answers) == 2
-    assert answers.model_digest == DIGEST
-    np.testing.assert_array_equal(answers.numbers, [5, 9])
-    expected = [(START + timedelta(seconds=each)).replace(tzinfo=None) for each in (2, 3)]
-    assert answers.times.tolist() == expected
-    np.testing.assert_array_equal(answers.logits, [entries[0].logits, entries[1].logits])
-    np.testing.assert_array_equal(answers.embeddings, [entries[0].embedding, entries[1].embedding])
-    np.testing.assert_array_equal(answers.quality, [entries[0].quality, entries[1].quality])
-    assert answers.embeddings.dtype == np.float16
-    assert answers.decisions.tolist() == ["unknown", "accept"]
-    assert answers.clients == ("harbour", "pier/2")
-    assert answers.groups == (None, "pier%2F2/fish-1")
-
-
-def test_no_entries_are_empty_arrays() -> None:
-    answers = stack_answers([])
-    assert len(answers) == 0
-    assert answers.model_digest == ""
-    assert answers.embeddings.shape == (0, 0)
-    assert answers.embeddings.dtype == np.float16
-    assert answers.decisions.shape == (0,)
-
-
-def test_answers_of_two_models_or_two_widths_are_not_stacked() -> None:
-    with pytest.raises(ValueError, match="answers of 2 models"):
-        stack_answers([make_entry(0, number=1), make_entry(1, number=2, model_digest="other")])
-    with pytest.raises(ValueError, match=r"logits has widths \[1, 8\]"):
-        stack_answers([make_entry(0, number=1), make_entry(1, number=2, logits=np.zeros(1, np.float32))])
-    with pytest.raises(ValueError, match="id-4 has no number"):
-        stack_answers([make_entry(4)])

@@ -3,36 +3,15 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
 
-import numpy as np
 import pytest
 
 from serving.log.entries import LogEntry
 from serving.log.lossy import CHECK_SECONDS, PAUSE_SECONDS, REPORT_SECONDS, LossyLog
+from tests.serving.answers import make_entry
 from vision.base.errors import LogError
-from vision.decision.records import Decision
 
-ENTRY = LogEntry(
-    prediction_id="1",
-    time=datetime(2026, 1, 1, tzinfo=UTC),
-    client="team",
-    file_name="a.jpg",
-    latency_ms=1.0,
-    model_name="toy",
-    model_version="3",
-    model_digest="0" * 64,
-    group=None,
-    decision=Decision.ACCEPT,
-    class_name="red",
-    confidence=1.0,
-    unknown_score=-20.0,
-    p_value=1.0,
-    logits=np.zeros(3, np.float32),
-    embedding=np.zeros(3, np.float32),
-    quality=np.zeros(8, np.float32),
-    image=None,
-)
+ENTRY = make_entry(1)
 
 
 class Log:
@@ -61,13 +40,6 @@ class Log:
 
     def lossy(self) -> LossyLog:
         return LossyLog(self, self.count_lost, lambda: self.now)
-
-
-def test_entries_are_kept() -> None:
-    log = Log()
-    lossy = log.lossy()
-    assert [lossy.append(ENTRY), lossy.append(ENTRY)] == [True, True]
-    assert (len(log.entries), log.num_lost) == (2, 0)
 
 
 def test_after_a_failure_the_log_is_left_alone_for_a_while_and_every_loss_counts() -> None:

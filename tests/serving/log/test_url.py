@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from serving.log.prediction_log import PredictionLog
 from serving.log.url import resolve_log_url
+from tests.serving.answers import make_entry
 from vision.base.errors import ConfigError
 from vision.config.serve import PredictionLogSettings
 
@@ -23,6 +25,41 @@ def test_an_absolute_path_stays_and_resolving_twice_changes_nothing(tmp_path: Pa
     assert resolve_log_url(once, tmp_path / "elsewhere") == once
 
 
-def test_what_is_no_log_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="expected sqlite:///PATH"):
-        resolve_log_url("mysql://a/b", tmp_path)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "state/predictions.sqlite",
+        "sqlite://",
+        "sqlite:///a.sqlite?mode=ro",
+        "sqlite+aiosqlite:///a.sqlite",
+        "sqlite:///:memory:",
+        "mysql://ada:secret@host/log",
+    ],
+)
+def test_another_kind_of_url_is_refused_at_once(url: str, tmp_path: Path) -> None:
+    for use in (lambda: PredictionLog(url), lambda: resolve_log_url(url, tmp_path)):
+        with pytest.raises(ConfigError, match="sqlite:///PATH") as caught:
+            use()
+        assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
+def test_without_postgresqls_driver_the_error_says_what_to_install(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"{scheme}://ada:secret@host/log"
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match=r"ada:\*\*\*@host/log.* python -m pip install 'psycopg\[binary\]'"):
+        PredictionLog(url)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: "psycopg")
+    assert PredictionLog(url).name == "postgresql+psycopg://ada:***@host/log"
+
+
+def test_a_relative_path_is_of_the_folder_in_which_the_log_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    log = PredictionLog("sqlite:///log.sqlite")
+    monkeypatch.chdir("/")
+    log.append(make_entry(1))
+    assert (log.name, log.exists()) == (str(tmp_path / "log.sqlite"), True)

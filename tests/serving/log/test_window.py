@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from serving.log.entries import LogEntry, stack_answers
+from serving.log.entries import LogEntry
 from serving.log.prediction_log import PredictionLog
 from serving.log.window import take_window, to_window, trim
 from tests.serving.answers import DIGEST, START, make_entry
@@ -61,7 +61,7 @@ def test_answers_become_a_window_in_their_order_with_groups_of_each_client(path:
     ]
     fill(path, entries)
     with closing(PredictionLog(f"sqlite:///{path}")) as log:
-        window = to_window(stack_answers(log.read_newest(DIGEST, 10)))
+        window = to_window(log.read_newest(DIGEST, 10))
     assert window.groups.tolist() == ["harbour/7", "beach/7", "", "harbour/7"]
     assert window.clients.tolist() == ["harbour", "beach", "harbour", "harbour"]
     assert window.ungrouped.tolist() == [False, False, True, False]
@@ -79,9 +79,14 @@ def test_answers_become_a_window_in_their_order_with_groups_of_each_client(path:
 def test_no_answers_give_a_window_that_every_reference_takes_as_insufficient() -> None:
     from tests.vision.drift.test_verdict import REFERENCE, SETTINGS
 
-    report = judge_drift(REFERENCE, to_window(stack_answers([])), SETTINGS, 1)
+    report = judge_drift(REFERENCE, to_window([]), SETTINGS, 1)
     assert report.status is DriftStatus.INSUFFICIENT
     assert (report.missing_images, report.missing_groups) == (SETTINGS.min_images, SETTINGS.min_groups)
+
+
+def test_answers_of_two_widths_are_an_error() -> None:
+    with pytest.raises(LogError, match=r"logits has widths \[1, 8\]"):
+        to_window([make_entry(0), make_entry(1, logits=np.zeros(1, np.float32))])
 
 
 # --- which answers --------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""Alembic's script folder of the prediction log; `serving.log.schema.upgrade` runs it."""
