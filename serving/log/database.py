@@ -12,9 +12,9 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -22,6 +22,8 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from serving.log.schema import is_current, upgrade
 from serving.log.url import is_sqlite, parse_url
 from vision.base.errors import LogError
+
+_T = TypeVar("_T")
 
 _CONNECT_SECONDS = 2  # libpq counts whole seconds and treats 1 as 2
 _PROBE_SECONDS = 1.0
@@ -60,6 +62,8 @@ class LogDatabase:
         """
         self._url = parse_url(url)
         self._path = Path(self._url.database or "").absolute() if is_sqlite(self._url) else None
+        if self._path is not None:
+            self._url = self._url.set(database=str(self._path))
         self.name = str(self._path or self._url.render_as_string(hide_password=True))
         self._wait_s = wait_s
         self._create = create
@@ -137,7 +141,8 @@ class LogDatabase:
         connection, self._connection = self._connection, None
         engine, self._engine = self._engine, None
         if connection is not None:
-            connection.close()
+            with contextlib.suppress(SQLAlchemyError):  # it is broken already, and what broke it is told
+                connection.close()
         if engine is not None:
             engine.dispose()
 
@@ -156,16 +161,14 @@ class LogDatabase:
         return self._connection
 
     def _make_engine(self) -> Engine:
-        if self._path is None:
-            return _make_postgresql_engine(self._url, self._wait_s)
-        if not self._path.exists():
+        if self._path is not None and not self._path.exists():
             if not self._create:
                 raise LogError(
                     f"{self.name}: there is no prediction log; expected one that a service has written. "
                     "Start the service, or name the database that it writes."
                 )
             _make_file(self._path)
-        return _make_sqlite_engine(self._path, self._wait_s)
+        return _make_engine(self._url, self._wait_s)
 
     def _bring_up_to_date(self, connection: Connection) -> None:
         """Migrate where needed; a database that is not ours is not touched."""
@@ -190,17 +193,13 @@ class LogDatabase:
     def _require_sound_file(self) -> None:
         """Once in a second: what was overwritten is not a database any more, whatever SQLite remembers of it.
 
-        A connection that believes the file immutable reads it past the write-ahead log. A file that is being
-        written to by a checkpoint may look too short, so it is looked at again.
+        A connection that believes the file immutable reads it past the write-ahead log. While a checkpoint
+        writes, the file may look too short for a moment.
         """
-        if self._path is None or time.monotonic() < self._probed_at + _PROBE_SECONDS:
-            return
-        try:
-            _read_head(self._path)
-        except sqlite3.DatabaseError:
-            time.sleep(_RETRY_SECONDS)
-            _read_head(self._path)
-        self._probed_at = time.monotonic()
+        path = self._path
+        if path is not None and time.monotonic() >= self._probed_at + _PROBE_SECONDS:
+            _retry(lambda: _read_head(path), sqlite3.SQLITE_CORRUPT, self._wait_s)
+            self._probed_at = time.monotonic()
 
 
 def get_driver(connection: Connection) -> sqlite3.Connection:
@@ -219,17 +218,12 @@ def reclaim_pages(connection: Connection) -> None:
 # --- SQLite and PostgreSQL ------------------------------------------------------------------------------
 
 
-def _make_sqlite_engine(path: Path, wait_s: float) -> Engine:
-    url = URL.create("sqlite", database=str(path))
-    engine = create_engine(
-        url, hide_parameters=True, connect_args={"timeout": wait_s, "check_same_thread": False}
-    )
-    event.listen(engine, "connect", _set_up_connection)
-    event.listen(engine, "begin", _begin)
-    return engine
-
-
-def _make_postgresql_engine(url: URL, wait_s: float) -> Engine:
+def _make_engine(url: URL, wait_s: float) -> Engine:
+    if is_sqlite(url):
+        engine = create_engine(url, hide_parameters=True, connect_args={"timeout": wait_s})
+        event.listen(engine, "connect", _set_up_connection)
+        event.listen(engine, "begin", _begin)
+        return engine
     return create_engine(
         url,
         hide_parameters=True,
@@ -279,15 +273,8 @@ def _prepare_file(driver: sqlite3.Connection, name: str, wait_s: float) -> None:
         LogError: the disk cannot hold a write-ahead log.
     """
     driver.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    deadline = time.monotonic() + wait_s
-    while True:
-        try:
-            mode = driver.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-            break
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-        time.sleep(_RETRY_SECONDS)
+    switch = "PRAGMA journal_mode = WAL"
+    mode = _retry(lambda: driver.execute(switch).fetchone()[0], sqlite3.SQLITE_BUSY, wait_s)
     if mode != "wal":
         raise LogError(
             f"{name}: SQLite keeps its journal as {mode!r} here; expected 'wal', without which readers and "
@@ -299,6 +286,18 @@ def _read_head(path: Path) -> None:
     """Raises sqlite3.DatabaseError if the file itself is no database or shorter than it says."""
     with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as connection:
         connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
+
+
+def _retry(call: Callable[[], _T], code: int, wait_s: float) -> _T:
+    """What `call` gives; it is called again for `wait_s` seconds while SQLite refuses it with `code`."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            return call()
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode != code or time.monotonic() > deadline:
+                raise
+        time.sleep(_RETRY_SECONDS)
 
 
 def _find_inode(path: str) -> int | None:

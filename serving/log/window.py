@@ -78,11 +78,11 @@ def take_window(
     bound = _find_bound(newest, previous)
     fresh = [entry for entry in newest if logged_number(entry) > bound]
     note = "" if fresh else _tell_why_empty(log, model_digest, newest, previous)
-    num_skipped = 0
+    skipped = 0
     if fresh:
         of_window = log.count(model_digest, after=logged_number(fresh[0]) - 1)
-        num_skipped = max(0, log.count(model_digest, after=bound) - of_window)
-    return _describe(model_name, model_digest, fresh, num_skipped=num_skipped, bound=bound, note=note)
+        skipped = max(0, log.count(model_digest, after=bound) - of_window)
+    return _describe(model_name, model_digest, fresh, skipped, bound, note)
 
 
 def _find_bound(newest: list[LogEntry], previous: MonitoredWindow | None) -> int:
@@ -122,8 +122,7 @@ def _describe(
     model_name: str,
     model_digest: str,
     entries: list[LogEntry],
-    *,
-    num_skipped: int = 0,
+    skipped: int = 0,
     bound: int = 0,
     note: str = "",
 ) -> tuple[Window, LoggedSpan]:
@@ -131,7 +130,7 @@ def _describe(
         model_name=model_name,
         model_digest=model_digest,
         num_answers=len(entries),
-        num_skipped=num_skipped,
+        num_skipped=skipped,
         judged_before=bound,
         first_number=logged_number(entries[0]) if entries else None,
         last_number=logged_number(entries[-1]) if entries else None,
@@ -174,9 +173,7 @@ def trim(
     kept = {"keep_days": settings.keep_days, "keep_answers": settings.keep_answers}
     if not log.exists():
         return LogTrimming(**kept)
-    last = _last_known_time(log, now, previous)
-    since = _doubted_since(last, now, max(timedelta(days=settings.keep_days) / 2, 2 * DOUBT), previous)
-    believed = last if since is not None and now - since < DOUBT else now
+    believed, doubted_since = _believe(log, now, timedelta(days=settings.keep_days), previous)
     num_too_old = log.delete_older_than(believed - timedelta(days=settings.keep_days))
     num_beyond = log.keep_newest(settings.keep_answers)
     return LogTrimming(
@@ -184,23 +181,20 @@ def trim(
         num_beyond=num_beyond,
         num_left=log.count(),
         believed=believed,
-        doubted_since=since if believed != now else None,
+        doubted_since=doubted_since,
         **kept,
     )
 
 
-def _last_known_time(log: PredictionLog, now: datetime, previous: LogTrimming | None) -> datetime:
-    """What was the time when somebody was last sure of it; what is later than now counts as now."""
-    if previous is not None and previous.believed is not None:
-        return min(previous.believed, now)
-    return min(max((model.last for model in log.models()), default=now), now)
-
-
-def _doubted_since(
-    last: datetime, now: datetime, most: timedelta, previous: LogTrimming | None
-) -> datetime | None:
-    """When the clock was first seen to have jumped, by itself; None where it has not."""
-    if now - last <= most:
-        return None
+def _believe(
+    log: PredictionLog, now: datetime, keep: timedelta, previous: LogTrimming | None
+) -> tuple[datetime, datetime | None]:
+    """The time by which answers go, and since when (by itself) the clock is doubted; None if it is not."""
+    last = previous.believed if previous is not None else None
+    if last is None:
+        last = max((model.last for model in log.models()), default=now)
+    if now - last <= max(keep / 2, 2 * DOUBT):
+        return now, None
     since = previous.doubted_since if previous is not None else None
-    return since if since is not None and since <= now else now
+    since = now if since is None else min(since, now)
+    return (now, None) if now - since >= DOUBT else (last, since)

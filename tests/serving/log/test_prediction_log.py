@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,35 +71,21 @@ def shared_log(tmp_path_factory: pytest.TempPathFactory) -> PredictionLog:
 
 @settings(max_examples=30, deadline=None)
 @given(
-    logits=arrays.arrays(np.float32, st.integers(0, 40), elements=st.floats(width=32)),
-    embedding=arrays.arrays(np.float16, st.integers(0, 40), elements=st.floats(width=16)),
-    quality=arrays.arrays(np.float32, st.integers(0, 9), elements=st.floats(width=32)),
-    group=st.none() | st.text(st.characters(categories=["L", "N", "P", "S"]), max_size=255),
-    time=st.datetimes(timezones=st.timezones()),
-    unknown_score=st.floats(allow_nan=False, allow_infinity=False),
+    fields=st.fixed_dictionaries(
+        {
+            "logits": arrays.arrays(np.float32, st.integers(0, 40), elements=st.floats(width=32)),
+            "embedding": arrays.arrays(np.float16, st.integers(0, 40), elements=st.floats(width=16)),
+            "quality": arrays.arrays(np.float32, st.integers(0, 9), elements=st.floats(width=32)),
+            "group": st.none() | st.text(st.characters(categories=["L", "N", "P", "S"]), max_size=255),
+            "time": st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1), timezones=st.timezones()),
+            "unknown_score": st.floats(allow_nan=False, allow_infinity=False),
+        }
+    )
 )
 def test_any_arrays_text_time_and_number_are_read_back_bit_for_bit(
-    shared_log: PredictionLog,
-    logits: np.ndarray,
-    embedding: np.ndarray,
-    quality: np.ndarray,
-    group: str | None,
-    time: datetime,
-    unknown_score: float,
+    shared_log: PredictionLog, fields: dict[str, Any]
 ) -> None:
-    try:
-        time.astimezone(UTC)
-    except OverflowError:  # the first and last hours of the calendar have no UTC
-        time = START
-    entry = make_entry(
-        prediction_id=f"id-{shared_log.count()}",
-        logits=logits,
-        embedding=embedding,
-        quality=quality,
-        group=group,
-        time=time,
-        unknown_score=unknown_score,
-    )
+    entry = make_entry(prediction_id=f"id-{shared_log.count()}", **fields)
     shared_log.append(entry)
     assert_equal(shared_log.read_newest(DIGEST, 1)[0], entry)
 
@@ -152,8 +139,9 @@ def test_a_limit_out_of_bounds_is_refused(log: PredictionLog, limit: int) -> Non
         log.read_newest(DIGEST, limit)
 
 
-def test_models_are_told_with_their_last_answer_the_last_one_last(log: PredictionLog) -> None:
+def test_models_and_counts_tell_whose_answers_the_log_holds(log: PredictionLog) -> None:
     assert log.models() == []
+    assert log.count() == 0
     for number in range(5):
         model = {"model_digest": "new", "model_version": "4"} if number in (1, 3, 4) else {}
         log.append(make_entry(number, **model))
@@ -161,14 +149,8 @@ def test_models_are_told_with_their_last_answer_the_last_one_last(log: Predictio
     assert (old.digest, old.name, old.version) == (DIGEST, "reef", "3")
     assert (new.digest, new.name, new.version) == ("new", "reef", "4")
     assert (old.last, new.last) == (START + timedelta(seconds=2), START + timedelta(seconds=4))
-
-
-def test_answers_are_counted_by_model_and_place(log: PredictionLog) -> None:
-    assert log.count() == 0
-    for number in range(5):
-        log.append(make_entry(number, model_digest="new" if number > 2 else DIGEST))
-    assert (log.count(), log.count("new"), log.count(DIGEST), log.count("nobody")) == (5, 2, 3, 0)
-    assert (log.count(after=4), log.count(DIGEST, after=1)) == (1, 2)
+    assert (log.count(), log.count("new"), log.count(DIGEST), log.count("nobody")) == (5, 3, 2, 0)
+    assert (log.count(after=4), log.count(DIGEST, after=1)) == (1, 1)
 
 
 def test_a_row_that_something_else_wrote_is_named(log: PredictionLog, path: Path) -> None:
@@ -181,13 +163,6 @@ def test_a_row_that_something_else_wrote_is_named(log: PredictionLog, path: Path
 
 
 # --- several writers ------------------------------------------------------------------------------------
-
-
-def test_threads_lose_no_answer(log: PredictionLog) -> None:
-    with ThreadPoolExecutor(16) as pool:
-        numbers = list(pool.map(log.append, (make_entry(each) for each in range(400))))
-    assert sorted(numbers) == list(range(1, 401))
-    assert {entry.prediction_id for entry in log.read_newest(DIGEST, 500)} == {f"id-{i}" for i in range(400)}
 
 
 def test_two_processes_lose_no_answer_even_when_killed_after_the_last(log: PredictionLog, path: Path) -> None:
