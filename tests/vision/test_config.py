@@ -15,7 +15,7 @@ from vision.config.decision import ReviewSettings, UnknownSettings
 from vision.config.export import ExportSettings, Precision, ToleranceSettings
 from vision.config.loading import find_config, load_config, load_settings
 from vision.config.run import RunConfig
-from vision.config.training import BackboneName, CandidateSettings, Strategy
+from vision.config.training import CandidateSettings, Strategy
 from vision.data.records import ImageEntry, Manifest, Split
 from vision.data.splits import assign_splits
 from vision.decision.fitting import fewest_for_threshold, fit_threshold
@@ -122,7 +122,7 @@ def test_a_random_backbone_that_is_kept_fixed_is_refused(tmp_path: Path) -> None
             {"backbone": "cnn", "head_regularisation": [0.1]},
             "strategy full does not read head_regularisation",
         ),
-        ({"backbone": "efficientnet_b0", "width": 0.5}, r"efficientnet_b0 has one width, 1\.0; got 0\.5"),
+        ({"backbone": "efficientnet_b0", "width": 0.5}, r"efficientnet_b0 has the widths 1\.0; got 0\.5"),
     ],
 )
 def test_settings_that_nothing_reads_are_refused(
@@ -134,7 +134,7 @@ def test_settings_that_nothing_reads_are_refused(
 
 @pytest.mark.parametrize("strategy", list(Strategy))
 def test_a_candidate_that_is_written_whole_comes_back(strategy: Strategy) -> None:
-    own = CandidateSettings(backbone=BackboneName.MOBILENET_V2, weights="auto", strategy=strategy)
+    own = CandidateSettings(backbone="mobilenet_v2", weights="auto", strategy=strategy)
     assert CandidateSettings.model_validate_json(own.model_dump_json()) == own
 
 

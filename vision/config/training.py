@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from enum import StrEnum
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from vision.backbones import BACKBONES
 from vision.config.base import Fraction, PositiveFloat, Settings
 
 
-class BackboneName(StrEnum):
-    """Networks that can be trained."""
+def _find_backbone(name: str) -> str:
+    if name not in BACKBONES:
+        near = difflib.get_close_matches(name, BACKBONES, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"no such backbone{hint} Expected one of {', '.join(BACKBONES)}")
+    return name
 
-    CNN = "cnn"
-    CNN_RESIDUAL = "cnn_residual"
-    MOBILENET_V2 = "mobilenet_v2"
-    EFFICIENTNET_B0 = "efficientnet_b0"
+
+BackboneName = Annotated[str, AfterValidator(_find_backbone)]
+"""Name of a network in `vision.backbones`."""
 
 
 class Strategy(StrEnum):
@@ -70,8 +75,7 @@ class CandidateSettings(Settings):
     width: PositiveFloat = Field(
         default=1.0,
         le=4.0,
-        description="multiplies the channels of cnn (64-128-256-512), cnn_residual "
-        "(32-64-128-256) and mobilenet_v2 (its alpha)",
+        description="multiplies the channels; what that is, the backbone says",
     )
     dropout: float = Field(default=0.2, ge=0.0, lt=1.0, allow_inf_nan=False)
     epochs: int = Field(default=20, ge=1, le=1000)
@@ -99,14 +103,16 @@ class CandidateSettings(Settings):
         unread = [name for name in UNREAD[self.strategy] if getattr(self, name) != fields[name].default]
         if unread:
             raise ValueError(f"strategy {self.strategy} does not read {', '.join(unread)}; remove this")
-        if self.backbone is BackboneName.EFFICIENTNET_B0 and self.width != 1.0:
-            raise ValueError(f"efficientnet_b0 has one width, 1.0; got {self.width}")
+        widths = BACKBONES[self.backbone].widths
+        if widths is not None and self.width not in widths:
+            listed = ", ".join(str(each) for each in widths)
+            raise ValueError(f"{self.backbone} has the widths {listed}; got {self.width}")
         return self
 
     @model_validator(mode="after")
     def _weights_fit_the_backbone(self) -> Self:
-        own = self.backbone in (BackboneName.CNN, BackboneName.CNN_RESIDUAL)
-        if own and self.weights != "none":
+        backbone = BACKBONES[self.backbone]
+        if backbone.weights is None and self.weights != "none":
             raise ValueError(
                 f"{self.backbone} is trained from scratch; weights is {self.weights!r}, expected 'none'"
             )
@@ -120,8 +126,8 @@ class CandidateSettings(Settings):
                 f"strategy {self.strategy} with weights 'none' would keep random features fixed; "
                 "use strategy full, or weights imagenet, auto or a path"
             )
-        if self.backbone is BackboneName.MOBILENET_V2 and self.width not in (0.35, 0.5, 0.75, 1.0, 1.3, 1.4):
-            raise ValueError(f"mobilenet_v2 has widths 0.35, 0.5, 0.75, 1.0, 1.3 and 1.4; got {self.width}")
+        if self.strategy is Strategy.PARTIAL and backbone.cut is None:
+            raise ValueError(f"{self.backbone} has no part to keep; use another strategy than partial")
         return self
 
 

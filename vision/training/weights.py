@@ -17,8 +17,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from vision.backbones import BACKBONES
 from vision.base.errors import ConfigError
-from vision.config.training import BackboneName, CandidateSettings
+from vision.config.training import CandidateSettings
 
 IMAGENET = "imagenet"
 AUTO = "auto"
@@ -26,7 +27,6 @@ NONE = "none"
 WEIGHTS_ADDRESS = "https://storage.googleapis.com"
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_MOBILENET_SIZES = (96, 128, 160, 192, 224)
 _CHUNK = 1 << 20
 
 
@@ -95,12 +95,15 @@ def default_cache_folder() -> Path:
 
 
 def imagenet_file(settings: CandidateSettings, image_size: int) -> tuple[str, str]:
-    """Path on the server and file name of the no_top ImageNet weights that Keras itself would take."""
-    if settings.backbone is BackboneName.EFFICIENTNET_B0:
-        return "keras-applications/efficientnetb0_notop.h5", "efficientnetb0_notop.h5"
-    size = image_size if image_size in _MOBILENET_SIZES else 224
-    name = f"mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{float(settings.width)}_{size}_no_top.h5"
-    return f"tensorflow/keras-applications/mobilenet_v2/{name}", name
+    """Path on the server and file name of the no_top ImageNet weights that Keras itself would take.
+
+    Raises:
+        ConfigError: the backbone has none.
+    """
+    weights = BACKBONES[settings.backbone].weights
+    if weights is None:
+        raise ConfigError(f"{settings.backbone} has no pretrained weights. Use weights: none.")
+    return weights.locate(settings.width, image_size)
 
 
 def _pin(settings: CandidateSettings, path: Path, reason: str) -> ResolvedWeights:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vision.config.training import BackboneName, CandidateSettings, Strategy
+from vision.config.training import CandidateSettings, Strategy
 from vision.training.machine import gpu_present, settle_precision
 
 
@@ -19,7 +19,7 @@ def test_a_trace_of_a_gpu_counts_where_tensorflow_can_use_it(tmp_path: Path, tra
 
 
 def candidate(**settings: object) -> CandidateSettings:
-    backbone = {"backbone": BackboneName.MOBILENET_V2, "weights": "auto"}
+    backbone = {"backbone": "mobilenet_v2", "weights": "auto"}
     return CandidateSettings.model_validate({**backbone, **settings})
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from vision.base.errors import ConfigError
-from vision.config.training import BackboneName, CandidateSettings
+from vision.config.training import CandidateSettings
 from vision.training.weights import default_cache_folder, imagenet_file, resolve_weights
 
 CONTENT = b"\x89HDF\r\n\x1a\n" + b"weights" * 100
@@ -21,7 +21,7 @@ NOWHERE = "http://127.0.0.1:9"
 
 
 def settings(weights: str, backbone: str = "efficientnet_b0", width: float = 1.0) -> CandidateSettings:
-    return CandidateSettings(backbone=BackboneName(backbone), weights=weights, width=width)
+    return CandidateSettings(backbone=backbone, weights=weights, width=width)
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -45,7 +45,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def test_none_needs_no_file() -> None:
-    own = CandidateSettings(backbone=BackboneName.CNN)
+    own = CandidateSettings(backbone="cnn")
     resolved = resolve_weights(own, 96)
     assert resolved.settings == own
 

@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.lib.format import open_memmap
 
+from vision.backbones import BACKBONES
 from vision.base.errors import TrainingError
 from vision.base.files import digest_file, storage_errors
 from vision.base.outputs import ModelFile
@@ -34,7 +35,6 @@ from vision.training.nets.heads import choose_head, fit_heads, head_logits, mean
 from vision.training.nets.inference import run_batches, run_layers
 from vision.training.nets.model_file import save_model, save_weights
 from vision.training.nets.models import (
-    CUTS,
     EMBEDDING,
     LOGITS,
     build_model,
@@ -207,7 +207,7 @@ class _Training:
     def _fit_last_block(self) -> None:
         """Cache what enters the last block, then train block and head on it."""
         model = self._build()
-        cut = model.get_layer(CUTS[self.settings.backbone]).output
+        cut = model.get_layer(BACKBONES[self.settings.backbone].cut).output
         inputs = self._cache(keras.Model(model.input, [cut]), cut.shape[1:])
         last = keras.Model(cut, model.output)
         fix_batch_norm(last)

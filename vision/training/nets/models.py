@@ -15,19 +15,15 @@ import keras
 import numpy as np
 from keras import layers
 
+from vision.backbones import BACKBONES
+from vision.backbones.blocks import MOMENTUM
 from vision.base.errors import ConfigError, TrainingError
 from vision.base.files import digest_file
-from vision.config.training import BackboneName, CandidateSettings
+from vision.config.training import CandidateSettings
 
 IMAGE = "image"
 EMBEDDING = "embedding"
 LOGITS = "logits"
-CUTS = {BackboneName.MOBILENET_V2: "block_15_add", BackboneName.EFFICIENTNET_B0: "block6d_add"}
-"""Output of the last layer that strategy `partial` leaves as it is."""
-
-_MOMENTUM = 0.9
-_CNN_CHANNELS = (64, 128, 256, 512)
-_RESIDUAL_CHANNELS = (32, 64, 128, 256)
 
 
 def build_model(
@@ -52,7 +48,7 @@ def build_model(
         raise TrainingError(f"A classifier was asked for {num_classes} classes; expected at least 2.")
     image = keras.Input((image_size, image_size, 3), name=IMAGE, dtype="float32")
     try:
-        features = _build_backbone(settings, image)
+        features = BACKBONES[settings.backbone].build(image, settings.width)
     except ValueError as error:
         raise TrainingError(
             f"{settings.backbone} cannot take {image_size} px images: {error} Raise images.size."
@@ -99,7 +95,7 @@ def hasten_batch_norm(model: keras.Model) -> None:
     """Let running statistics follow within dozens of steps; ImageNet's momentum of .999 wants thousands."""
     for layer in model.layers:
         if isinstance(layer, layers.BatchNormalization):
-            layer.momentum = _MOMENTUM
+            layer.momentum = MOMENTUM
 
 
 def check_weights(path: Path, digest: str | None) -> None:
@@ -117,77 +113,6 @@ def check_weights(path: Path, digest: str | None) -> None:
         )
 
 
-# --- backbones ------------------------------------------------------------------------------------------
-
-
-def _build_backbone(settings: CandidateSettings, image: keras.KerasTensor) -> keras.KerasTensor:
-    match settings.backbone:
-        case BackboneName.CNN:
-            return _cnn(image, settings.width)
-        case BackboneName.CNN_RESIDUAL:
-            return _cnn_residual(image, settings.width)
-        case BackboneName.MOBILENET_V2:
-            scaled = layers.Rescaling(1 / 127.5, offset=-1.0, name="scale")(image)
-            return keras.applications.MobileNetV2(
-                include_top=False, weights=None, alpha=settings.width, input_tensor=scaled
-            ).output
-        case BackboneName.EFFICIENTNET_B0:
-            return keras.applications.EfficientNetB0(
-                include_top=False, weights=None, input_tensor=image
-            ).output
-
-
-def _cnn(image: keras.KerasTensor, width: float) -> keras.KerasTensor:
-    x = layers.Rescaling(1 / 127.5, offset=-1.0, name="scale")(image)
-    for i, channels in enumerate(_CNN_CHANNELS):
-        if i > 0:
-            x = layers.MaxPooling2D(name=f"pool{i}")(x)
-        x = _convolve(x, _scale(channels, width), 1, f"block{i + 1}")
-        x = layers.ReLU(name=f"block{i + 1}_relu")(x)
-    return x
-
-
-def _cnn_residual(image: keras.KerasTensor, width: float) -> keras.KerasTensor:
-    x = layers.Rescaling(1 / 127.5, offset=-1.0, name="scale")(image)
-    x = _convolve(x, _scale(_RESIDUAL_CHANNELS[0], width), 2, "stem")
-    x = layers.ReLU(name="stem_relu")(x)
-    for i, channels in enumerate(_RESIDUAL_CHANNELS):
-        x = _residual_block(x, _scale(channels, width), 1 if i == 0 else 2, f"stage{i + 1}")
-    return x
-
-
-def _residual_block(x: keras.KerasTensor, channels: int, stride: int, name: str) -> keras.KerasTensor:
-    """He et al. 2016: two 3x3 convolutions beside a shortcut, projected where the shape changes."""
-    shortcut = x
-    if stride != 1 or x.shape[-1] != channels:
-        shortcut = _convolve(x, channels, stride, f"{name}_shortcut", size=1)
-    x = _convolve(x, channels, stride, f"{name}_a")
-    x = layers.ReLU(name=f"{name}_a_relu")(x)
-    x = _convolve(x, channels, 1, f"{name}_b")
-    x = layers.Add(name=f"{name}_add")([x, shortcut])
-    return layers.ReLU(name=f"{name}_relu")(x)
-
-
-def _convolve(
-    x: keras.KerasTensor, channels: int, stride: int, name: str, *, size: int = 3
-) -> keras.KerasTensor:
-    x = layers.Conv2D(
-        channels,
-        size,
-        strides=stride,
-        padding="same",
-        use_bias=False,
-        kernel_initializer="he_normal",
-        name=f"{name}_conv",
-    )(x)
-    return layers.BatchNormalization(momentum=_MOMENTUM, name=f"{name}_bn")(x)
-
-
-def _scale(channels: int, width: float) -> int:
-    """`channels` times `width`, a multiple of 4, at least 4."""
-    return max(4, round(channels * width / 4) * 4)
-
-
 def _load_backbone(backbone: keras.Model, settings: CandidateSettings, path: Path) -> None:
     check_weights(path, settings.weights_digest)
     try:
@@ -200,20 +125,6 @@ def _load_backbone(backbone: keras.Model, settings: CandidateSettings, path: Pat
             f"Weights {path} do not fit {settings.backbone} of width {settings.width}: {error} Expected "
             "no_top weights of that network and width."
         ) from error
-    if settings.backbone is BackboneName.EFFICIENTNET_B0:
-        _fold_stem_scaling(backbone)
-
-
-def _fold_stem_scaling(backbone: keras.Model) -> None:
-    """Divide once more by the square root of ImageNet's deviations, as EfficientNet's weights expect.
-
-    `keras.applications` adds a layer for it, but only for weights='imagenet'; folded into the variance of
-    the normalisation it needs none. Statistics that were never adapted (mean 0) are left alone.
-    """
-    normalise = next(each for each in backbone.layers if isinstance(each, layers.Normalization))
-    mean, variance, count = normalise.get_weights()
-    if not np.any(mean):
-        return
-    deviations = np.array([0.229, 0.224, 0.225], dtype=variance.dtype)
-    normalise.set_weights([mean, variance * deviations, count])
-    normalise.finalize_state()
+    weights = BACKBONES[settings.backbone].weights
+    if weights is not None and weights.adapt is not None:
+        weights.adapt(backbone)

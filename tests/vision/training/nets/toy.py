@@ -13,7 +13,7 @@ from vision.base.outputs import ModelFile
 from vision.base.record import ImageArray
 from vision.bundle.records import ExportedGraphs
 from vision.config.export import ExportSettings
-from vision.config.training import UNREAD, AugmentSettings, BackboneName, CandidateSettings, Strategy
+from vision.config.training import UNREAD, AugmentSettings, CandidateSettings, Strategy
 from vision.data.records import Split, Splits
 from vision.training.records import TrainingHistory
 
@@ -48,7 +48,7 @@ def make_images() -> tuple[ImageArray, Splits]:
 def tiny_settings(**changes: object) -> CandidateSettings:
     """A residual network of four channels for two epochs, of what its strategy reads."""
     settings: dict[str, object] = {
-        "backbone": BackboneName.CNN_RESIDUAL,
+        "backbone": "cnn_residual",
         "strategy": Strategy.FULL,
         "width": 0.125,
         "epochs": 2,
@@ -58,7 +58,7 @@ def tiny_settings(**changes: object) -> CandidateSettings:
     }
     unread = UNREAD[Strategy(str(changes.get("strategy", Strategy.FULL)))]
     read = {name: value for name, value in settings.items() if name not in unread}
-    if changes.get("backbone") == BackboneName.EFFICIENTNET_B0:
+    if changes.get("backbone") == "efficientnet_b0":
         del read["width"]  # it has one width
     return CandidateSettings.model_validate({**read, **changes})
 

@@ -1,0 +1,44 @@
+"""What one backbone declares: what is asked of it elsewhere follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Build = Callable[[Any, float], Any]
+"""Input tensor (n, s, s, 3) in 0..255 and width -> feature map (n, h, w, d); scaling is part of it."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Pretrained no_top weights of a backbone.
+
+    Attributes:
+        locate: width and image size in pixels -> path on Keras' server and file name.
+        adapt: changes the loaded network to what the weights expect; None where there is nothing to do.
+    """
+
+    locate: Callable[[float, int], tuple[str, str]]
+    adapt: Callable[[Any], None] | None = None
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """One network without its head.
+
+    Attributes:
+        name: as configurations call it.
+        build: makes it, with random weights.
+        channels: what `width` multiplies, in words.
+        widths: those that there are; None: any.
+        cut: output of the last layer that strategy `partial` leaves as it is; None: it has no such strategy.
+        weights: its pretrained weights; None: it is trained from scratch alone.
+    """
+
+    name: str
+    build: Build
+    channels: str
+    widths: tuple[float, ...] | None = None
+    cut: str | None = None
+    weights: Weights | None = None
