@@ -10,7 +10,7 @@ from report.story import RunStory
 from vision.base.wording import count_of
 from vision.config.decision import ReviewSettings, UnknownSettings
 from vision.data.records import Manifest, Splits
-from vision.decision.fitting import fewest_for_threshold
+from vision.decision.unknown_threshold import fewest_for_threshold
 from vision.decision.records import DecisionRule, ReviewThreshold, UnknownThreshold
 from vision.decision.selective import fewest_for_review
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from vision.base.softmax import softmax
 from vision.config.decision import ReviewSettings, UnknownSettings
 from vision.data.labelled import Labelled
-from vision.decision.fitting import fit_threshold
 from vision.decision.records import DecisionRule, OodDetector, Temperature
 from vision.decision.scores import score_unknown
 from vision.decision.selective import fit_review
+from vision.decision.unknown_threshold import fit_threshold
 
 
 def fit_rule(

@@ -19,7 +19,7 @@ from vision.decision.records import (
     Temperature,
     UnknownThreshold,
 )
-from vision.decision.scores import measure_energy
+from vision.decision.formulas import measure_energy
 from vision.decision.selective import UNATTAINABLE
 
 NAMES = ("perch", "pike", "roach")

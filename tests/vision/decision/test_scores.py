@@ -17,11 +17,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from vision.base.errors import TaxonError
 from vision.config.decision import UnknownSettings
-from vision.decision import scores as under_test
-from vision.decision.fitting import fit_threshold
-from vision.decision.records import OodDetector, UnknownThreshold
-from vision.decision.scores import (
-    OodScore,
+from vision.decision.formulas import (
     combine,
     measure_capture,
     measure_capture_excess,
@@ -34,9 +30,10 @@ from vision.decision.scores import (
     measure_vim,
     measure_whitened_prototype,
     normalise,
-    p_values,
-    score_unknown,
 )
+from vision.decision.records import OodDetector, UnknownThreshold
+from vision.decision.scores import OodScore, p_values, score_unknown
+from vision.decision.unknown_threshold import fit_threshold
 
 RNG_SEED = 5
 
@@ -223,27 +220,6 @@ def test_the_capture_term_is_zero_up_to_its_limit() -> None:
     quality = np.array([[2.0], [3.0], [3.5]])
     assert_allclose(measure_capture(quality, np.array([1.0]), np.array([[2.0]])), [2.0, 4.0, 5.0])
     assert_allclose(measure_capture_excess(quality, np.array([1.0]), np.array([[2.0]]), 4.0), [0.0, 0.0, 1.0])
-
-
-@pytest.mark.parametrize("score", list(OodScore))
-def test_every_score_of_many_images_is_that_of_each_alone(
-    score: OodScore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(under_test, "CHUNK_ROWS", 4)
-    detector, inputs = make_detector(score), make_inputs(9)
-    together = score_unknown(detector, *inputs)
-    logits, embeddings, quality = inputs
-    alone = [
-        score_unknown(detector, logits[i : i + 1], embeddings[i : i + 1], quality[i : i + 1])[0]
-        for i in range(9)
-    ]
-    assert together.dtype == np.float64
-    assert_allclose(together, alone, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("score", list(OodScore))
-def test_no_image_has_no_score(score: OodScore) -> None:
-    assert score_unknown(make_detector(score), *make_inputs(0)).shape == (0,)
 
 
 def test_a_name_asks_for_another_score_than_the_deciding_one() -> None:
