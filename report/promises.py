@@ -10,9 +10,9 @@ from report.story import RunStory
 from vision.base.wording import count_of
 from vision.config.decision import ReviewSettings, UnknownSettings
 from vision.data.records import Manifest, Splits
-from vision.decision.unknown_threshold import fewest_for_threshold
 from vision.decision.records import DecisionRule, ReviewThreshold, UnknownThreshold
 from vision.decision.selective import fewest_for_review
+from vision.decision.unknown_threshold import fewest_for_threshold
 
 NO_GROUPS = "No groups are declared: every image counts as independent, equal bytes apart."
 DECLARE_GROUPS = (

@@ -18,8 +18,8 @@ from vision.config.run import RunConfig
 from vision.config.training import CandidateSettings, Strategy
 from vision.data.records import ImageEntry, Manifest, Split
 from vision.data.splits import assign_splits
-from vision.decision.unknown_threshold import fewest_for_threshold, fit_threshold
 from vision.decision.selective import fewest_for_review
+from vision.decision.unknown_threshold import fewest_for_threshold, fit_threshold
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 

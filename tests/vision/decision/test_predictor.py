@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from vision.base.errors import TaxonError
 from vision.base.record import Interval
+from vision.decision.formulas import measure_energy
 from vision.decision.predictor import Decisions, Forward, Predictor, decide, make_predictions
 from vision.decision.records import (
     Decision,
@@ -19,7 +20,6 @@ from vision.decision.records import (
     Temperature,
     UnknownThreshold,
 )
-from vision.decision.formulas import measure_energy
 from vision.decision.selective import UNATTAINABLE
 
 NAMES = ("perch", "pike", "roach")
