@@ -1,20 +1,25 @@
-"""Where images come from; every source gives a manifest and a digest of its content."""
+"""Where images come from; every source gives a manifest and a digest of its content.
+
+A kind of source is a module that declares a `Source`, settings in `vision.config.data`, and one line here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
 
-from vision.base.errors import SourceError
 from vision.config.data import FolderSource, ReefSource, SourceSettings
-from vision.data.manifest import build_manifest
 from vision.data.records import Manifest
+from vision.data.sources.additions import add_parts, digest_parts, list_parts
+from vision.data.sources.declaration import Base, Progress, Source
+from vision.data.sources.folder import find_addition
+from vision.data.sources.painted import REEF
+from vision.data.sources.user_folder import FOLDER
 
-if TYPE_CHECKING:
-    from vision.data.sources.folder import FolderListing
-
-Progress = Callable[[int, int], None]
+SOURCES: Mapping[type[FolderSource | ReefSource], Source] = MappingProxyType(
+    {FolderSource: FOLDER, ReefSource: REEF}
+)
 
 
 def read_source(settings: SourceSettings, data_folder: Path, *, progress: Progress | None = None) -> Manifest:
@@ -29,14 +34,9 @@ def read_source(settings: SourceSettings, data_folder: Path, *, progress: Progre
         SourceError: no images where images were expected, or an addition that does not fit.
         StorageError: a painted data set could not be written.
     """
-    if isinstance(settings, ReefSource):
-        base = _read_reef(settings, data_folder, progress)
-    else:
-        base = _read_folder(settings, progress)
+    base = SOURCES[type(settings)].read(settings, data_folder, progress)
     if not settings.additions:
         return base
-    from vision.data.sources.additions import Base, add_parts, list_parts
-
     fits_to = Base(Path(base.root), base.class_names, base.unknown_class_names)
     return add_parts(base, list_parts(settings.additions, fits_to), progress)
 
@@ -47,10 +47,7 @@ def check_source(settings: SourceSettings) -> None:
     Raises:
         SourceError: one is missing, or no folder.
     """
-    from vision.data.sources.folder import find_addition, find_source
-
-    if isinstance(settings, FolderSource):
-        find_source(settings)
+    SOURCES[type(settings)].check(settings)
     for addition in settings.additions:
         find_addition(addition)
 
@@ -64,72 +61,5 @@ def digest_source(settings: SourceSettings, data_folder: Path) -> str:
     Raises:
         SourceError: no images where images were expected, or an addition that does not fit.
     """
-    if isinstance(settings, ReefSource):
-        return _digest_reef(settings, data_folder)
-    return _digest_folder(settings)
-
-
-def _digest_folder(settings: FolderSource) -> str:
-    from vision.data.sources.folder import digest_folder, list_folder
-
-    listing = list_folder(settings)
-    digest = digest_folder(settings, listing)
-    if not settings.additions:
-        return digest
-    from vision.data.sources.additions import Base, digest_parts, list_parts
-
-    base = Base(settings.path.expanduser(), _classes(listing), _classes(listing, held_out=True))
-    return digest_parts(digest, list_parts(settings.additions, base))
-
-
-def _digest_reef(settings: ReefSource, data_folder: Path) -> str:
-    from vision.data.sources.reef import reef_digest
-    from vision.data.sources.reef.species import KNOWN_SPECIES, UNKNOWN_SPECIES
-
-    digest = reef_digest(settings)
-    if not settings.additions:
-        return digest
-    from vision.data.sources.additions import Base, digest_parts, list_parts
-
-    held_out = UNKNOWN_SPECIES if settings.unknown_images_per_class else ()
-    base = Base(_reef_folder(digest, data_folder), KNOWN_SPECIES, held_out)
-    return digest_parts(digest, list_parts(settings.additions, base))
-
-
-def _classes(listing: FolderListing, *, held_out: bool = False) -> frozenset[str]:
-    return frozenset(file.class_name for file in listing.files if file.is_unknown == held_out)
-
-
-def _read_folder(settings: FolderSource, progress: Progress | None) -> Manifest:
-    from vision.data.sources.folder import digest_folder, list_folder
-
-    listing = list_folder(settings)
-    return build_manifest(
-        settings.path.expanduser(),
-        listing.files,
-        digest_folder(settings, listing),
-        settings.max_megapixels,
-        quarantined=listing.quarantined,
-        progress=progress,
-    )
-
-
-def _read_reef(settings: ReefSource, data_folder: Path, progress: Progress | None) -> Manifest:
-    from vision.data.sources.reef import list_reef_files, paint_reef, reef_digest
-    from vision.data.sources.reef.dataset import plan_reef
-
-    digest = reef_digest(settings)
-    folder = _reef_folder(digest, data_folder)
-    paint_reef(settings, folder, progress=progress)
-    files = list_reef_files(folder)
-    expected = len(plan_reef(settings))
-    if len(files) != expected:
-        raise SourceError(
-            f"{folder}: {len(files)} of {expected} painted files are there. Delete this folder and run "
-            "again: it is painted anew."
-        )
-    return build_manifest(folder, files, digest, progress=progress)
-
-
-def _reef_folder(digest: str, data_folder: Path) -> Path:
-    return data_folder.resolve() / f"reef-{digest[:16]}"
+    digest, base = SOURCES[type(settings)].describe(settings, data_folder)
+    return digest_parts(digest, list_parts(settings.additions, base)) if settings.additions else digest

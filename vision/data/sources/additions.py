@@ -9,7 +9,7 @@ new classes of both kinds, and may not turn one kind into the other.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from vision.base.errors import SourceError
 from vision.config.data import Addition
 from vision.data.manifest import build_manifest
 from vision.data.records import AddedFolder, ImageEntry, Manifest, Quarantined
+from vision.data.sources.declaration import Base
 from vision.data.sources.folder import (
     FolderListing,
     check_case,
@@ -26,21 +27,6 @@ from vision.data.sources.folder import (
 )
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Base:
-    """The source that additions join.
-
-    Attributes:
-        root: its folder.
-        known: its known classes.
-        held_out: its classes that are held out as unknown.
-    """
-
-    root: Path
-    known: Collection[str]
-    held_out: Collection[str]
 
 
 @dataclass(frozen=True)

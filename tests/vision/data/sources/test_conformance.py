@@ -1,0 +1,96 @@
+"""What every source promises, asked of each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from tests.end_to_end.project import draw_image
+from vision.base.errors import SourceError
+from vision.config.data import FolderSource, ReefSource, SourceSettings
+from vision.data.sources import SOURCES, check_source, digest_source, read_source
+
+COLOURS = {"amber": (230, 170, 40), "cobalt": (40, 70, 200), "slate": (110, 120, 130)}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A small source of one kind, one that holds other images, and one that cannot be read."""
+
+    settings: Callable[[Path], SourceSettings]
+    changed: Callable[[Path], SourceSettings]
+    wrong: Callable[[Path], SourceSettings] | None
+
+
+def draw(folder: Path, num_images: int = 2) -> FolderSource:
+    for number, (name, colour) in enumerate(COLOURS.items()):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for frame in range(num_images):
+            draw_image(folder / name / f"i{number}_frame{frame}.png", colour, (number, frame))
+    return FolderSource(path=folder, group_by="^(?P<group>.+)_frame", unknown_classes=("slate",))
+
+
+def reef(seed: int) -> ReefSource:
+    return ReefSource(seed=seed, images_per_class=2, unknown_images_per_class=2)
+
+
+CASES = {
+    FolderSource: Case(
+        lambda folder: draw(folder / "a"),
+        lambda folder: draw(folder / "b", num_images=3),
+        lambda folder: FolderSource(path=folder / "absent"),
+    ),
+    ReefSource: Case(lambda _: reef(1), lambda _: reef(2), None),
+}
+EACH = pytest.mark.parametrize("kind", SOURCES, ids=lambda kind: kind.__name__)
+
+
+def test_every_kind_that_can_be_configured_is_registered_and_tested() -> None:
+    union, _ = get_args(SourceSettings)
+    assert set(get_args(union)) == set(SOURCES) == set(CASES)
+
+
+@EACH
+@pytest.mark.slow
+def test_a_source_lists_classes_groups_and_digests_alike_each_time(
+    kind: type[FolderSource | ReefSource], tmp_path: Path
+) -> None:
+    settings, data = CASES[kind].settings(tmp_path), tmp_path / "data"
+    check_source(settings)
+    manifest = read_source(settings, data)
+    assert manifest == read_source(settings, data)
+    assert manifest.source_digest == digest_source(settings, data)
+    assert list(manifest.class_names) == sorted(manifest.class_names)
+    assert not set(manifest.class_names) & set(manifest.unknown_class_names)
+    assert {entry.class_name for entry in manifest.entries} == {
+        *manifest.class_names,
+        *manifest.unknown_class_names,
+    }
+    assert [entry.path for entry in manifest.entries] == sorted(entry.path for entry in manifest.entries)
+    assert all(manifest.locate(entry).is_file() for entry in manifest.entries)
+    assert all(entry.group for entry in manifest.entries)
+    assert all(
+        entry.is_unknown == (entry.class_name in manifest.unknown_class_names) for entry in manifest.entries
+    )
+
+
+@EACH
+@pytest.mark.slow
+def test_other_images_have_another_digest(kind: type[FolderSource | ReefSource], tmp_path: Path) -> None:
+    case, data = CASES[kind], tmp_path / "data"
+    first, second = (digest_source(make(tmp_path), data) for make in (case.settings, case.changed))
+    assert first != second
+
+
+@EACH
+def test_what_cannot_be_read_is_told(kind: type[FolderSource | ReefSource], tmp_path: Path) -> None:
+    wrong = CASES[kind].wrong
+    if wrong is None:
+        pytest.skip("it is painted: nothing can be missing")
+    for ask in (check_source, lambda settings: digest_source(settings, tmp_path)):
+        with pytest.raises(SourceError, match="absent"):
+            ask(wrong(tmp_path))

@@ -1,0 +1,44 @@
+"""What one kind of source declares: reading, digests and checks follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vision.data.records import Manifest
+
+Progress = Callable[[int, int], None]
+"""Is told files done and files in all."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """The source that additions join.
+
+    Attributes:
+        root: its folder.
+        known: its known classes.
+        held_out: its classes that are held out as unknown.
+    """
+
+    root: Path
+    known: Collection[str]
+    held_out: Collection[str]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One kind of source; each function takes its settings first.
+
+    Attributes:
+        check: finds its folders without reading them; SourceError where one is missing.
+        describe: settings and data folder -> SHA-256 of what it holds now, and what additions must fit to;
+            equal to the `source_digest` of what `read` gives.
+        read: settings, data folder and progress -> the manifest without additions.
+    """
+
+    check: Callable[[Any], object]
+    describe: Callable[[Any, Path], tuple[str, Base]]
+    read: Callable[[Any, Path, Progress | None], Manifest]
