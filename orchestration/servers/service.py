@@ -13,7 +13,7 @@ from serving.log.url import parse_url, resolve_log_url
 from serving.runtime.process import (
     ServiceStatus,
     curl_line,
-    end_leftover,
+    end_leftovers,
     find_leftover,
     service_logs,
     service_status,
@@ -44,7 +44,7 @@ def start(paths: ProjectPaths, config: RunConfig | None) -> int:
     if not status.ready:
         start_service(folder, deployed.bento, deployed.serve if config is None else config.serve)
     elif find_leftover(folder) is not None:
-        end_leftover(folder)
+        end_leftovers(folder)
     code = tell_status(paths)
     if config is not None:
         if status.ready and status.running is not None:
@@ -63,8 +63,8 @@ def tell_status(paths: ProjectPaths) -> int:
     leftover = find_leftover(folder)
     if leftover is not None:
         lines.append(
-            f"A killed deployment left its trial: {leftover.url} (process {leftover.pid}), which takes "
-            "the same keys. python run.py service start ends it; so do stop and the next deployment."
+            f"A killed deployment left another service beside this one: model {leftover.bento} (process "
+            f"{leftover.pid}). python run.py service start ends it; so do stop and the next deployment."
         )
     _say("\n".join(lines))
     return 0 if status.ready else 1
@@ -125,14 +125,15 @@ def _tell_of_a_newer_champion(paths: ProjectPaths, config: RunConfig, served: st
 def _describe(status: ServiceStatus, service: RunningService, folder: ServiceFolder) -> list[str]:
     """Digest, key, log, output, and a command that can be copied."""
     log = parse_url(resolve_log_url(service.serve.log.url, folder.home))
-    key = str(service.key_file) if service.key_file else "$KEY: one of those in TAXON_API_KEYS at the start"
+    from_environment = "$KEY: one of those in TAXON_API_KEYS at the start"
+    key = from_environment if service.keys_from_environment else str(folder.key)
     lines = [
         f"digest  {service.bento.model.digest}",
         f"key     {key}",
         f"log     {log.render_as_string(hide_password=True)} ({status.log})",
-        f"output  {service.output}",
+        f"output  {folder.logs / service.output}",
     ]
-    return [*lines, f"ask it  {curl_line(service, _find_example(folder))}"] if status.ready else lines
+    return [*lines, f"ask it  {curl_line(folder, service, _find_example(folder))}"] if status.ready else lines
 
 
 def _find_example(folder: ServiceFolder) -> Path | None:

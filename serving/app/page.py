@@ -65,7 +65,7 @@ def show_page() -> None:
         show_down(status)
         return
     try:
-        service = reach(status)
+        service = reach(folder, status)
     except TaxonError as error:
         st.error(f"The service does not tell what it serves. {escape_markdown(str(error))}")
         return
@@ -92,7 +92,7 @@ def show_down(status: ServiceStatus) -> None:
     st.code("make serve", language="bash")
 
 
-def reach(status: ServiceStatus) -> Service | None:
+def reach(folder: ServiceFolder, status: ServiceStatus) -> Service | None:
     """The ready service with its key and model; None until somebody has typed a key that is needed.
 
     Raises:
@@ -102,9 +102,9 @@ def reach(status: ServiceStatus) -> Service | None:
     running = status.running
     if running is None:
         return None
-    if running.key_file is not None:
-        with storage_errors(running.key_file, "read"):
-            key = running.key_file.read_text(encoding="utf-8").strip()
+    if not running.keys_from_environment:
+        with storage_errors(folder.key, "read"):
+            key = folder.key.read_text(encoding="utf-8").strip()
     else:
         key = st.text_input("API key (one of those that the service was started with)", type="password")
     if not key:

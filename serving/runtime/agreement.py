@@ -15,7 +15,6 @@ import numpy as np
 from serving.api.schemas import PredictionAnswer
 from serving.api.settings import ServiceSettings
 from serving.client import ask_service
-from serving.runtime.running import RunningService
 from vision.base.errors import DataError, ServiceError
 from vision.base.files import digest_file, storage_errors
 from vision.base.record import IntArray
@@ -121,12 +120,13 @@ def choose_test_images(
 
 
 def compare_service(
-    service: RunningService, bundle: LoadedBundle, images: Sequence[TestImage], tolerance: float
+    url: str, key: str, bundle: LoadedBundle, images: Sequence[TestImage], tolerance: float
 ) -> Agreement:
     """Ask the service every image and compare with the bundle's predictor.
 
     Args:
-        service: just started by this process, whose key for checks is known.
+        url: of the service.
+        key: of a client of it.
         bundle: loaded with the pinned digest.
         images: at least one.
         tolerance: largest difference of a probability.
@@ -136,7 +136,7 @@ def compare_service(
             service refuses.
         StorageError: a file cannot be read any more.
     """
-    differences = [_compare_one(service, bundle, image) for image in images]
+    differences = [_compare_one(url, key, bundle, image) for image in images]
     agreement = Agreement(
         num_images=len(images),
         num_equal=sum(each.same_decision for each in differences),
@@ -146,7 +146,7 @@ def compare_service(
     if strays:
         shown = "\n".join(f"  {each} (difference {each.largest:.2g})" for each in strays[:_MOST_SHOWN])
         raise ServiceError(
-            f"{len(strays)} of {len(images)} answers of {service.url} differ from the pipeline's own on the "
+            f"{len(strays)} of {len(images)} answers of {url} differ from the pipeline's own on the "
             f"same bytes; expected the same decision and class, and probabilities within {tolerance:g}.\n"
             f"{shown}\nIt was not put into service. A change of Pillow, numpy or LiteRT between training and "
             "serving does this: deploy from the environment that trained, or train again."
@@ -172,14 +172,13 @@ def _spread(entries: Sequence[ImageEntry], number: int) -> list[ImageEntry]:
     return [entries[place] for place in places]
 
 
-def _compare_one(service: RunningService, bundle: LoadedBundle, image: TestImage) -> Difference:
+def _compare_one(url: str, key: str, bundle: LoadedBundle, image: TestImage) -> Difference:
     with storage_errors(image.path, "read"):
         raw = image.path.read_bytes()
-    key = service.check_key.get_secret_value()
-    served = ask_service(service.url, key, raw, image.path.name)
+    served = ask_service(url, key, raw, image.path.name)
     if served.model.digest != bundle.digest:
         raise ServiceError(
-            f"{service.url} answers with digest {served.model.digest}, expected {bundle.digest}: another "
+            f"{url} answers with digest {served.model.digest}, expected {bundle.digest}: another "
             "service answers on its port."
         )
     return Difference(image.path, served, answer_here(bundle, raw))

@@ -1,44 +1,36 @@
 """A Bento is a bundle plus the code that serves it plus the pin of the bundle's digest, in one folder.
 
-Run as a program, in a process of its own, because BentoML reads its home once and keeps it.
-With BENTOML_HOME set, `python -m serving.runtime.bento build --bundle FOLDER --digest SHA256 --version V`
-prints the `BuiltBento` as JSON, and `python -m serving.runtime.bento prune --newest N --keep TAG` deletes old
-ones. Nothing is downloaded: the requirements are pinned in `requirements.txt`.
+BentoML reads its home once a process and keeps it, so Bentos are built by a process of its own:
+`python -m serving.runtime.bento BUNDLE DIGEST VERSION` with BENTOML_HOME set. Nothing is downloaded: the
+requirements are pinned in `requirements.txt`.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import os
 import shutil
+import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
+from serving.runtime.launch import TAIL_LINES, make_environment
 from serving.runtime.pinned import BUNDLE_FOLDER, PINNED_NAME, PinnedModel
+from serving.runtime.running import BuiltBento, DeployedService, ServiceFolder, read_ours, read_record
 from vision.base.closure import ROOT, import_closure
 from vision.base.errors import ServiceError, TaxonError
 from vision.base.files import storage_errors, write_atomically
+from vision.base.lock import RunLock
 from vision.bundle.assembly import load_bundle
 
 REQUIREMENTS = "requirements.txt"
 SERVICE = "serving.service:Taxon"
-
-
-class BuiltBento(BaseModel):
-    """A Bento in BentoML's store: its tag and folder, and the model that it serves."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    tag: str
-    path: Path
-    model: PinnedModel
+ENTRANCES = ("serving.service", "serving.runtime.worker")
+"""Modules that run a Bento: under BentoML, and under our own supervisor."""
+BUILD_SECONDS = 300.0
+NUM_BENTOS = 3
 
 
 def build_bento(bundle: Path, digest: str, version: str) -> BuiltBento:
@@ -69,8 +61,8 @@ def build_bento(bundle: Path, digest: str, version: str) -> BuiltBento:
             bento_tag = f"{name}:{digest[:12]}-{code[:12]}"
             stored = _find_whole(bento_tag, code)
             if stored is not None:
-                return _describe(stored, pinned)
-            bento = bentoml.bentos.build(
+                return BuiltBento(tag=bento_tag, model=pinned)
+            bentoml.bentos.build(
                 SERVICE,
                 name=name,
                 version=bento_tag.partition(":")[2],
@@ -82,7 +74,7 @@ def build_bento(bundle: Path, digest: str, version: str) -> BuiltBento:
             )
     except BentoMLException as error:
         raise ServiceError(f"BentoML could not build the Bento of {bundle}: {error}") from error
-    return _describe(bento, pinned)
+    return BuiltBento(tag=bento_tag, model=pinned)
 
 
 def stage_code(folder: Path, pinned: PinnedModel) -> str:
@@ -94,51 +86,10 @@ def stage_code(folder: Path, pinned: PinnedModel) -> str:
     write_atomically(folder / PINNED_NAME, pinned.model_dump_json(indent=1) + "\n")
     with storage_errors(folder):
         shutil.copyfile(ROOT / "serving" / REQUIREMENTS, folder / REQUIREMENTS)
-        for name in import_closure((SERVICE.partition(":")[0],)):
+        for name in import_closure(ENTRANCES):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, folder / name)
         return _digest_code(folder)
-
-
-def prune_bentos(keep: Collection[str], newest: int) -> tuple[str, ...]:
-    """Delete all Bentos but the newest and those to keep, and the models that no remaining Bento serves.
-
-    A Bento that a killed build or deletion left half there counts as the oldest.
-
-    Args:
-        keep: tags of Bentos that somebody needs, however old they are.
-        newest: how many of the newest to keep beside them.
-
-    Returns:
-        The tags of the Bentos that were deleted, sorted.
-
-    Raises:
-        ServiceError: BentoML refused.
-        StorageError: something cannot be deleted.
-    """
-    import bentoml
-    from bentoml.exceptions import BentoMLException
-
-    home = Path(os.environ["BENTOML_HOME"])
-    try:
-        whole = {tag: bento for tag in _list_tags(home / "bentos") if (bento := _read_bento(tag)) is not None}
-        by_age = sorted(whole, key=lambda tag: whole[tag].creation_time, reverse=True)
-        kept = {*keep, *by_age[:newest]}
-        doomed = sorted(set(_list_tags(home / "bentos")) - kept)
-        served = {str(model.tag) for tag in kept & set(whole) for model in whole[tag].info.models}
-        with storage_errors(home, "delete old Bentos in"):
-            for tag in doomed:
-                bentoml.bentos.delete(tag)
-            for tag in sorted(set(_list_tags(home / "models")) - served):
-                bentoml.models.delete(tag)
-    except BentoMLException as error:
-        raise ServiceError(f"BentoML could not delete old Bentos in {home}: {error}") from error
-    return tuple(doomed)
-
-
-def _list_tags(store: Path) -> list[str]:
-    """What lies in one of BentoML's stores, half there or whole."""
-    return [f"{path.parent.name}:{path.name}" for path in sorted(store.glob("*/*")) if path.is_dir()]
 
 
 def _read_bento(tag: str) -> Any:
@@ -192,31 +143,72 @@ def _store_model(bundle: Path, name: str, digest: str) -> str:
     return tag
 
 
-def _describe(bento: object, pinned: PinnedModel) -> BuiltBento:
-    return BuiltBento(tag=str(bento.tag), path=Path(bento.path), model=pinned)  # type: ignore[attr-defined]
+def build_in_store(folder: ServiceFolder, bundle: Path, digest: str, version: str) -> BuiltBento:
+    """`build_bento` in the project's own BentoML store, by a process of its own.
 
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Build one Bento and print it as JSON, or delete old ones and print their tags."""
-    parser = argparse.ArgumentParser(prog="python -m serving.runtime.bento", description=__doc__)
-    actions = parser.add_subparsers(dest="action", required=True)
-    build = actions.add_parser("build")
-    build.add_argument("--bundle", type=Path, required=True)
-    build.add_argument("--digest", required=True)
-    build.add_argument("--version", required=True)
-    prune = actions.add_parser("prune")
-    prune.add_argument("--newest", type=int, required=True)
-    prune.add_argument("--keep", action="append", default=[])
-    options = parser.parse_args(arguments)
+    Raises:
+        ServiceError: the bundle is not the pinned one, or BentoML failed; says what the build said.
+    """
     try:
-        if options.action == "build":
-            said = build_bento(options.bundle, options.digest, options.version).model_dump_json()
-        else:
-            said = " ".join(prune_bentos(options.keep, options.newest))
+        done = subprocess.run(
+            [sys.executable, "-m", "serving.runtime.bento", str(bundle), digest, version],
+            cwd=ROOT,
+            env=make_environment({"BENTOML_HOME": str(folder.bentoml)}),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=BUILD_SECONDS,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ServiceError(
+            f"BentoML did not build within {BUILD_SECONDS:g} seconds in {folder.bentoml}. Look whether the "
+            "disk answers, then try again."
+        ) from error
+    if done.returncode != 0:
+        said = "\n".join(done.stderr.splitlines()[-TAIL_LINES:])
+        raise ServiceError(f"The Bento of {bundle} could not be built.\n{said}")
+    return BuiltBento.model_validate_json(done.stdout.splitlines()[-1])
+
+
+def prune_bentos(folder: ServiceFolder, newest: int = NUM_BENTOS) -> None:
+    """Delete old Bentos, and the models that none of the others serves; a half-deleted Bento is the oldest.
+
+    The running Bento, the one deployed last and the newest stay. What is deleted can be built again from the
+    registry at any time.
+
+    Raises:
+        RunLockedError: a start or stop is going.
+        StorageError: something cannot be deleted.
+    """
+    with RunLock(folder.lock, "pruning of Bentos"), storage_errors(folder.bentoml, "delete old Bentos in"):
+        bentos = [path for path in folder.bentoml.glob("bentos/*/*") if path.is_dir()]
+        bentos.sort(key=_time_of_build)
+        needed = (read_ours(folder, folder.record), read_record(DeployedService, folder.deployed))
+        kept = {*bentos[-newest:], *(folder.bento_path(each.bento) for each in needed if each is not None)}
+        for path in set(bentos) - kept:
+            shutil.rmtree(path)
+        described = [each.joinpath("bento.yaml").read_text() for each in kept if _time_of_build(each)]
+        for path in folder.bentoml.glob("models/*/*"):
+            tag = f"{path.parent.name}:{path.name}"
+            if path.is_dir() and not any(f"tag: {tag}\n" in text for text in described):
+                shutil.rmtree(path)
+
+
+def _time_of_build(bento: Path) -> float:
+    """When a Bento's description was written; 0 for one that is only half there."""
+    description = bento / "bento.yaml"
+    return description.stat().st_mtime if description.is_file() else 0.0
+
+
+def main() -> int:
+    """Build the Bento of a bundle, a digest and a version in BENTOML_HOME, and print it as JSON."""
+    bundle, digest, version = sys.argv[1:]
+    try:
+        built = build_bento(Path(bundle), digest, version)
     except TaxonError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return error.exit_code
-    sys.stdout.write(f"{said}\n")
+    sys.stdout.write(f"{built.model_dump_json()}\n")
     return 0
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from serving.api.settings import read_settings
 from serving.runtime.agreement import Agreement, choose_test_images, compare_service
-from serving.runtime.bento_store import build_bento, prune_bentos
+from serving.runtime.bento import build_in_store, prune_bentos
+from serving.runtime.launch import Launched
 from serving.runtime.process import deploy_service
-from serving.runtime.running import RunningService, ServiceFolder
+from serving.runtime.running import ServiceFolder
 from vision.base.errors import TaxonError
 from vision.bundle.assembly import load_bundle
 from vision.bundle.records import Bundle, Deployment
@@ -52,14 +53,18 @@ def deploy_bundle(
     folder = ServiceFolder(home)
     loaded = load_bundle(bundle.root, digest)
     images = choose_test_images(manifest, splits, serve.check_images, read_settings(os.environ))
-    bento = build_bento(folder, bundle.root, digest, version)
+    bento = build_in_store(folder, bundle.root, digest, version)
     agreements: list[Agreement] = []
 
-    def check(service: RunningService) -> None:
-        agreements.append(compare_service(service, loaded, images, serve.check_tolerance))
+    def check(launched: Launched) -> None:
+        agreements.append(compare_service(launched.url, launched.key, loaded, images, serve.check_tolerance))
 
     service = deploy_service(folder, bento, serve, check, images[0].path)
-    _prune(folder)
+    (agreement,) = agreements
+    try:
+        prune_bentos(folder)
+    except TaxonError as error:  # the deployment stands
+        logger.warning("Old Bentos take up disk: %s", error)
     return Deployment(
         model_name=bento.model.name,
         version=version,
@@ -68,15 +73,7 @@ def deploy_bundle(
         url=service.url,
         num_images=len(images),
         num_unknown_images=sum(image.is_unknown for image in images),
-        num_equal_decisions=min(each.num_equal for each in agreements),
-        max_probability_difference=max(each.max_probability_difference for each in agreements),
+        num_equal_decisions=agreement.num_equal,
+        max_probability_difference=agreement.max_probability_difference,
         tolerance=serve.check_tolerance,
     )
-
-
-def _prune(folder: ServiceFolder) -> None:
-    """Delete old Bentos; that it failed is told, and undoes no deployment."""
-    try:
-        prune_bentos(folder)
-    except TaxonError as error:
-        logger.warning("Old Bentos take up disk: %s", error)

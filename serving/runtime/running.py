@@ -1,21 +1,22 @@
 """What is written down of the service, and where: what runs, what was deployed last, keys and output.
 
-Everything lies in `state/service` of the project's home. The records hold the URL of the prediction log,
-which may hold a password, so they are readable by their owner alone.
+Everything lies in `state/service` of the project's home, and no record holds that place, so that a project
+may be moved. The records hold the URL of the prediction log, which may hold a password, so they are readable
+by their owner alone.
 """
 
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import psutil
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from serving.runtime.bento import BuiltBento
-from serving.runtime.identity import mark_by_clock
+from serving.runtime.pinned import PinnedModel
 from vision.base.errors import ServiceError
 from vision.base.files import write_atomically
 from vision.config.serve import ServeSettings
@@ -25,41 +26,41 @@ OWNER_ALONE = 0o600
 Written = TypeVar("Written", bound=BaseModel)
 
 
+class BuiltBento(BaseModel):
+    """A Bento in the project's BentoML store: its tag, and the model that it serves."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")  # older records have a path, which may be stale
+
+    tag: str
+    model: PinnedModel
+
+    def __str__(self) -> str:
+        """The model, as messages name it."""
+        return f"{self.model.name} version {self.model.version}"
+
+
 class RunningService(BaseModel):
-    """A service process that was started, as it is written down.
+    """A service that was started, as it is written down.
 
     Attributes:
         pid: of the supervisor.
-        mark: of its start; tells it from a later process of that id.
-        instance: random word that /readyz repeats.
+        instance: random word in the supervisor's command line, which /readyz repeats.
         serve: address and log that it was given.
         bento: what it serves.
-        output: file of what it says.
-        key_file: holds the local client's key; None where TAXON_API_KEYS was set.
+        output: name of the file of what it says.
+        keys_from_environment: whether TAXON_API_KEYS gave its clients' keys; else the key file does.
         since: UTC in ISO 8601, to the second.
-        check_key: API key of the process that started it; not written down.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     pid: int
-    mark: str
     instance: str
     serve: ServeSettings
     bento: BuiltBento
-    output: Path
-    key_file: Path | None
+    output: str
+    keys_from_environment: bool
     since: str
-    check_key: SecretStr = Field(default=SecretStr(""), exclude=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_older(cls, data: Any) -> Any:
-        """Records of before there were marks hold the time of the start, `created`."""
-        if not isinstance(data, dict) or not isinstance(data.get("created"), float):
-            return data
-        rest = {name: value for name, value in data.items() if name != "created"}
-        return {"mark": mark_by_clock(data["created"]), **rest}
 
     @property
     def url(self) -> str:
@@ -74,9 +75,8 @@ class DeployedService(BaseModel):
     Attributes:
         bento: what it serves.
         serve: address and log.
-        example: an image to try it with.
-        keys_from_environment: whether its clients' keys were in TAXON_API_KEYS; None in records of before
-            this was written down.
+        example: an image to try it with; relative to the project's home if it lies there.
+        keys_from_environment: whether its clients' keys were in TAXON_API_KEYS.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -93,15 +93,15 @@ class ServiceFolder:
 
     Attributes:
         home: the project's home, the folder that holds `state`.
-        root: all of the service's state.
+        root: all of the service's state; the supervisor's working directory.
         bentoml: BentoML's home, with models and Bentos.
         record: the running service.
-        trial: a service that is being tried beside it.
+        trial: the next one, while it is being tried beside it.
+        leaving: the former one, while it finishes its last requests.
         deployed: what passed its check last.
         lock: held while one is started or stopped.
         key: the local client's API key, mode 600.
         logs: output of the services, a file each.
-        homes: BentoML's home of each running service, because a second one wipes the first one's counters.
     """
 
     home: Path
@@ -110,11 +110,15 @@ class ServiceFolder:
     bentoml = property(lambda self: self.root / "bentoml")
     record = property(lambda self: self.root / "service.json")
     trial = property(lambda self: self.root / "trial.json")
+    leaving = property(lambda self: self.root / "leaving.json")
     deployed = property(lambda self: self.root / "deployed.json")
     lock = property(lambda self: self.root / "lock")
     key = property(lambda self: self.root / "api_key")
     logs = property(lambda self: self.root / "logs")
-    homes = property(lambda self: self.root / "homes")
+
+    def bento_path(self, bento: BuiltBento) -> Path:
+        """Folder of a Bento in the store."""
+        return self.home / "state/service/bentoml/bentos" / bento.tag.replace(":", "/")
 
 
 def write_record(path: Path, record: BaseModel) -> None:
@@ -134,30 +138,45 @@ def read_record(kind: type[Written], path: Path) -> Written | None:
         return None
 
 
-def read_running(path: Path) -> RunningService | None:
-    """The service in a record; None if there is no record, or what it names is gone or is another project's.
+def find_process(folder: ServiceFolder, service: RunningService) -> psutil.Process | None:
+    """The service's supervisor, if it lives and is this project's.
 
-    Another project's service stands in the record of a copied project: its output lies elsewhere.
+    Its command line has the record's random word, which setting the clock does not change, and its working
+    directory is this project's folder, which follows a move; that of a copied project is another one.
+    """
+    with suppress(psutil.Error, OSError):
+        process = psutil.Process(service.pid)
+        if service.instance in process.cmdline() and folder.root.samefile(process.cwd()):
+            return process
+    return None
+
+
+def read_ours(folder: ServiceFolder, record: Path) -> RunningService | None:
+    """The service in a record whose process lives and is this project's.
 
     Raises:
         ServiceError: the record cannot be read, and the process that it names may still serve.
     """
-    service = read_record(RunningService, path)
-    if service is not None:
-        here = (path.parent / service.output).resolve().is_relative_to(path.parent.resolve())
-        return service if here else None
-    if not path.exists():
+    service = read_record(RunningService, record)
+    if service is None:
+        refuse_unreadable(record)
         return None
-    pid = _read_pid(path)
+    return service if find_process(folder, service) is not None else None
+
+
+def refuse_unreadable(record: Path) -> None:
+    """Raise ServiceError if a record cannot be read, unless the process that it names is gone."""
+    if not record.exists() or read_record(RunningService, record) is not None:
+        return
+    pid = _read_pid(record)
     if pid is not None and not psutil.pid_exists(pid):
-        return None
-    known = (
-        "Look for it with: ps x" if pid is None else f"It names process {pid}. Look at it with: ps -l {pid}"
-    )
+        return
+    known = "Look for it with: ps x" if pid is None else f"Look at it with: ps -l {pid}; stop the old service"
+    stop = "" if pid is None else f" with: kill {pid}"
     raise ServiceError(
-        f"{path} was written by another version of this program, or is damaged, so its service cannot be "
-        f"told from another program. {known}. Stop it with the version that started it, or with kill; then "
-        "delete the file."
+        f"{record} was written by another version of this program, or is damaged, so its service cannot be "
+        f"told from another program. {known}{stop}. Then delete the file. In a "
+        "copied project, only delete it."
     )
 
 
@@ -172,14 +191,10 @@ def _read_pid(path: Path) -> int | None:
 
 
 def read_deployed(folder: ServiceFolder) -> DeployedService | None:
-    """What passed its check last, if anything did and its Bento is still in this project's store.
-
-    The Bento is found by its tag: the path in the record may be that of a project that was moved or copied.
-    """
+    """What passed its check last, if anything did and its Bento is still in this project's store."""
     deployed = read_record(DeployedService, folder.deployed)
-    if deployed is None:
+    if deployed is None or not folder.bento_path(deployed.bento).is_dir():
         return None
-    path = folder.bentoml / "bentos" / deployed.bento.tag.replace(":", "/")
-    if not path.is_dir():
-        return None
-    return deployed.model_copy(update={"bento": deployed.bento.model_copy(update={"path": path})})
+    if deployed.example is None:
+        return deployed
+    return deployed.model_copy(update={"example": folder.home / deployed.example})

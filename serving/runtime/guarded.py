@@ -1,0 +1,61 @@
+"""The service's application as its environment wants it: endpoints behind the guard, for any ASGI server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from serving.api.answers import Answerer
+from serving.api.application import build_application
+from serving.api.endpoints import ENDPOINTS
+from serving.api.guards import Guard
+from serving.api.keys import ApiKeys, parse_keys
+from serving.api.loading import load_answerer
+from serving.api.metrics import ServiceMetrics
+from serving.api.settings import ServiceSettings, read_settings
+from serving.api.state import LoadAnswerer, ServiceState
+from serving.runtime.pinned import PINNED_NAME, PinnedModel, read_pinned
+from vision.base.closure import ROOT
+from vision.base.errors import ConfigError
+
+FindBundle = Callable[[PinnedModel], Path]
+"""Folder of the bundle of a pinned model; raises BundleError where there is none."""
+
+_NO_KEYS = (
+    "TAXON_API_KEYS is not set, so nobody could ask. Expected name:key,name:key. Start the service with "
+    "python run.py service start, which makes a key."
+)
+
+
+def guard_endpoints(find_bundle: FindBundle) -> tuple[Guard, ServiceMetrics]:
+    """The application, and what counts its refusals.
+
+    With a wrong setting it is never ready and says why: a worker that ended would be started for ever.
+    """
+    metrics = ServiceMetrics()
+    settings, keys, load = _configure(find_bundle)
+    application = build_application(ServiceState(settings, metrics, load))
+    return Guard(application, application, ENDPOINTS, keys, settings.max_body_bytes, metrics), metrics
+
+
+def _configure(find_bundle: FindBundle) -> tuple[ServiceSettings, ApiKeys, LoadAnswerer]:
+    """Settings, keys and loader that the environment gives."""
+
+    def load(settings: ServiceSettings, metrics: ServiceMetrics) -> Answerer:
+        pinned = read_pinned(ROOT / PINNED_NAME)  # in a Bento ROOT is the folder of its code
+        return load_answerer(find_bundle(pinned), pinned, settings, metrics)
+
+    try:
+        settings = read_settings(os.environ)
+        keys = parse_keys(settings.api_keys.get_secret_value())
+    except ConfigError as error:
+        return ServiceSettings(), parse_keys(""), _refuse(error)
+    return settings, keys, load if keys else _refuse(ConfigError(_NO_KEYS))
+
+
+def _refuse(error: ConfigError) -> LoadAnswerer:
+    def load(_settings: ServiceSettings, _metrics: ServiceMetrics) -> Answerer:
+        raise error
+
+    return load

@@ -1,0 +1,121 @@
+"""Holds the service's listening socket and its worker; a worker that ends by itself is started again.
+
+A program of its own, on the standard library alone. It runs in the folder of the service's state, by which a
+project knows its own service. The next version's starter asks for the listening socket over a Unix socket,
+so that both versions accept from one queue and no connection is lost between them.
+
+Signals: SIGUSR1 the worker answers on the public address; SIGUSR2 it takes no more connections, finishes
+those that it has, and both end; SIGTERM the same, closing idle connections at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+QUICK_SECONDS = 10.0
+LONGEST_PAUSE_SECONDS = 30.0
+
+
+class Supervisor:
+    """One worker at a time, until told to leave."""
+
+    def __init__(self, source: Path, public: int, check: int) -> None:
+        """Make ready.
+
+        Args:
+            source: folder of the Bento's code.
+            public: descriptor of the listening socket of the public address.
+            check: descriptor of the one on which the first worker is asked before it takes over.
+        """
+        self._source = source
+        self._public = public
+        self._check: int | None = check
+        self._worker: subprocess.Popen[bytes] | None = None
+        self._serving = False
+        self._leaving = False
+
+    def run(self) -> int:
+        """Keep a worker until told to leave; a worker that ends before it took over is not started again."""
+        for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._heed)
+        pause = 0.0
+        while True:
+            began = time.monotonic()
+            code = self._start().wait()
+            if self._leaving or not self._serving:
+                return 0 if self._leaving else code or 1
+            quick = time.monotonic() - began < QUICK_SECONDS
+            pause = min(2 * pause + 1.0, LONGEST_PAUSE_SECONDS) if quick else 0.0
+            sys.stderr.write(f"The worker ended with code {code}; started again after {pause:g} s.\n")
+            sys.stderr.flush()
+            until = time.monotonic() + pause
+            while time.monotonic() < until and not self._leaving:
+                time.sleep(0.1)
+            if self._leaving:
+                return 0
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        """A worker; its standard input closes when this process is gone."""
+        command = [sys.executable, "-m", "serving.runtime.worker", "--public", str(self._public)]
+        descriptors = [self._public]
+        if self._check is not None:
+            command += ["--check", str(self._check)]
+            descriptors.append(self._check)
+        self._worker = subprocess.Popen(
+            command, cwd=self._source, stdin=subprocess.PIPE, pass_fds=descriptors
+        )
+        if self._check is not None:
+            os.close(self._check)  # the first worker's alone, so that it closes when that one closes it
+            self._check = None
+        if self._leaving:  # told so while it was being started
+            self._worker.terminate()
+        return self._worker
+
+    def _heed(self, number: int, _frame: object) -> None:
+        if number == signal.SIGUSR1:
+            self._serving = True
+        else:
+            self._leaving = True
+        if self._worker is not None:
+            self._worker.send_signal(signal.SIGTERM if number == signal.SIGINT else number)
+
+
+def share_socket(control: socket.socket, public: int) -> None:
+    """Give a copy of the listening socket to whoever connects, for ever."""
+    while True:
+        connection, _ = control.accept()
+        with connection:
+            socket.send_fds(connection, [b"1"], [public])
+
+
+def main() -> int:
+    """Run in the current folder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--instance", required=True, help="random word that tells this process from others")
+    parser.add_argument("--source", type=Path, required=True)
+    parser.add_argument("--public", type=int, required=True)
+    parser.add_argument("--check", type=int, required=True)
+    options = parser.parse_args()
+    name = f"{options.instance}.sock"
+    with socket.socket(socket.AF_UNIX) as control:
+        control.bind(name)
+        os.chmod(name, 0o600)  # noqa: PTH101  this program starts in milliseconds
+        control.listen()
+        thread = threading.Thread(target=share_socket, args=(control, options.public), daemon=True)
+        thread.start()
+        try:
+            return Supervisor(options.source, options.public, options.check).run()
+        finally:
+            os.unlink(name)  # noqa: PTH108
+
+
+if __name__ == "__main__":
+    sys.exit(main())
