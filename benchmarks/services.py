@@ -22,9 +22,8 @@ from benchmarks.champion import Champion
 from benchmarks.load_client import HOST, Target
 from serving.api.keys import LOCAL_CLIENT, read_or_make_key
 from serving.api.settings import ServiceSettings
-from serving.runtime.bento import BuiltBento
 from serving.runtime.process import start_service, stop_service
-from serving.runtime.running import RunningService, ServiceFolder
+from serving.runtime.running import BuiltBento, RunningService, ServiceFolder
 from vision.config.serve import ServeSettings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,17 +46,17 @@ def running_service(folder: ServiceFolder, bento: BuiltBento) -> Iterator[Runnin
 
 @contextmanager
 def running_without_log(folder: ServiceFolder, bento: BuiltBento) -> Iterator[Target]:
-    """The same command and settings without a prediction log, which no setting of a project turns off."""
+    """The same worker and settings without a prediction log, which no setting of a project turns off."""
     target = Target("Taxon without log", find_port(), read_or_make_key(folder.key))
     variables = {
         "TAXON_API_KEYS": f"{LOCAL_CLIENT}:{target.key}",
-        "BENTOML_HOME": str(folder.bentoml),
-        "BENTOML_DO_NOT_TRACK": "true",
     }
-    command = [sys.executable, "-m", "bentoml", "serve", str(bento.path)]
-    command += ["--host", HOST, "--port", str(target.port)]
-    with _running(command, bento.path / "src", variables, folder.root / "output.txt", target):
-        yield target
+    source = folder.bento_path(bento) / "src"
+    with socket.create_server((HOST, target.port)) as public:
+        number = public.fileno()
+        command = [sys.executable, "-m", "serving.runtime.worker", "--public", str(number)]
+        with _running(command, source, variables, folder.root / "output.txt", target, [number]):
+            yield target
 
 
 @dataclass(frozen=True)
@@ -115,9 +114,14 @@ def find_port() -> int:
 
 @contextmanager
 def _running(
-    command: Sequence[str], working: Path, variables: Mapping[str, str], output: Path, target: Target
+    command: Sequence[str],
+    working: Path,
+    variables: Mapping[str, str],
+    output: Path,
+    target: Target,
+    descriptors: Sequence[int] = (),
 ) -> Iterator[int]:
-    """A child process that answers /readyz; its id. It is ended with the block.
+    """A child process that answers /readyz, given some open files; its id. It is ended with the block.
 
     Raises:
         SystemExit: it does not become ready; with what it said.
@@ -127,10 +131,11 @@ def _running(
             command,
             cwd=working,
             env=os.environ | variables,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=sink,
             stderr=sink,
             start_new_session=True,
+            pass_fds=descriptors,
         )
     try:
         _wait_ready(child, target, output)

@@ -64,9 +64,8 @@ from benchmarks.serving_page import (
 from serving.api.settings import PREFIX
 from serving.log.prediction_log import PredictionLog
 from serving.log.url import resolve_log_url
-from serving.runtime.bento import BuiltBento
-from serving.runtime.bento_store import build_bento
-from serving.runtime.running import RunningService, ServiceFolder
+from serving.runtime.bento import build_in_store
+from serving.runtime.running import BuiltBento, RunningService, ServiceFolder
 from vision.base.errors import TaxonError
 from vision.base.home import STATE_VARIABLE
 from vision.config.data import ReefSource
@@ -179,9 +178,10 @@ def list_imports(folder: ServiceFolder, bento: BuiltBento, image: bytes) -> tupl
             answered = ask_in_turn(target, [image], 1, keep_alive=True)
     finally:
         del os.environ[PROFILE_IMPORTS]
-    packages = read_imports(service.output.read_text(encoding="utf-8", errors="replace"))
+    output = folder.logs / service.output
+    packages = read_imports(output.read_text(encoding="utf-8", errors="replace"))
     if "ai_edge_litert" not in packages or not answered.latencies_ms:
-        raise SystemExit(f"The worker answered nothing or named no imports; see {service.output}.")
+        raise SystemExit(f"The worker answered nothing or named no imports; see {output}.")
     return packages
 
 
@@ -295,7 +295,7 @@ def measure(champion: Champion, work: Path, sizes: Sizes) -> Figures:
     begun, load_before, images = time.monotonic(), os.getloadavg()[0], make_images()
     folder, silent_folder = ServiceFolder(work / "served"), ServiceFolder(work / "without_log")
     bento, silent_bento = (
-        build_bento(each, champion.bundle, champion.digest, champion.version)
+        build_in_store(each, champion.bundle, champion.digest, champion.version)
         for each in (folder, silent_folder)
     )
     starts = time_starts(folder, bento, sizes.starts)

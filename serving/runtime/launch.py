@@ -55,6 +55,9 @@ _LOG_VARIABLES = {
 # What must not reach the service: another project's code, and settings of somebody else's BentoML.
 _NOT_HANDED_ON = ("PYTHONPATH", "PYTHONSTARTUP", "BENTOML_CONFIG", "BENTOML_CONFIG_OPTIONS")
 
+_CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
+"""Services that this very process started, kept so that they are reaped when they end."""
+
 
 @dataclass(frozen=True)
 class Launched:
@@ -104,6 +107,7 @@ def launch_service(
             start_new_session=True,
             pass_fds=(public.fileno(), check.fileno()),
         )
+        _CHILDREN[process.pid] = process
         url = f"http://{THIS_MACHINE}:{check.getsockname()[1]}"
     service = RunningService(
         pid=process.pid,
@@ -235,6 +239,9 @@ def end_service(folder: ServiceFolder, record: Path, service: RunningService, *,
                 f"Process {alive[0].pid} of the service outlives SIGKILL; it waits for the disk or the "
                 f"system. Look at it with: ps -l {alive[0].pid}"
             )
+    child = _CHILDREN.pop(service.pid, None)
+    if child is not None:
+        child.wait(GRACE_SECONDS)
     with storage_errors(record):
         record.unlink(missing_ok=True)
         (folder.root / f"{service.instance}.sock").unlink(missing_ok=True)

@@ -273,11 +273,16 @@ def _list_leftovers(folder: ServiceFolder) -> list[tuple[Path, RunningService]]:
 
 
 def _end_leftovers(folder: ServiceFolder) -> None:
+    """End services beside the one in its place, and remove what killed ones left."""
     for record, service in _list_leftovers(folder):
         end_service(folder, record, service, drain=record == folder.leaving)
     with storage_errors(folder.root):
         folder.trial.unlink(missing_ok=True)
         folder.leaving.unlink(missing_ok=True)
+        running = read_ours(folder, folder.record)
+        for path in folder.root.glob("*.sock"):
+            if running is None or path.stem != running.instance:
+                path.unlink()
 
 
 def _refuse_to_start_without_keys(folder: ServiceFolder) -> None:

@@ -47,20 +47,24 @@ class Supervisor:
         for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._heed)
         pause = 0.0
-        while True:
+        while not self._is_leaving():
             began = time.monotonic()
             code = self._start().wait()
-            if self._leaving or not self._serving:
-                return 0 if self._leaving else code or 1
+            if self._is_leaving():
+                break
+            if not self._serving:
+                return code or 1
             quick = time.monotonic() - began < QUICK_SECONDS
             pause = min(2 * pause + 1.0, LONGEST_PAUSE_SECONDS) if quick else 0.0
             sys.stderr.write(f"The worker ended with code {code}; started again after {pause:g} s.\n")
             sys.stderr.flush()
             until = time.monotonic() + pause
-            while time.monotonic() < until and not self._leaving:
+            while time.monotonic() < until and not self._is_leaving():
                 time.sleep(0.1)
-            if self._leaving:
-                return 0
+        return 0
+
+    def _is_leaving(self) -> bool:
+        return self._leaving
 
     def _start(self) -> subprocess.Popen[bytes]:
         """A worker; its standard input closes when this process is gone."""

@@ -7,10 +7,8 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import uvicorn
-from pydantic import SecretStr
 
 from serving.api.application import build_application
 from serving.api.endpoints import ENDPOINTS
@@ -21,9 +19,7 @@ from serving.api.metrics import ServiceMetrics
 from serving.api.settings import ServiceSettings
 from serving.api.state import ServiceState
 from serving.client import ask_service
-from serving.runtime.bento import BuiltBento
-from serving.runtime.identity import read_mark
-from serving.runtime.running import RunningService
+from serving.runtime.running import BuiltBento, RunningService
 from tests.serving.toy import KEY, KEYS, RED, make_answerer, make_bundle, make_pin, paint
 from vision.base.errors import ServiceError
 from vision.config.serve import ServeSettings
@@ -64,12 +60,10 @@ def describe(port: int) -> RunningService:
     pin = make_pin(make_bundle())
     return RunningService(
         pid=os.getpid(),
-        mark=read_mark(os.getpid()),
         instance=SETTINGS.instance,
         serve=ServeSettings(port=port),
-        bento=BuiltBento(tag=pin.tag, path=Path(), model=pin),
-        output=Path("log"),
-        key_file=None,
+        bento=BuiltBento(tag=pin.tag, model=pin),
+        output="log",
+        keys_from_environment=True,
         since="2026-01-01T00:00:00+00:00",
-        check_key=SecretStr(KEY),
     )

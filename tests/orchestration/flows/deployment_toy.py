@@ -205,7 +205,7 @@ def lock_out(config: RunConfig) -> list[Any]:
     record = FOLDER.record.read_bytes()
     running = find_service(FOLDER)
     assert running is not None
-    write_record(FOLDER.record, running.model_copy(update={"key_file": None}))
+    write_record(FOLDER.record, running.model_copy(update={"keys_from_environment": True}))
     try:
         return attempt(lambda: launch("deployment", config, PATHS))
     finally:

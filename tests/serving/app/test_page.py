@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Image
@@ -32,16 +33,22 @@ def service() -> Iterator[RunningService]:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ServiceFolder:
     monkeypatch.setenv(serving.app.HOME_VARIABLE, str(tmp_path))
+    monkeypatch.setattr("serving.runtime.process.find_process", find_by_id)
     folder = ServiceFolder(tmp_path)
     folder.root.mkdir(parents=True)
     return folder
+
+
+def find_by_id(_folder: ServiceFolder, service: RunningService) -> psutil.Process | None:
+    """The process of a record, also where it is this one."""
+    return psutil.Process(service.pid) if psutil.pid_exists(service.pid) else None
 
 
 @pytest.fixture
 def up(folder: ServiceFolder, service: RunningService) -> ServiceFolder:
     """The service runs, with its key in a file."""
     folder.key.write_text(KEY)
-    write_record(folder.record, service.model_copy(update={"key_file": folder.key}))
+    write_record(folder.record, service.model_copy(update={"keys_from_environment": False}))
     return folder
 
 
@@ -128,7 +135,7 @@ def test_without_a_service_the_page_says_so_and_how_to_start_one(folder: Service
 
 
 def test_a_service_that_died_is_told_of(up: ServiceFolder, service: RunningService) -> None:
-    write_record(up.record, service.model_copy(update={"mark": "another start", "key_file": up.key}))
+    write_record(up.record, service.model_copy(update={"pid": 2**22 + 1}))
     page = open_page()
     assert "The service is down" in page.error[0].value
     assert "ended by itself" in texts(page)

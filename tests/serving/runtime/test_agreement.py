@@ -129,7 +129,7 @@ class TestOverHttp:
     def test_the_same_bundle_gives_the_same_answers_to_the_last_digit(
         self, service: RunningService, images: list[TestImage]
     ) -> None:
-        agreement = compare_service(service, load_toy_bundle(), images, tolerance=0.0)
+        agreement = compare_service(service.url, KEY, load_toy_bundle(), images, tolerance=0.0)
         assert (agreement.num_images, agreement.num_equal) == (6, 6)
         assert agreement.max_probability_difference == 0.0
 
@@ -141,7 +141,7 @@ class TestOverHttp:
         never = rule.unknown.model_copy(update={"value": 100.0})
         contract = bundle.contract.model_copy(update={"rule": rule.model_copy(update={"unknown": never})})
         with pytest.raises(ServiceError, match=r"1 of 6 answers .* differ") as caught:
-            compare_service(service, replace(bundle, contract=contract), images, tolerance=1e-4)
+            compare_service(service.url, KEY, replace(bundle, contract=contract), images, tolerance=1e-4)
         assert f"{images[3].path}: served {Decision.UNKNOWN}" in str(caught.value)
         assert f"expected {Decision.REVIEW}" in str(caught.value)
 
@@ -154,14 +154,14 @@ class TestOverHttp:
         changed = {"rule": rule.model_copy(update={"temperature": warmer})}
         bundle = replace(bundle, contract=bundle.contract.model_copy(update=changed))
         with pytest.raises(ServiceError, match=r"answers .* differ"):
-            compare_service(service, bundle, images, tolerance=1e-6)
-        assert compare_service(service, bundle, images, tolerance=0.1).num_equal == 6
+            compare_service(service.url, KEY, bundle, images, tolerance=1e-6)
+        assert compare_service(service.url, KEY, bundle, images, tolerance=0.1).num_equal == 6
 
     def test_a_service_of_another_digest_is_not_the_one(
         self, service: RunningService, images: list[TestImage]
     ) -> None:
         with pytest.raises(ServiceError, match="another service answers on its port"):
-            compare_service(service, replace(load_toy_bundle(), digest="0" * 64), images, 0.0)
+            compare_service(service.url, KEY, replace(load_toy_bundle(), digest="0" * 64), images, 0.0)
 
     def test_refusals_are_told_with_the_services_own_words(self, service: RunningService) -> None:
         with pytest.raises(ServiceError, match=r"refused x_y\.png with 401: .*X-API-Key"):

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 import sys
-from importlib.metadata import version
+import time
 from pathlib import Path
+from typing import ClassVar
 
+import httpx
 import pytest
 
-from serving.api.endpoints import ENDPOINTS
+from serving.client import ask_service
 from serving.runtime.bento import REQUIREMENTS, stage_code
-from serving.runtime.launch import make_environment
+from serving.runtime.launch import ask_ready, make_environment
 from serving.runtime.pinned import PINNED_NAME, PinnedModel, read_pinned
+from serving.runtime.running import BuiltBento, ServiceFolder
+from tests.serving.runtime.services import find_port
+from tests.serving.toy import KEY, KEYS, RED, paint
+from tests.vision.training.nets.toy import KERAS_WARNINGS
 from vision.base.closure import ROOT
 from vision.base.errors import BundleError
 
@@ -22,27 +29,11 @@ PIN = PinnedModel(name="toy", version="3", digest="a" * 64, tag="toy:aaaa")
 ALL_OF_IT = """
 import sys
 sys.path[0] = sys.argv[1]
-import serving.api.application, serving.api.loading, serving.runtime.supervised
+import serving.api.application, serving.api.loading, serving.runtime.worker
 import serving.service
 assert serving.service.__file__.startswith(sys.argv[1]), serving.service.__file__
 found = {"tensorflow", "keras", "sklearn", "pandas", "matplotlib", "zenml", "evidently"} & set(sys.modules)
 sys.exit(", ".join(sorted(found)) or 0)
-"""
-WORKER = """
-import asyncio, json
-from serving.service import Taxon
-guard, reached = Taxon.to_asgi(), []
-
-async def note(scope, *_):
-    reached.append(scope["type"])
-
-guard._lifespan = note
-for path in ("/livez", "/metrics", "/docs.json", "/healthz", "/"):
-    scope = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b""}
-    asyncio.run(guard(scope | {"client": ("127.0.0.1", 1)}, None, lambda _: asyncio.sleep(0)))
-asyncio.run(guard({"type": "lifespan"}, None, None))
-inside = guard._application
-print(json.dumps([sorted(each.path for each in inside.routes), len(inside.user_middleware), reached]))
 """
 
 
@@ -62,8 +53,8 @@ def test_what_trains_draws_or_builds_stays_out(tmp_path: Path) -> None:
     stage_code(tmp_path, PIN)
     names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.py")}
     assert {"serving/service.py", "vision/decision/predictor.py", "serving/api/application.py"} <= names
-    starts = r"serving/(agreement|app/.*|bento|bento_store|client|deployment|launch|process|running)\.py"
-    shapes = r"vision/(nets|figures|sources)/|vision/(lock|drift|retraining|gate|closure|splits)\.py"
+    starts = r"serving/(app/|client|runtime/(agreement|bento|deployment|launch|process|running|supervisor))"
+    shapes = r"report/|orchestration/|vision/(training|gate|evaluation|data/sources)/|vision/base/lock"
     assert not [name for name in names if re.match(f"{starts}|{shapes}", name)]
 
 
@@ -96,22 +87,63 @@ def test_the_slim_requirements_are_the_main_locks_versions() -> None:
     }
 
 
-def test_bentomls_own_application_hears_of_start_and_end_and_of_no_request(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", WORKER],
-        env=make_environment(tmp_path, {"TAXON_API_KEYS": ""}),
-        cwd=ROOT,
+def test_no_private_module_of_bentoml_is_used() -> None:
+    """The service class and middleware are public; what answers under them is asked below."""
+    sources = [path for room in ("serving", "orchestration", "steps") for path in (ROOT / room).rglob("*.py")]
+    assert not [path for path in sources if re.search(r"_bentoml|bentoml\._", path.read_text("utf-8"))]
+
+
+class TestOrdinaryBento:
+    """What is deployed is a Bento like any other, for BentoML's own commands."""
+
+    pytestmark: ClassVar = [pytest.mark.slow, KERAS_WARNINGS]
+
+    def test_it_is_listed_and_containerized_as_far_as_it_goes_without_an_engine(
+        self, built: tuple[ServiceFolder, BuiltBento]
+    ) -> None:
+        folder, bento = built
+        listed = run_bentoml(folder, "list", "-o", "json")
+        assert [each["tag"] for each in json.loads(listed.stdout)] == [bento.tag]
+        image = run_bentoml(folder, "containerize", bento.tag)
+        assert image.returncode == 0 or "Backend docker is not healthy" in image.stdout + image.stderr
+        dockerfile = (folder.bento_path(bento) / "env" / "docker" / "Dockerfile").read_text()
+        assert "FROM python:3.11" in dockerfile
+
+    def test_it_is_served_with_our_pages_alone(self, built: tuple[ServiceFolder, BuiltBento]) -> None:
+        folder, bento = built
+        url = f"http://127.0.0.1:{find_port()}"
+        command = [sys.executable, "-m", "bentoml", "serve", bento.tag, "--port", url.rpartition(":")[2]]
+        environment = make_environment({"BENTOML_HOME": str(folder.bentoml), "TAXON_API_KEYS": KEYS})
+        with subprocess.Popen(command, env=environment, cwd=folder.home, start_new_session=True) as process:
+            try:
+                wait_ready(url)
+                answer = ask_service(url, KEY, paint(RED))
+                assert (answer.decision, answer.model.version) == ("accept", "3")
+                with httpx.Client(trust_env=False, base_url=url, headers={"X-API-Key": KEY}) as client:
+                    for path in ("/docs.json", "/schema.json", "/healthz", "/"):
+                        assert client.get(path).status_code == 404, path
+                    damaged = client.post("/predict", files={"image": paint(RED)[:60]})
+                    assert damaged.status_code == 422
+                    assert "taxon_" in client.get("/metrics").text
+                with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as slow:
+                    slow.sendall(b"GET /livez HTTP/1.1\r\nX: " + b"a" * 600_000)
+                    assert slow.recv(100).startswith(b"HTTP/1.1 400")  # h11's bound: our protocol is used
+            finally:
+                process.terminate()
+
+
+def run_bentoml(folder: ServiceFolder, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bentoml", *arguments],
+        env=make_environment({"BENTOML_HOME": str(folder.bentoml)}),
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
-    paths, num_layers, reached = json.loads(done.stdout.splitlines()[-1])
-    assert paths == sorted(each.path for each in ENDPOINTS)
-    assert num_layers == 0
-    assert reached == ["lifespan"]
 
 
-def test_bentoml_is_the_version_whose_inside_the_service_was_written_for() -> None:
-    assert version("bentoml") == "1.4.39", (
-        "read serving/service.py against the new one, then change this line"
-    )
+def wait_ready(url: str) -> None:
+    deadline = time.monotonic() + 60
+    while not ask_ready(url).ready:
+        assert time.monotonic() < deadline, "it did not become ready"
+        time.sleep(0.1)
