@@ -7,15 +7,13 @@ TensorFlow is not imported: this runs in the launcher, within seconds.
 from __future__ import annotations
 
 import hashlib
-import http.client
 import os
-import socket
 import time
-import urllib.parse
-import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import httpx
 
 from vision.backbones import BACKBONES
 from vision.base.errors import ConfigError
@@ -27,7 +25,6 @@ NONE = "none"
 WEIGHTS_ADDRESS = "https://storage.googleapis.com"
 
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,7 @@ def resolve_weights(
             return _pin(settings, folder / name, f"ImageNet weights from {folder}")
         _download(f"{address}/{source}", folder / name, connect_seconds, patience)
         return _pin(settings, folder / name, f"ImageNet weights downloaded to {folder}")
-    except (OSError, http.client.HTTPException, ConfigError) as error:
+    except (OSError, httpx.HTTPError, ConfigError) as error:
         reason = (
             f"ImageNet weights for {settings.backbone} are not to be had: {name} is not usable in {folder}, "
             f"and {address} did not deliver it ({error}). Put the file there, or name one with weights: PATH."
@@ -128,35 +125,20 @@ def _download(url: str, path: Path, connect_seconds: float, total_seconds: float
     """Fetch `url` into `path`, which is whole or absent.
 
     Raises:
-        OSError: no connection, no such file, too slow, or no room on the disk.
+        OSError or httpx.HTTPError: no connection, no such file, too slow, cut off, or no room on the disk.
     """
     deadline = time.monotonic() + total_seconds
-    _check_connection(url, connect_seconds)
     temporary = path.with_name(f".partial-{os.getpid()}-{path.name}")
     try:
-        with urllib.request.urlopen(url, timeout=connect_seconds) as answer:
+        with httpx.stream("GET", url, timeout=connect_seconds, follow_redirects=True) as answer:
+            answer.raise_for_status()
             path.parent.mkdir(parents=True, exist_ok=True)
-            expected = int(answer.headers.get("Content-Length", -1))
             with temporary.open("wb") as file:
-                while chunk := answer.read(_CHUNK):
+                for chunk in answer.iter_bytes():
                     file.write(chunk)
                     if time.monotonic() > deadline:
                         raise TimeoutError(f"not delivered within {total_seconds:.0f} s")
-                if expected not in (-1, file.tell()):
-                    raise ConnectionError(f"{file.tell()} of {expected} bytes delivered")
         temporary.replace(path)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-
-
-def _check_connection(url: str, seconds: float) -> None:
-    """Fail at once where the server cannot be reached; a name that does not resolve is slow otherwise."""
-    parts = urllib.parse.urlsplit(url)
-    if urllib.request.getproxies().get(parts.scheme) and not urllib.request.proxy_bypass(
-        parts.hostname or ""
-    ):
-        return
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    with socket.create_connection((parts.hostname or "", port), timeout=seconds):
-        return
