@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from serving.api.schemas import PredictionAnswer
 from serving.api.settings import ServiceSettings
 from serving.client import ask_service
 from vision.base.errors import DataError, ServiceError
@@ -39,49 +38,21 @@ class TestImage:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """One image and the two answers to it."""
+class _Difference:
+    """The two answers to one image in words, and how they differ."""
 
-    path: Path
-    served: PredictionAnswer
-    expected: Prediction
-
-    @property
-    def same_decision(self) -> bool:
-        """Whether both say accept, review or unknown, and name the same class."""
-        served, expected = self.served, self.expected
-        return (served.decision, served.class_name) == (expected.decision, expected.class_name)
-
-    @property
-    def largest(self) -> float:
-        """Largest difference of a probability that the service names."""
-        probabilities = dict(self.expected.top_k)
-        named = [(each.class_name, each.probability) for each in self.served.top_k]
-        named.append((self.served.class_name, self.served.confidence))
-        return max(abs(probability - probabilities.get(name, np.inf)) for name, probability in named)
-
-    def __str__(self) -> str:
-        """Both answers in words."""
-        served, expected = self.served, self.expected
-        return (
-            f"{self.path}: served {served.decision} {served.class_name} {served.confidence:.6f}, "
-            f"expected {expected.decision} {expected.class_name} {expected.confidence:.6f}"
-        )
+    told: str
+    same_decision: bool
+    largest: float  # of the probabilities that the service names
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How a service's answers compare with the pipeline's own on the same bytes.
-
-    Attributes:
-        num_images: asked.
-        num_equal: of them, answers with the same decision and class.
-        max_probability_difference: largest over all images and named classes.
-    """
+    """How a service's answers compare with the pipeline's own on the same bytes."""
 
     num_images: int
-    num_equal: int
-    max_probability_difference: float
+    num_equal: int  # the same decision and class
+    max_probability_difference: float  # over all images and named classes
 
 
 def choose_test_images(
@@ -90,12 +61,6 @@ def choose_test_images(
     """Up to `most` test images, half of them held-out unknowns where there are any, spread over the classes.
 
     Left out are files that are gone or have changed, and those that the service's limits refuse.
-
-    Args:
-        manifest: the champion's images.
-        splits: the champion's, aligned with the manifest.
-        most: number of images.
-        settings: of the service.
 
     Raises:
         DataError: manifest and splits are not of one data set, or no image is left to ask.
@@ -122,14 +87,7 @@ def choose_test_images(
 def compare_service(
     url: str, key: str, bundle: LoadedBundle, images: Sequence[TestImage], tolerance: float
 ) -> Agreement:
-    """Ask the service every image and compare with the bundle's predictor.
-
-    Args:
-        url: of the service.
-        key: of a client of it.
-        bundle: loaded with the pinned digest.
-        images: at least one.
-        tolerance: largest difference of a probability.
+    """Ask a service every image (at least one) and compare with the predictor of a verified bundle.
 
     Raises:
         ServiceError: an answer differs in decision, class, digest, or by more in a probability; or the
@@ -144,7 +102,7 @@ def compare_service(
     )
     strays = [each for each in differences if not (each.same_decision and each.largest <= tolerance)]
     if strays:
-        shown = "\n".join(f"  {each} (difference {each.largest:.2g})" for each in strays[:_MOST_SHOWN])
+        shown = "\n".join(f"  {each.told} (difference {each.largest:.2g})" for each in strays[:_MOST_SHOWN])
         raise ServiceError(
             f"{len(strays)} of {len(images)} answers of {url} differ from the pipeline's own on the "
             f"same bytes; expected the same decision and class, and probabilities within {tolerance:g}.\n"
@@ -172,16 +130,24 @@ def _spread(entries: Sequence[ImageEntry], number: int) -> list[ImageEntry]:
     return [entries[place] for place in places]
 
 
-def _compare_one(url: str, key: str, bundle: LoadedBundle, image: TestImage) -> Difference:
+def _compare_one(url: str, key: str, bundle: LoadedBundle, image: TestImage) -> _Difference:
     with storage_errors(image.path, "read"):
         raw = image.path.read_bytes()
-    served = ask_service(url, key, raw, image.path.name)
+    served, expected = ask_service(url, key, raw, image.path.name), answer_here(bundle, raw)
     if served.model.digest != bundle.digest:
         raise ServiceError(
-            f"{url} answers with digest {served.model.digest}, expected {bundle.digest}: another "
-            "service answers on its port."
+            f"{url} answers with digest {served.model.digest}, expected {bundle.digest}: another service "
+            "answers on its port."
         )
-    return Difference(image.path, served, answer_here(bundle, raw))
+    probabilities = dict(expected.top_k)
+    named = [(each.class_name, each.probability) for each in served.top_k]
+    named.append((served.class_name, served.confidence))
+    return _Difference(
+        f"{image.path}: served {served.decision} {served.class_name} {served.confidence:.6f}, expected "
+        f"{expected.decision} {expected.class_name} {expected.confidence:.6f}",
+        (served.decision, served.class_name) == (expected.decision, expected.class_name),
+        max(abs(probability - probabilities.get(name, np.inf)) for name, probability in named),
+    )
 
 
 def answer_here(bundle: LoadedBundle, raw: bytes) -> Prediction:

@@ -32,16 +32,7 @@ def deploy_bundle(
 ) -> Deployment:
     """Build the Bento of a bundle, try it on test images, and put it in the place of the running service.
 
-    Old Bentos are deleted then.
-
-    Args:
-        bundle: as the artifact store gives it.
-        digest: pinned in the registry.
-        version: of the model in the registry, as answers are to name it.
-        manifest: the champion's images.
-        splits: the champion's own.
-        serve: address, log and how closely answers must agree.
-        home: the project's home.
+    Old Bentos are deleted then. Digest and version are the registry's, manifest and splits the champion's.
 
     Raises:
         ConfigError: the port is taken, or a variable TAXON_* is wrong.

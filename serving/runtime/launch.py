@@ -61,17 +61,11 @@ _CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
 
 @dataclass(frozen=True)
 class Launched:
-    """A service that is ready on an address for checks.
-
-    Attributes:
-        service: as it is written down.
-        url: of the address for checks, which is closed when it takes over.
-        key: for checks; written down nowhere, and its questions are not logged.
-    """
+    """A service that is ready on an address for checks, which is closed when it takes over."""
 
     service: RunningService
     url: str
-    key: str
+    key: str  # for checks; written down nowhere, and its questions are not logged
 
 
 def launch_service(
@@ -213,12 +207,8 @@ def ask_ready(url: str) -> ReadyAnswer:
 def end_service(folder: ServiceFolder, record: Path, service: RunningService, *, drain: bool = False) -> None:
     """End a service; its record goes when its processes are gone.
 
-    Args:
-        folder: of the service's state.
-        record: where it is written down.
-        service: to be ended.
-        drain: idle connections stay until their next answer or time-out, so that no client meets a closed
-            one: for a service whose successor answers already.
+    With `drain`, idle connections stay until their next answer or time-out, so that no client meets a closed
+    one: for a service whose successor answers already.
 
     Raises:
         ServiceError: a process outlives SIGKILL.

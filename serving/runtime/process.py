@@ -44,15 +44,12 @@ Check = Callable[[Launched], None]
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """What is known of the service: what was started, whether it lives and answers, and why it does not.
-
-    `log` says whether answers can be written down now, and why not.
-    """
+    """What was started, whether it lives and answers, and why it does not."""
 
     running: RunningService | None
     ready: bool
     message: str
-    log: str = "not known"
+    log: str = "not known"  # whether answers can be written down now, and why not
 
 
 # --- starting -------------------------------------------------------------------------------------------
@@ -94,21 +91,13 @@ def deploy_service(
 
     It is started beside the old one and `check` asks it on an address of its own. Then it accepts from the
     same listening socket as the old one, and the old one takes no more connections, finishes those that it
-    has and ends: no request is lost. What passes is written down as deployed, to be started again later.
-
-    Args:
-        folder: of the service's state.
-        bento: what is to be served.
-        serve: address and log.
-        check: asks the new service.
-        example: an image to try it with, for who reads the status.
+    has and ends: no request is lost. What passes is written down as deployed, to be started again later, with
+    an example image for who reads the status.
 
     Raises:
-        ConfigError: the port is taken by another program, or the clients of the old service would be locked
-            out, because TAXON_API_KEYS is not set here.
+        ConfigError: as `refuse_deployment`.
         RunLockedError: another start or stop is going.
-        ServiceError: the new service did not become ready; the old one answers as before.
-        TaxonError: what `check` raised; the old one answers as before.
+        TaxonError: the new service did not become ready, or what `check` raised; the old one goes on.
     """
     with RunLock(folder.lock, "service deployment"):
         refuse_deployment(folder, serve)
@@ -175,12 +164,7 @@ def stop_service(folder: ServiceFolder) -> RunningService | None:
 
 
 def end_leftovers(folder: ServiceFolder) -> None:
-    """Stop what a killed deployment left beside the service, if there is anything.
-
-    Raises:
-        RunLockedError: a start, stop or deployment is going.
-        ServiceError: it does not end.
-    """
+    """Stop what a killed deployment left beside the service; RunLockedError if a deployment is going."""
     with RunLock(folder.lock, "service start"):
         _end_leftovers(folder)
 
@@ -230,11 +214,7 @@ def service_status(folder: ServiceFolder) -> ServiceStatus:
 
 
 def service_logs(folder: ServiceFolder, tail: int = 50) -> str:
-    """The last lines of the newest service's output; empty if there was none yet.
-
-    Raises:
-        StorageError: the file cannot be read.
-    """
+    """The last lines of the newest service's output; empty if there was none yet."""
     logs = sorted(folder.logs.glob("*.log"))
     service = read_record(RunningService, folder.record)
     newest = folder.logs / service.output if service is not None else (logs[-1] if logs else None)
@@ -275,7 +255,7 @@ def _list_leftovers(folder: ServiceFolder) -> list[tuple[Path, RunningService]]:
 def _end_leftovers(folder: ServiceFolder) -> None:
     """End services beside the one in its place, and remove what killed ones left."""
     for record, service in _list_leftovers(folder):
-        end_service(folder, record, service, drain=record == folder.leaving)
+        end_service(folder, record, service, drain=True)  # it may have requests
     with storage_errors(folder.root):
         folder.trial.unlink(missing_ok=True)
         folder.leaving.unlink(missing_ok=True)

@@ -40,27 +40,17 @@ class BuiltBento(BaseModel):
 
 
 class RunningService(BaseModel):
-    """A service that was started, as it is written down.
-
-    Attributes:
-        pid: of the supervisor.
-        instance: random word in the supervisor's command line, which /readyz repeats.
-        serve: address and log that it was given.
-        bento: what it serves.
-        output: name of the file of what it says.
-        keys_from_environment: whether TAXON_API_KEYS gave its clients' keys; else the key file does.
-        since: UTC in ISO 8601, to the second.
-    """
+    """A service that was started, as it is written down."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    pid: int
-    instance: str
+    pid: int  # of the supervisor
+    instance: str  # random word in the supervisor's command line, which /readyz repeats
     serve: ServeSettings
     bento: BuiltBento
-    output: str
-    keys_from_environment: bool
-    since: str
+    output: str  # name of the file of what it says
+    keys_from_environment: bool  # whether TAXON_API_KEYS gave its clients' keys; else the key file does
+    since: str  # UTC in ISO 8601, to the second
 
     @property
     def url(self) -> str:
@@ -70,51 +60,31 @@ class RunningService(BaseModel):
 
 
 class DeployedService(BaseModel):
-    """What passed its check last, to be started again.
-
-    Attributes:
-        bento: what it serves.
-        serve: address and log.
-        example: an image to try it with; relative to the project's home if it lies there.
-        keys_from_environment: whether its clients' keys were in TAXON_API_KEYS.
-    """
+    """What passed its check last, to be started again."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bento: BuiltBento
     serve: ServeSettings
-    example: Path | None = None
+    example: Path | None = None  # an image to try it with; relative to the project's home if it lies there
     keys_from_environment: bool | None = None
 
 
 @dataclass(frozen=True)
 class ServiceFolder:
-    """Where the service's state lies.
-
-    Attributes:
-        home: the project's home, the folder that holds `state`.
-        root: all of the service's state; the supervisor's working directory.
-        bentoml: BentoML's home, with models and Bentos.
-        record: the running service.
-        trial: the next one, while it is being tried beside it.
-        leaving: the former one, while it finishes its last requests.
-        deployed: what passed its check last.
-        lock: held while one is started or stopped.
-        key: the local client's API key, mode 600.
-        logs: output of the services, a file each.
-    """
+    """Where the service's state lies in a project, whose folder is `home`."""
 
     home: Path
 
-    root = property(lambda self: self.home / "state" / "service")
-    bentoml = property(lambda self: self.root / "bentoml")
-    record = property(lambda self: self.root / "service.json")
-    trial = property(lambda self: self.root / "trial.json")
-    leaving = property(lambda self: self.root / "leaving.json")
-    deployed = property(lambda self: self.root / "deployed.json")
-    lock = property(lambda self: self.root / "lock")
-    key = property(lambda self: self.root / "api_key")
-    logs = property(lambda self: self.root / "logs")
+    root = property(lambda self: self.home / "state" / "service")  # the supervisor's working directory
+    bentoml = property(lambda self: self.root / "bentoml")  # BentoML's home, with models and Bentos
+    record = property(lambda self: self.root / "service.json")  # the running service
+    trial = property(lambda self: self.root / "trial.json")  # the next one, while it is being tried
+    leaving = property(lambda self: self.root / "leaving.json")  # the former one, until its last answer
+    deployed = property(lambda self: self.root / "deployed.json")  # what passed its check last
+    lock = property(lambda self: self.root / "lock")  # held while one is started or stopped
+    key = property(lambda self: self.root / "api_key")  # the local client's API key, mode 600
+    logs = property(lambda self: self.root / "logs")  # output of the services, a file each
 
     def bento_path(self, bento: BuiltBento) -> Path:
         """Folder of a Bento in the store."""

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 QUICK_SECONDS = 10.0
@@ -28,13 +29,7 @@ class Supervisor:
     """One worker at a time, until told to leave."""
 
     def __init__(self, source: Path, public: int, check: int) -> None:
-        """Make ready.
-
-        Args:
-            source: folder of the Bento's code.
-            public: descriptor of the listening socket of the public address.
-            check: descriptor of the one on which the first worker is asked before it takes over.
-        """
+        """`source` holds the Bento's code; the first worker listens on `check` before it takes over."""
         self._source = source
         self._public = public
         self._check: int | None = check
@@ -96,7 +91,7 @@ def share_socket(control: socket.socket, public: int) -> None:
     """Give a copy of the listening socket to whoever connects, for ever."""
     while True:
         connection, _ = control.accept()
-        with connection:
+        with connection, suppress(OSError):  # who asked may be gone
             socket.send_fds(connection, [b"1"], [public])
 
 

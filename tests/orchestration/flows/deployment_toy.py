@@ -29,7 +29,7 @@ from orchestration.servers import service
 from run import main
 from serving.client import ask_service
 from serving.runtime.process import find_service, service_status, stop_service
-from serving.runtime.running import ServiceFolder, read_deployed, write_record
+from serving.runtime.running import ServiceFolder, read_deployed
 from tests.serving.toy import BLACK, RED, make_bundle, paint
 from vision.base.errors import TaxonError
 from vision.base.files import digest_file
@@ -200,29 +200,6 @@ def deploy_with(variable: str, content: str, config: RunConfig) -> list[Any]:
         del os.environ[variable]
 
 
-def lock_out(config: RunConfig) -> list[Any]:
-    """A deployment without keys where the running service has keys from the environment."""
-    record = FOLDER.record.read_bytes()
-    running = find_service(FOLDER)
-    assert running is not None
-    write_record(FOLDER.record, running.model_copy(update={"keys_from_environment": True}))
-    try:
-        return attempt(lambda: launch("deployment", config, PATHS))
-    finally:
-        FOLDER.record.write_bytes(record)
-
-
-def deploy_on_a_taken_port() -> list[Any]:
-    """A deployment to where another program listens, which it goes on doing."""
-    with socket.socket() as foreign:
-        foreign.bind(("127.0.0.1", 0))
-        foreign.listen()
-        address = foreign.getsockname()
-        ended = attempt(lambda: launch("deployment", make_config(address[1]), PATHS))
-        with socket.create_connection(address), foreign.accept()[0]:
-            return ended
-
-
 def play(report: Path) -> None:
     """Deploy, replace, roll back, be refused; what was seen as JSON."""
     with socket.socket() as probe:
@@ -250,9 +227,7 @@ def play(report: Path) -> None:
             seen["start_elsewhere"] = [*start(make_config(1)), look()]
             seen["misnamed"] = misname(config)
             num_runs = count_runs()
-            seen["taken_port"] = [*deploy_on_a_taken_port(), look()]
             seen["wrong_variable"] = [*deploy_with("TAXON_API_KEYS", "short", config), look()]
-            seen["locked_out"] = [*lock_out(config), look()]
             seen["runs_of_refusals"] = count_runs() - num_runs
             seen["nothing_to_go_back_to"] = [*attempt(lambda: launch("rollback", config, PATHS)), look()]
 

@@ -233,12 +233,12 @@ def check_answers(folder: ServiceFolder, service: RunningService, check_key: str
 
 
 def check_worker_is_slim(service: RunningService) -> None:
-    """No training library is mapped into the worker, and the process tree stays below 120 MB."""
+    """No training library is mapped into the worker, and the process tree stays below 150 MB."""
     (worker,) = find_workers(service)
     mapped = " ".join(each.path for each in worker.memory_maps())
     assert "ai_edge_litert" in mapped
     assert not [name for name in TRAINING_LIBRARIES if f"/site-packages/{name}/" in mapped]
-    assert sum(each.memory_full_info().pss for each in (psutil.Process(service.pid), worker)) < 120e6
+    assert sum(each.memory_full_info().pss for each in (psutil.Process(service.pid), worker)) < 150e6
 
 
 # --- refused before a process is started ----------------------------------------------------------------
