@@ -29,14 +29,18 @@ _CONNECT_SECONDS = 2  # libpq counts whole seconds and treats 1 as 2
 _PROBE_SECONDS = 1.0
 _RETRY_SECONDS = 0.005
 
+_DAMAGED = (
+    "The file is damaged. Move it away with its -wal and -shm (a new one is made); sqlite3 FILE .recover "
+    "saves what can be read."
+)
 _ADVICE = {
     "SQLITE_BUSY": "Another process holds it: wait for that, or find it with fuser.",
     "SQLITE_FULL": "Free some space on the disk first; deleting old answers (docs/privacy.md) needs it too.",
     "SQLITE_READONLY": "Change its permissions, or name a database that can be written.",
     "SQLITE_CANTOPEN": "Check the path and its permissions.",
     "SQLITE_NOTADB": "Move the file away with its -wal and -shm (a new one is made), or name another.",
-    "SQLITE_CORRUPT": "The file is damaged. Move it away with its -wal and -shm (a new one is made); "
-    "sqlite3 FILE .recover saves what can be read.",
+    "SQLITE_CORRUPT": _DAMAGED,
+    "SQLITE_INTERRUPT": f"The file was overwritten, and is too large to be checked in time. {_DAMAGED}",
     "SQLITE_CONSTRAINT_UNIQUE": "An answer of this prediction_id is logged already: give each its own.",
     "SQLITE_IOERR": "Check the disk. After a -wal or -shm was deleted, every process must open the log anew.",
 }
@@ -72,6 +76,7 @@ class LogDatabase:
         self._connection: Connection | None = None
         self._files: tuple[int | None, ...] = ()
         self._probed_at = float("-inf")
+        self._overwritten = False
 
     def exists(self) -> bool:
         """Whether there is a SQLite file; of a PostgreSQL server this is only known by asking it: True."""
@@ -157,7 +162,8 @@ class LogDatabase:
             self._files = self._identify_files()
         if self._connection is None or self._connection.closed:
             self._connection = self._engine.connect()
-        self._require_sound_file()
+        if self._path is not None:
+            self._require_sound_file(get_driver(self._connection), self._path)
         return self._connection
 
     def _make_engine(self) -> Engine:
@@ -190,16 +196,24 @@ class LogDatabase:
             return ()
         return tuple(_find_inode(f"{self._path}{suffix}") for suffix in ("", "-wal", "-shm"))
 
-    def _require_sound_file(self) -> None:
+    def _require_sound_file(self, driver: sqlite3.Connection, path: Path) -> None:
         """Once in a second: what was overwritten is not a database any more, whatever SQLite remembers of it.
 
         A connection that believes the file immutable reads it past the write-ahead log. While a checkpoint
-        writes, the file may look too short for a moment.
+        writes, the file may look too short for a moment. What was no database may be one again when SQLite
+        has written its pages back; so it is checked whole, or refused if `wait_s` is too short for that.
         """
-        path = self._path
-        if path is not None and time.monotonic() >= self._probed_at + _PROBE_SECONDS:
+        if time.monotonic() < self._probed_at + _PROBE_SECONDS:
+            return
+        try:
             _retry(lambda: _read_head(path), sqlite3.SQLITE_CORRUPT, self._wait_s)
-            self._probed_at = time.monotonic()
+        except sqlite3.DatabaseError as error:
+            self._overwritten |= error.sqlite_errorcode == sqlite3.SQLITE_NOTADB
+            raise
+        if self._overwritten:
+            _check_whole(driver, self.name, self._wait_s)
+            self._overwritten = False
+        self._probed_at = time.monotonic()
 
 
 def get_driver(connection: Connection) -> sqlite3.Connection:
@@ -284,8 +298,25 @@ def _prepare_file(driver: sqlite3.Connection, name: str, wait_s: float) -> None:
 
 def _read_head(path: Path) -> None:
     """Raises sqlite3.DatabaseError if the file itself is no database or shorter than it says."""
-    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?immutable=1", uri=True)) as connection:
+    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
         connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
+
+
+def _check_whole(driver: sqlite3.Connection, name: str, wait_s: float) -> None:
+    """Look at every page, for at most `wait_s` seconds.
+
+    Raises:
+        LogError: a page is damaged.
+        sqlite3.OperationalError: it takes longer.
+    """
+    deadline = time.monotonic() + wait_s
+    driver.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
+    try:
+        found = driver.execute("PRAGMA quick_check(1)").fetchone()[0]
+    finally:
+        driver.set_progress_handler(None, 0)
+    if found != "ok":
+        raise LogError(f"{name}: the file was overwritten, and its pages do not fit each other. {_DAMAGED}")
 
 
 def _retry(call: Callable[[], _T], code: int, wait_s: float) -> _T:

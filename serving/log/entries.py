@@ -56,7 +56,7 @@ class LogEntry:
         embedding: (d,) kept as float16; what float16 cannot hold becomes its largest value, 65504.
         quality: (q,) kept as float32, columns `vision.data.quality.QUALITY_COLUMNS`.
         image: the bytes that were sent; stored only by a log that keeps images.
-        number: place in the log, given by it: a later answer has a higher one. None until it is logged.
+        number: place in the log, given by it: a later answer has a higher one; 0 until it is logged.
 
     Raises:
         ValueError: a naive time, an array that is not one-dimensional, a number that is not finite, a text
@@ -82,7 +82,7 @@ class LogEntry:
     embedding: FloatArray
     quality: FloatArray
     image: bytes | None = None
-    number: int | None = None
+    number: int = 0
 
     def __post_init__(self) -> None:
         for name in TEXTS:
@@ -187,14 +187,3 @@ def _to_vector(name: str, values: FloatArray, dtype: np.dtype[Any]) -> FloatArra
     beyond = np.isinf(stored) & np.isfinite(array)
     stored[beyond] = np.copysign(np.finfo(dtype).max, array[beyond])
     return stored
-
-
-def logged_number(entry: LogEntry) -> int:
-    """The place of a logged answer in the log.
-
-    Raises:
-        ValueError: it was not read from the log.
-    """
-    if entry.number is None:
-        raise ValueError(f"Answer {entry.prediction_id} has no number; expected entries read from the log.")
-    return entry.number

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from serving.log.entries import ARRAY_TYPES, LogEntry, logged_number, namespace_group
+from serving.log.entries import ARRAY_TYPES, LogEntry, namespace_group
 from serving.log.prediction_log import PredictionLog
 from serving.log.rows import to_microseconds
 from vision.base.errors import LogError
@@ -76,11 +76,11 @@ def take_window(
         return _describe(model_name, model_digest, [], note=note)
     newest = log.read_newest(model_digest, limit)
     bound = _find_bound(newest, previous)
-    fresh = [entry for entry in newest if logged_number(entry) > bound]
+    fresh = [entry for entry in newest if entry.number > bound]
     note = "" if fresh else _tell_why_empty(log, model_digest, newest, previous)
     skipped = 0
     if fresh:
-        of_window = log.count(model_digest, after=logged_number(fresh[0]) - 1)
+        of_window = log.count(model_digest, after=fresh[0].number - 1)
         skipped = max(0, log.count(model_digest, after=bound) - of_window)
     return _describe(model_name, model_digest, fresh, skipped, bound, note)
 
@@ -94,7 +94,7 @@ def _find_bound(newest: list[LogEntry], previous: MonitoredWindow | None) -> int
     """
     if previous is None or previous.last_number is None or previous.end is None:
         return 0
-    if newest and logged_number(newest[-1]) < previous.last_number and newest[-1].time > previous.end:
+    if newest and newest[-1].number < previous.last_number and newest[-1].time > previous.end:
         return 0
     return previous.last_number
 
@@ -132,8 +132,8 @@ def _describe(
         num_answers=len(entries),
         num_skipped=skipped,
         judged_before=bound,
-        first_number=logged_number(entries[0]) if entries else None,
-        last_number=logged_number(entries[-1]) if entries else None,
+        first_number=entries[0].number if entries else None,
+        last_number=entries[-1].number if entries else None,
         start=min((entry.time for entry in entries), default=None),
         end=max((entry.time for entry in entries), default=None),
         note=note,

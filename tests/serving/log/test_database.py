@@ -1,6 +1,7 @@
 """The database locked, gone, full or damaged: a clear error in time, and then it mends."""
 
 import contextlib
+import itertools
 import os
 import shutil
 import sqlite3
@@ -17,6 +18,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from serving.log import database
+from serving.log.lossy import LossyLog
 from serving.log.prediction_log import PredictionLog
 from tests.serving.answers import DIGEST, make_entry
 from tests.serving.log.log_faults import every_new_connection_runs, held
@@ -24,6 +26,7 @@ from vision.base.errors import LogError
 
 WORKER = """
 import sys
+from serving.log.lossy import LossyLog
 from serving.log.prediction_log import PredictionLog
 from tests.serving.answers import make_entry
 from vision.base.errors import LogError
@@ -251,28 +254,54 @@ def test_a_file_that_is_no_database_is_left_as_it_is(log: PredictionLog, path: P
     assert path.read_bytes() == b"something else " * 1000
 
 
-@pytest.mark.parametrize("harm", ["overwritten", "overwritten in place", "cut off"])
-def test_a_file_that_is_damaged_under_an_open_log_is_told_within_a_second(
-    log: PredictionLog, path: Path, monkeypatch: pytest.MonkeyPatch, harm: str
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_file_that_is_overwritten_under_an_open_log_is_told_until_it_is_moved_away(
+    log: PredictionLog, path: Path, monkeypatch: pytest.MonkeyPatch, in_place: bool
 ) -> None:
     monkeypatch.setattr(database, "_PROBE_SECONDS", 0)
     for serial in range(50):
         log.append(make_entry(serial))
     log._database.empty_wal()  # else a whole copy of all pages would lie there
     log.append(make_entry(50))
-    noise = np.random.default_rng(0).bytes(20_000)
-    if harm == "overwritten":
-        path.write_bytes(noise)
-    elif harm == "overwritten in place":
-        with path.open("r+b") as file:
-            file.write(noise)
-    else:
-        os.truncate(path, path.stat().st_size // 8192 * 4096)
-    with pytest.raises(LogError, match=r"Move .* away with its -wal and -shm"):
-        log.check()
+    old = path.stat().st_size * 3 // 16_384 * 4096  # a page of old answers, which no later one touches
+    with path.open("r+b" if in_place else "wb") as file:
+        for place in (0, old) if in_place else (0,):
+            file.seek(place)
+            file.write(np.random.default_rng(0).bytes(4096))
+    losses: list[int] = []
+    seconds = itertools.count(step=10)
+    lossy = LossyLog(log, lambda: losses.append(1), lambda: next(seconds))
+    for num_lost in (1, 2, 3):
+        assert "Move " in str(lossy.find_fault())
+        assert (lossy.append(make_entry(51)), len(losses)) == (False, num_lost)
     path.unlink()
-    log.append(make_entry(99))
-    assert ids(log) == ["id-99"]
+    assert lossy.append(make_entry(99))
+    assert (ids(log), lossy.find_fault()) == (["id-99"], None)
+
+
+def test_a_file_that_was_overwritten_and_is_whole_again_goes_on(
+    log: PredictionLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All pages lie in the -wal yet, and SQLite writes them back."""
+    monkeypatch.setattr(database, "_PROBE_SECONDS", 0)
+    log.append(make_entry(1))
+    path.write_bytes(b"noise" * 2000)
+    with pytest.raises(LogError, match="not a database"):
+        log.append(make_entry(2))
+    log.append(make_entry(3))
+    assert ids(log) == ["id-1", "id-3"]
+
+
+def test_a_file_that_is_cut_off_under_an_open_log_is_told(
+    log: PredictionLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_PROBE_SECONDS", 0)
+    for serial in range(50):
+        log.append(make_entry(serial))
+    log._database.empty_wal()
+    os.truncate(path, path.stat().st_size // 8192 * 4096)
+    with pytest.raises(LogError, match="The file is damaged"):
+        log.append(make_entry(51))
 
 
 def test_damaged_pages_are_an_error_to_who_reads_them(log: PredictionLog, path: Path) -> None:

@@ -210,6 +210,20 @@ def test_retention_and_the_service_write_at_once(path: Path) -> None:
     assert num_lost <= 2  # a disk may stall for half a second; it was one answer in eight before
 
 
+def test_a_deletion_holds_the_lock_for_a_megabyte_or_a_few_hundred_answers_at_most(
+    log: PredictionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.keep_images = True
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)  # one after each transaction
+    for number in range(506):
+        log.append(make_entry(number, image=bytes(400_000) if number < 6 else None))
+    assert log.delete_older_than(START + timedelta(seconds=6)) == 6
+    assert len(pauses) == 3
+    assert log.keep_newest(0) == 500
+    assert len(pauses) == 5
+
+
 # --- deleting -------------------------------------------------------------------------------------------
 
 
@@ -252,7 +266,6 @@ def test_one_persons_answers_are_deleted_and_overwritten(log: PredictionLog, pat
     log.append(make_entry(5, client="pier", group="patient-7"))
     assert log.delete_answers(client="clinic", group=" patient-7 ") == 4
     assert [entry.prediction_id for entry in log.read_newest(DIGEST, 9)] == ["id-4", "id-5"]
-    log.close()
     left = b"".join(each.read_bytes() for each in path.parent.iterdir())
     assert b"secret picture" not in left
     assert b"fish_3.jpg" not in left
