@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from report.figures.unknowns import UNDETECTABLE, deciding_score
+from report.figures.unknowns import UNDETECTABLE
 from report.promises import DECLARE_GROUPS, NO_GROUPS, lacks_groups, list_shortfalls
 from report.story import RunStory
 from vision.data.records import POOLED
@@ -60,12 +60,7 @@ def derive_advice(story: RunStory) -> tuple[Advice, ...]:
 
 def near_rows(evaluation: Evaluation) -> list[UnknownRow]:
     """Rows of single held-out classes by the score that decides, the hardest first."""
-    decides = deciding_score(evaluation)
-    rows = [
-        row
-        for row in evaluation.unknown
-        if row.kind == "near" and row.class_name != POOLED and row.score_name == decides
-    ]
+    rows = [row for row in evaluation.deciding_rows() if row.kind == "near" and row.class_name != POOLED]
     return sorted(rows, key=lambda row: row.auroc.value)
 
 

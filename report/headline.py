@@ -202,10 +202,8 @@ def _state(value: float, low: float, allowed: float, *, attainable: bool) -> str
 
 
 def _pooled_auroc(test: Evaluation, kind: str) -> Interval | None:
-    for row in test.unknown:
-        if row.kind == kind and row.class_name == "all" and math.isfinite(row.found):
-            return row.auroc
-    return None
+    pooled = [row.auroc for row in test.deciding_rows() if row.kind == kind and row.class_name == "all"]
+    return pooled[0] if pooled else None
 
 
 def _bounds(interval: Interval) -> str:

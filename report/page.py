@@ -271,12 +271,7 @@ def _class_table(test: Evaluation) -> list[Any]:
 
 def _unknown_table(test: Evaluation) -> list[Any]:
     """Rows of the deciding score: held-out classes, the hardest first, then far kinds."""
-    decides = next((row.score_name for row in test.unknown if math.isfinite(row.found)), None)
-    far = [
-        row
-        for row in test.unknown
-        if row.kind == "far" and row.class_name != POOLED and row.score_name == decides
-    ]
+    far = [row for row in test.deciding_rows() if row.kind == "far" and row.class_name != POOLED]
     return [*near_rows(test), *far]
 
 

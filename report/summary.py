@@ -11,6 +11,7 @@ from vision.base.record import Interval
 from vision.bundle.records import PrecisionReport
 from vision.data.records import Split, Splits
 from vision.decision.records import DecisionRule
+from vision.evaluation.metric_table import METRICS
 from vision.evaluation.records import Evaluation
 from vision.training.records import TrainingHistory
 
@@ -92,11 +93,7 @@ def _figures(evaluation: Evaluation) -> dict[str, Any]:
         "form": evaluation.form,
         "num_images": evaluation.num_images,
         "num_groups": evaluation.num_groups,
-        "accuracy": _interval(evaluation.accuracy),
-        "macro_f1": _interval(evaluation.macro_f1),
-        "weighted_f1": _interval(evaluation.weighted_f1),
-        "nll": _interval(evaluation.nll),
-        "brier": _interval(evaluation.brier),
+        **{name: _interval(getattr(evaluation, name)) for name in METRICS},
         "ece": evaluation.ece,
         "ece_floor": evaluation.ece_floor,
         "unknown_auroc": {

@@ -33,21 +33,12 @@ MAXIMUM_SOFTMAX = "msp"
 UNDETECTABLE = 0.7
 
 
-def deciding_score(evaluation: Evaluation) -> str:
-    """Name of the score that decides: the one whose rows say what was found at the threshold."""
-    for row in evaluation.unknown:
-        if math.isfinite(row.found):
-            return row.score_name
-    others = [row.score_name for row in evaluation.unknown if row.score_name != MAXIMUM_SOFTMAX]
-    return others[0] if others else MAXIMUM_SOFTMAX
-
-
 def draw_unknown_roc(evaluation: Evaluation) -> bytes:
     """Unknown images found against known images called unknown, near and far, both scores. PNG."""
     kinds = [kind for kind in ("near", "far") if any(curve.kind == kind for curve in evaluation.roc)]
     figure = new_figure(3.6)
     panels = figure.subplots(1, max(len(kinds), 1), squeeze=False, sharey=True)[0]
-    decides = deciding_score(evaluation)
+    decides = evaluation.deciding_score
     areas = {
         (row.kind, row.score_name): row.auroc.value for row in evaluation.unknown if row.class_name == POOLED
     }
@@ -76,7 +67,7 @@ def draw_unknown_roc(evaluation: Evaluation) -> bytes:
 
 def draw_unknown_classes(evaluation: Evaluation) -> bytes:
     """AUROC of every held-out class and far kind with intervals, the hardest first, both scores. PNG."""
-    decides = deciding_score(evaluation)
+    decides = evaluation.deciding_score
     order = [row for row in evaluation.unknown if row.score_name == decides and row.class_name != POOLED]
     order.sort(key=lambda row: (row.kind != "near", row.auroc.value))
     figure = new_figure(rows_height(len(order), 0.34, 1.35))

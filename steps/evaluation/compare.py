@@ -9,7 +9,7 @@ from vision.base.outputs import ModelFile, ModelOutputs
 from vision.config.evaluation import BootstrapSettings, ComparisonSettings
 from vision.data.records import Splits
 from vision.decision.records import Temperature
-from vision.evaluation.comparison import compare as compare_candidates
+from vision.evaluation.comparison import choose_winner, line_up
 from vision.evaluation.records import Comparison, Evaluation
 
 
@@ -25,4 +25,5 @@ def compare(
     seed: int,
 ) -> Annotated[Comparison, ArtifactName.COMPARISON]:
     """The candidates side by side, their paired differences and the winner."""
-    return compare_candidates(evaluations, models, outputs, temperatures, splits, settings, bootstrap, seed)
+    contenders, truth = line_up(evaluations, models, outputs, temperatures, splits)
+    return choose_winner(contenders, truth, settings, bootstrap, seed)

@@ -10,6 +10,8 @@ from vision.config.evaluation import BootstrapSettings
 from vision.data.labelled import select
 from vision.data.records import Split, Splits
 from vision.decision.records import DecisionRule, OodDetector
+from vision.evaluation.answered import Images
+from vision.evaluation.evaluate import Subject
 from vision.evaluation.evaluate import evaluate as evaluate_outputs
 from vision.evaluation.records import Evaluation
 
@@ -28,15 +30,6 @@ def evaluate(
     far: dict[str, ModelOutputs] | None = None,
 ) -> Annotated[Evaluation, ArtifactName.EVALUATION]:
     """Everything measured: accuracy, calibration, unknowns, decisions, with intervals."""
-    return evaluate_outputs(
-        select(outputs, splits, split),
-        select(outputs, splits, split, unknown=True),
-        far or {},
-        rule,
-        detector,
-        candidate=candidate,
-        split=split,
-        form=form,
-        bootstrap=bootstrap,
-        seed=seed,
-    )
+    known, unknown = select(outputs, splits, split), select(outputs, splits, split, unknown=True)
+    subject = Subject(candidate, split, form)
+    return evaluate_outputs(Images(known, unknown, far), rule, detector, subject, bootstrap, seed)

@@ -15,17 +15,14 @@ from numpy.typing import NDArray
 
 from vision.base.errors import DataError
 from vision.base.outputs import ModelFile, ModelOutputs
-from vision.base.record import FloatArray, IntArray, Interval
+from vision.base.record import FloatArray, Interval
 from vision.base.resampling import GroupResamples, resample_groups
-from vision.base.softmax import nll_per_image
 from vision.config.evaluation import BootstrapSettings, ComparisonSettings
 from vision.data.labelled import Labelled, select
-from vision.data.records import Split, Splits
+from vision.data.records import POOLED, Split, Splits
 from vision.decision.records import Temperature
-from vision.evaluation.metrics import class_counts, class_indicators
+from vision.evaluation.metric_table import METRICS, NLL, Answers, Metric
 from vision.evaluation.records import CandidateRow, Comparison, Difference, Evaluation
-
-NLL = "nll"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,42 +32,32 @@ class Contender:
     Attributes:
         evaluation: on validation.
         model: its network.
-        outputs: of the validation images, (n,) of everything, same rows for every contender.
-        temperature: that calibrates it.
+        answers: to the validation images, same rows for every contender.
     """
 
     evaluation: Evaluation
     model: ModelFile
-    outputs: ModelOutputs
-    temperature: float
+    answers: Answers
 
     @property
     def name(self) -> str:
         """The candidate's name."""
         return self.evaluation.candidate
 
+    def value(self, metric: Metric) -> float:
+        """The figure of its evaluation."""
+        interval: Interval = getattr(self.evaluation, metric.name)
+        return interval.value
 
-def compare(
+
+def line_up(
     evaluations: Sequence[Evaluation],
     models: Sequence[ModelFile],
     outputs: Sequence[ModelOutputs],
     temperatures: Sequence[Temperature],
     splits: Splits,
-    settings: ComparisonSettings,
-    bootstrap: BootstrapSettings,
-    seed: int,
-) -> Comparison:
-    """Candidates side by side on validation, and the winner; all sequences are in one order.
-
-    Args:
-        evaluations: of each candidate on validation.
-        models: their networks.
-        outputs: of each network on (at least) the validation images.
-        temperatures: of each network.
-        splits: says which images are validation, their labels and groups.
-        settings: the metric that decides.
-        bootstrap: number of resamples and level of the intervals.
-        seed: draws the resamples.
+) -> tuple[list[Contender], Labelled]:
+    """The candidates on validation, and the validation images' truth; all sequences are in one order.
 
     Raises:
         DataError: there is no candidate, or the lists are of different lengths.
@@ -82,10 +69,10 @@ def compare(
         )
     known = [select(each, splits, Split.VALIDATION) for each in outputs]
     contenders = [
-        Contender(evaluation, model, each.outputs, temperature.value)
+        Contender(evaluation, model, Answers.of(each.outputs, each.labels, temperature.value))
         for evaluation, model, each, temperature in zip(evaluations, models, known, temperatures, strict=True)
     ]
-    return choose_winner(contenders, known[0], settings, bootstrap, seed)
+    return contenders, known[0]
 
 
 def choose_winner(
@@ -102,24 +89,20 @@ def choose_winner(
     parameters, then the name.
     """
     drawn = resample_groups(truth.groups, bootstrap, np.random.default_rng(seed))
-    values = [_metric_value(each.evaluation, settings.metric) for each in contenders]
-    leader = contenders[int(np.argmax(values))]
+    metric = METRICS[settings.metric]
+    leader = contenders[int(np.argmax([metric.favour(each.value(metric)) for each in contenders]))]
     to_leader = {
-        each.name: _compare_pair(leader, each, truth.labels, settings.metric, drawn)
-        for each in contenders
-        if each is not leader
+        each.name: _compare(leader, each, metric, drawn) for each in contenders if each is not leader
     }
     tied = [each for each in contenders if each is leader or not to_leader[each.name].difference.low > 0]
     winner = min(tied, key=_preference)
     differences = list(to_leader.values())
-    if settings.metric != NLL:
-        differences += [
-            _compare_pair(winner, each, truth.labels, NLL, drawn) for each in contenders if each is not winner
-        ]
+    if metric is not NLL:
+        differences += [_compare(winner, each, NLL, drawn) for each in contenders if each is not winner]
     return Comparison(
-        metric=settings.metric,
+        metric=metric.name,
         winner=winner.name,
-        reason=_explain(winner, leader, tied, contenders, settings.metric),
+        reason=_explain(winner, leader, tied, contenders, metric),
         candidates=tuple(_describe_candidate(each) for each in contenders),
         differences=tuple(differences),
     )
@@ -194,40 +177,9 @@ def paired_difference_over_splits(
 # --- private --------------------------------------------------------------------------------------------
 
 
-def _compare_pair(
-    first: Contender, second: Contender, labels: IntArray, metric: str, drawn: GroupResamples
-) -> Difference:
-    if metric == "macro_f1":
-        difference = _difference_in_f1(first, second, labels, drawn)
-    else:
-        difference = drawn.mean(_goodness(first, labels, metric) - _goodness(second, labels, metric))
-    return Difference(metric=metric, first=first.name, second=second.name, difference=difference)
-
-
-def _goodness(contender: Contender, labels: IntArray, metric: str) -> FloatArray:
-    """(n,) per image, higher is better: 1 if right, or minus the calibrated NLL."""
-    logits = contender.outputs.logits
-    if metric == NLL:
-        return -nll_per_image(logits, labels, contender.temperature)
-    return np.asarray(logits.argmax(axis=1) == labels, dtype=np.float64)
-
-
-def _difference_in_f1(
-    first: Contender, second: Contender, labels: IntArray, drawn: GroupResamples
-) -> Interval:
-    values, samples = [], []
-    for each in (first, second):
-        logits = each.outputs.logits
-        indicators = class_indicators(labels, logits.argmax(axis=1), logits.shape[1])
-        values.append(float(class_counts(indicators.sum(axis=0)).macro_f1()))
-        samples.append(class_counts(drawn.sums(indicators)).macro_f1())
-    return drawn.interval(values[0] - values[1], samples[0] - samples[1])
-
-
-def _metric_value(evaluation: Evaluation, metric: str) -> float:
-    """The deciding figure, higher is better."""
-    interval: Interval = getattr(evaluation, metric)
-    return -interval.value if metric == NLL else interval.value
+def _compare(first: Contender, second: Contender, metric: Metric, drawn: GroupResamples) -> Difference:
+    difference = metric.compare(first.answers, second.answers, drawn)
+    return Difference(metric=metric.name, first=first.name, second=second.name, difference=difference)
 
 
 def _preference(contender: Contender) -> tuple[float, int, str]:
@@ -236,7 +188,7 @@ def _preference(contender: Contender) -> tuple[float, int, str]:
 
 def _describe_candidate(contender: Contender) -> CandidateRow:
     evaluation = contender.evaluation
-    deciding = [row for row in evaluation.unknown if row.class_name == "all" and np.isfinite(row.found)]
+    deciding = [row for row in evaluation.deciding_rows() if row.class_name == POOLED]
     return CandidateRow(
         candidate=contender.name,
         backbone=contender.model.backbone,
@@ -254,10 +206,9 @@ def _explain(
     leader: Contender,
     tied: Sequence[Contender],
     contenders: Sequence[Contender],
-    metric: str,
+    metric: Metric,
 ) -> str:
-    words = {"accuracy": "accuracy", "macro_f1": "macro F1", NLL: "NLL"}[metric]
-    best = f"{abs(_metric_value(leader.evaluation, metric)):.3f}"
+    words, best = metric.words, f"{leader.value(metric):.3f}"
     if len(contenders) == 1:
         return f"{winner.name} is the only candidate; its {words} on validation is {best}."
     if len(tied) == 1:

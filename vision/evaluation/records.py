@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+import math
+from typing import Any
+
+from pydantic import Field, model_validator
 
 from vision.base.record import Interval, Record, Value
 from vision.decision.records import Decision
@@ -107,6 +110,23 @@ class Evaluation(Record):
     rates: tuple[DecisionRates, ...]
     mistakes: tuple[Answer, ...] = Field(description="worst first: most confident wrong answers")
     examples: tuple[Answer, ...] = Field(description="some of each decision and kind, for the gallery")
+    deciding_score: str = Field(
+        default="msp", description="unknown score that decides; of older records the one with shares found"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_deciding_score(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        """A record written before the field was kept says it by the rows whose share `found` is a number."""
+        if "deciding_score" in fields:
+            return fields
+        rows = [UnknownRow.model_validate(row) for row in fields.get("unknown", ())]
+        found = [row.score_name for row in rows if math.isfinite(row.found)]
+        return {**fields, "deciding_score": found[0]} if found else fields
+
+    def deciding_rows(self) -> tuple[UnknownRow, ...]:
+        """The rows of the score that decides."""
+        return tuple(row for row in self.unknown if row.score_name == self.deciding_score)
 
 
 class CandidateRow(Value):

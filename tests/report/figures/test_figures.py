@@ -15,7 +15,6 @@ from report.figures.style import DECISION_COLOURS, SPLIT_COLOURS, shorten
 from report.figures.tables import format_bytes, format_interval, format_share, markdown_table
 from report.figures.training import draw_training_curves
 from report.figures.truth import draw_confusion
-from report.figures.unknowns import deciding_score
 from tests.example_story import (
     around,
     make_comparison,
@@ -198,11 +197,6 @@ def test_confusion_fits_one_and_forty_classes_with_long_names(num: int) -> None:
     image = open_png(draw_confusion(evaluation))
     assert image.width == 1050
     assert image.height < 1400
-
-
-def test_the_score_that_decides_is_the_one_with_found_shares() -> None:
-    assert deciding_score(make_evaluation()) == "fwk"
-    assert deciding_score(make_evaluation().model_copy(update={"unknown": ()})) == "msp"
 
 
 def test_answers_and_splits_have_colours_of_their_own() -> None:

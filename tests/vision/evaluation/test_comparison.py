@@ -15,7 +15,8 @@ from vision.config.evaluation import BootstrapSettings, ComparisonSettings
 from vision.data.records import Split, Splits
 from vision.decision.records import Temperature
 from vision.evaluation.comparison import (
-    compare,
+    choose_winner,
+    line_up,
     paired_difference,
     paired_difference_over_splits,
     winner_index,
@@ -118,16 +119,15 @@ def run(candidates: dict[str, tuple[ModelOutputs, int]], metric: str = "accuracy
         num_images=NUM,
         num_groups=NUM // 2,
     )
-    return compare(
+    contenders, truth = line_up(
         [make_evaluation(name, outputs) for name, (outputs, _) in candidates.items()],
         [make_model(name, size) for name, (_, size) in candidates.items()],
         [outputs for outputs, _ in candidates.values()],
         [temperature] * len(candidates),
         SPLITS,
-        ComparisonSettings.model_validate({"metric": metric}),
-        BOOTSTRAP,
-        seed=0,
     )
+    settings = ComparisonSettings.model_validate({"metric": metric})
+    return choose_winner(contenders, truth, settings, BOOTSTRAP, seed=0)
 
 
 def test_the_clearly_best_wins_whatever_its_nll_and_size() -> None:

@@ -26,7 +26,8 @@ from vision.decision.records import (
     UnknownThreshold,
 )
 from vision.decision.scores import OodScore, score_unknown
-from vision.evaluation.evaluate import evaluate
+from vision.evaluation.answered import Images
+from vision.evaluation.evaluate import Subject, evaluate
 from vision.evaluation.metrics import auroc
 from vision.evaluation.records import Evaluation
 
@@ -124,18 +125,8 @@ def run(
     far: dict[str, ModelOutputs] | None = FAR,
     bootstrap: BootstrapSettings = BOOTSTRAP,
 ) -> Evaluation:
-    return evaluate(
-        known,
-        unknown,
-        far,
-        RULE,
-        DETECTOR,
-        candidate="cnn",
-        split="test",
-        form="fp16",
-        bootstrap=bootstrap,
-        seed=3,
-    )
+    images, subject = Images(known, unknown, far), Subject("cnn", "test", "fp16")
+    return evaluate(images, RULE, DETECTOR, subject, bootstrap, 3)
 
 
 @pytest.fixture(scope="module")

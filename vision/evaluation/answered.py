@@ -1,0 +1,110 @@
+"""Images of one kind (known, near, far) and what they are answered by the rule that is served."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision.base.outputs import ModelOutputs
+from vision.base.record import FloatArray, IntArray
+from vision.base.resampling import GroupResamples, resample_groups
+from vision.config.evaluation import BootstrapSettings
+from vision.data.labelled import Labelled
+from vision.decision.predictor import Decisions, decide
+from vision.decision.records import DecisionRule, OodDetector
+from vision.decision.scores import OodScore, score_unknown
+
+KNOWN, NEAR, FAR = "known", "near", "far"
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """What one network says of the images of one split, and of images of no class at all.
+
+    Attributes:
+        known: of known classes.
+        unknown: of held-out classes; None or empty where there are none.
+        far: far kind -> outputs of its images, each image its own group; None or empty where there are none.
+    """
+
+    known: Labelled
+    unknown: Labelled | None = None
+    far: Mapping[str, ModelOutputs] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """Images of one kind and what they were answered, m of everything.
+
+    Attributes:
+        kind: known, near or far.
+        rows: (m,) data-set row, or index within the far set.
+        class_names: (m,) str, true class, or kind of far image.
+        groups: (m,) str.
+        decisions: the answers.
+        scores: every unknown score by name, (m,) each.
+        drawn: resamples of the groups; of unknown kinds, class by class.
+    """
+
+    kind: str
+    rows: IntArray
+    class_names: NDArray[np.str_]
+    groups: NDArray[np.str_]
+    decisions: Decisions
+    scores: dict[OodScore, FloatArray]
+    drawn: GroupResamples
+
+
+def answer(
+    kind: str, images: Labelled, rule: DecisionRule, detector: OodDetector, drawn: GroupResamples
+) -> Answered:
+    """What images of one kind are answered, and every unknown score of them."""
+    outputs = images.outputs
+    decisions = decide(rule, detector, outputs.logits, outputs.embeddings, outputs.quality)
+    scores = {
+        name: decisions.scores
+        if name == rule.unknown.score_name
+        else score_unknown(detector, outputs.logits, outputs.embeddings, outputs.quality, name)
+        for name in OodScore
+    }
+    return Answered(kind, outputs.rows, images.class_names, images.groups, decisions, scores, drawn)
+
+
+def answer_others(
+    images: Images,
+    rule: DecisionRule,
+    detector: OodDetector,
+    bootstrap: BootstrapSettings,
+    rng: np.random.Generator,
+) -> list[Answered]:
+    """The same of unknown images, near before far; a kind without images is left out."""
+    kinds: dict[str, Labelled] = {}
+    if images.unknown is not None and len(images.unknown.labels):
+        kinds[NEAR] = images.unknown
+    present = {kind: outputs for kind, outputs in (images.far or {}).items() if len(outputs.rows)}
+    if present:
+        kinds[FAR] = _pool_far(present)
+    return [
+        answer(kind, each, rule, detector, resample_groups(each.groups, bootstrap, rng, each.class_names))
+        for kind, each in kinds.items()
+    ]
+
+
+def _pool_far(far: Mapping[str, ModelOutputs]) -> Labelled:
+    """All far images as one set: the class name is the kind, each image its own group."""
+    parts = list(far.values())
+    names = np.repeat(np.array(list(far), dtype=np.str_), [len(part.rows) for part in parts])
+    rows = np.concatenate([part.rows for part in parts])
+    outputs = ModelOutputs(
+        rows=rows,
+        logits=np.concatenate([part.logits for part in parts]),
+        embeddings=np.concatenate([part.embeddings for part in parts]),
+        quality=np.concatenate([part.quality for part in parts]),
+        kernel=parts[0].kernel,
+        bias=parts[0].bias,
+    )
+    groups = np.arange(len(rows)).astype(np.str_)
+    return Labelled(outputs=outputs, labels=np.full(len(rows), -1), class_names=names, groups=groups)
