@@ -36,7 +36,7 @@ from vision.bundle.engine import HEAD_NAME
 from vision.bundle.records import Bundle, Contract, ExportedGraphs
 from vision.config.export import Precision
 from vision.data.quality import QUALITY_COLUMNS
-from vision.data.records import Split, Splits
+from vision.data.records import Manifest, Split, Splits
 from vision.decision.records import (
     Decision,
     DecisionRule,
@@ -134,11 +134,20 @@ def prepare(folder: Path) -> None:
         image_classes=CLASSES[:1],
         splits=(Split.TRAIN,),
     )
+    manifest = Manifest(
+        root=folder,
+        source_digest="s",
+        class_names=CLASSES,
+        unknown_class_names=(),
+        entries=(),
+        quarantined=(),
+    )
     register_champion(
         NAME,
         bundle.digest,
         save_artifact(bundle, ArtifactName.BUNDLE.value, materializer=FilesMaterializer),
         save_artifact(splits, ArtifactName.SPLITS.value, materializer=RecordMaterializer),
+        save_artifact(manifest, ArtifactName.MANIFEST.value, materializer=RecordMaterializer),
         run_id=None,
     )
     fill_log(f"sqlite:///{paths.state / 'predictions.sqlite'}", bundle.digest)

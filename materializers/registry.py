@@ -42,7 +42,7 @@ class Champion(BaseModel):
     digest: str
     bundle_id: UUID
     splits_id: UUID
-    manifest_id: UUID | None = None
+    manifest_id: UUID
 
     def bundle(self) -> ArtifactVersionResponse:
         """The bundle artifact, to be passed to a step."""
@@ -53,22 +53,11 @@ class Champion(BaseModel):
         return Client().get_artifact_version(self.splits_id)
 
     def manifest(self) -> ArtifactVersionResponse:
-        """The manifest artifact, to be passed to a step.
-
-        Raises:
-            BundleError: the version was registered before manifests were linked.
-        """
-        if self.manifest_id is None:
-            raise BundleError(
-                f"The model with digest {self.digest[:16]} was registered without the list of its images; "
-                "expected it, to compare the service's answers. Train again: the next champion has it."
-            )
+        """The manifest artifact, to be passed to a step."""
         return Client().get_artifact_version(self.manifest_id)
 
     def additions(self) -> tuple[AddedFolder, ...]:
-        """The folders of further images that it learned from; of a version without a manifest none."""
-        if self.manifest_id is None:
-            return ()
+        """The folders of further images that it learned from."""
         manifest: Manifest = Client().get_artifact_version(self.manifest_id).load()
         return manifest.additions
 
@@ -87,7 +76,7 @@ def find_champion(model_name: str) -> Champion | None:
     """The champion of a model, or None where none is in production.
 
     Raises:
-        BundleError: the production version lacks its digest, bundle or splits.
+        BundleError: the production version lacks its digest, bundle, splits or manifest.
     """
     version = _production_version(model_name)
     return None if version is None else _describe(version)
@@ -103,7 +92,7 @@ def find_previous(model_name: str) -> Previous | None:
     """The version that was in production before: the one archived last, or None.
 
     Raises:
-        BundleError: it lacks its digest, bundle or splits.
+        BundleError: it lacks its digest, bundle, splits or manifest.
     """
     archived = _list_versions(model_name, ModelStages.ARCHIVED)
     with_digest = [version for version in archived if DIGEST_KEY in version.run_metadata]
@@ -117,7 +106,7 @@ def put_back(model_name: str, previous: Previous) -> Registration:
     """Put a previous version into production again; the present champion is archived, and both say so.
 
     Raises:
-        BundleError: the production version lacks its digest, bundle or splits.
+        BundleError: the production version lacks its digest, bundle, splits or manifest.
     """
     withdrawn = _production_version(model_name)
     told = {
@@ -153,7 +142,7 @@ def register_champion(
     digest: str,
     bundle: ArtifactVersionResponse,
     splits: ArtifactVersionResponse,
-    manifest: ArtifactVersionResponse | None = None,
+    manifest: ArtifactVersionResponse,
     *,
     run_id: UUID | None,
 ) -> Registration:
@@ -167,8 +156,7 @@ def register_champion(
     if version is None:
         version = _create_version(model_name)
         for artifact in (bundle, splits, manifest):
-            if artifact is not None:
-                link_artifact_version_to_model_version(artifact, version)
+            link_artifact_version_to_model_version(artifact, version)
         log_metadata(metadata={DIGEST_KEY: digest}, model_version_id=version.id)
     if version.stage != ModelStages.PRODUCTION.value:
         if run_id is not None:
@@ -188,17 +176,17 @@ def _describe(version: ModelVersionResponse) -> Champion:
     bundle = version.get_artifact(ArtifactName.BUNDLE)
     splits = version.get_artifact(ArtifactName.SPLITS)
     manifest = version.get_artifact(ArtifactName.MANIFEST)
-    if not isinstance(digest, str) or bundle is None or splits is None:
+    if not isinstance(digest, str) or bundle is None or splits is None or manifest is None:
         raise BundleError(
-            f"Version {version.name} of {name} lacks its bundle, its splits or its pinned digest. Expected "
-            f"all three. Delete the version (zenml model version delete {name} {version.name}) and train "
+            f"Version {version.name} of {name} lacks its bundle, splits, manifest or pinned digest. Expected "
+            f"all four. Delete the version (zenml model version delete {name} {version.name}) and train "
             "again."
         )
     return Champion(
         digest=digest,
         bundle_id=bundle.id,
         splits_id=splits.id,
-        manifest_id=manifest.id if manifest is not None else None,
+        manifest_id=manifest.id,
     )
 
 

@@ -1,5 +1,7 @@
 """From images to a gated, registered bundle."""
 
+from typing import Any
+
 from zenml import pipeline
 from zenml.enums import ExecutionMode
 
@@ -47,42 +49,28 @@ def training(
     splits = keyed(validate)(manifest, proposed, config.checks)
     keyed(explore)(manifest, dataset, splits)
 
-    models, outputs, temperatures, detectors, rules, evaluations = [], [], [], [], [], []
+    rows = []
     for name, candidate in config.training.candidates.items():
         model, _ = keyed(train, f"train_{name}")(name, candidate, dataset, splits, seed)
         output = keyed(infer, f"infer_{name}")(model, dataset, splits)
-        temperature = keyed(calibrate, f"calibrate_{name}")(output, splits, bootstrap, seed)
-        detector = keyed(fit_unknowns, f"fit_unknowns_{name}")(output, splits, config.unknowns.score, seed)
-        rule = keyed(set_thresholds, f"set_thresholds_{name}")(
-            output, splits, temperature, detector, config.unknowns, config.review
-        )
+        temperature, detector, rule = _fit_rule(config, output, splits, name)
         evaluation = keyed(evaluate, f"evaluate_{name}")(
             name, output, splits, Split.VALIDATION, KERAS, rule, detector, bootstrap, seed
         )
-        models.append(model)
-        outputs.append(output)
-        temperatures.append(temperature)
-        detectors.append(detector)
-        rules.append(rule)
-        evaluations.append(evaluation)
+        rows.append((evaluation, model, output, temperature, rule, detector))
+    evaluations, models, outputs, temperatures, rules, detectors = (
+        list(each) for each in zip(*rows, strict=True)
+    )
 
     comparison = keyed(compare)(
         evaluations, models, outputs, temperatures, splits, config.comparison, bootstrap, seed
     )
-    winner, model, trained, trained_rule, trained_detector = keyed(pick_winner)(
-        comparison, models, outputs, rules, detectors
-    )
+    winner, model, *trained = keyed(pick_winner)(comparison, models, outputs, rules, detectors)
     graphs = keyed(export)(model, dataset, splits, config.export.graphs())
-    measured = keyed(check_precisions)(
-        graphs, served, trained, trained_rule, trained_detector, dataset, splits, config.export.tolerance
-    )
+    measured = keyed(check_precisions)(graphs, served, *trained, dataset, splits, config.export.tolerance)
     precisions = keyed(require_precision)(measured)
     exported = keyed(infer_exported)(graphs, precisions, dataset, splits)
-    temperature = keyed(calibrate, "calibrate_exported")(exported, splits, bootstrap, seed)
-    detector = keyed(fit_unknowns, "fit_unknowns_exported")(exported, splits, config.unknowns.score, seed)
-    rule = keyed(set_thresholds, "set_thresholds_exported")(
-        exported, splits, temperature, detector, config.unknowns, config.review
-    )
+    _, detector, rule = _fit_rule(config, exported, splits, "exported")
     # The test split is read here for the first time: every network, threshold and rule stands by now.
     tested, far = keyed(infer_test)(
         graphs, precisions, dataset, splits, config.unknowns.num_far, seed, after=["set_thresholds_exported"]
@@ -95,19 +83,20 @@ def training(
         config.name, manifest, dataset, model, graphs, precisions, rule, detector, exported, splits
     )
     promotion = keyed(promote)(
-        bundle,
-        tested,
-        rule,
-        detector,
-        baselines,
-        manifest,
-        splits,
-        config.gate,
-        bootstrap,
-        seed,
-        store_folder,
-        champion_bundle,
-        champion.digest if champion else None,
-        champion_splits,
+        *(bundle, tested, rule, detector, baselines, manifest, splits),
+        *(config.gate, bootstrap, seed, store_folder),
+        *(champion_bundle, champion.digest if champion else None, champion_splits),
     )
     keyed(register)(config.name, bundle, splits, promotion, manifest)
+
+
+def _fit_rule(config: RunConfig, outputs: Any, splits: Any, name: str) -> tuple[Any, Any, Any]:
+    """Temperature, detector and rule of one network's outputs."""
+    temperature = keyed(calibrate, f"calibrate_{name}")(outputs, splits, config.bootstrap, config.seed)
+    detector = keyed(fit_unknowns, f"fit_unknowns_{name}")(
+        outputs, splits, config.unknowns.score, config.seed
+    )
+    rule = keyed(set_thresholds, f"set_thresholds_{name}")(
+        outputs, splits, temperature, detector, config.unknowns, config.review
+    )
+    return temperature, detector, rule

@@ -70,7 +70,7 @@ def _fill_plain(annotation: Any, name: str, place: int) -> Any:
         known = {key: fill(each.annotation, key, place) for key, each in fields if not each.exclude}
         return known | ({"schema_version": 1} if "schema_version" in known else {})
     if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return list(annotation)[0].value
+        return next(iter(annotation)).value
     number = sum(map(ord, name)) % 50 + place
     values = {str: f"{name} {place}", Path: name, int: number, float: number / 64, bool: True}
     return values.get(annotation, datetime(2026, 1, place, tzinfo=UTC).isoformat())

@@ -8,7 +8,7 @@ from zenml import step
 
 from materializers.names import ArtifactName
 from vision.base.outputs import ModelFile, ModelOutputs
-from vision.bundle.assembly import assemble_bundle
+from vision.bundle.assembly import describe_contract, write_bundle
 from vision.bundle.records import Bundle, ExportedGraphs, PrecisionReport
 from vision.data.records import DatasetRef, Manifest, Splits
 from vision.decision.records import DecisionRule, OodDetector
@@ -29,8 +29,8 @@ def assemble(
     splits: Splits,
 ) -> Annotated[Bundle, ArtifactName.BUNDLE]:
     """The bundle: graph, detector, drift reference, contract, digests."""
-    folder = Path(mkdtemp(prefix="bundle-"))
-    reference = make_reference(exported, splits, rule, detector)
-    return assemble_bundle(
-        folder, name, manifest, dataset, model, graphs, precisions, rule, detector, reference
+    contract = describe_contract(
+        name, (manifest, dataset), model, graphs, precisions.served, (rule, detector)
     )
+    reference = make_reference(exported, splits, rule, detector)
+    return write_bundle(Path(mkdtemp(prefix="bundle-")), graphs, detector, reference, contract)

@@ -12,6 +12,7 @@ from vision.config.export import Precision, ToleranceSettings
 from vision.data.records import DatasetRef, Splits
 from vision.data.store import open_images
 from vision.decision.records import DecisionRule, OodDetector
+from vision.decision.served import Served
 
 
 @step
@@ -26,4 +27,5 @@ def check_precisions(
     tolerance: ToleranceSettings,
 ) -> Annotated[PrecisionReport, ArtifactName.PRECISION_REPORT]:
     """Every precision against the trained network on validation, within tolerance or not."""
-    return check_graphs(graphs, served, trained, rule, detector, open_images(dataset), splits, tolerance)
+    network = Served(trained, rule, detector)
+    return check_graphs(graphs, served, network, open_images(dataset), splits, tolerance)

@@ -14,8 +14,9 @@ from vision.config.gate import GateSettings
 from vision.data.records import Manifest, Splits
 from vision.data.store import images_at
 from vision.decision.records import DecisionRule, OodDetector
+from vision.decision.served import Served
 from vision.evaluation.baselines import Baselines
-from vision.gate.challenge import Incumbent, judge
+from vision.gate.challenge import Current, Incumbent, judge
 from vision.gate.records import Promotion
 
 
@@ -37,16 +38,7 @@ def promote(
     champion_splits: Splits | None = None,
 ) -> Annotated[Promotion, ArtifactName.PROMOTION]:
     """The gate's verdict on the bundle: against floors, and against the champion on the same images."""
-    return judge(
-        bundle,
-        outputs,
-        rule,
-        detector,
-        baselines,
-        splits,
-        partial(images_at, manifest, project_home() / store_folder),
-        settings,
-        bootstrap,
-        seed,
-        Incumbent.of(champion, champion_digest, champion_splits),
-    )
+    served = Served(outputs, rule, detector)
+    current = Current(splits, baselines, partial(images_at, manifest, project_home() / store_folder))
+    incumbent = Incumbent.of(champion, champion_digest, champion_splits)
+    return judge(bundle, served, current, settings, bootstrap, seed, incumbent)

@@ -20,13 +20,5 @@ def decide_retraining(
     source_digest: str,
 ) -> Annotated[RetrainDecision, ArtifactName.RETRAIN_DECISION]:
     """The decision, with everything that was considered."""
-    return retraining.decide_retraining(
-        settings,
-        evidence.now,
-        evidence.champion,
-        evidence.verdicts,
-        new_images,
-        source_digest,
-        retraining.digest_gate(gate),
-        evidence.attempts,
-    )
+    gate_digest = retraining.digest_gate(gate)
+    return retraining.decide_retraining(settings, evidence, new_images, source_digest, gate_digest)

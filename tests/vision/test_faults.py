@@ -27,6 +27,7 @@ from vision.data.labelled import rows_of
 from vision.data.quality import QUALITY_COLUMNS
 from vision.data.records import Split
 from vision.decision.scores import OodScore, stack_parts
+from vision.decision.served import Served
 
 NAMES = ("bream", "cod")
 PER_SPLIT = 24
@@ -111,9 +112,7 @@ def check_fp16(monkeypatch: pytest.MonkeyPatch, folder: Path, exported: ModelOut
     return parity.check_graphs(
         graphs,
         Precision.FP16,
-        outputs_of(Split.TRAIN, Split.VALIDATION, Split.CALIBRATION),
-        make_rule(NAMES),
-        MSP,
+        Served(outputs_of(Split.TRAIN, Split.VALIDATION, Split.CALIBRATION), make_rule(NAMES), MSP),
         np.zeros((0, 8, 8, 3), dtype=np.uint8),
         SPLITS,
         ToleranceSettings(),

@@ -26,7 +26,8 @@ from vision.base.errors import BundleError
 from vision.base.files import digest_file, storage_errors, write_atomically
 from vision.base.outputs import ModelFile
 from vision.bundle.engine import HEAD_NAME, Engine
-from vision.bundle.records import Bundle, Contract, ExportedGraphs, PrecisionReport
+from vision.bundle.records import Bundle, Contract, ExportedGraphs
+from vision.config.export import Precision
 from vision.data.quality import QUALITY_COLUMNS
 from vision.data.records import DatasetRef, Manifest
 from vision.decision.predictor import Predictor
@@ -58,30 +59,26 @@ class LoadedBundle:
         return Predictor(self.contract.rule, self.detector, self.engine.forward)
 
 
-def assemble_bundle(
-    folder: Path,
+def describe_contract(
     name: str,
-    manifest: Manifest,
-    dataset: DatasetRef,
+    data: tuple[Manifest, DatasetRef],
     model: ModelFile,
     graphs: ExportedGraphs,
-    precisions: PrecisionReport,
-    rule: DecisionRule,
-    detector: OodDetector,
-    reference: DriftReference,
-) -> Bundle:
-    """The bundle of the served precision, with the contract that its records spell out.
+    precision: Precision,
+    decides: tuple[DecisionRule, OodDetector],
+) -> Contract:
+    """The contract that these records spell out, its files not yet listed.
 
     Raises:
         BundleError: the records are of different candidates.
-        StorageError: a file could not be written.
     """
     if model.candidate != graphs.candidate:
         raise BundleError(
             f"A bundle was asked for of network {model.candidate} and graphs of {graphs.candidate}. Expected "
             "one candidate."
         )
-    contract = Contract(
+    (manifest, dataset), (rule, detector) = data, decides
+    return Contract(
         name=name,
         candidate=model.candidate,
         backbone=model.backbone,
@@ -89,7 +86,7 @@ def assemble_bundle(
         unknown_class_names=manifest.unknown_class_names,
         image_size=graphs.image_size,
         resize=dataset.resize,
-        precision=precisions.served,
+        precision=precision,
         rule=rule,
         score_name=detector.score_name,
         quality_columns=QUALITY_COLUMNS,
@@ -97,7 +94,6 @@ def assemble_bundle(
         data_digest=dataset.content_hash,
         versions=_list_versions(),
     )
-    return write_bundle(folder, graphs, detector, reference, contract)
 
 
 def write_bundle(
@@ -171,16 +167,10 @@ def load_reference(root: Path, expected_digest: str) -> DriftReference:
         expected_digest: pinned in the registry, not read from the folder.
 
     Raises:
-        BundleError: the bundle is not, byte for byte, the registered one; it was made before bundles held a
-            reference, or with other measures of quality.
+        BundleError: the bundle is not, byte for byte, the registered one, or it was made with other measures
+            of quality.
     """
     contract = verify_bundle(root, expected_digest)
-    if Bundle.REFERENCE_NAME not in contract.files:
-        raise BundleError(
-            f"The bundle {root} holds no drift reference: its contract has schema version "
-            f"{contract.schema_version}, expected 2 or newer. It can be served, not monitored; train again, "
-            "and its successor can be."
-        )
     _check_quality(root, contract)
     return read_reference(root / Bundle.REFERENCE_NAME)
 
@@ -259,9 +249,8 @@ def _write_contract(contract: Contract) -> str:
 
 
 def _check_names(root: Path, contract: Contract) -> None:
-    expected = {ExportedGraphs.file_name(contract.precision), HEAD_NAME, Bundle.DETECTOR_NAME}
-    if contract.schema_version >= 2:
-        expected.add(Bundle.REFERENCE_NAME)
+    graph = ExportedGraphs.file_name(contract.precision)
+    expected = {graph, HEAD_NAME, Bundle.DETECTOR_NAME, Bundle.REFERENCE_NAME}
     if set(contract.files) != expected:
         raise BundleError(
             f"The contract of {root} lists {', '.join(sorted(contract.files))}; expected "

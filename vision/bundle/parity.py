@@ -19,6 +19,7 @@ from vision.data.labelled import Labelled, at_rows, select
 from vision.data.records import Split, Splits
 from vision.decision.predictor import Decisions, decide
 from vision.decision.records import DecisionRule, OodDetector
+from vision.decision.served import Served
 from vision.evaluation.metrics import auroc, ece
 
 
@@ -32,10 +33,8 @@ class Side:
 
 def check_graphs(
     graphs: ExportedGraphs,
-    served: Precision,
-    trained: ModelOutputs,
-    rule: DecisionRule,
-    detector: OodDetector,
+    precision: Precision,
+    trained: Served,
     images: ImageArray,
     splits: Splits,
     tolerance: ToleranceSettings,
@@ -44,10 +43,8 @@ def check_graphs(
 
     Args:
         graphs: the exported graphs.
-        served: the precision named for serving.
-        trained: the trained network's outputs, validation among them.
-        rule: fitted on the trained network.
-        detector: fitted on the trained network.
+        precision: the one named for serving.
+        trained: the trained network's outputs, validation among them, and what was fitted on them.
         images: (n, s, s, 3) uint8, may be memory-mapped.
         splits: says which rows are validation.
         tolerance: largest differences.
@@ -55,21 +52,23 @@ def check_graphs(
     known = splits.rows(Split.VALIDATION)
     unknown = splits.rows(Split.VALIDATION, unknown=True)
     rows = np.sort(np.concatenate([known, unknown]))
-    reference = _side(trained, splits)
+    reference = _side(trained.outputs, splits)
 
-    def check(precision: Precision) -> PrecisionRow:
-        num_bytes = graphs.path(ExportedGraphs.file_name(precision)).stat().st_size
-        if precision in graphs.unusable:
-            return describe_unusable(precision, num_bytes, graphs.unusable[precision])
-        outputs = run_engine(Engine.of(graphs, precision), images, rows)
+    def check(each: Precision) -> PrecisionRow:
+        num_bytes = graphs.path(ExportedGraphs.file_name(each)).stat().st_size
+        if each in graphs.unusable:
+            return describe_unusable(each, num_bytes, graphs.unusable[each])
+        outputs = run_engine(Engine.of(graphs, each), images, rows)
         if not (np.isfinite(outputs.logits).all() and np.isfinite(outputs.embeddings).all()):
-            return describe_unusable(precision, num_bytes, "its outputs are not finite on validation images")
+            return describe_unusable(each, num_bytes, "its outputs are not finite on validation images")
         exported = _side(outputs, splits)
-        return compare_precision(precision, num_bytes, reference, exported, rule, detector, tolerance)
+        return compare_precision(
+            each, num_bytes, reference, exported, trained.rule, trained.detector, tolerance
+        )
 
     precisions = [each for each in Precision if ExportedGraphs.file_name(each) in graphs.files]
     return PrecisionReport(
-        served=served, num_images=len(known), rows=tuple(check(each) for each in precisions)
+        served=precision, num_images=len(known), rows=tuple(check(each) for each in precisions)
     )
 
 

@@ -84,11 +84,7 @@ class Deployment(Record):
 
 
 class Contract(Record):
-    """What a bundle promises and needs: `contract.json` inside it.
-
-    Since schema 2 the bundle holds a drift reference. A bundle of schema 1 can be served and challenged, not
-    monitored.
-    """
+    """What a bundle promises and needs: `contract.json` inside it."""
 
     SCHEMA_VERSION: ClassVar[int] = 2
     schema_version: int = 2

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.base.errors import BundleError
-from vision.base.outputs import ModelOutputs
 from vision.base.record import ImageArray, IntArray
 from vision.bundle.assembly import LoadedBundle, load_bundle
 from vision.bundle.records import Bundle
@@ -17,8 +16,8 @@ from vision.config.evaluation import BootstrapSettings
 from vision.config.gate import GateSettings
 from vision.data.labelled import Labelled, select
 from vision.data.records import Split, Splits
-from vision.decision.predictor import Forward, decide
-from vision.decision.records import DecisionRule, OodDetector
+from vision.decision.predictor import Forward
+from vision.decision.served import Served
 from vision.evaluation.baselines import Baselines
 from vision.gate.contradictions import NewLabels
 from vision.gate.judge import Challenger, Champion, judge_gate
@@ -63,14 +62,25 @@ class Incumbent:
         return cls(bundle, digest, splits)
 
 
+@dataclass(frozen=True, eq=False)
+class Current:
+    """What is known of the current images.
+
+    Attributes:
+        splits: of all of them.
+        baselines: their answers to the known test images.
+        images_at: gives the images as a champion needs them.
+    """
+
+    splits: Splits
+    baselines: Baselines
+    images_at: ImagesAt
+
+
 def judge(
     bundle: Bundle,
-    outputs: ModelOutputs,
-    rule: DecisionRule,
-    detector: OodDetector,
-    baselines: Baselines,
-    splits: Splits,
-    images_at: ImagesAt,
+    served: Served,
+    current: Current,
     settings: GateSettings,
     bootstrap: BootstrapSettings,
     seed: int,
@@ -80,12 +90,8 @@ def judge(
 
     Args:
         bundle: the challenger.
-        outputs: of its exported graph on the test images.
-        rule: its decision rule.
-        detector: its detector.
-        baselines: their answers to the same known test images.
-        splits: of the current images.
-        images_at: gives the current images as a champion needs them.
+        served: its exported graph's outputs of the test images, rule and detector.
+        current: splits, baselines and images.
         settings: floors.
         bootstrap: number of resamples and level of intervals.
         seed: draws the resamples.
@@ -95,28 +101,22 @@ def judge(
         BundleError: the champion's files are not those that the registry pins.
         ValueError: the baselines answered other images.
     """
-    test = select(outputs, splits, Split.TEST)
-    if not np.array_equal(np.array(baselines.rows), test.outputs.rows):
+    test = select(served.outputs, current.splits, Split.TEST)
+    if not np.array_equal(np.array(current.baselines.rows), test.outputs.rows):
         raise ValueError("The baselines answered other test images than the challenger; expected the same.")
-    challenger = _describe_challenger(bundle, test, rule, detector, baselines, splits)
+    challenger = _describe_challenger(bundle, test, served, current)
     champion = None
     if incumbent is not None:
-        champion = _describe_champion(incumbent, bundle, test, splits, images_at)
+        champion = _describe_champion(incumbent, bundle, test, current)
     return judge_gate(challenger, champion, settings, bootstrap, seed)
 
 
-def _describe_challenger(
-    bundle: Bundle,
-    test: Labelled,
-    rule: DecisionRule,
-    detector: OodDetector,
-    baselines: Baselines,
-    splits: Splits,
-) -> Challenger:
-    answers = decide(rule, detector, test.outputs.logits, test.outputs.embeddings, test.outputs.quality)
+def _describe_challenger(bundle: Bundle, test: Labelled, served: Served, current: Current) -> Challenger:
+    answers = served.decide(test.outputs)
+    splits, baselines = current.splits, current.baselines
     return Challenger(
         bundle_digest=bundle.digest,
-        class_names=rule.class_names,
+        class_names=served.rule.class_names,
         digests=np.array(splits.digests, dtype=np.str_)[test.outputs.rows],
         groups=test.groups,
         correct=answers.classes == test.labels,
@@ -128,12 +128,13 @@ def _describe_challenger(
 
 
 def _describe_champion(
-    incumbent: Incumbent, challenger: Bundle, test: Labelled, splits: Splits, images_at: ImagesAt
+    incumbent: Incumbent, challenger: Bundle, test: Labelled, current: Current
 ) -> Champion:
+    splits = current.splits
     correct, new_labels = np.zeros(len(test.labels), dtype=bool), NewLabels.none()
     loaded = load_bundle(incumbent.bundle.root, incumbent.digest)
     if challenger.digest != incumbent.digest:
-        images = images_at(loaded.contract.image_size, loaded.contract.resize)
+        images = current.images_at(loaded.contract.image_size, loaded.contract.resize)
         classes = _ask(loaded.engine.forward, images, test.outputs.rows)
         named = np.array(loaded.contract.class_names, dtype=np.str_)[classes]
         correct = np.asarray(named == test.class_names)

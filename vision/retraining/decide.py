@@ -30,6 +30,7 @@ from vision.retraining.records import (
     NewClass,
     NewImages,
     RetrainDecision,
+    RetrainingEvidence,
     Trigger,
 )
 
@@ -80,37 +81,27 @@ def digest_gate(settings: GateSettings) -> str:
 
 def decide_retraining(
     settings: RetrainingSettings,
-    now: datetime,
-    champion: ChampionState | None,
-    verdicts: Sequence[WindowVerdict],
+    evidence: RetrainingEvidence,
     new_images: NewImages,
     source_digest: str,
     gate_digest: str,
-    attempts: Sequence[Attempt],
 ) -> RetrainDecision:
     """Whether to retrain now, why, and what was considered.
 
     Args:
         settings: what asks for a retraining, and how often one may start by itself.
-        now: aware of its zone.
-        champion: the model in production, or None.
-        verdicts: of monitoring, of any model, in any order.
+        evidence: the time, the model in production, verdicts of monitoring and all earlier retrainings.
         new_images: what the champion has not seen.
         source_digest: of the data set with the new images.
         gate_digest: of the gate's settings, from `digest_gate`.
-        attempts: all earlier retrainings, in any order.
-
-    Raises:
-        ValueError: `now` has no zone.
     """
-    if now.utcoffset() is None:
-        raise ValueError(f"now is {now}, without a zone; expected an aware time, such as datetime.now(UTC).")
+    now, champion, attempts = evidence.now, evidence.champion, evidence.attempts
     placed, misdated = _place_attempts(settings, now, attempts)
     if champion is None:
         considered = [Consideration(name="champion", speaks_for=False, message=_NO_CHAMPION)]
         asked = Trigger.NONE
     else:
-        told, recent = _choose_evidence(settings, now, champion, verdicts, placed)
+        told, recent = _choose_evidence(settings, now, champion, evidence.verdicts, placed)
         tried = _find_earlier_try(new_images, champion, source_digest, gate_digest, attempts)
         asks = {
             Trigger.DRIFT: _consider_drift(settings, champion, recent, told, new_images, tried),
@@ -286,7 +277,7 @@ def _find_earlier_try(
         for each in attempts
         if each.champion_digest == champion.digest
         and each.source_digest == source_digest
-        and each.gate_digest in (None, gate_digest)
+        and each.gate_digest == gate_digest
         and each.verdict is not None
     ]
     if not tried or not new_images.num_images:

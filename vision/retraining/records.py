@@ -35,9 +35,7 @@ class Attempt(Value):
     automatic: bool = Field(description="not forced by a person")
     champion_digest: str | None = Field(description="of the champion that it was to replace")
     source_digest: str = Field(description="of the images that it learned from")
-    gate_digest: str | None = Field(
-        default=None, description="of the gate's settings; None: written before they were kept"
-    )
+    gate_digest: str = Field(description="of the gate's settings")
     verdict: Verdict | None = Field(description="of the gate; None: it ended before")
 
 

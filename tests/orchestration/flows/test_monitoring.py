@@ -82,19 +82,13 @@ def test_windows_of_two_champions_keep_their_own_times() -> None:
 
 def test_two_agreeing_windows_of_which_a_clock_set_the_second_back_count_for_retraining() -> None:
     from vision.config.retraining import RetrainingSettings
-    from vision.retraining.records import ChampionState, NewImages
+    from vision.retraining.records import ChampionState, NewImages, RetrainingEvidence
 
     verdicts = order_verdicts((make_monitored(101, -60, -30), make_monitored(1, 0, 30)))
-    decision = decide_retraining(
-        RetrainingSettings(),
-        NOON + timedelta(days=1),
-        ChampionState(digest=DIGEST, since=NOON),
-        verdicts,
-        NewImages(num_images=200, num_groups=50),
-        "source",
-        "gate",
-        (),
-    )
+    champion = ChampionState(digest=DIGEST, since=NOON)
+    evidence = RetrainingEvidence(now=NOON + timedelta(days=1), champion=champion, verdicts=verdicts)
+    new_images = NewImages(num_images=200, num_groups=50)
+    decision = decide_retraining(RetrainingSettings(), evidence, new_images, "source", "gate")
     assert (decision.retrain, decision.trigger) == (True, "drift")
 
 

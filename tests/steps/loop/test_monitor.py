@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -107,15 +106,3 @@ def test_a_changed_reference_is_refused(bundle: Bundle) -> None:
     path.write_bytes(content)
     with pytest.raises(BundleError, match=r"reference\.npz has been changed"):
         run(make_window(Sample(1, 40, 3)), bundle)
-
-
-def test_a_bundle_made_before_references_says_that_it_cannot_be_monitored(bundle: Bundle) -> None:
-    bundle.path(Bundle.REFERENCE_NAME).unlink()
-    path = bundle.path(Bundle.CONTRACT_NAME)
-    contract = json.loads(path.read_text())
-    del contract["files"][Bundle.REFERENCE_NAME]
-    path.write_text(json.dumps(contract | {"schema_version": 1}))
-    files = contract["files"] | {Bundle.CONTRACT_NAME: digest_file(path)}
-    old = Bundle(root=bundle.root, files=files, name=bundle.name)
-    with pytest.raises(BundleError, match="schema version 1"):
-        run(make_window(Sample(1, 40, 3)), old)

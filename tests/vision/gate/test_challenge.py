@@ -19,9 +19,10 @@ from vision.config.evaluation import BootstrapSettings
 from vision.config.gate import GateSettings
 from vision.data.records import Split, Splits
 from vision.decision.predictor import Forward, Predictor
+from vision.decision.served import Served
 from vision.evaluation.baselines import Baselines
 from vision.gate import challenge
-from vision.gate.challenge import Incumbent, judge
+from vision.gate.challenge import Current, Incumbent, judge
 from vision.gate.records import Promotion, Verdict
 
 NAMES = ("bream", "cod")
@@ -123,12 +124,8 @@ def ask_gate(
     pinned = make_bundle("old")
     return judge(
         make_bundle(bundle),
-        answer(splits, challenger_wrong),
-        RULE,
-        MSP,
-        baselines or make_baselines(),
-        splits,
-        fake.images_at,
+        Served(answer(splits, challenger_wrong), RULE, MSP),
+        Current(splits, baselines or make_baselines(), fake.images_at),
         GateSettings(),
         BootstrapSettings(resamples=200),
         seed=0,
