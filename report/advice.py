@@ -1,26 +1,17 @@
-"""What to do next follows from the records by fixed rules, the most pressing first."""
+"""One thing to do, in the same form on every page: what was found, and what to do about it."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 
-import numpy as np
 
-from report.figures.unknowns import UNDETECTABLE
-from report.promises import DECLARE_GROUPS, NO_GROUPS, lacks_groups, list_shortfalls
-from report.story import RunStory
-from vision.data.records import POOLED
-from vision.evaluation.records import Evaluation, UnknownRow
-from vision.training.records import TrainingHistory
+class Severity(StrEnum):
+    """How pressing an advice is."""
 
-WEAK_F1 = 0.9
-GUESSING = 0.5
-SURE = 0.9
-FEW_GROUPS = 5
-LOW_COVERAGE = 0.6
-LONGEST_LIST = 5
+    ERROR = "error"
+    WARNING = "warning"
+    NOTICE = "notice"
 
 
 @dataclass(frozen=True)
@@ -30,254 +21,11 @@ class Advice:
     Attributes:
         finding: what the records say.
         action: what to do about it.
+        severity: error where no model came of the run, warning where a promise cannot be kept or was broken.
+        answer: what the model answers because of the finding; empty where it changes no answer.
     """
 
     finding: str
     action: str
-
-
-def derive_advice(story: RunStory) -> tuple[Advice, ...]:
-    """Everything that the run's records call for; empty when nothing stands out."""
-    rules = (
-        _mend_failure,
-        _clear_gate,
-        _keep_promises,
-        _declare_groups,
-        _help_weakest_class,
-        _name_undetectable,
-        _check_labels,
-        _accept_more,
-        _calibrate,
-        _add_groups,
-        _train_longer,
-        _settle_choice,
-        _bring_in_left_out,
-        _mend_precisions,
-        _mend_data,
-    )
-    return tuple(advice for rule in rules for advice in rule(story))
-
-
-def near_rows(evaluation: Evaluation) -> list[UnknownRow]:
-    """Rows of single held-out classes by the score that decides, the hardest first."""
-    rows = [row for row in evaluation.deciding_rows() if row.kind == "near" and row.class_name != POOLED]
-    return sorted(rows, key=lambda row: row.auroc.value)
-
-
-def list_names(names: list[str]) -> str:
-    """`a, b and c` in plain words; long lists are cut and counted."""
-    plain = [name.replace("_", " ") for name in names]
-    if len(plain) > LONGEST_LIST:
-        return f"{', '.join(plain[:LONGEST_LIST])} and {len(plain) - LONGEST_LIST} more"
-    return f"{', '.join(plain[:-1])} and {plain[-1]}" if len(plain) > 1 else "".join(plain)
-
-
-def _mend_failure(story: RunStory) -> Iterator[Advice]:
-    if story.failure is not None:
-        where = f" in step {story.failed_step}" if story.failed_step else ""
-        yield Advice(
-            f"The run ended early{where}.",
-            "Mend what the message above names and start the same command again: finished steps are reused.",
-        )
-
-
-def _clear_gate(story: RunStory) -> Iterator[Advice]:
-    failed = [check for check in story.promotion.checks if not check.passed] if story.promotion else []
-    if failed:
-        told = "; ".join(f"{check.name.replace('_', ' ')}: {check.message}" for check in failed)
-        yield Advice(
-            f"The gate was not passed. {told}.",
-            "The model that was in production, if any, stays. The points below are what would help most.",
-        )
-
-
-def _keep_promises(story: RunStory) -> Iterator[Advice]:
-    for each in list_shortfalls(story):
-        yield Advice(f"{each.answer} {each.finding}", each.action)
-    yield from _broken_promises(story)
-
-
-def _broken_promises(story: RunStory) -> Iterator[Advice]:
-    known = [rates for rates in story.test.rates if rates.kind == "known"] if story.test else []
-    if story.rule is None or not known:
-        return
-    alpha, target = story.rule.unknown.alpha, story.rule.review.target_risk
-    if known[0].called_unknown.low > alpha:
-        yield Advice(
-            f"On test {known[0].called_unknown.value:.1%} of known images are called unknown, more than the "
-            f"promised {alpha:.0%}.",
-            "Calibration and test images seem to differ; check how groups were declared and split.",
-        )
-    wrong = known[0].wrong_among_accepted_interval
-    if wrong is not None and wrong.low > target:
-        yield Advice(
-            f"On test {wrong.value:.1%} of the accepted answers are wrong, more than the promised "
-            f"{target:.0%}.",
-            "Calibration and test images seem to differ; look at the worst mistakes before trusting it.",
-        )
-
-
-def _declare_groups(story: RunStory) -> Iterator[Advice]:
-    if lacks_groups(story):
-        yield Advice(NO_GROUPS, DECLARE_GROUPS)
-
-
-def _help_weakest_class(story: RunStory) -> Iterator[Advice]:
-    if story.test is None:
-        return
-    rows = [row for row in story.test.classes if math.isfinite(row.f1.value)]
-    weakest = min(rows, key=lambda row: row.f1.value, default=None)
-    if weakest is None or weakest.f1.value >= WEAK_F1:
-        return
-    confused = _most_confused(story.test, weakest.class_name)
-    with_whom = f"; it is most often confused with {confused.replace('_', ' ')}" if confused else ""
-    alike = f", above all of those that look like {confused.replace('_', ' ')}" if confused else ""
-    yield Advice(
-        f"The weakest class is {weakest.class_name.replace('_', ' ')} with F1 {weakest.f1}{with_whom}.",
-        f"Add images of more individuals of it{alike}.",
-    )
-
-
-def _most_confused(evaluation: Evaluation, class_name: str) -> str | None:
-    """The class that is most often taken for this one, or this one for it."""
-    index = evaluation.class_names.index(class_name)
-    confusion = np.array(evaluation.confusion, dtype=np.int64)
-    counts = confusion[index] + confusion[:, index]
-    counts[index] = 0
-    return evaluation.class_names[int(counts.argmax())] if counts.any() else None
-
-
-def _name_undetectable(story: RunStory) -> Iterator[Advice]:
-    if story.test is None:
-        return
-    rows = near_rows(story.test)
-    hard = [row for row in rows if row.auroc.value < UNDETECTABLE]
-    if not rows:
-        yield Advice(
-            "No class was held out, so it is not known how the model answers look-alikes of its classes.",
-            "Name one or more class folders in dataset.unknown_classes, best ones that resemble known ones.",
-        )
-    elif hard:
-        told = list_names([f"{row.class_name} (AUROC {row.auroc.value:.2f})" for row in hard])
-        worse = list_names([row.class_name for row in hard if row.auroc.high < GUESSING])
-        aside = f" {worse}: worse than guessing, it looks more known than the known." if worse else ""
-        yield Advice(
-            f"Practically undetectable as unknown: {told}.{aside}",
-            "Do not count on the answer 'unknown' for these. If they occur where the model works, collect "
-            "images of them and teach them as classes of their own.",
-        )
-
-
-def _check_labels(story: RunStory) -> Iterator[Advice]:
-    if story.test is None or story.manifest is None:
-        return
-    sure = [answer for answer in story.test.mistakes if answer.confidence >= SURE and answer.kind == "known"]
-    if sure:
-        entries = story.manifest.entries
-        paths = [entries[answer.row].path for answer in sure if answer.row < len(entries)]
-        shown = ", ".join(paths[:LONGEST_LIST]) + (" …" if len(paths) > LONGEST_LIST else "")
-        yield Advice(
-            f"{len(sure)} test images are answered wrong with confidence of {SURE:.0%} or more: {shown}.",
-            "Check their labels first: where the label is wrong, the model was right.",
-        )
-
-
-def _accept_more(story: RunStory) -> Iterator[Advice]:
-    known = [rates for rates in story.test.rates if rates.kind == "known"] if story.test else []
-    if story.rule is not None and not story.rule.review.attainable:
-        return  # nothing is accepted, whatever the network: told with the promises
-    if known and known[0].accepted.value < LOW_COVERAGE:
-        yield Advice(
-            f"Only {known[0].accepted.value:.0%} of known images are answered without a person.",
-            "A better network helps most; a higher review.target_risk accepts more, with more errors.",
-        )
-
-
-def _calibrate(story: RunStory) -> Iterator[Advice]:
-    if story.test is not None and story.test.ece > story.test.ece_floor:
-        yield Advice(
-            f"Confidence is off by {story.test.ece:.3f} on average, more than chance allows "
-            f"({story.test.ece_floor:.3f}).",
-            "Read confidence as an order, not as a share of right answers; more calibration groups help.",
-        )
-
-
-def _add_groups(story: RunStory) -> Iterator[Advice]:
-    few = [row.class_name for row in story.test.classes if row.num_groups < FEW_GROUPS] if story.test else []
-    if few:
-        yield Advice(
-            f"Fewer than {FEW_GROUPS} groups were tested of {list_names(few)}: these figures can be far off.",
-            "Add images of other individuals, days or places; more pictures of the same ones help little.",
-        )
-
-
-def _train_longer(story: RunStory) -> Iterator[Advice]:
-    for history in story.histories:
-        if any(row.regularisation is not None for row in history.epochs):
-            yield from _widen_strengths(history)
-        elif len(history.epochs) > 1 and history.best_epoch == history.epochs[-1].epoch:
-            yield Advice(
-                f"{history.candidate} was still improving in its last epoch ({history.best_epoch}).",
-                f"Raise training.candidates.{history.candidate}.epochs.",
-            )
-
-
-def _widen_strengths(history: TrainingHistory) -> Iterator[Advice]:
-    """A head on fixed features has no epochs: its rows are the inverse L2 strengths that it tried."""
-    tried = [row.regularisation for row in history.epochs if row.regularisation is not None]
-    won = next((row.regularisation for row in history.epochs if row.epoch == history.best_epoch), None)
-    if won is None or len(set(tried)) < 2 or won not in (min(tried), max(tried)):
-        return
-    end, beyond = ("smallest", "smaller") if won == min(tried) else ("largest", "larger")
-    yield Advice(
-        f"{history.candidate} did best with the {end} head_regularisation that it tried, {won:g}.",
-        f"Add {beyond} values to training.candidates.{history.candidate}.head_regularisation.",
-    )
-
-
-def _settle_choice(story: RunStory) -> Iterator[Advice]:
-    if story.comparison is None:
-        return
-    winner = story.comparison.winner
-    open_ones = [
-        each.second if each.first == winner else each.first
-        for each in story.comparison.differences
-        if each.metric == story.comparison.metric
-        and winner in (each.first, each.second)
-        and each.difference.low <= 0 <= each.difference.high
-    ]
-    if open_ones:
-        yield Advice(
-            f"On validation {winner} is not certainly better than {list_names(open_ones)}.",
-            "With other images the choice may differ; prefer the smaller or faster one if that matters.",
-        )
-
-
-def _bring_in_left_out(story: RunStory) -> Iterator[Advice]:
-    for each in story.left_out:
-        yield Advice(
-            f"Candidate {each.name} was left out: {each.reason.rstrip('.')}.",
-            f"Put its weights on this machine and name the file in training.candidates.{each.name}.weights, "
-            f"or run once with network access.",
-        )
-
-
-def _mend_precisions(story: RunStory) -> Iterator[Advice]:
-    rows = story.precision_report.rows if story.precision_report else ()
-    for row in rows:
-        if not row.within_tolerance:
-            yield Advice(
-                f"The {row.precision} graph strays from the trained model: {'; '.join(row.reasons)}.",
-                f"Do not serve {row.precision}.",
-            )
-
-
-def _mend_data(story: RunStory) -> Iterator[Advice]:
-    if story.data_report is None:
-        return
-    warnings = [each.message.rstrip(".") for each in story.data_report.findings if each.severity == "warning"]
-    if warnings:
-        yield Advice(
-            f"The data: {'; '.join(warnings[:LONGEST_LIST])}.",
-            "Mend or remove these files.",
-        )
+    severity: Severity = Severity.NOTICE
+    answer: str = ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from report.advice import Advice
 from report.figures.drift import draw_drift, title_drift
 from report.page import render_page
 from report.thumbnails import embed_png
@@ -59,14 +60,6 @@ class MonitoringStory:
     trimming: LogTrimming | None = None
     step_seconds: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Advice:
-    """One thing to do: what was found, and what to do about it."""
-
-    finding: str
-    action: str
 
 
 def write_drift_page(story: MonitoringStory, path: Path) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from report.advice import list_names, near_rows
-from report.figures.tables import format_share
+from report.formatting import format_bounds, format_range, format_share, list_names, plain_name
 from report.promises import list_shortfalls
 from report.story import RunStory
+from report.unknown_rows import near_rows
 from vision.base.record import Interval
 from vision.evaluation.records import DecisionRates, Evaluation
 from vision.gate.records import Promotion, Verdict
@@ -93,7 +93,9 @@ def describe_model(test: Evaluation) -> tuple[str, ...]:
     if "near" in rates and near:
         easy = max(near, key=lambda row: row.auroc.value)
         hard = near[0].class_name
-        which = f": easiest is {_plain(easy.class_name)}, hardest {_plain(hard)}" if len(near) > 1 else ""
+        which = (
+            f": easiest is {plain_name(easy.class_name)}, hardest {plain_name(hard)}" if len(near) > 1 else ""
+        )
         sentences.append(
             f"Shown {_classes(len(near))} that it was never taught, it says unknown to "
             f"{format_share(rates['near'].called_unknown.value)} of them{which}."
@@ -117,7 +119,7 @@ def list_figures(story: RunStory) -> tuple[Figure, ...]:
         Figure(
             format_share(test.accuracy.value),
             "named right",
-            f"{story.config.bootstrap.level:.0%} interval {_bounds(test.accuracy)}",
+            f"{story.config.bootstrap.level:.0%} interval {format_bounds(test.accuracy)}",
         )
     ]
     if "known" in rates:
@@ -171,13 +173,6 @@ def list_stages(story: RunStory) -> tuple[tuple[str, bool], ...]:
     )
 
 
-def format_range(interval: Interval) -> str:
-    """`96.7% (93.7% to 99.7%)`."""
-    if math.isnan(interval.low):
-        return format_share(interval.value)
-    return f"{format_share(interval.value)} ({_bounds(interval)})"
-
-
 def _name_version(story: RunStory) -> str:
     registration = story.registration
     return f"version {registration.version}" if registration and registration.version else "the model"
@@ -206,13 +201,5 @@ def _pooled_auroc(test: Evaluation, kind: str) -> Interval | None:
     return pooled[0] if pooled else None
 
 
-def _bounds(interval: Interval) -> str:
-    return f"{format_share(interval.low)} to {format_share(interval.high)}"
-
-
 def _classes(count: int) -> str:
     return f"images of {count} classes" if count != 1 else "images of one class"
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from report.advice import Advice, Severity
 from report.story import RunStory
 from vision.base.wording import count_of
 from vision.config.decision import ReviewSettings, UnknownSettings
@@ -21,21 +22,6 @@ DECLARE_GROUPS = (
 
 
 @dataclass(frozen=True)
-class Shortfall:
-    """A promise that cannot be kept.
-
-    Attributes:
-        answer: what the model answers because of it.
-        finding: which promise it is, how many images it needs and how many there are.
-        action: what to do about it.
-    """
-
-    answer: str
-    finding: str
-    action: str
-
-
-@dataclass(frozen=True)
 class _Known:
     """How much of the known classes there is in all splits: images, or groups where they are declared."""
 
@@ -43,7 +29,7 @@ class _Known:
     noun: str
 
 
-def list_shortfalls(story: RunStory) -> tuple[Shortfall, ...]:
+def list_shortfalls(story: RunStory) -> tuple[Advice, ...]:
     """The promises that the calibration images cannot carry; none where the run set no thresholds."""
     if story.rule is None:
         return ()
@@ -86,7 +72,7 @@ def state_thresholds(rule: DecisionRule) -> str:
     return "Every image goes to a person, whatever its unknown score and however sure the model is."
 
 
-def _miss_review(rule: DecisionRule, known: _Known | None) -> Iterator[Shortfall]:
+def _miss_review(rule: DecisionRule, known: _Known | None) -> Iterator[Advice]:
     review = rule.review
     if review.attainable:
         return
@@ -98,34 +84,37 @@ def _miss_review(rule: DecisionRule, known: _Known | None) -> Iterator[Shortfall
     needed = fewest_for_review(ReviewSettings(target_risk=review.target_risk, delta=review.delta))
     raising = f"review.target_risk above {review.target_risk:g}"
     if effective < needed:
-        yield Shortfall(
-            answer,
+        yield Advice(
             f"{promise}: even without a mistake it needs {needed} independent calibration images, and has "
             f"{counted}{_scale(known, needed, effective)}.",
             f"Add images until calibration counts as {needed} or more, or promise less: {raising}.",
+            Severity.WARNING,
+            answer,
         )
     else:
-        yield Shortfall(
-            answer,
+        yield Advice(
             f"{promise}: on {counted} independent calibration images the model is too often wrong, also "
             "where it is sure.",
             f"A better network helps most; images of more groups help too, and {raising} accepts more, with "
             "more errors.",
+            Severity.WARNING,
+            answer,
         )
 
 
-def _miss_unknown(unknown: UnknownThreshold, known: _Known | None) -> Iterator[Shortfall]:
+def _miss_unknown(unknown: UnknownThreshold, known: _Known | None) -> Iterator[Advice]:
     if unknown.attainable:
         return
     needed = fewest_for_threshold(UnknownSettings(alpha=unknown.alpha, delta=unknown.delta))
     effective = int(unknown.effective_size)
-    yield Shortfall(
-        "It never answers unknown: what looks like nothing it was taught goes to a person.",
+    yield Advice(
         f"That at most {100 * unknown.alpha:g}% of known images are called unknown cannot be promised: it "
         f"needs {needed} independent calibration images, and has {_count(unknown, effective)}"
         f"{_scale(known, needed, effective)}.",
         f"Add {known.noun if known else 'group'}s until calibration counts as {needed}, or promise less: "
         f"unknowns.alpha of at least {unknown.attainable_alpha:.3f}.",
+        Severity.WARNING,
+        "It never answers unknown: what looks like nothing it was taught goes to a person.",
     )
 
 

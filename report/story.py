@@ -51,6 +51,7 @@ class RunStory:
         cached_steps: names of the steps whose results were reused.
         orchestration_seconds: what the run took beyond its steps' own work.
         versions: library -> version.
+        images_digest: content hash of the decoded images.
         images: (n, s, s, 3) uint8, row i is manifest entry i; may be a memmap.
         far_images: far kind -> (m, s, s, 3) uint8, as they were judged.
         heat_maps: data-set row -> (h, w) in 0..1, where in the image the answer comes from (see
@@ -78,6 +79,7 @@ class RunStory:
     cached_steps: tuple[str, ...] = ()
     orchestration_seconds: float | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    images_digest: str | None = None
     images: ImageArray | None = None
     far_images: dict[str, ImageArray] | None = None
     heat_maps: dict[int, FloatArray] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from pipelines.monitoring import monitoring
 from pipelines.names import PipelineName
 from report.drift_page import MonitoringStory, write_drift_page
 from report.figures.drift import title_drift
-from report.summary import to_plain
+from report.sections.values import to_plain
 from serving.log.url import resolve_log_url
 from vision.base.files import storage_errors, write_atomically
 from vision.drift.records import ColumnDrift, DriftPage, DriftReport

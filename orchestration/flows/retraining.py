@@ -30,7 +30,7 @@ from orchestration.store.windows import last_verdicts
 from pipelines.names import PipelineName
 from pipelines.retraining import retraining
 from report.figures import draw_views
-from report.summary import to_plain
+from report.sections.values import to_plain
 from vision.base.errors import ConfigError, DataError
 from vision.base.files import storage_errors, write_atomically
 from vision.data.sources import digest_source

@@ -14,6 +14,7 @@ from materializers.names import ArtifactName
 from orchestration.flows.artifacts import RunArtifacts, find_run
 from orchestration.session.paths import ProjectPaths
 from report.page import write_report
+from report.pictures import PictureCache
 from report.story import LeftOut, RunStory
 from report.summary import summarise
 from vision.base.errors import BundleError, StorageError
@@ -52,8 +53,8 @@ def project_training(run_name: str, paths: ProjectPaths) -> RunStory:
     folder = paths.runs / run.name
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    write_report(story, folder / "report.html")
-    summary = summarise(story, run.circumstances, run.images_digest, time.monotonic() - started)
+    write_report(story, folder / "report.html", PictureCache(paths.pictures))
+    summary = summarise(story, run.circumstances, time.monotonic() - started)
     write_atomically(folder / "summary.json", json.dumps(summary, indent=2, allow_nan=False).encode())
     return story
 
@@ -108,6 +109,7 @@ def tell_story(run: RunArtifacts) -> RunStory:
         cached_steps=run.cached(),
         orchestration_seconds=max(0.0, total - work) if total else None,
         versions=json.loads(run.circumstances.get("versions", "{}")),
+        images_digest=run.images_digest,
         images=images,
         far_images=_far_images(config, dataset) if reached_test is not None else None,
         heat_maps=_heat_maps(run, reached_test, images),

@@ -18,6 +18,7 @@ class ProjectPaths:
         state: what Taxon itself needs again; may be deleted to start anew, champions included.
         zenml: ZenML's configuration, SQLite store and artifacts.
         images: decoded image stores, content addressed.
+        pictures: drawn pictures of reports, content addressed.
         data: painted data sets, content addressed.
         runs: one folder a run: summary.json and report.html.
         lock: the file that the going run holds.
@@ -29,6 +30,7 @@ class ProjectPaths:
     state: Path
     zenml: Path
     images: Path
+    pictures: Path
     data: Path
     runs: Path
     lock: Path
@@ -50,6 +52,7 @@ class ProjectPaths:
             state=state,
             zenml=state / "zenml",
             images=state / "images",
+            pictures=state / "pictures",
             data=home / "data",
             runs=home / "runs",
             lock=state / "lock",

@@ -3,7 +3,8 @@
 Kept are the newest runs, the runs that made what is in production or put it there, those of the last verdicts
 on its answers, and the runs whose finished steps these took from the cache. All else that Taxon made goes:
 run folders, ZenML's runs and the artifacts that only they used, decoded images and painted data that no
-remaining artifact refers to, and what killed runs left behind.
+remaining artifact refers to, drawn pictures of reports (drawn again when asked for), and what killed runs
+left behind.
 What Taxon did not make, such as photographs that the user keeps in `data/`, is never touched.
 """
 
@@ -105,7 +106,7 @@ def clean(paths: ProjectPaths, keep: int) -> Freed:
             client.delete_pipeline_run(run.id)
         num_bytes = _remove_artifacts(client)
         left = [*_stale_run_folders(client, paths), *_orphaned_artifacts(client, paths)]
-        left += [*_unused_stores(client, paths), *paths.scratch.glob("*")]
+        left += [*_unused_stores(client, paths), *paths.scratch.glob("*"), *paths.pictures.glob("*")]
         num_bytes += _remove_all(left, paths.home)
         _point_latest(paths)
     kept = Counter(reasons[run.id] for run in runs if run.id in reasons)

@@ -26,7 +26,8 @@ from report.figures.style import (
     to_png,
     write_empty,
 )
-from report.figures.tables import format_bytes, format_interval, format_share, markdown_table
+from report.figures.tables import markdown_table
+from report.formatting import format_bytes, format_interval, format_share
 from vision.bundle.records import PrecisionReport, PrecisionRow
 from vision.evaluation.records import Comparison, Difference
 from vision.gate.records import Promotion

@@ -18,7 +18,8 @@ from report.figures.style import (
     to_png,
     write_empty,
 )
-from report.figures.tables import escape_html, format_interval, markdown_table
+from report.figures.tables import escape_html, markdown_table
+from report.formatting import format_interval
 from vision.base.wording import count_of
 from vision.drift.records import ColumnDrift, DriftCause, DriftReport, DriftStatus, DriftTest
 

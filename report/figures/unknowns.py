@@ -25,12 +25,10 @@ from report.figures.style import (
     to_png,
     write_empty,
 )
+from report.unknown_rows import MAXIMUM_SOFTMAX, UNDETECTABLE
 from vision.base.record import Interval
 from vision.data.records import POOLED
 from vision.evaluation.records import Evaluation, UnknownRow
-
-MAXIMUM_SOFTMAX = "msp"
-UNDETECTABLE = 0.7
 
 
 def draw_unknown_roc(evaluation: Evaluation) -> bytes:

@@ -14,7 +14,7 @@ from report.figures.choice import (
 )
 from report.figures.data import draw_class_counts, draw_quality
 from report.figures.drift import draw_drift, tabulate_drift
-from report.figures.tables import escape_html, format_bytes, markdown_table, scalar_table
+from report.figures.tables import escape_html, markdown_table, scalar_table
 from report.figures.training import draw_temperature, draw_training_curves
 from report.figures.truth import (
     draw_class_scores,
@@ -25,6 +25,7 @@ from report.figures.truth import (
     draw_rule,
 )
 from report.figures.unknowns import draw_unknown_classes, draw_unknown_roc
+from report.formatting import format_bytes
 from vision.base.record import FileSet, Record
 from vision.base.wording import count_of
 from vision.bundle.records import Deployment, PrecisionReport

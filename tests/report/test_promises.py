@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from report.advice import derive_advice
+from report.next_steps import derive_advice
 from report.promises import list_cautions, list_shortfalls, state_thresholds
 from report.story import RunStory
 from report.summary import summarise
@@ -109,6 +109,6 @@ def test_thresholds_are_told_as_what_they_decide(promises: tuple[str, ...], word
 
 
 def test_a_confidence_that_no_image_reaches_is_null_in_the_summary() -> None:
-    review = summarise(replace(STORY, rule=rule_without("review")), {}, None, 0.0)["rule"]["review"]
+    review = summarise(replace(STORY, rule=rule_without("review")), {}, 0.0)["rule"]["review"]
     assert (review["attainable"], review["value"]) == (False, None)
-    assert summarise(STORY, {}, None, 0.0)["rule"]["review"]["value"] == 0.62
+    assert summarise(STORY, {}, 0.0)["rule"]["review"]["value"] == 0.62

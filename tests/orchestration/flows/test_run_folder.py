@@ -42,7 +42,7 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ProjectPaths:
 @pytest.fixture(autouse=True)
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures have their own tests; without them a report takes milliseconds."""
-    monkeypatch.setattr("report.page._draw_plots", lambda _: {})
+    monkeypatch.setattr("report.pictures.PictureCache.embed", lambda *_: "data:image/png;base64,")
 
 
 def raises(error: Exception) -> Callable[[], Any]:
@@ -219,7 +219,7 @@ def test_orchestration_is_what_decoding_training_and_running_networks_do_not_exp
 
 
 def test_the_summary_holds_precisions_and_the_rule_but_not_its_calibration_scores() -> None:
-    summary = summarise(STORY, {}, "c0ffee", 1.5)
+    summary = summarise(replace(STORY, images_digest="c0ffee"), {}, 1.5)
     assert [row["precision"] for row in summary["precisions"]["rows"]] == ["fp32", "fp16", "int8"]
     assert summary["precisions"]["served"] == "fp16"
     assert summary["precisions"]["rows"][2]["within_tolerance"] is False
@@ -232,7 +232,7 @@ def test_the_summary_holds_precisions_and_the_rule_but_not_its_calibration_score
 
 
 def test_the_summary_of_a_run_without_rule_and_precisions_says_null() -> None:
-    summary = summarise(replace(STORY, rule=None, precision_report=None), {}, None, 0.0)
+    summary = summarise(replace(STORY, rule=None, precision_report=None), {}, 0.0)
     assert summary["rule"] is None
     assert summary["precisions"] is None
 

@@ -1,0 +1,98 @@
+"""Figures and names as a reader wants them: shares, intervals, sizes, seconds, lists of names."""
+
+from __future__ import annotations
+
+import math
+from enum import Enum
+
+from vision.base.record import Interval
+
+NOTHING = "n/a"
+LONGEST_LIST = 5
+
+
+def format_value(value: object) -> str:
+    """A value as a reader wants it: intervals with bounds, NaN as n/a, collections by their size."""
+    match value:
+        case Interval():
+            return format_interval(value)
+        case Enum():
+            return str(value.value)
+        case None | bool():
+            return {True: "yes", False: "no", None: "none"}[value]
+        case float():
+            return NOTHING if math.isnan(value) else f"{value:.4g}"
+        case tuple() | list() | dict():
+            return f"{len(value)} entries"
+    return str(value)
+
+
+def format_interval(interval: Interval) -> str:
+    """`0.953 (0.931 to 0.972)`; n/a for NaN, bare where too few groups give an interval."""
+    if math.isnan(interval.value):
+        return NOTHING
+    return f"{interval.value:.3f}" if math.isnan(interval.low) else str(interval)
+
+
+def format_share(value: float) -> str:
+    """`95.3%`; n/a for NaN."""
+    return NOTHING if math.isnan(value) else f"{100 * value:.1f}%"
+
+
+def format_range(interval: Interval) -> str:
+    """`96.7% (93.7% to 99.7%)`."""
+    if math.isnan(interval.low):
+        return format_share(interval.value)
+    return f"{format_share(interval.value)} ({format_bounds(interval)})"
+
+
+def format_bounds(interval: Interval) -> str:
+    """`93.7% to 99.7%`."""
+    return f"{format_share(interval.low)} to {format_share(interval.high)}"
+
+
+def format_confidence(confidence: float) -> str:
+    """A confidence as a share; close to 1, where thresholds often lie, with more digits."""
+    if confidence < 0.995:
+        return f"{confidence:.0%}"
+    return f"{confidence:.2%}" if confidence < 0.9999 else "over 99.99%"
+
+
+def format_number(value: float, digits: int = 3) -> str:
+    """A figure with some decimals; n/a for NaN."""
+    return NOTHING if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def format_seconds(value: float) -> str:
+    """`4.2 s` or `3 min 05 s`."""
+    if value < 60:
+        return f"{value:.1f} s"
+    return f"{int(value // 60)} min {int(value % 60):02d} s"
+
+
+def format_count(value: int) -> str:
+    """`1.23 M`, `457 k` or the figure itself."""
+    if value >= 1_000_000:
+        return f"{value / 1e6:.2f} M"
+    return f"{value / 1e3:.0f} k" if value >= 1000 else str(value)
+
+
+def format_bytes(num_bytes: int) -> str:
+    """`4.2 MB`, decimal units."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if num_bytes >= size:
+            return f"{num_bytes / size:.1f} {unit}"
+    return f"{num_bytes} B"
+
+
+def plain_name(name: str) -> str:
+    """A class or column name with spaces for underscores."""
+    return name.replace("_", " ")
+
+
+def list_names(names: list[str]) -> str:
+    """`a, b and c` in plain words; long lists are cut and counted."""
+    plain = [plain_name(name) for name in names]
+    if len(plain) > LONGEST_LIST:
+        return f"{', '.join(plain[:LONGEST_LIST])} and {len(plain) - LONGEST_LIST} more"
+    return f"{', '.join(plain[:-1])} and {plain[-1]}" if len(plain) > 1 else "".join(plain)

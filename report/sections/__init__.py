@@ -1,0 +1,1 @@
+"""Sections of the training page, one file a section."""

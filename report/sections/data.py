@@ -1,0 +1,91 @@
+"""The images: samples, counts, what was left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from report.pictures import Plot
+from report.sections.section import Section
+from report.story import RunStory
+from report.thumbnails import embed_image, sample_rows
+from vision.data.records import Split, Splits
+
+SAMPLES_PER_CLASS = 6
+MOST_CLASSES = 60
+MOST_QUARANTINED = 12
+
+
+def _context(story: RunStory) -> dict[str, Any]:
+    return {
+        "samples": _show_samples(story),
+        "split_rows": _count_splits(story),
+        "most_quarantined": MOST_QUARANTINED,
+    }
+
+
+def _plots(story: RunStory) -> dict[str, Plot]:
+    report = story.data_report
+    if report is None:
+        return {}
+    plots = {"class_counts": Plot("data.draw_class_counts", report)}
+    return plots | ({"quality": Plot("data.draw_quality", report)} if report.quality else {})
+
+
+def _summary(story: RunStory) -> dict[str, Any]:
+    return {"dataset": _dataset(story)}
+
+
+def _show_samples(story: RunStory) -> list[tuple[str, bool, list[str]]]:
+    """For each class: its name, whether it is held out, some of its images."""
+    if story.manifest is None or story.images is None:
+        return []
+    held_out = set(story.manifest.unknown_class_names)
+    names = [*story.manifest.class_names, *story.manifest.unknown_class_names][:MOST_CLASSES]
+    return [
+        (
+            name,
+            name in held_out,
+            [embed_image(story.images[row]) for row in sample_rows(story, name, SAMPLES_PER_CLASS)],
+        )
+        for name in names
+    ]
+
+
+def _count_splits(story: RunStory) -> list[tuple[str, int, int, int]]:
+    """For each split: images, groups, held-out images."""
+    if story.splits is None:
+        return []
+    groups = story.splits.group_array()
+    rows = []
+    for split in Split:
+        known, unknown = story.splits.rows(split), story.splits.rows(split, unknown=True)
+        rows.append((split.value, len(known), len(set(groups[known])), len(unknown)))
+    return rows
+
+
+def _dataset(story: RunStory) -> dict[str, Any] | None:
+    if story.manifest is None:
+        return None
+    return {
+        "source_digest": story.manifest.source_digest,
+        "images_digest": story.images_digest,
+        "num_images": len(story.manifest.entries),
+        "num_quarantined": len(story.manifest.quarantined),
+        "class_names": list(story.manifest.class_names),
+        "unknown_class_names": list(story.manifest.unknown_class_names),
+        "splits": {split.value: _sizes(story.splits, split) for split in Split} if story.splits else None,
+    }
+
+
+def _sizes(splits: Splits, split: Split) -> dict[str, int]:
+    groups = splits.group_array()
+    known, unknown = splits.rows(split), splits.rows(split, unknown=True)
+    return {
+        "num_images": len(known),
+        "num_groups": len(set(groups[known])),
+        "num_unknown_images": len(unknown),
+        "num_unknown_groups": len(set(groups[unknown])),
+    }
+
+
+DATA = Section("data", "The data", "The data", ("manifest",), _context, _plots, _summary)

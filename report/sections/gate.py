@@ -1,0 +1,35 @@
+"""The checks before a model goes into production."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from report.pictures import Plot
+from report.sections.section import Section
+from report.story import RunStory
+
+
+def _plots(story: RunStory) -> dict[str, Plot]:
+    differences = story.promotion.differences if story.promotion else ()
+    return {"gate_differences": Plot("choice.draw_differences", differences)} if differences else {}
+
+
+def _summary(story: RunStory) -> dict[str, Any]:
+    return {"gate": _gate(story)}
+
+
+def _gate(story: RunStory) -> dict[str, Any] | None:
+    if story.promotion is None:
+        return None
+    promotion = story.promotion
+    return {
+        "verdict": promotion.verdict.value,
+        "reasons": list(promotion.reasons),
+        "checks": [check.model_dump() for check in promotion.checks],
+        "bundle_digest": promotion.bundle_digest,
+        "champion_digest": promotion.champion_digest,
+        "version": story.registration.version if story.registration else None,
+    }
+
+
+GATE = Section("gate", "The gate", "The gate", ("promotion",), plots=_plots, summary=_summary)

@@ -1,0 +1,66 @@
+"""Test figures of every known class."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from report.pictures import Plot
+from report.sections.section import Section
+from report.sections.values import plain_evaluation, plain_interval
+from report.story import RunStory
+from vision.evaluation.records import Evaluation
+
+
+def _context(story: RunStory) -> dict[str, Any]:
+    return {"class_rows": _class_table(story.test) if story.test else []}
+
+
+def _plots(story: RunStory) -> dict[str, Plot]:
+    return {"classes": Plot("truth.draw_class_scores", story.test)}
+
+
+def _summary(story: RunStory) -> dict[str, Any]:
+    return {"test": _test(story.test) if story.test else None}
+
+
+def _class_table(test: Evaluation) -> list[Any]:
+    """Rows of the known classes, the weakest first."""
+    return sorted(test.classes, key=lambda row: (math.isnan(row.f1.value), row.f1.value))
+
+
+def _test(evaluation: Evaluation) -> dict[str, Any]:
+    return plain_evaluation(evaluation) | {
+        "classes": [
+            {"class_name": row.class_name, "f1": plain_interval(row.f1), "recall": row.recall}
+            for row in evaluation.classes
+        ],
+        "unknown_classes": [
+            {
+                "class_name": row.class_name,
+                "kind": row.kind,
+                "score": row.score_name,
+                "auroc": plain_interval(row.auroc),
+                "fpr_at_95_tpr": row.fpr_at_95_tpr,
+                "found": row.found,
+                "num_images": row.num_images,
+            }
+            for row in evaluation.unknown
+        ],
+        "decisions": {
+            rates.kind: {
+                "num_images": rates.num_images,
+                "accepted": plain_interval(rates.accepted),
+                "reviewed": plain_interval(rates.reviewed),
+                "called_unknown": plain_interval(rates.called_unknown),
+                "wrong_among_accepted": rates.wrong_among_accepted,
+                "wrong_among_accepted_interval": plain_interval(rates.wrong_among_accepted_interval)
+                if rates.wrong_among_accepted_interval
+                else None,
+            }
+            for rates in evaluation.rates
+        },
+    }
+
+
+KNOWS = Section("knows", "What it knows", "What it knows", ("test",), _context, _plots, _summary)

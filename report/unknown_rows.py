@@ -1,0 +1,15 @@
+"""Which rows of an evaluation tell of the score that decides. Needs no drawing library."""
+
+from __future__ import annotations
+
+from vision.data.records import POOLED
+from vision.evaluation.records import Evaluation, UnknownRow
+
+MAXIMUM_SOFTMAX = "msp"
+UNDETECTABLE = 0.7
+
+
+def near_rows(evaluation: Evaluation) -> list[UnknownRow]:
+    """Rows of single held-out classes by the score that decides, the hardest first."""
+    rows = [row for row in evaluation.deciding_rows() if row.kind == "near" and row.class_name != POOLED]
+    return sorted(rows, key=lambda row: row.auroc.value)

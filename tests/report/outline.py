@@ -1,0 +1,47 @@
+"""What a test looks for in a page."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+VOID = {"meta", "img", "br", "link", "input"}
+
+
+class Outline(HTMLParser):
+    """Collects sources, links, ids and words, and checks that every tag is closed."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.sources: list[str] = []
+        self.links: list[str] = []
+        self.ids: list[str] = []
+        self.missing_alt = 0
+        self.open: list[str] = []
+        self.words = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "img":
+            self.sources.append(values.get("src") or "")
+            self.missing_alt += not values.get("alt")
+        if values.get("href"):
+            self.links.append(values["href"] or "")
+        if values.get("id"):
+            self.ids.append(values["id"] or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in ("p", "li"):
+            while self.open and self.open[-1] in ("p", "li") and self.open[-1] != tag:
+                self.open.pop()
+            assert self.open, f"</{tag}> closes nothing"
+            assert self.open.pop() == tag, f"</{tag}> closes another tag"
+        elif tag in self.open:
+            while self.open.pop() != tag:
+                pass
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.words += " " + data

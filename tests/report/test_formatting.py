@@ -1,0 +1,53 @@
+"""Figures are written for readers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from report.formatting import (
+    format_bytes,
+    format_confidence,
+    format_count,
+    format_interval,
+    format_range,
+    format_seconds,
+    format_share,
+    list_names,
+)
+from tests.example_story import around
+from vision.base.record import Interval
+
+NOT_MEASURED = Interval(value=math.nan, low=math.nan, high=math.nan)
+
+
+@pytest.mark.parametrize(
+    ("write", "value", "written"),
+    [
+        (format_interval, around(0.5), "0.500 (0.470 to 0.530)"),
+        (format_interval, NOT_MEASURED, "n/a"),
+        (format_range, around(0.5), "50.0% (47.0% to 53.0%)"),
+        (format_share, 0.953, "95.3%"),
+        (format_share, math.nan, "n/a"),
+        (format_bytes, 999, "999 B"),
+        (format_bytes, 2_400_000, "2.4 MB"),
+        (format_seconds, 4.24, "4.2 s"),
+        (format_seconds, 185.0, "3 min 05 s"),
+        (format_count, 456, "456"),
+        (format_count, 456_789, "457 k"),
+        (format_count, 1_234_567, "1.23 M"),
+        (format_confidence, 0.61, "61%"),
+        (format_confidence, 0.9949, "99%"),
+        (format_confidence, 0.99985, "99.98%"),
+        (format_confidence, 1.0, "over 99.99%"),
+        (list_names, [], ""),
+        (list_names, ["a_b"], "a b"),
+        (list_names, ["a", "b", "c"], "a, b and c"),
+        (list_names, list("abcdefg"), "a, b, c, d, e and 2 more"),
+    ],
+)
+def test_values_are_written_for_readers(write: Callable[[Any], str], value: Any, written: str) -> None:
+    assert write(value) == written

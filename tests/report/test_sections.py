@@ -1,0 +1,82 @@
+"""Every section of the registry: it renders, it may be missing, it escapes, its summary can be written."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+
+from report.page import TEMPLATES, render_report, render_section
+from report.pictures import PictureCache, Plot
+from report.sections.registry import SECTIONS
+from report.sections.section import Section
+from report.sections.values import to_plain
+from report.story import RunStory
+from tests.example_story import make_config, make_manifest, make_story
+from tests.report.outline import Outline
+
+HOSTILE = "<script>alert(1)</script>"
+STORY = make_story()
+HOSTILE_STORY = make_story(manifest=make_manifest(known=(HOSTILE, "b&b", "c"), unknown=("<b>u</b>",)))
+FAILED = RunStory("reef-1", make_config(), failure="<img src=http://example.org/x>", failed_step="ingest")
+
+each_section = pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.id)
+
+
+@pytest.fixture(autouse=True)
+def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures have their own tests."""
+    monkeypatch.setattr(PictureCache, "embed", lambda *_: "data:image/png;base64,")
+
+
+@each_section
+def test_a_section_renders_a_whole_run(section: Section) -> None:
+    assert section.applies_to(STORY)
+    html = render_section(section, STORY).html
+    outline = Outline(html)
+    assert outline.open == []
+    assert outline.missing_alt == 0
+    assert outline.words.strip()
+
+
+@each_section
+def test_a_section_shows_names_as_text(section: Section) -> None:
+    html = render_section(section, HOSTILE_STORY).html
+    assert HOSTILE not in html
+    assert "<b>u</b>" not in html
+
+
+@each_section
+@pytest.mark.parametrize("story", [STORY, FAILED], ids=["whole", "failed"])
+def test_the_summary_of_a_section_has_the_same_keys_for_every_run(section: Section, story: RunStory) -> None:
+    summary = dict(section.summary(story))
+    assert json.loads(json.dumps(to_plain(summary), allow_nan=False)).keys() == section.summary(STORY).keys()
+
+
+@each_section
+def test_a_section_names_drawings_and_a_template_that_are_there(section: Section) -> None:
+    assert set(section.needs) <= {field.name for field in fields(RunStory)}
+    assert (TEMPLATES / "sections" / f"{section.id}.html.j2").is_file()
+    assert all(isinstance(plot, Plot) for plot in section.plots(STORY).values())
+
+
+def test_a_run_that_failed_early_has_only_the_sections_that_need_nothing() -> None:
+    page = render_report(FAILED)
+    assert Outline(page).ids == [section.id for section in SECTIONS if not section.needs]
+    assert "<img src=http" not in page
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        *("manifest", "splits", "data_report", "comparison", "precision_report", "rule", "test"),
+        *("promotion", "registration", "images", "far_images", "orchestration_seconds"),
+    ],
+)
+def test_each_record_may_be_missing(missing: str) -> None:
+    absent: dict[str, Any] = {missing: None}
+    outline = Outline(render_report(replace(STORY, **absent)))
+    assert outline.open == []
+    assert {link.removeprefix("#") for link in outline.links} <= set(outline.ids)
