@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -22,6 +23,9 @@ from serving.runtime.guarded import guard_endpoints
 from serving.runtime.pinned import BUNDLE_FOLDER, PinnedModel
 from vision.base.closure import ROOT
 from vision.base.errors import BundleError
+
+STORE = ROOT.parents[3]
+"""BentoML's home, in which this Bento lies: its code is bentos/NAME/VERSION/src."""
 
 _SETTLE_TICKS = 5  # of uvicorn's 0.1 s: until a connection that was just accepted is counted
 
@@ -44,6 +48,7 @@ class Worker(uvicorn.Server):
         )
         self._application = application
         self._public = public
+        self._home = os.getcwd()  # noqa: PTH109
         self._ticks_drained: int | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -57,6 +62,8 @@ class Worker(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Whether to end; called ten times a second."""
+        if self._ticks_drained is None and os.getcwd() != self._home:  # noqa: PTH109  cheaper
+            self._drain()  # the project was moved: the next worker finds code and log at their new place
         if self._ticks_drained is not None:
             self._ticks_drained += 1
             if self._ticks_drained > _SETTLE_TICKS and not self.server_state.connections:
@@ -110,8 +117,7 @@ def find_stored(pinned: PinnedModel) -> Path:
     Raises:
         BundleError: it is not there.
     """
-    store = ROOT.parents[3]  # bentos/NAME/VERSION/src
-    bundle = store / "models" / pinned.tag.replace(":", "/") / BUNDLE_FOLDER
+    bundle = STORE / "models" / pinned.tag.replace(":", "/") / BUNDLE_FOLDER
     if not bundle.is_dir():
         raise BundleError(
             f"Model {pinned.tag} is not in BentoML's store ({bundle} could not be found). Build the Bento "
@@ -126,6 +132,7 @@ def main() -> None:
     parser.add_argument("--public", type=int, required=True)
     parser.add_argument("--check", type=int)
     options = parser.parse_args()
+    os.chdir(STORE.parents[2])  # the project's home, from which a relative log URL counts
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     application, metrics = guard_endpoints(find_stored)
     protocol = type("Counted", (BoundedH11,), {"count": staticmethod(metrics.count_refusal)})

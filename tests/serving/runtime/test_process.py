@@ -152,6 +152,21 @@ class TestRealProcess:
         assert not worker.is_running()
         assert "ended by itself" in service_status(folder).message
 
+    def test_a_service_goes_on_where_its_project_is_moved_to(self, shared: Shared) -> None:
+        folder, bento = shared
+        service = start_service(folder, bento, serve_at(find_port()))
+        key, (worker,) = folder.key.read_text().strip(), find_workers(service)
+        moved = ServiceFolder(folder.home.rename(folder.home.with_name("moved")))
+        try:
+            wait_for(lambda: not worker.is_running() and service_status(moved).ready)
+            assert ask_service(service.url, key, paint(RED)).decision == "accept"
+            assert service_status(moved).log == "writable"
+            assert (moved.home / "state" / "predictions.sqlite").is_file()
+            assert not folder.home.exists()
+            assert stop_service(moved) == service
+        finally:
+            moved.home.rename(folder.home)
+
     def test_a_changed_byte_or_no_model_is_refused_and_mended_by_a_build(self, shared: Shared) -> None:
         (folder, bento), bundle = shared, make_bundle()
         (graph,) = folder.bentoml.rglob("models/**/fp32.tflite")
