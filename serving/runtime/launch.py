@@ -22,7 +22,7 @@ import psutil
 
 from serving.api.keys import CHECK_CLIENT, LOCAL_CLIENT, parse_keys, read_or_make_key
 from serving.api.settings import read_settings
-from serving.log.url import parse_url
+from serving.log.url import resolve_log_url
 from serving.runtime import supervisor
 from serving.runtime.running import (
     OWNER_ALONE,
@@ -334,12 +334,13 @@ def _service_variables(
                 f"{name} is set, and monitoring would not read the same log. Expected {setting} of the "
                 f"configuration alone. Unset {name}; a password belongs in ~/.pgpass or PGPASSWORD."
             )
-    parse_url(serve.log.url)
+    log_url = resolve_log_url(serve.log.url, folder.home)
+    linked = folder.root.resolve() != folder.home.resolve() / "state" / "service"
     clients = os.environ.get("TAXON_API_KEYS") or f"{LOCAL_CLIENT}:{read_or_make_key(folder.key)}"
     variables = {
         "TAXON_INSTANCE": instance,
         "TAXON_API_KEYS": f"{clients},{CHECK_CLIENT}:{check_key}",
-        "TAXON_LOG_URL": serve.log.url,  # a relative path counts from the project, wherever that is moved
+        "TAXON_LOG_URL": log_url if linked else serve.log.url,  # relative: the worker follows a move
         "TAXON_LOG_WAIT_S": str(serve.log.wait_s),
         "TAXON_KEEP_IMAGES": str(serve.log.keep_images).lower(),
     }
