@@ -2,12 +2,16 @@
 
 In this order: the exact path (404), before any metric or log line could be named after it; the method (405);
 headers that two readers could read differently (400); the key (401); the size of the body, as declared and
-again while it streams in (413).
+again while it streams in (413). A body that is too large is read and dropped for a while before that is said:
+plain clients send all of it before they listen, and would meet a closed connection instead.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import MutableMapping, Sequence
+from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,6 +26,9 @@ CLIENT_KEY = "taxon.client"
 LOCAL_KEY = "taxon.local"
 """Where the scope says whether the request came from this machine."""
 KEY_HEADER = b"x-api-key"
+DROP_SECONDS = 5.0
+DROP_BYTES = 64_000_000
+"""What is read at most of a body that is refused for its size."""
 
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})
 _LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
@@ -70,6 +77,8 @@ class Guard:
             admitted = self._admit(scope)
         except ProblemError as error:
             self._metrics.count_refusal(error.status)
+            if error.status is HTTPStatus.REQUEST_ENTITY_TOO_LARGE and not _awaits_continue(scope):
+                await _drop_body(receive)
             await error.to_response()(scope, receive, send)
             return
         await self._application(admitted, self._limit(receive), send)
@@ -132,10 +141,28 @@ class Guard:
             if message["type"] == "http.request":
                 num_bytes += len(message.get("body", b""))
                 if num_bytes > self._max_body_bytes:
+                    if message.get("more_body"):
+                        await _drop_body(receive)
                     raise _too_large(f"A body of at least {num_bytes} bytes arrived", self._max_body_bytes)
             return message
 
         return limited
+
+
+async def _drop_body(receive: Receive) -> None:
+    """Read the rest of a body and keep none of it, within DROP_SECONDS and DROP_BYTES."""
+    num_bytes, more = 0, True
+    with suppress(TimeoutError):  # the client is slow: it is answered now
+        async with asyncio.timeout(DROP_SECONDS):
+            while more and num_bytes < DROP_BYTES:
+                message = await receive()
+                num_bytes += len(message.get("body", b""))
+                more = message.get("more_body", False)
+
+
+def _awaits_continue(scope: Scope) -> bool:
+    """Whether the client sends its body only once it was told to go on, as curl does with a large one."""
+    return any(name == b"expect" for name, _ in scope["headers"])
 
 
 def _check_singles(headers: list[tuple[bytes, bytes]]) -> None:

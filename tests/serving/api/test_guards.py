@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from serving.api import guards
 from serving.api.endpoints import ENDPOINTS
 from serving.api.guards import CLIENT_KEY, LOCAL_KEY, Guard
 from serving.api.keys import parse_keys
@@ -32,6 +33,8 @@ class Asked:
     inside: list[Message] = field(default_factory=list)
     sent: list[Message] = field(default_factory=list)
     problem: ProblemError | None = None
+    num_read: int = 0
+    num_read_before_answer: int = 0
 
     @property
     def status(self) -> int | None:
@@ -60,9 +63,11 @@ def ask(
     asked, queue = Asked(), list(chunks)
 
     async def receive() -> Message:
+        asked.num_read += 1
         return {"type": "http.request", "body": queue.pop(0), "more_body": bool(queue)}
 
     async def send(message: Message) -> None:
+        asked.num_read_before_answer = asked.num_read
         asked.sent.append(message)
 
     async def inside(scope: Message, receive: Any, _send: Any) -> None:
@@ -182,6 +187,25 @@ def test_a_body_that_streams_past_the_limit_is_cut_there() -> None:
     asked = ask("/predict", WITH_KEY, "POST", chunks=(b"x" * 400, b"x" * 601, b"x" * 10**6))
     assert asked.problem is not None
     assert asked.problem.status == 413
+
+
+@pytest.mark.parametrize(("extra", "num_read"), [([], 3), ([(b"expect", b"100-continue")], 0)])
+def test_a_body_declared_too_large_is_read_before_it_is_refused_unless_the_client_waits(
+    extra: Headers, num_read: int
+) -> None:
+    headers = [*WITH_KEY, (b"content-length", b"3000"), *extra]
+    asked = ask("/predict", headers, "POST", chunks=(b"x" * 1000,) * 3)
+    assert (asked.status, asked.inside, asked.num_read_before_answer) == (413, [], num_read)
+
+
+def test_what_is_read_of_a_refused_body_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guards, "DROP_BYTES", 1500)
+    headers = [*WITH_KEY, (b"content-length", b"9000")]
+    asked = ask("/predict", headers, "POST", chunks=(b"x" * 1000,) * 9)
+    assert (asked.status, asked.num_read_before_answer) == (413, 2)
+    asked = ask("/predict", WITH_KEY, "POST", chunks=(b"x" * 1001,) * 9)
+    assert asked.problem is not None
+    assert asked.num_read == 3
 
 
 @pytest.mark.parametrize(
