@@ -7,6 +7,8 @@ matplotlib.
 from __future__ import annotations
 
 import hashlib
+import io
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -14,11 +16,18 @@ from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
 
 from report.thumbnails import embed_png
 from vision.base.closure import ROOT, import_closure
 from vision.base.files import write_atomically
 
+logger = logging.getLogger(__name__)
+
+Array = npt.NDArray[Any]
 FIGURES = "report.figures"
 
 
@@ -65,6 +74,24 @@ class PictureCache:
         write_atomically(path, content)
         return content
 
+    def get_arrays(self, key: str, make: Callable[[], dict[str, Array]]) -> dict[str, Array]:
+        """Arrays by name, made and stored where they are missing or where their file was damaged.
+
+        Raises:
+            StorageError: the arrays cannot be stored.
+        """
+        name = f"{key}.npz"
+        content = self.get(name, lambda: _write_arrays(make()))
+        try:
+            return _read_arrays(content)
+        except (ValueError, OSError, EOFError, BadZipFile) as error:
+            if self.folder is None:
+                raise
+            logger.warning("%s is damaged (%s) and is made again.", self.folder / name, error)
+        content = _write_arrays(make())
+        write_atomically(self.folder / name, content)
+        return _read_arrays(content)
+
 
 def make_key(*parts: str) -> str:
     """A digest of what a picture is made of, as a file name."""
@@ -75,6 +102,17 @@ def code_digest(modules: Iterable[str]) -> str:
     """A digest of every file of the project that these modules reach."""
     files = import_closure(tuple(modules))
     return hashlib.sha256(b"\0".join((ROOT / file).read_bytes() for file in files)).hexdigest()
+
+
+def _write_arrays(arrays: dict[str, Array]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # its stub takes the names for options
+    return buffer.getvalue()
+
+
+def _read_arrays(content: bytes) -> dict[str, Array]:
+    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        return dict(stored)
 
 
 @cache

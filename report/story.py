@@ -5,6 +5,7 @@ What a run that failed halfway did not reach is None or empty; `failure` then sa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from vision.base.record import FloatArray, ImageArray
@@ -53,7 +54,7 @@ class RunStory:
         versions: library -> version.
         images_digest: content hash of the decoded images.
         images: (n, s, s, 3) uint8, row i is manifest entry i; may be a memmap.
-        far_images: far kind -> (m, s, s, 3) uint8, as they were judged.
+        far_images: far kind -> row -> (s, s, 3) uint8, as it was judged; those that the page shows.
         heat_maps: data-set row -> (h, w) in 0..1, where in the image the answer comes from (see
             `vision.bundle.heat_map`); of the images that the report shows large.
     """
@@ -81,5 +82,5 @@ class RunStory:
     versions: dict[str, str] = field(default_factory=dict)
     images_digest: str | None = None
     images: ImageArray | None = None
-    far_images: dict[str, ImageArray] | None = None
+    far_images: Mapping[str, Mapping[int, ImageArray]] | None = None
     heat_maps: dict[int, FloatArray] = field(default_factory=dict)

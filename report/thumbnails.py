@@ -33,11 +33,12 @@ def embed_png(content: bytes) -> str:
 
 def embed_answer(story: RunStory, answer: Answer) -> str | None:
     """The image that an answer is about, or None where it is not at hand."""
-    far = (story.far_images or {}).get(answer.true_class)
-    images = far if answer.kind == "far" else story.images
-    if images is None or not 0 <= answer.row < len(images):
+    if answer.kind == "far":
+        far = (story.far_images or {}).get(answer.true_class, {}).get(answer.row)
+        return None if far is None else embed_image(far)
+    if story.images is None or not 0 <= answer.row < len(story.images):
         return None
-    return embed_image(images[answer.row])
+    return embed_image(story.images[answer.row])
 
 
 def embed_heat_map(story: RunStory, answer: Answer) -> str | None:

@@ -456,7 +456,9 @@ def make_story(images: ImageArray | None = None, manifest: Manifest | None = Non
         orchestration_seconds=11.2,
         versions={"python": "3.11.9", "tensorflow": "2.20.0", "numpy": "2.4.6"},
         images=make_images(manifest) if images is None else images,
-        far_images={kind: rng.integers(0, 255, size=(40, 64, 64, 3), dtype=np.uint8) for kind in FAR},
+        far_images={
+            kind: dict(enumerate(rng.integers(0, 255, size=(40, 64, 64, 3), dtype=np.uint8))) for kind in FAR
+        },
     )
 
 

@@ -14,7 +14,7 @@ from materializers.names import ArtifactName
 from orchestration.flows.artifacts import RunArtifacts, find_run
 from orchestration.session.paths import ProjectPaths
 from report.page import write_report
-from report.pictures import PictureCache
+from report.pictures import PictureCache, code_digest, make_key
 from report.story import LeftOut, RunStory
 from report.summary import summarise
 from vision.base.errors import BundleError, StorageError
@@ -22,7 +22,6 @@ from vision.base.files import storage_errors, write_atomically
 from vision.base.record import FloatArray, ImageArray
 from vision.bundle.assembly import load_bundle
 from vision.bundle.heat_map import heat_map
-from vision.bundle.records import Bundle
 from vision.config.run import RunConfig
 from vision.data.records import DatasetRef
 from vision.data.store import open_images
@@ -49,11 +48,12 @@ def project_training(run_name: str, paths: ProjectPaths) -> RunStory:
     """
     started = time.monotonic()
     run = RunArtifacts(find_run(run_name))
-    story = tell_story(run)
+    pictures = PictureCache(paths.pictures)
+    story = tell_story(run, pictures)
     folder = paths.runs / run.name
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    write_report(story, folder / "report.html", PictureCache(paths.pictures))
+    write_report(story, folder / "report.html", pictures)
     summary = summarise(story, run.circumstances, time.monotonic() - started)
     write_atomically(folder / "summary.json", json.dumps(summary, indent=2, allow_nan=False).encode())
     return story
@@ -78,8 +78,8 @@ def point_latest_at(folder: Path) -> None:
         fresh.replace(link)
 
 
-def tell_story(run: RunArtifacts) -> RunStory:
-    """Everything the report and the summary are told from."""
+def tell_story(run: RunArtifacts, pictures: PictureCache) -> RunStory:
+    """Everything the report and the summary are told from; `pictures` holds what was painted before."""
     config, seconds = run.config, run.seconds()
     total = float(run.circumstances.get("seconds", 0.0))
     work = sum(value for name, value in seconds.items() if name.startswith(WORK))
@@ -111,8 +111,8 @@ def tell_story(run: RunArtifacts) -> RunStory:
         versions=json.loads(run.circumstances.get("versions", "{}")),
         images_digest=run.images_digest,
         images=images,
-        far_images=_far_images(config, dataset) if reached_test is not None else None,
-        heat_maps=_heat_maps(run, reached_test, images),
+        far_images=_far_images(config, dataset, reached_test, pictures) if reached_test is not None else None,
+        heat_maps=_heat_maps(run, reached_test, images, pictures),
     )
 
 
@@ -126,30 +126,51 @@ def _images(dataset: DatasetRef | None) -> ImageArray | None:
         return None
 
 
-def _far_images(config: RunConfig, dataset: DatasetRef) -> dict[str, ImageArray]:
-    """The far unknowns, made again exactly as `infer_test` made them."""
-    return make_all_far(config.unknowns.num_far, dataset.image_size, config.seed)
+def _far_images(
+    config: RunConfig, dataset: DatasetRef, test: Evaluation, pictures: PictureCache
+) -> dict[str, dict[int, ImageArray]]:
+    """The far unknowns among the examples, made again exactly as `infer_test` made them."""
+    shown = sorted({(each.true_class, each.row) for each in test.examples if each.kind == "far"})
+    arguments = (config.unknowns.num_far, dataset.image_size, config.seed)
+
+    def paint() -> dict[str, ImageArray]:
+        made = make_all_far(*arguments)
+        return {f"{kind} {row}": made[kind][row] for kind, row in shown}
+
+    painter = code_digest((make_all_far.__module__,))
+    images = pictures.get_arrays(make_key("far", painter, repr((*arguments, shown))), paint)
+    return {kind: {row: images[f"{name} {row}"] for name, row in shown if name == kind} for kind, _ in shown}
 
 
 def _heat_maps(
-    run: RunArtifacts, test: Evaluation | None, images: ImageArray | None
+    run: RunArtifacts, test: Evaluation | None, images: ImageArray | None, pictures: PictureCache
 ) -> dict[int, FloatArray]:
     """Row -> heat map of the worst mistakes, from the graph that is served; none where it was altered."""
     if test is None or images is None or not test.mistakes:
         return {}
+    promotion = run.load("promote", ArtifactName.PROMOTION)
+    keep = pictures if promotion is not None else PictureCache()
+    digest = promotion.bundle_digest if promotion is not None else ""
+    asked = [(answer.row, answer.class_name) for answer in test.mistakes]
+    key = make_key(
+        "heat maps", digest, str(run.images_digest), code_digest((heat_map.__module__,)), repr(asked)
+    )
     try:
-        bundle = run.load("assemble", ArtifactName.BUNDLE)
-        return {} if bundle is None else _draw_heat_maps(bundle, test, images)
+        maps = keep.get_arrays(key, lambda: _draw_heat_maps(run, test, images))
     except (BundleError, StorageError) as error:
         logger.warning("The report has no heat maps: %s", error)
         return {}
+    return {int(row): values for row, values in maps.items()}
 
 
-def _draw_heat_maps(bundle: Bundle, test: Evaluation, images: ImageArray) -> dict[int, FloatArray]:
+def _draw_heat_maps(run: RunArtifacts, test: Evaluation, images: ImageArray) -> dict[str, FloatArray]:
+    bundle = run.load("assemble", ArtifactName.BUNDLE)
+    if bundle is None:
+        return {}
     engine = load_bundle(bundle.root, bundle.digest).engine
     cams = engine.forward(np.asarray(images[[answer.row for answer in test.mistakes]])).cam
     if cams is None:
         return {}
     classes = [test.class_names.index(answer.class_name) for answer in test.mistakes]
     pairs = zip(test.mistakes, classes, cams, strict=True)
-    return {answer.row: heat_map(cam, label) for answer, label, cam in pairs}
+    return {str(answer.row): heat_map(cam, label) for answer, label, cam in pairs}

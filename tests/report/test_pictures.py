@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 from report import pictures
 from report.pictures import PictureCache, Plot
@@ -35,3 +37,20 @@ def test_a_picture_is_drawn_again_only_for_another_record(
     assert len(drawn) == 3
     PictureCache().embed(first)
     assert len(drawn) == 4
+
+
+def test_arrays_are_made_once_and_again_where_their_file_is_damaged(tmp_path: Path) -> None:
+    cache, made = PictureCache(tmp_path), []
+
+    def make() -> dict[str, np.ndarray]:
+        made.append(1)
+        return {"7": np.arange(6, dtype=np.uint8).reshape(2, 3)}
+
+    for _ in range(2):
+        assert_array_equal(cache.get_arrays("k", make)["7"], [[0, 1, 2], [3, 4, 5]])
+    assert len(made) == 1
+    (tmp_path / "k.npz").write_bytes(b"PK\x03\x04 cut short")
+    assert cache.get_arrays("k", make)["7"].shape == (2, 3)
+    assert len(made) == 2
+    cache.get_arrays("k", make)
+    assert len(made) == 2

@@ -21,6 +21,7 @@ from orchestration.flows.training_folder import point_latest_at, project_trainin
 from orchestration.session.paths import ProjectPaths
 from orchestration.store.reaper import REASON
 from pipelines.names import PipelineName
+from report.pictures import PictureCache
 from report.story import LeftOut
 from report.summary import summarise
 from tests.example_story import make_config, make_story
@@ -105,7 +106,7 @@ def test_a_bundle_that_was_altered_costs_the_heat_maps_and_nothing_else(
 ) -> None:
     monkeypatch.setattr(training_folder, "_images", lambda _: STORY.images)
     run = RunArtifacts(fake_run(judged_steps(tmp_path, raises(error)), failure))  # type: ignore[arg-type]
-    story = tell_story(run)
+    story = tell_story(run, PictureCache())
     assert story.heat_maps == {}
     assert story.test == STORY.test
     assert story.failure == failure

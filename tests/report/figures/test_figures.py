@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from report.figures import Views, draw_views
-from report.figures.style import DECISION_COLOURS, SPLIT_COLOURS, shorten
+from report.figures import Views, draw_views, style
+from report.figures.style import DECISION_COLOURS, SPLIT_COLOURS, WIDTH, shorten
 from report.figures.tables import markdown_table
 from report.figures.training import draw_training_curves
 from report.figures.truth import draw_confusion
@@ -89,12 +89,12 @@ def open_png(content: bytes | str) -> Image.Image:
 
 
 def assert_whole(views: Views) -> None:
-    """Every picture is a PNG 1050 dots wide that is not blank, every text has words."""
+    """Every picture is a PNG of the full width that is not blank, every text has words."""
     for name, content in views.items():
         if name.endswith(".png"):
             image = open_png(content)
             assert image.format == "PNG"
-            assert image.width == 1050
+            assert image.width == WIDTH * style.DOTS_PER_INCH
             assert np.asarray(image.convert("L")).std() > 1
         else:
             assert name.endswith(".md")
@@ -194,8 +194,8 @@ def test_confusion_fits_one_and_forty_classes_with_long_names(num: int) -> None:
     confusion = tuple(tuple(9 if i == j else int(j == i + 1) for j in range(num)) for i in range(num))
     evaluation = make_evaluation().model_copy(update={"class_names": names, "confusion": confusion})
     image = open_png(draw_confusion(evaluation))
-    assert image.width == 1050
-    assert image.height < 1400
+    assert image.width == WIDTH * style.DOTS_PER_INCH
+    assert image.height < image.width * 1.4
 
 
 def test_answers_and_splits_have_colours_of_their_own() -> None:
