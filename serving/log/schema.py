@@ -65,19 +65,30 @@ def upgrade(connection: Connection) -> None:
 
     It holds SQLite's write lock, or PostgreSQL's advisory lock. So of two workers that start at once the
     second waits, and then finds nothing left to do.
+
+    Raises:
+        LogError: the migrations are not to be found, or do not lead from the log's revision to HEAD.
     """
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
     from alembic.script import ScriptDirectory
+    from alembic.util import CommandError
 
     from serving.log.migrations.versions import m0001_answers  # a Bento holds the modules that are imported
 
-    scripts = ScriptDirectory(str(Path(m0001_answers.__file__).parents[1]))
-    environment = EnvironmentContext(
-        Config(), scripts, fn=lambda revision, _: scripts._upgrade_revs(HEAD, revision)
-    )
-    with connection.begin(), _ONE_AT_A_TIME, environment:
-        if connection.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
-        environment.configure(connection=connection, version_table=REVISION_TABLE)
-        environment.run_migrations()
+    folder = Path(m0001_answers.__file__).parents[1]
+    try:
+        scripts = ScriptDirectory(str(folder))
+        environment = EnvironmentContext(
+            Config(), scripts, fn=lambda revision, _: scripts._upgrade_revs(HEAD, revision)
+        )
+        with connection.begin(), _ONE_AT_A_TIME, environment:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
+            environment.configure(connection=connection, version_table=REVISION_TABLE)
+            environment.run_migrations()
+    except CommandError as error:
+        raise LogError(
+            f"The prediction log cannot be brought to revision {HEAD} by the migrations in {folder}: "
+            f"{error}. Expected those of the version that runs; start the service again."
+        ) from error

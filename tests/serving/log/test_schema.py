@@ -150,3 +150,14 @@ def test_the_tables_are_postgresqls_too() -> None:
     assert "logits BYTEA NOT NULL" in sql
     assert "FOREIGN KEY(number) REFERENCES predictions (number) ON DELETE CASCADE" in sql
     assert sql.count("CREATE INDEX IF NOT EXISTS") == 3
+
+
+def test_migrations_that_are_gone_are_a_fault_of_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(m0001_answers, "__file__", str(tmp_path / "gone" / "versions" / "m0001_answers.py"))
+    with (
+        closing(PredictionLog(f"sqlite:///{tmp_path / 'log.sqlite'}")) as log,
+        pytest.raises(LogError, match="start the service again"),
+    ):
+        log.append(make_entry())
