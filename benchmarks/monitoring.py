@@ -32,7 +32,7 @@ from serving.log.prediction_log import PredictionLog
 from vision.base.files import digest_file
 from vision.base.record import FloatArray, Interval
 from vision.bundle.assembly import write_bundle
-from vision.bundle.engine import HEAD_NAME
+from vision.bundle.head import HEAD_NAME
 from vision.bundle.records import Bundle, Contract, ExportedGraphs
 from vision.config.export import Precision
 from vision.data.quality import QUALITY_COLUMNS

@@ -33,12 +33,13 @@ from serving.api.schemas import (
 from serving.api.settings import ServiceSettings
 from serving.log.entries import LogEntry
 from vision.base.errors import ImageError, ImageFormatError, TaxonError
+from vision.base.outputs import Forward
 from vision.base.record import ImageArray
 from vision.bundle.assembly import LoadedBundle
 from vision.bundle.heat_map import heat_map, overlay
 from vision.config.data import Resize
 from vision.data.images import decode_image
-from vision.decision.predictor import Forward, Inference, make_predictions
+from vision.decision.predictor import Inference, make_predictions
 from vision.decision.records import Prediction
 
 FORMATS = "a JPEG, PNG, WebP or BMP image"

@@ -28,7 +28,7 @@ from serving.runtime.pinned import PinnedModel
 from tests.vision.decision.test_predictor import make_rule
 from vision.base.files import digest_file
 from vision.bundle.assembly import write_bundle
-from vision.bundle.engine import HEAD_NAME, pack_head
+from vision.bundle.head import HEAD_NAME, pack_head
 from vision.bundle.records import Bundle, Contract, ExportedGraphs
 from vision.config.export import Precision
 from vision.data.quality import QUALITY_COLUMNS

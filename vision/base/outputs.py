@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +75,20 @@ class ModelOutputs(ArrayValue):
             kernel=self.kernel,
             bias=self.bias,
         )
+
+
+class Forward(NamedTuple):
+    """What a network gives for n images.
+
+    Attributes:
+        logits: (n, k) float32, before softmax, not divided by a temperature.
+        embeddings: (n, d) float32, penultimate activations.
+        cam: (n, h, w, k) float32 class-activation map, or None where the network gives none.
+    """
+
+    logits: FloatArray
+    embeddings: FloatArray
+    cam: FloatArray | None = None
 
 
 class ModelFile(FileSet):

@@ -25,7 +25,8 @@ from vision.base.arrays import pack_arrays, unpack_arrays
 from vision.base.errors import BundleError
 from vision.base.files import digest_file, storage_errors, write_atomically
 from vision.base.outputs import ModelFile
-from vision.bundle.engine import HEAD_NAME, Engine
+from vision.bundle.engine import Engine
+from vision.bundle.head import HEAD_NAME
 from vision.bundle.records import Bundle, Contract, ExportedGraphs
 from vision.config.export import Precision
 from vision.data.quality import QUALITY_COLUMNS

@@ -12,17 +12,13 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from vision.base.arrays import pack_arrays, unpack_arrays
 from vision.base.errors import BundleError
-from vision.base.outputs import ModelOutputs
+from vision.base.outputs import Forward, ModelOutputs
 from vision.base.record import FloatArray, ImageArray, IntArray
+from vision.bundle.head import HEAD_NAME, unpack_head
 from vision.bundle.records import ExportedGraphs
 from vision.config.export import Precision
 from vision.data.quality import measure_quality
-from vision.decision.predictor import Forward
-
-HEAD_NAME = "head.npz"
-"""The last layer's kernel and bias, beside the graphs."""
 
 BATCH_SIZE = 32
 
@@ -109,8 +105,7 @@ class Engine:
         """
         if self._head is None:
             raise BundleError("This engine was loaded without head.npz; pass `head` to have the last layer.")
-        arrays = unpack_arrays(self._head)
-        return arrays["kernel"], arrays["bias"]
+        return unpack_head(self._head)
 
 
 def run_engine(
@@ -140,8 +135,3 @@ def run_engine(
         kernel=kernel,
         bias=bias,
     )
-
-
-def pack_head(kernel: FloatArray, bias: FloatArray) -> bytes:
-    """The bytes of `head.npz` for a kernel (d, k) and a bias (k,)."""
-    return pack_arrays({"kernel": kernel, "bias": bias})

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.base.errors import TaxonError
+from vision.base.outputs import Forward
 from vision.base.record import FloatArray, ImageArray, IntArray
 from vision.base.softmax import softmax
 from vision.base.wording import count_of
@@ -29,20 +30,6 @@ from vision.decision.records import (
     UnknownThreshold,
 )
 from vision.decision.scores import p_values, score_unknown
-
-
-class Forward(NamedTuple):
-    """What a network gives for n images.
-
-    Attributes:
-        logits: (n, k) float32, before softmax, not divided by a temperature.
-        embeddings: (n, d) float32, penultimate activations.
-        cam: (n, h, w, k) float32 class-activation map, or None where the network gives none.
-    """
-
-    logits: FloatArray
-    embeddings: FloatArray
-    cam: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,6 +27,17 @@ class DriftCause(StrEnum):
     LABEL_MIX = "label_mix"
 
 
+class Question(StrEnum):
+    """What a window is asked; the names of `DriftTest`."""
+
+    QUALITY = "quality"
+    EMBEDDING = "embedding"
+    UNKNOWN_RATE = "unknown_rate"
+    LABEL_MIX = "label_mix"
+    KNOWN_EMBEDDING = "known_embedding"
+    EMBEDDING_AT_SHARES = "embedding_at_shares"
+
+
 class WindowVerdict(Value):
     """What monitoring says of one window of answers, as far as retraining needs it."""
 

@@ -7,12 +7,8 @@ import numpy as np
 from vision.base.record import IntArray
 from vision.base.wording import count_of
 from vision.config.monitoring import DriftSettings
-from vision.drift.records import DriftCause, DriftReport
+from vision.drift.records import DriftCause, DriftReport, Question
 from vision.drift.reference import DriftReference
-
-QUALITY, EMBEDDING, UNKNOWN_RATE, LABEL_MIX = "quality", "embedding", "unknown_rate", "label_mix"
-KNOWN_EMBEDDING, EMBEDDING_AT_SHARES = "known_embedding", "embedding_at_shares"
-"""Names of the questions."""
 
 _SINGLE = 0.95
 """Share of a window's groups of one image from which on its groups look like single frames."""
@@ -86,14 +82,14 @@ def may_be_mix_alone(report: DriftReport) -> bool:
     looks as before.
     """
     fired = {test.name: test.fired for test in report.tests}
-    asked = EMBEDDING_AT_SHARES in fired
-    return report.cause is DriftCause.COVARIATE and fired.get(LABEL_MIX, False) and not asked
+    asked = Question.EMBEDDING_AT_SHARES in fired
+    return report.cause is DriftCause.COVARIATE and fired.get(Question.LABEL_MIX, False) and not asked
 
 
 def mix_explains_embedding(report: DriftReport) -> bool:
     """Whether the label mix is the verdict though the embedding moved: at the window's shares it had not."""
     return report.cause is DriftCause.LABEL_MIX and any(
-        test.name == EMBEDDING_AT_SHARES for test in report.tests
+        test.name == Question.EMBEDDING_AT_SHARES for test in report.tests
     )
 
 
@@ -104,7 +100,7 @@ def _tell_shares(report: DriftReport) -> list[str]:
             "the classes also come in other shares than before, and that alone can move the embedding; which "
             "of the two it is could not be tested here: look first whether the mix explains it"
         ]
-    if any(test.name == EMBEDDING_AT_SHARES and test.fired for test in report.tests):
+    if any(test.name == Question.EMBEDDING_AT_SHARES and test.fired for test in report.tests):
         return [
             "the classes come in other shares too, but that alone does not explain it: with each class "
             "weighed as it is frequent in the window, its images are still unlike the reference's"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.base.errors import BundleError
+from vision.base.outputs import Forward
 from vision.base.record import ImageArray, IntArray
 from vision.bundle.assembly import LoadedBundle, load_bundle
 from vision.bundle.records import Bundle
@@ -16,7 +17,6 @@ from vision.config.evaluation import BootstrapSettings
 from vision.config.gate import GateSettings
 from vision.data.labelled import Labelled, select
 from vision.data.records import Split, Splits
-from vision.decision.predictor import Forward
 from vision.decision.served import Served
 from vision.evaluation.baselines import Baselines
 from vision.gate.contradictions import NewLabels

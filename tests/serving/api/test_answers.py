@@ -33,12 +33,12 @@ from tests.serving.toy import (
     paint,
 )
 from tests.vision.training.nets.toy import KERAS_WARNINGS
+from vision.base.outputs import Forward
 from vision.base.record import ImageArray
 from vision.bundle.assembly import LoadedBundle, load_bundle
 from vision.config.data import Resize
 from vision.data.images import decode_image
 from vision.data.quality import measure_quality
-from vision.decision.predictor import Forward
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
 

@@ -14,7 +14,7 @@ from tests.vision.drift.test_verdict import REFERENCE, SETTINGS, Sample, make_wi
 from vision.base.errors import BundleError, WindowError
 from vision.base.files import digest_file
 from vision.bundle.assembly import write_bundle
-from vision.bundle.engine import HEAD_NAME
+from vision.bundle.head import HEAD_NAME
 from vision.bundle.records import Bundle, Contract, ExportedGraphs
 from vision.config.export import Precision
 from vision.data.quality import QUALITY_COLUMNS

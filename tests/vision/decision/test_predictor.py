@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from vision.base.errors import TaxonError
+from vision.base.outputs import Forward
 from vision.base.record import Interval
 from vision.decision.formulas import measure_energy
-from vision.decision.predictor import Decisions, Forward, Predictor, decide, make_predictions
+from vision.decision.predictor import Decisions, Predictor, decide, make_predictions
 from vision.decision.records import (
     Decision,
     DecisionRule,

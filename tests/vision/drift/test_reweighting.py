@@ -13,8 +13,9 @@ from tests.vision.drift.test_verdict import SETTINGS, take
 from vision.base.record import FloatArray, IntArray
 from vision.base.softmax import softmax
 from vision.data.quality import QUALITY_COLUMNS
-from vision.drift import verdict as drift
+from vision.drift import questions as drift
 from vision.drift.permutation import draw_assignments, measure_mmd
+from vision.drift.questions import NAMING_LEVEL, SHARE_ROUNDS, ask_embedding_at_shares
 from vision.drift.records import DriftCause, DriftReport
 from vision.drift.reference import DriftReference, round_embeddings
 from vision.drift.reweighting import (
@@ -24,7 +25,7 @@ from vision.drift.reweighting import (
     measure_reweighted,
     reweight,
 )
-from vision.drift.verdict import NAMING_LEVEL, SHARE_ROUNDS, ask_embedding_at_shares, judge_drift
+from vision.drift.verdict import judge_drift
 from vision.drift.window import Pool, Window, find_groups, pool_sides
 
 NUM_CLASSES, WIDTH = 8, 24

@@ -18,16 +18,10 @@ from vision.base.wording import count_of
 from vision.config.monitoring import DriftSettings
 from vision.data.quality import QUALITY_COLUMNS
 from vision.drift.permutation import draw_assignments
+from vision.drift.questions import QUANTILES, _find_quantiles, ask_embedding, ask_unknown_rate
 from vision.drift.records import DriftCause, DriftReport, DriftStatus
 from vision.drift.reference import DriftReference, round_embeddings
-from vision.drift.verdict import (
-    QUANTILES,
-    _find_quantiles,
-    ask_embedding,
-    ask_unknown_rate,
-    find_cause,
-    judge_drift,
-)
+from vision.drift.verdict import find_cause, judge_drift
 from vision.drift.window import Pool, Window, find_groups, find_typical, pool_sides
 
 NAMES = ("bream", "cod", "eel")

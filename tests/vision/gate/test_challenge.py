@@ -12,13 +12,13 @@ import pytest
 
 from tests.vision.toy import MSP, make_outputs, make_rule, make_splits
 from vision.base.errors import BundleError
-from vision.base.outputs import ModelOutputs
+from vision.base.outputs import Forward, ModelOutputs
 from vision.base.record import ImageArray
 from vision.bundle.records import Bundle
 from vision.config.evaluation import BootstrapSettings
 from vision.config.gate import GateSettings
 from vision.data.records import Split, Splits
-from vision.decision.predictor import Forward, Predictor
+from vision.decision.predictor import Predictor
 from vision.decision.served import Served
 from vision.evaluation.baselines import Baselines
 from vision.gate import challenge

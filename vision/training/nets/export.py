@@ -26,7 +26,7 @@ from vision.base.errors import ExportError
 from vision.base.files import digest_file, write_atomically
 from vision.base.outputs import ModelFile
 from vision.base.record import ImageArray, IntArray
-from vision.bundle.engine import HEAD_NAME, pack_head
+from vision.bundle.head import HEAD_NAME, pack_head
 from vision.bundle.records import ExportedGraphs
 from vision.bundle.trial import find_fault
 from vision.config.export import GraphSettings, Precision
