@@ -24,17 +24,12 @@ from tests.example_story import (
     KNOWN,
     around,
     make_config,
-    make_data_report,
     make_history,
-    make_images,
-    make_manifest,
     make_promotion,
     make_rule,
-    make_splits,
     make_story,
 )
 from tests.report.outline import Outline
-from tests.shared_data import shared_data
 from vision.base.errors import StorageError
 from vision.base.record import Interval
 from vision.decision.records import Decision
@@ -400,17 +395,3 @@ def test_samples_are_of_different_individuals_where_there_are_enough() -> None:
     assert all(STORY.splits.image_classes[row] == KNOWN[0] for row in rows)
     assert len(sample_rows(STORY, KNOWN[0], 500)) == 60
     assert sample_rows(STORY, "no such class", 6) == []
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("no_plots")
-def test_real_photographs_are_shown_as_they_are() -> None:
-    folder = shared_data("fish_egu2017")
-    manifest = make_manifest()
-    images = make_images(manifest)
-    for row, path in enumerate(sorted(folder.rglob("*.png"))[:24]):
-        with Image.open(path) as photograph:
-            images[row] = np.asarray(photograph.convert("RGB").resize((64, 64)))
-    page = render_report(make_story(images))
-    assert embed_image(images[0]) in page
-    assert make_data_report(manifest, make_splits(manifest)).num_images == len(images)

@@ -102,12 +102,63 @@ def assert_whole(views: Views) -> None:
             assert content.strip()
 
 
-@pytest.mark.parametrize("kind", RECORDS, ids=lambda kind: kind.__name__)
-def test_every_record_has_its_pictures_and_a_text(kind: type[Record]) -> None:
-    views = draw_views(RECORDS[kind])
-    assert {name for name in views if name.endswith(".png")} == PICTURES[kind]
-    assert kind is TrainingHistory or any(name.endswith(".md") for name in views)
+def make_minimal() -> list[Record]:
+    """Records of runs in which next to nothing was there to draw."""
+    evaluation, rule = make_evaluation(), make_rule(attainable=False)
+    nothing_unknown = {"unknown": (), "roc": (), "rates": (), "confidence_unknown": (0,) * 20, "mistakes": ()}
+    pooled = tuple(row for row in evaluation.unknown if row.class_name == POOLED)
+    no_scores = rule.unknown.model_copy(update={"calibration_scores": (), "value": math.inf})
+    return [
+        evaluation.model_copy(update=nothing_unknown),
+        evaluation.model_copy(update={"unknown": pooled}),
+        make_history(epochs=0),
+        make_history(epochs=1),
+        DataReport(num_images=0, num_groups=0, class_counts=()),
+        make_promotion().model_copy(update={"checks": (), "reasons": ()}),
+        RECORDS[Comparison].model_copy(update={"differences": ()}),
+        rule.model_copy(update={"unknown": no_scores}),
+    ]
+
+
+def make_unmeasured() -> list[Record]:
+    """Records full of NaN, and one whose class names look like formulas."""
+    evaluation, history = make_evaluation(), make_history()
+    blank = {"accepted": NOTHING, "reviewed": NOTHING, "called_unknown": NOTHING}
+    nan: dict[str, object] = {
+        "classes": tuple(row.model_copy(update={"f1": NOTHING}) for row in evaluation.classes),
+        "unknown": tuple(row.model_copy(update={"auroc": NOTHING}) for row in evaluation.unknown),
+        "rates": tuple(row.model_copy(update=blank) for row in evaluation.rates),
+        "macro_f1": NOTHING,
+        "ece": math.nan,
+        "reliability": (),
+        "confusion": ((0,) * 6,) * 6,
+    }
+    epochs = tuple(
+        epoch.model_copy(update={"phase": "head" if epoch.epoch < 6 else "all", "loss": math.nan})
+        for epoch in history.epochs
+    )
+    formulas = ("a$_$", "$\\frac$", "5$ to 9$", "b", "c", "d")
+    named = tuple(
+        row.model_copy(update={"class_name": name})
+        for row, name in zip(evaluation.classes, formulas, strict=True)
+    )
+    return [
+        evaluation.model_copy(update=nan),
+        evaluation.model_copy(update={"class_names": formulas, "classes": named}),
+        history.model_copy(update={"epochs": epochs}),
+    ]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [*RECORDS.values(), *make_minimal(), *make_unmeasured()],
+    ids=lambda record: type(record).__name__,
+)
+def test_every_record_is_drawn_whole_minimal_or_unmeasured(record: Record) -> None:
+    views = draw_views(record)
     assert_whole(views)
+    assert isinstance(record, TrainingHistory) or any(name.endswith(".md") for name in views)
+    assert {name for name in views if name.endswith(".png")} == PICTURES[type(record)]
 
 
 def test_the_same_record_gives_the_same_bytes() -> None:
@@ -120,72 +171,10 @@ def test_validation_draws_only_what_tells_most() -> None:
     assert set(views) == {"evaluation.md", "confusion.png", "unknown_classes.png"}
 
 
-def test_an_evaluation_without_unknown_images_is_drawn() -> None:
-    evaluation = make_evaluation().model_copy(
-        update={"unknown": (), "roc": (), "rates": (), "confidence_unknown": (0,) * 20, "mistakes": ()}
-    )
-    assert_whole(draw_views(evaluation))
-
-
-def test_figures_that_could_not_be_measured_are_drawn() -> None:
-    evaluation = make_evaluation()
-    blank_rows = tuple(row.model_copy(update={"f1": NOTHING}) for row in evaluation.classes)
-    blank_unknown = tuple(row.model_copy(update={"auroc": NOTHING}) for row in evaluation.unknown)
-    blank_rates = tuple(
-        row.model_copy(update={"accepted": NOTHING, "reviewed": NOTHING, "called_unknown": NOTHING})
-        for row in evaluation.rates
-    )
-    assert_whole(
-        draw_views(
-            evaluation.model_copy(
-                update={
-                    "classes": blank_rows,
-                    "unknown": blank_unknown,
-                    "rates": blank_rates,
-                    "macro_f1": NOTHING,
-                    "ece": math.nan,
-                    "reliability": (),
-                    "confusion": ((0,) * 6,) * 6,
-                }
-            )
-        )
-    )
-
-
-def test_an_evaluation_whose_only_pooled_kinds_are_known_is_drawn() -> None:
-    evaluation = make_evaluation()
-    pooled = tuple(row for row in evaluation.unknown if row.class_name == "all")
-    assert_whole(draw_views(evaluation.model_copy(update={"unknown": pooled})))
-
-
-@pytest.mark.parametrize("epochs", [0, 1])
-def test_a_training_of_hardly_an_epoch_is_drawn(epochs: int) -> None:
-    assert_whole(draw_views(make_history(epochs=epochs)))
-
-
-def test_two_phases_and_an_exploded_loss_are_drawn() -> None:
-    history = make_history()
-    epochs = tuple(
-        epoch.model_copy(update={"phase": "head" if epoch.epoch < 6 else "all", "loss": math.nan})
-        for epoch in history.epochs
-    )
-    assert_whole(draw_views(history.model_copy(update={"epochs": epochs})))
-
-
 def test_training_curves_have_a_row_for_each_candidate() -> None:
     one = open_png(draw_training_curves([make_history()]))
     three = open_png(draw_training_curves([make_history()] * 3))
     assert three.height > 2 * one.height
-
-
-def test_empty_records_are_drawn() -> None:
-    assert_whole(draw_views(DataReport(num_images=0, num_groups=0, class_counts=())))
-    assert_whole(draw_views(make_promotion().model_copy(update={"checks": (), "reasons": ()})))
-    comparison = RECORDS[Comparison].model_copy(update={"differences": ()})
-    assert_whole(draw_views(comparison))
-    rule = make_rule(attainable=False)
-    unknown = rule.unknown.model_copy(update={"calibration_scores": (), "value": math.inf})
-    assert_whole(draw_views(rule.model_copy(update={"unknown": unknown})))
 
 
 @pytest.mark.parametrize("num", [1, 40])
@@ -245,20 +234,6 @@ def test_names_are_not_read_as_html() -> None:
     assert f": {shown}\n" in text
     promotion = make_promotion().model_copy(update={"reasons": (name,)})
     assert f"- {shown}\n" in str(draw_views(promotion)["verdict.md"])
-
-
-@pytest.mark.parametrize("name", ["a$_$", "$\\frac$", "5$ to 9$"])
-def test_a_class_name_is_no_formula(name: str) -> None:
-    evaluation = make_evaluation()
-    rows = tuple(row.model_copy(update={"class_name": name}) for row in evaluation.classes)
-    unknown = tuple(
-        row if row.class_name == POOLED else row.model_copy(update={"class_name": name})
-        for row in evaluation.unknown
-    )
-    names = (name,) * len(evaluation.class_names)
-    assert_whole(
-        draw_views(evaluation.model_copy(update={"class_names": names, "classes": rows, "unknown": unknown}))
-    )
 
 
 def test_long_names_are_cut() -> None:
