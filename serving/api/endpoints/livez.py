@@ -22,6 +22,5 @@ LIVEZ = Endpoint(
     summary="Whether the process runs",
     handler=tell_livez,
     answer=Alive,
-    problems=(),
     example='curl "$URL/livez"',
 )

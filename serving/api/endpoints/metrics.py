@@ -23,8 +23,6 @@ METRICS = Endpoint(
     access=Access.LOCAL_OR_KEY,
     summary="Answers by decision, refusals, lost log entries and latency, for Prometheus",
     handler=tell_metrics,
-    answer=None,
-    problems=(),
     example='curl -H "X-API-Key: $KEY" "$URL/metrics"',
     media_type=MEDIA_TYPE,
 )
