@@ -27,13 +27,7 @@ from vision.data.records import (
     Split,
     Splits,
 )
-from vision.decision.records import (
-    Decision,
-    DecisionRule,
-    ReviewThreshold,
-    Temperature,
-    UnknownThreshold,
-)
+from vision.decision.records import Decision, DecisionRule, ReviewThreshold, Temperature, UnknownThreshold
 from vision.evaluation.records import (
     Answer,
     CandidateRow,
@@ -72,9 +66,9 @@ def make_config(path: Path = Path("fish")) -> RunConfig:
                 "candidates": {
                     "cnn": CandidateSettings(backbone="cnn"),
                     "residual": CandidateSettings(backbone="cnn_residual"),
-                },
+                }
             },
-        },
+        }
     )
 
 
@@ -94,7 +88,7 @@ def make_manifest(known: tuple[str, ...] = KNOWN, unknown: tuple[str, ...] = UNK
                     height=240,
                     group=f"{name}_{number // 2:03d}",
                     is_unknown=name in unknown,
-                ),
+                )
             )
     return Manifest(
         root="fish",
@@ -113,7 +107,7 @@ def make_splits(manifest: Manifest) -> Splits:
     for entry in manifest.entries:
         individual = int(entry.path.rsplit("_", 2)[1])
         splits.append(
-            (Split.VALIDATION, Split.TEST)[individual % 2] if entry.is_unknown else turn[individual % 6],
+            (Split.VALIDATION, Split.TEST)[individual % 2] if entry.is_unknown else turn[individual % 6]
         )
     return Splits(
         class_names=manifest.class_names,
@@ -139,7 +133,7 @@ def make_data_report(manifest: Manifest, splits: Splits) -> DataReport:
                     num_images=rows.size,
                     num_groups=len(set(groups[rows])),
                     is_unknown=name in manifest.unknown_class_names,
-                ),
+                )
             )
     rng = np.random.default_rng(3)
     quality = []
@@ -154,7 +148,7 @@ def make_data_report(manifest: Manifest, splits: Splits) -> DataReport:
                     p05=middle - 0.2,
                     median=middle,
                     p95=middle + 0.15,
-                ),
+                )
             )
     return DataReport(
         num_images=len(manifest.entries),
@@ -440,12 +434,7 @@ def make_story(images: ImageArray | None = None, manifest: Manifest | None = Non
         rule=make_rule(splits.class_names),
         test=make_evaluation("cnn", Split.TEST, splits=splits),
         promotion=make_promotion(),
-        registration=Registration(
-            model_name="reef",
-            version="3",
-            stage="production",
-            bundle_digest=DIGEST,
-        ),
+        registration=Registration(model_name="reef", version="3", stage="production", bundle_digest=DIGEST),
         step_seconds={
             "ingest": 4.2,
             "train_cnn": 88.0,
@@ -471,10 +460,7 @@ def _histogram(confidence: np.ndarray) -> tuple[int, ...]:
 
 
 def _class_rows(
-    names: tuple[str, ...],
-    labels: np.ndarray,
-    predicted: np.ndarray,
-    decisions: np.ndarray,
+    names: tuple[str, ...], labels: np.ndarray, predicted: np.ndarray, decisions: np.ndarray
 ) -> tuple[ClassRow, ...]:
     scores = precision_recall_fscore_support(labels, predicted, labels=range(len(names)), zero_division=0)
     rows = []
@@ -491,7 +477,7 @@ def _class_rows(
                 accepted=float(np.mean(own == 0)),
                 reviewed=float(np.mean(own == 1)),
                 called_unknown=float(np.mean(own == 2)),
-            ),
+            )
         )
     return tuple(rows)
 
@@ -509,16 +495,13 @@ def _reliability(confidence: np.ndarray, correct: np.ndarray) -> tuple[Reliabili
                 num_images=int(inside.sum()),
                 confidence=float(confidence[inside].mean()) if found else float("nan"),
                 accuracy=float(correct[inside].mean()) if found else float("nan"),
-            ),
+            )
         )
     return tuple(bins)
 
 
 def _unknown_rows(
-    known: np.ndarray,
-    near: np.ndarray,
-    classes: np.ndarray,
-    far: dict[str, np.ndarray],
+    known: np.ndarray, near: np.ndarray, classes: np.ndarray, far: dict[str, np.ndarray]
 ) -> list[UnknownRow]:
     rows = []
     sets = [("near", "all", near), *(("near", str(n), near[classes == n]) for n in sorted(set(classes)))]
@@ -537,7 +520,7 @@ def _unknown_rows(
                     fpr_at_95_tpr=0.4,
                     found=found,
                     num_images=scores.size,
-                ),
+                )
             )
     return rows
 
@@ -554,7 +537,7 @@ def _curves(known: np.ndarray, near: np.ndarray, far: dict[str, np.ndarray]) -> 
                     kind=kind,
                     false_positive_rate=tuple(false.tolist()),
                     true_positive_rate=tuple(true.tolist()),
-                ),
+                )
             )
     return curves
 
@@ -573,13 +556,7 @@ def _rates(kind: str, decisions: np.ndarray, wrong: float = float("nan")) -> Dec
 
 
 def _answer(
-    row: int,
-    kind: str,
-    true: str,
-    predicted: str,
-    confidence: float,
-    score: float,
-    code: int,
+    row: int, kind: str, true: str, predicted: str, confidence: float, score: float, code: int
 ) -> Answer:
     return Answer(
         row=int(row),
@@ -604,13 +581,7 @@ def _examples(
     chosen = [i for code in range(3) for i in np.flatnonzero(decisions == code)[:6]]
     return [
         _answer(
-            rows[i],
-            "known",
-            names[labels[i]],
-            names[predicted[i]],
-            confidence[i],
-            scores[i],
-            decisions[i],
+            rows[i], "known", names[labels[i]], names[predicted[i]], confidence[i], scores[i], decisions[i]
         )
         for i in chosen
     ]

@@ -106,7 +106,7 @@ def clean(paths: ProjectPaths, keep: int) -> Freed:
             client.delete_pipeline_run(run.id)
         num_bytes = _remove_artifacts(client)
         left = [*_stale_run_folders(client, paths), *_orphaned_artifacts(client, paths)]
-        left += [*_unused_stores(client, paths), *paths.scratch.glob("*"), *paths.pictures.glob("*")]
+        left += [*_unused_stores(client, paths), *paths.scratch.glob("*")]
         num_bytes += _remove_all(left, paths.home)
         _point_latest(paths)
     kept = Counter(reasons[run.id] for run in runs if run.id in reasons)
@@ -217,11 +217,12 @@ def _folders_without(folders: Iterable[Path], needed: set[Path], known: set[Path
 
 
 def _unused_stores(client: Client, paths: ProjectPaths) -> list[Path]:
-    """Decoded images and painted data that no remaining artifact refers to, and nothing else."""
+    """Decoded images and painted data that no remaining artifact refers to, and every drawn picture."""
     images = _referred_folders(client, ArtifactName.DATASET, _store_of)
     roots = _referred_folders(client, ArtifactName.MANIFEST, _sources_of)
     unused = [each for each in paths.images.glob("*") if _is_store(each) and not _holds(each, images)]
-    return unused + [each for each in paths.data.glob("*") if _is_painted(each) and not _holds(each, roots)]
+    unused += [each for each in paths.data.glob("*") if _is_painted(each) and not _holds(each, roots)]
+    return [*unused, *paths.pictures.glob("*")]
 
 
 def _is_store(folder: Path) -> bool:

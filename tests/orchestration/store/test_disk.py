@@ -62,7 +62,7 @@ def test_painted_folders_and_what_a_killed_painter_left_go_unless_an_artifact_re
     assert list(paths.data.iterdir()) == [kept]
 
 
-def test_only_folders_named_as_stores_are_removed_from_the_decoded_images(
+def test_folders_named_as_stores_and_drawn_pictures_are_removed_and_nothing_else(
     paths: ProjectPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = paths.images / (KEY * 2)
@@ -70,8 +70,10 @@ def test_only_folders_named_as_stores_are_removed_from_the_decoded_images(
     fill(paths.images / (KEY[::-1] * 2), "images.npy")
     fill(paths.images / "mine", "images.npy")
     (paths.images / "notes.txt").write_text("", encoding="utf-8")
-    assert remove_stores(paths, monkeypatch, kept) == 10
+    fill(paths.pictures, "c0ffee.png")
+    assert remove_stores(paths, monkeypatch, kept) == 20
     assert {path.name for path in paths.images.iterdir()} == {kept.name, "mine", "notes.txt"}
+    assert not list(paths.pictures.iterdir())
 
 
 def test_an_artifact_store_outside_the_project_is_not_swept(paths: ProjectPaths, tmp_path: Path) -> None:
