@@ -16,7 +16,6 @@
     ├── TrainingError               exit 1   a network could not be built or trained
     ├── ExportError                 exit 1   a network could not be exported
     ├── BundleError                 exit 1   a bundle is incomplete, altered or too new
-    ├── JobError                    exit 1   a job of the schedule failed where an orchestrator ran it
     ├── WindowError                 exit 1   a window of answers cannot be compared with the reference
     ├── StorageError                exit 1   a file could not be written or read (disk full, read-only)
     ├── LogError                    exit 1   the prediction log cannot be written or read
@@ -88,10 +87,6 @@ class ExportError(TaxonError):
 
 class BundleError(TaxonError):
     """A bundle is incomplete, altered, or of a newer version than this program."""
-
-
-class JobError(TaxonError):
-    """A job of the schedule failed, or took too long, where an orchestrator ran it."""
 
 
 class WindowError(TaxonError):
