@@ -138,13 +138,6 @@ def test_keyed_step_carries_the_policy_of_its_own_module() -> None:
     assert keyed(nothing, "nothing_twice").keywords == {"id": "nothing_twice"}  # type: ignore[attr-defined]
 
 
-def test_every_step_reaches_its_own_file_and_no_picture() -> None:
-    for module in STEPS:
-        closure = step_closure(module)
-        assert f"{module.replace('.', '/')}.py" in closure
-        assert not [name for name in closure if name.startswith("report")]
-
-
 def test_a_module_is_read_once_however_many_steps_reach_it() -> None:
     _imported_names.cache_clear()
     for module in STEPS:

@@ -196,23 +196,13 @@ def test_a_combination_is_the_mean_of_its_z_scores_plus_the_capture_excess() -> 
     )
 
 
-def test_fwk_parts_are_scaled_in_the_order_fdbd_prototype_knn() -> None:
-    detector = make_detector()
-    inputs = make_inputs(6)
-    fdbd = score_unknown(detector, *inputs, OodScore.FDBD)
-    prototype = score_unknown(detector, *inputs, OodScore.WHITENED_PROTOTYPE)
-    knn = score_unknown(detector, *inputs, OodScore.KNN)
-    expected = ((fdbd + 0.5) / 2.0 + (prototype - 0.2) / 0.5 + (knn - 0.1) / 1.0) / 3
-    assert_allclose(score_unknown(detector, *inputs), expected)
-
-
-def test_ewk_parts_are_scaled_in_the_order_entropy_prototype_knn() -> None:
-    detector = make_detector(OodScore.EWK)
-    inputs = make_inputs(6)
-    entropy = score_unknown(detector, *inputs, OodScore.ENTROPY)
-    prototype = score_unknown(detector, *inputs, OodScore.WHITENED_PROTOTYPE)
-    knn = score_unknown(detector, *inputs, OodScore.KNN)
-    expected = ((entropy - 0.4) / 0.5 + (prototype - 0.3) / 0.25 + (knn - 0.2) / 2.0) / 3
+@pytest.mark.parametrize(("name", "first"), [(OodScore.FWK, OodScore.FDBD), (OodScore.EWK, OodScore.ENTROPY)])
+def test_parts_are_scaled_in_the_order_first_prototype_knn(name: OodScore, first: OodScore) -> None:
+    detector, inputs = make_detector(name), make_inputs(6)
+    location, scale = (detector.arrays[f"{name}_{each}"] for each in ("location", "scale"))
+    order = (first, OodScore.WHITENED_PROTOTYPE, OodScore.KNN)
+    parts = [score_unknown(detector, *inputs, part) for part in order]
+    expected = sum((part - location[i]) / scale[i] for i, part in enumerate(parts)) / 3
     assert_allclose(score_unknown(detector, *inputs), expected)
 
 
