@@ -4,7 +4,7 @@ VENV   ?= .venv
 PY     := $(VENV)/bin/python
 UV     := $(VENV)/bin/uv
 UV_VERSION := 0.13.8
-PYTEST := $(PY) -m pytest --numprocesses 2 --dist loadgroup --durations 30
+PYTEST := $(PY) -m pytest --numprocesses 2 --dist loadfile --durations 30
 CONFIG ?= fast.yaml
 # uv otherwise trusts its own list of certificates, and not those of the machine.
 export UV_SYSTEM_CERTS := 1

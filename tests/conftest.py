@@ -1,4 +1,4 @@
-"""What holds for every test: which are long, and which share a worker."""
+"""What holds for every test: one that takes long is marked."""
 
 from __future__ import annotations
 
@@ -18,14 +18,6 @@ CPU time is what counts, because a loaded machine does not change it; the second
 
 # ZenML looks for the main module's file, which a worker of pytest-xdist has not.
 os.environ.setdefault("ZENML_CUSTOM_SOURCE_ROOT", str(REPOSITORY))
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests of one file in one worker: fixtures of a module are made once."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.location[0]))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -61,6 +61,7 @@ def test_two_trainings_with_one_seed_give_the_same_bytes(tmp_path: Path) -> None
     assert history.epochs == again.epochs
 
 
+@pytest.mark.long
 def test_mixed_precision_is_a_setting_and_the_network_is_saved_in_float32(tmp_path: Path) -> None:
     mixed, history = train(tiny_settings(mixed_precision=True), tmp_path / "mixed")
     plain, _ = train(tiny_settings(), tmp_path / "plain")
@@ -133,6 +134,7 @@ def test_a_frozen_backbone_is_left_as_it_is_and_every_strength_is_reported(
     assert accuracy(model, Split.VALIDATION) == pytest.approx(best.validation_accuracy)
 
 
+@pytest.mark.long
 def test_partial_trains_the_last_block_alone(tmp_path: Path, weights: Path) -> None:
     settings = mobilenet(weights, "partial")
     model, history = train(settings, tmp_path)
@@ -150,6 +152,7 @@ def test_partial_trains_the_last_block_alone(tmp_path: Path, weights: Path) -> N
     )
 
 
+@pytest.mark.long
 def test_two_phase_fits_the_head_and_keeps_it_where_fine_tuning_is_no_better(
     tmp_path: Path, weights: Path
 ) -> None:
