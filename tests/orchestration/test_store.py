@@ -22,7 +22,7 @@ import pytest
 from tests.orchestration.imports import run_and_list_imports
 from tests.signals import heeding_signals
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("store")]
+pytestmark = [pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[2]
 TOY = [sys.executable, "-m", "tests.orchestration.toy"]
