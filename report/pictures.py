@@ -80,17 +80,18 @@ class PictureCache:
         Raises:
             StorageError: the arrays cannot be stored.
         """
-        name = f"{key}.npz"
-        content = self.get(name, lambda: _write_arrays(make()))
-        try:
-            return _read_arrays(content)
-        except (ValueError, OSError, EOFError, BadZipFile) as error:
-            if self.folder is None:
-                raise
-            logger.warning("%s is damaged (%s) and is made again.", self.folder / name, error)
-        content = _write_arrays(make())
-        write_atomically(self.folder / name, content)
-        return _read_arrays(content)
+        if self.folder is None:
+            return make()
+        path = self.folder / f"{key}.npz"
+        if path.is_file():
+            try:
+                return _read_arrays(path.read_bytes())
+            except (ValueError, OSError, EOFError, BadZipFile) as error:
+                logger.warning("%s is damaged (%s) and is made again.", path, error)
+        arrays = make()
+        if arrays:  # none may be a lack that is mended later
+            write_atomically(path, _write_arrays(arrays))
+        return arrays
 
 
 def make_key(*parts: str) -> str:

@@ -54,3 +54,9 @@ def test_arrays_are_made_once_and_again_where_their_file_is_damaged(tmp_path: Pa
     assert len(made) == 2
     cache.get_arrays("k", make)
     assert len(made) == 2
+
+
+def test_that_there_was_nothing_to_draw_is_not_kept(tmp_path: Path) -> None:
+    cache = PictureCache(tmp_path)
+    assert cache.get_arrays("k", dict) == {}
+    assert list(cache.get_arrays("k", lambda: {"7": np.zeros(2, np.uint8)})) == ["7"]
