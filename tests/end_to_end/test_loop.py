@@ -220,4 +220,4 @@ def test_a_stopped_service_is_started_again_without_training_or_config(loop: Loo
     after = loop.running()
     assert (after.bento, after.serve) == (before.bento, before.serve)
     assert after.pid != before.pid
-    assert "Starting production" in loop.project.run("service", "logs", "--tail", "30").output
+    assert "Application startup complete" in loop.project.run("service", "logs", "--tail", "30").output
