@@ -14,8 +14,8 @@ help:
 	@echo "make train      set up (about 1 minute, 3 GB) and train on painted fish (about 5 minutes)"
 	@echo "make serve      serve the model in production, http://127.0.0.1:3000, and print a line that asks it"
 	@echo "make ui         the page for people: drag a picture, read the answer, http://127.0.0.1:8501"
-	@echo "make test       set up and run the tests (about 8 minutes)"
-	@echo "make test-long  the tests of over 20 seconds each"
+	@echo "make test       set up and run the tests (about 5 minutes)"
+	@echo "make test-long  the tests of over 20 seconds each (about 5 minutes)"
 	@echo "make check      lint, types, import contracts"
 	@echo "make dashboard  the ZenML dashboard over the runs, http://127.0.0.1:8237"
 	@echo "make bench      measure what the README and docs/results.md state"
@@ -43,7 +43,7 @@ serve: setup
 	$(PY) run.py service start --config $(CONFIG)
 
 test: $(VENV)/.dev
-	@echo "Running the tests, a real run of every pipeline among them; about 8 minutes on 2 cores ..."
+	@echo "Running the tests, a real run of every pipeline among them; about 5 minutes on 2 cores ..."
 	$(PYTEST) -m "not long"
 
 test-long: $(VENV)/.dev
