@@ -1,6 +1,6 @@
 """One run at a time in a project: the kernel frees the lock when the process that holds it ends.
 
-`flock` itself, not the library filelock: that empties the file when it tries, and with it the holder's name.
+`flock` itself: the file that is locked also says who holds it.
 """
 
 from __future__ import annotations

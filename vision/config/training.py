@@ -16,7 +16,7 @@ from vision.config.base import Fraction, PositiveFloat, Settings
 def _find_backbone(name: str) -> str:
     if name not in BACKBONES:
         near = difflib.get_close_matches(name, BACKBONES, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = f"; did you mean {near[0]}?" if near else "."
         raise ValueError(f"no such backbone{hint} Expected one of {', '.join(BACKBONES)}")
     return name
 
