@@ -28,14 +28,14 @@ from vision.base.errors import BundleError
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from serving.api.guards import Guard
+    from serving.api.application import Application
     from serving.api.metrics import ServiceMetrics
 
 SERVICE_NAME = "taxon"
 
 
 @cache
-def _guarded() -> tuple[Guard, ServiceMetrics]:
+def _guarded() -> tuple[Application, ServiceMetrics]:
     """The application of this process, made when it is first asked for."""
     from serving.runtime.guarded import guard_endpoints
 

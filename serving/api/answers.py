@@ -1,7 +1,6 @@
-"""Bytes of an image become an answer here, without HTTP: decode, measure, run the graph, decide, log.
+"""From the bytes of an image to an answer, without HTTP: decode, run the graph, measure, decide, log.
 
-The decoder, the measures and the rule are those of training (`vision`), so that what was measured is what is
-served. An `Answerer` may be called from several threads at once.
+Decoder, measurements and rule are those of training (`vision`): what was evaluated is what is served.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
 
 import numpy as np
 from PIL import Image
@@ -32,6 +30,7 @@ from serving.api.schemas import (
 )
 from serving.api.settings import ServiceSettings
 from serving.log.entries import LogEntry
+from serving.log.lossy import LossyLog
 from vision.base.errors import ImageError, ImageFormatError, TaxonError
 from vision.base.outputs import Forward
 from vision.base.record import ImageArray
@@ -66,16 +65,6 @@ class Question:
     arrived: float
 
 
-class EntryKeeper(Protocol):
-    """What takes log entries and never fails; see `serving.log.lossy`."""
-
-    def append(self, entry: LogEntry) -> bool:
-        """Commit an entry; whether it is kept."""
-
-    def find_fault(self) -> str | None:
-        """Why entries cannot be written now; None if they can."""
-
-
 class Answerer:
     """A verified bundle that answers images."""
 
@@ -84,7 +73,7 @@ class Answerer:
         bundle: LoadedBundle,
         model: ServedModel,
         settings: ServiceSettings,
-        log: EntryKeeper | None = None,
+        log: LossyLog | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Make ready to answer.

@@ -1,18 +1,16 @@
-"""What one endpoint declares: guard, routes and the OpenAPI document follow from it."""
+"""What one endpoint declares: access, routes and the OpenAPI document follow from it."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-if TYPE_CHECKING:
-    from serving.api.state import ServiceState
+from serving.api.state import ServiceState
 
 
 class Access(StrEnum):
@@ -23,45 +21,32 @@ class Access(StrEnum):
     KEY = "key"
 
 
-Handler = Callable[["ServiceState", Request], Awaitable[Response]]
-
-
 @dataclass(frozen=True)
 class Endpoint:
     """One path.
 
     Attributes:
         path: exact, without a slash at its end.
-        method: GET or POST; GET answers HEAD as well.
-        access: who may ask.
         summary: what it gives, in one line.
-        handler: answers a request that the guard let through.
+        handler: answers an admitted request by a response, or by a body that becomes JSON.
+        example: a command that works, with $KEY and $URL.
+        methods: that are answered; the first is documented.
+        access: who may ask.
         media_type: of the answer.
         answer: what the answer holds; None where that is no JSON of ours.
-        problems: codes of `serving.api.problems.PROBLEMS` that it may answer, those of the guard left out.
-        request: OpenAPI's requestBody, or None.
-        parameters: OpenAPI's parameters.
-        example: a command that works, with $KEY and $URL.
+        problems: codes of `serving.api.problems.PROBLEMS` that the handler may answer.
+        form: what a request's body holds as multipart/form-data; None where there is none.
+        query: what its query may hold; None where nothing is expected.
     """
 
     path: str
-    method: str
-    access: Access
     summary: str
-    handler: Handler
+    handler: Callable[[ServiceState, Request], Awaitable[Response | BaseModel]]
     example: str
+    methods: tuple[str, ...] = ("GET", "HEAD")
+    access: Access = Access.OPEN
     media_type: str = "application/json"
     answer: type[BaseModel] | None = None
     problems: tuple[str, ...] = ()
-    request: Mapping[str, Any] | None = None
-    parameters: tuple[Mapping[str, Any], ...] = field(default=())
-
-    @property
-    def methods(self) -> tuple[str, ...]:
-        """Every method that is answered."""
-        return ("GET", "HEAD") if self.method == "GET" else (self.method,)
-
-
-def to_json(body: BaseModel) -> Response:
-    """A body as JSON, without what is None."""
-    return Response(body.model_dump_json(exclude_none=True), media_type="application/json")
+    form: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import h11
 from uvicorn.protocols.http import auto
@@ -29,12 +29,8 @@ class BoundedH11(H11Protocol):
     """uvicorn's protocol on h11, with a clock while a head is not whole."""
 
     count: ClassVar[Callable[[HTTPStatus], None]]
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """As uvicorn makes its protocols."""
-        super().__init__(*args, **kwargs)
-        self._clock: asyncio.TimerHandle | None = None
-        self._any_bytes = False
+    _clock: asyncio.TimerHandle | None = None
+    _any_bytes = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection without a byte is closed in the end as well."""
@@ -42,12 +38,12 @@ class BoundedH11(H11Protocol):
         self._clock = self.loop.call_later(HEAD_SECONDS, self._end_time)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is waited for any longer."""
+        """Stop the clock."""
         self._stop_clock()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes for the parser, and the clock while they are no whole head."""
+        """Bytes for the parser; the clock goes on while they are no whole head."""
         self._any_bytes = True
         if self.transport.is_closing():
             return
@@ -74,19 +70,16 @@ class BoundedH11(H11Protocol):
             self.cycle.keep_alive = False
             return
         if self._any_bytes and not self.transport.is_closing():
-            problem = ProblemError(
+            refused = ProblemError(
                 "slow-head",
                 arrived=f"The headers did not arrive within {HEAD_SECONDS:g} seconds",
                 expected="all of them by then",
                 advice="Try again on a better line",
+                headers={"connection": "close"},
             )
-            type(self).count(problem.status)
-            self.transport.write(_to_bytes(problem))
+            type(self).count(refused.status)
+            response = refused.to_response()
+            lines = [f"HTTP/1.1 {refused.status.value} {refused.status.phrase}".encode()]
+            lines += [name + b": " + value for name, value in response.raw_headers]
+            self.transport.write(b"\r\n".join([*lines, b"", bytes(response.body)]))
         self.transport.close()
-
-
-def _to_bytes(problem: ProblemError) -> bytes:
-    response = problem.to_response()
-    lines = [f"HTTP/1.1 {problem.status.value} {problem.status.phrase}".encode()]
-    lines += [name + b": " + value for name, value in response.raw_headers]
-    return b"\r\n".join([*lines, b"connection: close", b"", bytes(response.body)])

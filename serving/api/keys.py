@@ -1,15 +1,13 @@
-"""API keys: who asks is known by one, and comparing tells nothing about how far a guess was right."""
+"""API keys: `name:key` in TAXON_API_KEYS, or one in a file for the clients of this machine."""
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import os
 import re
 import secrets
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from vision.base.errors import ConfigError
@@ -17,7 +15,6 @@ from vision.base.files import storage_errors
 
 MIN_KEY_LENGTH = 16
 MAX_KEY_BYTES = 256
-"""A longer header is no key and is not even compared."""
 
 LOCAL_CLIENT = "local"
 """Name of the client whose key lies in the key file."""
@@ -30,30 +27,8 @@ _FORM = "TAXON_API_KEYS: expected name:key,name:key (names of a-z, 0-9, _ and -;
 _ADVICE = f"{_FORM}{MIN_KEY_LENGTH} printable characters without comma). A good key: openssl rand -hex 24"
 
 
-@dataclass(frozen=True)
-class ApiKeys:
-    """The clients and the SHA-256 of their keys; the keys themselves are not kept."""
-
-    digests: tuple[tuple[str, bytes], ...] = field(repr=False)
-
-    def __bool__(self) -> bool:
-        """Whether anybody has a key."""
-        return bool(self.digests)
-
-    def find_client(self, key: bytes) -> str | None:
-        """Name of the client whose key this is; None if it is nobody's.
-
-        Every key is compared, each in constant time, whatever the others gave.
-        """
-        if len(key) > MAX_KEY_BYTES:
-            return None
-        digest = hashlib.sha256(key).digest()
-        found = [name for name, own in self.digests if hmac.compare_digest(own, digest)]
-        return found[0] if found else None
-
-
-def parse_keys(text: str) -> ApiKeys:
-    """The keys in `name:key,name:key`; none in an empty text.
+def parse_keys(text: str) -> dict[str, bytes]:
+    """Client -> SHA-256 of its key, from `name:key,name:key`; none in an empty text. Keys are not kept.
 
     Raises:
         ConfigError: another form, a short key, a name or a key given twice. The message repeats no key.
@@ -69,7 +44,7 @@ def parse_keys(text: str) -> ApiKeys:
         if name in digests or digest in digests.values():
             raise ConfigError(f"{_ADVICE}\nEntry {place} repeats the name {name} or another client's key.")
         digests[name] = digest
-    return ApiKeys(tuple(digests.items()))
+    return digests
 
 
 def read_or_make_key(path: Path) -> str:

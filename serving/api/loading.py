@@ -19,25 +19,20 @@ def load_answerer(
 ) -> Answerer:
     """The answerer over the bundle in `root`, ready for its first request.
 
+    The prediction log at TAXON_LOG_URL opens with the first answer; without that variable there is none.
+
     Raises:
         BundleError: a byte of the bundle is not the one that was pinned.
-        TaxonError: its graph cannot answer a grey image.
+        ConfigError: the log's URL is of a kind that is not supported.
+        TaxonError: the graph cannot answer a grey image.
     """
     bundle = load_bundle(root, pinned.digest, settings.engine_threads)
     model = ServedModel(name=pinned.name, version=pinned.version, digest=bundle.digest)
-    answerer = Answerer(bundle, model, settings, connect_log(settings, metrics))
+    log = None
+    if settings.log_url is not None:
+        url = settings.log_url.get_secret_value()
+        kept = PredictionLog(url, wait_s=settings.log_wait_s, keep_images=settings.keep_images)
+        log = LossyLog(kept, metrics.lost.inc)
+    answerer = Answerer(bundle, model, settings, log)
     answerer.warm_up()
     return answerer
-
-
-def connect_log(settings: ServiceSettings, metrics: ServiceMetrics) -> LossyLog | None:
-    """The prediction log at TAXON_LOG_URL, which opens with the first answer; None where no URL is set.
-
-    Raises:
-        ConfigError: the URL is of a kind that is not supported.
-    """
-    if settings.log_url is None:
-        return None
-    url = settings.log_url.get_secret_value()
-    log = PredictionLog(url, wait_s=settings.log_wait_s, keep_images=settings.keep_images)
-    return LossyLog(log, metrics.count_lost_entry)

@@ -21,12 +21,18 @@ _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
 class ServiceMetrics:
-    """The service's counters and histograms; safe to use from several threads."""
+    """The service's counters and histograms; safe to use from several threads.
+
+    Attributes:
+        decisions: answers, by decision.
+        lost: entries that the prediction log did not keep.
+        latency: seconds from a request's arrival to the decision.
+    """
 
     def __init__(self) -> None:
         """Register every series, so that a count of zero is there before the first event."""
         self._registry = CollectorRegistry()
-        self._decisions = Counter(
+        self.decisions = Counter(
             "taxon_decisions",
             "Answers by decision, those to a deployment's check left out.",
             ["decision"],
@@ -38,32 +44,23 @@ class ServiceMetrics:
             ["status"],
             registry=self._registry,
         )
-        self._lost = Counter(
+        self.lost = Counter(
             "taxon_log_entries_lost",
             "Answers that were given but could not be written into the prediction log.",
             registry=self._registry,
         )
-        self._latency = Histogram(
+        self.latency = Histogram(
             "taxon_latency_seconds",
             "From a request's arrival to the decision, a deployment's check left out.",
             buckets=_SECONDS,
             registry=self._registry,
         )
         for decision in Decision:
-            self._decisions.labels(decision.value)
-
-    def count_answer(self, decision: Decision, latency_seconds: float) -> None:
-        """One image was answered."""
-        self._decisions.labels(decision.value).inc()
-        self._latency.observe(latency_seconds)
+            self.decisions.labels(decision.value)
 
     def count_refusal(self, status: HTTPStatus) -> None:
         """One request was refused."""
         self._refusals.labels(str(status.value)).inc()
-
-    def count_lost_entry(self) -> None:
-        """One answer is missing from the prediction log."""
-        self._lost.inc()
 
     def render(self) -> bytes:
         """All series, those of the other processes included, in Prometheus' text form."""

@@ -31,7 +31,7 @@ def describe_api(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "Taxon", "version": VERSION, "description": _TEXT},
-        "paths": {each.path: {each.method.lower(): _describe(each)} for each in endpoints},
+        "paths": {each.path: {each.methods[0].lower(): _describe(each)} for each in endpoints},
         "components": {
             "schemas": schemas["$defs"],
             "securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "X-API-Key"}},
@@ -51,10 +51,15 @@ def _describe(endpoint: Endpoint) -> dict[str, Any]:
     elif endpoint.access is Access.LOCAL_OR_KEY:
         told["security"] = [{"key": []}, {}]
         told["description"] = "The machine that serves may ask without a key."
-    if endpoint.parameters:
-        told["parameters"] = list(endpoint.parameters)
-    if endpoint.request is not None:
-        told["requestBody"] = endpoint.request
+    if endpoint.query is not None:
+        fields = endpoint.query.model_json_schema()["properties"]
+        told["parameters"] = [
+            {"name": name, "in": "query", "description": field.pop("description"), "schema": field}
+            for name, field in fields.items()
+        ]
+    if endpoint.form is not None:
+        schema = endpoint.form.model_json_schema()
+        told["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
     return told
 
 

@@ -16,6 +16,23 @@ class Body(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class PredictionForm(Body):
+    """What is sent to POST /predict."""
+
+    image: bytes = Field(
+        description="one image; what it is, its bytes say", json_schema_extra={"format": "binary"}
+    )
+    group: str = Field(default="", description="what images of one camera, individual or visit share")
+
+
+class PredictionQuery(Body):
+    """What may be asked of POST /predict in its address."""
+
+    explain: bool = Field(
+        default=False, description="whether the answer holds a heat map of what was looked at (PNG, base64)"
+    )
+
+
 class ClassProbability(Body):
     """A class and its calibrated probability."""
 

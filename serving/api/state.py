@@ -1,7 +1,4 @@
-"""What the endpoints share: the model once it is loaded, the places for requests, and the threads.
-
-Nothing heavy is imported here: the supervisor of the workers imports this module and never answers.
-"""
+"""What the endpoints share: the model once it is loaded, the places for requests, and the threads."""
 
 from __future__ import annotations
 
@@ -10,26 +7,20 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
-from serving.api.guards import CLIENT_KEY, LOCAL_KEY
+from serving.api.answers import Answerer, Question
 from serving.api.metrics import ServiceMetrics
 from serving.api.problems import ProblemError
+from serving.api.schemas import PredictionAnswer
 from serving.api.settings import ServiceSettings
 from vision.base.errors import TaxonError
 
-if TYPE_CHECKING:
-    from serving.api.answers import Answerer, Question
-    from serving.api.schemas import PredictionAnswer
-
-LOADING, REFUSED = "loading", "refused"
-"""Codes of a service that is not ready: not yet, or never, because the model or a setting is refused."""
+LoadAnswerer = Callable[[ServiceSettings, ServiceMetrics], Answerer]
+"""Loads, verifies and warms up; raises TaxonError where the model is refused."""
 
 _logger = logging.getLogger("taxon.serving")
-LoadAnswerer = Callable[[ServiceSettings, ServiceMetrics], "Answerer"]
-"""Loads, verifies and warms up; raises TaxonError where the model is refused."""
 
 
 class ServiceState:
@@ -69,15 +60,15 @@ class ServiceState:
         """
         if self._answerer is not None:
             return self._answerer
-        code = LOADING if self._refusal is None else REFUSED
-        told = self._refusal or "the model is being loaded"
-        reason = told if is_trusted(request) else "the model is not there"
+        loading = self._refusal is None
+        reason = self._refusal or "the model is being loaded"
         raise ProblemError(
-            code,
-            arrived=f"A request arrived while the service is not ready: {reason}",
+            "loading" if loading else "refused",
+            arrived="A request arrived while the service is not ready: "
+            + (reason if is_trusted(request) else "the model is not there"),
             expected="to be asked when /readyz answers 200",
-            advice="Try again in a few seconds" if code == LOADING else "The operator has to act",
-            headers={"retry-after": "1"} if code == LOADING else {},
+            advice="Try again in a few seconds" if loading else "The operator has to act",
+            headers={"retry-after": "1"} if loading else {},
         )
 
     @contextmanager
@@ -102,13 +93,19 @@ class ServiceState:
         finally:
             self._num_in_flight -= 1
 
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """Hold one of the threads, so that what waits too long for one is neither answered nor logged.
+    async def answer(self, answerer: Answerer, question: Question) -> PredictionAnswer:
+        """The answer, made in one of the threads.
 
         Raises:
-            ProblemError: none became free in time (503).
+            ProblemError: no thread became free in time (503), or the image is refused.
         """
+        async with self._turn():
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, _answer, answerer, question)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Hold one of the threads; an image that waits too long for one is neither answered nor logged."""
         seconds = self.settings.queue_seconds
         try:
             async with asyncio.timeout(seconds):
@@ -126,19 +123,9 @@ class ServiceState:
         finally:
             self._turns.release()
 
-    async def answer(self, answerer: Answerer, question: Question) -> PredictionAnswer:
-        """The answer, made in a thread of its own kind.
-
-        Raises:
-            ProblemError: no thread became free in time (503), or the image is refused.
-        """
-        async with self._turn():
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, _answer, answerer, question)
-
 
 def _answer(answerer: Answerer, question: Question) -> PredictionAnswer:
-    """In a thread; a StopIteration could not be handed over to who waits, and the thread would be lost."""
+    """In a thread: a StopIteration would never reach the coroutine that awaits the future."""
     try:
         return answerer.answer(question)
     except StopIteration as error:
@@ -147,4 +134,4 @@ def _answer(answerer: Answerer, question: Question) -> PredictionAnswer:
 
 def is_trusted(request: Request) -> bool:
     """Whether the client is on this machine or has a key, and may be told paths and reasons."""
-    return bool(request.scope.get(LOCAL_KEY)) or CLIENT_KEY in request.scope
+    return bool(request.state.local) or request.state.client is not None

@@ -7,10 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from serving.api.answers import Answerer
-from serving.api.application import build_application
-from serving.api.endpoints import ENDPOINTS
-from serving.api.guards import Guard
-from serving.api.keys import ApiKeys, parse_keys
+from serving.api.application import Application
+from serving.api.keys import parse_keys
 from serving.api.loading import load_answerer
 from serving.api.metrics import ServiceMetrics
 from serving.api.settings import ServiceSettings, read_settings
@@ -28,18 +26,17 @@ _NO_KEYS = (
 )
 
 
-def guard_endpoints(find_bundle: FindBundle) -> tuple[Guard, ServiceMetrics]:
+def guard_endpoints(find_bundle: FindBundle) -> tuple[Application, ServiceMetrics]:
     """The application, and what counts its refusals.
 
     With a wrong setting it is never ready and says why: a worker that ended would be started for ever.
     """
     metrics = ServiceMetrics()
     settings, keys, load = _configure(find_bundle)
-    application = build_application(ServiceState(settings, metrics, load))
-    return Guard(application, application, ENDPOINTS, keys, settings.max_body_bytes, metrics), metrics
+    return Application(ServiceState(settings, metrics, load), keys), metrics
 
 
-def _configure(find_bundle: FindBundle) -> tuple[ServiceSettings, ApiKeys, LoadAnswerer]:
+def _configure(find_bundle: FindBundle) -> tuple[ServiceSettings, dict[str, bytes], LoadAnswerer]:
     """Settings, keys and loader that the environment gives."""
 
     def load(settings: ServiceSettings, metrics: ServiceMetrics) -> Answerer:
@@ -50,7 +47,7 @@ def _configure(find_bundle: FindBundle) -> tuple[ServiceSettings, ApiKeys, LoadA
         settings = read_settings(os.environ)
         keys = parse_keys(settings.api_keys.get_secret_value())
     except ConfigError as error:
-        return ServiceSettings(), parse_keys(""), _refuse(error)
+        return ServiceSettings(), {}, _refuse(error)
     return settings, keys, load if keys else _refuse(ConfigError(_NO_KEYS))
 
 

@@ -10,9 +10,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from serving.api.application import build_application
-from serving.api.endpoints import ENDPOINTS
-from serving.api.guards import Guard
+from serving.api.application import Application
 from serving.api.heads import BoundedH11
 from serving.api.keys import parse_keys
 from serving.api.metrics import ServiceMetrics
@@ -32,10 +30,10 @@ def serving_toy() -> Iterator[RunningService]:
     """The toy's service in a thread of this process, behind its guard, on a port of its own."""
     metrics = ServiceMetrics()
     state = ServiceState(SETTINGS, metrics, lambda settings, _: make_answerer(settings))
-    endpoints = build_application(state)
-    guarded = Guard(endpoints, endpoints, ENDPOINTS, parse_keys(KEYS), SETTINGS.max_body_bytes, metrics)
     protocol = type("Counted", (BoundedH11,), {"count": staticmethod(metrics.count_refusal)})
-    server = uvicorn.Server(uvicorn.Config(guarded, port=0, http=protocol, log_level="error"))
+    server = uvicorn.Server(
+        uvicorn.Config(Application(state, parse_keys(KEYS)), port=0, http=protocol, log_level="error")
+    )
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -1,13 +1,12 @@
-"""Every endpoint there is: one file each, and one line here."""
+"""Every endpoint there is: one line each."""
 
 from __future__ import annotations
 
 from serving.api.endpoint import Endpoint
 from serving.api.endpoints.documents import DOCS, OPENAPI
-from serving.api.endpoints.livez import LIVEZ
 from serving.api.endpoints.metrics import METRICS
 from serving.api.endpoints.model import MODEL
 from serving.api.endpoints.predict import PREDICT
-from serving.api.endpoints.readyz import READYZ
+from serving.api.endpoints.probes import LIVEZ, READYZ
 
 ENDPOINTS: tuple[Endpoint, ...] = (PREDICT, MODEL, LIVEZ, READYZ, METRICS, OPENAPI, DOCS)

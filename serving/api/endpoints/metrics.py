@@ -19,7 +19,6 @@ async def tell_metrics(state: ServiceState, _request: Request) -> Response:
 
 METRICS = Endpoint(
     path="/metrics",
-    method="GET",
     access=Access.LOCAL_OR_KEY,
     summary="Answers by decision, refusals, lost log entries and latency, for Prometheus",
     handler=tell_metrics,

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from starlette.requests import Request
-from starlette.responses import Response
 
-from serving.api.endpoint import Access, Endpoint, to_json
+from serving.api.endpoint import Access, Endpoint
 from serving.api.schemas import ModelDescription
 from serving.api.state import ServiceState
 
 
-async def tell_model(state: ServiceState, request: Request) -> Response:
+async def tell_model(state: ServiceState, request: Request) -> ModelDescription:
     """The description of the loaded model."""
-    return to_json(state.require_answerer(request).describe())
+    return state.require_answerer(request).describe()
 
 
 MODEL = Endpoint(
     path="/model",
-    method="GET",
     access=Access.LOCAL_OR_KEY,
     summary="Which model answers, its classes, and what its decisions promise",
     handler=tell_model,

@@ -16,7 +16,7 @@ from serving.api.endpoints import ENDPOINTS
 from serving.api.openapi import describe_api
 from serving.api.page import render_page
 from serving.api.problems import MEDIA_TYPE, PROBLEMS
-from tests.serving.api.test_application import serve
+from tests.serving.api.client import serve
 from tests.serving.toy import KEY, RED, paint
 from tests.vision.training.nets.toy import KERAS_WARNINGS
 
@@ -34,7 +34,7 @@ def client() -> Iterator[TestClient]:
 
 def told(endpoint: Endpoint) -> dict[str, Any]:
     """What the document says of an endpoint."""
-    described: dict[str, Any] = DOCUMENT["paths"][endpoint.path][endpoint.method.lower()]
+    described: dict[str, Any] = DOCUMENT["paths"][endpoint.path][endpoint.methods[0].lower()]
     return described
 
 
@@ -63,7 +63,7 @@ def test_the_documented_example_works_and_the_answer_keeps_to_its_schema(
 
 @EACH
 def test_a_key_is_asked_for_as_declared(client: TestClient, endpoint: Endpoint) -> None:
-    answer = client.request(endpoint.method, endpoint.path, headers={"X-Forwarded-For": "192.0.2.1"})
+    answer = client.request(endpoint.methods[0], endpoint.path, headers={"X-Forwarded-For": "192.0.2.1"})
     assert (answer.status_code == 401) == (endpoint.access is not Access.OPEN)
     assert ("security" in told(endpoint)) == (endpoint.access is not Access.OPEN)
 

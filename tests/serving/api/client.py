@@ -1,0 +1,65 @@
+"""A client of the service over the toy, in process: all that is ours, without a server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from starlette.testclient import TestClient
+
+from serving.api.answers import Answerer
+from serving.api.application import Application
+from serving.api.keys import CHECK_CLIENT, parse_keys
+from serving.api.metrics import ServiceMetrics
+from serving.api.problems import MEDIA_TYPE
+from serving.api.settings import ServiceSettings
+from serving.api.state import LoadAnswerer, ServiceState
+from tests.serving.toy import KEY, KEYS, make_answerer
+
+WITH_KEY = {"X-API-Key": KEY}
+CHECK_KEY = "c" * 24
+Response = Any
+
+
+def load_toy(settings: ServiceSettings, _metrics: ServiceMetrics) -> Answerer:
+    """The toy without a log."""
+    return make_answerer(settings)
+
+
+@contextmanager
+def serve(
+    settings: ServiceSettings | None = None, load: LoadAnswerer = load_toy, *, wait: bool = True
+) -> Iterator[TestClient]:
+    """A client on this machine; with `wait`, once the model is loaded."""
+    state = ServiceState(settings or ServiceSettings(), ServiceMetrics(), load)
+    application = Application(state, parse_keys(f"{KEYS},{CHECK_CLIENT}:{CHECK_KEY}"))
+    with TestClient(application, "http://127.0.0.1:3000", client=("127.0.0.1", 5)) as client:
+        deadline = time.monotonic() + 30
+        while wait and client.get("/readyz").status_code == 503 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        yield client
+
+
+def predict(client: TestClient, image: bytes, query: str = "", **fields: str) -> Response:
+    """The answer to one upload."""
+    files = {"image": ("fish.png", image, "image/png")}
+    return client.post(f"/predict{query}", files=files, data=fields, headers=WITH_KEY)
+
+
+def check_problem(response: Response, status: int, code: str) -> dict[str, Any]:
+    """The body of a refusal, after checking its form."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == MEDIA_TYPE
+    body: dict[str, Any] = response.json()
+    assert (body["status"], body["type"]) == (status, f"urn:taxon:problem:{code}")
+    assert all(body[name] for name in ("title", "detail", "arrived", "expected", "advice"))
+    assert ".py" not in response.text.replace("python run.py service status", "")
+    return body
+
+
+def read_metric(client: TestClient, name: str) -> float:
+    """One series of /metrics."""
+    lines = [line for line in client.get("/metrics").text.splitlines() if line.startswith(name + " ")]
+    return float(lines[0].split()[-1])
