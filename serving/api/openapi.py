@@ -12,8 +12,8 @@ from serving.api.endpoint import Access, Endpoint
 from serving.api.problems import MEDIA_TYPE, PROBLEMS, Problem
 
 VERSION = "1"
-GUARD_PROBLEMS = ("malformed-request", "too-large", "slow-head", "wrong-method")
-"""What the guard may answer at any path."""
+COMMON_PROBLEMS = ("malformed-request", "too-large", "slow-head", "wrong-method")
+"""What may be answered at any path, whatever its handler does."""
 
 _REF = "#/components/schemas/{model}"
 _TEXT = (
@@ -73,7 +73,7 @@ def _answer(endpoint: Endpoint) -> dict[str, Any]:
 
 def _refusals(endpoint: Endpoint) -> dict[str, Any]:
     """Status -> which problems it stands for, each with its code."""
-    codes = [*endpoint.problems, *GUARD_PROBLEMS, "fault"]
+    codes = [*endpoint.problems, *COMMON_PROBLEMS, "fault"]
     if endpoint.access is not Access.OPEN:
         codes.append("no-key")
     by_status: dict[int, list[str]] = {}
