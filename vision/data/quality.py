@@ -62,15 +62,16 @@ def _measure_chunk(images: ImageArray) -> FloatArray:
         red * np.float32(0.299 / 255) + green * np.float32(0.587 / 255) + blue * np.float32(0.114 / 255)
     )
     chroma = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
-    mean = _masked_mean(luminance, mask)
-    variance = _masked_mean((luminance - mean[:, None, None]) ** 2, mask)
+    picture = _Weights(mask)
+    mean = picture.mean(luminance)
+    variance = picture.mean((luminance - mean[:, None, None]) ** 2)
     fine, kurtosis, flatness = _gradient_figures(luminance, mask)
-    coarse = _coarse_energy(luminance, mask)
+    coarse = _coarse_energy(luminance, picture.values)
     return np.stack(
         [
             mean,
             np.sqrt(variance),
-            _masked_mean(chroma * np.float32(1 / 255), mask),
+            picture.mean(chroma * np.float32(1 / 255)),
             np.log(_laplacian_variance(luminance, mask) + _SMALL),
             _entropy(luminance, mask),
             np.log((fine + _SMALL) / (coarse + _SMALL)),
@@ -81,20 +82,27 @@ def _measure_chunk(images: ImageArray) -> FloatArray:
     )
 
 
+class _Weights:
+    """A mask (n, h, w) as what means are taken with."""
+
+    def __init__(self, mask: _Mask) -> None:
+        self.values = mask.astype(np.float32)
+        self._counts = np.maximum(np.einsum("nhw->n", self.values), 1)  # whole numbers: exact to 16 million
+
+    def mean(self, values: FloatArray) -> FloatArray:
+        """(n, h, w) -> (n,): mean where the mask holds, 0 where it holds nowhere."""
+        by_row = np.einsum("nhw,nhw->nh", values, self.values)
+        total = by_row.sum(axis=1, dtype=np.float64)  # float32 would lose digits on large images
+        mean: FloatArray = (total / self._counts).astype(np.float32)
+        return mean
+
+
 def _inside(red: ImageArray, green: ImageArray, blue: ImageArray) -> _Mask:
     """(n, h, w): False in rows and columns that are padding; True throughout where nothing else is left."""
     grey = (red == PAD_GREY) & (green == PAD_GREY) & (blue == PAD_GREY)
     inside: _Mask = ~(grey.all(axis=2)[:, :, None] | grey.all(axis=1)[:, None, :])
     inside[~inside.any(axis=(1, 2))] = True
     return inside
-
-
-def _masked_mean(values: FloatArray, mask: _Mask) -> FloatArray:
-    """(n, h, w) -> (n,): mean where the mask holds, 0 where it holds nowhere."""
-    by_row = np.einsum("nhw,nhw->nh", values, mask.astype(np.float32))
-    total = by_row.sum(axis=1, dtype=np.float64)  # float32 would lose digits on large images
-    mean: FloatArray = (total / np.maximum(mask.sum(axis=(1, 2)), 1)).astype(np.float32)
-    return mean
 
 
 def _laplacian_variance(luminance: FloatArray, mask: _Mask) -> FloatArray:
@@ -106,40 +114,41 @@ def _laplacian_variance(luminance: FloatArray, mask: _Mask) -> FloatArray:
         - 4 * luminance[:, 1:-1, 1:-1]
     )
     inner = mask[:, :-2, 1:-1] & mask[:, 2:, 1:-1] & mask[:, 1:-1, :-2] & mask[:, 1:-1, 2:]
-    mean = _masked_mean(laplacian, inner)
-    return _masked_mean((laplacian - mean[:, None, None]) ** 2, inner)
+    weights = _Weights(inner)
+    mean = weights.mean(laplacian)
+    return weights.mean((laplacian - mean[:, None, None]) ** 2)
 
 
 def _gradient_figures(luminance: FloatArray, mask: _Mask) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Energy, kurtosis and share of near-zero of the gradients, each (n,)."""
     across = luminance[:, :-1, 1:] - luminance[:, :-1, :-1]
     down = luminance[:, 1:, :-1] - luminance[:, :-1, :-1]
-    inner = mask[:, :-1, :-1] & mask[:, :-1, 1:] & mask[:, 1:, :-1]
+    weights = _Weights(mask[:, :-1, :-1] & mask[:, :-1, 1:] & mask[:, 1:, :-1])
     square_across, square_down = across * across, down * down
-    second = _masked_mean(square_across + square_down, inner) / 2
-    fourth = _masked_mean(square_across**2 + square_down**2, inner) / 2
+    second = weights.mean(square_across + square_down) / 2
+    fourth = weights.mean(square_across**2 + square_down**2) / 2
     flat = (np.abs(across) < 1 / 255) & (np.abs(down) < 1 / 255)
     kurtosis = (fourth + _SMALL**2) / (second + _SMALL) ** 2
-    return second, kurtosis, _masked_mean(flat.astype(np.float32), inner)
+    return second, kurtosis, weights.mean(flat.astype(np.float32))
 
 
-def _coarse_energy(luminance: FloatArray, mask: _Mask, block: int = 4) -> FloatArray:
+def _coarse_energy(luminance: FloatArray, inside: FloatArray, block: int = 4) -> FloatArray:
     """(n,): gradient energy between the means of 4x4 blocks of which at least half is picture."""
-    num_inside = _block_sums(mask.astype(np.float32), block)
-    total = _block_sums(luminance * mask, block)
+    num_inside = _block_sums(inside, block)
+    total = _block_sums(luminance * inside, block)
     coarse, usable = total / np.maximum(num_inside, 1), num_inside >= block * block / 2
     across = (coarse[:, :-1, 1:] - coarse[:, :-1, :-1]) ** 2
     down = (coarse[:, 1:, :-1] - coarse[:, :-1, :-1]) ** 2
-    inner = usable[:, :-1, :-1] & usable[:, :-1, 1:] & usable[:, 1:, :-1]
-    return _masked_mean(across + down, inner) / 2
+    weights = _Weights(usable[:, :-1, :-1] & usable[:, :-1, 1:] & usable[:, 1:, :-1])
+    return weights.mean(across + down) / 2
 
 
 def _block_sums(values: FloatArray, block: int) -> FloatArray:
     """(n, h, w) -> (n, h // block, w // block)."""
-    height, width = values.shape[1] // block * block, values.shape[2] // block * block
-    tiles = values[:, :height, :width]
-    by_row = np.sum([tiles[:, offset::block] for offset in range(block)], axis=0)
-    sums: FloatArray = np.sum([by_row[:, :, offset::block] for offset in range(block)], axis=0)
+    num, height, width = len(values), values.shape[1] // block, values.shape[2] // block
+    tiles = values[:, : height * block, : width * block]
+    by_row = tiles.reshape(num, height, block, width * block).sum(axis=2)
+    sums: FloatArray = by_row.reshape(num, height, width, block).sum(axis=3)
     return sums
 
 
