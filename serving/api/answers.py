@@ -32,16 +32,13 @@ from serving.api.settings import ServiceSettings
 from serving.log.entries import LogEntry
 from serving.log.lossy import LossyLog
 from vision.base.errors import ImageError, ImageFormatError, TaxonError
-from vision.base.outputs import Forward
-from vision.base.record import ImageArray
+from vision.base.record import FloatArray, ImageArray
 from vision.bundle.assembly import LoadedBundle
 from vision.bundle.heat_map import heat_map, overlay
 from vision.config.data import Resize
 from vision.data.images import decode_image
 from vision.decision.predictor import Inference, make_predictions
 from vision.decision.records import Prediction
-
-FORMATS = "a JPEG, PNG, WebP or BMP image"
 
 
 @dataclass(frozen=True)
@@ -153,9 +150,10 @@ class Answerer:
                 advice="Try another image, and tell the operator if this goes on",
             ) from error
         latency_ms = (time.perf_counter() - question.arrived) * 1000.0
-        answer = self._compose(
-            prediction, latency_ms, self._explain(image, inference.forward, prediction, question)
-        )
+        answer = self._compose(prediction, latency_ms)
+        if question.explain and inference.forward.cam is not None:
+            heat = self._draw_heat(image, inference.forward.cam[0], prediction.class_name)
+            answer = answer.model_copy(update={"heat_map_png": heat})
         if self._log is not None and question.client != CHECK_CLIENT:
             self._log.append(self._make_entry(question, answer, inference))
         return answer
@@ -173,14 +171,14 @@ class Answerer:
             raise ProblemError(
                 "image-format",
                 arrived=f"The file in the field image is {error}",
-                expected=f"{FORMATS}, told by its first bytes, not by its name",
+                expected="a JPEG, PNG, WebP or BMP image by its first bytes, whatever its name",
                 advice="Convert the file, or send the right one",
             ) from error
         except ImageError as error:
             raise ProblemError(
                 "image-unusable",
                 arrived=f"The file in the field image is not usable: {error}",
-                expected=f"{FORMATS}, whole and of at most {self._settings.max_megapixels:g} megapixels",
+                expected=f"a whole image of at most {self._settings.max_megapixels:g} megapixels",
                 advice="Open the file on your side to see whether it is whole, or send a smaller one",
             ) from error
 
@@ -189,18 +187,14 @@ class Answerer:
         inference = self._predictor.run(images)
         return inference, make_predictions(self._predictor.rule, inference.decisions, self._settings.top_k)[0]
 
-    def _explain(
-        self, image: ImageArray, forward: Forward, prediction: Prediction, question: Question
-    ) -> str | None:
-        """The image with what spoke for the answered class laid over it, as a PNG in base64."""
-        if not question.explain or forward.cam is None:
-            return None
-        label = self._bundle.contract.class_names.index(prediction.class_name)
+    def _draw_heat(self, image: ImageArray, cam: FloatArray, class_name: str) -> str:
+        """The image with what spoke for the class laid over it, as a PNG in base64."""
+        label = self._bundle.contract.class_names.index(class_name)
         buffer = io.BytesIO()
-        Image.fromarray(overlay(image, heat_map(forward.cam[0], label))).save(buffer, "PNG")
+        Image.fromarray(overlay(image, heat_map(cam, label))).save(buffer, "PNG")
         return base64.b64encode(buffer.getvalue()).decode("ascii")
 
-    def _compose(self, prediction: Prediction, latency_ms: float, heat: str | None) -> PredictionAnswer:
+    def _compose(self, prediction: Prediction, latency_ms: float) -> PredictionAnswer:
         return PredictionAnswer(
             prediction_id=uuid.uuid4().hex,
             decision=prediction.decision,
@@ -218,7 +212,6 @@ class Answerer:
             reasons=prediction.reasons,
             model=self.model,
             latency_ms=round(latency_ms, 3),
-            heat_map_png=heat,
         )
 
     def _make_entry(self, question: Question, answer: PredictionAnswer, inference: Inference) -> LogEntry:

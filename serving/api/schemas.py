@@ -19,9 +19,7 @@ class Body(BaseModel):
 class PredictionForm(Body):
     """What is sent to POST /predict."""
 
-    image: bytes = Field(
-        description="one image; what it is, its bytes say", json_schema_extra={"format": "binary"}
-    )
+    image: bytes = Field(description="one JPEG, PNG, WebP or BMP image, whatever its name says")
     group: str = Field(default="", description="what images of one camera, individual or visit share")
 
 
