@@ -24,6 +24,7 @@ from serving.api.keys import LOCAL_CLIENT, read_or_make_key
 from serving.api.settings import ServiceSettings
 from serving.runtime.process import start_service, stop_service
 from serving.runtime.running import BuiltBento, RunningService, ServiceFolder
+from vision.bundle.records import ExportedGraphs
 from vision.config.serve import ServeSettings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,25 +62,34 @@ def running_without_log(folder: ServiceFolder, bento: BuiltBento) -> Iterator[Ta
 
 @dataclass(frozen=True)
 class RivalThreads:
-    """How many requests the rival computes at a time, and how many threads TensorFlow has (0: it chooses)."""
+    """How many requests the rival computes at a time, and how many threads TensorFlow has (0: it chooses).
+
+    Attributes:
+        bare: whether it runs the exported graph on LiteRT instead of Keras.
+    """
 
     name: str
     pool: int
     tensorflow: int
+    bare: bool = False
 
 
 RIVALS = (
     RivalThreads("as many threads as Taxon", ServiceSettings().threads, ServiceSettings().engine_threads),
     RivalThreads("the defaults of FastAPI and TensorFlow", 40, 0),
 )
+BARE = RivalThreads("LiteRT", ServiceSettings().threads, 0, bare=True)
 
 
 @contextmanager
 def running_rival(champion: Champion, folder: Path, threads: RivalThreads) -> Iterator[tuple[Target, int]]:
-    """The rival over the champion's Keras network: how to ask it, and its process id."""
+    """The rival over the champion's Keras network or graph: how to ask it, and its process id."""
     target, labels = Target("FastAPI", find_port()), folder / "labels.json"
     labels.write_text(json.dumps(champion.contract.class_names), encoding="utf-8")
     command = [sys.executable, "-m", "benchmarks.rival_service", "--keras", str(champion.keras)]
+    if threads.bare:
+        graph = ExportedGraphs.file_name(champion.contract.precision)
+        command += ["--graph", str(champion.bundle / graph)]
     command += ["--labels", str(labels), "--resize", champion.contract.resize, "--port", str(target.port)]
     command += ["--threads", str(threads.pool), "--tensorflow-threads", str(threads.tensorflow)]
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3"}

@@ -3,20 +3,17 @@
     python -m benchmarks.serving --output docs/serving_benchmarks.md
 
 measures the champion of `--config` in the project that TAXON_STATE names, so after `make train`; `--train`
-trains one in a project of its own first. About 6 minutes on two idle cores, 5 more with `--train`; `--quick`
-takes two and proves only that it works. The services run beside the project's own, on free ports, with state
+trains one in a project of its own first. About 9 minutes on two idle cores, 5 more with `--train`; `--quick`
+is short and proves only that it works. The services run beside the project's own, on free ports, with state
 and log in a temporary folder. On a busy machine no goal on time means anything: say what else it was doing.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import multiprocessing
 import os
-import platform
 import re
-import shlex
 import sys
 import tempfile
 import time
@@ -25,18 +22,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import psutil
-from PIL import Image
 
 from benchmarks.champion import Champion, find_champion, train_champion
 from benchmarks.graph_alone import Parts, time_alone
+from benchmarks.images import make_images
 from benchmarks.load_client import Block, Target, ask_in_turn, ask_together
 from benchmarks.pages import page_path, write_page
 from benchmarks.services import (
+    BARE,
     RIVALS,
     RivalThreads,
     aim,
@@ -57,10 +54,10 @@ from benchmarks.serving_page import (
     Memory,
     Served,
     Start,
-    Surroundings,
     Throughput,
     render,
 )
+from benchmarks.surroundings import describe_surroundings
 from serving.api.settings import PREFIX
 from serving.log.prediction_log import PredictionLog
 from serving.log.url import resolve_log_url
@@ -68,18 +65,11 @@ from serving.runtime.bento import build_in_store
 from serving.runtime.running import BuiltBento, RunningService, ServiceFolder
 from vision.base.errors import TaxonError
 from vision.base.home import STATE_VARIABLE
-from vision.config.data import ReefSource
-from vision.data.sources.reef.dataset import paint_bytes, plan_reef
 
-SIDES = 640, 480
-IMAGE_SEED = 70_000
-GRAIN = 6.0
-JPEG_QUALITY = 90
 WARM_UP_SECONDS, PAUSE_SECONDS = 5.0, 1.0
 """Of load whose answers are not counted: on a service that has just been started, and in every block."""
 
 TRAINING_LIBRARIES = ("tensorflow", "keras", "sklearn", "pandas", "scipy", "matplotlib", "zenml", "evidently")
-VERSIONS = ("bentoml", "ai-edge-litert", "pillow", "tensorflow-cpu", "keras", "fastapi", "uvicorn")
 PROFILE_IMPORTS = "PYTHONPROFILEIMPORTTIME"
 _IMPORTED = re.compile(r"^import time:\s*\d+ \|\s*\d+ \|\s*(\w+)", re.MULTILINE)
 
@@ -108,25 +98,6 @@ class Sizes:
 
 
 QUICK = Sizes(starts=2, rounds=4, requests=20, pairs=2, seconds=3.0, load_seconds=3.0)
-
-
-# --- images ---------------------------------------------------------------------------------------------
-
-
-def make_images() -> list[bytes]:
-    """Two JPEGs of 640 x 480 pixels of every known species, enlarged, with grain as of a camera."""
-    source = ReefSource(seed=IMAGE_SEED, images_per_class=2, unknown_images_per_class=0)
-    rng = np.random.default_rng(IMAGE_SEED)
-    return [_enlarge(paint_bytes(task, source.seed, 0.0), rng) for task in plan_reef(source)]
-
-
-def _enlarge(painted: bytes, rng: np.random.Generator) -> bytes:
-    picture = Image.open(io.BytesIO(painted)).convert("RGB").resize(SIDES, Image.Resampling.BICUBIC)
-    grain = rng.normal(0.0, GRAIN, (SIDES[1], SIDES[0], 1))
-    pixels = np.clip(np.asarray(picture, np.float64) + grain, 0, 255).astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=JPEG_QUALITY)
-    return buffer.getvalue()
 
 
 # --- starts, memory, imports ----------------------------------------------------------------------------
@@ -314,11 +285,15 @@ def measure(champion: Champion, work: Path, sizes: Sizes) -> Figures:
         with running_rival(champion, work, threads) as (rival, pid):
             throughput = measure_throughput(target, rival, images, sizes, tried)
             rival_memory = measure_memory("the rival, at the end", pid)
-        asked = [warm, load, *latencies.served[KEPT], *latencies.served[FRESH], *throughput.product]
+        with running_rival(champion, work, BARE) as (rival, _):
+            bare = measure_throughput(target, rival, images, sizes, {})
+        asked = [warm, load, *latencies.served[KEPT], *latencies.served[FRESH]]
+        asked += [*throughput.product, *bare.product]
         statuses = {
             "Taxon": add_up(asked),
             "Taxon without log": add_up(latencies.served[SILENT]),
             "FastAPI": add_up([*tried.values(), *throughput.rival]),
+            "FastAPI + LiteRT": add_up(bare.rival),
         }
         memories.append(
             measure_memory(f"at the end, after {statuses['Taxon'].total()} requests", service.pid)
@@ -337,6 +312,7 @@ def measure(champion: Champion, work: Path, sizes: Sizes) -> Figures:
         rival_memory=rival_memory,
         latencies=latencies,
         throughput=throughput,
+        bare=bare,
         logged=logged,
         statuses=statuses,
     )
@@ -376,34 +352,6 @@ def describe_served(
         num_equal=sum(len(names) == 1 and its.get(number) == names for number, names in ours.items()),
         num_fickle=sum(len(names) > 1 for found in (ours, its) for names in found.values()),
     )
-
-
-def describe_surroundings(work: Path, load_before: float, minutes: float) -> Surroundings:
-    """The machine, as of now."""
-    return Surroundings(
-        command=f"python -m benchmarks.serving {shlex.join(sys.argv[1:])}".strip(),
-        processor=_name_processor(),
-        num_cores=os.cpu_count() or 1,
-        system=f"{platform.system()} {platform.machine()}",
-        python=platform.python_version(),
-        versions=tuple(f"{name} {version(name)}" for name in VERSIONS),
-        disk=_name_disk(work),
-        load_before=load_before,
-        load_after=os.getloadavg()[0],
-        minutes=minutes,
-    )
-
-
-def _name_processor() -> str:
-    cpu = Path("/proc/cpuinfo")
-    named = re.search(r"^model name\s*: (.+)$", cpu.read_text(), re.MULTILINE) if cpu.exists() else None
-    return named.group(1) if named else platform.processor() or "processor not named"
-
-
-def _name_disk(folder: Path) -> str:
-    """Kind of the file system that a folder lies on."""
-    parts = [each for each in psutil.disk_partitions(all=True) if folder.is_relative_to(each.mountpoint)]
-    return max(parts, key=lambda each: len(each.mountpoint)).fstype if parts else "a disk of unknown kind"
 
 
 def _say(text: str) -> None:

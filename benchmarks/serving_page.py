@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmarks.graph_alone import Parts
 from benchmarks.load_client import BROKEN, Block
+from benchmarks.surroundings import Surroundings
 
 READY_SECONDS = 5.0
 MEGABYTES = 250.0
@@ -20,22 +21,6 @@ TIMES_AS_MANY = 5.0
 
 ALONE, KEPT, FRESH, SILENT = "alone", "kept", "fresh", "silent"
 """Kinds of blocks of latency: no service; one connection; a new one each time; one, and no prediction log."""
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """Where and how it was measured; `load_before` and `load_after` are averages of one minute."""
-
-    command: str
-    processor: str
-    num_cores: int
-    system: str
-    python: str
-    versions: tuple[str, ...]
-    disk: str
-    load_before: float
-    load_after: float
-    minutes: float
 
 
 @dataclass(frozen=True)
@@ -156,6 +141,7 @@ class Figures:
     rival_memory: Memory
     latencies: Latencies
     throughput: Throughput
+    bare: Throughput
     logged: Logged
     statuses: Mapping[str, Counter[int]]
 
@@ -350,7 +336,12 @@ def _render_throughput(figures: Figures) -> list[str]:
         "| | answers a second, median (least to most) | p50, ms | p95, ms | client's CPU, ms an answer |",
         "|---|---|---|---|---|",
     ]
-    for name, blocks in (("Taxon", throughput.product), ("FastAPI + `model.predict`", throughput.rival)):
+    for name, blocks in (
+        ("Taxon", throughput.product),
+        ("FastAPI + `model.predict`", throughput.rival),
+        ("Taxon again", figures.bare.product),
+        ("FastAPI + LiteRT, nothing else", figures.bare.rival),
+    ):
         rates = [block.rate for block in blocks]
         values = [each for block in blocks for each in block.latencies_ms]
         low, high = np.quantile(values, [0.5, 0.95])
@@ -361,13 +352,13 @@ def _render_throughput(figures: Figures) -> list[str]:
             f"| {name} | {median(rates):.1f} ({min(rates):.1f} to {max(rates):.1f}) | {low:.0f} | {high:.0f} "
             f"| {cpu:.2f} |"
         )
-    ratios, served = throughput.ratios, figures.served
+    served = figures.served
     return [
         *lines,
         "",
-        f"Ratio of each pair of blocks: median {median(ratios):.2f} ({min(ratios):.2f} to "
-        f"{max(ratios):.2f}), {len(ratios)} pairs of {throughput.product[0].seconds:g} seconds, Taxon and "
-        "its rival in turn.",
+        f"Ratio of each pair of blocks: to `model.predict` {_tell_ratios(throughput)}, to bare LiteRT "
+        f"{_tell_ratios(figures.bare)}; {len(throughput.ratios)} pairs of {throughput.product[0].seconds:g} "
+        "seconds each, Taxon and its rival in turn.",
         "",
         "The rival (`benchmarks/rival_service.py`) is FastAPI on uvicorn with one worker, which loads the "
         "same trained network as a .keras file, decodes and resizes with Pillow and calls `model.predict` on "
@@ -375,11 +366,17 @@ def _render_throughput(figures: Figures) -> list[str]:
         f"score. It is asked with the threads that serve it best: {_tell_tried(throughput.tried)}. Both "
         "services are there throughout, one of them idle. The client is a process of its own and competes "
         "for the cores with each. Taxon and its rival always named one and the same class for "
-        f"{served.num_equal} of the {served.num_images} images.",
+        f"{served.num_equal} of the {served.num_images} images. The bare one is the same "
+        "code around the exported graph: the difference is the price of decision, log, keys and limits.",
         "",
         f"Not answered, in all of the above: {tell_faults(figures.statuses)}.",
         "",
     ]
+
+
+def _tell_ratios(throughput: Throughput) -> str:
+    ratios = throughput.ratios
+    return f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 def _tell_tried(tried: Mapping[str, Block]) -> str:

@@ -84,7 +84,7 @@ def under_load(url: str, key: str, image: bytes) -> Iterator[Load]:
 
 def main() -> int:
     """Measure and print; exit code 1 if a request failed."""
-    from benchmarks.serving import make_images
+    from benchmarks.images import make_images
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.swap", description=__doc__)
     parser.add_argument("--bundle", type=Path, required=True)

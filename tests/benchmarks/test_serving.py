@@ -22,11 +22,11 @@ from benchmarks.serving_page import (
     Memory,
     Served,
     Start,
-    Surroundings,
     Throughput,
     render,
     tell_faults,
 )
+from benchmarks.surroundings import Surroundings
 
 
 def make_block(*latencies: float, seconds: float = 1.0) -> Block:
@@ -54,6 +54,7 @@ def make_figures(**changes: Any) -> Figures:
             [make_block(*[1.0] * 60), make_block(*[1.0] * 50)],
             [make_block(*[1.0] * 10), make_block(*[1.0] * 10)],
         ),
+        bare=Throughput(16, {}, [make_block(1.0)], [make_block(1.0, 1.0)]),
         logged=Logged(100, 100, 0),
         statuses={"Taxon": Counter({200: 100})},
     )
@@ -69,6 +70,7 @@ def test_medians_are_held_against_the_goals_of_the_same_run() -> None:
         in page
     )
     assert "times those of `model.predict` | 5 (for later) | 5.5 | yes |" in page
+    assert "to `model.predict` 5.50 (5.00 to 6.00), to bare LiteRT 0.50" in page
     assert "**no**" not in page
     assert "an entry committed before the answer) +0.75 ms, a new connection +1.50 ms" in page
 
