@@ -24,6 +24,7 @@ from steps.export.assemble import assemble
 from steps.export.check_precisions import check_precisions
 from steps.export.export import export
 from steps.export.infer_exported import infer_exported
+from steps.export.infer_precisions import infer_precisions
 from steps.export.require_precision import require_precision
 from steps.gate.promote import promote
 from steps.gate.register import register
@@ -40,7 +41,7 @@ def training(
     config: RunConfig, source_digest: str, data_folder: str, store_folder: str, champion: Champion | None
 ) -> None:
     """Ingest, split, train every candidate, compare, export the winner, judge it, register it."""
-    seed, bootstrap, served = config.seed, config.bootstrap, config.export.precision
+    seed, bootstrap = config.seed, config.bootstrap
     champion_bundle = champion.bundle() if champion else None
     champion_splits = champion.splits() if champion else None
 
@@ -67,20 +68,21 @@ def training(
     )
     winner, model, *trained = keyed(pick_winner)(comparison, models, outputs, rules, detectors)
     graphs = keyed(export)(model, dataset, splits, config.export.graphs())
-    measured = keyed(check_precisions)(graphs, served, *trained, dataset, splits, config.export.tolerance)
-    precisions = keyed(require_precision)(measured)
-    exported = keyed(infer_exported)(graphs, precisions, dataset, splits)
+    measured = keyed(infer_precisions)(graphs, dataset, splits)
+    precisions = keyed(check_precisions)(graphs, measured, *trained, splits, config.export, bootstrap, seed)
+    served = keyed(require_precision)(precisions)
+    exported = keyed(infer_exported)(graphs, served, dataset, splits)
     _, detector, rule = _fit_rule(config, exported, splits, "exported")
     # The test split is read here for the first time: every network, threshold and rule stands by now.
     tested, far = keyed(infer_test)(
-        graphs, precisions, dataset, splits, config.unknowns.num_far, seed, after=["set_thresholds_exported"]
+        graphs, served, dataset, splits, config.unknowns.num_far, seed, after=["set_thresholds_exported"]
     )
     baselines = keyed(fit_baselines)(dataset, splits, seed, after=["infer_test"])
     keyed(evaluate, "evaluate_test")(
-        winner, tested, splits, Split.TEST, served.value, rule, detector, bootstrap, seed, far
+        winner, tested, splits, Split.TEST, served, rule, detector, bootstrap, seed, far
     )
     bundle = keyed(assemble)(
-        config.name, manifest, dataset, model, graphs, precisions, rule, detector, exported, splits
+        config.name, manifest, dataset, model, graphs, served, rule, detector, exported, splits
     )
     promotion = keyed(promote)(
         *(bundle, tested, rule, detector, baselines, manifest, splits),

@@ -242,7 +242,7 @@ def _mend_precisions(story: RunStory) -> Iterator[Advice]:
         if not row.within_tolerance:
             yield Advice(
                 f"The {row.precision} graph strays from the trained model: {'; '.join(row.reasons)}.",
-                f"Do not serve {row.precision}.",
+                f"Do not name {row.precision} in export.precision; auto serves one that can be served.",
             )
 
 

@@ -378,7 +378,7 @@ def make_precisions() -> PrecisionReport:
             (Precision.INT8, 1_250_000, 0.93, ("decision disagreement is 0.0700, allowed 0.0500",)),
         )
     )
-    return PrecisionReport(served=Precision.FP16, num_images=60, rows=rows)
+    return PrecisionReport(served=Precision.FP16, num_images=60, rows=rows, automatic=True)
 
 
 def make_promotion(verdict: Verdict = Verdict.PROMOTED) -> Promotion:

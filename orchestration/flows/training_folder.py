@@ -30,12 +30,12 @@ from vision.evaluation.records import Evaluation
 
 logger = logging.getLogger(__name__)
 
-WORK = ("ingest", "train_", "infer_", "export", "check_precisions")
+WORK = ("ingest", "train_", "infer_", "export")
 """Steps, by how their names begin, that decode images, train networks or run them: the run's own work.
 
 Orchestration is the run's seconds less theirs: ZenML itself, the start of the process, and every step that
-handles records alone (splits, baselines, calibration, comparison, gate). check_precisions is work because it
-runs three graphs. Writing the report comes after the run and is a figure of its own in the summary.
+handles records alone (splits, baselines, calibration, comparison, gate). Writing the report comes after the
+run and is a figure of its own in the summary.
 """
 
 

@@ -16,6 +16,8 @@ def _summary(story: RunStory) -> dict[str, Any]:
 def _precisions(report: PrecisionReport) -> dict[str, Any]:
     return {
         "served": report.served.value,
+        "automatic": report.automatic,
+        "choice": report.describe_choice(),
         "num_images": report.num_images,
         "rows": [row.model_dump(mode="json") for row in report.rows],
     }

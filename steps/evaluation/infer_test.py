@@ -8,7 +8,8 @@ from zenml import step
 from materializers.names import ArtifactName
 from vision.base.outputs import ModelOutputs
 from vision.bundle.engine import Engine, run_engine
-from vision.bundle.records import ExportedGraphs, PrecisionReport
+from vision.bundle.records import ExportedGraphs
+from vision.config.export import Precision
 from vision.data.labelled import rows_of
 from vision.data.records import DatasetRef, Split, Splits
 from vision.data.store import open_images
@@ -18,7 +19,7 @@ from vision.evaluation.far import make_all_far
 @step
 def infer_test(
     graphs: ExportedGraphs,
-    precisions: PrecisionReport,
+    precision: str,
     dataset: DatasetRef,
     splits: Splits,
     num_far: int,
@@ -28,7 +29,7 @@ def infer_test(
     Annotated[dict[str, ModelOutputs], ArtifactName.FAR_OUTPUTS],
 ]:
     """Outputs of the served precision on test images, known and held out, and on far unknowns."""
-    engine = Engine.of(graphs, precisions.served)
+    engine = Engine.of(graphs, Precision(precision))
     outputs = run_engine(engine, open_images(dataset), rows_of(splits, Split.TEST))
     made = make_all_far(num_far, dataset.image_size, seed)
     far = {kind: run_engine(engine, images, np.arange(num_far)) for kind, images in made.items()}

@@ -9,7 +9,8 @@ from zenml import step
 from materializers.names import ArtifactName
 from vision.base.outputs import ModelFile, ModelOutputs
 from vision.bundle.assembly import describe_contract, write_bundle
-from vision.bundle.records import Bundle, ExportedGraphs, PrecisionReport
+from vision.bundle.records import Bundle, ExportedGraphs
+from vision.config.export import Precision
 from vision.data.records import DatasetRef, Manifest, Splits
 from vision.decision.records import DecisionRule, OodDetector
 from vision.drift.reference import make_reference
@@ -22,15 +23,14 @@ def assemble(
     dataset: DatasetRef,
     model: ModelFile,
     graphs: ExportedGraphs,
-    precisions: PrecisionReport,
+    precision: str,
     rule: DecisionRule,
     detector: OodDetector,
     exported: ModelOutputs,
     splits: Splits,
 ) -> Annotated[Bundle, ArtifactName.BUNDLE]:
     """The bundle: graph, detector, drift reference, contract, digests."""
-    contract = describe_contract(
-        name, (manifest, dataset), model, graphs, precisions.served, (rule, detector)
-    )
+    decides = (rule, detector)
+    contract = describe_contract(name, (manifest, dataset), model, graphs, Precision(precision), decides)
     reference = make_reference(exported, splits, rule, detector)
     return write_bundle(Path(mkdtemp(prefix="bundle-")), graphs, detector, reference, contract)

@@ -6,11 +6,12 @@ from zenml import step
 
 from materializers.names import ArtifactName
 from vision.base.outputs import ModelOutputs
+from vision.bundle.differences import Draws
 from vision.bundle.parity import check_graphs
 from vision.bundle.records import ExportedGraphs, PrecisionReport
-from vision.config.export import Precision, ToleranceSettings
-from vision.data.records import DatasetRef, Splits
-from vision.data.store import open_images
+from vision.config.evaluation import BootstrapSettings
+from vision.config.export import ExportSettings
+from vision.data.records import Splits
 from vision.decision.records import DecisionRule, OodDetector
 from vision.decision.served import Served
 
@@ -18,14 +19,15 @@ from vision.decision.served import Served
 @step
 def check_precisions(
     graphs: ExportedGraphs,
-    served: Precision,
+    exported: dict[str, ModelOutputs],
     trained: ModelOutputs,
     rule: DecisionRule,
     detector: OodDetector,
-    dataset: DatasetRef,
     splits: Splits,
-    tolerance: ToleranceSettings,
+    settings: ExportSettings,
+    bootstrap: BootstrapSettings,
+    seed: int,
 ) -> Annotated[PrecisionReport, ArtifactName.PRECISION_REPORT]:
-    """Every precision against the trained network on validation, within tolerance or not."""
-    network = Served(trained, rule, detector)
-    return check_graphs(graphs, served, network, open_images(dataset), splits, tolerance)
+    """Every precision against the trained network on validation, and which one is served."""
+    draws = Draws.of(splits, bootstrap, seed)
+    return check_graphs(graphs, exported, Served(trained, rule, detector), splits, settings, draws)

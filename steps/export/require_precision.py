@@ -10,8 +10,6 @@ from vision.bundle.records import PrecisionReport
 
 
 @step
-def require_precision(
-    precisions: PrecisionReport,
-) -> Annotated[PrecisionReport, ArtifactName.PRECISION_REPORT]:
-    """The report, of which the served precision keeps to the tolerance."""
-    return require_served(precisions)
+def require_precision(precisions: PrecisionReport) -> Annotated[str, ArtifactName.SERVED_PRECISION]:
+    """The precision to serve; a report that differs in its figures alone runs nothing again."""
+    return require_served(precisions).value

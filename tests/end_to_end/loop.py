@@ -81,7 +81,7 @@ def run_loop(folder: Path) -> Iterator[Loop]:
     tree = yaml.safe_load(project.config.read_text())
     tree |= {
         "deploy": True,
-        "export": {"precisions": ["fp16"]},
+        "export": {"precision": "fp16"},
         "serve": {"port": port, "check_images": 16},
         "monitoring": {"min_groups": 10},
         "retraining": {"cool_down_hours": 0, "max_age_days": None},

@@ -201,7 +201,11 @@ def test_one_changed_byte_of_the_champions_bundle_stops_the_next_run(project: Pr
         (["images.siez=3"], 2, "did you mean size?"),
         (["dataset.unknown_classes=[slat]"], 2, "slate"),
         (["checks.min_groups_per_class=40"], 2, "40"),
-        (["export.tolerance.mean_probability_difference=0"], 3, "mean probability difference"),
+        (
+            ["export.precision=fp16", "export.tolerance.mean_probability_difference=0"],
+            3,
+            "mean probability difference",
+        ),
     ],
 )
 def test_bad_input_gives_a_clear_error_and_its_exit_code(

@@ -30,6 +30,7 @@ ROOMS: dict[str, set[str]] = {
     "evaluation/infer_test": {DATA, DECISION, EVALUATION, BUNDLE},
     "export/export": {DATA, DECISION, TRAINING, BACKBONES, BUNDLE},
     "export/check_precisions": {DATA, DECISION, EVALUATION, BUNDLE},
+    "export/infer_precisions": {DATA, DECISION, EVALUATION, BUNDLE},
     "export/require_precision": {DATA, DECISION, EVALUATION, BUNDLE},
     "export/infer_exported": {DATA, DECISION, BUNDLE},
     "export/assemble": {DATA, DECISION, DRIFT, BUNDLE},

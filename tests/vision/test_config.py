@@ -12,7 +12,7 @@ from vision.base.errors import ConfigError
 from vision.config.base import Settings
 from vision.config.data import SplitSettings
 from vision.config.decision import ReviewSettings, UnknownSettings
-from vision.config.export import ExportSettings, Precision, ToleranceSettings
+from vision.config.export import ExportSettings, Precision, PrecisionChoice, ToleranceSettings
 from vision.config.loading import find_config, load_config, load_settings
 from vision.config.run import RunConfig
 from vision.config.training import CandidateSettings, Strategy
@@ -144,12 +144,13 @@ def test_a_candidate_named_like_a_step_is_refused(tmp_path: Path, name: str) -> 
         load_config(write(tmp_path, training={"candidates": {name: {"backbone": "cnn"}}}))
 
 
-def test_graphs_depend_on_no_tolerance_and_no_choice_of_what_is_served() -> None:
-    other = ExportSettings(
-        precision=Precision.INT8, tolerance=ToleranceSettings(ece_difference=0.5), num_calibration_images=20
-    )
-    assert ExportSettings(num_calibration_images=20).graphs() == other.graphs()
-    assert ExportSettings().graphs() != other.graphs()
+def test_what_may_be_served_is_exported_and_the_rest_on_request() -> None:
+    wider = ExportSettings(tolerance=ToleranceSettings(ece_difference=0.5))
+    assert ExportSettings().graphs() == wider.graphs()
+    assert ExportSettings().graphs().precisions == (Precision.FP32, Precision.FP16)
+    assert ExportSettings(precision=PrecisionChoice.FP16).graphs().precisions == (Precision.FP16,)
+    further = ExportSettings(precision=PrecisionChoice.FP32, precisions=(Precision.INT8,))
+    assert further.graphs().precisions == (Precision.FP32, Precision.INT8)
 
 
 def test_a_group_pattern_without_a_group_is_refused(tmp_path: Path) -> None:

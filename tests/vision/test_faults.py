@@ -18,11 +18,12 @@ from steps.evaluation.evaluate import evaluate
 from tests.vision.toy import MSP, make_rule, make_splits
 from vision.base.outputs import ModelOutputs
 from vision.bundle import parity
+from vision.bundle.differences import Draws
 from vision.bundle.engine import Engine
 from vision.bundle.records import ExportedGraphs, PrecisionReport
 from vision.config.decision import ReviewSettings, UnknownSettings
 from vision.config.evaluation import BootstrapSettings
-from vision.config.export import Precision, ToleranceSettings
+from vision.config.export import ExportSettings, Precision
 from vision.data.labelled import rows_of
 from vision.data.quality import QUALITY_COLUMNS
 from vision.data.records import Split
@@ -105,17 +106,18 @@ def check_fp16(monkeypatch: pytest.MonkeyPatch, folder: Path, exported: ModelOut
     """The report on a graph that gives these outputs."""
     monkeypatch.setattr(Engine, "of", lambda *_: None)
     monkeypatch.setattr(parity, "run_engine", lambda _engine, _images, rows: exported.take(rows))
+    images = np.zeros((0, 8, 8, 3), dtype=np.uint8)
     (folder / "fp16.tflite").write_bytes(b"graph")
     graphs = ExportedGraphs(
         root=folder, files={"fp16.tflite": "0"}, candidate="cnn", image_size=8, num_parameters=1
     )
     return parity.check_graphs(
         graphs,
-        Precision.FP16,
+        parity.run_graphs(graphs, images, SPLITS),
         Served(outputs_of(Split.TRAIN, Split.VALIDATION, Split.CALIBRATION), make_rule(NAMES), MSP),
-        np.zeros((0, 8, 8, 3), dtype=np.uint8),
         SPLITS,
-        ToleranceSettings(),
+        ExportSettings(),
+        Draws.of(SPLITS, BOOTSTRAP, 0),
     )
 
 

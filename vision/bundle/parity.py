@@ -1,133 +1,131 @@
-"""How far an exported graph strays from the trained network on the same images, by the same rule.
+"""Whether an exported graph may stand for the trained network: the same images, by the same rule.
 
 Both are judged with the rule fitted on the trained network, so that what differs is the numerics alone.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from vision.base.errors import ToleranceError
 from vision.base.outputs import ModelOutputs
 from vision.base.record import ImageArray
+from vision.bundle.differences import Answered, Difference, Draws, measure_differences
 from vision.bundle.engine import Engine, run_engine
 from vision.bundle.records import ExportedGraphs, PrecisionReport, PrecisionRow
-from vision.config.export import Precision, ToleranceSettings
-from vision.data.labelled import Labelled, at_rows, select
+from vision.config.export import AUTO_ORDER, ExportSettings, Precision, ToleranceSettings
+from vision.data.labelled import rows_of
 from vision.data.records import Split, Splits
-from vision.decision.predictor import Decisions, decide
-from vision.decision.records import DecisionRule, OodDetector
 from vision.decision.served import Served
-from vision.evaluation.metrics import auroc, ece
+
+ENGINE_EQUALITY = 0.01
+"""Largest difference of a probability between two engines with the same float32 weights."""
 
 
-@dataclass(frozen=True, eq=False)
-class Side:
-    """One network's view of the validation split: known images, and held-out unknown ones or None."""
+def run_graphs(graphs: ExportedGraphs, images: ImageArray, splits: Splits) -> dict[str, ModelOutputs]:
+    """Precision -> what its graph says of validation, known and held-out images; of those that can be run.
 
-    known: Labelled
-    unknown: Labelled | None
+    Args:
+        graphs: the exported graphs.
+        images: (n, s, s, 3) uint8, may be memory-mapped.
+        splits: says which rows are validation.
+    """
+    rows = rows_of(splits, Split.VALIDATION)
+    usable = [each for each in graphs.precisions if each not in graphs.unusable]
+    return {each.value: run_engine(Engine.of(graphs, each), images, rows) for each in usable}
 
 
 def check_graphs(
     graphs: ExportedGraphs,
-    precision: Precision,
+    exported: dict[str, ModelOutputs],
     trained: Served,
-    images: ImageArray,
     splits: Splits,
-    tolerance: ToleranceSettings,
+    settings: ExportSettings,
+    draws: Draws,
 ) -> PrecisionReport:
-    """Every exported precision against the trained network on the validation split.
+    """Every exported precision against the trained network on validation, and which one is served.
 
     Args:
         graphs: the exported graphs.
-        precision: the one named for serving.
+        exported: what they say of validation, as `run_graphs` gives it.
         trained: the trained network's outputs, validation among them, and what was fitted on them.
-        images: (n, s, s, 3) uint8, may be memory-mapped.
         splits: says which rows are validation.
-        tolerance: largest differences.
+        settings: the precision to serve, largest differences.
+        draws: resamples of the validation images.
     """
-    known = splits.rows(Split.VALIDATION)
-    unknown = splits.rows(Split.VALIDATION, unknown=True)
-    rows = np.sort(np.concatenate([known, unknown]))
-    reference = _side(trained.outputs, splits)
+    reference = Answered.of(trained, splits)
 
     def check(each: Precision) -> PrecisionRow:
         num_bytes = graphs.path(ExportedGraphs.file_name(each)).stat().st_size
         if each in graphs.unusable:
             return describe_unusable(each, num_bytes, graphs.unusable[each])
-        outputs = run_engine(Engine.of(graphs, each), images, rows)
+        outputs = exported[each.value]
         if not (np.isfinite(outputs.logits).all() and np.isfinite(outputs.embeddings).all()):
             return describe_unusable(each, num_bytes, "its outputs are not finite on validation images")
-        exported = _side(outputs, splits)
-        return compare_precision(
-            each, num_bytes, reference, exported, trained.rule, trained.detector, tolerance
-        )
+        answers = Answered.of(Served(outputs, trained.rule, trained.detector), splits)
+        return compare_precision(each, num_bytes, reference, answers, draws, settings.tolerance)
 
-    precisions = [each for each in Precision if ExportedGraphs.file_name(each) in graphs.files]
+    rows = tuple(check(each) for each in graphs.precisions)
     return PrecisionReport(
-        served=precision, num_images=len(known), rows=tuple(check(each) for each in precisions)
+        served=choose_precision(settings, rows),
+        num_images=len(reference.correct),
+        rows=rows,
+        automatic=settings.automatic,
     )
 
 
 def compare_precision(
     precision: Precision,
     num_bytes: int,
-    trained: Side,
-    exported: Side,
-    rule: DecisionRule,
-    detector: OodDetector,
+    trained: Answered,
+    exported: Answered,
+    draws: Draws,
     tolerance: ToleranceSettings,
 ) -> PrecisionRow:
     """One exported precision against the trained network, on validation.
 
+    fp32 has the network's own weights: it must compute the same and is not judged by the tolerance.
+
     Args:
         precision: which.
         num_bytes: size of the graph's file.
-        trained: the trained network's outputs.
-        exported: the graph's outputs, same rows in the same order.
-        rule: fitted on the trained network.
-        detector: fitted on the trained network.
-        tolerance: largest differences; one beyond it puts the precision out of tolerance.
-
-    Raises:
-        ValueError: the two sides hold different rows.
+        trained: the trained network's answers.
+        exported: the graph's answers to the same images in the same order.
+        draws: resamples of these images.
+        tolerance: largest differences; one whose lower bound lies beyond it puts the precision out.
     """
-    if not np.array_equal(trained.known.outputs.rows, exported.known.outputs.rows):
-        raise ValueError("The trained and the exported outputs are of different rows; expected the same.")
-    first, second = _decide(trained.known, rule, detector), _decide(exported.known, rule, detector)
-    labels = trained.known.labels
-    differences = np.abs(first.probs - second.probs).max(axis=1)
-    disagreement = float(np.mean(first.decisions != second.decisions))
-    mean, largest = float(differences.mean()), float(differences.max())
-    ece_change = abs(_ece(first, labels) - _ece(second, labels))
-    auroc_change = _auroc_difference(trained, exported, first, second, rule, detector)
-    measured = {
-        "decision_disagreement": disagreement,
-        "mean_probability_difference": mean,
-        "max_probability_difference": largest,
-        "ece_difference": ece_change,
-        "unknown_auroc_difference": auroc_change,
-    }
-    reasons = tuple(
-        f"{name.replace('_', ' ')} is {value:.4f}, allowed {getattr(tolerance, name):.4f}"
-        for name, value in measured.items()
-        if value is not None and not value <= getattr(tolerance, name)
-    )
+    measured = measure_differences(trained, exported, draws)
+    largest = measured["max_probability_difference"].value
+    if precision is Precision.FP32:
+        reasons = [] if largest <= ENGINE_EQUALITY else [_name_inequality(largest)]
+    else:
+        reasons = [
+            _name_excess(name, each, getattr(tolerance, name))
+            for name, each in measured.items()
+            if each.low > getattr(tolerance, name)
+        ]
+    auroc = measured.get("unknown_auroc_difference")
     return PrecisionRow(
         precision=precision,
         num_bytes=num_bytes,
-        decision_agreement=1.0 - disagreement,
-        class_agreement=float(np.mean(first.classes == second.classes)),
+        decision_agreement=1.0 - measured["decision_disagreement"].value,
+        class_agreement=float(np.mean(trained.known.classes == exported.known.classes)),
         max_probability_difference=largest,
-        mean_probability_difference=mean,
-        ece_difference=ece_change,
-        unknown_auroc_difference=auroc_change,
+        mean_probability_difference=measured["mean_probability_difference"].value,
+        ece_difference=measured["ece_difference"].value,
+        unknown_auroc_difference=auroc.value if auroc else None,
         within_tolerance=not reasons,
-        reasons=reasons,
+        reasons=tuple(reasons),
+        lower_bounds={name: each.low for name, each in measured.items()},
     )
+
+
+def choose_precision(settings: ExportSettings, rows: tuple[PrecisionRow, ...]) -> Precision:
+    """The named precision; without one the first of `AUTO_ORDER` within tolerance, or else the last."""
+    if not settings.automatic:
+        return Precision(settings.precision)
+    within = {row.precision for row in rows if row.within_tolerance}
+    return next((each for each in AUTO_ORDER if each in within), AUTO_ORDER[-1])
 
 
 def describe_unusable(precision: Precision, num_bytes: int, reason: str) -> PrecisionRow:
@@ -148,56 +146,48 @@ def describe_unusable(precision: Precision, num_bytes: int, reason: str) -> Prec
     )
 
 
-def require_served(report: PrecisionReport) -> PrecisionReport:
-    """The report, if the precision named for serving keeps to the tolerance.
+def require_served(report: PrecisionReport) -> Precision:
+    """The precision to serve, if it keeps to the tolerance.
 
     Raises:
         ToleranceError: it does not, or cannot be run.
     """
     row = next(row for row in report.rows if row.precision is report.served)
+    reasons = "; ".join(row.reasons)
+    if row.within_tolerance:
+        return report.served
+    if report.automatic:
+        raise ToleranceError(
+            f"Neither exported graph can stand for the trained network: {_list_reasons(report)}. Nothing was "
+            "registered. Look at the winner's training: features or logits that overflow do this."
+        )
     if not row.runs:
         raise ToleranceError(
-            f"The exported {report.served} graph cannot be served: {'; '.join(row.reasons)}. Nothing was "
-            "registered. Name another precision in export.precision. int8 is known to fail where a network's "
+            f"The exported {report.served} graph cannot be served: {reasons}. Nothing was registered. Set "
+            "export.precision=auto, which serves one that can. int8 is known to fail where a network's "
             "features vanish: look at its training as well."
         )
-    if not row.within_tolerance:
-        raise ToleranceError(
-            f"The exported {report.served} graph strays from the trained network on {report.num_images} "
-            f"validation images: {'; '.join(row.reasons)}. Nothing was registered. Name another precision in "
-            f"export.precision, or widen export.tolerance if the difference is acceptable."
-        )
-    return report
-
-
-def _side(outputs: ModelOutputs, splits: Splits) -> Side:
-    unknown = splits.rows(Split.VALIDATION, unknown=True)
-    return Side(
-        known=select(outputs, splits, Split.VALIDATION),
-        unknown=at_rows(outputs, splits, unknown) if len(unknown) else None,
+    raise ToleranceError(
+        f"The exported {report.served} graph strays from the trained network on {report.num_images} "
+        f"validation images: {reasons}. Nothing was registered. Set export.precision=auto, which serves fp32 "
+        "then and trains nothing again, or widen export.tolerance if the difference is acceptable."
     )
 
 
-def _decide(side: Labelled, rule: DecisionRule, detector: OodDetector) -> Decisions:
-    outputs = side.outputs
-    return decide(rule, detector, outputs.logits, outputs.embeddings, outputs.quality)
+def _list_reasons(report: PrecisionReport) -> str:
+    rows = [row for row in report.rows if row.precision in AUTO_ORDER]
+    return "; ".join(f"{row.precision}: {', '.join(row.reasons)}" for row in rows)
 
 
-def _ece(decisions: Decisions, labels: np.ndarray) -> float:
-    return ece(decisions.confidence, decisions.classes == labels)
+def _name_excess(name: str, difference: Difference, allowed: float) -> str:
+    return (
+        f"{name.replace('_', ' ')} is {difference.value:.4f}, at least {difference.low:.4f} with chance "
+        f"allowed for; allowed {allowed:.4f}"
+    )
 
 
-def _auroc_difference(
-    trained: Side,
-    exported: Side,
-    first: Decisions,
-    second: Decisions,
-    rule: DecisionRule,
-    detector: OodDetector,
-) -> float | None:
-    """None where there are no held-out images to measure it on."""
-    if trained.unknown is None or exported.unknown is None:
-        return None
-    before = auroc(first.scores, _decide(trained.unknown, rule, detector).scores)
-    after = auroc(second.scores, _decide(exported.unknown, rule, detector).scores)
-    return abs(before - after)
+def _name_inequality(largest: float) -> str:
+    return (
+        f"max probability difference is {largest:.4f}, expected at most {ENGINE_EQUALITY} of equal weights; "
+        "the conversion changed what the network computes"
+    )

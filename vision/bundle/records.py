@@ -27,6 +27,11 @@ class ExportedGraphs(FileSet):
         """Name of the graph of one precision."""
         return f"{precision}.tflite"
 
+    @property
+    def precisions(self) -> tuple[Precision, ...]:
+        """What was exported, usable or not."""
+        return tuple(each for each in Precision if self.file_name(each) in self.files)
+
 
 class Bundle(FileSet):
     """What is served: graph, detector arrays and `contract.json`; `digest` names it in the registry.
@@ -58,14 +63,27 @@ class PrecisionRow(Value):
     unknown_auroc_difference: float | None = Field(description="None: no held-out images, not measured")
     within_tolerance: bool
     reasons: tuple[str, ...]
+    lower_bounds: dict[str, float] = Field(
+        default_factory=dict, description="tolerance -> lower bound of the difference; what is judged"
+    )
 
 
 class PrecisionReport(Record):
-    """Which precisions keep to the tolerance; `served` was named in the config beforehand."""
+    """Which precisions keep to the tolerance, and which one is served."""
 
     served: Precision
     num_images: int
     rows: tuple[PrecisionRow, ...]
+    automatic: bool = Field(default=False, description="chosen by these rows, not named in the config")
+
+    def describe_choice(self) -> str:
+        """One sentence: what is served and why."""
+        if not self.automatic:
+            return f"Weights are served as {self.served}, as the configuration says."
+        if self.served is Precision.FP16:
+            return "Weights are served as fp16: it keeps to the tolerance and is half as large as fp32."
+        reasons = next((row.reasons for row in self.rows if row.precision is Precision.FP16), ())
+        return f"Weights are served as fp32, because fp16 strays from the network: {'; '.join(reasons)}."
 
 
 class Deployment(Record):

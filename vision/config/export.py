@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from vision.config.base import Fraction, Settings
 
@@ -18,8 +17,24 @@ class Precision(StrEnum):
     INT8 = "int8"
 
 
+class PrecisionChoice(StrEnum):
+    """The precision to serve; `auto` leaves it to the measurement."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
+
+
+AUTO_ORDER = (Precision.FP16, Precision.FP32)
+"""What `auto` exports; the first that keeps to the tolerance is served."""
+
+
 class ToleranceSettings(Settings):
-    """How far an exported precision may stray from the trained model on validation."""
+    """How far an exported precision may stray from the trained model on validation.
+
+    A difference is beyond it if its lower bound is; what chance could make of few images is not counted.
+    """
 
     decision_disagreement: Fraction = 0.05
     mean_probability_difference: Fraction = 0.01
@@ -31,8 +46,33 @@ class ToleranceSettings(Settings):
 class GraphSettings(Settings):
     """What the exported graphs are made from."""
 
-    precisions: tuple[Precision, ...] = (Precision.FP32, Precision.FP16, Precision.INT8)
+    precisions: tuple[Precision, ...]
     num_calibration_images: int = Field(default=128, ge=16, description="training images for int8 ranges")
+
+
+class ExportSettings(Settings):
+    """Which precision is served, and which others are exported to be measured beside it."""
+
+    precision: PrecisionChoice = Field(
+        default=PrecisionChoice.AUTO,
+        description="served; auto: fp16 if it keeps to the tolerance, else fp32",
+    )
+    precisions: tuple[Precision, ...] = Field(default=(), description="further ones to export and measure")
+    num_calibration_images: int = Field(default=128, ge=16, description="training images for int8 ranges")
+    tolerance: ToleranceSettings = ToleranceSettings()
+
+    @property
+    def automatic(self) -> bool:
+        """Whether measurement chooses what is served."""
+        return self.precision is PrecisionChoice.AUTO
+
+    def graphs(self) -> GraphSettings:
+        """What the graphs depend on, without what is done with them."""
+        wanted = {*self.precisions, *(AUTO_ORDER if self.automatic else (Precision(self.precision),))}
+        return GraphSettings(
+            precisions=tuple(each for each in Precision if each in wanted),
+            num_calibration_images=self.num_calibration_images,
+        )
 
     @field_validator("precisions")
     @classmethod
@@ -40,21 +80,3 @@ class GraphSettings(Settings):
         if len(set(value)) < len(value):
             raise ValueError(f"a precision is named twice ({', '.join(value)}); expected each once")
         return value
-
-
-class ExportSettings(GraphSettings):
-    """What is exported and which precision is served."""
-
-    precision: Precision = Field(default=Precision.FP16, description="served; named before it is measured")
-    tolerance: ToleranceSettings = ToleranceSettings()
-
-    def graphs(self) -> GraphSettings:
-        """What the graphs depend on, without what is done with them."""
-        return GraphSettings(precisions=self.precisions, num_calibration_images=self.num_calibration_images)
-
-    @model_validator(mode="after")
-    def _served_precision_is_exported(self) -> Self:
-        if self.precision not in self.precisions:
-            listed = ", ".join(self.precisions)
-            raise ValueError(f"precision {self.precision} is not among the exported precisions ({listed})")
-        return self

@@ -213,7 +213,7 @@ def test_a_run_folder_or_link_that_cannot_be_made_is_a_storage_error(
 
 
 def test_orchestration_is_what_decoding_training_and_running_networks_do_not_explain() -> None:
-    steps = ("ingest", "train_cnn", "infer_cnn", "export", "check_precisions", "infer_exported")
+    steps = ("ingest", "train_cnn", "infer_cnn", "export", "infer_precisions", "infer_exported")
     assert all(name.startswith(training_folder.WORK) for name in steps)
     others = ("fit_baselines", "explore", "calibrate_exported", "set_thresholds_exported", "promote")
     assert not any(name.startswith(training_folder.WORK) for name in others)

@@ -1,81 +1,112 @@
-import dataclasses
 import math
+from collections.abc import Sequence
 
-import numpy as np
 import pytest
 
 from report.figures.choice import tabulate_precisions
 from tests.vision.toy import MSP, make_outputs, make_rule, make_splits
 from vision.base.errors import ToleranceError
-from vision.base.outputs import ModelOutputs
-from vision.bundle.parity import Side, compare_precision, describe_unusable, require_served
+from vision.bundle.differences import Answered, Draws
+from vision.bundle.parity import choose_precision, compare_precision, describe_unusable, require_served
 from vision.bundle.records import PrecisionReport, PrecisionRow
-from vision.config.export import Precision, ToleranceSettings
-from vision.data.labelled import select
-from vision.data.records import Split
+from vision.config.evaluation import BootstrapSettings
+from vision.config.export import ExportSettings, Precision, PrecisionChoice, ToleranceSettings
+from vision.data.records import Split, Splits
+from vision.decision.served import Served
 
 NAMES = ("bream", "chub")
-ROWS: list[tuple[str, str, Split | None]] = [
-    *[(NAMES[i % 2], f"g{i}", Split.VALIDATION) for i in range(8)],
-    *[("burbot", "u", Split.VALIDATION)] * 2,
-]
-SPLITS = make_splits(ROWS, known=NAMES)
-LOGITS = [[4.0, 0.0] if i % 2 == 0 else [0.0, 4.0] for i in range(8)] + [[0.2, 0.0], [0.0, 0.1]]
-
-WIDE = ToleranceSettings(mean_probability_difference=0.5)
+NUM = 88
+BOOTSTRAP = BootstrapSettings(resamples=400)
+NEVER = ToleranceSettings(**dict.fromkeys(ToleranceSettings.model_fields, 1.0))
+Logits = list[list[float]]
 
 
-def side(outputs: ModelOutputs) -> Side:
-    return Side(
-        known=select(outputs, SPLITS, Split.VALIDATION),
-        unknown=select(outputs, SPLITS, Split.VALIDATION, unknown=True),
+def make_validation(group_size: int = 1, num_unknown: int = 20) -> Splits:
+    known = [(NAMES[i % 2], f"g{i // group_size}", Split.VALIDATION) for i in range(NUM)]
+    unknown = [("burbot", f"u{i}", Split.VALIDATION) for i in range(num_unknown)]
+    return make_splits([*known, *unknown], known=NAMES)
+
+
+LOGITS: Logits = [[4.0, 0.0] if i % 2 == 0 else [0.0, 4.0] for i in range(NUM)] + [[0.2, 0.0]] * 20
+
+
+def changed(number: int, logits: Sequence[float]) -> Logits:
+    """The first images of the first class answered otherwise."""
+    return [list(logits) if i % 2 == 0 and i // 2 < number else each for i, each in enumerate(LOGITS)]
+
+
+def row_of(
+    logits: Logits,
+    tolerance: ToleranceSettings | None = None,
+    precision: Precision = Precision.FP16,
+    splits: Splits | None = None,
+) -> PrecisionRow:
+    splits = splits or make_validation()
+    trained, exported = (
+        Answered.of(Served(make_outputs(each[: len(splits.digests)]), make_rule(NAMES), MSP), splits)
+        for each in (LOGITS, logits)
     )
+    draws = Draws.of(splits, BOOTSTRAP, 0)
+    return compare_precision(precision, 1000, trained, exported, draws, tolerance or ToleranceSettings())
 
 
-def row_of(logits: list[list[float]], tolerance: ToleranceSettings | None = None) -> PrecisionRow:
-    return compare_precision(
-        Precision.FP16,
-        1000,
-        side(make_outputs(LOGITS)),
-        side(make_outputs(logits)),
-        make_rule(NAMES),
-        MSP,
-        tolerance or ToleranceSettings(),
-    )
+def report_of(*rows: PrecisionRow, automatic: bool = True) -> PrecisionReport:
+    settings = ExportSettings(precision=PrecisionChoice("auto" if automatic else rows[0].precision.value))
+    served = choose_precision(settings, rows)
+    return PrecisionReport(served=served, num_images=NUM, rows=rows, automatic=automatic)
 
 
 LESS_SURE = 1 / (1 + math.exp(-4)) - 1 / (1 + math.exp(-3))
 """What a probability loses where the larger logit is 3 instead of 4."""
 
 
-def test_a_lost_calibration_alone_is_caught() -> None:
-    row = row_of([[0.75 * each for each in logits] for logits in LOGITS], WIDE)
-    assert row.ece_difference == pytest.approx(LESS_SURE)  # all are right, in the last bin before and after
-    assert row.reasons == ("ece difference is 0.0294, allowed 0.0200",)
-    assert not row.within_tolerance
-
-
-def test_the_mean_difference_is_over_all_images() -> None:
-    changed = [[3.0, 0.0], *LOGITS[1:]]
-    row = row_of(changed, WIDE.model_copy(update={"mean_probability_difference": 0.003}))
-    assert row.mean_probability_difference == pytest.approx(LESS_SURE / 8)
-    assert row.reasons == ("mean probability difference is 0.0037, allowed 0.0030",)
-
-
-def test_an_identical_graph_is_within_tolerance_with_zero_differences() -> None:
-    row = row_of(LOGITS)
+def test_an_identical_graph_is_within_every_tolerance_with_zero_differences() -> None:
+    row = row_of(LOGITS, ToleranceSettings(**dict.fromkeys(ToleranceSettings.model_fields, 0.0)))
     assert row.within_tolerance
     assert (row.decision_agreement, row.class_agreement, row.max_probability_difference) == (1.0, 1.0, 0.0)
     assert (row.ece_difference, row.unknown_auroc_difference) == (0.0, 0.0)
 
 
-def test_one_changed_answer_of_eight_is_beyond_tolerance_and_named() -> None:
-    changed = [list(row) for row in LOGITS]
-    changed[0] = [0.0, 4.0]
-    row = row_of(changed)
+@pytest.mark.parametrize(
+    ("name", "logits"),
+    [
+        ("decision_disagreement", changed(20, [0.3, 0.0])),
+        ("mean_probability_difference", changed(44, [3.0, 0.0])),
+        ("max_probability_difference", changed(20, [0.0, 4.0])),
+        ("ece_difference", [[0.75 * each for each in logits] for logits in LOGITS]),
+        ("unknown_auroc_difference", [*LOGITS[:NUM], *[[4.0, 0.0]] * 20]),
+    ],
+)
+def test_each_difference_alone_puts_a_precision_out_of_tolerance(name: str, logits: Logits) -> None:
+    strict = NEVER.model_copy(update={name: getattr(ToleranceSettings(), name)})
+    row = row_of(logits, strict)
+    assert [reason.split(" is ")[0] for reason in row.reasons] == [name.replace("_", " ")]
     assert not row.within_tolerance
-    assert row.class_agreement == pytest.approx(7 / 8)
-    assert any(reason.startswith("max probability difference is") for reason in row.reasons)
+    assert row_of(logits, NEVER).within_tolerance
+
+
+def test_the_figures_are_those_of_all_images() -> None:
+    row = row_of(changed(22, [3.0, 0.0]))
+    assert row.mean_probability_difference == pytest.approx(LESS_SURE / 4)
+    assert row.max_probability_difference == pytest.approx(LESS_SURE)
+    assert row.ece_difference == pytest.approx(LESS_SURE / 4)  # all are right, in the last bin
+    assert row_of(changed(22, [0.0, 4.0])).class_agreement == 0.75
+
+
+@pytest.mark.parametrize(("number", "within"), [(1, True), (20, False)])
+def test_one_changed_image_of_88_is_no_evidence_and_20_are(number: int, within: bool) -> None:
+    row = row_of(changed(number, [0.0, 4.0]))
+    assert row.max_probability_difference > 0.25
+    assert row.within_tolerance is within
+
+
+def test_a_change_within_one_group_is_no_evidence_however_many_images_it_has() -> None:
+    assert not row_of(changed(11, [0.0, 4.0])).within_tolerance
+    assert row_of(changed(11, [0.0, 4.0]), splits=make_validation(group_size=22)).within_tolerance
+
+
+def test_images_of_one_group_alone_are_judged_singly() -> None:
+    assert not row_of(changed(20, [0.0, 4.0]), splits=make_validation(group_size=NUM)).within_tolerance
 
 
 def test_a_swapped_class_order_is_caught() -> None:
@@ -84,61 +115,58 @@ def test_a_swapped_class_order_is_caught() -> None:
     assert not row.within_tolerance
 
 
-def test_a_lost_unknown_auroc_alone_is_caught() -> None:
-    changed = [list(row) for row in LOGITS]
-    changed[8] = changed[9] = [4.0, 0.0]
-    row = row_of(changed)
-    assert row.max_probability_difference == 0.0
-    assert row.unknown_auroc_difference == pytest.approx(0.5)
-    assert not row.within_tolerance
+def test_fp32_must_compute_the_same_and_no_tolerance_judges_it() -> None:
+    strict = ToleranceSettings(max_probability_difference=0.0)
+    nearly = [[a * 1.001, b] for a, b in LOGITS]
+    assert row_of(nearly, strict, Precision.FP32).within_tolerance
+    (reason,) = row_of(changed(1, [3.0, 0.0]), NEVER, Precision.FP32).reasons
+    assert "conversion" in reason
 
 
-def test_without_held_out_images_the_unknown_auroc_is_not_measured_and_not_judged() -> None:
-    trained = dataclasses.replace(side(make_outputs(LOGITS)), unknown=None)
-    strict = ToleranceSettings(unknown_auroc_difference=0.0)
-    row = compare_precision(Precision.FP32, 1, trained, trained, make_rule(NAMES), MSP, strict)
+def test_without_held_out_images_the_unknown_auroc_is_not_measured() -> None:
+    row = row_of(LOGITS, splits=make_validation(num_unknown=0))
     assert row.unknown_auroc_difference is None
     assert row.within_tolerance
-    report = PrecisionReport(served=Precision.FP32, num_images=8, rows=(row,))
-    assert "not measured" in tabulate_precisions(report)
+    assert "not measured" in tabulate_precisions(report_of(row))
 
 
-def test_a_served_precision_beyond_tolerance_ends_the_run_with_its_reasons() -> None:
-    row = row_of(LOGITS)
-    broken = row.model_copy(update={"within_tolerance": False, "reasons": ("x",)})
-    report = PrecisionReport(served=Precision.FP16, num_images=8, rows=(broken,))
-    with pytest.raises(ToleranceError, match=r"fp16 graph strays .* 8 validation images: x\."):
-        require_served(report)
+UNUSABLE = describe_unusable(Precision.FP16, 900, "LiteRT died of SIGABRT")
+FP32 = row_of(LOGITS, precision=Precision.FP32)
+FP16 = row_of(LOGITS)
+STRAYS = row_of(changed(20, [0.0, 4.0]))
 
 
-def test_only_the_served_precision_must_keep_to_the_tolerance() -> None:
-    good = row_of(LOGITS)
-    bad = good.model_copy(update={"precision": Precision.INT8, "within_tolerance": False})
-    report = PrecisionReport(served=Precision.FP16, num_images=8, rows=(good, bad))
-    assert require_served(report) is report
+@pytest.mark.parametrize(
+    ("rows", "served", "words"),
+    [
+        ((FP32, FP16), Precision.FP16, "fp16"),
+        ((FP32, STRAYS), Precision.FP32, "because fp16 strays"),
+        ((FP32, UNUSABLE), Precision.FP32, "SIGABRT"),
+    ],
+)
+def test_auto_serves_fp16_where_it_keeps_to_the_tolerance_else_fp32_and_says_so(
+    rows: tuple[PrecisionRow, ...], served: Precision, words: str
+) -> None:
+    report = report_of(*rows)
+    assert require_served(report) is served
+    assert words in report.describe_choice()
+    assert PrecisionReport.model_validate_json(report.model_dump_json()).served is served
 
 
-def test_different_rows_are_refused() -> None:
-    trained = side(make_outputs(LOGITS))
-    other = dataclasses.replace(trained, known=select(make_outputs(LOGITS[:8]), SPLITS, Split.VALIDATION))
-    shifted = dataclasses.replace(other.known.outputs, rows=np.asarray(other.known.outputs.rows) + 1)
-    wrong = dataclasses.replace(other, known=dataclasses.replace(other.known, outputs=shifted))
-    with pytest.raises(ValueError, match="different rows"):
-        compare_precision(Precision.FP32, 1, trained, wrong, make_rule(NAMES), MSP, ToleranceSettings())
+@pytest.mark.parametrize("row", [STRAYS, UNUSABLE])
+def test_a_named_precision_that_cannot_be_served_ends_the_run_with_its_reasons(row: PrecisionRow) -> None:
+    with pytest.raises(ToleranceError, match=r"fp16 graph .*export\.precision=auto") as caught:
+        require_served(report_of(row, automatic=False))
+    assert row.reasons[0] in str(caught.value)
 
 
-def test_a_precision_that_cannot_be_used_is_a_row_without_figures() -> None:
-    row = describe_unusable(Precision.INT8, 900, "LiteRT died of SIGABRT")
-    report = PrecisionReport(served=Precision.FP16, num_images=8, rows=(row_of(LOGITS), row))
-    assert not row.within_tolerance
-    assert PrecisionReport.model_validate_json(report.model_dump_json()).rows[1].runs is False
-    assert "not run" in tabulate_precisions(report)
-    assert "it cannot be used: LiteRT died of SIGABRT" in tabulate_precisions(report)
-    assert require_served(report) is report
+def test_an_fp32_graph_that_computes_something_else_ends_the_run() -> None:
+    wrong = row_of(changed(20, [0.0, 4.0]), precision=Precision.FP32)
+    with pytest.raises(ToleranceError, match="conversion"):
+        require_served(report_of(wrong, STRAYS))
 
 
-def test_a_served_precision_that_cannot_be_run_ends_the_run() -> None:
-    row = describe_unusable(Precision.INT8, 900, "LiteRT died of SIGABRT")
-    report = PrecisionReport(served=Precision.INT8, num_images=8, rows=(row,))
-    with pytest.raises(ToleranceError, match=r"cannot be used: LiteRT died.*export.precision"):
-        require_served(report)
+def test_a_precision_that_was_only_measured_ends_nothing() -> None:
+    int8 = STRAYS.model_copy(update={"precision": Precision.INT8})
+    assert require_served(report_of(FP16, int8, automatic=False)) is Precision.FP16
+    assert "not run" in tabulate_precisions(report_of(FP32, FP16, UNUSABLE))

@@ -13,7 +13,7 @@ from vision.base.errors import BundleError
 from vision.bundle.engine import Engine
 from vision.bundle.records import ExportedGraphs
 from vision.bundle.trial import find_fault
-from vision.config.export import ExportSettings, Precision
+from vision.config.export import GraphSettings, Precision
 from vision.data.records import Split
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
@@ -39,7 +39,7 @@ def export_vanishing(folder: Path) -> ExportedGraphs:
     save_model(model, folder / ModelFile.FILE_NAME)
     files = {ModelFile.FILE_NAME: digest_file(folder / ModelFile.FILE_NAME)}
     file = train_tiny()[0].model_copy(update={"root": folder, "files": files})
-    settings = ExportSettings(num_calibration_images=16)
+    settings = GraphSettings(precisions=tuple(Precision), num_calibration_images=16)
     return export_graphs(file, images, splits.rows(Split.TRAIN), settings, folder)
 
 

@@ -57,7 +57,7 @@ def export_graphs(
         TrainingError: the file is not a network.
         StorageError: a graph could not be written.
     """
-    if len(representative_rows) == 0:
+    if Precision.INT8 in settings.precisions and len(representative_rows) == 0:
         raise ExportError("No training image was given for the ranges of int8; expected at least one.")
     sample = _pick_evenly(representative_rows, settings.num_calibration_images)
     with seeded(0):

@@ -12,7 +12,7 @@ from tests.vision.training.nets.toy import KERAS_WARNINGS, export_tiny, make_ima
 from vision.base.errors import ExportError
 from vision.bundle.engine import Engine, run_engine
 from vision.bundle.records import ExportedGraphs
-from vision.config.export import ExportSettings, Precision
+from vision.config.export import GraphSettings, Precision
 from vision.data.records import Split
 from vision.training.nets.export import export_graphs
 from vision.training.nets.inference import run_model
@@ -26,7 +26,7 @@ def test_two_exports_of_one_network_have_the_same_bytes_and_say_nothing(
     images, splits = make_images()
     first = export_tiny()
     capfd.readouterr()
-    settings = ExportSettings(num_calibration_images=16)
+    settings = GraphSettings(precisions=tuple(Precision), num_calibration_images=16)
     second = export_graphs(train_tiny()[0], images, splits.rows(Split.TRAIN), settings, tmp_path)
     assert first.files == second.files
     assert sorted(first.files) == ["fp16.tflite", "fp32.tflite", "head.npz", "int8.tflite"]
@@ -53,7 +53,8 @@ def test_lighter_precisions_are_smaller_files() -> None:
     assert sizes[0] > sizes[1] > sizes[2]
 
 
-def test_no_training_image_is_refused(tmp_path: Path) -> None:
+def test_int8_without_a_training_image_is_refused(tmp_path: Path) -> None:
     images, _ = make_images()
+    settings = GraphSettings(precisions=(Precision.INT8,))
     with pytest.raises(ExportError, match="No training image"):
-        export_graphs(train_tiny()[0], images, np.zeros(0, np.int64), ExportSettings(), tmp_path)
+        export_graphs(train_tiny()[0], images, np.zeros(0, np.int64), settings, tmp_path)

@@ -12,7 +12,7 @@ import pytest
 from vision.base.outputs import ModelFile
 from vision.base.record import ImageArray
 from vision.bundle.records import ExportedGraphs
-from vision.config.export import ExportSettings
+from vision.config.export import GraphSettings, Precision
 from vision.config.training import UNREAD, AugmentSettings, CandidateSettings, Strategy
 from vision.data.records import Split, Splits
 from vision.training.records import TrainingHistory
@@ -80,5 +80,5 @@ def export_tiny() -> ExportedGraphs:
 
     images, splits = make_images()
     folder = Path(tempfile.mkdtemp(prefix="taxon-test-"))
-    settings = ExportSettings(num_calibration_images=16)
+    settings = GraphSettings(precisions=tuple(Precision), num_calibration_images=16)
     return export_graphs(train_tiny()[0], images, splits.rows(Split.TRAIN), settings, folder)
