@@ -50,7 +50,8 @@ def build_parser() -> argparse.ArgumentParser:
     lines = ["pipelines:", *(f"  {name:<12}{text}" for name, text in PIPELINES.items())]
     lines += ["commands:", *(f"  {name:<12}{text}" for name, text in COMMANDS.items())]
     lines += ["exit codes: 0 done (also when the champion is kept or answers drifted), 1 the run failed,"]
-    lines += ["  2 the config or the data is wrong, 3 a gate refused (floors, leaks, tolerance)"]
+    lines += ["  2 the config or the data is wrong, 3 a gate refused (floors, leaks, tolerance),"]
+    lines += ["  4 another run is going: try again later"]
     parser = argparse.ArgumentParser(
         prog="run.py",
         description="Taxon: from a folder of images to an honest image classifier.",

@@ -11,6 +11,7 @@ from orchestration.schedule.config import ScheduleConfig
 from orchestration.schedule.runner import find_commands
 from orchestration.session.paths import ProjectPaths
 from tests.orchestration.imports import run_and_list_imports
+from vision.base.errors import RunLockedError
 from vision.base.lock import RunLock
 from vision.config.loading import load_settings
 
@@ -93,7 +94,7 @@ TRAINING = ["--pipeline", "training", "--config", "fast.yaml"]
         (["runs"], 0, "bundle digest"),
         ([*TRAINING, "--set", "images.siz=3"], 2, "did you mean size?"),
         ([*TRAINING, "--set", "dataset={source: folder, path: /nowhere}"], 2, "there is no such folder"),
-        (TRAINING, 1, "cannot start: run other"),
+        (TRAINING, RunLockedError.exit_code, "cannot start: run other"),
     ],
     ids=[
         "schedule once",

@@ -21,11 +21,7 @@ class JobSettings(Settings):
     cron: str = Field(max_length=200, description="five fields: minute hour day-of-month month day-of-week")
     set: tuple[str, ...] = Field(default=(), description="overrides, each as in --set images.size=128")
     max_hours: float = Field(
-        default=24.0,
-        gt=0.0,
-        le=24.0 * 14,
-        allow_inf_nan=False,
-        description="a run that takes longer is stopped",
+        default=24.0, gt=0.0, le=24.0 * 14, allow_inf_nan=False, description="a longer run is stopped"
     )
 
     @field_validator("cron")

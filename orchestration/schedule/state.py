@@ -1,21 +1,17 @@
-"""What the scheduler writes down: up to when each job is settled, what is running, how the last run ended.
+"""What the scheduler writes down of each job, in `state/schedule/state.json`, and how it is shown.
 
-Every moment is in UTC. The file is written whole or not at all.
+Every moment is in UTC.
 """
 
 from __future__ import annotations
 
-import logging
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
-from pydantic import AwareDatetime, Field, ValidationError
+from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
 from rich.console import Console
 from rich.table import Table
 
@@ -27,17 +23,16 @@ from vision.base.files import storage_errors, write_atomically
 from vision.base.lock import is_held, read_holder
 from vision.base.record import Record, Value
 
-logger = logging.getLogger(__name__)
-
-EXIT_CODES: Mapping[int, str] = MappingProxyType(
-    {
-        0: "done",
-        1: "the run failed",
-        2: "the config or the data is wrong",
-        3: "a gate refused",
-        130: "interrupted",
-    }
-)
+LOCK = "scheduler.lock"
+STATE = "state.json"
+EXIT_CODES = {
+    0: "done",
+    1: "the run failed",
+    2: "the config or the data is wrong",
+    3: "a gate refused",
+    4: "another run was going",
+    130: "interrupted",
+}
 
 
 class Ending(StrEnum):
@@ -61,7 +56,7 @@ class FinishedRun(Value):
 
     def in_words(self) -> str:
         """What happened, for people."""
-        if self.exit_code is None or self.ending in (Ending.STOPPED, Ending.TIMED_OUT):
+        if self.exit_code is None or self.ending is not Ending.EXITED:
             return self.ending.value
         if self.exit_code < 0:
             return f"killed by signal {-self.exit_code}"
@@ -71,10 +66,10 @@ class FinishedRun(Value):
 class GoingRun(Value):
     """A run that is about to start or is running; it is written down before its process exists."""
 
+    model_config = ConfigDict(extra="ignore")  # older states also have the process id
+
     due: AwareDatetime
     started: AwareDatetime
-    pid: int | None = None
-    create_time: float | None = Field(default=None, description="of the process, seconds since the epoch")
 
 
 class JobState(Value):
@@ -92,32 +87,19 @@ class ScheduleState(Record):
 
     jobs: dict[str, JobState] = Field(default_factory=dict)
 
-    def with_job(self, name: str, job: JobState) -> ScheduleState:
-        """The same with one job's state exchanged."""
-        return self.model_copy(update={"jobs": {**self.jobs, name: job}})
+
+def find_folder(paths: ProjectPaths) -> Path:
+    """Folder of a project's scheduler: its lock, its state and the logs NAME.log of its jobs."""
+    return paths.state / "schedule"
 
 
-@dataclass(frozen=True)
-class ScheduleFiles:
-    """What a scheduler keeps in the state folder: the logs NAME.log of its jobs, its lock, its state."""
-
-    folder: Path
-    lock: Path
-    state: Path
-
-    @classmethod
-    def of(cls, paths: ProjectPaths) -> ScheduleFiles:
-        """Those of a project. Creates nothing."""
-        folder = paths.state / "schedule"
-        return cls(folder, folder / "scheduler.lock", folder / "state.json")
-
-
-def read_state(path: Path) -> ScheduleState:
-    """The state in a file; an empty one where there is no file.
+def read_state(folder: Path) -> ScheduleState:
+    """The state of the scheduler in a folder; an empty one where there is no file.
 
     Raises:
         StorageError: the file cannot be read, or does not hold a state that this program can read.
     """
+    path = folder / STATE
     if not path.exists():
         return ScheduleState()
     with storage_errors(path, "read the scheduler's state"):
@@ -131,13 +113,16 @@ def read_state(path: Path) -> ScheduleState:
         ) from error
 
 
-def write_state(path: Path, state: ScheduleState) -> None:
-    """Replace the file.
+def write_state(folder: Path, state: ScheduleState) -> None:
+    """Replace the state, whole or not at all.
 
     Raises:
         StorageError: no space, no permission, a read-only disk.
     """
-    write_atomically(path, state.model_dump_json(indent=1))
+    write_atomically(folder / STATE, state.model_dump_json(indent=1))
+
+
+# --- run.py schedule --status ---------------------------------------------------------------------------
 
 
 def print_status(config: ScheduleConfig, paths: ProjectPaths) -> int:
@@ -146,18 +131,17 @@ def print_status(config: ScheduleConfig, paths: ProjectPaths) -> int:
     Raises:
         StorageError: the state cannot be read.
     """
-    files = ScheduleFiles.of(paths)
-    state, now, zone = read_state(files.state), datetime.now(UTC), ZoneInfo(config.timezone)
+    folder, zone = find_folder(paths), ZoneInfo(config.timezone)
+    jobs = read_state(folder).jobs
     times = f"last run ({config.timezone})", "ended", "seconds", f"next run ({config.timezone})"
     table = Table("job", "cron", *times)
     for name, settings in config.jobs.items():
-        job, timetable = state.jobs.get(name), Timetable(settings.cron, zone)
-        table.add_row(
-            name, settings.cron, *_describe_last(job, zone), _describe_next(job, timetable, now, zone)
-        )
+        job = jobs.get(name)
+        next_run = _describe_next(job, Timetable(settings.cron, zone), zone)
+        table.add_row(name, settings.cron, *_describe_last(job, zone), next_run)
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
     console.print(table)
-    console.print(_describe_scheduler(files))
+    console.print(_describe_scheduler(folder))
     return 0
 
 
@@ -166,10 +150,10 @@ def show_moment(moment: datetime, zone: ZoneInfo) -> str:
     return f"{moment.astimezone(zone):%Y-%m-%d %H:%M %Z}"
 
 
-def _describe_scheduler(files: ScheduleFiles) -> str:
-    holder = read_holder(files.lock)
-    if holder is not None and is_held(files.lock):
-        return f"The scheduler is running: process {holder.pid}, since {holder.since}. Logs: {files.folder}"
+def _describe_scheduler(folder: Path) -> str:
+    holder = read_holder(folder / LOCK)
+    if holder is not None and is_held(folder / LOCK):
+        return f"The scheduler is running: process {holder.pid}, since {holder.since}. Logs: {folder}"
     killed = "" if holder is None else f" Process {holder.pid}, started {holder.since}, was killed."
     return f"No scheduler is running.{killed} Start one: python run.py schedule --config schedule.yaml"
 
@@ -181,7 +165,8 @@ def _describe_last(job: JobState | None, zone: ZoneInfo) -> tuple[str, str, str]
     return show_moment(job.last.started, zone), job.last.in_words(), seconds
 
 
-def _describe_next(job: JobState | None, timetable: Timetable, now: datetime, zone: ZoneInfo) -> str:
+def _describe_next(job: JobState | None, timetable: Timetable, zone: ZoneInfo) -> str:
+    now = datetime.now(UTC)
     if job is None:
         return show_moment(timetable.next_after(now), zone)
     if job.going is not None:

@@ -19,7 +19,7 @@
     ├── WindowError                 exit 1   a window of answers cannot be compared with the reference
     ├── StorageError                exit 1   a file could not be written or read (disk full, read-only)
     ├── LogError                    exit 1   the prediction log cannot be written or read
-    └── RunLockedError              exit 1   another run is going in this folder
+    └── RunLockedError              exit 4   another run is going in this folder
 """
 
 from typing import ClassVar
@@ -102,4 +102,6 @@ class LogError(TaxonError):
 
 
 class RunLockedError(TaxonError):
-    """Another run is going in this folder."""
+    """Another run is going in this folder; the scheduler tries again."""
+
+    exit_code: ClassVar[int] = 4

@@ -7,28 +7,28 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-import psutil
 import pytest
 
-from orchestration.schedule.logs import JobLogs
-from orchestration.schedule.runner import find_commands, run_schedule
+from orchestration.schedule.runner import Scheduler, find_commands, run_schedule
 from orchestration.schedule.state import (
+    LOCK,
     Ending,
     JobState,
-    ScheduleFiles,
     ScheduleState,
+    find_folder,
     print_status,
     read_state,
     write_state,
 )
 from orchestration.session.paths import ProjectPaths
-from tests.orchestration.schedule.world import BEGIN, KEPT_OUT, KilledError, PlayedClock, World, schedule
+from tests.orchestration.schedule.world import BEGIN, KilledError, World, schedule
 from tests.shared_data import REPOSITORY
 from vision.base.errors import ConfigError, RunLockedError, StorageError
-from vision.base.lock import RunLock
+from vision.base.lock import RunLock, is_held
 
 HOURLY = [round(hour + 10 / 60, 2) for hour in range(24)]
 
@@ -39,7 +39,7 @@ def world(tmp_path: Path) -> World:
 
 
 def test_jobs_run_at_their_times_and_a_new_job_counts_from_now(world: World) -> None:
-    assert world.scheduler(PlayedClock()).run() == 0
+    assert world.scheduler().run() == 0
     assert world.hours("watch") == HOURLY
     assert world.hours("learn") == [15.67]
     last = world.state().jobs["watch"].last
@@ -48,30 +48,30 @@ def test_jobs_run_at_their_times_and_a_new_job_counts_from_now(world: World) -> 
 
 
 def test_missed_times_are_answered_by_one_run_for_the_newest(world: World) -> None:
-    world.scheduler(PlayedClock(stop_at=1)).run()
-    world.scheduler(PlayedClock(hours=7.5, stop_at=7.6)).run()
+    world.scheduler(stop_at=1).run()
+    world.scheduler(hours=7.5, stop_at=7.6).run()
     assert world.hours("watch") == [0.17, 7.5]
     assert world.state().jobs["watch"].settled == BEGIN + timedelta(hours=7, minutes=10)
 
 
 def test_times_that_pass_while_a_job_runs_are_answered_by_that_run(world: World) -> None:
     world.behave = lambda name: (5_000.0, 0) if name == "watch" else (1.0, 0)
-    world.scheduler(PlayedClock(stop_at=5)).run()
+    world.scheduler(stop_at=5).run()
     assert world.hours("watch") == [0.17, 2.17, 4.17]
 
 
 def test_a_job_that_takes_too_long_is_stopped(world: World) -> None:
     world.behave = lambda _: (1e6, 0)
-    world.scheduler(PlayedClock(stop_at=2.5)).run()
+    world.scheduler(stop_at=2.5).run()
     last = world.state().jobs["watch"].last
     assert last is not None
     assert last.ending is Ending.TIMED_OUT
 
 
 def test_a_job_that_another_run_keeps_out_stays_due_and_is_tried_again(world: World) -> None:
-    answers = iter([KEPT_OUT] * 3)
+    answers = iter([RunLockedError.exit_code] * 3)
     world.behave = lambda _: (1.0, next(answers, 0))
-    world.scheduler(PlayedClock(stop_at=1)).run()
+    world.scheduler(stop_at=1).run()
     assert world.hours("watch") == [0.17, 0.18, 0.2, 0.22]
     last = world.state().jobs["watch"].last
     assert last is not None
@@ -80,7 +80,7 @@ def test_a_job_that_another_run_keeps_out_stays_due_and_is_tried_again(world: Wo
 
 def test_a_failed_run_is_not_run_again_before_its_next_time(world: World) -> None:
     world.behave = lambda _: (1.0, 2)
-    world.scheduler(PlayedClock(stop_at=2)).run()
+    world.scheduler(stop_at=2).run()
     assert world.hours("watch") == [0.17, 1.17]
 
 
@@ -89,68 +89,77 @@ def test_a_kill_at_any_moment_runs_no_time_twice_and_names_the_run_that_was_lost
     world: World, kill_at: float
 ) -> None:
     with pytest.raises(KilledError):
-        world.scheduler(PlayedClock(kill_at=kill_at)).run()
-    world.scheduler(PlayedClock(hours=kill_at, stop_at=3)).run()
+        world.scheduler(kill_at=kill_at).run()
+    going = world.state().jobs["watch"].going
+    second = world.scheduler(hours=kill_at, stop_at=3)
+    second._begin()
+    last = world.state().jobs["watch"].last
+    if going is not None:
+        assert last is not None
+        assert (last.ending, last.due) == (Ending.LOST, going.due)
+    second.run()
     dues = [int(hour) for hour in world.hours("watch")]
     assert dues == sorted(set(dues))
     assert {1, 2} <= set(dues)
 
 
-def test_the_run_that_was_going_at_a_kill_is_not_run_again(world: World) -> None:
-    with pytest.raises(KilledError):
-        world.scheduler(PlayedClock(kill_at=0.168)).run()
-    going = world.state().jobs["watch"].going
-    assert going is not None
-    scheduler = world.scheduler(PlayedClock(hours=0.2, stop_at=0.3))
-    scheduler.run()
-    last = world.state().jobs["watch"].last
-    assert last is not None
-    assert (last.ending, last.due) == (Ending.LOST, going.due)
-    assert world.hours("watch") == [0.17]
-
-
 def test_a_clock_that_is_set_back_repeats_no_time_and_is_told(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    world.scheduler(PlayedClock(stop_at=5)).run()
-    clock = PlayedClock(hours=5, stop_at=9)
-    clock.shift = timedelta(hours=-3)
-    world.scheduler(clock).run()
+    world.scheduler(stop_at=5).run()
+    world.scheduler(hours=5, stop_at=9, shift=-3).run()
     assert world.hours("watch") == [*HOURLY[:5], 5.17]
     assert caplog.text.count("was it set back?") == 1
 
 
 def test_another_expression_counts_from_now(world: World) -> None:
-    world.scheduler(PlayedClock(stop_at=1)).run()
+    world.scheduler(stop_at=1).run()
     job = {"pipeline": "monitoring", "config": "watch.yaml", "cron": "30 * * * *"}
     world.config = schedule(jobs={"watch": job})
-    world.scheduler(PlayedClock(hours=8, stop_at=9)).run()
+    world.scheduler(hours=8, stop_at=9).run()
     assert world.hours("watch") == [0.17, 8.5]
 
 
 def test_nothing_starts_while_the_state_cannot_be_written(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = PlayedClock(stop_at=3)
-    scheduler = world.scheduler(clock)
+    scheduler = world.scheduler(stop_at=3)
 
-    def write(path: Path, state: ScheduleState) -> None:
-        if 0.1 < clock.seconds / 3600 < 1.5:
+    def write(folder: Path, state: ScheduleState) -> None:
+        if 0.1 < scheduler.seconds / 3600 < 1.5:
             raise StorageError("full")
-        write_state(path, state)
+        write_state(folder, state)
 
     monkeypatch.setattr("orchestration.schedule.runner.write_state", write)
     scheduler.run()
     assert [int(hour * 10) for hour in world.hours("watch")] == [15, 21]
 
 
+def test_a_run_whose_end_cannot_be_written_is_not_run_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler = world.scheduler(stop_at=1.5)
+
+    def write(folder: Path, state: ScheduleState) -> None:
+        if state.jobs["watch"].last is not None and scheduler.seconds < 3600:
+            raise StorageError("full")
+        write_state(folder, state)
+
+    monkeypatch.setattr("orchestration.schedule.runner.write_state", write)
+    scheduler.run()
+    assert world.hours("watch") == [0.17, 1.17]
+
+
 def test_once_runs_what_is_due_and_gives_the_first_code_that_is_not_0(world: World) -> None:
-    assert world.scheduler(PlayedClock()).run_due() == 0
+    assert world.scheduler().run_due() == 0
     assert world.starts == []
-    codes = {"watch": 0, "learn": 3}
+    codes = {"watch": RunLockedError.exit_code, "learn": 3}
     world.behave = lambda name: (1.0, codes[name])
-    assert world.scheduler(PlayedClock(hours=16)).run_due() == 3
+    assert world.scheduler(hours=16).run_due() == 3
     assert [name for name, _ in world.starts] == ["watch", "learn"]
+    codes["watch"] = 0
+    assert world.scheduler(hours=16).run_due() == 0
+    assert [name for name, _ in world.starts] == ["watch", "learn", "watch"]
 
 
 @pytest.mark.parametrize(("code", "told"), [(0, 0), (1, 1)])
@@ -159,26 +168,26 @@ def test_old_runs_are_removed_after_a_job_and_a_failure_of_that_is_told(
 ) -> None:
     world.config = schedule(keep_runs=3)
     world.behave = lambda name: (1.0, code if name == "clean" else 0)
-    world.scheduler(PlayedClock(stop_at=0.5)).run()
+    world.scheduler(stop_at=0.5).run()
     assert [name for name, _ in world.starts] == ["watch", "clean"]
     assert caplog.text.count("Old runs were not removed") == told
 
 
 def test_a_damaged_state_is_refused_and_kept(world: World) -> None:
-    world.path.write_text("{", encoding="utf-8")
+    (world.folder / "state.json").write_text("{", encoding="utf-8")
     with pytest.raises(StorageError, match="move the file away"):
-        world.scheduler(PlayedClock())
-    assert world.path.read_text(encoding="utf-8") == "{"
+        world.scheduler()
+    assert (world.folder / "state.json").read_text(encoding="utf-8") == "{"
 
 
 def test_a_log_that_is_too_large_is_put_away_and_the_oldest_goes(tmp_path: Path) -> None:
-    logs = JobLogs(tmp_path, 100, 2)
+    config = schedule(max_log_megabytes=1e-4, num_old_logs=2)
+    (tmp_path / "job").write_text("import sys; print(sys.argv[1] * 200)", encoding="utf-8")
     for number in range(4):
-        start = logs.starter(tmp_path)
-        assert start("job", [sys.executable, "-c", f"print('{number}' * 200)"]).wait(20) == 0
-    names = sorted(each.name for each in tmp_path.iterdir())
-    assert names == ["job.log", "job.log.1", "job.log.2"]
-    assert "3333" in logs.path("job").read_text(encoding="utf-8")
+        command = (sys.executable, str(tmp_path / "job"), str(number))
+        assert Scheduler(config, {"job": command}, tmp_path)._start("job").wait(20) == 0
+    assert sorted(each.name for each in tmp_path.glob("job.*")) == ["job.log", "job.log.1", "job.log.2"]
+    assert "3333" in (tmp_path / "job.log").read_text(encoding="utf-8")
 
 
 # --- real processes ---
@@ -213,22 +222,30 @@ def project(tmp_path: Path) -> ProjectPaths:
         (tmp_path / "configs" / job.config).write_text("", encoding="utf-8")
         jobs[name] = JobState(cron=job.cron, timezone="UTC", settled=BEGIN)
     paths = ProjectPaths.of(tmp_path)
-    write_state(ScheduleFiles.of(paths).state, ScheduleState(jobs=jobs))
+    write_state(find_folder(paths), ScheduleState(jobs=jobs))
     return paths
 
 
 def ledger(paths: ProjectPaths) -> list[str]:
-    return (paths.root / "ledger").read_text(encoding="utf-8").splitlines()
+    path = paths.root / "ledger"
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+def wait_until(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + 15
+    while not happened() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert happened()
 
 
 def test_real_jobs_run_one_after_the_other_and_are_told_in_the_status(
     project: ProjectPaths, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_schedule(schedule(), project, once=True) == 0
-    assert ledger(project) in (
-        ["begin watch", "end watch", "begin learn", "end learn"],
-        ["begin learn", "end learn", "begin watch", "end watch"],
-    )
+    assert sorted(ledger(project)[::2]) == ["begin learn", "begin watch"]
+    assert [line.split()[1] for line in ledger(project)[::2]] == [
+        line.removeprefix("end ") for line in ledger(project)[1::2]
+    ]
     assert print_status(schedule(), project) == 0
     told = capsys.readouterr().out
     assert told.count("0 done") == 2
@@ -237,7 +254,7 @@ def test_real_jobs_run_one_after_the_other_and_are_told_in_the_status(
 
 def test_a_second_scheduler_is_refused_and_a_missing_config_is_told(project: ProjectPaths) -> None:
     with (
-        RunLock(ScheduleFiles.of(project).lock, "scheduler"),
+        RunLock(find_folder(project) / LOCK, "scheduler"),
         pytest.raises(RunLockedError, match="scheduler"),
     ):
         run_schedule(schedule(), project, once=True)
@@ -249,32 +266,19 @@ def test_a_second_scheduler_is_refused_and_a_missing_config_is_told(project: Pro
 def test_kill_9_of_the_scheduler_leaves_its_run_alone_and_the_next_one_waits_for_it(
     project: ProjectPaths,
 ) -> None:
-    (project.root / "watch").write_text("4", encoding="utf-8")
-    (project.root / "learn").write_text("4", encoding="utf-8")
+    for name in ("watch", "learn"):
+        (project.root / name).write_text("4", encoding="utf-8")
     command = [sys.executable, "-c", LOOP, str(project.root)]
     first = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    path = ScheduleFiles.of(project).state
-    pid = None
-    for _ in range(300):
-        going = [job.going for job in read_state(path).jobs.values() if job.going and job.going.pid]
-        if going and (project.root / "ledger").exists():
-            pid = going[0].pid
-            break
-        time.sleep(0.05)
+    wait_until(lambda: len(ledger(project)) == 1)
     first.kill()
     first.wait()
-    assert pid is not None
-    assert psutil.pid_exists(pid)
+    assert is_held(find_folder(project) / f"{ledger(project)[0].split()[1]}.log")
     second = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(300):
-        if len(ledger(project)) >= 3:
-            break
-        time.sleep(0.05)
-    begun = ledger(project)
-    assert begun[0].startswith("begin")
-    assert begun[1].startswith("end")  # the survivor ended before the other job began
+    wait_until(lambda: len(ledger(project)) == 3)
+    assert [line.split()[0] for line in ledger(project)] == ["begin", "end", "begin"]  # one after the other
     os.kill(second.pid, signal.SIGTERM)
     assert second.wait(30) == 0
-    jobs = read_state(path).jobs
+    jobs = read_state(find_folder(project)).jobs
     assert {job.last.ending for job in jobs.values() if job.last} == {Ending.LOST, Ending.STOPPED}
     assert len(ledger(project)) == 3

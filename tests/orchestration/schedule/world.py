@@ -1,17 +1,16 @@
-"""A clock that passes only while somebody waits, and processes that take as long as they are told."""
+"""A scheduler whose clock passes only while it waits, and whose runs take as long as they are told."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-
-import psutil
+from typing import Any
 
 from orchestration.schedule.config import ScheduleConfig
-from orchestration.schedule.logs import JobLogs, Process
-from orchestration.schedule.runner import Clock, Scheduler
+from orchestration.schedule.runner import Scheduler
 from orchestration.schedule.state import ScheduleState, read_state
 
 BEGIN = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -23,51 +22,6 @@ class KilledError(BaseException):
     """kill -9: nothing of the scheduler runs after it."""
 
 
-class PlayedClock(Clock):
-    """`stop_at` and `kill_at` are hours after BEGIN at which the scheduler is told to stop, or killed."""
-
-    def __init__(self, hours: float = 0.0, stop_at: float = 24.0, kill_at: float = float("inf")) -> None:
-        super().__init__()
-        self.seconds = hours * 3600
-        self.shift = timedelta()
-        self.stop_at, self.kill_at = stop_at * 3600, kill_at * 3600
-
-    def now(self) -> datetime:
-        return BEGIN + timedelta(seconds=self.seconds) + self.shift
-
-    def elapsed(self) -> float:
-        return self.seconds
-
-    def sleep(self, seconds: float) -> None:
-        assert seconds >= 0
-        self.seconds += max(seconds, 0.001)
-        if self.seconds >= self.kill_at:
-            raise KilledError
-        if self.seconds >= self.stop_at:
-            self.stop.set()
-
-
-@dataclass
-class PlayedProcess:
-    """Ends after `seconds` with `code`; a signal would go to a process that does not exist."""
-
-    clock: PlayedClock
-    ends: float
-    code: int
-    pid: int = NO_PROCESS
-
-    def wait(self, timeout: float | None = None) -> int | None:
-        left = self.ends - self.clock.seconds
-        if timeout is not None and left > timeout:
-            self.clock.sleep(timeout)
-            raise psutil.TimeoutExpired(timeout)
-        self.clock.sleep(max(left, 0.0))
-        return self.code
-
-    def create_time(self) -> float:
-        return 0.0
-
-
 @dataclass
 class World:
     """A scheduler's folder, and every start of a process: (job, the time it was started at)."""
@@ -77,36 +31,65 @@ class World:
     behave: Callable[[str], tuple[float, int]] = lambda _: (10.0, 0)
     starts: list[tuple[str, datetime]] = field(default_factory=list)
 
-    def scheduler(self, clock: PlayedClock) -> Scheduler:
-        logs = JobLogs(self.folder, 1_000, 2)
-        commands: dict[str, Sequence[str]] = {name: (name,) for name in (*self.config.jobs, "clean")}
-        if self.config.keep_runs is None:
-            del commands["clean"]
-
-        def start(name: str, _command: Sequence[str]) -> Process:
-            self.starts.append((name, clock.now()))
-            seconds, code = self.behave(name)
-            if code == KEPT_OUT:
-                with logs.path(name).open("ab") as log:
-                    log.write(b"RunLockedError: another run\n")
-            return PlayedProcess(clock, clock.seconds + seconds, abs(code))
-
-        return Scheduler(self.config, commands, logs, self.path, clock, start)
+    def scheduler(self, **times: Any) -> PlayedScheduler:
+        return PlayedScheduler(self, **times)
 
     def state(self) -> ScheduleState:
-        return read_state(self.path)
-
-    @property
-    def path(self) -> Path:
-        return self.folder / "state.json"
+        return read_state(self.folder)
 
     def hours(self, name: str) -> list[float]:
         """When a job was started, in hours after BEGIN, to the minute."""
         return [round((at - BEGIN).total_seconds() / 3600, 2) for job, at in self.starts if job == name]
 
 
-KEPT_OUT = -1
-"""Exit code 1, and in its log that another run holds the lock."""
+class PlayedScheduler(Scheduler):
+    """`stop_at` and `kill_at` are hours after BEGIN at which the scheduler is told to stop, or killed."""
+
+    def __init__(
+        self, world: World, hours: float = 0.0, stop_at: float = 24.0, kill_at: float = 1e9, shift: float = 0
+    ) -> None:
+        commands = {name: (name,) for name in world.config.jobs}
+        if world.config.keep_runs is not None:
+            commands["clean"] = ("clean",)
+        self.world, self.seconds, self.shift = world, hours * 3600, timedelta(hours=shift)
+        self.stop_at, self.kill_at = stop_at * 3600, kill_at * 3600
+        super().__init__(world.config, commands, world.folder)
+
+    def _now(self) -> datetime:
+        return BEGIN + timedelta(seconds=self.seconds) + self.shift
+
+    def _elapsed(self) -> float:
+        return self.seconds
+
+    def _sleep(self, seconds: float) -> None:
+        assert seconds >= 0
+        self.seconds += max(seconds, 0.001)
+        if self.seconds >= self.kill_at:
+            raise KilledError
+        if self.seconds >= self.stop_at:
+            self.stop.set()
+
+    def _start(self, name: str) -> Any:
+        self.world.starts.append((name, self._now()))
+        seconds, code = self.world.behave(name)
+        return PlayedProcess(self, self.seconds + seconds, code)
+
+
+@dataclass
+class PlayedProcess:
+    """Ends at `ends` with `code`; a signal would go to a process that does not exist."""
+
+    clock: PlayedScheduler
+    ends: float
+    code: int
+    pid: int = NO_PROCESS
+
+    def wait(self, timeout: float) -> int:
+        left = self.ends - self.clock.seconds
+        self.clock._sleep(max(min(left, timeout), 0.0))
+        if left > timeout:
+            raise subprocess.TimeoutExpired("job", timeout)
+        return self.code
 
 
 def schedule(**changes: object) -> ScheduleConfig:
