@@ -78,7 +78,7 @@ def test_project_that_is_moved_while_a_training_is_going_is_left_to_it(tmp_path:
             text=True,
             check=False,
         )
-    assert refused.returncode == 1
+    assert refused.returncode == 4
     assert "RunLockedError" in refused.stderr
     assert "first" in refused.stderr
     assert not home.exists()

@@ -50,7 +50,7 @@ def test_second_run_is_refused_and_told_both_names_and_the_pid(tmp_path: Path) -
         RunLock(path, "second"),
     ):
         pass
-    assert caught.value.exit_code == 1
+    assert caught.value.exit_code == 4
     assert f"kill {os.getpid()}" in str(caught.value)
 
 
