@@ -2,45 +2,43 @@
 
 A service must start and answer while its log is locked or gone. Nothing is opened before the first use, and
 after a failure the next use opens anew. SQLite itself goes on writing, without an error, to a file that was
-deleted or overwritten: this is looked for at every use.
+deleted: this is looked for at every use.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import QueuePool
 
 from serving.log.schema import is_current, upgrade
 from serving.log.url import is_sqlite, parse_url
 from vision.base.errors import LogError
 
-_T = TypeVar("_T")
-
 _CONNECT_SECONDS = 2  # libpq counts whole seconds and treats 1 as 2
-_PROBE_SECONDS = 1.0
 _RETRY_SECONDS = 0.005
 
+_BUSY = "Another process holds it: wait for that, or find it with fuser."
 _DAMAGED = (
-    "The file is damaged. Move it away with its -wal and -shm (a new one is made); sqlite3 FILE .recover "
-    "saves what can be read."
+    "Move it away with its -wal and -shm (a new one is made), or name another; sqlite3 FILE .recover saves "
+    "what can be read."
 )
 _ADVICE = {
-    "SQLITE_BUSY": "Another process holds it: wait for that, or find it with fuser.",
+    "SQLITE_BUSY": _BUSY,
     "SQLITE_FULL": "Free some space on the disk first; deleting old answers (docs/privacy.md) needs it too.",
     "SQLITE_READONLY": "Change its permissions, or name a database that can be written.",
     "SQLITE_CANTOPEN": "Check the path and its permissions.",
-    "SQLITE_NOTADB": "Move the file away with its -wal and -shm (a new one is made), or name another.",
-    "SQLITE_CORRUPT": _DAMAGED,
-    "SQLITE_INTERRUPT": f"The file was overwritten, and is too large to be checked in time. {_DAMAGED}",
+    "SQLITE_NOTADB": _DAMAGED,
+    "SQLITE_CORRUPT": f"The file is damaged. {_DAMAGED}",
     "SQLITE_CONSTRAINT_UNIQUE": "An answer of this prediction_id is logged already: give each its own.",
     "SQLITE_IOERR": "Check the disk. After a -wal or -shm was deleted, every process must open the log anew.",
 }
@@ -53,36 +51,46 @@ class LogDatabase:
         name: what errors call it: the path of the file, or the URL without its password.
     """
 
-    def __init__(self, url: str, wait_s: float, *, create: bool = True) -> None:
-        """Say which database, without opening it.
-
-        Args:
-            url: `sqlite:///state/predictions.sqlite` or `postgresql://user:password@host/database`.
-            wait_s: seconds, longest wait for other threads and processes together.
-            create: make a SQLite file where there is none.
-
-        Raises:
-            ConfigError: another kind of URL, or PostgreSQL's driver is not installed.
-        """
-        self._url = parse_url(url)
-        self._path = Path(self._url.database or "").absolute() if is_sqlite(self._url) else None
+    def __init__(self, url: str, wait_s: float, *, create: bool) -> None:
+        """Name the database, without opening it; see `PredictionLog`."""
+        parsed = parse_url(url)
+        self._path = Path(parsed.database or "").absolute() if is_sqlite(parsed) else None
+        self.name = str(self._path or parsed.render_as_string(hide_password=True))
+        self._wait_s, self._create = wait_s, create
+        arguments: dict[str, Any] = {"timeout": wait_s}
         if self._path is not None:
-            self._url = self._url.set(database=str(self._path))
-        self.name = str(self._path or self._url.render_as_string(hide_password=True))
-        self._wait_s = wait_s
-        self._create = create
-        self._turn = threading.Lock()
-        self._engine: Engine | None = None
-        self._connection: Connection | None = None
-        self._files: tuple[int | None, ...] = ()
-        self._probed_at = float("-inf")
-        self._overwritten = False
+            parsed = parsed.set(database=str(self._path))
+        else:
+            arguments = {
+                "connect_timeout": _CONNECT_SECONDS,
+                "tcp_user_timeout": _CONNECT_SECONDS * 1000,
+                "options": f"-c lock_timeout={max(1, round(wait_s * 1000))}",
+            }
+        self._engine = create_engine(
+            parsed,
+            connect_args=arguments,
+            hide_parameters=True,
+            poolclass=QueuePool,
+            pool_size=1,
+            max_overflow=0,
+            pool_timeout=wait_s,
+            pool_pre_ping=self._path is None,  # a server that was restarted costs no answer
+        )
+        if self._path is not None:
+            event.listen(self._engine, "do_connect", self._make_file)
+            event.listen(self._engine, "connect", _set_up_connection)
+            event.listen(self._engine, "checkout", self._refuse_other_files)
+            event.listen(self._engine, "begin", _begin)
 
     def exists(self) -> bool:
-        """Whether there is a SQLite file; of a PostgreSQL server this is only known by asking it: True."""
+        """Whether there is a SQLite file: the service makes it with the first answer; True of a server."""
         return self._path is None or self._path.exists()
 
-    @contextlib.contextmanager
+    def close(self) -> None:
+        """Close the connection; the next use opens anew."""
+        self._engine.dispose()
+
+    @contextmanager
     def transaction(self, *, writes: bool) -> Iterator[Connection]:
         """A connection in a transaction, committed when the block ends well.
 
@@ -91,14 +99,11 @@ class LogDatabase:
         Raises:
             LogError: the database cannot be opened, locked in time, read or written.
         """
-        deadline = time.monotonic() + self._wait_s
-        with self._turn_taken("write" if writes else "read") as connection:
-            connection.execution_options(writes=writes, deadline=deadline)
+        with self._connected("write" if writes else "read") as connection:
+            connection.execution_options(writes=writes)
             with connection.begin():
                 yield connection
-            if self._path is None:
-                connection.close()  # back into the pool, which tries it before the next use
-            elif writes and self._identify_files() != self._files:
+            if writes and self._identify_files() != connection.info["files"]:
                 raise LogError(
                     f"{self.name} was deleted or exchanged while it was written to; what was written is "
                     "lost. The next use opens the file anew."
@@ -110,71 +115,28 @@ class LogDatabase:
         Raises:
             LogError: the database cannot be opened or written.
         """
-        if self._path is None:
-            return
-        with self._turn_taken("write") as connection:
-            driver = get_driver(connection)
-            driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # most of it, without the write lock
-            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-
-    def close(self) -> None:
-        """Close the connection, after the use that is going on; the next use opens anew."""
-        with self._turn:
-            self._drop()
-
-    @contextlib.contextmanager
-    def _turn_taken(self, doing: str) -> Iterator[Connection]:
-        """The open connection, for one thread at a time; closed again after whatever fails."""
-        if not self._turn.acquire(timeout=self._wait_s):
-            raise LogError(
-                f"{self.name}: other threads kept the prediction log busy for {self._wait_s:g} s. "
-                "Another process may hold it: wait for that, or find it with fuser."
-            )
-        try:
-            yield self._open()
-        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
-            self._drop()
-            raise LogError(_describe_failure(self.name, doing, error)) from error
-        except BaseException:  # the connection may be in a transaction that nobody ends
-            self._drop()
-            raise
-        finally:
-            self._turn.release()
-
-    def _drop(self) -> None:
-        """Close the connection. The caller has the turn."""
-        connection, self._connection = self._connection, None
-        engine, self._engine = self._engine, None
-        if connection is not None:
-            with contextlib.suppress(SQLAlchemyError):  # it is broken already, and what broke it is told
-                connection.close()
-        if engine is not None:
-            engine.dispose()
-
-    def _open(self) -> Connection:
-        """The connection to a whole and up-to-date database. The caller has the turn."""
-        if self._engine is not None and self._identify_files() != self._files:
-            self._drop()
-        if self._engine is None:
-            self._engine = self._make_engine()
-            self._connection = self._engine.connect()
-            self._bring_up_to_date(self._connection)
-            self._files = self._identify_files()
-        if self._connection is None or self._connection.closed:
-            self._connection = self._engine.connect()
         if self._path is not None:
-            self._require_sound_file(get_driver(self._connection), self._path)
-        return self._connection
+            with self._connected("write") as connection:
+                driver = connection.connection.cursor()
+                driver.execute("PRAGMA wal_checkpoint(PASSIVE)")  # most of it, without the write lock
+                driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                driver.close()
 
-    def _make_engine(self) -> Engine:
-        if self._path is not None and not self._path.exists():
-            if not self._create:
-                raise LogError(
-                    f"{self.name}: there is no prediction log; expected one that a service has written. "
-                    "Start the service, or name the database that it writes."
-                )
-            _make_file(self._path)
-        return _make_engine(self._url, self._wait_s)
+    @contextmanager
+    def _connected(self, doing: str) -> Iterator[Connection]:
+        """The connection to an up-to-date database, for one thread at a time; closed after what fails."""
+        try:
+            with self._engine.connect() as connection:
+                try:
+                    if "files" not in connection.info:
+                        self._bring_up_to_date(connection)
+                        connection.info["files"] = self._identify_files()
+                    yield connection
+                except BaseException:
+                    connection.invalidate()
+                    raise
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+            raise LogError(_describe_failure(self.name, doing, error)) from error
 
     def _bring_up_to_date(self, connection: Connection) -> None:
         """Migrate where needed; a database that is not ours is not touched."""
@@ -183,9 +145,27 @@ class LogDatabase:
             if is_current(connection, self.name):
                 return
         if self._path is not None:
-            _prepare_file(get_driver(connection), self.name, self._wait_s)
+            _prepare_file(connection, self.name, self._wait_s)
         connection.execution_options(writes=True)
         upgrade(connection)
+
+    def _make_file(self, *_: Any) -> None:
+        """An empty file that only its owner can read; SQLite gives the -wal and -shm beside it that mode."""
+        if self._path is None or self._path.exists():
+            return
+        if not self._create:
+            raise LogError(
+                f"{self.name}: there is no prediction log; expected one that a service has written. "
+                "Start the service, or name the database that it writes."
+            )
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):  # another worker was first
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+    def _refuse_other_files(self, _connection: Any, record: Any, _proxy: Any) -> None:
+        """Have the pool open a connection anew if its files are gone or others lie there."""
+        if record.info.get("files", self._identify_files()) != self._identify_files():
+            raise DisconnectionError
 
     def _identify_files(self) -> tuple[int | None, ...]:
         """Inodes of the SQLite file, its -wal and its -shm, which last as long as a connection is open.
@@ -196,58 +176,15 @@ class LogDatabase:
             return ()
         return tuple(_find_inode(f"{self._path}{suffix}") for suffix in ("", "-wal", "-shm"))
 
-    def _require_sound_file(self, driver: sqlite3.Connection, path: Path) -> None:
-        """Once in a second: what was overwritten is not a database any more, whatever SQLite remembers of it.
-
-        A connection that believes the file immutable reads it past the write-ahead log. While a checkpoint
-        writes, the file may look too short for a moment. What was no database may be one again when SQLite
-        has written its pages back; so it is checked whole, or refused if `wait_s` is too short for that.
-        """
-        if time.monotonic() < self._probed_at + _PROBE_SECONDS:
-            return
-        try:
-            _retry(lambda: _read_head(path), sqlite3.SQLITE_CORRUPT, self._wait_s)
-        except sqlite3.DatabaseError as error:
-            self._overwritten |= error.sqlite_errorcode == sqlite3.SQLITE_NOTADB
-            raise
-        if self._overwritten:
-            _check_whole(driver, self.name, self._wait_s)
-            self._overwritten = False
-        self._probed_at = time.monotonic()
-
-
-def get_driver(connection: Connection) -> sqlite3.Connection:
-    """The connection of SQLite's driver itself."""
-    return cast("sqlite3.Connection", connection.connection.driver_connection)
-
 
 def reclaim_pages(connection: Connection) -> None:
     """Give the pages of deleted rows back to the disk; PostgreSQL does this by itself (autovacuum)."""
     if connection.dialect.name == "sqlite":
-        driver = get_driver(connection)
-        for _ in range(driver.execute("PRAGMA freelist_count").fetchone()[0]):
-            driver.execute("PRAGMA incremental_vacuum(1)").fetchall()  # the driver stops after each page
+        for _ in range(connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()):
+            connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")  # the driver stops after each page
 
 
-# --- SQLite and PostgreSQL ------------------------------------------------------------------------------
-
-
-def _make_engine(url: URL, wait_s: float) -> Engine:
-    if is_sqlite(url):
-        engine = create_engine(url, hide_parameters=True, connect_args={"timeout": wait_s})
-        event.listen(engine, "connect", _set_up_connection)
-        event.listen(engine, "begin", _begin)
-        return engine
-    return create_engine(
-        url,
-        hide_parameters=True,
-        pool_pre_ping=True,  # a server that was restarted costs no answer
-        connect_args={
-            "connect_timeout": _CONNECT_SECONDS,
-            "tcp_user_timeout": _CONNECT_SECONDS * 1000,
-            "options": f"-c lock_timeout={max(1, round(wait_s * 1000))}",
-        },
-    )
+# --- SQLite ---------------------------------------------------------------------------------------------
 
 
 def _set_up_connection(connection: sqlite3.Connection, _: Any) -> None:
@@ -263,72 +200,32 @@ def _set_up_connection(connection: sqlite3.Connection, _: Any) -> None:
 
 def _begin(connection: Connection) -> None:
     """Writers take the lock at once: a reader that becomes a writer could fail without waiting."""
-    options = connection.get_execution_options()
-    driver = get_driver(connection)
-    if "deadline" in options:
-        left_ms = max(0, round((options["deadline"] - time.monotonic()) * 1000))
-        driver.execute(f"PRAGMA busy_timeout = {left_ms}")
-    driver.execute("BEGIN IMMEDIATE" if options["writes"] else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options()["writes"] else "BEGIN")
 
 
-def _make_file(path: Path) -> None:
-    """An empty file that only its owner can read; SQLite gives the -wal and -shm beside it the same mode."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError):  # another worker was first
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-
-
-def _prepare_file(driver: sqlite3.Connection, name: str, wait_s: float) -> None:
+def _prepare_file(connection: Connection, name: str, wait_s: float) -> None:
     """What the file keeps: deleted answers give their space back, and monitoring reads while others write.
 
-    SQLite itself does not wait where two connections switch the journal's mode at once.
+    SQLite itself does not wait where two connections switch the journal's mode at once, so it is asked again.
 
     Raises:
         LogError: the disk cannot hold a write-ahead log.
     """
+    driver, deadline, mode = connection.connection.cursor(), time.monotonic() + wait_s, None
     driver.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    switch = "PRAGMA journal_mode = WAL"
-    mode = _retry(lambda: driver.execute(switch).fetchone()[0], sqlite3.SQLITE_BUSY, wait_s)
+    while mode is None:
+        try:
+            (mode,) = driver.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_RETRY_SECONDS)
+    driver.close()
     if mode != "wal":
         raise LogError(
             f"{name}: SQLite keeps its journal as {mode!r} here; expected 'wal', without which readers and "
             "writers shut each other out. Put the file on a local disk, or use PostgreSQL."
         )
-
-
-def _read_head(path: Path) -> None:
-    """Raises sqlite3.DatabaseError if the file itself is no database or shorter than it says."""
-    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
-        connection.execute("SELECT 1 FROM sqlite_schema").fetchone()
-
-
-def _check_whole(driver: sqlite3.Connection, name: str, wait_s: float) -> None:
-    """Look at every page, for at most `wait_s` seconds.
-
-    Raises:
-        LogError: a page is damaged.
-        sqlite3.OperationalError: it takes longer.
-    """
-    deadline = time.monotonic() + wait_s
-    driver.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
-    try:
-        found = driver.execute("PRAGMA quick_check(1)").fetchone()[0]
-    finally:
-        driver.set_progress_handler(None, 0)
-    if found != "ok":
-        raise LogError(f"{name}: the file was overwritten, and its pages do not fit each other. {_DAMAGED}")
-
-
-def _retry(call: Callable[[], _T], code: int, wait_s: float) -> _T:
-    """What `call` gives; it is called again for `wait_s` seconds while SQLite refuses it with `code`."""
-    deadline = time.monotonic() + wait_s
-    while True:
-        try:
-            return call()
-        except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode != code or time.monotonic() > deadline:
-                raise
-        time.sleep(_RETRY_SECONDS)
 
 
 def _find_inode(path: str) -> int | None:
@@ -345,7 +242,9 @@ def _describe_failure(name: str, doing: str, error: Exception) -> str:
     advice = next(
         (text for prefix, text in _ADVICE.items() if code.startswith(prefix)), "Check the database."
     )
-    if isinstance(cause, OSError):
+    if isinstance(cause, PoolTimeout):
+        words, advice = "other threads kept it busy", _BUSY
+    elif isinstance(cause, OSError):
         words, advice = cause.strerror or str(cause), "Check the path, its permissions and the disk."
     else:
         words = (str(cause).strip() or type(cause).__name__).splitlines()[0]

@@ -1,4 +1,4 @@
-"""One answer as the prediction log keeps it.
+"""One answer as the prediction log keeps it, and as a row of the database, without losing a bit.
 
 What a client sends (file name, group) is bounded here, before it gets near the database. Arrays are brought
 into the form in which they are stored, so that an entry that is read back equals the one that was appended,
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import PureWindowsPath
 from typing import Any
 
 import numpy as np
+from sqlalchemy import Row
 
-from vision.base.errors import DataError
+from vision.base.errors import DataError, LogError
 from vision.base.record import FloatArray
 from vision.decision.records import Decision
 
@@ -31,6 +32,11 @@ ARRAY_TYPES: dict[str, np.dtype[Any]] = {
 
 NUMBERS = ("latency_ms", "confidence", "unknown_score", "p_value")
 TEXTS = ("prediction_id", "client", "model_name", "model_version", "model_digest", "class_name")
+
+_SAME = (*TEXTS, *NUMBERS, "file_name")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_WIDTHS = {"logits": "num_logits", "embedding": "embedding_width", "quality": "quality_width"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +159,67 @@ def to_utc(time: datetime) -> datetime:
     if time.utcoffset() is None:
         raise ValueError(f"Time {time.isoformat()} has no zone; expected one, for example datetime.now(UTC).")
     return time.astimezone(UTC)
+
+
+# --- rows of the database ----------------------------------------------------------------------------------
+
+
+def to_row(entry: LogEntry) -> dict[str, Any]:
+    """Columns of the table `predictions`, all but the number that the database gives."""
+    row: dict[str, Any] = {name: getattr(entry, name) for name in _SAME}
+    row |= {
+        "time_us": to_microseconds(entry.time),
+        "group_name": entry.group,
+        "decision": entry.decision.value,
+    }
+    for name, width in _WIDTHS.items():
+        array = getattr(entry, name)
+        row[name], row[width] = array.tobytes(), len(array)
+    return row
+
+
+def to_entry(row: Row[Any], log_name: str) -> LogEntry:
+    """The answer in a row of `predictions`, with its image where the row was joined with it.
+
+    Raises:
+        LogError: the row is not one that Taxon wrote.
+    """
+    stored = row._mapping
+    fields: dict[str, Any] = {name: stored[name] for name in (*_SAME, "number", "decision")}
+    try:
+        fields |= {name: _to_array(name, stored[name], stored[width]) for name, width in _WIDTHS.items()}
+        return LogEntry(
+            **fields,
+            time=to_time(stored["time_us"]),
+            group=stored["group_name"],
+            image=stored.get("image"),
+        )
+    except (ValueError, DataError) as error:
+        raise LogError(
+            f"{log_name}: answer {stored['number']} cannot be read: {error} Something else than Taxon wrote "
+            f"it. Delete it: PredictionLog.delete_answers(prediction_id={stored['prediction_id']!r})"
+        ) from error
+
+
+def to_microseconds(time: datetime) -> int:
+    """Microseconds since 1970 in UTC: exact, sortable, and the same in every database.
+
+    Raises:
+        ValueError: a time without a zone.
+    """
+    return (to_utc(time) - _EPOCH) // _MICROSECOND
+
+
+def to_time(microseconds: int) -> datetime:
+    """The moment, in UTC."""
+    return _EPOCH + microseconds * _MICROSECOND
+
+
+def _to_array(name: str, stored: bytes, width: int) -> FloatArray:
+    array: FloatArray = np.frombuffer(stored, ARRAY_TYPES[name])
+    if len(array) != width:
+        raise ValueError(f"An array holds {len(array)} numbers; expected its stated width {width}.")
+    return array
 
 
 # --- forms ----------------------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 from serving.log.entries import LogEntry
+from serving.log.prediction_log import PredictionLog
 from vision.base.errors import LogError
 
 PAUSE_SECONDS = 1.0
@@ -23,32 +23,14 @@ CHECK_SECONDS = 5.0
 _logger = logging.getLogger("taxon.serving")
 
 
-class AnswerLog(Protocol):
-    """What `LossyLog` uses of a `PredictionLog`; both methods raise LogError."""
-
-    def append(self, entry: LogEntry) -> object:
-        """Commit one entry."""
-
-    def check(self) -> None:
-        """Nothing, if an entry could be written now."""
-
-
 class LossyLog:
     """A prediction log whose failures are counted, not raised; safe to use from several threads."""
 
     def __init__(
-        self, log: AnswerLog, count_lost: Callable[[], None], clock: Callable[[], float] = time.monotonic
+        self, log: PredictionLog, count_lost: Callable[[], None], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Write into `log`.
-
-        Args:
-            log: raises LogError where an entry is not kept; may succeed later.
-            count_lost: is called once for every entry that is not kept.
-            clock: seconds that never go backwards.
-        """
-        self._log = log
-        self._count_lost = count_lost
-        self._clock = clock
+        """Write into `log`; call `count_lost` for every entry that is not kept; `clock` gives seconds."""
+        self._log, self._count_lost, self._clock = log, count_lost, clock
         self._asking, self._telling = threading.Lock(), threading.Lock()
         self._paused_until = self._reported_at = self._checked_at = float("-inf")
         self._num_unreported = 0

@@ -13,13 +13,11 @@ from datetime import datetime
 from itertools import accumulate
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, select
+from sqlalchemy import ColumnElement, Select, delete, func, insert, select
 
-from serving.log.database import LogDatabase, get_driver, reclaim_pages
-from serving.log.entries import LogEntry, check_group
-from serving.log.rows import to_entry, to_microseconds, to_row, to_time
+from serving.log.database import LogDatabase, reclaim_pages
+from serving.log.entries import LogEntry, check_group, to_entry, to_microseconds, to_row, to_time
 from serving.log.schema import IMAGES, PREDICTIONS
-from vision.base.errors import LogError
 
 MAX_ENTRIES = 100_000
 """Most answers that one call reads: about 400 MB with embeddings of width 1,280."""
@@ -27,8 +25,7 @@ MAX_ENTRIES = 100_000
 _DELETED_AT_ONCE = 250
 _BYTES_AT_ONCE = 1_000_000
 _SAME_ANSWER = IMAGES.c.number == PREDICTIONS.c.number
-_GIVEN = [column.name for column in PREDICTIONS.c if column.name != "number"]
-_SQLITE_INSERT = f"INSERT INTO predictions ({', '.join(_GIVEN)}) VALUES (:{', :'.join(_GIVEN)})"
+_INSERT = insert(PREDICTIONS).returning(PREDICTIONS.c.number)
 
 
 @dataclass(frozen=True)
@@ -44,11 +41,11 @@ class LoggedModel:
     last: datetime
 
 
-class PredictionLog:
+class PredictionLog(LogDatabase):
     """Answers in a SQLite file or a PostgreSQL database; threads and processes may share it.
 
     Every method raises `LogError` when the database is locked, gone, full, damaged, of a newer version or not
-    ours. Waiting for others is bounded by `wait_s`, twice that while the database is opened; connecting to a
+    ours. It waits at most `wait_s` for other threads and as long for other processes; connecting to a
     PostgreSQL server that does not answer takes up to two seconds.
 
     Attributes:
@@ -62,28 +59,15 @@ class PredictionLog:
 
         Args:
             url: `sqlite:///PATH` (relative to the working folder of now) or `postgresql://...`.
-            wait_s: seconds, longest wait for other threads and processes together.
+            wait_s: seconds, longest wait for other threads, and for other processes.
             keep_images: store `LogEntry.image`; without it the bytes are dropped.
             create: make a SQLite file where there is none; readers say no, and learn of a mistyped path.
 
         Raises:
             ConfigError: the URL is of another kind, or PostgreSQL's driver is not installed.
         """
+        super().__init__(url, wait_s, create=create)
         self.keep_images = keep_images
-        self._database = LogDatabase(url, wait_s, create=create)
-
-    @property
-    def name(self) -> str:
-        """Path of the file, or the URL without its password."""
-        return self._database.name
-
-    def exists(self) -> bool:
-        """Whether there is a log yet: the service makes its SQLite file with the first answer."""
-        return self._database.exists()
-
-    def close(self) -> None:
-        """Close the connection; the next use opens anew."""
-        self._database.close()
 
     # --- writing ----------------------------------------------------------------------------------------
 
@@ -94,8 +78,8 @@ class PredictionLog:
             LogError: it is not stored. Send the answer and count the loss; a later call may succeed.
         """
         row = to_row(entry)
-        with self._database.transaction(writes=True) as connection:
-            number = _insert(connection, row)
+        with self.transaction(writes=True) as connection:
+            number: int = connection.execute(_INSERT, row).scalar_one()
             if self.keep_images and entry.image is not None:
                 connection.execute(insert(IMAGES), {"number": number, "image": entry.image})
         return number
@@ -108,23 +92,18 @@ class PredictionLog:
         Raises:
             LogError: says why not and what to do.
         """
-        with self._database.transaction(writes=True) as connection:
+        with self.transaction(writes=True) as connection:
             connection.execute(select(PREDICTIONS.c.number).limit(1)).all()
 
     # --- reading ----------------------------------------------------------------------------------------
 
     def read_newest(self, model_digest: str, limit: int, *, images: bool = False) -> list[LogEntry]:
-        """The newest answers of one model, oldest first.
+        """The newest answers of one model, oldest first, at most `limit`; with their images if asked for.
 
         Newest is by place in the log, not by time: clocks are set back, places are not.
 
-        Args:
-            model_digest: digest of the bundle that answered.
-            limit: most answers, at most `MAX_ENTRIES`.
-            images: read the images too, where they were kept.
-
         Raises:
-            ValueError: a limit out of bounds.
+            ValueError: a limit below 1 or above `MAX_ENTRIES`.
         """
         if not 1 <= limit <= MAX_ENTRIES:
             raise ValueError(f"limit is {limit}; expected 1 to {MAX_ENTRIES}.")
@@ -133,7 +112,7 @@ class PredictionLog:
             query = select(PREDICTIONS, IMAGES.c.image).outerjoin(IMAGES, _SAME_ANSWER)
         query = query.where(PREDICTIONS.c.model_digest == model_digest)
         query = query.order_by(PREDICTIONS.c.number.desc()).limit(limit)
-        with self._database.transaction(writes=False) as connection:
+        with self.transaction(writes=False) as connection:
             return [to_entry(row, self.name) for row in connection.execute(query)][::-1]
 
     def count(self, model_digest: str | None = None, *, after: int = 0) -> int:
@@ -186,17 +165,15 @@ class PredictionLog:
         Raises:
             ValueError: nothing is given, or something blank, which would ask for more than was meant.
         """
-        given = {"prediction_id": prediction_id, "client": client, "group": group}
-        for name, value in given.items():
-            if value is not None and not value.strip():
-                raise ValueError(
-                    f"{name} is {value!r}; expected one that is not blank. Leave it out to ask for any."
-                )
-        wanted = {"prediction_id": prediction_id, "client": client, "group_name": check_group(group)}
-        conditions = [PREDICTIONS.c[name] == value for name, value in wanted.items() if value is not None]
-        if not conditions:
-            raise ValueError("Nothing says which answers to delete; expected prediction_id, client or group.")
-        return self._delete(*conditions)
+        given = {"prediction_id": prediction_id, "client": client, "group_name": group}
+        wanted = {name: value for name, value in given.items() if value is not None}
+        if not wanted or not all(value.strip() for value in wanted.values()):
+            raise ValueError(
+                f"Asked to delete answers of {wanted}; expected prediction_id, client or group, none blank."
+            )
+        if group is not None:
+            wanted["group_name"] = check_group(group) or ""
+        return self._delete(*(PREDICTIONS.c[name] == value for name, value in wanted.items()))
 
     def _delete(self, *conditions: ColumnElement[bool], images_only: bool = False) -> int:
         """Delete little at a time, with pauses, so that the service's writes get through in between.
@@ -212,30 +189,15 @@ class PredictionLog:
             totals = accumulate(size for _, size in rows)
             within = sum(total <= _BYTES_AT_ONCE for total in totals)
             numbers = [number for number, _ in rows[: max(1, within)]]
-            with self._database.transaction(writes=True) as connection:
+            with self.transaction(writes=True) as connection:
                 started = time.monotonic()
                 gone = connection.execute(delete(table).where(table.c.number.in_(numbers)))
                 reclaim_pages(connection)
             num_deleted += gone.rowcount
             time.sleep(min(max(2 * (time.monotonic() - started), 0.01), 1.0))
-        self._database.empty_wal()
+        self.empty_wal()
         return num_deleted
 
     def _read(self, query: Select[Any]) -> Sequence[Any]:
-        with self._database.transaction(writes=False) as connection:
+        with self.transaction(writes=False) as connection:
             return connection.execute(query).all()
-
-
-def _insert(connection: Connection, row: dict[str, Any]) -> int:
-    """Insert a row; gives its number.
-
-    SQLite's driver is asked directly: every answer waits for this, and SQLAlchemy takes twice as long to ask
-    as SQLite to insert.
-    """
-    if connection.dialect.name == "sqlite":
-        number = get_driver(connection).execute(_SQLITE_INSERT, row).lastrowid
-    else:
-        number = connection.execute(insert(PREDICTIONS).returning(PREDICTIONS.c.number), row).scalar_one()
-    if number is None:
-        raise LogError("The database gave no number to an answer; expected one. Check the database.")
-    return number

@@ -11,9 +11,8 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from serving.log.entries import ARRAY_TYPES, LogEntry, namespace_group
+from serving.log.entries import ARRAY_TYPES, LogEntry, namespace_group, to_microseconds
 from serving.log.prediction_log import PredictionLog
-from serving.log.rows import to_microseconds
 from vision.base.errors import LogError
 from vision.base.record import FloatArray
 from vision.config.serve import PredictionLogSettings

@@ -21,6 +21,7 @@ from serving.api.schemas import ServedModel
 from serving.api.settings import ServiceSettings
 from serving.log.entries import LogEntry
 from serving.log.lossy import LossyLog
+from serving.log.prediction_log import PredictionLog
 from tests.serving.toy import (
     BLACK,
     GREEN,
@@ -45,14 +46,16 @@ pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 
 
-class Memory:
+class Memory(PredictionLog):
     """A log that keeps entries in memory."""
 
     def __init__(self) -> None:
+        super().__init__("sqlite:///never_made.sqlite")
         self.entries: list[LogEntry] = []
 
-    def append(self, entry: LogEntry) -> None:
+    def append(self, entry: LogEntry) -> int:
         self.entries.append(entry)
+        return len(self.entries)
 
     def check(self) -> None:
         """It can always be written."""

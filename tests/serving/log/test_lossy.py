@@ -8,27 +8,30 @@ import pytest
 
 from serving.log.entries import LogEntry
 from serving.log.lossy import CHECK_SECONDS, PAUSE_SECONDS, REPORT_SECONDS, LossyLog
+from serving.log.prediction_log import PredictionLog
 from tests.serving.answers import make_entry
 from vision.base.errors import LogError
 
 ENTRY = make_entry(1)
 
 
-class Log:
+class Log(PredictionLog):
     """A log in memory that is out of order while `broken`."""
 
     def __init__(self) -> None:
+        super().__init__("sqlite:///never_made.sqlite")
         self.entries: list[LogEntry] = []
         self.broken = False
         self.num_tried = 0
         self.num_lost = 0
         self.now = 1000.0
 
-    def append(self, entry: LogEntry) -> None:
+    def append(self, entry: LogEntry) -> int:
         self.num_tried += 1
         if self.broken:
             raise LogError("the database is locked")
         self.entries.append(entry)
+        return len(self.entries)
 
     def check(self) -> None:
         self.num_tried += 1
@@ -106,7 +109,7 @@ def test_a_failed_append_is_the_fault_until_one_succeeds() -> None:
 
 def test_a_fault_of_the_program_is_not_taken_for_a_lost_entry() -> None:
     class Faulty(Log):
-        def append(self, entry: LogEntry) -> None:
+        def append(self, entry: LogEntry) -> int:
             raise TypeError(entry.prediction_id)
 
     log = Faulty()

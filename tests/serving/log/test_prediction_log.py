@@ -280,11 +280,11 @@ def test_answers_are_deleted_by_client_by_group_or_by_id(log: PredictionLog) -> 
     assert log.delete_answers(group="fish-1") == 2
     assert log.delete_answers(client="pier") == 2
     assert [entry.prediction_id for entry in log.read_newest(DIGEST, 9)] == ["id-4"]
-    with pytest.raises(ValueError, match="Nothing says which answers"):
+    with pytest.raises(ValueError, match="expected prediction_id, client or group"):
         log.delete_answers()
     for name in ("prediction_id", "client", "group"):
         for others in ({}, {"client": "harbour"}):
-            with pytest.raises(ValueError, match=f"{name} is .*not blank"):
+            with pytest.raises(ValueError, match="none blank"):
                 log.delete_answers(**{**others, name: " \t"})
     assert log.count() == 1
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from serving.log.prediction_log import PredictionLog
-from serving.log.url import resolve_log_url
+from serving.log.url import parse_url, resolve_log_url
 from tests.serving.answers import make_entry
 from vision.base.errors import ConfigError
 from vision.config.serve import PredictionLogSettings
@@ -52,7 +52,7 @@ def test_without_postgresqls_driver_the_error_says_what_to_install(
     with pytest.raises(ConfigError, match=r"ada:\*\*\*@host/log.* python -m pip install 'psycopg\[binary\]'"):
         PredictionLog(url)
     monkeypatch.setattr("importlib.util.find_spec", lambda _: "psycopg")
-    assert PredictionLog(url).name == "postgresql+psycopg://ada:***@host/log"
+    assert str(parse_url(url)) == "postgresql+psycopg://ada:***@host/log"
 
 
 def test_a_relative_path_is_of_the_folder_in_which_the_log_was_named(
