@@ -9,8 +9,7 @@ from materializers.registry import Previous, find_previous, find_version_number,
 from orchestration.flows.deployment import AGAIN, serve_too
 from orchestration.flows.runner import Flow, Outcome, Run
 from orchestration.store.history import missing_champion
-from serving.runtime.process import find_service
-from serving.runtime.running import ServiceFolder, read_deployed
+from serving.runtime.running import ServiceFolder, find_service, read_deployed
 from vision.base.errors import ConfigError
 from vision.base.files import storage_errors
 from vision.bundle.assembly import verify_bundle

@@ -63,8 +63,8 @@ def tell_status(paths: ProjectPaths) -> int:
     leftover = find_leftover(folder)
     if leftover is not None:
         lines.append(
-            f"A killed deployment left another service beside this one: model {leftover.bento} (process "
-            f"{leftover.pid}). python run.py service start ends it; so do stop and the next deployment."
+            f"A killed deployment left another service beside this one (process {leftover}). python run.py "
+            "service start ends it; so do stop and the next deployment."
         )
     _say("\n".join(lines))
     return 0 if status.ready else 1

@@ -18,7 +18,7 @@ from typing import Any
 
 from serving.runtime.launch import TAIL_LINES, make_environment
 from serving.runtime.pinned import BUNDLE_FOLDER, PINNED_NAME, PinnedModel
-from serving.runtime.running import BuiltBento, DeployedService, ServiceFolder, read_ours, read_record
+from serving.runtime.running import BuiltBento, DeployedService, ServiceFolder, find_service, read_record
 from vision.base.closure import ROOT, import_closure
 from vision.base.errors import ServiceError, TaxonError
 from vision.base.files import storage_errors, write_atomically
@@ -92,25 +92,16 @@ def stage_code(folder: Path, pinned: PinnedModel) -> str:
         return _digest_code(folder)
 
 
-def _read_bento(tag: str) -> Any:
-    """BentoML's description of a Bento; None where it is absent, or only half there."""
-    import bentoml
-    from bentoml.exceptions import BentoMLException
-
-    try:
-        return bentoml.bentos.get(tag)
-    except BentoMLException:
-        return None
-
-
 def _find_whole(tag: str, code: str) -> Any:
     """The stored Bento of a tag if its code is all there; else None, and its place is free."""
     import bentoml
+    from bentoml.exceptions import BentoMLException, NotFound
 
-    stored = _read_bento(tag)
-    if stored is not None and _digest_code(Path(stored.path) / "src") == code:
-        return stored
-    with suppress(bentoml.exceptions.NotFound):
+    with suppress(BentoMLException):  # absent, or only half there
+        stored = bentoml.bentos.get(tag)
+        if _digest_code(Path(stored.path) / "src") == code:
+            return stored
+    with suppress(NotFound):
         bentoml.bentos.delete(tag)
     return None
 
@@ -183,7 +174,7 @@ def prune_bentos(folder: ServiceFolder, newest: int = NUM_BENTOS) -> None:
     with RunLock(folder.lock, "pruning of Bentos"), storage_errors(folder.bentoml, "delete old Bentos in"):
         bentos = [path for path in folder.bentoml.glob("bentos/*/*") if path.is_dir()]
         bentos.sort(key=_time_of_build)
-        needed = (read_ours(folder, folder.record), read_record(DeployedService, folder.deployed))
+        needed = (find_service(folder), read_record(DeployedService, folder.deployed))
         kept = {*bentos[-newest:], *(folder.bento_path(each.bento) for each in needed if each is not None)}
         for path in set(bentos) - kept:
             shutil.rmtree(path)

@@ -24,15 +24,7 @@ from serving.api.keys import CHECK_CLIENT, LOCAL_CLIENT, parse_keys, read_or_mak
 from serving.api.settings import read_settings
 from serving.log.url import resolve_log_url
 from serving.runtime import supervisor
-from serving.runtime.running import (
-    OWNER_ALONE,
-    BuiltBento,
-    RunningService,
-    ServiceFolder,
-    find_process,
-    read_ours,
-    write_record,
-)
+from serving.runtime.running import OWNER_ALONE, BuiltBento, RunningService, ServiceFolder, find_service
 from vision.base.errors import ConfigError, ServiceError
 from vision.base.files import storage_errors
 from vision.config.serve import ServeSettings
@@ -55,8 +47,8 @@ _LOG_VARIABLES = {
 # What must not reach the service: another project's code, and settings of somebody else's BentoML.
 _NOT_HANDED_ON = ("PYTHONPATH", "PYTHONSTARTUP", "BENTOML_CONFIG", "BENTOML_CONFIG_OPTIONS")
 
-_CHILDREN: dict[int, subprocess.Popen[bytes]] = {}
-"""Services that this very process started, kept so that they are reaped when they end."""
+_CHILDREN: list[subprocess.Popen[bytes]] = []
+"""Services that this very process started; psutil waits for them when they end."""
 
 
 @dataclass(frozen=True)
@@ -69,16 +61,16 @@ class Launched:
 
 
 def launch_service(
-    folder: ServiceFolder, record: Path, bento: BuiltBento, serve: ServeSettings, public: socket.socket
+    folder: ServiceFolder, bento: BuiltBento, serve: ServeSettings, public: socket.socket
 ) -> Launched:
-    """Start a service that holds a public socket, write it down and wait until it is ready for checks.
+    """Start a service that holds a public socket, and wait until it is ready for checks.
 
     It answers on the public socket after `take_over`. On failure it is stopped again.
 
     Raises:
         ConfigError: a setting is wrong.
         ServiceError: it does not become ready; with the end of its output.
-        StorageError: its record or its output cannot be written.
+        StorageError: its output cannot be written.
     """
     instance, key = secrets.token_hex(8), secrets.token_hex(24)
     variables = _service_variables(folder, serve, instance, key)
@@ -101,7 +93,7 @@ def launch_service(
             start_new_session=True,
             pass_fds=(public.fileno(), check.fileno()),
         )
-        _CHILDREN[process.pid] = process
+        _CHILDREN.append(process)
         url = f"http://{THIS_MACHINE}:{check.getsockname()[1]}"
     service = RunningService(
         pid=process.pid,
@@ -113,10 +105,9 @@ def launch_service(
         since=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     try:
-        write_record(record, service)
         _wait_ready(folder, service, process, url)
     except BaseException:
-        end_service(folder, record, service)
+        end_process(process.pid)
         raise
     for log in sorted(folder.logs.glob("*.log"))[:-NUM_LOGS]:
         log.unlink(missing_ok=True)
@@ -204,21 +195,19 @@ def ask_ready(url: str) -> ReadyAnswer:
     return ReadyAnswer(str(body.get("arrived", body)), final=str(body.get("type")).endswith(":refused"))
 
 
-def end_service(folder: ServiceFolder, record: Path, service: RunningService, *, drain: bool = False) -> None:
-    """End a service; its record goes when its processes are gone.
+def end_process(pid: int, *, drain: bool = False) -> None:
+    """End a service by its supervisor's process id.
 
     With `drain`, idle connections stay until their next answer or time-out, so that no client meets a closed
-    one: for a service whose successor answers already.
+    one: for a service that may have requests.
 
     Raises:
         ServiceError: a process outlives SIGKILL.
     """
-    process = find_process(folder, service)
-    if process is not None:
-        family = [process]
-        with suppress(psutil.NoSuchProcess):
-            family += process.children(recursive=True)
-            process.send_signal(signal.SIGUSR2 if drain else signal.SIGTERM)
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+        process.send_signal(signal.SIGUSR2 if drain else signal.SIGTERM)
         _, alive = psutil.wait_procs(family, timeout=DRAIN_SECONDS if drain else GRACE_SECONDS)
         for each in alive:
             with suppress(psutil.NoSuchProcess):
@@ -229,12 +218,6 @@ def end_service(folder: ServiceFolder, record: Path, service: RunningService, *,
                 f"Process {alive[0].pid} of the service outlives SIGKILL; it waits for the disk or the "
                 f"system. Look at it with: ps -l {alive[0].pid}"
             )
-    child = _CHILDREN.pop(service.pid, None)
-    if child is not None:
-        child.wait(GRACE_SECONDS)
-    with storage_errors(record):
-        record.unlink(missing_ok=True)
-        (folder.root / f"{service.instance}.sock").unlink(missing_ok=True)
 
 
 # --- sockets --------------------------------------------------------------------------------------------
@@ -247,20 +230,13 @@ def open_socket(folder: ServiceFolder, serve: ServeSettings) -> socket.socket:
         ConfigError: nobody can listen there; says who has it.
         ServiceError: the running service does not hand its socket out, or its record cannot be read.
     """
-    own = read_ours(folder, folder.record)
+    own = find_service(folder)
     if own is not None and (own.serve.host, own.serve.port) == (serve.host, serve.port):
         return _borrow_socket(folder, own)
     host, port = serve.host, serve.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        public = socket.socket(family, kind, protocol)
-        try:
-            public.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            public.bind(address)
-            public.listen(_BACKLOG)
-        except OSError:
-            public.close()
-            raise
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except PermissionError as error:
         raise ConfigError(
             f"Port {port} needs more rights. Choose one above 1023: --config NAME.yaml --set serve.port=3000"
@@ -278,7 +254,6 @@ def open_socket(folder: ServiceFolder, serve: ServeSettings) -> socket.socket:
             f"--set serve.port={port + 1}"
         )
         raise ConfigError(f"{host}:{port} is taken by {owner}") from error
-    return public
 
 
 def _borrow_socket(folder: ServiceFolder, service: RunningService) -> socket.socket:

@@ -14,7 +14,7 @@ from serving.runtime.launch import (
     Launched,
     ask_ready,
     check_variables,
-    end_service,
+    end_process,
     keys_from_environment,
     launch_service,
     open_socket,
@@ -27,9 +27,9 @@ from serving.runtime.running import (
     RunningService,
     ServiceFolder,
     find_process,
-    read_ours,
+    find_service,
+    list_processes,
     read_record,
-    refuse_unreadable,
     write_record,
 )
 from vision.base.errors import ConfigError, ServiceError
@@ -52,7 +52,7 @@ class ServiceStatus:
     log: str = "not known"  # whether answers can be written down now, and why not
 
 
-# --- starting -------------------------------------------------------------------------------------------
+# --- starting and stopping ------------------------------------------------------------------------------
 
 
 def start_service(folder: ServiceFolder, bento: BuiltBento, serve: ServeSettings) -> RunningService:
@@ -66,18 +66,14 @@ def start_service(folder: ServiceFolder, bento: BuiltBento, serve: ServeSettings
             stopped again.
     """
     with RunLock(folder.lock, "service start"):
-        old = read_ours(folder, folder.record)
+        old = find_service(folder)
         if old is not None:
             raise ServiceError(
                 f"The service is running already: {old.url}, model {old.bento} (process {old.pid}, since "
                 f"{old.since}). Stop it with: python run.py service stop"
             )
-        _refuse_to_start_without_keys(folder)
-        _end_leftovers(folder)
-        with open_socket(folder, serve) as public:
-            launched = launch_service(folder, folder.record, bento, serve, public)
-        _take_over_or_end(folder, folder.record, launched)
-        return launched.service
+        _refuse_without_keys(folder, read_record(DeployedService, folder.deployed))
+        return _replace(folder, None, bento, serve, lambda _: None)
 
 
 def deploy_service(
@@ -101,20 +97,8 @@ def deploy_service(
     """
     with RunLock(folder.lock, "service deployment"):
         refuse_deployment(folder, serve)
-        _end_leftovers(folder)
-        old = read_ours(folder, folder.record)
-        with open_socket(folder, serve) as public:
-            launched = launch_service(folder, folder.trial, bento, serve, public)
-        try:
-            check(launched)
-        except BaseException:
-            end_service(folder, folder.trial, launched.service)
-            raise
-        _take_over_or_end(folder, folder.trial, launched)
-        if old is not None:
-            write_record(folder.leaving, old)
-        with storage_errors(folder.record):
-            folder.trial.replace(folder.record)
+        old = find_service(folder)
+        service = _replace(folder, old, bento, serve, check)
         deployed = DeployedService(
             bento=bento,
             serve=serve,
@@ -123,8 +107,8 @@ def deploy_service(
         )
         write_record(folder.deployed, deployed)
         if old is not None:
-            end_service(folder, folder.leaving, old, drain=True)
-        return launched.service
+            end_process(old.pid, drain=True)
+        return service
 
 
 def refuse_deployment(folder: ServiceFolder, serve: ServeSettings) -> None:
@@ -135,59 +119,96 @@ def refuse_deployment(folder: ServiceFolder, serve: ServeSettings) -> None:
             running service would be locked out, because TAXON_API_KEYS is not set here.
         ServiceError: the running service's record cannot be read, or it does not hand out its socket.
     """
-    old = read_ours(folder, folder.record)
-    if old is not None and old.keys_from_environment and not keys_from_environment():
-        raise ConfigError(
-            f"The service on {old.url} was given its clients' keys by TAXON_API_KEYS, which is not set here: "
-            "the new one would refuse them all. Set it to the same keys (for a scheduler, too), or stop the "
-            "service first: python run.py service stop"
-        )
+    _refuse_without_keys(folder, find_service(folder))
     check_variables(folder, serve)
     open_socket(folder, serve).close()
 
 
 def stop_service(folder: ServiceFolder) -> RunningService | None:
-    """Stop the service; None if none of ours was running.
+    """Stop the service; None if none of ours was running, or its record cannot be read.
 
     Raises:
         RunLockedError: another start or stop is going.
         ServiceError: it does not end.
     """
     with RunLock(folder.lock, "service stop"):
-        _end_leftovers(folder)
-        service = read_ours(folder, folder.record)
-        if service is not None:
-            end_service(folder, folder.record, service)
+        service = read_record(RunningService, folder.record)
+        running = service if service is not None and find_process(folder, service) is not None else None
+        if running is not None:
+            end_process(running.pid)
+        _end_others(folder, None)
         with storage_errors(folder.record):
             folder.record.unlink(missing_ok=True)
-        return service
+        return running
 
 
 def end_leftovers(folder: ServiceFolder) -> None:
     """Stop what a killed deployment left beside the service; RunLockedError if a deployment is going."""
     with RunLock(folder.lock, "service start"):
-        _end_leftovers(folder)
+        _end_others(folder, find_service(folder))
+
+
+def _replace(
+    folder: ServiceFolder, old: RunningService | None, bento: BuiltBento, serve: ServeSettings, check: Check
+) -> RunningService:
+    """Start a service, check it, let it answer and write it down; what fails is stopped again.
+
+    The caller holds the lock, and ends the old service.
+    """
+    _end_others(folder, old)
+    with open_socket(folder, serve) as public:
+        launched = launch_service(folder, bento, serve, public)
+    try:
+        check(launched)
+        take_over(launched)
+        write_record(folder.record, launched.service)
+    except BaseException:
+        end_process(launched.service.pid, drain=True)  # it may have requests already
+        raise
+    return launched.service
+
+
+def _end_others(folder: ServiceFolder, kept: RunningService | None) -> None:
+    """End what a killed start or deployment left: services that are not on record, and their sockets."""
+    for process in list_processes(folder):
+        if kept is None or process.pid != kept.pid:
+            end_process(process.pid, drain=True)  # it may have requests
+    with storage_errors(folder.root):
+        for path in folder.root.glob("*.sock"):
+            if kept is None or path.stem != kept.instance:
+                path.unlink()
+
+
+def _refuse_without_keys(folder: ServiceFolder, former: RunningService | DeployedService | None) -> None:
+    """Raise ConfigError if a service had its keys from the environment, and there are none here."""
+    if former is not None and former.keys_from_environment and not keys_from_environment():
+        raise ConfigError(
+            "The service was given its clients' keys by TAXON_API_KEYS, which is not set here: a new one "
+            "would refuse them all. Set it to the same keys (in a crontab: TAXON_API_KEYS=name:key above the "
+            f"line). To go over to the one key in {folder.key} on purpose, stop the service and deploy again "
+            "without it: python run.py service stop; python run.py --pipeline deployment --config NAME.yaml"
+        )
 
 
 # --- looking --------------------------------------------------------------------------------------------
 
 
-def find_service(folder: ServiceFolder) -> RunningService | None:
-    """The service that this project started, if its process lives."""
-    return read_ours(folder, folder.record)
+def find_leftover(folder: ServiceFolder) -> int | None:
+    """Process id of what a killed deployment left beside the service.
 
-
-def find_leftover(folder: ServiceFolder) -> RunningService | None:
-    """What a killed deployment left beside the service; None while a start, stop or deployment is going."""
+    None while a start, stop or deployment is going.
+    """
+    service = read_record(RunningService, folder.record)
     if is_held(folder.lock):
         return None
-    return next((service for _, service in _list_leftovers(folder)), None)
+    pids = (each.pid for each in list_processes(folder))
+    return next((pid for pid in pids if service is None or pid != service.pid), None)
 
 
 def service_status(folder: ServiceFolder) -> ServiceStatus:
     """Whether the service runs and is ready, asked of itself."""
     try:
-        refuse_unreadable(folder.record)
+        find_service(folder)
     except ServiceError as error:
         return ServiceStatus(None, ready=False, message=str(error))
     service = read_record(RunningService, folder.record)
@@ -232,46 +253,3 @@ def curl_line(folder: ServiceFolder, service: RunningService, image: Path | None
         escaped = name.replace("\\", "\\\\").replace('"', '\\"')
         name = f'"{escaped}"'  # as curl reads names that hold its own separators
     return f'curl -F {shlex.quote(f"image=@{name}")} -H "X-API-Key: {key}" {service.url}/predict'
-
-
-# --- replacing ------------------------------------------------------------------------------------------
-
-
-def _take_over_or_end(folder: ServiceFolder, record: Path, launched: Launched) -> None:
-    try:
-        take_over(launched)
-    except BaseException:
-        end_service(folder, record, launched.service, drain=True)  # it may have requests already
-        raise
-
-
-def _list_leftovers(folder: ServiceFolder) -> list[tuple[Path, RunningService]]:
-    """Records and services beside the one that is in its place."""
-    service = read_record(RunningService, folder.record)
-    records = [(each, read_ours(folder, each)) for each in (folder.trial, folder.leaving)]
-    return [(record, each) for record, each in records if each is not None and each != service]
-
-
-def _end_leftovers(folder: ServiceFolder) -> None:
-    """End services beside the one in its place, and remove what killed ones left."""
-    for record, service in _list_leftovers(folder):
-        end_service(folder, record, service, drain=True)  # it may have requests
-    with storage_errors(folder.root):
-        folder.trial.unlink(missing_ok=True)
-        folder.leaving.unlink(missing_ok=True)
-        running = read_ours(folder, folder.record)
-        for path in folder.root.glob("*.sock"):
-            if running is None or path.stem != running.instance:
-                path.unlink()
-
-
-def _refuse_to_start_without_keys(folder: ServiceFolder) -> None:
-    """Raise ConfigError if what was deployed last had keys from the environment, and there are none here."""
-    deployed = read_record(DeployedService, folder.deployed)
-    if deployed is not None and deployed.keys_from_environment and not keys_from_environment():
-        raise ConfigError(
-            "The service was deployed with its clients' keys in TAXON_API_KEYS, which is not set here: it "
-            "would refuse them all. Set it to the same keys (in a crontab: TAXON_API_KEYS=name:key above the "
-            f"line). To go over to the one key in {folder.key} on purpose, deploy again without it: "
-            "python run.py --pipeline deployment --config NAME.yaml"
-        )

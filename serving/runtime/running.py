@@ -7,7 +7,6 @@ by their owner alone.
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,8 +78,6 @@ class ServiceFolder:
     root = property(lambda self: self.home / "state" / "service")  # the supervisor's working directory
     bentoml = property(lambda self: self.root / "bentoml")  # BentoML's home, with models and Bentos
     record = property(lambda self: self.root / "service.json")  # the running service
-    trial = property(lambda self: self.root / "trial.json")  # the next one, while it is being tried
-    leaving = property(lambda self: self.root / "leaving.json")  # the former one, until its last answer
     deployed = property(lambda self: self.root / "deployed.json")  # what passed its check last
     lock = property(lambda self: self.root / "lock")  # held while one is started or stopped
     key = property(lambda self: self.root / "api_key")  # the local client's API key, mode 600
@@ -109,55 +106,49 @@ def read_record(kind: type[Written], path: Path) -> Written | None:
 
 
 def find_process(folder: ServiceFolder, service: RunningService) -> psutil.Process | None:
-    """The service's supervisor, if it lives and is this project's.
-
-    Its command line has the record's random word, which setting the clock does not change, and its working
-    directory is this project's folder, which follows a move; that of a copied project is another one.
-    """
-    with suppress(psutil.Error, OSError):
+    """The supervisor of a service, if it lives and is this project's."""
+    with suppress(psutil.Error):
         process = psutil.Process(service.pid)
-        if service.instance in process.cmdline() and folder.root.samefile(process.cwd()):
+        if _read_instance(folder, process) == service.instance:
             return process
     return None
 
 
-def read_ours(folder: ServiceFolder, record: Path) -> RunningService | None:
-    """The service in a record whose process lives and is this project's.
+def list_processes(folder: ServiceFolder) -> list[psutil.Process]:
+    """Every living supervisor of this project, on record or not."""
+    return [each for each in psutil.process_iter() if _read_instance(folder, each)]
+
+
+def _read_instance(folder: ServiceFolder, process: psutil.Process) -> str | None:
+    """The random word of a supervisor of this project; None of any other process.
+
+    It stands in the command line, which setting the clock does not change. The working directory is the
+    project's folder, which follows a move; that of a copied project is another one.
+    """
+    with suppress(psutil.Error, OSError):
+        line: list[str] = process.cmdline()
+        if "--instance" in line[:-1]:
+            link = Path(f"/proc/{process.pid}/cwd")  # tells a container's folder of the same path from ours
+            if folder.root.samefile(link if link.exists() else process.cwd()):
+                return line[line.index("--instance") + 1]
+    return None
+
+
+def find_service(folder: ServiceFolder) -> RunningService | None:
+    """The service that this project started, if its process lives.
 
     Raises:
-        ServiceError: the record cannot be read, and the process that it names may still serve.
+        ServiceError: its record cannot be read, and it may still serve.
     """
-    service = read_record(RunningService, record)
-    if service is None:
-        refuse_unreadable(record)
-        return None
-    return service if find_process(folder, service) is not None else None
-
-
-def refuse_unreadable(record: Path) -> None:
-    """Raise ServiceError if a record cannot be read, unless the process that it names is gone."""
-    if not record.exists() or read_record(RunningService, record) is not None:
-        return
-    pid = _read_pid(record)
-    if pid is not None and not psutil.pid_exists(pid):
-        return
-    known = "Look for it with: ps x" if pid is None else f"Look at it with: ps -l {pid}; stop the old service"
-    stop = "" if pid is None else f" with: kill {pid}"
-    raise ServiceError(
-        f"{record} was written by another version of this program, or is damaged, so its service cannot be "
-        f"told from another program. {known}{stop}. Then delete the file. In a "
-        "copied project, only delete it."
-    )
-
-
-def _read_pid(path: Path) -> int | None:
-    """The process id in a record of whatever version; None if it has none."""
-    try:
-        record = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    pid = record.get("pid") if isinstance(record, dict) else None
-    return pid if isinstance(pid, int) and pid > 0 else None
+    service = read_record(RunningService, folder.record)
+    if service is not None:
+        return service if find_process(folder, service) is not None else None
+    if folder.record.exists() and list_processes(folder):
+        raise ServiceError(
+            f"{folder.record} was written by another version of this program, or is damaged, so what runs is "
+            "not known. Stop it, then start or deploy again: python run.py service stop"
+        )
+    return None
 
 
 def read_deployed(folder: ServiceFolder) -> DeployedService | None:

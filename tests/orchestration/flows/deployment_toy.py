@@ -28,8 +28,8 @@ from orchestration.flows.runner import Outcome, Run, guard_run, launch
 from orchestration.servers import service
 from run import main
 from serving.client import ask_service
-from serving.runtime.process import find_service, service_status, stop_service
-from serving.runtime.running import ServiceFolder, read_deployed
+from serving.runtime.process import service_status, stop_service
+from serving.runtime.running import ServiceFolder, find_service, read_deployed
 from tests.serving.toy import BLACK, RED, make_bundle, paint
 from vision.base.errors import TaxonError
 from vision.base.files import digest_file

@@ -27,13 +27,19 @@ from serving.runtime.process import (
     deploy_service,
     end_leftovers,
     find_leftover,
-    find_service,
     service_logs,
     service_status,
     start_service,
     stop_service,
 )
-from serving.runtime.running import BuiltBento, DeployedService, RunningService, ServiceFolder, write_record
+from serving.runtime.running import (
+    BuiltBento,
+    DeployedService,
+    RunningService,
+    ServiceFolder,
+    find_service,
+    write_record,
+)
 from tests.serving.runtime.services import (
     ON_PAPER,
     accept_all,
@@ -115,25 +121,19 @@ class TestRealProcess:
         assert stopped.exit_code == 129
         assert find_service(folder) == old
         assert service_status(folder).ready
-        assert not folder.trial.exists()
+        assert find_leftover(folder) is None
 
-    @pytest.mark.parametrize("name", ["trial", "leaving"])
-    def test_what_a_killed_deployment_left_is_told_of_and_ended(self, shared: Shared, name: str) -> None:
+    def test_what_a_killed_deployment_left_is_told_of_and_ended(self, shared: Shared) -> None:
         folder, bento = shared
         service = start_service(folder, bento, serve_at(find_port()))
         with open_socket(folder, service.serve) as public:
-            left = launch_service(folder, getattr(folder, name), bento, service.serve, public).service
-        leftover = find_leftover(folder)
-        assert (leftover and leftover.pid) == left.pid
+            left = launch_service(folder, bento, service.serve, public).service
+        assert find_leftover(folder) == left.pid
         with RunLock(folder.lock, "service deployment"):
             assert find_leftover(folder) is None  # it may be that of the deployment that is going
         end_leftovers(folder)
         assert not psutil.pid_exists(left.pid) or psutil.Process(left.pid).status() == psutil.STATUS_ZOMBIE
         assert find_leftover(folder) is None
-        assert service_status(folder).ready
-        write_record(folder.leaving, service)  # killed before the new one was in its place
-        assert find_leftover(folder) is None
-        end_leftovers(folder)
         assert service_status(folder).ready
 
     def test_a_killed_worker_comes_back_and_one_without_supervisor_leaves(self, shared: Shared) -> None:
@@ -182,6 +182,16 @@ class TestRealProcess:
         with pytest.raises(ServiceError, match=r"Model .* is not in BentoML's store"):
             start_service(folder, bento, serve_at(find_port()))
         assert build_in_store(folder, bundle.root, bundle.digest, "3") == bento
+
+    def test_a_service_whose_record_cannot_be_written_is_ended(self, shared: Shared) -> None:
+        folder, bento = shared
+        folder.record.mkdir()  # a file cannot take the place of a folder
+        try:
+            with pytest.raises(StorageError, match=r"service\.json"):
+                deploy_service(folder, bento, serve_at(find_port()), accept_all)
+            assert find_leftover(folder) is None
+        finally:
+            folder.record.rmdir()
 
     @pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
     def test_a_service_listens_on_an_ipv6_address(self, shared: Shared) -> None:
@@ -303,16 +313,6 @@ def test_a_service_that_dies_at_its_start_is_reported_with_its_last_words(tmp_pa
         start_service(folder, ON_PAPER, serve_at(find_port()))
     assert "serving" in str(caught.value).rpartition("The end of its log")[2]
     assert not folder.record.exists()
-
-
-def test_a_service_whose_record_cannot_be_written_is_ended(tmp_path: Path) -> None:
-    folder, serve = ServiceFolder(tmp_path), serve_at(find_port())
-    folder.trial.mkdir(parents=True)  # a file cannot take the place of a folder
-    (folder.bento_path(ON_PAPER) / "src").mkdir(parents=True)
-    with open_socket(folder, serve) as public, pytest.raises(StorageError, match=r"trial\.json"):
-        launch_service(folder, folder.trial, ON_PAPER, serve, public)
-    living = [each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE]
-    assert not [each for each in living if "supervisor" in " ".join(each.cmdline())]
 
 
 def test_two_starts_do_not_race(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from benchmarks.swap import CLIENTS, under_load
 from serving.runtime.agreement import TestImage, compare_service
 from serving.runtime.bento import build_in_store
 from serving.runtime.launch import Launched
-from serving.runtime.process import deploy_service, find_service, start_service, stop_service
-from serving.runtime.running import ServiceFolder
+from serving.runtime.process import deploy_service, start_service, stop_service
+from serving.runtime.running import ServiceFolder, find_service
 from tests.serving.runtime.services import find_port, find_workers, forget_keys, serve_at
 from tests.serving.toy import RED, make_bundle, paint
 from tests.vision.training.nets.toy import KERAS_WARNINGS
