@@ -22,7 +22,7 @@ import bentoml
 from bentoml.exceptions import BentoMLException
 
 from serving.api.heads import bound_heads
-from serving.runtime.pinned import BUNDLE_FOLDER, PinnedModel
+from serving.api.pinned import BUNDLE_FOLDER, PinnedModel
 from vision.base.errors import BundleError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 
 from orchestration.servers.local_server import Application, serve_locally
 from orchestration.session.paths import ProjectPaths
-from orchestration.store.relocation import DASHBOARD_FOLDER, LOCAL_STORES_FOLDER
+from orchestration.session.relocation import DASHBOARD_FOLDER, LOCAL_STORES_FOLDER
 from vision.base.errors import ConfigError
 
 DEFAULT_PORT = 8237

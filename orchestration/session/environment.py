@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from orchestration.session.paths import ProjectPaths
-from orchestration.store.relocation import LOCAL_STORES_FOLDER, relocate_store
+from orchestration.session.relocation import LOCAL_STORES_FOLDER, relocate_store
 from vision.base.files import storage_errors
 
 SPOKEN = (

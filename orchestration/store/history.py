@@ -13,7 +13,7 @@ from zenml.enums import ModelStages
 from zenml.utils.pagination_utils import depaginate
 
 from materializers.registry import DIGEST_KEY
-from orchestration.store.listing import MOST_RUNS, TELLING, ChampionRow, RunRow
+from orchestration.store.rows import MOST_RUNS, TELLING, ChampionRow, RunRow
 from vision.base.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -10,56 +10,15 @@ import json
 import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 from orchestration.session.paths import ProjectPaths
-from orchestration.store.relocation import database_of
-from vision.drift.records import DriftStatus
+from orchestration.session.relocation import database_of
+from orchestration.store.rows import MOST_RUNS, TELLING, ChampionRow, RunRow
 
-MOST_RUNS = 200
 DIGEST_KEY = "bundle_digest"  # as in materializers.registry, whose package imports ZenML
-TELLING = {
-    "compare": "comparison",
-    "promote": "promotion",
-    "monitor": "monitored_window",
-    "decide_retraining": "retrain_decision",
-}
-"""Step -> that one of its artifacts whose metadata say how a run ended."""
-
-Metadata = Mapping[str, Mapping[str, Any]]
-"""Step -> key -> value."""
-
-
-@dataclass(frozen=True)
-class RunRow:
-    """One run. `winner` and `verdict` are empty where it did not get that far."""
-
-    name: str
-    pipeline: str
-    status: str
-    started: str
-    winner: str
-    verdict: str
-
-    @classmethod
-    def of(cls, name: str, pipeline: str, status: str, started: str, told: Metadata) -> RunRow:
-        """A row from what the artifacts of its steps tell."""
-        winner = str(told.get("compare", {}).get("winner", ""))
-        return cls(name, pipeline, status, started, winner, _tell_verdict(told))
-
-
-@dataclass(frozen=True)
-class ChampionRow:
-    """One model in production."""
-
-    model: str
-    version: str
-    digest: str
-    since: str
 
 
 def list_history(paths: ProjectPaths) -> tuple[tuple[RunRow, ...], tuple[ChampionRow, ...]]:
@@ -127,25 +86,3 @@ def _read_champions(connection: sqlite3.Connection) -> tuple[ChampionRow, ...]:
         ChampionRow(model, str(number), json.loads(digests.get(key, '""')), updated[:19])
         for key, model, number, updated in rows
     )
-
-
-def _tell_verdict(told: Metadata) -> str:
-    if "decide_retraining" in told:
-        return tell_decision(told["decide_retraining"])
-    if "monitor" in told:
-        return tell_drift(told["monitor"])
-    return str(told.get("promote", {}).get("verdict", ""))
-
-
-def tell_drift(metadata: Mapping[str, Any]) -> str:
-    """`quiet`, `insufficient` or `drift: capture`, marked where groups were guessed."""
-    verdict = str(metadata.get("status", ""))
-    if "cause" in metadata:
-        verdict += f": {metadata['cause']}"
-    guessed = not metadata.get("verified", True) and verdict != DriftStatus.INSUFFICIENT
-    return verdict + (" (unverified)" if guessed else "")
-
-
-def tell_decision(metadata: Mapping[str, Any]) -> str:
-    """`no retraining`, or `retrain: ` and what asked for it."""
-    return f"retrain: {metadata.get('trigger', '')}" if metadata.get("retrain") else "no retraining"

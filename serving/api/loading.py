@@ -6,11 +6,11 @@ from pathlib import Path
 
 from serving.api.answers import Answerer
 from serving.api.metrics import ServiceMetrics
+from serving.api.pinned import PinnedModel
 from serving.api.schemas import ServedModel
 from serving.api.settings import ServiceSettings
 from serving.log.lossy import LossyLog
 from serving.log.prediction_log import PredictionLog
-from serving.runtime.pinned import PinnedModel
 from vision.bundle.assembly import load_bundle
 
 

@@ -11,9 +11,9 @@ from serving.api.application import Application
 from serving.api.keys import parse_keys
 from serving.api.loading import load_answerer
 from serving.api.metrics import ServiceMetrics
+from serving.api.pinned import PINNED_NAME, PinnedModel, read_pinned
 from serving.api.settings import ServiceSettings, read_settings
 from serving.api.state import LoadAnswerer, ServiceState
-from serving.runtime.pinned import PINNED_NAME, PinnedModel, read_pinned
 from vision.base.closure import ROOT
 from vision.base.errors import ConfigError
 

@@ -19,8 +19,8 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.api.heads import BoundedH11
+from serving.api.pinned import BUNDLE_FOLDER, PinnedModel
 from serving.runtime.guarded import guard_endpoints
-from serving.runtime.pinned import BUNDLE_FOLDER, PinnedModel
 from vision.base.closure import ROOT
 from vision.base.errors import BundleError
 

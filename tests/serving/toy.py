@@ -23,8 +23,8 @@ from PIL import Image
 from serving.api.answers import Answerer
 from serving.api.loading import load_answerer
 from serving.api.metrics import ServiceMetrics
+from serving.api.pinned import PinnedModel
 from serving.api.settings import ServiceSettings
-from serving.runtime.pinned import PinnedModel
 from tests.vision.decision.test_predictor import make_rule
 from vision.base.files import digest_file
 from vision.bundle.assembly import write_bundle

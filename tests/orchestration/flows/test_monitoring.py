@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from orchestration.flows.monitoring import summarise_monitoring
-from orchestration.store.listing import tell_drift
+from orchestration.store.rows import tell_drift
 from orchestration.store.windows import order_verdicts
 from report.drift_page import MonitoringStory, advise, render_drift_page
 from tests.example_story import make_config

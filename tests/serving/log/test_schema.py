@@ -14,12 +14,12 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from serving.api.pinned import PinnedModel
 from serving.log import migrations
 from serving.log.migrations.versions import m0001_answers
 from serving.log.prediction_log import PredictionLog
 from serving.log.schema import HEAD, IMAGES, PREDICTIONS
 from serving.runtime.bento import stage_code
-from serving.runtime.pinned import PinnedModel
 from tests.serving.answers import DIGEST, make_entry
 from vision.base.closure import ROOT
 from vision.base.errors import LogError

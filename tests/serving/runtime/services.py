@@ -8,8 +8,8 @@ import socket
 import psutil
 import pytest
 
+from serving.api.pinned import PinnedModel
 from serving.runtime.launch import Launched
-from serving.runtime.pinned import PinnedModel
 from serving.runtime.running import BuiltBento, RunningService, ServiceFolder, write_record
 from vision.config.serve import ServeSettings
 

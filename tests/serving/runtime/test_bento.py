@@ -14,10 +14,10 @@ from typing import ClassVar
 import httpx
 import pytest
 
+from serving.api.pinned import PINNED_NAME, PinnedModel, read_pinned
 from serving.client import ask_service
 from serving.runtime.bento import REQUIREMENTS, stage_code
 from serving.runtime.launch import ask_ready, make_environment
-from serving.runtime.pinned import PINNED_NAME, PinnedModel, read_pinned
 from serving.runtime.running import BuiltBento, ServiceFolder
 from tests.serving.runtime.services import find_port
 from tests.serving.toy import KEY, KEYS, RED, paint

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from orchestration.session.paths import ProjectPaths
-from orchestration.store.relocation import relocate_store
+from orchestration.session.relocation import relocate_store
 from vision.base.errors import RunLockedError, StorageError
 from vision.base.lock import RunLock
 
