@@ -13,7 +13,6 @@ from report.promises import DECLARE_GROUPS, NO_GROUPS, lacks_groups, list_shortf
 from report.story import RunStory
 from report.unknown_rows import UNDETECTABLE, near_rows
 from vision.evaluation.records import Evaluation
-from vision.training.records import TrainingHistory
 
 WEAK_F1 = 0.9
 GUESSING = 0.5
@@ -187,26 +186,18 @@ def _add_groups(story: RunStory) -> Iterator[Advice]:
 
 def _train_longer(story: RunStory) -> Iterator[Advice]:
     for history in story.histories:
-        if any(row.regularisation is not None for row in history.epochs):
-            yield from _widen_strengths(history)
-        elif len(history.epochs) > 1 and history.best_epoch == history.epochs[-1].epoch:
+        epochs, kept = history.trained_epochs, history.kept
+        if kept in history.strengths and epochs:
             yield Advice(
-                f"{history.candidate} was still improving in its last epoch ({history.best_epoch}).",
+                f"Fine-tuning did not help {history.candidate}, not even at a tenth of its learning rate; "
+                "the head alone was kept.",
+                f"Remove training.candidates.{history.candidate}; strategy frozen is the same and faster.",
+            )
+        elif len(epochs) > 1 and kept == epochs[-1]:
+            yield Advice(
+                f"{history.candidate} was still improving in its last epoch ({len(epochs)}).",
                 f"Raise training.candidates.{history.candidate}.epochs.",
             )
-
-
-def _widen_strengths(history: TrainingHistory) -> Iterator[Advice]:
-    """A head on fixed features has no epochs: its rows are the inverse L2 strengths that it tried."""
-    tried = [row.regularisation for row in history.epochs if row.regularisation is not None]
-    won = next((row.regularisation for row in history.epochs if row.epoch == history.best_epoch), None)
-    if won is None or len(set(tried)) < 2 or won not in (min(tried), max(tried)):
-        return
-    end, beyond = ("smallest", "smaller") if won == min(tried) else ("largest", "larger")
-    yield Advice(
-        f"{history.candidate} did best with the {end} head_regularisation that it tried, {won:g}.",
-        f"Add {beyond} values to training.candidates.{history.candidate}.head_regularisation.",
-    )
 
 
 def _settle_choice(story: RunStory) -> Iterator[Advice]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -29,7 +30,7 @@ from vision.training.records import TrainingHistory
 
 
 def draw_training_curves(histories: Sequence[TrainingHistory]) -> bytes:
-    """Loss and accuracy by epoch, one row of panels a candidate; the kept epoch is marked. PNG."""
+    """Loss and accuracy by epoch, or by a head's strength, a row a candidate; the kept one is marked. PNG."""
     figure = new_figure(0.35 + 2.15 * max(len(histories), 1))
     grid = figure.subplots(max(len(histories), 1), 2, squeeze=False)
     for (left, right), history in zip(grid, histories, strict=False):
@@ -67,43 +68,64 @@ def draw_temperature(temperature: Temperature) -> bytes:
 
 
 def _draw_history(left: Axes, right: Axes, history: TrainingHistory) -> None:
-    epochs = [record.epoch for record in history.epochs]
-    marker = "o" if len(epochs) < 3 else ""
+    """Epochs, with the head before them as a dotted line; of a head alone its strengths of regularisation."""
+    epochs = history.trained_epochs
+    rows = epochs or history.strengths
+    places = [float(i) if row.regularisation is None else row.regularisation for i, row in enumerate(rows, 1)]
+    kept = history.kept
+    at = places[rows.index(kept)] if kept in rows else None
+    marker = "o" if len(rows) < 3 or not epochs else ""
     for axes, name in ((left, "loss"), (right, "accuracy")):
         for prefix, colour, label in (("", GREY, "training"), ("validation_", BLUE, "validation")):
-            values = [getattr(record, prefix + name) for record in history.epochs]
-            axes.plot(epochs, values, color=colour, linewidth=1.8, marker=marker, label=label)
-        axes.axvline(history.best_epoch, color=INK, linewidth=0.9, linestyle=(0, (3, 3)))
-        _mark_phases(axes, history)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-    best = [record for record in history.epochs if record.epoch == history.best_epoch]
-    reached = f"{best[0].validation_accuracy:.1%} at epoch {history.best_epoch}" if best else "no epochs"
-    style_axes(left, title=f"{history.candidate}: {reached}", y="loss", x="epoch", grid="y")
-    style_axes(right, y="accuracy", x="epoch", grid="y")
-    if not epochs:
+            values = [getattr(row, prefix + name) for row in rows]
+            axes.plot(places, values, color=colour, linewidth=1.8, marker=marker, label=label)
+        if at is not None:
+            axes.axvline(at, color=INK, linewidth=0.9, linestyle=(0, (3, 3)))
+        if epochs:
+            _mark_phases(axes, history)
+            _draw_head(axes, history, "validation_" + name)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+        elif rows:
+            axes.set_xscale("log")
+            axes.set_xticks(places, [f"{place:g}" for place in places])
+            axes.minorticks_off()
+    reached = f"{kept.validation_accuracy:.1%}, {history.describe_kept()}" if kept else "no epochs"
+    x = "epoch" if epochs or not rows else "inverse L2 strength"
+    style_axes(left, title=f"{history.candidate}: {reached}", y="loss", x=x, grid="y")
+    style_axes(right, y="accuracy", x=x, grid="y")
+    if not rows:
         write_empty(left, "no epochs")
-    else:
-        add_legend(left, loc="upper right")
+        return
+    add_legend(left, loc="upper right")
+    if at is not None:
         place: dict[str, Any] = {"transform": right.get_xaxis_transform(), "fontsize": SMALL, "color": INK}
-        right.text(history.best_epoch, 0.02, " kept", **place)
+        right.text(at, 0.02, " kept", **place)
+
+
+def _draw_head(axes: Axes, history: TrainingHistory, figure: str) -> None:
+    """A dotted line at what the best head on fixed features gave before the epochs."""
+    if history.strengths:
+        best = min(history.strengths, key=lambda row: row.loss)
+        axes.axhline(getattr(best, figure), color=MUTED, linewidth=1, linestyle=":", label="head alone")
 
 
 def _training_title(histories: Sequence[TrainingHistory]) -> str:
     if len(histories) == 1:
         history = histories[0]
         return f"{history.candidate} was trained on {history.num_train_images} images ({history.strategy})"
-    return f"How {len(histories)} candidates were trained; the dashed line is the epoch that was kept"
+    return f"How {len(histories)} candidates were trained; the dashed line is what was kept"
 
 
 def _mark_phases(axes: Axes, history: TrainingHistory) -> None:
-    """A thin line where one phase of a two-phase training ends."""
-    for former, record in zip(history.epochs, history.epochs[1:], strict=False):
+    """A thin line where one phase of the epochs ends."""
+    epochs = history.trained_epochs
+    for number, (former, record) in enumerate(pairwise(epochs), start=1):
         if former.phase != record.phase:
-            axes.axvline(record.epoch - 0.5, color=MUTED, linewidth=0.8)
+            axes.axvline(number + 0.5, color=MUTED, linewidth=0.8)
             axes.text(
-                record.epoch - 0.4,
+                number + 0.6,
                 0.98,
-                f"phase {record.phase}",
+                record.phase,
                 transform=axes.get_xaxis_transform(),
                 va="top",
                 fontsize=SMALL,

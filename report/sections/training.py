@@ -33,8 +33,10 @@ def _speed(history: TrainingHistory | None) -> dict[str, Any]:
     return {
         "seconds": history.seconds,
         "images_per_second": history.images_per_second,
-        "epochs": len(history.epochs),
-        "best_epoch": history.best_epoch,
+        "epochs": len(history.trained_epochs),
+        "strengths": [row.regularisation for row in history.strengths],
+        "best_epoch": history.kept_epoch,
+        "kept": history.describe_kept(),
     }
 
 

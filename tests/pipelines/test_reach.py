@@ -76,6 +76,7 @@ vision/data/store.py
 vision/training/__init__.py vision/training/nets/__init__.py vision/training/nets/batches.py
 vision/training/nets/fit.py vision/training/nets/heads.py vision/training/nets/inference.py
 vision/training/nets/model_file.py vision/training/nets/models.py vision/training/nets/seeding.py
+vision/training/nets/watch.py
 vision/training/records.py
 """
 

@@ -36,6 +36,7 @@ from vision.decision.records import Decision
 from vision.decision.selective import UNATTAINABLE
 from vision.evaluation.records import Answer
 from vision.gate.records import Verdict
+from vision.training.records import TrainingHistory
 
 STORY = make_story()
 EMPTY_PICTURE = "data:image/png;base64,"
@@ -336,34 +337,29 @@ def test_a_training_that_ended_while_improving_asks_for_more_epochs() -> None:
     assert "training.candidates.cnn.epochs" not in advice_about(STORY)
 
 
-@pytest.mark.parametrize(
-    ("best_epoch", "told"),
-    [
-        (1, "Add smaller values to training.candidates.cnn.head_regularisation."),
-        (2, None),
-        (3, "Add larger values to training.candidates.cnn.head_regularisation."),
-    ],
-)
-def test_a_head_on_fixed_features_is_told_of_strengths_never_of_epochs(
-    best_epoch: int, told: str | None
-) -> None:
-    history = make_history("cnn", epochs=3)
+def make_heads(*, epochs: int) -> TrainingHistory:
+    """A head with three strengths, then some epochs of fine-tuning that did not help."""
+    history = make_history("cnn", epochs=3 + epochs)
     rows = tuple(
-        row.model_copy(update={"regularisation": strength})
-        for row, strength in zip(history.epochs, (0.01, 0.1, 1.0), strict=True)
+        row.model_copy(update={"regularisation": strength, "phase": "head"})
+        for row, strength in zip(history.epochs, (0.01, 0.1, 1.0), strict=False)
     )
-    frozen = history.model_copy(update={"epochs": rows, "best_epoch": best_epoch})
-    said = advice_about(replace(STORY, histories=(frozen,)))
-    assert "candidates.cnn.epochs" not in said
-    assert ("head_regularisation" in said) is (told is not None)
-    assert told is None or told in said
+    return history.model_copy(update={"epochs": rows + history.epochs[3:], "best_epoch": 3})
 
 
-def test_a_single_strength_that_was_tried_asks_for_nothing() -> None:
-    history = make_history("cnn", epochs=1)
-    row = history.epochs[0].model_copy(update={"regularisation": 0.1})
-    frozen = history.model_copy(update={"epochs": (row,), "best_epoch": 1})
-    assert "head_regularisation" not in advice_about(replace(STORY, histories=(frozen,)))
+@pytest.mark.usefixtures("no_plots")
+def test_strengths_of_a_head_are_no_epochs_and_ask_for_nothing() -> None:
+    said = advice_about(replace(STORY, histories=(make_heads(epochs=0),)))
+    assert "candidates.cnn" not in said
+    told = render_report(replace(STORY, histories=(make_heads(epochs=0),)))
+    assert '<td class="n">none</td><td>the head, strength 1</td>' in told
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_fine_tuning_that_did_not_help_is_told() -> None:
+    story = replace(STORY, histories=(make_heads(epochs=4),))
+    assert "Remove training.candidates.cnn" in advice_about(story)
+    assert "the head, strength 1; fine-tuning did not help</td>" in render_report(story)
 
 
 # --- pictures -------------------------------------------------------------------------------------------

@@ -144,6 +144,24 @@ def test_a_candidate_named_like_a_step_is_refused(tmp_path: Path, name: str) -> 
         load_config(write(tmp_path, training={"candidates": {name: {"backbone": "cnn"}}}))
 
 
+@pytest.mark.parametrize(
+    ("settings", "rate"),
+    [
+        ({"backbone": "cnn"}, 1e-3),
+        ({"backbone": "mobilenet_v2", "strategy": "two_phase", "weights": "auto"}, 1e-4),
+        ({"backbone": "mobilenet_v2", "strategy": "partial", "weights": "auto"}, 1e-3),
+        (
+            {"backbone": "mobilenet_v2", "strategy": "two_phase", "weights": "auto", "learning_rate": 0.01},
+            0.01,
+        ),
+    ],
+)
+def test_pretrained_weights_are_fine_tuned_at_the_backbones_rate_unless_one_is_named(
+    settings: dict[str, object], rate: float
+) -> None:
+    assert CandidateSettings.model_validate(settings).peak_learning_rate == rate
+
+
 def test_what_may_be_served_is_exported_and_the_rest_on_request() -> None:
     wider = ExportSettings(tolerance=ToleranceSettings(ece_difference=0.5))
     assert ExportSettings().graphs() == wider.graphs()

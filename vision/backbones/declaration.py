@@ -34,6 +34,8 @@ class Backbone:
         widths: those that there are; None: any.
         cut: output of the last layer that strategy `partial` leaves as it is; None: it has no such strategy.
         weights: its pretrained weights; None: it is trained from scratch alone.
+        fine_tuning_rate: peak learning rate at which all of its pretrained weights are trained safely; used
+            where the configuration names none.
     """
 
     name: str
@@ -42,3 +44,4 @@ class Backbone:
     widths: tuple[float, ...] | None = None
     cut: str | None = None
     weights: Weights | None = None
+    fine_tuning_rate: float = 1e-4

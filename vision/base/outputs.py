@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from vision.base.record import FileSet, FloatArray, IntArray
 
@@ -99,3 +100,10 @@ class ModelFile(FileSet):
     backbone: str
     num_parameters: int
     embedding_width: int
+    strategy: str = Field(default="", description="how it was trained; empty: not recorded")
+    head_only: bool = Field(default=False, description="the backbone is as it was pretrained")
+
+    @property
+    def fine_tuning_failed(self) -> bool:
+        """Whether all weights were trained and the head fitted before that was kept."""
+        return self.head_only and self.strategy != "frozen"

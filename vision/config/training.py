@@ -63,6 +63,10 @@ UNREAD: dict[Strategy, tuple[str, ...]] = {
 """Settings of a candidate that a strategy does not read."""
 
 
+FRESH_RATE = 1e-3
+"""Default peak learning rate of weights that are not pretrained."""
+
+
 class CandidateSettings(Settings):
     """One network to train and compare."""
 
@@ -80,7 +84,13 @@ class CandidateSettings(Settings):
     dropout: float = Field(default=0.2, ge=0.0, lt=1.0, allow_inf_nan=False)
     epochs: int = Field(default=20, ge=1, le=1000)
     batch_size: int = Field(default=32, ge=2, le=1024)
-    learning_rate: float = Field(default=1e-3, gt=0.0, le=1.0, allow_inf_nan=False)
+    learning_rate: float | None = Field(
+        default=None,
+        gt=0.0,
+        le=1.0,
+        allow_inf_nan=False,
+        description="peak; none: the backbone's own for all its pretrained weights, else 0.001",
+    )
     weight_decay: float = Field(default=1e-4, ge=0.0, le=1.0, allow_inf_nan=False)
     head_regularisation: tuple[PositiveFloat, ...] = Field(
         default=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3),
@@ -95,6 +105,14 @@ class CandidateSettings(Settings):
         description="full, two_phase: train in float16 where it is safe; filled in before the pipeline "
         "starts where a GPU is found, unless it is given",
     )
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """The learning rate after the warm-up, named or by default."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        fine_tuned = self.weights != "none" and self.strategy is not Strategy.PARTIAL
+        return BACKBONES[self.backbone].fine_tuning_rate if fine_tuned else FRESH_RATE
 
     @model_validator(mode="after")
     def _settings_are_read(self) -> Self:

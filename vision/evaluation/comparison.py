@@ -86,8 +86,10 @@ def choose_winner(
 
     The leader is best by the metric. Contenders whose paired difference to the leader has an interval that
     does not lie above zero are tied with it; among the tied the lowest calibrated NLL wins, then the fewest
-    parameters, then the name.
+    parameters, then the name. A fine-tuning that failed beside a frozen candidate of the same network is the
+    same network again: it stands among the candidates and is compared with none.
     """
+    everyone, contenders = contenders, _leave_out_copies(contenders)
     drawn = resample_groups(truth.groups, bootstrap, np.random.default_rng(seed))
     metric = METRICS[settings.metric]
     leader = contenders[int(np.argmax([metric.favour(each.value(metric)) for each in contenders]))]
@@ -102,8 +104,13 @@ def choose_winner(
     return Comparison(
         metric=metric.name,
         winner=winner.name,
-        reason=_explain(winner, leader, tied, contenders, metric),
-        candidates=tuple(_describe_candidate(each) for each in contenders),
+        reason=" ".join(
+            [
+                _explain(winner, leader, tied, contenders, metric),
+                *(_explain_copy(each) for each in everyone if each not in contenders),
+            ]
+        ),
+        candidates=tuple(_describe_candidate(each) for each in everyone),
         differences=tuple(differences),
     )
 
@@ -182,6 +189,23 @@ def _compare(first: Contender, second: Contender, metric: Metric, drawn: GroupRe
     return Difference(metric=metric.name, first=first.name, second=second.name, difference=difference)
 
 
+def _leave_out_copies(contenders: Sequence[Contender]) -> list[Contender]:
+    def network(each: Contender) -> tuple[str, int]:
+        return each.model.backbone, each.model.num_parameters
+
+    frozen = {
+        network(each) for each in contenders if each.model.head_only and not each.model.fine_tuning_failed
+    }
+    return [each for each in contenders if not (each.model.fine_tuning_failed and network(each) in frozen)]
+
+
+def _explain_copy(contender: Contender) -> str:
+    return (
+        f"Fine-tuning did not help {contender.name}: its head alone was kept, no candidate beside the frozen "
+        "one of the same network."
+    )
+
+
 def _preference(contender: Contender) -> tuple[float, int, str]:
     return contender.evaluation.nll.value, contender.model.num_parameters, contender.name
 
@@ -198,6 +222,7 @@ def _describe_candidate(contender: Contender) -> CandidateRow:
         ece=evaluation.ece,
         unknown_auroc=deciding[0].auroc.value if deciding else np.nan,
         num_parameters=contender.model.num_parameters,
+        fine_tuning_failed=contender.model.fine_tuning_failed,
     )
 
 

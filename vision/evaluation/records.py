@@ -140,6 +140,9 @@ class CandidateRow(Value):
     ece: float
     unknown_auroc: float
     num_parameters: int
+    fine_tuning_failed: bool = Field(
+        default=False, description="no epoch was better than the head before it, which was kept"
+    )
 
 
 class Difference(Value):

@@ -8,7 +8,10 @@ from vision.base.record import Record, Value
 
 
 class EpochRecord(Value):
-    """One epoch of training; `phase` is head or all (two-phase) or the strategy's name."""
+    """One epoch of training, or one strength that a head was fitted with.
+
+    `phase` is head, all or slower (two_phase) or the strategy's name; `epoch` counts all rows.
+    """
 
     epoch: int
     phase: str
@@ -33,3 +36,34 @@ class TrainingHistory(Record):
     num_train_images: int
     seconds: float
     images_per_second: float
+
+    @property
+    def strengths(self) -> tuple[EpochRecord, ...]:
+        """The rows of a head on fixed features: what each regularisation strength gave."""
+        return tuple(row for row in self.epochs if row.regularisation is not None)
+
+    @property
+    def trained_epochs(self) -> tuple[EpochRecord, ...]:
+        """The rows of epochs proper."""
+        return tuple(row for row in self.epochs if row.regularisation is None)
+
+    @property
+    def kept(self) -> EpochRecord | None:
+        """The row whose weights were kept; None where nothing was trained."""
+        return next((row for row in self.epochs if row.epoch == self.best_epoch), None)
+
+    @property
+    def kept_epoch(self) -> int | None:
+        """Number of the epoch that was kept, from 1, strengths not counted; None where none was."""
+        kept = self.kept
+        return kept.epoch - len(self.strengths) if kept and kept.regularisation is None else None
+
+    def describe_kept(self) -> str:
+        """What was kept in a few words: an epoch, a strength, or the head where fine-tuning did not help."""
+        kept = self.kept
+        if kept is None:
+            return "nothing"
+        if kept.regularisation is None:
+            return f"epoch {self.kept_epoch}"
+        told = f"the head, strength {kept.regularisation:g}"
+        return f"{told}; fine-tuning did not help" if self.trained_epochs else told

@@ -137,6 +137,10 @@ def make_unmeasured() -> list[Record]:
         epoch.model_copy(update={"phase": "head" if epoch.epoch < 6 else "all", "loss": math.nan})
         for epoch in history.epochs
     )
+    strengths = tuple(
+        epoch.model_copy(update={"phase": "head", "regularisation": 10.0**-epoch.epoch})
+        for epoch in history.epochs[:5]
+    )
     formulas = ("a$_$", "$\\frac$", "5$ to 9$", "b", "c", "d")
     named = tuple(
         row.model_copy(update={"class_name": name})
@@ -146,6 +150,8 @@ def make_unmeasured() -> list[Record]:
         evaluation.model_copy(update=nan),
         evaluation.model_copy(update={"class_names": formulas, "classes": named}),
         history.model_copy(update={"epochs": epochs}),
+        history.model_copy(update={"epochs": strengths, "best_epoch": 5}),
+        history.model_copy(update={"epochs": strengths + history.epochs[5:], "best_epoch": 5}),
     ]
 
 

@@ -105,6 +105,8 @@ def make_model(name: str, num_parameters: int) -> ModelFile:
         backbone="cnn",
         num_parameters=num_parameters,
         embedding_width=2,
+        strategy="frozen" if name == "frozen" else "two_phase",
+        head_only=name in {"frozen", "failed"},
     )
 
 
@@ -193,6 +195,18 @@ def test_the_order_of_candidates_does_not_change_the_winner() -> None:
     first = {"a": (make_outputs(10, 12.0), 10), "b": (make_outputs(12, 3.0, 100), 20)}
     backwards = dict(reversed(first.items()))
     assert run(first).winner == run(backwards).winner
+
+
+def test_fine_tuning_that_failed_is_no_candidate_beside_the_frozen_one() -> None:
+    same, worse = make_outputs(20, sharpness=9.0), make_outputs(60)
+    result = run({"failed": (same, 10), "frozen": (same, 10), "other": (worse, 20)})
+    assert result.winner == "frozen"
+    assert "cannot be told" not in result.reason
+    assert "did not help failed" in result.reason
+    assert [row.fine_tuning_failed for row in result.candidates] == [True, False, False]
+    assert "failed" not in {name for each in result.differences for name in (each.first, each.second)}
+    alone = run({"failed": (same, 10), "other": (worse, 20)})
+    assert alone.winner == "failed"
 
 
 def test_no_candidate_is_refused() -> None:

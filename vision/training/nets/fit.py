@@ -4,15 +4,17 @@
 - frozen: the backbone is run once; its pooled features are cached and a logistic head is fitted on them.
 - partial: the input of the last block is computed once and cached; block and head are trained on it, without
   augmentation, batch normalisation fixed.
-- two_phase: the head as in frozen, then all weights with augmentation, batch normalisation fixed.
+- two_phase: the head as in frozen, then all weights with augmentation, batch normalisation fixed; a second
+  phase in which no epoch is better than the head is repeated once at a tenth of the learning rate.
 
 What is kept is the epoch of the lowest validation NLL (without label smoothing).
 """
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,6 @@ from vision.backbones import BACKBONES
 from vision.base.errors import TrainingError
 from vision.base.files import digest_file, storage_errors
 from vision.base.outputs import ModelFile
-from vision.base.progress import TrainingProgress
 from vision.base.record import ImageArray
 from vision.config.training import CandidateSettings, Strategy
 from vision.data.records import Split, Splits
@@ -42,15 +43,18 @@ from vision.training.nets.models import (
     hasten_batch_norm,
 )
 from vision.training.nets.seeding import seeded
+from vision.training.nets.watch import Phase, Report, Watch, make_optimizer, make_schedule
 from vision.training.records import EpochRecord, TrainingHistory
 
-Report = Callable[[TrainingProgress], None]
+logger = logging.getLogger(__name__)
 
 HEAD = "head"
 ALL = "all"
+AGAIN = "slower"
+SLOWER = 0.1
+"""Of the learning rate, where fine-tuning is repeated."""
 _CHECKPOINT = "best.weights.h5"
 _FEATURES = "features.npy"
-_WARM_UP = 0.1
 
 
 def train_candidate(
@@ -115,17 +119,15 @@ class _Training:
             case Strategy.FULL:
                 model = self._build(mixed=self.settings.mixed_precision)
                 hasten_batch_norm(model)
-                self._fit(model, model, self.train, self.validation, Strategy.FULL.value)
+                examples, phase = (self.train, self.validation), Strategy.FULL.value
+                self._fit(model, model, examples, phase, self.settings.peak_learning_rate)
             case Strategy.FROZEN:
                 self._fit_head()
             case Strategy.PARTIAL:
                 self._fit_last_block()
             case Strategy.TWO_PHASE:
                 self._fit_head()
-                model = self._build(mixed=self.settings.mixed_precision, pretrained=False)
-                model.load_weights(str(self._checkpoint))
-                fix_batch_norm(model)
-                self._fit(model, model, self.train, self.validation, ALL)
+                self._fine_tune()
 
     def save(self) -> ModelFile:
         """The best checkpoint as a float32 network, whatever precision it was trained in."""
@@ -141,6 +143,8 @@ class _Training:
             backbone=str(self.settings.backbone),
             num_parameters=int(model.count_params()),
             embedding_width=int(model.get_layer(EMBEDDING).output.shape[-1]),
+            strategy=str(self.settings.strategy),
+            head_only=self.records[self.best_epoch - 1].phase == HEAD,
         )
 
     def describe(self, seconds: float) -> TrainingHistory:
@@ -204,6 +208,27 @@ class _Training:
         save_weights(model, self._checkpoint)
         self.best_epoch, self.best_loss = self.records[chosen].epoch, losses[chosen]
 
+    def _fine_tune(self) -> None:
+        """Train all weights from the best so far; if no epoch is better, once more at a tenth of the rate."""
+        before, peak = self.best_loss, self.settings.peak_learning_rate
+        self._fine_tune_at(peak, ALL)
+        if self.best_loss < before:
+            return
+        slower = SLOWER * peak
+        logger.info(
+            "train %s: no epoch at learning rate %g was better on validation; again at %g",
+            *(self.name, peak, slower),
+        )
+        self._fine_tune_at(slower, AGAIN)
+        if not self.best_loss < before:
+            logger.info("train %s: fine-tuning did not help; the head alone is kept", self.name)
+
+    def _fine_tune_at(self, peak: float, phase: str) -> None:
+        model = self._build(mixed=self.settings.mixed_precision, pretrained=False)
+        model.load_weights(str(self._checkpoint))
+        fix_batch_norm(model)
+        self._fit(model, model, (self.train, self.validation), phase, peak)
+
     def _fit_last_block(self) -> None:
         """Cache what enters the last block, then train block and head on it."""
         model = self._build()
@@ -214,9 +239,9 @@ class _Training:
         self._fit(
             last,
             model,
-            self._examples(Split.TRAIN, inputs),
-            self._examples(Split.VALIDATION, inputs),
+            (self._examples(Split.TRAIN, inputs), self._examples(Split.VALIDATION, inputs)),
             Strategy.PARTIAL.value,
+            self.settings.peak_learning_rate,
         )
 
     def _cache(self, model: keras.Model, shape: tuple[int, ...]) -> Any:
@@ -233,25 +258,34 @@ class _Training:
         return cached
 
     def _fit(
-        self, model: keras.Model, whole: keras.Model, train: Examples, validation: Examples, phase: str
+        self,
+        model: keras.Model,
+        whole: keras.Model,
+        examples: tuple[Examples, Examples],
+        phase_name: str,
+        peak: float,
     ) -> None:
         """Train `model`, a part of `whole`; the weights of `whole` are kept whenever validation improves."""
-        settings = self.settings
+        settings, (train, validation) = self.settings, examples
         augment = settings.augment if train.inputs.dtype == np.uint8 else None
         batches, steps = training_batches(train, settings.batch_size, settings.epochs, self.seed, augment)
-        schedule = _schedule(settings.learning_rate, steps * settings.epochs)
-        model.compile(
-            optimizer=_optimizer(schedule, settings.weight_decay),
-            loss=keras.losses.CategoricalCrossentropy(
-                from_logits=True, label_smoothing=settings.label_smoothing
-            ),
-            metrics=[
-                keras.metrics.CategoricalAccuracy(name="accuracy"),
-                keras.metrics.CategoricalCrossentropy(from_logits=True, name="nll"),
-            ],
-            jit_compile=False,
-        )
-        watch = _Watch(self, whole, phase, steps, min(settings.batch_size, len(train.rows)), schedule)
+        batch_size = min(settings.batch_size, len(train.rows))
+        phase = Phase(self.name, phase_name, peak, settings.epochs, steps, batch_size, settings.patience)
+        schedule = make_schedule(phase)
+        self._compile(model, schedule)
+
+        def finish_epoch(epoch: int, logs: Mapping[str, float]) -> bool:
+            number = self._record(
+                phase_name,
+                float(logs["nll"]),
+                float(logs["accuracy"]),
+                float(logs["val_nll"]),
+                float(logs["val_accuracy"]),
+                float(schedule((epoch + 1) * steps - 1)),
+            )
+            return self._keep_if_best(whole, number, float(logs["val_nll"]))
+
+        watch = Watch(phase, finish_epoch, self.progress)
         model.fit(
             batches,
             epochs=settings.epochs,
@@ -261,6 +295,27 @@ class _Training:
             shuffle=False,
             verbose=0,
         )
+        self.num_seen += watch.num_seen
+
+    def _compile(self, model: keras.Model, schedule: keras.optimizers.schedules.LearningRateSchedule) -> None:
+        model.compile(
+            optimizer=make_optimizer(schedule, self.settings.weight_decay),
+            loss=keras.losses.CategoricalCrossentropy(
+                from_logits=True, label_smoothing=self.settings.label_smoothing
+            ),
+            metrics=[
+                keras.metrics.CategoricalAccuracy(name="accuracy"),
+                keras.metrics.CategoricalCrossentropy(from_logits=True, name="nll"),
+            ],
+            jit_compile=False,
+        )
+
+    def _keep_if_best(self, whole: keras.Model, epoch: int, validation_loss: float) -> bool:
+        if not validation_loss < self.best_loss:
+            return False
+        self.best_epoch, self.best_loss = epoch, validation_loss
+        save_weights(whole, self._checkpoint)
+        return True
 
     def _record(
         self,
@@ -286,102 +341,3 @@ class _Training:
             )
         )
         return epoch
-
-
-class _Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped here
-    """Tells progress, records epochs, keeps the best, stops early, refuses a loss that is not finite."""
-
-    def __init__(
-        self,
-        training: _Training,
-        whole: keras.Model,
-        phase: str,
-        steps: int,
-        batch_size: int,
-        schedule: keras.optimizers.schedules.LearningRateSchedule,
-    ) -> None:
-        super().__init__()
-        self._training = training
-        self._whole = whole
-        self._phase = phase
-        self._steps = steps
-        self._batch_size = batch_size
-        self._schedule = schedule
-        self._epoch = 0
-        self._waited = 0
-        self._started = 0.0
-        self._accuracy: float | None = None
-
-    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
-        self._started = time.monotonic()
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
-        self._epoch = epoch
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self._training.num_seen += self._batch_size
-        self._refuse_infinite((logs or {}).get("loss", 0.0))
-        if self._training.progress is None:
-            return
-        planned = self.params["epochs"] * self._steps
-        done = self._epoch * self._steps + batch + 1
-        passed = max(time.monotonic() - self._started, 1e-9)
-        self._training.progress(
-            TrainingProgress(
-                candidate=self._training.name,
-                epoch=self._epoch + 1,
-                epochs=self.params["epochs"],
-                images_per_second=done * self._batch_size / passed,
-                remaining_seconds=(planned - done) * passed / done,
-                validation_accuracy=self._accuracy,
-            )
-        )
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        logs = logs or {}
-        self._refuse_infinite(logs["loss"] + logs["val_nll"])
-        self._accuracy = float(logs["val_accuracy"])
-        training = self._training
-        number = training._record(
-            self._phase,
-            float(logs["nll"]),
-            float(logs["accuracy"]),
-            float(logs["val_nll"]),
-            self._accuracy,
-            float(self._schedule((epoch + 1) * self._steps - 1)),
-        )
-        if logs["val_nll"] < training.best_loss:
-            training.best_epoch, training.best_loss = number, float(logs["val_nll"])
-            self._waited = 0
-            save_weights(self._whole, training._checkpoint)
-            return
-        self._waited += 1
-        self.model.stop_training = self._waited >= training.settings.patience
-
-    def _refuse_infinite(self, loss: float) -> None:
-        if not np.isfinite(loss):
-            settings = self._training.settings
-            raise TrainingError(
-                f"{self._training.name}: the loss became {loss} in epoch {self._epoch + 1}. Lower "
-                f"training.candidates.{self._training.name}.learning_rate (now {settings.learning_rate})."
-            )
-
-
-def _schedule(peak: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Linear warm-up over a tenth of the steps, then a cosine to 0 (Loshchilov and Hutter 2017)."""
-    warm_up = max(1, round(_WARM_UP * steps))
-    return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0,
-        decay_steps=max(1, steps - warm_up),
-        warmup_target=peak,
-        warmup_steps=warm_up,
-    )
-
-
-def _optimizer(
-    schedule: keras.optimizers.schedules.LearningRateSchedule, weight_decay: float
-) -> keras.optimizers.Optimizer:
-    """AdamW (Loshchilov and Hutter 2019) that decays kernels alone."""
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer

@@ -153,13 +153,17 @@ def test_partial_trains_the_last_block_alone(tmp_path: Path, weights: Path) -> N
 
 
 @pytest.mark.long
-def test_two_phase_fits_the_head_and_keeps_it_where_fine_tuning_is_no_better(
-    tmp_path: Path, weights: Path
+def test_fine_tuning_that_fails_is_repeated_slower_and_then_the_head_is_kept(
+    tmp_path: Path, weights: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings = mobilenet(weights, "two_phase", epochs=1, learning_rate=1.0, head_regularisation=(0.01,))
-    model, history = train(settings, tmp_path)
-    assert [epoch.phase for epoch in history.epochs] == ["head", "all"]
+    with caplog.at_level("INFO"):
+        model, history = train(settings, tmp_path)
+    assert [epoch.phase for epoch in history.epochs] == ["head", "all", "slower"]
     assert history.best_epoch == 1
+    assert model.fine_tuning_failed
+    assert "did not help" in history.describe_kept()
+    assert ["again at 0.1" in line or "did not help" in line for line in caplog.messages] == [True, True]
     assert accuracy(model, Split.VALIDATION) == pytest.approx(history.epochs[0].validation_accuracy)
 
 
@@ -168,8 +172,8 @@ def test_a_loss_that_is_not_finite_says_to_lower_the_learning_rate(
 ) -> None:
     monkeypatch.setattr(
         training,
-        "_schedule",
-        lambda *_: keras.optimizers.schedules.ExponentialDecay(float("nan"), 1, 1.0),
+        "make_schedule",
+        lambda _: keras.optimizers.schedules.ExponentialDecay(float("nan"), 1, 1.0),
     )
     with pytest.raises(TrainingError, match=r"loss became nan in epoch 1. Lower training.candidates.tiny"):
         train(tiny_settings(epochs=1), tmp_path)

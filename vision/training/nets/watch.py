@@ -1,0 +1,127 @@
+"""What surrounds the epochs of one phase: learning rate, optimiser, and a callback that watches it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from vision.base.errors import TrainingError
+from vision.base.progress import TrainingProgress
+
+_WARM_UP = 0.1
+
+Report = Callable[[TrainingProgress], None]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One run over the training images.
+
+    Attributes:
+        candidate: its name.
+        name: of the phase, as it is recorded.
+        peak: largest learning rate.
+        epochs: planned.
+        steps: batches an epoch.
+        batch_size: images a batch.
+        patience: epochs without a better validation loss after which it ends.
+    """
+
+    candidate: str
+    name: str
+    peak: float
+    epochs: int
+    steps: int
+    batch_size: int
+    patience: int
+
+
+class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped here
+    """Tells progress, hands on every epoch, stops early, refuses a loss that is not finite.
+
+    Attributes:
+        num_seen: training images so far.
+    """
+
+    def __init__(
+        self, phase: Phase, finish_epoch: Callable[[int, Mapping[str, float]], bool], tell: Report | None
+    ) -> None:
+        """`finish_epoch` takes the epoch, from 0, and its figures, and says whether it is the best so far."""
+        super().__init__()
+        self.num_seen = 0
+        self._phase = phase
+        self._finish_epoch = finish_epoch
+        self._tell = tell
+        self._epoch = 0
+        self._waited = 0
+        self._started = 0.0
+        self._accuracy: float | None = None
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        """Start the clock."""
+        self._started = time.monotonic()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        """Note the epoch, from 0."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Count images, tell progress; TrainingError if the loss is not finite."""
+        phase = self._phase
+        self.num_seen += phase.batch_size
+        self._refuse_infinite((logs or {}).get("loss", 0.0))
+        if self._tell is None:
+            return
+        planned = phase.epochs * phase.steps
+        done = self._epoch * phase.steps + batch + 1
+        passed = max(time.monotonic() - self._started, 1e-9)
+        self._tell(
+            TrainingProgress(
+                candidate=phase.candidate,
+                epoch=self._epoch + 1,
+                epochs=phase.epochs,
+                images_per_second=done * phase.batch_size / passed,
+                remaining_seconds=(planned - done) * passed / done,
+                validation_accuracy=self._accuracy,
+            )
+        )
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Hand the epoch on, and stop after `patience` epochs that were no better."""
+        logs = logs or {}
+        self._refuse_infinite(logs["loss"] + logs["val_nll"])
+        self._accuracy = float(logs["val_accuracy"])
+        self._waited = 0 if self._finish_epoch(epoch, logs) else self._waited + 1
+        self.model.stop_training = self._waited >= self._phase.patience
+
+    def _refuse_infinite(self, loss: float) -> None:
+        if not np.isfinite(loss):
+            raise TrainingError(
+                f"{self._phase.candidate}: the loss became {loss} in epoch {self._epoch + 1}. Lower "
+                f"training.candidates.{self._phase.candidate}.learning_rate (now {self._phase.peak:g})."
+            )
+
+
+def make_schedule(phase: Phase) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Linear warm-up over a tenth of the steps, then a cosine to 0 (Loshchilov and Hutter 2017)."""
+    steps = phase.steps * phase.epochs
+    warm_up = max(1, round(_WARM_UP * steps))
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0,
+        decay_steps=max(1, steps - warm_up),
+        warmup_target=phase.peak,
+        warmup_steps=warm_up,
+    )
+
+
+def make_optimizer(
+    schedule: keras.optimizers.schedules.LearningRateSchedule, weight_decay: float
+) -> keras.optimizers.Optimizer:
+    """AdamW (Loshchilov and Hutter 2019) that decays kernels alone."""
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
