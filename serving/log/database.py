@@ -164,7 +164,8 @@ class LogDatabase:
 
     def _refuse_other_files(self, _connection: Any, record: Any, _proxy: Any) -> None:
         """Have the pool open a connection anew if its files are gone or others lie there."""
-        if record.info.get("files", self._identify_files()) != self._identify_files():
+        known = record.info.get("files")
+        if known is not None and known != self._identify_files():
             raise DisconnectionError
 
     def _identify_files(self) -> tuple[int | None, ...]:

@@ -38,15 +38,6 @@ class TestImage:
 
 
 @dataclass(frozen=True)
-class _Difference:
-    """The two answers to one image in words, and how they differ."""
-
-    told: str
-    same_decision: bool
-    largest: float  # of the probabilities that the service names
-
-
-@dataclass(frozen=True)
 class Agreement:
     """How a service's answers compare with the pipeline's own on the same bytes."""
 
@@ -94,22 +85,21 @@ def compare_service(
             service refuses.
         StorageError: a file cannot be read any more.
     """
-    differences = [_compare_one(url, key, bundle, image) for image in images]
-    agreement = Agreement(
-        num_images=len(images),
-        num_equal=sum(each.same_decision for each in differences),
-        max_probability_difference=max(each.largest for each in differences),
-    )
-    strays = [each for each in differences if not (each.same_decision and each.largest <= tolerance)]
+    num_equal, largest, strays = 0, 0.0, []
+    for image in images:
+        told, same, difference = _compare_one(url, key, bundle, image)
+        num_equal, largest = num_equal + same, max(largest, difference)
+        if not same or not difference <= tolerance:
+            strays.append(f"  {told} (difference {difference:.2g})")
     if strays:
-        shown = "\n".join(f"  {each.told} (difference {each.largest:.2g})" for each in strays[:_MOST_SHOWN])
+        shown = "\n".join(strays[:_MOST_SHOWN])
         raise ServiceError(
             f"{len(strays)} of {len(images)} answers of {url} differ from the pipeline's own on the "
             f"same bytes; expected the same decision and class, and probabilities within {tolerance:g}.\n"
             f"{shown}\nIt was not put into service. A change of Pillow, numpy or LiteRT between training and "
             "serving does this: deploy from the environment that trained, or train again."
         )
-    return agreement
+    return Agreement(len(images), num_equal, largest)
 
 
 def _usable(manifest: Manifest, rows: IntArray, settings: ServiceSettings) -> list[ImageEntry]:
@@ -130,7 +120,8 @@ def _spread(entries: Sequence[ImageEntry], number: int) -> list[ImageEntry]:
     return [entries[place] for place in places]
 
 
-def _compare_one(url: str, key: str, bundle: LoadedBundle, image: TestImage) -> _Difference:
+def _compare_one(url: str, key: str, bundle: LoadedBundle, image: TestImage) -> tuple[str, bool, float]:
+    """Both answers in words, whether they decide alike, the largest difference of a named probability."""
     with storage_errors(image.path, "read"):
         raw = image.path.read_bytes()
     served, expected = ask_service(url, key, raw, image.path.name), answer_here(bundle, raw)
@@ -142,7 +133,7 @@ def _compare_one(url: str, key: str, bundle: LoadedBundle, image: TestImage) -> 
     probabilities = dict(expected.top_k)
     named = [(each.class_name, each.probability) for each in served.top_k]
     named.append((served.class_name, served.confidence))
-    return _Difference(
+    return (
         f"{image.path}: served {served.decision} {served.class_name} {served.confidence:.6f}, expected "
         f"{expected.decision} {expected.class_name} {expected.confidence:.6f}",
         (served.decision, served.class_name) == (expected.decision, expected.class_name),

@@ -107,7 +107,8 @@ def launch_service(
     try:
         _wait_ready(folder, service, process, url)
     except BaseException:
-        end_process(process.pid)
+        with suppress(psutil.NoSuchProcess):
+            end_process(psutil.Process(process.pid))
         raise
     for log in sorted(folder.logs.glob("*.log"))[:-NUM_LOGS]:
         log.unlink(missing_ok=True)
@@ -145,10 +146,10 @@ def _wait_ready(
             reason = "its process ended"
             break
         answer = ask_ready(url)
-        if answer.instance == service.instance and answer.digest == digest:
+        if answer.digest == digest:
             return
         reason = answer.message
-        if answer.final or answer.instance:
+        if answer.final or answer.ready:
             break
         time.sleep(_POLL_SECONDS)
     raise ServiceError(
@@ -159,10 +160,9 @@ def _wait_ready(
 
 @dataclass(frozen=True)
 class ReadyAnswer:
-    """What /readyz said: digest and instance where it is ready; `final` where it never will be."""
+    """What /readyz said: the digest where it is ready; `final` where it never will be."""
 
     message: str
-    instance: str = ""
     digest: str = ""
     log: str = ""
     final: bool = False
@@ -190,13 +190,12 @@ def ask_ready(url: str) -> ReadyAnswer:
     if response.status == http.HTTPStatus.OK:
         log = body.get("log", {})
         told = ": ".join(str(log[name]) for name in ("status", "reason") if name in log)
-        digest = str(body.get("digest"))
-        return ReadyAnswer(f"it serves digest {digest}", str(body.get("instance")), digest, told)
+        return ReadyAnswer(f"it serves digest {body.get('digest')}", str(body.get("digest")), told)
     return ReadyAnswer(str(body.get("arrived", body)), final=str(body.get("type")).endswith(":refused"))
 
 
-def end_process(pid: int, *, drain: bool = False) -> None:
-    """End a service by its supervisor's process id.
+def end_process(process: psutil.Process, *, drain: bool = False) -> None:
+    """End a service by its supervisor.
 
     With `drain`, idle connections stay until their next answer or time-out, so that no client meets a closed
     one: for a service that may have requests.
@@ -205,7 +204,6 @@ def end_process(pid: int, *, drain: bool = False) -> None:
         ServiceError: a process outlives SIGKILL.
     """
     with suppress(psutil.NoSuchProcess):
-        process = psutil.Process(pid)
         family = [process, *process.children(recursive=True)]
         process.send_signal(signal.SIGUSR2 if drain else signal.SIGTERM)
         _, alive = psutil.wait_procs(family, timeout=DRAIN_SECONDS if drain else GRACE_SECONDS)

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from serving.runtime.launch import (
     Launched,
@@ -106,8 +109,7 @@ def deploy_service(
             keys_from_environment=keys_from_environment(),
         )
         write_record(folder.deployed, deployed)
-        if old is not None:
-            end_process(old.pid, drain=True)
+        _end_others(folder, service)
         return service
 
 
@@ -133,13 +135,13 @@ def stop_service(folder: ServiceFolder) -> RunningService | None:
     """
     with RunLock(folder.lock, "service stop"):
         service = read_record(RunningService, folder.record)
-        running = service if service is not None and find_process(folder, service) is not None else None
-        if running is not None:
-            end_process(running.pid)
+        process = None if service is None else find_process(folder, service)
+        if process is not None:
+            end_process(process)
         _end_others(folder, None)
         with storage_errors(folder.record):
             folder.record.unlink(missing_ok=True)
-        return running
+        return None if process is None else service
 
 
 def end_leftovers(folder: ServiceFolder) -> None:
@@ -153,7 +155,7 @@ def _replace(
 ) -> RunningService:
     """Start a service, check it, let it answer and write it down; what fails is stopped again.
 
-    The caller holds the lock, and ends the old service.
+    The caller holds the lock, and ends the old service, which may be None.
     """
     _end_others(folder, old)
     with open_socket(folder, serve) as public:
@@ -163,7 +165,8 @@ def _replace(
         take_over(launched)
         write_record(folder.record, launched.service)
     except BaseException:
-        end_process(launched.service.pid, drain=True)  # it may have requests already
+        with suppress(psutil.NoSuchProcess):
+            end_process(psutil.Process(launched.service.pid), drain=True)  # it may have requests already
         raise
     return launched.service
 
@@ -172,7 +175,7 @@ def _end_others(folder: ServiceFolder, kept: RunningService | None) -> None:
     """End what a killed start or deployment left: services that are not on record, and their sockets."""
     for process in list_processes(folder):
         if kept is None or process.pid != kept.pid:
-            end_process(process.pid, drain=True)  # it may have requests
+            end_process(process, drain=True)  # it may have requests
     with storage_errors(folder.root):
         for path in folder.root.glob("*.sock"):
             if kept is None or path.stem != kept.instance:
