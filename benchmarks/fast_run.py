@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from statistics import mean, median
 from typing import Any
 
 from benchmarks.pages import page_path, write_page
+from orchestration.flows.machine import describe_machine
 from vision.config.loading import find_config, load_config
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -79,12 +79,14 @@ def render(runs: list[Measured], config: str, score: str) -> str:
     summaries = [run.summary for run in runs]
     tests = [summary["test"] for summary in summaries]
     decisions = [test["decisions"] for test in tests]
+    machine = describe_machine()
     lines = [
         "# Benchmarks of the main job",
         "",
         f"`python -m benchmarks.fast_run --seeds {' '.join(str(run.seed) for run in runs)}` on "
-        f"`configs/{config}`: {os.cpu_count()} cores ({platform.machine()}), Python "
-        f"{platform.python_version()}. Each seed paints fresh fish. Medians of {len(runs)} runs; "
+        f"`configs/{config}`: {machine['cpus']} cores ({machine['processor']}, {machine['instructions']}), "
+        f"{machine['threads']} threads, oneDNN {'on' if machine['onednn'] else 'off'}, Python "
+        f"{machine['python']}. Each seed paints fresh fish. Medians of {len(runs)} runs; "
         "timings are of whole processes.",
         "",
         "| | " + " | ".join(f"seed {run.seed}" for run in runs) + " | median |",

@@ -17,6 +17,9 @@ from vision.evaluation.records import Comparison, Evaluation
 from vision.gate.records import Promotion, Registration
 from vision.training.records import TrainingHistory
 
+MACHINE = ("python", "platform", "processor", "instructions", "cpus", "threads", "onednn")
+"""What a run records of its machine; one of an earlier version has some of it."""
+
 
 @dataclass(frozen=True)
 class LeftOut:
@@ -52,6 +55,7 @@ class RunStory:
         cached_steps: names of the steps whose results were reused.
         orchestration_seconds: what the run took beyond its steps' own work.
         versions: library -> version.
+        machine: what of the machine the figures depend on, by the names in `MACHINE`; empty of a killed run.
         images_digest: content hash of the decoded images.
         images: (n, s, s, 3) uint8, row i is manifest entry i; may be a memmap.
         far_images: far kind -> row -> (s, s, 3) uint8, as it was judged; those that the page shows.
@@ -80,6 +84,7 @@ class RunStory:
     cached_steps: tuple[str, ...] = ()
     orchestration_seconds: float | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    machine: dict[str, str | int | bool] = field(default_factory=dict)
     images_digest: str | None = None
     images: ImageArray | None = None
     far_images: Mapping[str, Mapping[int, ImageArray]] | None = None

@@ -6,7 +6,7 @@ from typing import Any
 
 from report.sections.registry import SECTIONS
 from report.sections.values import to_plain
-from report.story import RunStory
+from report.story import MACHINE, RunStory
 
 
 def summarise(story: RunStory, circumstances: dict[str, Any], report_seconds: float) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def summarise(story: RunStory, circumstances: dict[str, Any], report_seconds: fl
         summary |= section.summary(story)
     summary |= {
         "versions": story.versions,
-        "machine": {key: circumstances.get(key) for key in ("python", "platform", "cpus")},
+        "machine": {key: circumstances.get(key) for key in MACHINE},
         "peak_memory_mb": circumstances.get("peak_memory_mb"),
         "seconds": {
             "total": circumstances.get("seconds"),

@@ -443,6 +443,13 @@ def make_story(images: ImageArray | None = None, manifest: Manifest | None = Non
             "promote": 0.6,
         },
         orchestration_seconds=11.2,
+        machine={
+            "processor": "Xeon",
+            "instructions": "avx2",
+            "threads": 2,
+            "onednn": True,
+            "platform": "Linux",
+        },
         versions={"python": "3.11.9", "tensorflow": "2.20.0", "numpy": "2.4.6"},
         images=make_images(manifest) if images is None else images,
         far_images={

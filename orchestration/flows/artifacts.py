@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import platform
 import resource
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -22,6 +20,7 @@ from zenml import log_metadata
 from zenml.client import Client
 
 from materializers.names import ArtifactName
+from orchestration.flows.machine import describe_machine
 from orchestration.store.reaper import REASON
 from pipelines.names import PipelineName
 from vision.base.errors import ConfigError, TaxonError
@@ -76,9 +75,7 @@ def record_circumstances(
         "failure": failure or "",
         "seconds": seconds,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpus": os.cpu_count() or 0,
+        **describe_machine(),
         "versions": json.dumps(installed_versions(LIBRARIES)),
     }
     log_metadata(metadata={CIRCUMSTANCES: circumstances}, run_id_name_or_prefix=run_name)

@@ -18,6 +18,7 @@ from pipelines.names import PipelineName
 from report.drift_page import MonitoringStory, write_drift_page
 from report.figures.drift import title_drift
 from report.sections.values import to_plain
+from report.story import MACHINE
 from serving.log.url import resolve_log_url
 from vision.base.files import storage_errors, write_atomically
 from vision.drift.records import ColumnDrift, DriftPage, DriftReport
@@ -105,7 +106,7 @@ def summarise_monitoring(story: MonitoringStory, circumstances: dict[str, Any]) 
             if story.trimming
             else None,
             "versions": story.versions,
-            "machine": {key: circumstances.get(key) for key in ("python", "platform", "cpus")},
+            "machine": {key: circumstances.get(key) for key in MACHINE},
             "peak_memory_mb": circumstances.get("peak_memory_mb"),
             "seconds": {"total": circumstances.get("seconds"), "steps": story.step_seconds},
         }

@@ -15,7 +15,7 @@ from orchestration.flows.artifacts import RunArtifacts, find_run
 from orchestration.session.paths import ProjectPaths
 from report.page import write_report
 from report.pictures import PictureCache, code_digest, make_key
-from report.story import LeftOut, RunStory
+from report.story import MACHINE, LeftOut, RunStory
 from report.summary import summarise
 from vision.base.errors import BundleError, StorageError
 from vision.base.files import storage_errors, write_atomically
@@ -109,6 +109,7 @@ def tell_story(run: RunArtifacts, pictures: PictureCache) -> RunStory:
         cached_steps=run.cached(),
         orchestration_seconds=max(0.0, total - work) if total else None,
         versions=json.loads(run.circumstances.get("versions", "{}")),
+        machine={key: run.circumstances[key] for key in MACHINE if key in run.circumstances},
         images_digest=run.images_digest,
         images=images,
         far_images=_far_images(config, dataset, reached_test, pictures) if reached_test is not None else None,

@@ -391,3 +391,9 @@ def test_samples_are_of_different_individuals_where_there_are_enough() -> None:
     assert all(STORY.splits.image_classes[row] == KNOWN[0] for row in rows)
     assert len(sample_rows(STORY, KNOWN[0], 500)) == 60
     assert sample_rows(STORY, "no such class", 6) == []
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_the_machine_of_the_figures_is_named_where_it_was_recorded() -> None:
+    assert "Xeon (avx2), 2 threads, oneDNN on" in render_report(STORY)
+    assert "oneDNN" not in render_report(replace(STORY, machine={"python": "3.11"}))
