@@ -7,6 +7,7 @@ request's Host and Origin, without which any web page that the user visits could
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +17,6 @@ from rich.console import Console
 
 from vision.base.errors import ConfigError
 from vision.base.lock import RunLock, read_holder
-from vision.base.ports import find_port_fault
 
 if TYPE_CHECKING:
     import uvicorn
@@ -102,13 +102,14 @@ def refuse_taken_port(name: str, port: int, lock: Path, usual_port: int) -> None
     """Raise ConfigError, naming who has it, if nobody can listen on the port."""
     if not 1 <= port <= 65535:
         raise ConfigError(f"--port is {port}; expected 1 to 65535.")
-    fault = find_port_fault(ADDRESS, port)
-    if isinstance(fault, PermissionError):
+    try:
+        socket.create_server((ADDRESS, port)).close()
+    except PermissionError as error:
         raise ConfigError(
             f"Port {port} needs more rights. Choose one above 1023: --port {usual_port}"
-        ) from fault
-    if fault is not None:
-        raise ConfigError(_describe_owner(name, port, lock)) from fault
+        ) from error
+    except OSError as error:
+        raise ConfigError(_describe_owner(name, port, lock)) from error
 
 
 def _describe_owner(name: str, port: int, lock: Path) -> str:

@@ -19,11 +19,9 @@ def is_sqlite(url: URL) -> bool:
 
 
 def resolve_log_url(url: str, root: Path) -> str:
-    """The URL with a relative SQLite path taken from `root`, so that service and monitoring mean one file.
+    """`serve.log.url` with a relative SQLite path taken from the project's home `root`.
 
-    Args:
-        url: of the prediction log, as the configuration names it (`serve.log.url`).
-        root: the project's home, the folder that holds `state` (`ProjectPaths.home`).
+    So service and monitoring mean one file.
 
     Raises:
         ConfigError: see `parse_url`.

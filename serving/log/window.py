@@ -70,18 +70,26 @@ def take_window(
     Raises:
         LogError: the log is locked, damaged or not ours.
     """
-    if not log.exists():
-        note = f"there is no prediction log at {log.name} yet: the service makes it with its first answer"
-        return _describe(model_name, model_digest, [], note=note)
-    newest = log.read_newest(model_digest, limit)
+    newest = log.read_newest(model_digest, limit) if log.exists() else []
     bound = _find_bound(newest, previous)
     fresh = [entry for entry in newest if entry.number > bound]
-    note = "" if fresh else _tell_why_empty(log, model_digest, newest, previous)
     skipped = 0
     if fresh:
         of_window = log.count(model_digest, after=fresh[0].number - 1)
         skipped = max(0, log.count(model_digest, after=bound) - of_window)
-    return _describe(model_name, model_digest, fresh, skipped, bound, note)
+    span = LoggedSpan(
+        model_name=model_name,
+        model_digest=model_digest,
+        num_answers=len(fresh),
+        num_skipped=skipped,
+        judged_before=bound if log.exists() else 0,
+        first_number=fresh[0].number if fresh else None,
+        last_number=fresh[-1].number if fresh else None,
+        start=min((entry.time for entry in fresh), default=None),
+        end=max((entry.time for entry in fresh), default=None),
+        note="" if fresh else _tell_why_empty(log, model_digest, previous if newest else None),
+    )
+    return to_window(fresh), span
 
 
 def _find_bound(newest: list[LogEntry], previous: MonitoredWindow | None) -> int:
@@ -98,14 +106,14 @@ def _find_bound(newest: list[LogEntry], previous: MonitoredWindow | None) -> int
     return previous.last_number
 
 
-def _tell_why_empty(
-    log: PredictionLog, model_digest: str, newest: list[LogEntry], previous: MonitoredWindow | None
-) -> str:
-    if newest and previous is not None:
+def _tell_why_empty(log: PredictionLog, model_digest: str, judged: MonitoredWindow | None) -> str:
+    if judged is not None:
         return (
-            f"every answer in {log.name} has been judged: the last verdict ({previous.status}) covers those "
-            f"up to number {previous.last_number}"
+            f"every answer in {log.name} has been judged: the last verdict ({judged.status}) covers those "
+            f"up to number {judged.last_number}"
         )
+    if not log.exists():
+        return f"there is no prediction log at {log.name} yet: the service makes it with its first answer"
     others = [model for model in log.models() if model.digest != model_digest]
     if not others:
         return f"the prediction log {log.name} holds no answers"
@@ -115,29 +123,6 @@ def _tell_why_empty(
         f"of other models, the last {last.name} version {last.version} (bundle {last.digest[:12]}); deploy "
         "the champion"
     )
-
-
-def _describe(
-    model_name: str,
-    model_digest: str,
-    entries: list[LogEntry],
-    skipped: int = 0,
-    bound: int = 0,
-    note: str = "",
-) -> tuple[Window, LoggedSpan]:
-    span = LoggedSpan(
-        model_name=model_name,
-        model_digest=model_digest,
-        num_answers=len(entries),
-        num_skipped=skipped,
-        judged_before=bound,
-        first_number=entries[0].number if entries else None,
-        last_number=entries[-1].number if entries else None,
-        start=min((entry.time for entry in entries), default=None),
-        end=max((entry.time for entry in entries), default=None),
-        note=note,
-    )
-    return to_window(entries), span
 
 
 # --- retention ------------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from orchestration.servers import local_server
 from orchestration.servers.local_server import LocalOnly, refuse_taken_port
 from vision.base.errors import ConfigError
 from vision.base.lock import RunLock
@@ -90,6 +89,10 @@ def test_who_has_no_right_to_a_port_is_told_the_usual_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The fault is painted: whoever runs the tests as root, or in a container, may listen on any port."""
-    monkeypatch.setattr(local_server, "find_port_fault", lambda _host, _port: PermissionError())
+
+    def refuse(_address: tuple[str, int]) -> socket.socket:
+        raise PermissionError
+
+    monkeypatch.setattr(socket, "create_server", refuse)
     with pytest.raises(ConfigError, match=r"Port 80 needs more rights.*--port 8501"):
         refuse_taken_port("page", 80, tmp_path / "lock", 8501)
