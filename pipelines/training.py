@@ -52,27 +52,30 @@ def training(
 
     rows = []
     for name, candidate in config.training.candidates.items():
-        model, _ = keyed(train, f"train_{name}")(name, candidate, dataset, splits, seed)
+        model, heads, _ = keyed(train, f"train_{name}")(name, candidate, dataset, splits, seed)
         output = keyed(infer, f"infer_{name}")(model, dataset, splits)
-        temperature, detector, rule = _fit_rule(config, output, splits, name)
+        temperature, detector, held_out, rule = _fit_rule(config, output, heads, splits, name)
         evaluation = keyed(evaluate, f"evaluate_{name}")(
-            name, output, splits, Split.VALIDATION, KERAS, rule, detector, bootstrap, seed
+            *(name, output, splits, Split.VALIDATION, KERAS, rule, detector, bootstrap, seed),
+            held_out=held_out,
         )
-        rows.append((evaluation, model, output, temperature, rule, detector))
-    evaluations, models, outputs, temperatures, rules, detectors = (
+        rows.append((evaluation, model, heads, output, held_out, temperature, rule, detector))
+    evaluations, models, fold_heads, outputs, held_outs, temperatures, rules, detectors = (
         list(each) for each in zip(*rows, strict=True)
     )
 
     comparison = keyed(compare)(
-        evaluations, models, outputs, temperatures, splits, config.comparison, bootstrap, seed
+        evaluations, models, held_outs, temperatures, splits, config.comparison, bootstrap, seed
     )
-    winner, model, *trained = keyed(pick_winner)(comparison, models, outputs, rules, detectors)
+    winner, model, heads, *trained = keyed(pick_winner)(
+        comparison, models, fold_heads, outputs, rules, detectors
+    )
     graphs = keyed(export)(model, dataset, splits, config.export.graphs())
     measured = keyed(infer_precisions)(graphs, dataset, splits)
     precisions = keyed(check_precisions)(graphs, measured, *trained, splits, config.export, bootstrap, seed)
     served = keyed(require_precision)(precisions)
     exported = keyed(infer_exported)(graphs, served, dataset, splits)
-    _, detector, rule = _fit_rule(config, exported, splits, "exported")
+    _, detector, held_out, rule = _fit_rule(config, exported, heads, splits, "exported")
     # The test split is read here for the first time: every network, threshold and rule stands by now.
     tested, far = keyed(infer_test)(
         graphs, served, dataset, splits, config.unknowns.num_far, seed, after=["set_thresholds_exported"]
@@ -82,7 +85,7 @@ def training(
         winner, tested, splits, Split.TEST, served, rule, detector, bootstrap, seed, far
     )
     bundle = keyed(assemble)(
-        config.name, manifest, dataset, model, graphs, served, rule, detector, exported, splits
+        config.name, manifest, dataset, model, graphs, served, rule, detector, exported, held_out
     )
     promotion = keyed(promote)(
         *(bundle, tested, rule, detector, baselines, manifest, splits),
@@ -92,13 +95,15 @@ def training(
     keyed(register)(config.name, bundle, splits, promotion, manifest)
 
 
-def _fit_rule(config: RunConfig, outputs: Any, splits: Any, name: str) -> tuple[Any, Any, Any]:
-    """Temperature, detector and rule of one network's outputs."""
-    temperature = keyed(calibrate, f"calibrate_{name}")(outputs, splits, config.bootstrap, config.seed)
-    detector = keyed(fit_unknowns, f"fit_unknowns_{name}")(
-        outputs, splits, config.unknowns.score, config.seed
+def _fit_rule(
+    config: RunConfig, outputs: Any, heads: Any, splits: Any, name: str
+) -> tuple[Any, Any, Any, Any]:
+    """Temperature, detector, held-out answers and rule of one network's outputs."""
+    detector, held_out = keyed(fit_unknowns, f"fit_unknowns_{name}")(
+        outputs, heads, splits, config.unknowns.score, config.seed
     )
+    temperature = keyed(calibrate, f"calibrate_{name}")(held_out, config.bootstrap, config.seed)
     rule = keyed(set_thresholds, f"set_thresholds_{name}")(
-        outputs, splits, temperature, detector, config.unknowns, config.review
+        held_out, splits, temperature, config.unknowns, config.review
     )
-    return temperature, detector, rule
+    return temperature, detector, held_out, rule

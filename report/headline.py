@@ -10,6 +10,7 @@ from report.promises import list_shortfalls
 from report.story import RunStory
 from report.unknown_rows import near_rows
 from vision.base.record import Interval
+from vision.decision.records import DecisionRule
 from vision.evaluation.records import DecisionRates, Evaluation
 from vision.gate.records import Promotion, Verdict
 
@@ -77,18 +78,22 @@ def describe_story(story: RunStory) -> tuple[str, ...]:
     """What the model can do, then what it answers because a promise cannot be kept; empty before the test."""
     if story.test is None:
         return ()
-    return (*describe_model(story.test), *(each.answer for each in list_shortfalls(story)))
+    return (
+        *describe_model(story.test, story.rule),
+        *(each.answer for each in list_shortfalls(story)),
+    )
 
 
-def describe_model(test: Evaluation) -> tuple[str, ...]:
-    """What the model does with known, near and far images, one sentence each."""
+def describe_model(test: Evaluation, rule: DecisionRule | None) -> tuple[str, ...]:
+    """What the model does with known, near and far images, one sentence each; first what it decides alone."""
     rates = {each.kind: each for each in test.rates}
-    sentences = [
-        f"This model names {format_range(test.accuracy)} of unseen images of its {len(test.class_names)} "
+    sentences = []
+    if "known" in rates and rule is not None:
+        sentences.append(_describe_known(rates["known"], rule))
+    sentences.append(
+        f"It names {format_range(test.accuracy)} of unseen images of its {len(test.class_names)} "
         f"classes right; that was measured on {test.num_images} images of {test.num_groups} groups."
-    ]
-    if "known" in rates:
-        sentences.append(_describe_known(rates["known"]))
+    )
     near = near_rows(test)
     if "near" in rates and near:
         easy = max(near, key=lambda row: row.auroc.value)
@@ -178,13 +183,19 @@ def _name_version(story: RunStory) -> str:
     return f"version {registration.version}" if registration and registration.version else "the model"
 
 
-def _describe_known(known: DecisionRates) -> str:
+def _describe_known(known: DecisionRates, rule: DecisionRule) -> str:
+    """What becomes of 100 known images: decided alone, to a person, called unknown."""
+    rest = (
+        f"it sends {100 * known.reviewed.value:.0f} to a person and calls "
+        f"{100 * known.called_unknown.value:.0f} unknown that it should know"
+    )
+    if not rule.review.attainable:
+        return f"Of 100 images of its classes it decides none alone; {rest}."
     wrong = known.wrong_among_accepted
-    errors = "" if math.isnan(wrong) else f"; {format_share(wrong)} of these are wrong"
+    measured = "" if math.isnan(wrong) else f" (on test {format_share(wrong)})"
     return (
-        f"It accepts {format_share(known.accepted.value)} of them on its own{errors}. It sends "
-        f"{format_share(known.reviewed.value)} to a person, and {format_share(known.called_unknown.value)} "
-        f"it takes for unknown though it should know them."
+        f"It decides {100 * known.accepted.value:.0f} of 100 images of its classes alone; of these at most "
+        f"{100 * rule.review.target_risk:.0f} in 100 are wrong{measured}. Of the others {rest}."
     )
 
 

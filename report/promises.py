@@ -1,4 +1,4 @@
-"""What a decision rule cannot promise with its calibration images, what follows, and what it would take."""
+"""What a decision rule cannot promise with its held-out images, what follows, and what it would take."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from report.advice import Advice, Severity
 from report.story import RunStory
 from vision.base.wording import count_of
-from vision.config.decision import ReviewSettings, UnknownSettings
 from vision.data.records import Manifest, Splits
 from vision.decision.records import DecisionRule, ReviewThreshold, UnknownThreshold
-from vision.decision.selective import fewest_for_review
 from vision.decision.unknown_threshold import fewest_for_threshold
 
 NO_GROUPS = "No groups are declared: every image counts as independent, equal bytes apart."
@@ -30,7 +28,7 @@ class _Known:
 
 
 def list_shortfalls(story: RunStory) -> tuple[Advice, ...]:
-    """The promises that the calibration images cannot carry; none where the run set no thresholds."""
+    """The promises that the held-out images cannot carry; none where the run set no thresholds."""
     if story.rule is None:
         return ()
     known = _count_known(story.manifest, story.splits)
@@ -39,7 +37,7 @@ def list_shortfalls(story: RunStory) -> tuple[Advice, ...]:
 
 def list_cautions(story: RunStory) -> tuple[str, ...]:
     """What to know before the figures of a run are trusted, a line each, for the terminal."""
-    lines = [f"{each.answer} {each.finding}" for each in list_shortfalls(story)]
+    lines = [f"{each.answer} {each.finding} {each.action}" for each in list_shortfalls(story)]
     if lacks_groups(story):
         lines.append(f"{NO_GROUPS} {DECLARE_GROUPS}")
     return tuple(lines)
@@ -77,42 +75,37 @@ def _miss_review(rule: DecisionRule, known: _Known | None) -> Iterator[Advice]:
     if review.attainable:
         return
     but = " that it does not call unknown" if rule.unknown.attainable else ""
-    answer = f"It accepts nothing on its own: every image{but} goes to a person."
-    promise = f"That at most {100 * review.target_risk:g}% of the accepted are wrong cannot be promised"
-    effective = int(review.num_images / review.design_effect + 1e-9)
-    counted = _count(review, effective)
-    needed = fewest_for_review(ReviewSettings(target_risk=review.target_risk, delta=review.delta))
-    raising = f"review.target_risk above {review.target_risk:g}"
-    if effective < needed:
-        yield Advice(
-            f"{promise}: even without a mistake it needs {needed} independent calibration images, and has "
-            f"{counted}{_scale(known, needed, effective)}.",
-            f"Add images until calibration counts as {needed} or more, or promise less: {raising}.",
-            Severity.WARNING,
-            answer,
+    other = next((rung for rung in review.ladder if rung.attainable), None)
+    if other is not None:
+        way = (
+            f"Set review.target_risk to {other.target_risk:g}: it accepts {100 * other.coverage:.0f} of 100."
         )
+    elif review.num_needed is not None:
+        way = f"With errors as often as now it takes {_scale(known, review.num_needed, review.num_images)}."
     else:
-        yield Advice(
-            f"{promise}: on {counted} independent calibration images the model is too often wrong, also "
-            "where it is sure.",
-            f"A better network helps most; images of more groups help too, and {raising} accepts more, with "
-            "more errors.",
-            Severity.WARNING,
-            answer,
+        way = (
+            "More images like these would not help: it errs too often where it is sure. A better network may."
         )
+    yield Advice(
+        f"That at most {100 * review.target_risk:g}% of the accepted are wrong cannot be promised with "
+        f"{_count(review, int(review.num_images / review.design_effect + 1e-9))} held-out images and the "
+        "errors made on them.",
+        way,
+        Severity.WARNING,
+        f"It accepts nothing on its own: every image{but} goes to a person.",
+    )
 
 
 def _miss_unknown(unknown: UnknownThreshold, known: _Known | None) -> Iterator[Advice]:
     if unknown.attainable:
         return
-    needed = fewest_for_threshold(UnknownSettings(alpha=unknown.alpha, delta=unknown.delta))
+    needed = fewest_for_threshold(unknown.alpha, unknown.delta)
     effective = int(unknown.effective_size)
+    way = f"set unknowns.alpha to {math.ceil(1000 * unknown.attainable_alpha) / 1000:.3f}"
     yield Advice(
         f"That at most {100 * unknown.alpha:g}% of known images are called unknown cannot be promised: it "
-        f"needs {needed} independent calibration images, and has {_count(unknown, effective)}"
-        f"{_scale(known, needed, effective)}.",
-        f"Add {known.noun if known else 'group'}s until calibration counts as {needed}, or promise less: "
-        f"unknowns.alpha of at least {unknown.attainable_alpha:.3f}.",
+        f"needs {needed} independent held-out images, and has {_count(unknown, effective)}.",
+        f"It takes {_scale(known, needed, effective)}. Or promise less: {way}.",
         Severity.WARNING,
         "It never answers unknown: what looks like nothing it was taught goes to a person.",
     )
@@ -141,9 +134,11 @@ def _count(threshold: UnknownThreshold | ReviewThreshold, effective: int) -> str
     )
 
 
-def _scale(known: _Known | None, needed: int, effective: int) -> str:
-    """What that is in all splits together, where the splits are known."""
-    if known is None or effective < 1:
-        return ""
-    in_all = math.ceil(known.number * needed / effective)
-    return f"; that is about {count_of(in_all, known.noun)} in all, where there are {known.number} now"
+def _scale(known: _Known | None, needed: int, there: int) -> str:
+    """How many images that is in all splits together, or held-out ones where the splits are not known."""
+    if known is None or there < 1:
+        return f"{needed} held-out images"
+    return (
+        f"about {count_of(math.ceil(known.number * needed / there), known.noun)} in all, where there are "
+        f"{known.number} now"
+    )

@@ -157,6 +157,28 @@ def draw_rates(evaluation: Evaluation) -> bytes:
     return to_png(figure)
 
 
+def draw_ladder(record: tuple[Evaluation, float]) -> bytes:
+    """Share of known images accepted for each promise about wrong ones; the one in force is marked. PNG."""
+    evaluation, in_force = record
+    rows = [row for row in evaluation.ladder if row.attainable]
+    targets = [100 * row.target_risk for row in rows]
+    figure = new_figure(2.6)
+    axes = figure.add_subplot()
+    axes.plot(targets, [row.coverage for row in rows], "o--", color=MUTED, label="held-out images")
+    axes.plot(targets, [row.accepted for row in rows], "o-", color=BLUE, label="test images")
+    axes.axvline(100 * in_force, color=PURPLE, linewidth=2)
+    axes.text(
+        100 * in_force, 0.04, " in force", transform=axes.get_xaxis_transform(), fontsize=SMALL, color=PURPLE
+    )
+    title_figure(figure, "The more mistakes are promised at most, the more is decided alone")
+    style_axes(axes, x="at most so many of 100 accepted answers are wrong", y="accepted", grid="y")
+    axes.set_ylim(0, 1.02)
+    axes.set_xlim(0, 21)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    add_legend_below(figure, axes)
+    return to_png(figure)
+
+
 def draw_rule(rule: DecisionRule) -> bytes:
     """Unknown scores of the calibration images, and the threshold above which an image is unknown. PNG."""
     figure = new_figure(2.5)

@@ -16,11 +16,16 @@ def _context(story: RunStory) -> dict[str, Any]:
     return {
         "promises": list_promises(story),
         "thresholds": state_thresholds(story.rule) if story.rule else "",
+        "ladder": story.test.ladder if story.test else (),
+        "chosen": story.rule.review.target_risk if story.rule else None,
     }
 
 
 def _plots(story: RunStory) -> dict[str, Plot]:
-    return {"rates": Plot("truth.draw_rates", story.test)}
+    plots = {"rates": Plot("truth.draw_rates", story.test)}
+    if story.test and story.rule and any(row.attainable for row in story.test.ladder):
+        plots["ladder"] = Plot("truth.draw_ladder", (story.test, story.rule.review.target_risk))
+    return plots
 
 
 def _summary(story: RunStory) -> dict[str, Any]:

@@ -6,19 +6,16 @@ import numpy as np
 from zenml import step
 
 from materializers.names import ArtifactName
-from vision.base.outputs import ModelOutputs
 from vision.config.evaluation import BootstrapSettings
-from vision.data.labelled import select
-from vision.data.records import Split, Splits
 from vision.decision.calibration import fit_temperature
+from vision.decision.held_out import HeldOut
 from vision.decision.records import Temperature
 
 
 @step
 def calibrate(
-    outputs: ModelOutputs, splits: Splits, bootstrap: BootstrapSettings, seed: int
+    held_out: HeldOut, bootstrap: BootstrapSettings, seed: int
 ) -> Annotated[Temperature, ArtifactName.TEMPERATURE]:
-    """The temperature, fitted on the calibration split."""
-    known = select(outputs, splits, Split.CALIBRATION)
-    rng = np.random.default_rng(seed)
-    return fit_temperature(known.outputs.logits, known.labels, known.groups, bootstrap, rng)
+    """The temperature, fitted on held-out images."""
+    known = held_out.for_fitting()
+    return fit_temperature(known.logits, known.labels, known.groups, bootstrap, np.random.default_rng(seed))

@@ -5,9 +5,10 @@ from typing import Annotated
 from zenml import step
 
 from materializers.names import ArtifactName
-from vision.base.outputs import ModelFile, ModelOutputs
+from vision.base.outputs import ModelFile
 from vision.config.evaluation import BootstrapSettings, ComparisonSettings
 from vision.data.records import Splits
+from vision.decision.held_out import HeldOut
 from vision.decision.records import Temperature
 from vision.evaluation.comparison import choose_winner, line_up
 from vision.evaluation.records import Comparison, Evaluation
@@ -17,7 +18,7 @@ from vision.evaluation.records import Comparison, Evaluation
 def compare(
     evaluations: list[Evaluation],
     models: list[ModelFile],
-    outputs: list[ModelOutputs],
+    held_out: list[HeldOut],
     temperatures: list[Temperature],
     splits: Splits,
     settings: ComparisonSettings,
@@ -25,5 +26,5 @@ def compare(
     seed: int,
 ) -> Annotated[Comparison, ArtifactName.COMPARISON]:
     """The candidates side by side, their paired differences and the winner."""
-    contenders, truth = line_up(evaluations, models, outputs, temperatures, splits)
+    contenders, truth = line_up(evaluations, models, held_out, temperatures, splits)
     return choose_winner(contenders, truth, settings, bootstrap, seed)

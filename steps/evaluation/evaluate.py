@@ -9,6 +9,7 @@ from vision.base.outputs import ModelOutputs
 from vision.config.evaluation import BootstrapSettings
 from vision.data.labelled import select
 from vision.data.records import Split, Splits
+from vision.decision.held_out import HeldOut
 from vision.decision.records import DecisionRule, OodDetector
 from vision.evaluation.answered import Images
 from vision.evaluation.evaluate import Subject
@@ -28,8 +29,13 @@ def evaluate(
     bootstrap: BootstrapSettings,
     seed: int,
     far: dict[str, ModelOutputs] | None = None,
+    held_out: HeldOut | None = None,
 ) -> Annotated[Evaluation, ArtifactName.EVALUATION]:
     """Everything measured: accuracy, calibration, unknowns, decisions, with intervals."""
-    known, unknown = select(outputs, splits, split), select(outputs, splits, split, unknown=True)
-    subject = Subject(candidate, split, form)
-    return evaluate_outputs(Images(known, unknown, far), rule, detector, subject, bootstrap, seed)
+    unknown = select(outputs, splits, split, unknown=True)
+    if held_out is None:
+        images = Images(select(outputs, splits, split), unknown, far)
+    else:
+        known = held_out.at(splits.rows(split))
+        images = Images(known.label(outputs, splits), unknown, far, known.scores)
+    return evaluate_outputs(images, rule, detector, Subject(candidate, split, form), bootstrap, seed)

@@ -5,7 +5,7 @@ from typing import Annotated
 from zenml import step
 
 from materializers.names import ArtifactName
-from vision.base.outputs import ModelFile, ModelOutputs
+from vision.base.outputs import FoldHeads, ModelFile, ModelOutputs
 from vision.decision.records import DecisionRule, OodDetector
 from vision.evaluation.comparison import winner_index
 from vision.evaluation.records import Comparison
@@ -15,16 +15,18 @@ from vision.evaluation.records import Comparison
 def pick_winner(
     comparison: Comparison,
     models: list[ModelFile],
+    heads: list[FoldHeads],
     outputs: list[ModelOutputs],
     rules: list[DecisionRule],
     detectors: list[OodDetector],
 ) -> tuple[
     Annotated[str, ArtifactName.WINNER],
     Annotated[ModelFile, ArtifactName.MODEL],
+    Annotated[FoldHeads, ArtifactName.FOLD_HEADS],
     Annotated[ModelOutputs, ArtifactName.OUTPUTS],
     Annotated[DecisionRule, ArtifactName.DECISION_RULE],
     Annotated[OodDetector, ArtifactName.DETECTOR],
 ]:
-    """The winner's name, network, outputs, rule and detector."""
+    """The winner's name, network, heads of folds, outputs, rule and detector."""
     index = winner_index(comparison)
-    return comparison.winner, models[index], outputs[index], rules[index], detectors[index]
+    return comparison.winner, models[index], heads[index], outputs[index], rules[index], detectors[index]

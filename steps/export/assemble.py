@@ -11,7 +11,8 @@ from vision.base.outputs import ModelFile, ModelOutputs
 from vision.bundle.assembly import describe_contract, write_bundle
 from vision.bundle.records import Bundle, ExportedGraphs
 from vision.config.export import Precision
-from vision.data.records import DatasetRef, Manifest, Splits
+from vision.data.records import DatasetRef, Manifest
+from vision.decision.held_out import HeldOut
 from vision.decision.records import DecisionRule, OodDetector
 from vision.drift.reference import make_reference
 
@@ -27,10 +28,10 @@ def assemble(
     rule: DecisionRule,
     detector: OodDetector,
     exported: ModelOutputs,
-    splits: Splits,
+    held_out: HeldOut,
 ) -> Annotated[Bundle, ArtifactName.BUNDLE]:
     """The bundle: graph, detector, drift reference, contract, digests."""
     decides = (rule, detector)
     contract = describe_contract(name, (manifest, dataset), model, graphs, Precision(precision), decides)
-    reference = make_reference(exported, splits, rule, detector)
+    reference = make_reference(exported, held_out, rule)
     return write_bundle(Path(mkdtemp(prefix="bundle-")), graphs, detector, reference, contract)

@@ -7,7 +7,7 @@ from typing import Annotated
 from zenml import step
 
 from materializers.names import ArtifactName
-from vision.base.outputs import ModelFile
+from vision.base.outputs import FoldHeads, ModelFile
 from vision.base.progress import TrainingLog
 from vision.config.training import CandidateSettings
 from vision.data.records import DatasetRef, Splits
@@ -18,11 +18,15 @@ from vision.training.records import TrainingHistory
 @step
 def train(
     name: str, settings: CandidateSettings, dataset: DatasetRef, splits: Splits, seed: int
-) -> tuple[Annotated[ModelFile, ArtifactName.MODEL], Annotated[TrainingHistory, ArtifactName.HISTORY]]:
-    """The best checkpoint of one candidate, and how its training went."""
+) -> tuple[
+    Annotated[ModelFile, ArtifactName.MODEL],
+    Annotated[FoldHeads, ArtifactName.FOLD_HEADS],
+    Annotated[TrainingHistory, ArtifactName.HISTORY],
+]:
+    """The best checkpoint of one candidate, the heads of its folds, and how its training went."""
     from vision.training.nets.fit import train_candidate
 
     folder = Path(mkdtemp(prefix="train-"))
     images = open_images(dataset)
-    model, history = train_candidate(name, settings, images, splits, seed, folder, TrainingLog())
-    return model, history  # ZenML reads from this line that there are two outputs
+    model, heads, history = train_candidate(name, settings, images, splits, seed, folder, TrainingLog())
+    return model, heads, history  # ZenML reads from this line that there are three outputs

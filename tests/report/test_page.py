@@ -113,7 +113,7 @@ def test_the_answer_comes_first() -> None:
     words = words_of(STORY)
     assert "Promoted: version 3 of reef is now in production" in words
     assert STORY.test is not None
-    assert f"This model names {format_range(STORY.test.accuracy)}" in words
+    assert f"It names {format_range(STORY.test.accuracy)}" in words
     assert words.index("Promoted") < words.index("What to do next") < words.index("The data")
 
 
@@ -232,15 +232,15 @@ def test_an_unattainable_promise_says_how_many_images_it_needs() -> None:
     story = replace(STORY, rule=make_rule(attainable=False))
     assert list_promises(story)[0].state == "none"
     # (1 - 0.05)^n <= 0.05 holds from n = 59 on
-    assert "Add groups until calibration counts as 59, or promise less" in advice_about(story)
-    assert "unknowns.alpha of at least 0.069" in advice_about(story)
+    # (1 - 0.05)^n <= 0.05 holds from n = 59 on
+    assert "it needs 59 independent held-out images" in advice_about(story)
 
 
 def test_an_unattainable_promise_needs_as_many_images_as_p_values_need_however_large_delta_is() -> None:
     rule = make_rule(attainable=False)
     lax = rule.model_copy(update={"unknown": rule.unknown.model_copy(update={"delta": 0.5})})
     # 0.95^n <= 0.5 holds from n = 14 on, but 0.05 (n + 1) >= 1 only from n = 19 on
-    assert "until calibration counts as 19," in advice_about(replace(STORY, rule=lax))
+    assert "it needs 19 independent" in advice_about(replace(STORY, rule=lax))
 
 
 @pytest.mark.usefixtures("no_plots")

@@ -1,25 +1,15 @@
-import re
-from itertools import count
-from math import ceil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
 
 from orchestration.schedule.config import ScheduleConfig
 from vision.base.errors import ConfigError
 from vision.config.base import Settings
-from vision.config.data import SplitSettings
-from vision.config.decision import ReviewSettings, UnknownSettings
 from vision.config.export import ExportSettings, Precision, PrecisionChoice, ToleranceSettings
 from vision.config.loading import find_config, load_config, load_settings
 from vision.config.run import RunConfig
 from vision.config.training import CandidateSettings, Strategy
-from vision.data.records import ImageEntry, Manifest, Split
-from vision.data.splits import assign_splits
-from vision.decision.selective import fewest_for_review
-from vision.decision.unknown_threshold import fewest_for_threshold, fit_threshold
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -304,46 +294,3 @@ def test_an_unknown_key_of_an_addition_gets_a_suggestion(tmp_path: Path) -> None
 def test_values_that_no_run_could_use_are_refused(tmp_path: Path, override: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         load_config(write(tmp_path), [override])
-
-
-def test_the_folder_header_says_how_many_images_the_promises_need() -> None:
-    header = (CONFIGS / "folder.yaml").read_text(encoding="utf-8").split("\nname:")[0]
-    told = re.findall(
-        r"from +(\d+) independent ones on, so from about (\d+) .*?: (\d+) classes of 80", header
-    )
-    unknowns, share = UnknownSettings(), SplitSettings().calibration
-    for_unknown, for_review = fewest_for_threshold(unknowns), fewest_for_review(ReviewSettings())
-    for_accept = next(
-        num for num in count(for_review) if num - _called_unknown(num, unknowns) >= for_review
-    )  # what is called unknown cannot be accepted
-    assert [tuple(map(int, numbers)) for numbers in told] == [
-        (num, ceil(num / share), ceil(num / share / 80)) for num in (for_unknown, for_accept)
-    ]
-    assert f"{share:.0%}" in header
-    assert f"unknowns.alpha ({unknowns.alpha})" in header
-    assert f"review.target_risk ({ReviewSettings().target_risk})" in " ".join(header.split())
-
-
-@pytest.mark.parametrize(("num_classes", "needed"), [(5, 59), (10, 116)])
-def test_eighty_images_a_class_give_calibration_what_the_folder_header_says(
-    num_classes: int, needed: int
-) -> None:
-    names = [f"class_{number}" for number in range(num_classes) for _ in range(80)]
-    entries = tuple(
-        ImageEntry(path=f"{row}.png", class_name=name, digest=f"{row:064x}", num_bytes=1, width=9, height=9)
-        for row, name in enumerate(names)
-    )
-    manifest = Manifest(
-        root="photos",
-        source_digest="0" * 64,
-        class_names=tuple(sorted(set(names))),
-        unknown_class_names=(),
-        entries=entries,
-        quarantined=(),
-    )
-    splits = assign_splits(manifest, SplitSettings(), seed=7)
-    assert len(splits.rows(Split.CALIBRATION)) >= needed
-
-
-def _called_unknown(num: int, settings: UnknownSettings) -> int:
-    return fit_threshold(np.arange(float(num)), np.arange(num).astype(str), settings).num_allowed

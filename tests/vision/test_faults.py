@@ -16,7 +16,7 @@ from steps.decision.fit_unknowns import fit_unknowns
 from steps.decision.set_thresholds import set_thresholds
 from steps.evaluation.evaluate import evaluate
 from tests.vision.toy import MSP, make_rule, make_splits
-from vision.base.outputs import ModelOutputs
+from vision.base.outputs import FoldHeads, ModelOutputs
 from vision.bundle import parity
 from vision.bundle.differences import Draws
 from vision.bundle.engine import Engine
@@ -27,6 +27,8 @@ from vision.config.export import ExportSettings, Precision
 from vision.data.labelled import rows_of
 from vision.data.quality import QUALITY_COLUMNS
 from vision.data.records import Split
+from vision.decision.held_out import HeldOut
+from vision.decision.records import OodDetector
 from vision.decision.scores import OodScore, stack_parts
 from vision.decision.served import Served
 
@@ -60,30 +62,34 @@ def outputs_of(*splits: Split) -> ModelOutputs:
     return make_all_outputs().take(rows_of(SPLITS, *splits))
 
 
-def test_the_temperature_is_fitted_on_the_calibration_split_alone() -> None:
-    fitted = calibrate.entrypoint(outputs_of(Split.CALIBRATION), SPLITS, BOOTSTRAP, seed=0)
-    assert fitted.num_images == PER_SPLIT
-    assert fitted == calibrate.entrypoint(make_all_outputs(), SPLITS, BOOTSTRAP, seed=0)
+def hold_out_from(outputs: ModelOutputs, score: str = "msp") -> tuple[OodDetector, HeldOut]:
+    """Detector and held-out answers of a network that was not cross-fitted."""
+    detector, held_out = fit_unknowns.entrypoint(outputs, FoldHeads.none(), SPLITS, score, seed=0)
+    return detector, held_out
 
 
-def test_both_thresholds_are_fitted_on_the_calibration_split_alone() -> None:
+def test_without_folds_the_rule_is_fitted_on_the_calibration_split_alone() -> None:
+    rule_of = set_thresholds.entrypoint
     arguments = (
         SPLITS,
         make_rule(NAMES).temperature,
-        MSP,
         UnknownSettings(score="msp"),
         ReviewSettings(target_risk=0.3),
     )
-    rule = set_thresholds.entrypoint(outputs_of(Split.CALIBRATION), *arguments)
+    _, held_out = hold_out_from(make_all_outputs())
+    known = outputs_of(Split.CALIBRATION)
+    np.testing.assert_array_equal(held_out.for_fitting().rows, known.rows)
+    np.testing.assert_array_equal(held_out.for_fitting().logits, known.logits)
+    assert calibrate.entrypoint(held_out, BOOTSTRAP, seed=0).num_images == PER_SPLIT
+    rule = rule_of(held_out, *arguments)
     assert rule.unknown.num_images == rule.review.num_images == PER_SPLIT
-    assert rule == set_thresholds.entrypoint(make_all_outputs(), *arguments)
 
 
 def test_the_detector_is_fitted_on_train_and_scaled_on_validation() -> None:
-    outputs = outputs_of(Split.TRAIN, Split.VALIDATION)
-    detector = fit_unknowns.entrypoint(outputs, SPLITS, "ewk", seed=0)
+    outputs = outputs_of(Split.TRAIN, Split.VALIDATION, Split.CALIBRATION)
+    detector, _ = hold_out_from(outputs, "ewk")
     train, validation = outputs_of(Split.TRAIN), outputs_of(Split.VALIDATION)
-    parts = stack_parts(detector, OodScore.EWK, validation.logits, validation.embeddings)
+    parts = stack_parts(detector.arrays, OodScore.EWK, validation.logits, validation.embeddings)
     assert detector.score_name == OodScore.EWK
     np.testing.assert_allclose(detector.arrays["embedding_mean"], train.embeddings.mean(axis=0), rtol=1e-5)
     np.testing.assert_allclose(detector.arrays["ewk_location"], parts.mean(axis=0))
@@ -92,8 +98,7 @@ def test_the_detector_is_fitted_on_train_and_scaled_on_validation() -> None:
 
 @pytest.mark.parametrize("split", [Split.VALIDATION, Split.TEST])
 def test_an_evaluation_is_of_the_split_asked_for_alone(split: Split) -> None:
-    fitted_on = outputs_of(Split.TRAIN, Split.VALIDATION)
-    detector = fit_unknowns.entrypoint(fitted_on, SPLITS, "msp", seed=0)
+    detector, _ = hold_out_from(outputs_of(Split.TRAIN, Split.VALIDATION, Split.CALIBRATION))
     arguments = (SPLITS, split, "fp16", make_rule(NAMES), detector, BOOTSTRAP, 0)
     evaluation = evaluate.entrypoint("cnn", outputs_of(split), *arguments)
     assert evaluation.split == split

@@ -1,11 +1,15 @@
 """Small hand-made values that several tests share."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from vision.base.outputs import ModelOutputs
-from vision.base.record import Interval
+from vision.base.record import FloatArray, IntArray, Interval
 from vision.data.quality import QUALITY_COLUMNS
 from vision.data.records import Split, Splits
+from vision.decision.formulas import measure_msp
+from vision.decision.held_out import HeldOut
 from vision.decision.records import (
     DecisionRule,
     OodDetector,
@@ -13,6 +17,7 @@ from vision.decision.records import (
     Temperature,
     UnknownThreshold,
 )
+from vision.decision.scores import OodScore
 
 # A detector of which only the widths are read: maximum softmax needs nothing else. Two classes, width two.
 MSP = OodDetector(
@@ -48,6 +53,20 @@ def make_outputs(logits: list[list[float]], rows: list[int] | None = None) -> Mo
         quality=np.zeros((len(values), len(QUALITY_COLUMNS)), dtype=np.float32),
         kernel=np.eye(width, dtype=np.float32),
         bias=np.zeros(width, dtype=np.float32),
+    )
+
+
+def make_held_out(logits: FloatArray, labels: IntArray, groups: Sequence[str] | None = None) -> HeldOut:
+    """Images (m, k) as held-out answers, each its own group unless told otherwise; scored by MSP."""
+    values = np.asarray(logits, np.float32)
+    names = [f"group{i}" for i in range(len(values))] if groups is None else list(groups)
+    return HeldOut(
+        rows=np.arange(len(values)),
+        logits=values,
+        labels=np.asarray(labels),
+        groups=np.array(names),
+        for_rule=np.ones(len(values), bool),
+        scores={OodScore.MSP: measure_msp(values)},
     )
 
 

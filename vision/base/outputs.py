@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -68,14 +68,53 @@ class ModelOutputs(ArrayValue):
         position = np.searchsorted(self.rows, rows)
         if len(rows) and (position.max() >= len(self.rows) or not np.array_equal(self.rows[position], rows)):
             raise ValueError("Some rows were asked for that this network has not been run on.")
-        return ModelOutputs(
-            rows=np.asarray(rows),
+        return self.at(position)
+
+    def at(self, position: IntArray) -> ModelOutputs:
+        """The outputs at some positions, in the order asked for."""
+        return replace(
+            self,
+            rows=self.rows[position],
             logits=self.logits[position],
             embeddings=self.embeddings[position],
             quality=self.quality[position],
-            kernel=self.kernel,
-            bias=self.bias,
         )
+
+    def with_head(self, kernel: FloatArray, bias: FloatArray) -> ModelOutputs:
+        """The same images, read by another head (d, k) and (k,) on the same embeddings."""
+        return replace(self, logits=self.embeddings @ kernel + bias, kernel=kernel, bias=bias)
+
+
+@dataclass(frozen=True, eq=False)
+class FoldHeads(ArrayValue):
+    """Heads on the embeddings of one frozen backbone, each fitted without one fold of the images.
+
+    Attributes:
+        rows: (m,) int64, rows of the images that the network's own head was fitted on, ascending.
+        folds: (m,) int64, the fold that an image is left out of; every group lies in one fold.
+        kernels: (f, d, k) float32 and
+        biases: (f, k) float32. No fold at all: the network was not cross-fitted.
+    """
+
+    rows: IntArray
+    folds: IntArray
+    kernels: FloatArray
+    biases: FloatArray
+
+    @property
+    def num_folds(self) -> int:
+        """Number of folds; 0 where the network was not cross-fitted."""
+        return len(self.biases)
+
+    @classmethod
+    def none(cls) -> Self:
+        """No folds."""
+        no_rows = np.zeros(0, np.int64)
+        return cls(no_rows, no_rows, np.zeros((0, 0, 0), np.float32), np.zeros((0, 0), np.float32))
+
+    def describe(self) -> dict[str, int | str]:
+        """Folds and images."""
+        return {"num_folds": self.num_folds, "num_images": len(self.rows)}
 
 
 class Forward(NamedTuple):

@@ -10,6 +10,9 @@ training images does not decide alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,12 +60,51 @@ def fit_detector(
         TrainingError: an output is not finite.
     """
     name = OodScore(score)
-    _check_outputs(train, train_labels, train_groups, validation)
-    known = Known(train, train_labels, train_groups, seed, _fit_whitener)
-    arrays = {key: array for row in SCORES.values() if row.fit for key, array in row.fit(known).items()}
-    arrays |= _fit_capture(np.concatenate([train.quality, validation.quality]))
-    arrays |= _fit_scales(OodDetector(name, arrays), validation)
+    check_outputs(train, train_labels, train_groups)
+    if len(validation.logits) < 2:
+        raise TooFewImagesError(
+            f"There are {len(validation.logits)} validation images; expected at least two. Give validation a "
+            "larger share in split.validation."
+        )
+    _check_finite("validation", validation)
+    arrays = fit_arrays(train, train_labels, train_groups, seed, OodScore, validation.quality)
+    for combined in COMBINATIONS:
+        parts = stack_parts(arrays, combined, validation.logits, validation.embeddings)
+        arrays |= fit_scales(combined, parts)
     return OodDetector(score_name=name.value, arrays=arrays)
+
+
+def fit_arrays(
+    train: ModelOutputs,
+    labels: IntArray,
+    groups: NDArray[np.str_],
+    seed: int,
+    names: Iterable[OodScore],
+    more_quality: FloatArray | None = None,
+) -> dict[str, NDArray[Any]]:
+    """The arrays of some scores and of the capture term, from known images; not the scales of combinations.
+
+    Args:
+        train: (n,) images of everything, finite.
+        labels: (n,) label index; each of 0..k-1 occurs.
+        groups: (n,) group names.
+        seed: chooses the rows of the kNN bank where there are too many.
+        names: the scores that will be measured.
+        more_quality: (m, q) of further known images, for the capture term.
+    """
+    known = Known(train, labels, groups, seed, _fit_whitener)
+    needed = dict.fromkeys(part for name in names for part in (*SCORES[name].parts, name))
+    fits = [fit for name in needed if (fit := SCORES[name].fit) is not None]
+    arrays = {key: array for fit in fits for key, array in fit(known).items()}
+    quality = train.quality if more_quality is None else np.concatenate([train.quality, more_quality])
+    return arrays | dict(_fit_capture(quality))
+
+
+def fit_scales(name: OodScore, parts: FloatArray) -> Arrays:
+    """Location and scale of the parts (n, p) of a combination on images that nothing was fitted on."""
+    spread, location = parts.std(axis=0), parts.mean(axis=0)
+    constant = spread <= 1e-9 * (1 + np.abs(location))
+    return {f"{name}_location": location, f"{name}_scale": np.where(constant, 1.0, spread)}
 
 
 def _fit_capture(quality: FloatArray) -> Arrays:
@@ -82,17 +124,6 @@ def _fit_capture(quality: FloatArray) -> Arrays:
     return {"capture_centre": centre, "capture_whitener": whitener, "capture_limit": np.array(limit)}
 
 
-def _fit_scales(detector: OodDetector, validation: ModelOutputs) -> Arrays:
-    arrays: dict[str, FloatArray] = {}
-    for name in COMBINATIONS:
-        parts = stack_parts(detector, name, validation.logits, validation.embeddings)
-        spread = parts.std(axis=0)
-        location = parts.mean(axis=0)
-        constant = spread <= 1e-9 * (1 + np.abs(location))
-        arrays |= {f"{name}_location": location, f"{name}_scale": np.where(constant, 1.0, spread)}
-    return arrays
-
-
 def _fit_whitener(residuals: FloatArray, ridge: float = 0.0) -> FloatArray:
     """(S + ridge)^-1/2, (d, d), of residuals (n, d) around zero; the identity where S + ridge is zero."""
     from sklearn.covariance import ledoit_wolf
@@ -107,28 +138,22 @@ def _fit_whitener(residuals: FloatArray, ridge: float = 0.0) -> FloatArray:
     return np.asarray((vectors / np.sqrt(floored)) @ vectors.T)
 
 
-def _check_outputs(
-    train: ModelOutputs, labels: IntArray, groups: NDArray[np.str_], validation: ModelOutputs
-) -> None:
+def check_outputs(train: ModelOutputs, labels: IntArray, groups: NDArray[np.str_]) -> None:
+    """Refuse outputs of known images that no detector can be fitted on, as `fit_detector` does."""
     num, num_classes = train.logits.shape
     if not len(labels) == len(groups) == num == len(train.embeddings):
         raise DataError(
             f"{num} training outputs come with {len(labels)} labels and {len(groups)} groups; expected one "
             "of each per image."
         )
-    if num_classes < 2 or len(validation.logits) < 2:
-        raise TooFewImagesError(
-            f"{num_classes} classes and {len(validation.logits)} validation images; expected at least two of "
-            "each. Add classes, or give the validation split a larger share in split.validation."
-        )
     counts = np.bincount(labels, minlength=num_classes) if num and labels.min() >= 0 else np.zeros(1)
-    if len(counts) != num_classes or not counts.all():
+    if num_classes < 2 or len(counts) != num_classes or not counts.all():
         raise TooFewImagesError(
-            f"Training images per label are {counts.astype(int).tolist()}; expected at least one of each of "
-            f"{num_classes} known classes and no other label. Fit on known training images of all classes."
+            f"Training images per label are {counts.astype(int).tolist()}; expected at least two labels, one "
+            f"image of each of {num_classes} known classes and no other label. Fit on known training images "
+            "of all classes."
         )
-    for split, outputs in (("training", train), ("validation", validation)):
-        _check_finite(split, outputs)
+    _check_finite("training", train)
 
 
 def _check_finite(split: str, outputs: ModelOutputs) -> None:

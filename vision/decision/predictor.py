@@ -147,7 +147,11 @@ def decide(
             are of different scores.
     """
     _check_rule(rule, detector, logits)
-    scores = score_unknown(detector, logits, embeddings, quality)
+    return decide_scored(rule, logits, score_unknown(detector, logits, embeddings, quality))
+
+
+def decide_scored(rule: DecisionRule, logits: FloatArray, scores: FloatArray) -> Decisions:
+    """The same for images whose unknown scores (n,) are known already."""
     probs = softmax(logits, rule.temperature.value)
     confidence = probs.max(axis=1)
     return Decisions(

@@ -68,8 +68,33 @@ class OodDetector(ArrayValue):
         return {"score_name": self.score_name, "num_arrays": len(self.arrays), "num_bytes": num_bytes}
 
 
+class AlphaRung(Value):
+    """What one promise about known images called unknown would give."""
+
+    alpha: float
+    attainable: bool
+    value: float = Field(
+        description="score above which an image is unknown; the largest score if unattainable"
+    )
+    share: float = Field(description="share of held-out known images above it")
+
+
+class RiskRung(Value):
+    """What one promise about wrong images among the accepted would give."""
+
+    target_risk: float
+    attainable: bool
+    value: float = Field(description="least confidence accepted; above 1 if unattainable")
+    coverage: float = Field(description="share of held-out known images accepted")
+    risk: float = Field(description="share wrong among them")
+    risk_bound: float
+
+
 class UnknownThreshold(Record):
-    """Score above which an image is called unknown, with the promise on known images behind it."""
+    """Score above which an image is called unknown, with the promise on known images behind it.
+
+    Counts are of the held-out images that it was fitted on.
+    """
 
     score_name: str
     value: float = Field(description="unknown if score > value; +inf never occurs: unattainable says so")
@@ -83,6 +108,8 @@ class UnknownThreshold(Record):
     num_allowed: int = Field(description="calibration images above the threshold")
     attainable_alpha: float = Field(description="smallest alpha that this many images could promise")
     calibration_scores: tuple[float, ...] = Field(description="ascending; gives p-values")
+    found: bool = Field(default=False, description="alpha was chosen from the ladder, not configured")
+    ladder: tuple[AlphaRung, ...] = Field(default=(), description="what other promises would give")
 
 
 class ReviewThreshold(Record):
@@ -98,6 +125,13 @@ class ReviewThreshold(Record):
     num_images: int
     num_groups: int
     design_effect: float
+    found: bool = Field(default=False, description="target_risk was chosen from the ladder, not configured")
+    ladder: tuple[RiskRung, ...] = Field(default=(), description="what other promises would give")
+    num_needed: int | None = Field(
+        default=None,
+        description="unattainable: images, with errors and groups as seen, that would carry the promise; "
+        "None if no number of them would",
+    )
 
 
 class DecisionRule(Record):

@@ -183,13 +183,22 @@ def p_values(threshold: UnknownThreshold, scores: FloatArray) -> FloatArray:
     return np.asarray((num_at_least + 1) / (len(calibration) + 1), dtype=np.float64)
 
 
-def stack_parts(
-    detector: OodDetector, name: OodScore, logits: FloatArray, embeddings: FloatArray
-) -> FloatArray:
-    """The parts of a combination before they are scaled, (n, p) in the order of its row."""
-    rows = [SCORES[part] for part in SCORES[name].parts]
-    measured = [row.measure(detector.arrays, logits, embeddings) for row in rows if row.measure is not None]
+def stack_parts(arrays: Arrays, name: OodScore, logits: FloatArray, embeddings: FloatArray) -> FloatArray:
+    """Parts of a combination before they are scaled, (n, p) in its row's order; else the score, (n, 1)."""
+    rows = [SCORES[part] for part in SCORES[name].parts or (name,)]
+    measured = [row.measure(arrays, logits, embeddings) for row in rows if row.measure is not None]
     return np.stack(measured, axis=1)
+
+
+def measure_excess(arrays: Arrays, quality: FloatArray) -> FloatArray:
+    """The capture term of combinations, (n,), from quality (n, q)."""
+    limit = float(arrays["capture_limit"])
+    return measure_capture_excess(quality, arrays["capture_centre"], arrays["capture_whitener"], limit)
+
+
+def combine_parts(arrays: Arrays, name: OodScore, parts: FloatArray, excess: FloatArray) -> FloatArray:
+    """Scores (n,) of a combination from its parts (n, p), scaled, and the capture term `excess` (n,)."""
+    return combine(parts, arrays[f"{name}_location"], arrays[f"{name}_scale"]) + excess
 
 
 def _score_chunk(
@@ -197,14 +206,10 @@ def _score_chunk(
 ) -> FloatArray:
     arrays = detector.arrays
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not finite and is refused
-        measure = SCORES[name].measure
-        if measure is not None:
-            return measure(arrays, logits, embeddings)
-        parts = stack_parts(detector, name, logits, embeddings)
-        combined = combine(parts, arrays[f"{name}_location"], arrays[f"{name}_scale"])
-        return combined + measure_capture_excess(
-            quality, arrays["capture_centre"], arrays["capture_whitener"], float(arrays["capture_limit"])
-        )
+        parts = stack_parts(arrays, name, logits, embeddings)
+        if not SCORES[name].parts:
+            return parts[:, 0]
+        return combine_parts(arrays, name, parts, measure_excess(arrays, quality))
 
 
 def _check_inputs(

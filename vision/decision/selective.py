@@ -1,16 +1,15 @@
 """What is accepted without a person is wrong at most as often as promised, or nothing is accepted.
 
-The promise: of images like the calibration images, of known classes and not called unknown, at most
+The promise: of images like the held-out images, of known classes and not called unknown, at most
 `target_risk` of those with confidence >= value are wrong; it is broken with probability `delta`. It says
 nothing of images of unknown classes. With no error at all it takes ln(delta) / ln(1 - target_risk) images
-that answer independently: 114 for 2% at delta 0.1, and with the several looks of the search 115; fewer cannot
-promise it, and the record says so.
+that answer independently: 114 for 2% at delta 0.1; fewer cannot promise it, and the record says so.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,10 +19,19 @@ from scipy.special import betainc
 from vision.base.record import FloatArray
 from vision.base.resampling import design_effect, intraclass_correlation
 from vision.config.decision import ReviewSettings
-from vision.decision.records import ReviewThreshold
+from vision.decision.records import ReviewThreshold, RiskRung
 
 COVERAGES = np.arange(20, 101, 5) / 100
 """Shares of the images not called unknown that are tried in turn."""
+
+RUNGS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2)
+"""The ladder of promised risks, the strictest first."""
+
+USEFUL_COVERAGE = 0.4
+"""Share of the known images that a rung of the ladder should accept; the strictest that does is promised."""
+
+MOST_TIMES = 100.0
+"""Largest multiple of the images at hand that is named as what a promise would need."""
 
 UNATTAINABLE = 1.01
 """A confidence that no image reaches: everything is reviewed."""
@@ -70,11 +78,15 @@ def fit_review(
     The most confident 20%, 25%, ... 100% of the images not called unknown are tried in this order. One passes
     if the Clopper-Pearson upper bound of its risk, with errors and images divided by the design effect of the
     groups, is at most the target. The search stops at the first failure after a pass; the last pass counts.
-    Failures before the first pass are skipped, which gives chance several goes; so that all of them together
-    break the promise with probability `delta`, each is tested at the smaller level of `find_level`.
+    All looks together break a promise with probability `delta`: each is tested at the smaller level of
+    `find_level`.
+
+    `target_risk: auto` is the strictest rung of the ladder that accepts a useful share, else the one that
+    accepts most. Looking at several rungs costs nothing at one confidence (passing a rung that is not true
+    implies passing every looser one that is not true); it is why the level is the smallest over the rungs.
 
     Args:
-        confidence: (n,) calibrated, of calibration images of known classes.
+        confidence: (n,) calibrated, of held-out images of known classes.
         correct: (n,) whether the class is right.
         called_unknown: (n,) whether the unknown threshold takes the image away.
         groups: (n,).
@@ -84,30 +96,77 @@ def fit_review(
     looks = _take_looks(
         np.asarray(confidence)[kept], ~np.asarray(correct, bool)[kept], np.asarray(groups)[kept]
     )
-    level = find_level(np.array([look.effective_size for look in looks]), settings)
-    chosen = _last_pass(looks, level, settings.target_risk)
-    widest = looks[-1] if looks else None
-    told = chosen or widest
+    sizes = np.array([look.effective_size for look in looks])
+    level = min(find_level(sizes, target, settings.delta) for target in RUNGS)
+    ladder = tuple(_climb(looks, level, target, len(kept)) for target in RUNGS)
+    if settings.target_risk == "auto":
+        rung = _choose(ladder)
+    else:
+        level = find_level(sizes, settings.target_risk, settings.delta)
+        rung = _climb(looks, level, settings.target_risk, len(kept))
+    told = next((look for look in looks if look.value == rung.value), looks[-1] if looks else None)
     return ReviewThreshold(
-        value=chosen.value if chosen else UNATTAINABLE,
-        attainable=chosen is not None,
-        target_risk=settings.target_risk,
+        value=rung.value,
+        attainable=rung.attainable,
+        target_risk=rung.target_risk,
         delta=settings.delta,
-        coverage=chosen.num_accepted / len(kept) if chosen else 0.0,
-        risk=chosen.risk if chosen else np.nan,
-        risk_bound=bound_risk(told, level) if told else 1.0,
+        coverage=rung.coverage,
+        risk=rung.risk,
+        risk_bound=rung.risk_bound,
         num_images=len(kept),
         num_groups=len(np.unique(groups)),
         design_effect=told.design_effect if told else 1.0,
+        found=settings.target_risk == "auto",
+        ladder=ladder,
+        num_needed=None
+        if rung.attainable
+        else _count_needed(looks, rung.target_risk, settings.delta, len(kept)),
     )
 
 
-def fewest_for_review(settings: ReviewSettings) -> int:
-    """Fewest calibration images that carry the promise, if all are right and none is of another's group."""
-    num = math.ceil(math.log(settings.delta) / math.log1p(-settings.target_risk) - 1e-9)
-    while not _would_pass(max(num, 1), settings):
-        num += 1
-    return max(num, 1)
+def _climb(looks: list[Look], level: float, target: float, num_images: int) -> RiskRung:
+    """What one promise gives: the last look that keeps it, or nothing."""
+    chosen = _last_pass(looks, level, target)
+    told = chosen or (looks[-1] if looks else None)
+    return RiskRung(
+        target_risk=target,
+        attainable=chosen is not None,
+        value=chosen.value if chosen else UNATTAINABLE,
+        coverage=chosen.num_accepted / num_images if chosen else 0.0,
+        risk=chosen.risk if chosen else np.nan,
+        risk_bound=bound_risk(told, level) if told else 1.0,
+    )
+
+
+def _choose(ladder: tuple[RiskRung, ...]) -> RiskRung:
+    """The strictest rung that accepts a useful share, else the one that accepts most, else the last."""
+    useful = [rung for rung in ladder if rung.coverage >= USEFUL_COVERAGE]
+    if useful:
+        return useful[0]
+    most = max(rung.coverage for rung in ladder)
+    return next(rung for rung in ladder if rung.coverage == most) if most > 0 else ladder[-1]
+
+
+def _count_needed(looks: list[Look], target: float, delta: float, num_images: int) -> int | None:
+    """Images, with errors and groups as seen, that would carry the promise, rounded up to two digits.
+
+    None if not even `MOST_TIMES` as many would.
+    """
+
+    def passes(times: float) -> bool:
+        more = [replace(look, effective_size=times * look.effective_size) for look in looks]
+        level = find_level(np.array([look.effective_size for look in more]), target, delta)
+        return _last_pass(more, level, target) is not None
+
+    if not looks or not passes(MOST_TIMES):
+        return None
+    low, high = 1.0, MOST_TIMES
+    while high / low > 1.02:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if passes(middle) else (middle, high)
+    needed = 1.15 * num_images * high  # the same errors need not fall at the same confidences
+    digit = 10 ** max(0, math.floor(math.log10(needed)) - 1)
+    return int(math.ceil(needed / digit) * digit)
 
 
 def bound_risk(look: Look, level: float) -> float:
@@ -118,7 +177,7 @@ def bound_risk(look: Look, level: float) -> float:
     return float(beta.ppf(1.0 - level, errors + 1.0, size - errors)) if errors < size else 1.0
 
 
-def find_level(sizes: FloatArray, settings: ReviewSettings) -> float:
+def find_level(sizes: FloatArray, target: float, delta: float) -> float:
     """Level at which each look is tested, so that all together err with probability `delta` at most.
 
     A look passes at level a exactly where P(Bin(size, target) <= errors) <= a. If the risk were just the
@@ -128,20 +187,15 @@ def find_level(sizes: FloatArray, settings: ReviewSettings) -> float:
     often: a pass is harmless before it crosses the target, and after that one failure ends the search.
     """
     if not len(sizes):
-        return settings.delta
+        return delta
     whole = np.maximum.accumulate(np.floor(sizes)).astype(np.int64)
     fresh = np.diff(np.concatenate([[0], whole]))
     rng = np.random.default_rng(PATH_SEED)
-    errors = rng.binomial(fresh, settings.target_risk, size=(NUM_PATHS, len(fresh))).cumsum(axis=1)
-    least = np.sort(_tail(errors, whole, settings.target_risk).min(axis=1))
-    first_too_many = least[int(np.floor(settings.delta * NUM_PATHS))]
-    return float(min(settings.delta, np.nextafter(first_too_many, 0.0)))
-
-
-def _would_pass(num: int, settings: ReviewSettings) -> bool:
-    """Whether so many independent images without an error carry the promise."""
-    right, nothing = np.ones(num, dtype=bool), np.zeros(num, dtype=bool)
-    return fit_review(np.linspace(0.5, 1.0, num), right, nothing, np.arange(num), settings).attainable
+    errors = rng.binomial(fresh, target, size=(NUM_PATHS, len(fresh))).cumsum(axis=1)
+    table = _tail(np.arange(errors.max() + 1)[:, None], whole, target)  # (errors, looks): few distinct values
+    least = np.sort(table[errors, np.arange(len(whole))].min(axis=1))
+    first_too_many = least[int(np.floor(delta * NUM_PATHS))]
+    return float(min(delta, np.nextafter(first_too_many, 0.0)))
 
 
 def _take_looks(confidence: FloatArray, wrong: BoolArray, groups: NDArray[Any]) -> list[Look]:

@@ -11,7 +11,14 @@ from vision.base.errors import DataError, TooFewImagesError
 from vision.base.record import FloatArray
 from vision.base.resampling import design_effect
 from vision.config.decision import UnknownSettings
-from vision.decision.records import UnknownThreshold
+from vision.decision.records import AlphaRung, UnknownThreshold
+
+ALPHAS = (0.05, 0.1, 0.2)
+"""The ladder of promises, the strictest first."""
+
+USEFUL_SHARE = 1 / 3
+"""Share of a promised alpha that a rung should make use of: above nearly every known score few unknowns are
+found."""
 
 
 def fit_threshold(
@@ -19,16 +26,20 @@ def fit_threshold(
 ) -> UnknownThreshold:
     """The threshold above which at most `alpha` of known images lie, but for a probability `delta`.
 
-    With e = 1[s > its (1 - alpha) quantile], deff = 1 + (Σs_g²/Σs_g - 1) max(0, ICC of e) and
-    n_eff = ⌊n / deff⌋, it is the (⌊n m / n_eff⌋ + 1)-th largest score, m the largest number with
+    n_eff = ⌊n / deff⌋ with deff = 1 + (Σs_g²/Σs_g - 1) max(0, ICC), the ICC of e = 1[s > its (1 - a)
+    quantile] and the largest over the a of the ladder, so that what is attainable at one alpha is so at every
+    larger one. The threshold is the (⌊n m / n_eff⌋ + 1)-th largest score, m the largest number with
     P(Binomial(n_eff, alpha) <= m) <= delta. (Order statistic of a tolerance limit, Wilks 1941, counted in
     effective images; the plain quantile broke its promise in 45% of grouped resplits, this rule in 2%.)
 
-    Where no m exists the promise is not attainable: the record says so and names the smallest alpha that is,
-    1 - delta^(1 / n_eff); its value is then the largest score, and what lies above goes to a person.
+    `alpha: auto` is the strictest rung of the ladder whose m is at least a third of alpha n_eff; else the
+    strictest attainable one. m depends on the number of images and on how groups agree, not on how large
+    scores are, so that choosing costs nothing. Where no m exists the promise is not attainable: the record
+    says so and names the smallest alpha that is; its value is then the largest score, and what lies above
+    goes to a person.
 
     Args:
-        scores: (n,) unknown scores of known calibration images.
+        scores: (n,) unknown scores of held-out known images.
         groups: (n,) group names.
         settings: alpha and delta; the score's name is kept in the record.
 
@@ -37,33 +48,48 @@ def fit_threshold(
         TooFewImagesError: there is no score.
     """
     values = _check_scores(scores, groups)
-    num_images, alpha, delta = len(values), settings.alpha, settings.delta
-    effect = design_effect(values > np.quantile(values, 1 - alpha), groups)
+    num_images, delta = len(values), settings.delta
+    effect = max(design_effect(values > np.quantile(values, 1 - each), groups) for each in ALPHAS)
     effective = max(1, int(num_images / effect + 1e-9))
-    allowed = _count_allowed(effective, alpha, delta)
-    position = num_images * max(allowed, 0) // effective
     ascending = np.sort(values)
-    value = ascending[num_images - 1 - position]
+
+    def rung(alpha: float) -> AlphaRung:
+        allowed = _count_allowed(effective, alpha, delta)
+        value = float(ascending[num_images - 1 - num_images * max(allowed, 0) // effective])
+        share = float(np.mean(values > value))
+        return AlphaRung(alpha=alpha, attainable=allowed >= 0, value=value, share=share)
+
+    ladder = tuple(rung(alpha) for alpha in ALPHAS)
+    chosen = _choose(ladder) if settings.alpha == "auto" else rung(settings.alpha)
     return UnknownThreshold(
         score_name=settings.score,
-        value=float(value),
-        attainable=allowed >= 0,
-        alpha=alpha,
+        value=chosen.value,
+        attainable=chosen.attainable,
+        alpha=chosen.alpha,
         delta=delta,
         num_images=num_images,
         num_groups=len(np.unique(groups)),
         design_effect=effect,
         effective_size=float(effective),
-        num_allowed=int(np.count_nonzero(ascending > value)),
+        num_allowed=int(np.count_nonzero(values > chosen.value)),
         attainable_alpha=_smallest_alpha(effective, delta),
         calibration_scores=tuple(ascending.tolist()),
+        found=settings.alpha == "auto",
+        ladder=ladder,
     )
 
 
-def fewest_for_threshold(settings: UnknownSettings) -> int:
-    """Fewest calibration images, none of another's group, with which the promise is attainable."""
-    in_theory = math.ceil(math.log(settings.delta) / math.log1p(-settings.alpha) - 1e-9)
-    for_p_values = math.ceil(1 / settings.alpha - 1e-9) - 1  # one rank of n + 1 must not pass alpha
+def _choose(ladder: tuple[AlphaRung, ...]) -> AlphaRung:
+    """The strictest useful rung, else the strictest attainable, else the last."""
+    useful = [rung for rung in ladder if rung.attainable and rung.share >= USEFUL_SHARE * rung.alpha]
+    attainable = [rung for rung in ladder if rung.attainable]
+    return (useful or attainable or ladder[-1:])[0]
+
+
+def fewest_for_threshold(alpha: float, delta: float) -> int:
+    """Fewest held-out images, none of another's group, with which the promise is attainable."""
+    in_theory = math.ceil(math.log(delta) / math.log1p(-alpha) - 1e-9)
+    for_p_values = math.ceil(1 / alpha - 1e-9) - 1  # one rank of n + 1 must not pass alpha
     return max(in_theory, for_p_values, 1)
 
 

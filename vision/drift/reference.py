@@ -1,7 +1,8 @@
-"""What a window of answers is compared with: the calibration images, as the exported graph answers them.
+"""What a window of answers is compared with: the images that the decision rule was fitted on.
 
-The network was not trained on them, nor did the gate judge it by them, and every row holds just what the
-prediction log keeps of an answer. The reference travels in the bundle; the service need not read it.
+They are answered by heads that have not seen them (`vision.decision.held_out`), the gate did not judge the
+model by them, and every row holds just what the prediction log keeps of an answer. The reference travels in
+the bundle; the service need not read it.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from vision.base.errors import BundleError
 from vision.base.files import write_atomically
 from vision.base.outputs import ModelOutputs
 from vision.base.record import FloatArray, IntArray
-from vision.data.labelled import select
 from vision.data.quality import QUALITY_COLUMNS
-from vision.data.records import Split, Splits
-from vision.decision.predictor import decide
-from vision.decision.records import DecisionRule, OodDetector
+from vision.decision.held_out import HeldOut
+from vision.decision.predictor import decide_scored
+from vision.decision.records import DecisionRule
+from vision.decision.scores import OodScore
 
 MAX_ROWS = 2_000
 """Most images that a reference keeps."""
@@ -31,7 +32,7 @@ _THINNING_SEED = 0
 
 @dataclass(frozen=True, eq=False)
 class DriftReference:
-    """The calibration images of a bundle, at most `MAX_ROWS`.
+    """The images that a bundle's rule was fitted on, at most `MAX_ROWS`.
 
     Nothing is fitted on them beforehand: a scale or a direction that knows the reference and not the window
     would make the two unlike even where they are of one kind.
@@ -62,33 +63,31 @@ class DriftReference:
         return int(self.groups[-1]) + 1 if len(self.groups) else 0
 
 
-def make_reference(
-    outputs: ModelOutputs, splits: Splits, rule: DecisionRule, detector: OodDetector
-) -> DriftReference:
+def make_reference(outputs: ModelOutputs, held_out: HeldOut, rule: DecisionRule) -> DriftReference:
     """The reference of a bundle.
 
     Where there are more than `MAX_ROWS` images, `thin_rows` keeps as many groups as it can.
 
     Args:
-        outputs: of the exported graph, the calibration split among its rows.
-        splits: says which rows are calibration, and their groups.
+        outputs: of the exported graph.
+        held_out: what is said of known images by models fitted without them; those of its rule are kept.
         rule: of the bundle.
-        detector: of the bundle.
 
     Raises:
-        ValueError: the graph was not run on the calibration split.
+        ValueError: the graph was not run on some of them.
     """
-    known = select(outputs, splits, Split.CALIBRATION)
+    known = held_out.for_fitting()
     _, codes = np.unique(known.groups, return_inverse=True)
     rows = thin_rows(codes, MAX_ROWS, np.random.default_rng(_THINNING_SEED))
     rows = rows[np.argsort(codes[rows], kind="stable")]
-    kept = known.outputs
-    logits, embeddings, quality = kept.logits[rows], kept.embeddings[rows], kept.quality[rows]
+    known = known.take(rows)
+    seen = outputs.take(known.rows)
+    scores = known.scores[OodScore(rule.unknown.score_name)]
     return DriftReference(
-        embeddings=round_embeddings(embeddings),
-        quality=quality.astype(np.float32),
-        logits=logits.astype(np.float32),
-        called_unknown=decide(rule, detector, logits, embeddings, quality).called_unknown,
+        embeddings=round_embeddings(seen.embeddings),
+        quality=seen.quality.astype(np.float32),
+        logits=known.logits.astype(np.float32),
+        called_unknown=decide_scored(rule, known.logits, scores).called_unknown,
         groups=np.unique(codes[rows], return_inverse=True)[1].astype(np.int64),
         temperature=rule.temperature.value,
         class_names=rule.class_names,

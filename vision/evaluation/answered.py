@@ -13,7 +13,7 @@ from vision.base.record import FloatArray, IntArray
 from vision.base.resampling import GroupResamples, resample_groups
 from vision.config.evaluation import BootstrapSettings
 from vision.data.labelled import Labelled
-from vision.decision.predictor import Decisions, decide
+from vision.decision.predictor import Decisions, decide, decide_scored
 from vision.decision.records import DecisionRule, OodDetector
 from vision.decision.scores import OodScore, score_unknown
 
@@ -26,6 +26,8 @@ class Images:
 
     Attributes:
         known: of known classes.
+        known_scores: unknown scores of `known` by name, where they are held out by folds; else None: the
+            detector gives them.
         unknown: of held-out classes; None or empty where there are none.
         far: far kind -> outputs of its images, each image its own group; None or empty where there are none.
     """
@@ -33,6 +35,7 @@ class Images:
     known: Labelled
     unknown: Labelled | None = None
     far: Mapping[str, ModelOutputs] | None = None
+    known_scores: Mapping[OodScore, FloatArray] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +48,7 @@ class Answered:
         class_names: (m,) str, true class, or kind of far image.
         groups: (m,) str.
         decisions: the answers.
-        scores: every unknown score by name, (m,) each.
+        scores: unknown scores by name, (m,) each: every one, or those that were held out.
         drawn: resamples of the groups; of unknown kinds, class by class.
     """
 
@@ -62,15 +65,26 @@ def answer(
     kind: str, images: Labelled, rule: DecisionRule, detector: OodDetector, drawn: GroupResamples
 ) -> Answered:
     """What images of one kind are answered, and every unknown score of them."""
-    outputs = images.outputs
-    decisions = decide(rule, detector, outputs.logits, outputs.embeddings, outputs.quality)
+    seen = images.outputs.logits, images.outputs.embeddings, images.outputs.quality
+    decisions = decide(rule, detector, *seen)
     scores = {
-        name: decisions.scores
-        if name == rule.unknown.score_name
-        else score_unknown(detector, outputs.logits, outputs.embeddings, outputs.quality, name)
+        name: decisions.scores if name == rule.unknown.score_name else score_unknown(detector, *seen, name)
         for name in OodScore
     }
-    return Answered(kind, outputs.rows, images.class_names, images.groups, decisions, scores, drawn)
+    return Answered(kind, images.outputs.rows, images.class_names, images.groups, decisions, scores, drawn)
+
+
+def answer_known(
+    images: Images, rule: DecisionRule, detector: OodDetector, drawn: GroupResamples
+) -> Answered:
+    """What the known images are answered, by their held-out scores where there are any."""
+    known, scores = images.known, images.known_scores
+    if scores is None:
+        return answer(KNOWN, known, rule, detector, drawn)
+    decisions = decide_scored(rule, known.outputs.logits, scores[OodScore(rule.unknown.score_name)])
+    return Answered(
+        KNOWN, known.outputs.rows, known.class_names, known.groups, decisions, dict(scores), drawn
+    )
 
 
 def answer_others(

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.base.errors import DataError
-from vision.base.outputs import ModelFile, ModelOutputs
+from vision.base.outputs import ModelFile
 from vision.base.record import FloatArray, Interval
 from vision.base.resampling import GroupResamples, resample_groups
 from vision.config.evaluation import BootstrapSettings, ComparisonSettings
-from vision.data.labelled import Labelled, select
 from vision.data.records import POOLED, Split, Splits
+from vision.decision.held_out import HeldOut
 from vision.decision.records import Temperature
 from vision.evaluation.metric_table import METRICS, NLL, Answers, Metric
 from vision.evaluation.records import CandidateRow, Comparison, Difference, Evaluation
@@ -53,23 +53,26 @@ class Contender:
 def line_up(
     evaluations: Sequence[Evaluation],
     models: Sequence[ModelFile],
-    outputs: Sequence[ModelOutputs],
+    held_out: Sequence[HeldOut],
     temperatures: Sequence[Temperature],
     splits: Splits,
-) -> tuple[list[Contender], Labelled]:
+) -> tuple[list[Contender], HeldOut]:
     """The candidates on validation, and the validation images' truth; all sequences are in one order.
 
     Raises:
         DataError: there is no candidate, or the lists are of different lengths.
     """
-    if not evaluations or not len(evaluations) == len(models) == len(outputs) == len(temperatures):
+    if not evaluations or not len(evaluations) == len(models) == len(held_out) == len(temperatures):
         raise DataError(
-            f"Comparison got {len(evaluations)} evaluations, {len(models)} models, {len(outputs)} outputs "
-            f"and {len(temperatures)} temperatures. Expected at least one, and as many of each."
+            f"Comparison got {len(evaluations)} evaluations, {len(models)} models, {len(held_out)} sets of "
+            f"held-out answers and {len(temperatures)} temperatures. Expected at least one, as many of each."
         )
-    known = [select(each, splits, Split.VALIDATION) for each in outputs]
+    rows = splits.rows(Split.VALIDATION)
+    for each in held_out:
+        rows = rows[np.isin(rows, each.rows)]
+    known = [each.at(rows) for each in held_out]
     contenders = [
-        Contender(evaluation, model, Answers.of(each.outputs, each.labels, temperature.value))
+        Contender(evaluation, model, Answers(each.logits, each.labels, temperature.value))
         for evaluation, model, each, temperature in zip(evaluations, models, known, temperatures, strict=True)
     ]
     return contenders, known[0]
@@ -77,7 +80,7 @@ def line_up(
 
 def choose_winner(
     contenders: Sequence[Contender],
-    truth: Labelled,
+    truth: HeldOut,
     settings: ComparisonSettings,
     bootstrap: BootstrapSettings,
     seed: int,

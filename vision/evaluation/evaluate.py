@@ -19,9 +19,9 @@ from vision.base.resampling import BoolArray, percentile_interval, resample_grou
 from vision.config.evaluation import BootstrapSettings
 from vision.data.labelled import Labelled
 from vision.data.records import POOLED
-from vision.decision.records import DecisionRule, OodDetector
+from vision.decision.records import DecisionRule, OodDetector, RiskRung
 from vision.decision.scores import OodScore
-from vision.evaluation.answered import KNOWN, NEAR, Answered, Images, answer, answer_others
+from vision.evaluation.answered import NEAR, Answered, Images, answer_known, answer_others
 from vision.evaluation.examples import choose_examples, find_mistakes
 from vision.evaluation.metric_table import METRICS, Answers
 from vision.evaluation.metrics import (
@@ -39,7 +39,7 @@ from vision.evaluation.metrics import (
     reliability_bins,
     roc_curve,
 )
-from vision.evaluation.records import ClassRow, DecisionRates, Evaluation, RocCurve, UnknownRow
+from vision.evaluation.records import ClassRow, DecisionRates, Evaluation, LadderRow, RocCurve, UnknownRow
 
 NUM_HISTOGRAM_BINS = 20
 
@@ -86,7 +86,7 @@ def evaluate(
             f"Split {split} holds no image of a known class; expected some. Raise split.{split}."
         )
     rng = np.random.default_rng(seed)
-    answered = answer(KNOWN, known, rule, detector, resample_groups(known.groups, bootstrap, rng))
+    answered = answer_known(images, rule, detector, resample_groups(known.groups, bootstrap, rng))
     others = answer_others(images, rule, detector, bootstrap, rng)
     correct = answered.decisions.classes == known.labels
     deciding = OodScore(rule.unknown.score_name)
@@ -100,6 +100,7 @@ def evaluate(
         "unknown": tuple(row for each in others for row in _describe_unknown(answered, each, deciding)),
         "roc": tuple(curve for each in others for curve in _trace_rocs(answered, each, deciding)),
         "rates": (_describe_rates(answered, correct), *(_describe_rates(each, None) for each in others)),
+        "ladder": tuple(_climb(answered, correct, rung) for rung in rule.review.ladder),
         "mistakes": find_mistakes(answered, correct, rule.class_names),
         "examples": tuple(
             example
@@ -179,7 +180,7 @@ def _describe_unknown(known: Answered, other: Answered, deciding: OodScore) -> l
     members = {str(name): strata == i for i, name in enumerate(names)} | {POOLED: strata >= 0}
     enough.append(other.drawn.num_groups >= 2)
     rows = []
-    for score in sorted(OodScore, key=lambda name: name != deciding):
+    for score in sorted(known.scores, key=lambda name: name != deciding):
         of_known, of_other = known.scores[score], other.scores[score]
         samples = auroc_samples(of_known, known.drawn, of_other, other.drawn, strata)
         for column, (name, chosen) in enumerate(members.items()):
@@ -241,6 +242,19 @@ def _share_wrong(answered: Answered, correct: BoolArray) -> Interval | None:
     sums = answered.drawn.sums(np.column_stack([accepted & ~correct, accepted]))
     shares = sums[sums[:, 1] > 0]
     return answered.drawn.interval(_share(~correct[accepted]), shares[:, 0] / shares[:, 1])
+
+
+def _climb(answered: Answered, correct: BoolArray, rung: RiskRung) -> LadderRow:
+    """What one rung of the rule's ladder would have accepted of the known images."""
+    decisions = answered.decisions
+    accepted = ~decisions.called_unknown & (decisions.confidence >= rung.value) & rung.attainable
+    return LadderRow(
+        target_risk=rung.target_risk,
+        attainable=rung.attainable,
+        coverage=rung.coverage,
+        accepted=_share(accepted),
+        wrong=_share(~correct[accepted]),
+    )
 
 
 def _share(mask: BoolArray) -> float:

@@ -70,6 +70,16 @@ class DecisionRates(Value):
     )
 
 
+class LadderRow(Value):
+    """What a promise about wrong images among the accepted would have done to known images."""
+
+    target_risk: float
+    attainable: bool
+    coverage: float = Field(description="share of the held-out images accepted, on which it was fitted")
+    accepted: float = Field(description="share of these images accepted")
+    wrong: float = Field(description="share of wrong among them; NaN where nothing is accepted")
+
+
 class Answer(Value):
     """One image and what it was answered, for galleries."""
 
@@ -108,6 +118,7 @@ class Evaluation(Record):
     unknown: tuple[UnknownRow, ...] = Field(description="class_name 'all' pools a kind")
     roc: tuple[RocCurve, ...]
     rates: tuple[DecisionRates, ...]
+    ladder: tuple[LadderRow, ...] = Field(default=(), description="what other promises would have done")
     mistakes: tuple[Answer, ...] = Field(description="worst first: most confident wrong answers")
     examples: tuple[Answer, ...] = Field(description="some of each decision and kind, for the gallery")
     deciding_score: str = Field(

@@ -149,7 +149,7 @@ def test_an_unknown_image_among_the_training_images_is_refused() -> None:
 
 def test_a_single_class_and_a_single_validation_image_are_refused() -> None:
     clusters = Clusters(k=1)
-    with pytest.raises(TooFewImagesError, match="1 classes"):
+    with pytest.raises(TooFewImagesError, match="at least two labels"):
         clusters.fit()
     clusters = Clusters()
     with pytest.raises(TooFewImagesError, match="1 validation images"):
@@ -181,7 +181,7 @@ def test_outputs_that_are_not_finite_are_refused(part: str, split: str) -> None:
 )
 def test_single_images_allow_the_measured_number_of_false_alarms(num: int, allowed: int) -> None:
     scores = np.random.default_rng(0).permutation(np.arange(num, dtype=float))
-    threshold = fit_threshold(scores, np.arange(num).astype(str), UnknownSettings())
+    threshold = fit_threshold(scores, np.arange(num).astype(str), UnknownSettings(alpha=0.05))
     assert threshold.attainable
     assert threshold.num_allowed == allowed
     assert threshold.value == num - 1 - allowed
@@ -191,7 +191,7 @@ def test_single_images_allow_the_measured_number_of_false_alarms(num: int, allow
 
 def test_groups_that_agree_wholly_count_once_each() -> None:
     groups = np.repeat(np.arange(100), 5)
-    threshold = fit_threshold(groups.astype(float), groups.astype(str), UnknownSettings())
+    threshold = fit_threshold(groups.astype(float), groups.astype(str), UnknownSettings(alpha=0.05))
     assert threshold.design_effect == pytest.approx(5.0)
     assert threshold.effective_size == 100
     assert threshold.num_groups == 100
@@ -202,15 +202,39 @@ def test_groups_that_agree_wholly_count_once_each() -> None:
 
 def test_too_few_images_for_the_promise_say_what_they_can_promise() -> None:
     scores = np.arange(58, dtype=float)
-    threshold = fit_threshold(scores, scores.astype(str), UnknownSettings())
+    threshold = fit_threshold(scores, scores.astype(str), UnknownSettings(alpha=0.05))
     assert not threshold.attainable
     assert threshold.value == 57.0
     assert threshold.num_allowed == 0
     assert threshold.attainable_alpha == pytest.approx(1 - 0.05 ** (1 / 58))
 
 
+@pytest.mark.parametrize(("num", "alpha"), [(2000, 0.05), (100, 0.1), (40, 0.2), (14, 0.2)])
+def test_auto_is_the_strictest_alpha_that_leaves_a_useful_threshold(num: int, alpha: float) -> None:
+    threshold = fit_threshold(np.arange(float(num)), np.arange(num).astype(str), UnknownSettings())
+    assert (threshold.alpha, threshold.found, threshold.attainable) == (alpha, True, True)
+    assert [rung.alpha for rung in threshold.ladder] == [0.05, 0.1, 0.2]
+
+
+@given(st.integers(0, 10_000))
+def test_what_is_attainable_at_one_alpha_is_so_at_every_larger_one(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(40), rng.integers(1, 6, 40))
+    scores = rng.normal(size=40)[groups] + rng.normal(size=len(groups))
+    fits = [
+        fit_threshold(scores, groups.astype(str), UnknownSettings(alpha=alpha))
+        for alpha in (0.02, 0.05, 0.053, 0.054, 0.06, 0.1, 0.2)
+    ]
+    attainable = [each.attainable for each in fits]
+    assert attainable == sorted(attainable)
+    smallest = fits[0].attainable_alpha
+    assert fit_threshold(
+        scores, groups.astype(str), UnknownSettings(alpha=min(0.9, smallest + 1e-9))
+    ).attainable
+
+
 def test_one_group_can_promise_next_to_nothing() -> None:
-    threshold = fit_threshold(np.arange(500.0), np.array(["a"] * 500), UnknownSettings())
+    threshold = fit_threshold(np.arange(500.0), np.array(["a"] * 500), UnknownSettings(alpha=0.05))
     assert threshold.effective_size == 1
     assert not threshold.attainable
     assert threshold.attainable_alpha == pytest.approx(0.95)
@@ -227,7 +251,7 @@ def test_the_smallest_attainable_alpha_is_the_border(num: int, delta: float, mar
 
 
 def test_equal_scores_are_all_within_the_threshold() -> None:
-    threshold = fit_threshold(np.full(200, 3.0), np.arange(200).astype(str), UnknownSettings())
+    threshold = fit_threshold(np.full(200, 3.0), np.arange(200).astype(str), UnknownSettings(alpha=0.05))
     assert threshold.value == 3.0
     assert threshold.num_allowed == 0
 
@@ -254,11 +278,11 @@ def _share_above(value: float) -> float:
 
 def test_scores_that_cannot_be_ranked_are_refused() -> None:
     with pytest.raises(TooFewImagesError, match="no known calibration image"):
-        fit_threshold(np.zeros(0), np.array([], dtype=str), UnknownSettings())
+        fit_threshold(np.zeros(0), np.array([], dtype=str), UnknownSettings(alpha=0.05))
     with pytest.raises(DataError, match="1 of 3 calibration scores are not finite"):
-        fit_threshold(np.array([0, np.nan, 1]), np.array(["a", "b", "c"]), UnknownSettings())
+        fit_threshold(np.array([0, np.nan, 1]), np.array(["a", "b", "c"]), UnknownSettings(alpha=0.05))
     with pytest.raises(DataError, match="one group per score"):
-        fit_threshold(np.zeros(3), np.array(["a", "b"]), UnknownSettings())
+        fit_threshold(np.zeros(3), np.array(["a", "b"]), UnknownSettings(alpha=0.05))
 
 
 # --- capture --------------------------------------------------------------------------------------------
@@ -328,7 +352,7 @@ def test_the_fewest_images_that_carry_the_promise_do_and_one_less_does_not(
     alpha: float, delta: float, fewest: int
 ) -> None:
     settings = UnknownSettings(alpha=alpha, delta=delta)
-    assert fewest_for_threshold(settings) == fewest
+    assert fewest_for_threshold(alpha, delta) == fewest
     for num, attainable in ((fewest, True), (fewest - 1, False)):
         assert (
             fit_threshold(np.arange(float(num)), np.arange(num).astype(str), settings).attainable

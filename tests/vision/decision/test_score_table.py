@@ -81,7 +81,7 @@ def test_frames_of_a_group_in_any_order_give_the_same_score(name: OodScore) -> N
 def test_one_sided_input_is_refused(name: OodScore, side: str) -> None:
     clusters = Clusters(k=1) if side == "one class" else Clusters()
     validation, _ = clusters.known(1 if side == "one validation image" else 60)
-    with pytest.raises(TooFewImagesError, match="expected at least two of each"):
+    with pytest.raises(TooFewImagesError, match="expected at least two"):
         clusters.fit(score=name.value, validation=validation)
 
 

@@ -8,10 +8,12 @@ import pytest
 from scipy.stats import binom
 
 from vision.config.decision import ReviewSettings
-from vision.decision.selective import Look, bound_risk, fewest_for_review, find_level, fit_review
+from vision.decision.records import ReviewThreshold
+from vision.decision.selective import RUNGS, USEFUL_COVERAGE, Look, bound_risk, find_level, fit_review
 
 Array = npt.NDArray[Any]
-SETTINGS = ReviewSettings(target_risk=0.02, delta=0.1)
+TARGET, DELTA = 0.02, 0.1
+SETTINGS = ReviewSettings(target_risk=TARGET, delta=DELTA)
 
 
 def none_unknown(num: int) -> Array:
@@ -123,17 +125,17 @@ def test_everything_called_unknown_is_not_attainable() -> None:
 
 
 def test_several_looks_are_tested_at_a_smaller_level_and_one_at_delta() -> None:
-    one = find_level(np.array([200.0]), SETTINGS)
+    one = find_level(np.array([200.0]), TARGET, DELTA)
     assert 0.0 < one <= 0.1
     assert binom.cdf(1, 200, 0.02) <= one  # one error of 200 still passes
-    many = find_level(np.linspace(50, 1000, 17), SETTINGS)
+    many = find_level(np.linspace(50, 1000, 17), TARGET, DELTA)
     assert many < 0.06
 
 
 def test_the_level_does_not_depend_on_looks_that_cannot_pass() -> None:
     late = np.array([200.0, 250.0, 300.0])
-    assert find_level(np.concatenate([[20.0, 60.0, 100.0], late]), SETTINGS) == pytest.approx(
-        find_level(late, SETTINGS), abs=0.01
+    assert find_level(np.concatenate([[20.0, 60.0, 100.0], late]), TARGET, DELTA) == pytest.approx(
+        find_level(late, TARGET, DELTA), abs=0.01
     )
 
 
@@ -175,18 +177,69 @@ def test_a_good_model_is_not_sent_to_review() -> None:
     assert np.mean(coverages) > 0.65
 
 
-@pytest.mark.parametrize(("target", "delta"), [(0.02, 0.1), (0.05, 0.1), (0.02, 0.05), (0.2, 0.3)])
-def test_the_fewest_images_that_carry_the_promise_do_and_one_less_does_not(
-    target: float, delta: float
+# --- the ladder -----------------------------------------------------------------------------------------
+
+AUTO = ReviewSettings()
+
+
+def fit_with_errors(num: int, wrong: Array, settings: ReviewSettings = AUTO) -> ReviewThreshold:
+    """The threshold on `num` images of falling confidence, of which `wrong` are wrong."""
+    correct = np.ones(num, bool)
+    correct[wrong] = False
+    return fit_review(falling(num), correct, none_unknown(num), np.arange(num), settings)
+
+
+@pytest.mark.parametrize(
+    ("num", "step", "target"), [(2000, 1000, 0.01), (400, 100, 0.02), (200, 40, 0.05), (60, 20, 0.1)]
+)
+def test_auto_promises_the_strictest_rung_that_accepts_a_useful_share(
+    num: int, step: int, target: float
 ) -> None:
-    settings = ReviewSettings(target_risk=target, delta=delta)
-    fewest = fewest_for_review(settings)
-    assert fewest >= np.log(delta) / np.log(1 - target)
-    for num, attainable in ((fewest, True), (fewest - 1, False)):
-        right = np.ones(num, dtype=bool)
-        review = fit_review(falling(num), right, none_unknown(num), np.arange(num), settings)
-        assert review.attainable == attainable
+    review = fit_with_errors(num, np.arange(num // 2, num, step))
+    assert (review.found, review.attainable, review.target_risk) == (True, True, target)
+    assert review.coverage >= USEFUL_COVERAGE
+    stricter = [rung for rung in review.ladder if rung.target_risk < target]
+    assert all(rung.coverage < USEFUL_COVERAGE for rung in stricter)
+    assert [rung.target_risk for rung in review.ladder] == list(RUNGS)
 
 
-def test_the_default_promise_needs_115_images() -> None:
-    assert fewest_for_review(SETTINGS) == 115
+def test_the_ladder_accepts_more_from_rung_to_rung_and_a_number_means_that_number() -> None:
+    wrong = np.arange(100, 600, 10)
+    ladder = fit_with_errors(600, wrong).ladder
+    coverages = [rung.coverage for rung in ladder]
+    assert coverages == sorted(coverages)
+    assert coverages[0] < coverages[-1]
+    review = fit_with_errors(600, wrong, ReviewSettings(target_risk=0.07))
+    assert (review.target_risk, review.found) == (0.07, False)
+
+
+def test_a_model_that_guesses_gets_no_rung_and_no_number_of_images_is_named() -> None:
+    review = fit_with_errors(400, np.arange(0, 400, 2))
+    assert not review.attainable
+    assert review.target_risk == RUNGS[-1]
+    assert review.num_needed is None
+
+
+@pytest.mark.parametrize(("num", "step", "target"), [(40, 100, 0.02), (90, 30, 0.05), (150, 25, 0.05)])
+def test_the_number_of_images_that_is_named_carries_the_promise(num: int, step: int, target: float) -> None:
+    settings = ReviewSettings(target_risk=target)
+    wrong = np.zeros(num, bool)
+    wrong[num // 3 :: step] = True
+    review = fit_with_errors(num, wrong, settings)
+    assert not review.attainable
+    assert review.num_needed is not None
+    times = -(-review.num_needed // num)
+    many = np.repeat(wrong, times)
+    assert fit_with_errors(len(many), many, settings).attainable
+
+
+@pytest.mark.slow
+def test_no_rung_is_promised_falsely_more_often_than_delta() -> None:
+    """The risk is 5.2% at every confidence: a promise of 5% or less would be false."""
+    rng = np.random.default_rng(3)
+    broken = 0
+    for _ in range(200):
+        wrong = rng.random(300) < 0.052
+        review = fit_review(rng.random(300), ~wrong, none_unknown(300), np.arange(300), AUTO)
+        broken += review.attainable and review.target_risk < 0.052
+    assert broken <= binom.ppf(0.995, 200, 0.1)

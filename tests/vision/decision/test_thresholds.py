@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.vision.toy import MSP, make_outputs, make_rule
+from tests.vision.toy import make_held_out, make_rule
 from vision.base.record import FloatArray, IntArray
 from vision.base.resampling import intraclass_correlation
 from vision.config.decision import ReviewSettings, UnknownSettings
-from vision.data.labelled import Labelled
-from vision.decision.predictor import decide
+from vision.decision.held_out import HeldOut
+from vision.decision.predictor import decide_scored
 from vision.decision.records import DecisionRule, Temperature
+from vision.decision.scores import OodScore
 from vision.decision.selective import fit_review
 from vision.decision.thresholds import fit_rule
 
@@ -23,19 +24,15 @@ RISING = np.arange(1, 101) / 20
 1 / (1 + exp(gap))."""
 
 
-def make_known(gaps: FloatArray, labels: IntArray | None = None, images_per_group: int = 1) -> Labelled:
+def make_known(gaps: FloatArray, labels: IntArray | None = None, images_per_group: int = 1) -> HeldOut:
     """Images that are all called bream (label 0), the first least surely; bream unless told otherwise."""
     truth = np.zeros(len(gaps), dtype=np.int64) if labels is None else labels
-    return Labelled(
-        outputs=make_outputs([[gap, 0.0] for gap in gaps]),
-        labels=truth,
-        class_names=np.array(NAMES)[truth],
-        groups=np.array([f"group{i // images_per_group}" for i in range(len(gaps))]),
-    )
+    groups = [f"group{i // images_per_group}" for i in range(len(gaps))]
+    return make_held_out(np.column_stack([gaps, np.zeros(len(gaps))]), truth, groups)
 
 
-def fit(known: Labelled, temperature: float = 1.0) -> DecisionRule:
-    return fit_rule(known, NAMES, temperature_of(temperature), MSP, UNKNOWNS, REVIEW)
+def fit(known: HeldOut, temperature: float = 1.0) -> DecisionRule:
+    return fit_rule(known, NAMES, temperature_of(temperature), UNKNOWNS, REVIEW)
 
 
 def temperature_of(value: float) -> Temperature:
@@ -92,7 +89,7 @@ def test_the_rule_answers_its_own_calibration_images_as_its_records_say() -> Non
     labels[4:34:2] = 1  # fifteen wrong among the less sure
     known = make_known(RISING, labels)
     rule = fit(known)
-    answers = decide(rule, MSP, known.outputs.logits, known.outputs.embeddings, known.outputs.quality)
+    answers = decide_scored(rule, known.logits, known.scores[OodScore.MSP])
     accepted = answers.accepted
     assert rule.class_names == NAMES
     assert answers.called_unknown.sum() == rule.unknown.num_allowed == 4

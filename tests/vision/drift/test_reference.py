@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 
-from tests.vision.toy import MSP, make_outputs, make_rule, make_splits
+from tests.vision.toy import make_held_out, make_outputs, make_rule, make_splits
 from vision.base.arrays import pack_arrays
 from vision.base.errors import BundleError
 from vision.data.quality import QUALITY_COLUMNS
@@ -41,7 +42,10 @@ OUTPUTS = make_outputs([[9, 0], [2, 0], [0.1, 0], [0, 3], [5, 5], [0, 9]])
 
 
 def make_toy_reference() -> DriftReference:
-    return make_reference(OUTPUTS, SPLITS, make_rule(KNOWN, unknown_above=0.4, temperature=2.0), MSP)
+    held_out = make_held_out(OUTPUTS.logits, SPLITS.labels(), SPLITS.groups)
+    calibration = np.isin(held_out.rows, SPLITS.rows(Split.CALIBRATION))
+    held_out = replace(held_out, for_rule=calibration)
+    return make_reference(OUTPUTS, held_out, make_rule(KNOWN, unknown_above=0.4, temperature=2.0))
 
 
 def test_the_reference_is_the_known_calibration_images_sorted_by_group() -> None:

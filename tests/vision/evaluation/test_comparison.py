@@ -7,12 +7,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tests.vision.toy import make_held_out
 from vision.base.errors import DataError
 from vision.base.outputs import ModelFile, ModelOutputs
 from vision.base.record import Interval
 from vision.base.softmax import nll
 from vision.config.evaluation import BootstrapSettings, ComparisonSettings
 from vision.data.records import Split, Splits
+from vision.decision.held_out import HeldOut
 from vision.decision.records import Temperature
 from vision.evaluation.comparison import (
     choose_winner,
@@ -110,6 +112,10 @@ def make_model(name: str, num_parameters: int) -> ModelFile:
     )
 
 
+def held_out_of(outputs: ModelOutputs) -> HeldOut:
+    return make_held_out(outputs.logits, SPLITS.labels(), SPLITS.groups)
+
+
 def run(candidates: dict[str, tuple[ModelOutputs, int]], metric: str = "accuracy") -> Comparison:
     temperature = Temperature(
         value=1.0,
@@ -124,7 +130,7 @@ def run(candidates: dict[str, tuple[ModelOutputs, int]], metric: str = "accuracy
     contenders, truth = line_up(
         [make_evaluation(name, outputs) for name, (outputs, _) in candidates.items()],
         [make_model(name, size) for name, (_, size) in candidates.items()],
-        [outputs for outputs, _ in candidates.values()],
+        [held_out_of(outputs) for outputs, _ in candidates.values()],
         [temperature] * len(candidates),
         SPLITS,
     )

@@ -1,7 +1,9 @@
 """One candidate from its settings to its best checkpoint, the same for the same seed.
 
 - full: all weights, with augmentation.
-- frozen: the backbone is run once; its pooled features are cached and a logistic head is fitted on them.
+- frozen: the backbone is run once; its pooled features are cached and a logistic head is fitted on them, on
+  all known images outside test. The heads of its cross-validation come with it: they answer images that they
+  have not seen, so that no image has to be kept from training (`vision.decision.held_out`).
 - partial: the input of the last block is computed once and cached; block and head are trained on it, without
   augmentation, batch normalisation fixed.
 - two_phase: the head as in frozen, then all weights with augmentation, batch normalisation fixed; a second
@@ -27,12 +29,12 @@ from numpy.lib.format import open_memmap
 from vision.backbones import BACKBONES
 from vision.base.errors import TrainingError
 from vision.base.files import digest_file, storage_errors
-from vision.base.outputs import ModelFile
-from vision.base.record import ImageArray
+from vision.base.outputs import FoldHeads, ModelFile
+from vision.base.record import FloatArray, ImageArray, IntArray
 from vision.config.training import CandidateSettings, Strategy
 from vision.data.records import Split, Splits
 from vision.training.nets.batches import Examples, balance_weights, plain_batches, training_batches
-from vision.training.nets.heads import choose_head, fit_heads, head_logits, mean_nll
+from vision.training.nets.heads import HeadTrial, assign_folds, choose_head, fit_heads, head_logits, mean_nll
 from vision.training.nets.inference import run_batches, run_layers
 from vision.training.nets.model_file import save_model, save_weights
 from vision.training.nets.models import (
@@ -65,14 +67,15 @@ def train_candidate(
     seed: int,
     work_folder: Path,
     progress: Report | None = None,
-) -> tuple[ModelFile, TrainingHistory]:
-    """The best checkpoint of one candidate, and how its training went.
+) -> tuple[ModelFile, FoldHeads, TrainingHistory]:
+    """The best checkpoint of one candidate, the heads of its folds, and how its training went.
 
     Args:
         name: of the candidate.
         settings: backbone, strategy and how to train; `weights` is 'none' or a path by now.
         images: (n, s, s, 3) uint8, may be memory-mapped; row i is image i of `splits`.
-        splits: train gives the weights, validation the best epoch.
+        splits: train gives the weights, validation the best epoch; a frozen backbone's head is fitted on all
+            known images outside test.
         seed: two runs with one seed give the same network on the same machine's CPU. On a GPU TensorFlow's
             deterministic operations are switched on, but nothing has been tested there.
         work_folder: the model file and the checkpoint are written here.
@@ -88,7 +91,7 @@ def train_candidate(
         with seeded(seed):
             training = _Training(name, settings, images, splits, seed, work_folder, progress)
             training.run()
-            return training.save(), training.describe(time.monotonic() - started)
+            return training.save(), training.heads, training.describe(time.monotonic() - started)
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
         raise TrainingError(
             f"{name}: memory ran out while training with batches of {settings.batch_size} at "
@@ -108,13 +111,14 @@ class _Training:
     folder: Path
     progress: Report | None
     records: list[EpochRecord] = field(default_factory=list)
+    heads: FoldHeads = field(default_factory=FoldHeads.none)
     best_epoch: int = 0
     best_loss: float = float("inf")
     num_seen: int = 0
 
     def run(self) -> None:
-        self.train = self._examples(Split.TRAIN, self.images)
-        self.validation = self._examples(Split.VALIDATION, self.images)
+        self.train = self._examples_of(Split.TRAIN, self.images)
+        self.validation = self._examples_of(Split.VALIDATION, self.images)
         match self.settings.strategy:
             case Strategy.FULL:
                 model = self._build(mixed=self.settings.mixed_precision)
@@ -122,7 +126,7 @@ class _Training:
                 examples, phase = (self.train, self.validation), Strategy.FULL.value
                 self._fit(model, model, examples, phase, self.settings.peak_learning_rate)
             case Strategy.FROZEN:
-                self._fit_head()
+                self._cross_fit_head()
             case Strategy.PARTIAL:
                 self._fit_last_block()
             case Strategy.TWO_PHASE:
@@ -173,40 +177,70 @@ class _Training:
         finally:
             keras.config.set_dtype_policy(former)
 
-    def _examples(self, split: Split, inputs: Any) -> Examples:
+    def _examples_of(self, split: Split, inputs: Any) -> Examples:
         rows = self.splits.rows(split)
         if len(rows) < 2:
             raise TrainingError(f"{self.name}: {split} has {len(rows)} images; expected at least 2.")
+        return self._examples(rows, inputs)
+
+    def _examples(self, rows: IntArray, inputs: Any) -> Examples:
         labels = self.splits.labels()[rows]
         num_classes = len(self.splits.class_names)
         return Examples(inputs, rows, labels, num_classes, balance_weights(labels, num_classes))
 
     def _fit_head(self) -> None:
-        """Cache pooled features, fit the logistic head, keep backbone and head as the best so far."""
-        model = self._build()
+        """Fit the logistic head on cached features of train; validation is left to the phase that follows."""
         rows = np.concatenate([self.train.rows, self.validation.rows])
-        (features,) = run_layers(model, (EMBEDDING,), self.images, rows)
-        self.num_seen += len(rows)
-        train, validation = features[: len(self.train.rows)], features[len(self.train.rows) :]
-        trials = fit_heads(
-            train,
-            self.train.labels,
-            self.splits.group_array()[self.train.rows],
-            self.train.weights,
-            self.train.num_classes,
-            self.settings.head_regularisation,
-            self.seed,
-        )
+        model, features = self._cache_features(rows)
+        trials, _ = self._try_strengths(features[: len(self.train.rows)], self.train)
         losses = []
         for trial in trials:
-            logits = head_logits(validation, trial)
+            logits = head_logits(features[len(self.train.rows) :], trial)
             losses.append(mean_nll(logits, self.validation.labels))
             accuracy = float((logits.argmax(axis=1) == self.validation.labels).mean())
             self._record(HEAD, trial.nll, trial.accuracy, losses[-1], accuracy, 0.0, trial.strength)
+        self._keep_head(model, trials, losses)
+
+    def _cross_fit_head(self) -> None:
+        """Fit the head on all known images outside test, and keep the heads of its folds."""
+        splits = (Split.TRAIN, Split.VALIDATION, Split.CALIBRATION)
+        self.train = self._examples(
+            np.sort(np.concatenate([self.splits.rows(each) for each in splits])), self.images
+        )
+        model, features = self._cache_features(self.train.rows)
+        trials, folds = self._try_strengths(features, self.train)
+        for trial in trials:
+            self._record(HEAD, trial.nll, trial.accuracy, trial.nll, trial.accuracy, 0.0, trial.strength)
+        chosen = self._keep_head(model, trials, [trial.nll for trial in trials])
+        self.heads = FoldHeads(self.train.rows, folds, chosen.fold_kernels, chosen.fold_biases)
+
+    def _cache_features(self, rows: IntArray) -> tuple[keras.Model, FloatArray]:
+        """The untrained network, and its embeddings (m, d) of some rows."""
+        model = self._build()
+        (features,) = run_layers(model, (EMBEDDING,), self.images, rows)
+        self.num_seen += len(rows)
+        return model, features
+
+    def _try_strengths(self, features: FloatArray, examples: Examples) -> tuple[list[HeadTrial], IntArray]:
+        """A head for every strength, and the folds of its cross-validation."""
+        folds = assign_folds(examples.labels, self.splits.group_array()[examples.rows], self.seed)
+        trials = fit_heads(
+            features,
+            examples.labels,
+            folds,
+            examples.weights,
+            examples.num_classes,
+            self.settings.head_regularisation,
+        )
+        return trials, folds
+
+    def _keep_head(self, model: keras.Model, trials: list[HeadTrial], losses: list[float]) -> HeadTrial:
+        """Backbone and the chosen head become the best so far."""
         chosen = choose_head(trials)
         model.get_layer(LOGITS).set_weights([trials[chosen].kernel, trials[chosen].bias])
         save_weights(model, self._checkpoint)
         self.best_epoch, self.best_loss = self.records[chosen].epoch, losses[chosen]
+        return trials[chosen]
 
     def _fine_tune(self) -> None:
         """Train all weights from the best so far; if no epoch is better, once more at a tenth of the rate."""
@@ -239,7 +273,7 @@ class _Training:
         self._fit(
             last,
             model,
-            (self._examples(Split.TRAIN, inputs), self._examples(Split.VALIDATION, inputs)),
+            (self._examples_of(Split.TRAIN, inputs), self._examples_of(Split.VALIDATION, inputs)),
             Strategy.PARTIAL.value,
             self.settings.peak_learning_rate,
         )

@@ -1,7 +1,8 @@
 """A linear head on cached features is fitted, not trained: logistic regression, its strength chosen by NLL.
 
 The inverse L2 strength is the one of the lowest NLL under cross-validation that keeps groups together; the
-standardisation of the features is folded into the layer, which then reads raw embeddings.
+heads of its folds are kept, because they answer images that they were not fitted on. The standardisation of
+the features is folded into the layer, which then reads raw embeddings.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from vision.base.errors import TrainingError
 from vision.base.record import FloatArray, IntArray
+from vision.base.softmax import softmax
 
-_MAX_FOLDS = 4
+MAX_FOLDS = 5
 _MAX_ITERATIONS = 5000
 _FLOOR = 1e-12
 _SMALLEST_SCALE = 0.1
@@ -30,10 +32,12 @@ class HeadTrial:
 
     Attributes:
         strength: inverse L2 strength C.
-        nll: out-of-fold mean NLL on train, nats.
-        accuracy: out-of-fold accuracy on train.
+        nll: out-of-fold mean NLL, nats; ln k where nothing was held out.
+        accuracy: out-of-fold accuracy.
         kernel: (d, k) float32 and
-        bias: (k,) float32 of the head fitted on all of train with this strength.
+        bias: (k,) float32 of the head fitted on all images with this strength.
+        fold_kernels: (f, d, k) float32 and
+        fold_biases: (f, k) float32 of the heads that were fitted without one fold.
     """
 
     strength: float
@@ -41,27 +45,27 @@ class HeadTrial:
     accuracy: float
     kernel: FloatArray
     bias: FloatArray
+    fold_kernels: FloatArray
+    fold_biases: FloatArray
 
 
 def fit_heads(
     embeddings: FloatArray,
     labels: IntArray,
-    groups: NDArray[np.str_],
+    folds: IntArray,
     weights: FloatArray,
     num_classes: int,
     strengths: Sequence[float],
-    seed: int,
 ) -> list[HeadTrial]:
-    """A head for every strength, ascending, with its grouped cross-validated NLL.
+    """A head for every strength, ascending, with its cross-validated NLL and the heads of its folds.
 
     Args:
         embeddings: (n, d).
         labels: (n,) int64; every class occurs.
-        groups: (n,) str.
+        folds: (n,) int64, as `assign_folds` gives them.
         weights: (n,) how much each image counts in fitting; the NLL counts all alike.
         num_classes: k.
         strengths: inverse L2 strengths.
-        seed: of the folds.
 
     Raises:
         TrainingError: a class has no image, or the embeddings are not finite.
@@ -70,23 +74,52 @@ def fit_heads(
     strengths = sorted(strengths)
     mean, scale = _standardise(embeddings)
     standard = (embeddings - mean) / scale
-    out_of_fold = _predict_out_of_fold(standard, labels, groups, weights, num_classes, strengths, seed)
+    num_folds = int(folds.max()) + 1 if folds.any() else 0
+
+    def fit(chosen: NDArray[np.bool_]) -> list[tuple[FloatArray, FloatArray]]:
+        path = _fit_path(standard[chosen], labels[chosen], weights[chosen], strengths)
+        return [_read_raw(model, mean, scale, num_classes) for model in path]
+
+    whole = fit(np.ones(len(labels), bool))
+    by_fold = [fit(folds != fold) for fold in range(num_folds)]
     trials = []
-    for strength, probs, model in zip(
-        strengths, out_of_fold, _fit_path(standard, labels, weights, strengths), strict=True
-    ):
-        kernel, bias = _fold(model, mean, scale)
+    for i, strength in enumerate(strengths):
+        kernels = np.array([heads[i][0] for heads in by_fold]).reshape(
+            num_folds, embeddings.shape[1], num_classes
+        )
+        biases = np.array([heads[i][1] for heads in by_fold]).reshape(num_folds, num_classes)
+        probs = _predict_out_of_fold(embeddings, labels, folds, kernels, biases, num_classes)
         truth = probs[np.arange(len(labels)), labels]
         trials.append(
             HeadTrial(
                 strength=float(strength),
                 nll=float(-np.log(np.maximum(truth, _FLOOR)).mean()),
                 accuracy=float((probs.argmax(axis=1) == labels).mean()),
-                kernel=kernel,
-                bias=bias,
+                kernel=whole[i][0],
+                bias=whole[i][1],
+                fold_kernels=kernels.astype(np.float32),
+                fold_biases=biases.astype(np.float32),
             )
         )
     return trials
+
+
+def assign_folds(labels: IntArray, groups: NDArray[np.str_], seed: int) -> IntArray:
+    """Fold (n,) of each image, at most `MAX_FOLDS`: whole groups together, classes spread; 0 of one group.
+
+    Where a class has fewer images than there are folds, groups are dealt at random.
+    """
+    rank = np.unique(groups, return_inverse=True)[1]
+    num_folds = min(MAX_FOLDS, int(rank.max()) + 1)
+    if num_folds < 2:
+        return np.zeros(len(labels), np.int64)
+    if int(np.bincount(labels).min()) < num_folds:
+        return np.asarray(np.random.default_rng(seed).permutation(rank.max() + 1) % num_folds, np.int64)[rank]
+    folds = np.zeros(len(labels), np.int64)
+    splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
+    for fold, (_, inside) in enumerate(splitter.split(np.zeros((len(labels), 1)), labels, rank)):
+        folds[inside] = fold
+    return folds
 
 
 def choose_head(trials: Sequence[HeadTrial]) -> int:
@@ -134,65 +167,51 @@ def _check(embeddings: FloatArray, labels: IntArray, num_classes: int) -> None:
 
 
 def _predict_out_of_fold(
-    standard: FloatArray,
+    embeddings: FloatArray,
     labels: IntArray,
-    groups: NDArray[np.str_],
-    weights: FloatArray,
+    folds: IntArray,
+    kernels: FloatArray,
+    biases: FloatArray,
     num_classes: int,
-    strengths: Sequence[float],
-    seed: int,
 ) -> FloatArray:
-    """Probabilities (strengths, n, k), each image's from a head fitted without its group.
+    """Probabilities (n, k), each image's from the head that was fitted without its fold.
 
-    A class whose groups all lie in one fold has probability 0 there. With a single group there is nothing
-    to hold out, and all probabilities are 1/k: the strongest regularisation wins.
+    A class that a fold's head was not taught has probability 0 there. With no fold there is nothing to hold
+    out, and all probabilities are 1/k: the strongest regularisation wins.
     """
-    probs = np.full((len(strengths), len(labels), num_classes), 1.0 / num_classes)
-    for train, held_out in _folds(labels, groups, num_classes, seed):
-        if len(np.unique(labels[train])) < 2:
-            continue
-        for i, model in enumerate(_fit_path(standard[train], labels[train], weights[train], strengths)):
-            fold = np.zeros((len(held_out), num_classes))
-            fold[:, model.classes_] = model.predict_proba(standard[held_out])
-            probs[i, held_out] = fold
+    probs = np.full((len(labels), num_classes), 1.0 / num_classes)
+    for fold, (kernel, bias) in enumerate(zip(kernels, biases, strict=True)):
+        inside, taught = folds == fold, np.unique(labels[folds != fold])
+        probs[inside] = 0.0
+        probs[np.ix_(np.flatnonzero(inside), taught)] = softmax(
+            (embeddings[inside] @ kernel + bias)[:, taught]
+        )
     return probs
-
-
-def _folds(
-    labels: IntArray, groups: NDArray[np.str_], num_classes: int, seed: int
-) -> Iterator[tuple[IntArray, IntArray]]:
-    per_class = [len(np.unique(groups[labels == label])) for label in range(num_classes)]
-    num_folds = min(_MAX_FOLDS, max(2, min(per_class)), len(np.unique(groups)))
-    if num_folds < 2:
-        return
-    rank = np.unique(groups, return_inverse=True)[1]
-    smallest = int(np.bincount(labels).min())
-    if smallest < num_folds:
-        fold_of_group = np.random.default_rng(seed).permutation(rank.max() + 1) % num_folds
-        for fold in range(num_folds):
-            inside = fold_of_group[rank] == fold
-            yield np.flatnonzero(~inside), np.flatnonzero(inside)
-        return
-    splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
-    yield from splitter.split(np.zeros((len(labels), 1)), labels, rank)
 
 
 def _fit_path(
     standard: FloatArray, labels: IntArray, weights: FloatArray, strengths: Sequence[float]
 ) -> Iterator[Any]:
-    """Fitted regressions, one for each strength, each started from the one before."""
+    """Fitted regressions, one for each strength, each started from the one before; None of a single class."""
     model = LogisticRegression(solver="lbfgs", max_iter=_MAX_ITERATIONS, tol=1e-3, warm_start=True)
     for strength in strengths:
         model.set_params(C=float(strength))
-        yield model.fit(standard, labels, sample_weight=weights)
+        yield model.fit(standard, labels, sample_weight=weights) if len(np.unique(labels)) > 1 else None
 
 
-def _fold(model: Any, mean: FloatArray, scale: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Kernel and bias that read raw embeddings; two classes get a symmetric pair of columns."""
-    coefficients, intercept = model.coef_, model.intercept_
-    if len(coefficients) == 1:
-        coefficients = np.concatenate([-coefficients, coefficients]) / 2
-        intercept = np.concatenate([-intercept, intercept]) / 2
-    kernel = (coefficients / scale).T
-    bias = intercept - mean @ kernel
+def _read_raw(
+    model: Any, mean: FloatArray, scale: FloatArray, num_classes: int
+) -> tuple[FloatArray, FloatArray]:
+    """Kernel (d, k) and bias (k,) that read raw embeddings; two classes get a symmetric pair of columns.
+
+    A class that the model was not taught has zeros; with no model all have.
+    """
+    kernel, bias = np.zeros((len(mean), num_classes)), np.zeros(num_classes)
+    if model is not None:
+        coefficients, intercept = model.coef_, model.intercept_
+        if len(coefficients) == 1:
+            coefficients = np.concatenate([-coefficients, coefficients]) / 2
+            intercept = np.concatenate([-intercept, intercept]) / 2
+        kernel[:, model.classes_] = (coefficients / scale).T
+        bias[model.classes_] = intercept - mean @ kernel[:, model.classes_]
     return kernel.astype(np.float32), bias.astype(np.float32)

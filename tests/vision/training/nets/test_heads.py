@@ -11,7 +11,15 @@ from sklearn.linear_model import LogisticRegression
 from tests.vision.training.nets.toy import KERAS_WARNINGS
 from vision.base.errors import TrainingError
 from vision.base.record import FloatArray, IntArray
-from vision.training.nets.heads import HeadTrial, choose_head, fit_heads, head_logits, mean_nll
+from vision.training.nets.heads import (
+    MAX_FOLDS,
+    HeadTrial,
+    assign_folds,
+    choose_head,
+    fit_heads,
+    head_logits,
+    mean_nll,
+)
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
 
@@ -34,7 +42,8 @@ def fit(
     strengths: tuple[float, ...] = (0.01, 0.1, 1.0),
 ) -> list[HeadTrial]:
     weights = np.ones(len(labels), np.float32)
-    return fit_heads(features, labels, groups, weights, int(labels.max()) + 1, strengths, 0)
+    folds = assign_folds(labels, groups, 0)
+    return fit_heads(features, labels, folds, weights, int(labels.max()) + 1, strengths)
 
 
 @pytest.mark.parametrize("num_classes", [2, 3])
@@ -63,6 +72,18 @@ def test_groups_that_carry_the_answer_do_not_help_out_of_fold() -> None:
 
     assert (head_logits(features, trial).argmax(1) == labels).all()
     assert trial.accuracy < 0.8
+
+
+def test_the_head_of_a_fold_answers_its_images_without_having_seen_them() -> None:
+    features, labels, groups = make_features()
+    folds = assign_folds(labels, groups, 0)
+    assert len(set(folds)) == MAX_FOLDS
+    assert all(len(set(folds[groups == group])) == 1 for group in set(groups))
+    (trial,) = fit(features, labels, groups, (0.3,))
+    changed = np.where(folds == 2, (labels + 1) % 3, labels)
+    (other,) = fit_heads(features, changed, folds, np.ones(120, np.float32), 3, (0.3,))
+    assert_array_equal(trial.fold_kernels[2], other.fold_kernels[2])
+    assert not np.allclose(trial.fold_kernels[1], other.fold_kernels[1])
 
 
 def test_a_nearly_dead_feature_gets_no_huge_kernel_entry() -> None:
