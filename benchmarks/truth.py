@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.stats import beta
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from vision.base.outputs import FoldHeads, ModelOutputs
 from vision.base.record import FloatArray

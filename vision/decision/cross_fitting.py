@@ -7,6 +7,7 @@ Folds of whole groups; the detector of a fold is fitted on the embeddings of the
 from __future__ import annotations
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from vision.base.errors import TooFewImagesError
 from vision.base.outputs import FoldHeads, ModelOutputs
@@ -45,10 +46,18 @@ def hold_out(
         DataError, TooFewImagesError, TrainingError: see `fit_detector`.
     """
     deciding = OodScore(score)
-    if heads.num_folds:
-        return _by_folds(at_rows(outputs, splits, heads.rows), heads, deciding, seed)
+    with threadpool_limits(1):  # faster for matrices of this size, and the same on every number of cores
+        if heads.num_folds:
+            return _by_folds(at_rows(outputs, splits, heads.rows), heads, deciding, seed)
+        return _by_splits(outputs, splits, deciding, seed)
+
+
+def _by_splits(
+    outputs: ModelOutputs, splits: Splits, deciding: OodScore, seed: int
+) -> tuple[OodDetector, HeldOut]:
+    """Fitted on train, scaled on validation; the rule's images are those of calibration."""
     train, validation = select(outputs, splits, Split.TRAIN), select(outputs, splits, Split.VALIDATION)
-    detector = fit_detector(train.outputs, train.labels, train.groups, validation.outputs, score, seed)
+    detector = fit_detector(train.outputs, train.labels, train.groups, validation.outputs, deciding, seed)
     calibration = splits.rows(Split.CALIBRATION)
     rows = np.sort(np.concatenate([splits.rows(Split.VALIDATION), calibration]))
     known = at_rows(outputs, splits, rows)
