@@ -30,7 +30,6 @@ EXIT_CODES = {
     1: "the run failed",
     2: "the config or the data is wrong",
     3: "a gate refused",
-    4: "another run was going",
     130: "interrupted",
 }
 

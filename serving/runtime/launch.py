@@ -73,7 +73,7 @@ def launch_service(
         StorageError: its output cannot be written.
     """
     instance, key = secrets.token_hex(8), secrets.token_hex(24)
-    variables = _service_variables(folder, serve, instance, key)
+    variables = service_variables(folder, serve, instance, key)
     output = f"{datetime.now(UTC).strftime('%Y%m%d-%H%M%S')}-{instance}.log"
     with ExitStack() as stack:
         check = stack.enter_context(socket.create_server((THIS_MACHINE, 0)))
@@ -288,13 +288,8 @@ def keys_from_environment() -> bool:
     return bool(os.environ.get("TAXON_API_KEYS"))
 
 
-def check_variables(folder: ServiceFolder, serve: ServeSettings) -> None:
-    """Raise ConfigError where a service could not start with the variables TAXON_* that are set here."""
-    _service_variables(folder, serve, secrets.token_hex(8), secrets.token_hex(24))
-
-
-def _service_variables(
-    folder: ServiceFolder, serve: ServeSettings, instance: str, check_key: str
+def service_variables(
+    folder: ServiceFolder, serve: ServeSettings, instance: str = "tried", check_key: str = "0" * 48
 ) -> dict[str, str]:
     """The variables that the service is given beyond our own, checked before it starts.
 

@@ -16,12 +16,12 @@ import psutil
 from serving.runtime.launch import (
     Launched,
     ask_ready,
-    check_variables,
     end_process,
     keys_from_environment,
     launch_service,
     open_socket,
     read_last_lines,
+    service_variables,
     take_over,
 )
 from serving.runtime.running import (
@@ -122,7 +122,7 @@ def refuse_deployment(folder: ServiceFolder, serve: ServeSettings) -> None:
         ServiceError: the running service's record cannot be read, or it does not hand out its socket.
     """
     _refuse_without_keys(folder, find_service(folder))
-    check_variables(folder, serve)
+    service_variables(folder, serve)  # checked as they are made
     open_socket(folder, serve).close()
 
 
