@@ -13,7 +13,7 @@ from serving.api.loading import load_answerer
 from serving.api.metrics import ServiceMetrics
 from serving.api.pinned import PINNED_NAME, PinnedModel, read_pinned
 from serving.api.settings import ServiceSettings, read_settings
-from serving.api.state import LoadAnswerer, ServiceState
+from serving.api.state import ServiceState
 from vision.base.closure import ROOT
 from vision.base.errors import ConfigError
 
@@ -27,32 +27,22 @@ _NO_KEYS = (
 
 
 def guard_endpoints(find_bundle: FindBundle) -> tuple[Application, ServiceMetrics]:
-    """The application, and what counts its refusals.
+    """The application with the environment's settings, keys and model, and what counts its refusals.
 
     With a wrong setting it is never ready and says why: a worker that ended would be started for ever.
     """
-    metrics = ServiceMetrics()
-    settings, keys, load = _configure(find_bundle)
-    return Application(ServiceState(settings, metrics, load), keys), metrics
-
-
-def _configure(find_bundle: FindBundle) -> tuple[ServiceSettings, dict[str, bytes], LoadAnswerer]:
-    """Settings, keys and loader that the environment gives."""
-
-    def load(settings: ServiceSettings, metrics: ServiceMetrics) -> Answerer:
-        pinned = read_pinned(ROOT / PINNED_NAME)  # in a Bento ROOT is the folder of its code
-        return load_answerer(find_bundle(pinned), pinned, settings, metrics)
-
+    settings, keys, fault = ServiceSettings(), {}, ConfigError(_NO_KEYS)
     try:
         settings = read_settings(os.environ)
         keys = parse_keys(settings.api_keys.get_secret_value())
     except ConfigError as error:
-        return ServiceSettings(), {}, _refuse(error)
-    return settings, keys, load if keys else _refuse(ConfigError(_NO_KEYS))
+        fault = error
 
+    def load(settings: ServiceSettings, metrics: ServiceMetrics) -> Answerer:
+        if not keys:
+            raise fault
+        pinned = read_pinned(ROOT / PINNED_NAME)  # in a Bento ROOT is the folder of its code
+        return load_answerer(find_bundle(pinned), pinned, settings, metrics)
 
-def _refuse(error: ConfigError) -> LoadAnswerer:
-    def load(_settings: ServiceSettings, _metrics: ServiceMetrics) -> Answerer:
-        raise error
-
-    return load
+    metrics = ServiceMetrics()
+    return Application(ServiceState(settings, metrics, load), keys), metrics
