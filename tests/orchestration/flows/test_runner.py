@@ -103,10 +103,10 @@ def test_the_terminal_tells_what_was_promoted_can_do_and_not_the_floors_it_passe
     assert _tell(outcome) == 0
     verdict_line, *lines = capsys.readouterr().err.split("\n\n")[0].splitlines()
     assert verdict_line == "promoted: version 3 of reef is now in production."
-    assert lines[0].startswith("This model names ")
-    assert lines[1].startswith("It accepts ")
+    assert lines[0].startswith("It decides 90 of 100 ")
+    assert lines[1].startswith("It names ")
     assert lines[-1].startswith("It never answers unknown: ")
-    assert "needs 59 independent calibration images, and has 42 (60 images of 30 groups)" in lines[-1]
+    assert "It takes about 253 groups in all, where there are 180 now" in lines[-1]
     assert not any("for a reason" in line for line in lines)
 
 
@@ -122,7 +122,7 @@ def test_the_terminal_tells_why_a_model_was_not_promoted_and_what_it_can_do(
     assert _tell(outcome) == code
     told = capsys.readouterr().err.splitlines()
     assert told[0] == f"{refused}: for a reason"
-    assert told[1].startswith("This model names ")
+    assert told[1].startswith("It decides 90 of 100 ")
     assert outcome.cautions == ()
 
 
