@@ -74,9 +74,12 @@ def _draw_history(left: Axes, right: Axes, history: TrainingHistory) -> None:
     places = [float(i) if row.regularisation is None else row.regularisation for i, row in enumerate(rows, 1)]
     kept = history.kept
     at = places[rows.index(kept)] if kept in rows else None
+    series = [("validation_", BLUE, "validation" if epochs else "held out")]
+    if epochs:
+        series.insert(0, ("", GREY, "training"))
     marker = "o" if len(rows) < 3 or not epochs else ""
     for axes, name in ((left, "loss"), (right, "accuracy")):
-        for prefix, colour, label in (("", GREY, "training"), ("validation_", BLUE, "validation")):
+        for prefix, colour, label in series:
             values = [getattr(row, prefix + name) for row in rows]
             axes.plot(places, values, color=colour, linewidth=1.8, marker=marker, label=label)
         if at is not None:

@@ -93,7 +93,7 @@ def _draw(groups: NDArray[np.str_], bootstrap: BootstrapSettings, rng: np.random
 def _bound(drawn: GroupResamples, value: float, samples: FloatArray) -> Difference:
     """Size and lower bound of a signed difference; the bound is 0 where its interval holds 0."""
     interval = drawn.interval(float(value), samples)
-    return Difference(abs(interval.value), float(np.nanmax([0.0, interval.low, -interval.high])))
+    return Difference(abs(interval.value), float(np.nanmax([0.0, interval.low, -interval.high])) + 0.0)
 
 
 def _share_difference(changed: BoolArray, drawn: GroupResamples) -> Difference:

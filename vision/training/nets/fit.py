@@ -7,7 +7,8 @@
 - partial: the input of the last block is computed once and cached; block and head are trained on it, without
   augmentation, batch normalisation fixed.
 - two_phase: the head as in frozen, then all weights with augmentation, batch normalisation fixed; a second
-  phase in which no epoch is better than the head is repeated once at a tenth of the learning rate.
+  phase in which no epoch is better than the head is repeated once at a tenth of the learning rate; if that
+  does not help either, what is kept is what frozen gives.
 
 What is kept is the epoch of the lowest validation NLL (without label smoothing).
 """
@@ -256,6 +257,15 @@ class _Training:
         self._fine_tune_at(slower, AGAIN)
         if not self.best_loss < before:
             logger.info("train %s: fine-tuning did not help; the head alone is kept", self.name)
+            self._fall_back()
+
+    def _fall_back(self) -> None:
+        """Keep the head of strategy frozen; the epochs that did not help stand after its rows."""
+        epochs = [row for row in self.records if row.phase != HEAD]
+        self.records.clear()
+        self._cross_fit_head()
+        first = len(self.records) + 1
+        self.records += [row.model_copy(update={"epoch": i}) for i, row in enumerate(epochs, first)]
 
     def _fine_tune_at(self, peak: float, phase: str) -> None:
         model = self._build(mixed=self.settings.mixed_precision, pretrained=False)
