@@ -51,10 +51,10 @@ def draw_temperature(temperature: Temperature) -> bytes:
     left.barh([0, 1], [before, after], color=[GREY, BLUE], height=0.55)
     for row, value in enumerate((before, after)):
         left.text(value, row, f" {value:.3f}", va="center", fontsize=FONT, color=INK)
-    name_rows(left, ("as trained", f"divided by {temperature.fitted_value:.3f}"))
+    name_rows(left, ("as trained", f"divided by {temperature.value:.3f}"))
     left.margins(x=0.15)
-    verdict = "is used" if temperature.applied else "is not used: no proven gain"
-    title_figure(figure, f"Temperature {temperature.fitted_value:.2f} {verdict}")
+    verdict = "is used" if temperature.applied else "(none): no other is proven better"
+    title_figure(figure, f"Temperature {temperature.value:.2f} {verdict}")
     style_axes(
         left,
         x="negative log-likelihood (nats)",

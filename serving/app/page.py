@@ -18,6 +18,7 @@ import streamlit as st
 from serving.api.schemas import ModelDescription, PredictionAnswer
 from serving.app import HOME_VARIABLE
 from serving.app.words import (
+    CONFIDENCE_IN_WORDS,
     escape_markdown,
     introduce,
     put_in_words,
@@ -216,7 +217,8 @@ def show_decision(answer: PredictionAnswer, model: ModelDescription) -> None:
     if words.promise:
         st.caption(escape_markdown(words.promise))
     title = "If it were one of the known classes" if answer.decision == Decision.UNKNOWN else "Confidence"
-    st.markdown(f"**{title}** (calibrated)")
+    st.markdown(f"**{title}**")
+    st.caption(escape_markdown(CONFIDENCE_IN_WORDS))
     for each in answer.top_k[:3]:
         text = (
             f"{escape_markdown(show_class(each.class_name))}: {escape_markdown(show_share(each.probability))}"

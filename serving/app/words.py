@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from serving.api.schemas import ModelDescription, PredictionAnswer
 from vision.decision.records import Decision
 
+CONFIDENCE_IN_WORDS = (
+    "Of answers with 90%, about nine in ten should be right, on images like those that the model was "
+    "calibrated on. The report of its training says how far off that was on test images."
+)
+
 
 @dataclass(frozen=True)
 class PlainAnswer:

@@ -29,9 +29,9 @@ class Decision(StrEnum):
 class Temperature(Record):
     """Temperature > 0 that divides logits (Guo et al. 2017), and the evidence for it."""
 
-    value: float = Field(gt=0)
-    applied: bool = Field(description="False: the gain's interval did not lie above zero, value is 1")
-    fitted_value: float = Field(gt=0)
+    value: float = Field(gt=0, description="nearest 1 of those that cannot be told from the best")
+    applied: bool = Field(description="False: value is 1")
+    fitted_value: float = Field(gt=0, description="of least loss on the calibration images")
     nll_before: float
     nll_after: float
     gain: Interval = Field(description="out-of-fold NLL gain, bootstrap over groups")

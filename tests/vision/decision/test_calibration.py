@@ -13,11 +13,9 @@ from vision.base.errors import TooFewImagesError
 from vision.base.softmax import nll, softmax
 from vision.config.evaluation import BootstrapSettings
 from vision.decision.calibration import (
-    BOUNDS,
     assign_folds,
+    choose_temperature,
     fit_temperature,
-    measure_gain,
-    minimise_nll,
 )
 
 Array = npt.NDArray[Any]
@@ -33,57 +31,58 @@ def draw_calibrated(num: int, seed: int = 0, num_classes: int = 4) -> tuple[Arra
 
 
 @pytest.mark.parametrize("factor", [0.5, 2.0, 4.0])
-def test_the_factor_that_spoiled_the_logits_is_found(factor: float) -> None:
+def test_the_factor_that_spoiled_the_logits_is_found_from_the_side_of_one(factor: float) -> None:
     logits, labels = draw_calibrated(4000)
-    assert minimise_nll(factor * logits, labels) == pytest.approx(factor, rel=0.07)
-
-
-def test_no_other_temperature_has_a_lower_nll() -> None:
-    logits, labels = draw_calibrated(200)
-    best = minimise_nll(3 * logits, labels)
-    others = np.geomspace(*BOUNDS, 200)
-    assert nll(3 * logits, labels, best) <= min(nll(3 * logits, labels, t) for t in others) + 1e-9
+    best, nearest = choose_temperature(factor * logits, labels, np.arange(4000))
+    assert best == pytest.approx(factor, rel=0.07)
+    assert nearest == pytest.approx(factor, rel=0.12)
+    assert abs(np.log(nearest)) <= abs(np.log(best))
 
 
 def test_overconfident_logits_are_divided() -> None:
     logits, labels = draw_calibrated(300)
     temperature = fit_temperature(3 * logits, labels, np.arange(300), SETTINGS, np.random.default_rng(0))
     assert temperature.applied
-    assert temperature.value == temperature.fitted_value == pytest.approx(3.0, rel=0.25)
+    assert 1.5 < temperature.value < temperature.fitted_value == pytest.approx(3.0, rel=0.25)
     assert temperature.gain.low > 0
     assert temperature.nll_after < temperature.nll_before
     assert (temperature.num_images, temperature.num_groups) == (300, 300)
 
 
-def test_calibrated_logits_are_left_alone_most_of_the_time() -> None:
+def test_calibrated_logits_are_left_alone() -> None:
     applied = 0
-    for seed in range(12):
+    for seed in range(20):
         logits, labels = draw_calibrated(150, seed)
         temperature = fit_temperature(logits, labels, np.arange(150), SETTINGS, np.random.default_rng(seed))
         applied += temperature.applied
-        if not temperature.applied:
-            assert temperature.value == 1.0
-            assert temperature.nll_after == temperature.nll_before
-            assert temperature.fitted_value != 1.0
+        assert temperature.applied == (temperature.value != 1.0)
+        assert temperature.fitted_value != 1.0 or not temperature.applied
     assert applied <= 2
 
 
-def test_the_gain_is_measured_on_images_that_were_not_fitted() -> None:
-    """In sample it could not be negative; on a few calibrated images it mostly is."""
-    gains = []
-    for seed in range(8):
-        logits, labels = draw_calibrated(40, seed)
-        gain = measure_gain(logits, labels, np.arange(40), SETTINGS, np.random.default_rng(seed))
-        gains.append(gain.value)
-    assert min(gains) < 0
+@pytest.mark.parametrize("num", [40, 238])
+def test_answers_that_are_nearly_all_right_do_not_end_in_certainty(num: int) -> None:
+    """On images that it was not chosen on, it is worse than none in at most one of 20 draws."""
+    worse = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        labels = np.arange(4000) % 8
+        shown = np.where(rng.random(4000) < 0.02, rng.integers(8, size=4000), labels)
+        logits = 4.0 * np.eye(8)[shown] + rng.normal(scale=0.7, size=(4000, 8))
+        _, value = choose_temperature(logits[:num], labels[:num], np.arange(num))
+        worse += nll(logits[num:], labels[num:], value) > nll(logits[num:], labels[num:]) + 1e-4
+        assert value > 0.3
+    assert worse <= 1
 
 
 def test_images_copied_within_their_group_add_no_evidence() -> None:
-    logits, labels = draw_calibrated(12, seed=3)
-    copies = np.repeat(np.arange(12), 30)
-    alone = measure_gain(1.6 * logits, labels, np.arange(12), SETTINGS, np.random.default_rng(0))
-    copied = measure_gain(1.6 * logits[copies], labels[copies], copies, SETTINGS, np.random.default_rng(0))
-    assert copied.high - copied.low > 0.6 * (alone.high - alone.low)
+    logits, labels = draw_calibrated(100, seed=3)
+    groups = np.arange(100)
+    copies = np.repeat(groups, 10)
+    alone = choose_temperature(4 * logits, labels, groups)
+    copied = choose_temperature(4 * logits[copies], labels[copies], copies)
+    assert copied == alone
+    assert alone[1] > 1.0
 
 
 @pytest.mark.parametrize(("num_groups", "num_folds"), [(2, 2), (4, 4), (5, 5), (12, 5)])
@@ -102,11 +101,6 @@ def test_one_group_cannot_justify_a_temperature() -> None:
     assert np.isnan(temperature.gain.low)
 
 
-def test_answers_that_are_all_right_end_near_the_lower_bound() -> None:
-    logits = 3.0 * np.eye(3)[np.arange(30) % 3]
-    assert BOUNDS[0] <= minimise_nll(logits, np.arange(30) % 3) < 0.15
-
-
 def test_no_image_is_refused() -> None:
     with pytest.raises(TooFewImagesError, match="no image"):
         fit_temperature(
@@ -116,7 +110,7 @@ def test_no_image_is_refused() -> None:
 
 @given(
     hnp.arrays(np.float32, (6, 4), elements=st.floats(-50, 50, width=32)),
-    st.floats(*BOUNDS),
+    st.floats(0.05, 20.0),
 )
 def test_temperature_keeps_the_argmax(logits: Array, temperature: float) -> None:
     probs = softmax(logits, temperature)
