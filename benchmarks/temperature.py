@@ -27,7 +27,7 @@ from vision.config.loading import load_config
 from vision.data.records import Manifest
 from vision.data.sources import read_source
 from vision.data.store import build_store, open_images
-from vision.decision.calibration import TEMPERATURES, choose_temperature
+from vision.decision.calibration import choose_temperature
 
 SEEDS = range(20)
 REGULARISATIONS = (0.0001, 0.01, 1.0)
@@ -37,14 +37,8 @@ WORSE_BY = 0.0001
 Array = NDArray[Any]
 
 
-def _least_nll(logits: Array, labels: Array, _: Array) -> float:
-    losses = [nll(logits, labels, float(each)) for each in TEMPERATURES]
-    return float(TEMPERATURES[int(np.argmin(losses))])
-
-
 CHOICES: dict[str, Callable[[Array, Array, Array], float]] = {
-    "least NLL": _least_nll,
-    "least smoothed NLL": lambda *calibration: choose_temperature(*calibration)[0],
+    "least NLL": lambda *calibration: choose_temperature(*calibration)[0],
     "as served": lambda *calibration: choose_temperature(*calibration)[1],
 }
 
@@ -78,8 +72,11 @@ def judge(
     features, labels, groups = data
     names, members = np.unique(groups, return_inverse=True)
     place = np.random.default_rng(seed).permutation(len(names))[members] / len(names)
-    train, test = place < 0.55, place >= 0.55 + share
-    calibration = ~train & ~test
+    train = place < 0.55
+    learnt = np.isin(labels, labels[train])  # a class of few groups may have none to train on
+    calibration = learnt & ~train & (place < 0.55 + share)
+    test = learnt & (place >= 0.55 + share)
+    labels = np.searchsorted(np.unique(labels[train]), labels)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         head = LogisticRegression(C=regularisation, max_iter=100).fit(features[train], labels[train])

@@ -1,9 +1,7 @@
 """The temperature: as near 1 as the calibration images allow.
 
 Where nearly all of them are right, the NLL falls ever further towards certainty, and the first mistake after
-that costs more than all was gained. Two things prevent it (docs/decisions/0020-temperature.md): every label
-counts as a little uncertain, and of all temperatures that the images cannot tell from the best one, the one
-nearest 1 is taken. `logits` are (n, k) before softmax, `labels` (n,) class indices, `groups` (n,) names of
+that costs more than all was gained (docs/decisions/0020-temperature.md). `logits` are (n, k) before softmax, `labels` (n,) class indices, `groups` (n,) names of
 what was photographed together.
 """
 
@@ -72,42 +70,44 @@ def fit_temperature(
 
 
 def choose_temperature(logits: FloatArray, labels: IntArray, groups: Groups) -> tuple[float, float]:
-    """The temperature of least loss, and the one nearest 1 that cannot be told from it; n >= 1.
+    """The temperature of least NLL, and the one nearest 1 that is not told from the best; n >= 1.
 
-    Two are told apart if the mean difference of their losses is more than `STANDARD_ERRORS` standard errors,
-    with groups as units. With one group, nothing can be.
+    Two losses answer: the NLL, and the NLL of labels of which, with g groups, 1 / (g + 2) belongs to the
+    other classes (Platt 1999), since g right answers do not show that none is wrong. What lies between the
+    temperatures that either cannot tell from its best counts as not told. With one group, nothing is.
     """
-    losses = _smoothed_losses(logits, labels, groups)
-    best = int(losses.mean(axis=1).argmin())
-    _, members = np.unique(groups, return_inverse=True)
-    sizes = np.bincount(members)
-    if len(sizes) < 2:
-        return float(TEMPERATURES[best]), 1.0
-    excess = losses - losses[best]
+    own, others = _losses(logits, labels)
+    best = float(TEMPERATURES[own.mean(axis=1).argmin()])
+    num_groups = len(np.unique(groups))
+    if num_groups < 2:
+        return best, 1.0
+    share = 1.0 / (num_groups + 2)
+    alike = [_like_the_best(losses, groups) for losses in (own, (1.0 - share) * own + share * others)]
+    indices = np.concatenate(alike)
+    nearest = min(max(len(TEMPERATURES) // 2, indices.min()), indices.max())
+    return best, float(TEMPERATURES[nearest])
+
+
+def _like_the_best(losses: FloatArray, groups: Groups) -> IntArray:
+    """Rows of (temperatures, n) losses at most `STANDARD_ERRORS`, over groups, above the least mean."""
+    _, members, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    excess = losses - losses[losses.mean(axis=1).argmin()]
     mean = excess.mean(axis=1)
     by_group = np.array([np.bincount(members, weights=row) for row in excess])
     spread = ((by_group - mean[:, None] * sizes) ** 2).sum(axis=1)
-    errors = np.sqrt(spread * len(sizes) / (len(sizes) - 1)) / len(labels)
-    alike = np.flatnonzero(mean <= STANDARD_ERRORS * errors)
-    nearest = alike[np.abs(np.log(TEMPERATURES[alike])).argmin()]
-    return float(TEMPERATURES[best]), float(TEMPERATURES[nearest])
+    errors = np.sqrt(spread * len(sizes) / (len(sizes) - 1)) / len(members)
+    return np.flatnonzero(mean <= STANDARD_ERRORS * errors)
 
 
-def _smoothed_losses(logits: FloatArray, labels: IntArray, groups: Groups) -> FloatArray:
-    """Loss of each image at each temperature, (temperatures, n) nats.
+def _losses(logits: FloatArray, labels: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Loss of each image at each temperature for its label, and the mean of those for the other classes.
 
-    With g groups, 1 / (g + 2) of each label belongs in equal parts to the other classes (Platt 1999): g right
-    answers do not show that no answer is wrong.
+    Both are (temperatures, n), in nats.
     """
-    share = 1.0 / (len(np.unique(groups)) + 2)
-    rows, num_classes = np.arange(len(labels)), logits.shape[1]
-    losses = np.empty((len(TEMPERATURES), len(labels)))
-    for index, temperature in enumerate(TEMPERATURES):
-        log_probs = log_softmax(logits, float(temperature))
-        own = log_probs[rows, labels]
-        others = (log_probs.sum(axis=1) - own) / (num_classes - 1)
-        losses[index] = -(1.0 - share) * own - share * others
-    return losses
+    log_probs = np.stack([log_softmax(logits, float(each)) for each in TEMPERATURES])
+    own = log_probs[:, np.arange(len(labels)), labels]
+    others = (log_probs.sum(axis=2) - own) / (logits.shape[1] - 1)
+    return -own, -others
 
 
 def measure_gain(
