@@ -1,8 +1,10 @@
 """The temperature: as near 1 as the calibration images allow.
 
 Where nearly all of them are right, the NLL falls ever further towards certainty, and the first mistake after
-that costs more than all was gained (docs/decisions/0020-temperature.md). `logits` are (n, k) before softmax, `labels` (n,) class indices, `groups` (n,) names of
-what was photographed together.
+that costs more than all was gained (docs/decisions/0020-temperature.md).
+
+`logits` are (n, k) before softmax, `labels` (n,) class indices, `groups` (n,) names of what was photographed
+together.
 """
 
 from __future__ import annotations
