@@ -21,12 +21,8 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from benchmarks.real_photographs import ROOT, embed, prepare
+from benchmarks.truth import SETS, prepare
 from vision.base.softmax import nll
-from vision.config.loading import load_config
-from vision.data.records import Manifest
-from vision.data.sources import read_source
-from vision.data.store import build_store, open_images
 from vision.decision.calibration import choose_temperature
 
 SEEDS = range(20)
@@ -43,25 +39,15 @@ CHOICES: dict[str, Callable[[Array, Array, Array], float]] = {
 }
 
 
-def read_features(work: Path) -> dict[str, tuple[Array, Array, Array]]:
-    """Features, labels and groups of the images of known classes, by data set."""
-    found = {}
-    for name in ("spectacles", "fish"):
-        data = prepare(f"{name}.yaml", work, hold_out=False)
-        found[name] = _columns(data.manifest, data.frozen_features)
-    reef = load_config(ROOT / "configs" / "fast.yaml").dataset
-    manifest = read_source(reef, work)
-    images = open_images(build_store(manifest, data.config.images, work / "reef"))
-    features, _ = embed(data.tuned, len(manifest.class_names), images)
-    return {**found, "reef": _columns(manifest, features)}
-
-
-def _columns(manifest: Manifest, features: Array) -> tuple[Array, Array, Array]:
+def read_columns(name: str, work: Path) -> tuple[Array, Array, Array]:
+    """Scaled features, labels and groups of a set's images of known classes."""
+    data = prepare(name, work)
+    manifest = data.manifest
     known = [row for row, entry in enumerate(manifest.entries) if not entry.is_unknown]
     entries = [manifest.entries[row] for row in known]
     labels = np.array([manifest.class_names.index(entry.class_name) for entry in entries])
     groups = np.array([entry.group or entry.digest for entry in entries])
-    scaled = (features - features.mean(axis=0)) / (features.std(axis=0) + 1e-6)
+    scaled = (data.features - data.features.mean(axis=0)) / (data.features.std(axis=0) + 1e-6)
     return scaled[known], labels, groups
 
 
@@ -96,9 +82,9 @@ def main() -> None:
     """Measure and print the table."""
     print("| data | C | calibration | choice | T, median (range) | NLL | none | worse in | by at most |")
     print("|---|---|---|---|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory(prefix="temperature-") as work:
-        features = read_features(Path(work))
-    for name, data in features.items():
+    for name in SETS:
+        with tempfile.TemporaryDirectory(prefix="temperature-") as work:
+            data = read_columns(name, Path(work))
         for regularisation in REGULARISATIONS:
             for share in CALIBRATION_SHARES:
                 splits = [judge(data, regularisation, share, seed) for seed in SEEDS]
