@@ -67,6 +67,10 @@ class GroupResamples:
         samples = self.sums(np.column_stack([numbers, np.ones(len(numbers))]))
         return self.interval(float(numbers.mean()), samples[:, 0] / samples[:, 1])
 
+    def share(self, hits: BoolArray) -> Interval:
+        """Share of the images in a mask (n,), with its exact interval (`share_interval`)."""
+        return share_interval(hits, self.members, self.level)
+
 
 def percentile_interval(value: float, samples: FloatArray, level: float) -> Interval:
     """`value` with the central `level` of `samples` (r,), NaNs left out; bounds are NaN without any."""
@@ -76,6 +80,34 @@ def percentile_interval(value: float, samples: FloatArray, level: float) -> Inte
     tail = (1.0 - level) / 2.0
     low, high = np.quantile(finite, [tail, 1.0 - tail])
     return Interval(value=value, low=float(low), high=float(high))
+
+
+def share_interval(hits: ArrayLike, groups: ArrayLike, level: float) -> Interval:
+    """Share of the images in a mask (n,), with the exact interval of their effective number.
+
+    A bootstrap of 60 hits in 60 says 100% to 100%, since what was not seen is never drawn; the exact interval
+    says 94% to 100%. Images count by their design effect; where all answer alike, which tells nothing of the
+    likeness within groups, a group counts as one. Bounds are NaN with fewer than two groups.
+    """
+    mask = np.asarray(hits, dtype=bool)
+    num_groups = len(np.unique(np.asarray(groups)))
+    value = float(mask.mean()) if len(mask) else float("nan")
+    if num_groups < 2:
+        return Interval(value=value, low=np.nan, high=np.nan)
+    constant = bool(mask.all() or not mask.any())
+    size = num_groups if constant else len(mask) / design_effect(mask, groups)
+    exact = exact_interval(value * size, size, level)
+    return Interval(value=value, low=exact.low, high=exact.high)
+
+
+def exact_interval(hits: float, trials: float, level: float) -> Interval:
+    """Share of `hits` among `trials` > 0 with the interval of Clopper & Pearson (1934)."""
+    from scipy.stats import beta
+
+    tail = (1.0 - level) / 2.0
+    low = float(beta.ppf(tail, hits, trials - hits + 1)) if hits > 0 else 0.0
+    high = float(beta.ppf(1.0 - tail, hits + 1, trials - hits)) if hits < trials else 1.0
+    return Interval(value=hits / trials, low=low, high=high)
 
 
 def resample_groups(

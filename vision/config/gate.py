@@ -15,7 +15,9 @@ class GateSettings(Settings):
     min_gain_over_pixels: Fraction = Field(
         default=0.0, description="accuracy above logistic regression on raw 32x32 pixels"
     )
-    max_known_called_unknown: Fraction = Field(default=0.2, description="upper bound on test")
+    max_known_called_unknown: Fraction = Field(
+        default=0.2, description="upper bound on test; none of 17 groups is 0.195 at most"
+    )
     min_test_groups: int = Field(default=10, ge=2, le=100_000, description="fewer groups are no evidence")
     max_loss_on_original: Fraction = Field(
         default=0.01,

@@ -15,7 +15,7 @@ import numpy as np
 
 from vision.base.errors import TooFewImagesError
 from vision.base.record import FloatArray, Interval
-from vision.base.resampling import BoolArray, percentile_interval, resample_groups
+from vision.base.resampling import BoolArray, percentile_interval, resample_groups, share_interval
 from vision.config.evaluation import BootstrapSettings
 from vision.data.labelled import Labelled
 from vision.data.records import POOLED
@@ -226,22 +226,21 @@ def _describe_rates(answered: Answered, correct: BoolArray | None) -> DecisionRa
     return DecisionRates(
         kind=answered.kind,
         num_images=len(answered.rows),
-        accepted=drawn.mean(decisions.accepted),
-        reviewed=drawn.mean(decisions.reviewed),
-        called_unknown=drawn.mean(decisions.called_unknown),
+        accepted=drawn.share(decisions.accepted),
+        reviewed=drawn.share(decisions.reviewed),
+        called_unknown=drawn.share(decisions.called_unknown),
         wrong_among_accepted=np.nan if wrong is None else wrong.value,
         wrong_among_accepted_interval=wrong,
     )
 
 
 def _share_wrong(answered: Answered, correct: BoolArray) -> Interval | None:
-    """Share of wrong among the accepted, over resamples that accept anything; None if nothing is accepted."""
+    """Share of wrong among the accepted; None if nothing is accepted."""
     accepted = answered.decisions.accepted
     if not accepted.any():
         return None
-    sums = answered.drawn.sums(np.column_stack([accepted & ~correct, accepted]))
-    shares = sums[sums[:, 1] > 0]
-    return answered.drawn.interval(_share(~correct[accepted]), shares[:, 0] / shares[:, 1])
+    drawn = answered.drawn
+    return share_interval(~correct[accepted], drawn.members[accepted], drawn.level)
 
 
 def _climb(answered: Answered, correct: BoolArray, rung: RiskRung) -> LadderRow:

@@ -53,6 +53,7 @@ class Metric:
         higher_is_better: the direction.
         per_image: (n,), its mean is the figure.
         of_counts: counts by class (..., k) to figures (...,).
+        is_share: `per_image` is 0 or 1, so that the interval is exact.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Metric:
     higher_is_better: bool
     per_image: Callable[[Answers], FloatArray] | None = None
     of_counts: Callable[[ClassCounts], FloatArray] | None = None
+    is_share: bool = False
 
     def favour(self, value: float) -> float:
         """The figure with its sign turned so that higher is better."""
@@ -67,6 +69,8 @@ class Metric:
 
     def estimate(self, answers: Answers, drawn: GroupResamples) -> Interval:
         """The figure with its interval."""
+        if self.per_image is not None and self.is_share:
+            return drawn.share(self.per_image(answers) > 0)
         if self.per_image is not None:
             return drawn.mean(self.per_image(answers))
         return drawn.interval(*self._counted(answers, drawn))
@@ -102,7 +106,7 @@ def _brier(answers: Answers) -> FloatArray:
 
 
 _ROWS = (
-    Metric("accuracy", "accuracy", True, per_image=_right),
+    Metric("accuracy", "accuracy", True, per_image=_right, is_share=True),
     Metric("macro_f1", "macro F1", True, of_counts=ClassCounts.macro_f1),
     Metric("weighted_f1", "weighted F1", True, of_counts=ClassCounts.weighted_f1),
     Metric("nll", "NLL", False, per_image=_nll),

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.base.record import FloatArray, IntArray, Interval
+from vision.base.resampling import exact_interval
 from vision.base.wording import count_of
 from vision.config.gate import GateSettings
 from vision.gate.records import Contradiction, GateCheck
@@ -155,13 +156,3 @@ def _count_groups(words: str, groups: TextArray, contradicted: BoolArray, level:
     share = np.bincount(members, weights=contradicted) / np.bincount(members)
     num_groups, num_contradicted = len(share), int((share > 0.5).sum())
     return _Finding(words, num_contradicted, num_groups, exact_interval(num_contradicted, num_groups, level))
-
-
-def exact_interval(hits: int, trials: int, level: float) -> Interval:
-    """Share of `hits` among `trials` >= 1 with the interval of Clopper & Pearson (1934)."""
-    from scipy.stats import beta
-
-    tail = (1.0 - level) / 2.0
-    low = float(beta.ppf(tail, hits, trials - hits + 1)) if hits > 0 else 0.0
-    high = float(beta.ppf(1.0 - tail, hits + 1, trials - hits)) if hits < trials else 1.0
-    return Interval(value=hits / trials, low=low, high=high)

@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.base.record import Interval
-from vision.base.resampling import GroupResamples, resample_groups
+from vision.base.resampling import GroupResamples, resample_groups, share_interval
 from vision.config.evaluation import BootstrapSettings
 from vision.config.gate import GateSettings
 from vision.evaluation.comparison import paired_difference
@@ -183,7 +183,7 @@ def judge_gate(
     ]
     other = current.where(~np.isin(current.digests, original.digests))
     gain = _proven_gain(other, settings, bootstrap, rng)
-    checks.append(_check_learned(other, gain, settings, bootstrap, rng))
+    checks.append(_check_learned(other, gain, settings, bootstrap.level))
     duel = [
         _check_current(differences[0], current),
         _check_original(differences[1], original, gain, settings),
@@ -199,7 +199,7 @@ def judge_gate(
 def _check_floors(
     challenger: Challenger, settings: GateSettings, drawn: GroupResamples
 ) -> tuple[list[GateCheck], list[Difference]]:
-    accuracy, unknown = drawn.mean(challenger.correct), drawn.mean(challenger.called_unknown)
+    accuracy, unknown = drawn.share(challenger.correct), drawn.share(challenger.called_unknown)
     checks = [
         _check_low("accuracy", "Accuracy", accuracy, settings.min_accuracy),
         GateCheck(
@@ -290,14 +290,13 @@ def _check_learned(
     other: PairedAnswers,
     gain: float,
     settings: GateSettings,
-    bootstrap: BootstrapSettings,
-    rng: np.random.Generator,
+    level: float,
 ) -> GateCheck:
     name = "other test images"
     evidence = _check_evidence("groups of other test images", other.groups, settings.min_test_groups)
     if not evidence.passed:
         return GateCheck(name=name, passed=True, message=f"{evidence.message} They are not judged apart.")
-    accuracy = resample_groups(other.groups, bootstrap, rng).mean(other.challenger_correct)
+    accuracy = share_interval(other.challenger_correct, other.groups, level)
     return GateCheck(
         name=name,
         passed=bool(accuracy.high >= settings.min_accuracy or gain > 0.0),

@@ -11,7 +11,7 @@ import pytest
 from vision.base.errors import TooFewImagesError
 from vision.base.outputs import ModelOutputs
 from vision.base.record import Interval
-from vision.base.resampling import resample_groups
+from vision.base.resampling import share_interval
 from vision.base.softmax import softmax
 from vision.config.evaluation import BootstrapSettings
 from vision.data.labelled import Labelled
@@ -161,19 +161,18 @@ def test_only_known_images_can_be_right_so_unknown_kinds_have_no_wrong_share(eva
     assert np.isnan([rates.wrong_among_accepted for rates in evaluation.rates[1:]]).all()
 
 
-def test_wrong_share_of_accepted_has_the_interval_of_whole_groups_drawn_again() -> None:
+def test_wrong_share_of_accepted_has_the_exact_interval_of_their_groups() -> None:
     labels = np.where(np.arange(160) % 5 == 0, (KNOWN.labels + 1) % len(CLASSES), KNOWN.labels)
     known = run(replace(KNOWN, labels=labels)).rates[0]
     outputs = KNOWN.outputs
     decisions = decide(RULE, DETECTOR, outputs.logits, outputs.embeddings, outputs.quality)
     wrong = decisions.classes != labels
-    counts = resample_groups(KNOWN.groups, BOOTSTRAP, np.random.default_rng(3)).image_counts()
-    shares = counts[:, wrong & decisions.accepted].sum(axis=1) / counts[:, decisions.accepted].sum(axis=1)
-    tail = (1 - BOOTSTRAP.level) / 2
     interval = known.wrong_among_accepted_interval
     assert interval is not None
     assert interval.value == known.wrong_among_accepted == wrong[decisions.accepted].mean()
-    assert (interval.low, interval.high) == pytest.approx(tuple(np.quantile(shares, [tail, 1 - tail])))
+    assert interval == share_interval(
+        wrong[decisions.accepted], KNOWN.groups[decisions.accepted], BOOTSTRAP.level
+    )
     assert 0 < interval.low < interval.high
 
 

@@ -308,6 +308,33 @@ def test_one_group_gives_no_interval_instead_of_certainty() -> None:
     assert np.isnan(interval.high)
 
 
+@pytest.mark.parametrize(
+    ("hits", "num", "num_groups", "low", "high"),
+    [
+        (60, 60, 60, 0.940, 1.0),
+        (60, 60, 30, 0.884, 1.0),
+        (0, 60, 60, 0.0, 0.060),
+        (30, 60, 60, 0.368, 0.632),
+    ],
+)
+def test_a_share_has_the_exact_interval_of_its_groups(
+    hits: int, num: int, num_groups: int, low: float, high: float
+) -> None:
+    groups = np.arange(num) % num_groups
+    interval = resampling.resample_groups(groups, SETTINGS, np.random.default_rng(0)).share(
+        np.arange(num) < hits
+    )
+    assert interval.value == hits / num
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.001)
+
+
+def test_a_share_in_groups_that_answer_alike_counts_the_groups() -> None:
+    groups = np.arange(60) // 6
+    alike = resampling.share_interval(groups < 5, groups, 0.95)
+    assert (alike.low, alike.high) == pytest.approx((0.187, 0.813), abs=0.002)
+    assert np.isnan(resampling.share_interval(np.ones(5), np.zeros(5), 0.95).low)
+
+
 def test_mean_of_nothing_is_nan() -> None:
     interval = resampling.resample_groups([], SETTINGS, np.random.default_rng(0)).mean(np.array([]))
     assert np.isnan(interval.value)

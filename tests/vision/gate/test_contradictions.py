@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
+from vision.base.resampling import exact_interval
 from vision.config.gate import GateSettings
 from vision.gate.contradictions import (
     MOST_LISTED,
     NewLabels,
     check_labels,
-    exact_interval,
     list_contradictions,
 )
 

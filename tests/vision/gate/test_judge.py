@@ -115,8 +115,10 @@ def test_too_few_test_groups_are_no_evidence_however_good(num: int) -> None:
     assert failed(promotion) == ["test groups"]
 
 
-def test_twenty_images_in_ten_groups_are_enough_to_be_judged() -> None:
-    assert failed(judge(make_challenger(0, 20, 0))) == []
+def test_no_image_called_unknown_proves_something_from_seventeen_groups_on() -> None:
+    """None of 16 groups may still be 20.6% of all, none of 17 is 19.5% at most."""
+    assert failed(judge(make_challenger(0, 32, 0))) == ["known called unknown"]
+    assert failed(judge(make_challenger(0, 34, 0))) == []
 
 
 def test_columns_of_different_images_are_refused() -> None:
