@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
@@ -63,10 +64,14 @@ class _StoreInProject:
 _zenml_key = cache_utils.generate_cache_key
 
 
-def _key_without_place(step: Any, input_artifacts: Any, artifact_store: Any, project_id: Any) -> str:
-    return _zenml_key(step, input_artifacts, _StoreInProject(artifact_store), project_id)  # type: ignore[arg-type]
+def _key_of_invocation(step: Any, input_artifacts: Any, artifact_store: Any, project_id: Any) -> str:
+    place = _StoreInProject(artifact_store)
+    key = _zenml_key(step, input_artifacts, place, project_id)  # type: ignore[arg-type]
+    return hashlib.sha256(f"{key}\0{step.spec.invocation_id}".encode()).hexdigest()
 
 
-# ZenML puts the artifact store's absolute path into every key, so a moved project would train again. No
-# setting changes that; a test of this module fails where a new ZenML asks for its key in another way.
-cache_utils.generate_cache_key = _key_without_place
+# ZenML puts the artifact store's absolute path into every key, so a moved project would train again. It
+# leaves out which invocation of a step asks, so two candidates with equal outputs would share one artifact,
+# which ZenML 0.98.0 cannot store twice in a list of inputs of a cached step (UNIQUE constraint failed). No
+# setting changes either; a test of this module fails where a new ZenML asks for its key in another way.
+cache_utils.generate_cache_key = _key_of_invocation

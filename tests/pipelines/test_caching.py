@@ -13,7 +13,7 @@ from zenml.orchestrators import cache_utils, step_run_utils
 
 from pipelines.caching import (
     LOCK_NAME,
-    _key_without_place,
+    _key_of_invocation,
     _zenml_key,
     keyed,
     step_cache_policy,
@@ -177,19 +177,22 @@ def test_ingest_is_cached_by_the_digest_of_its_source() -> None:
 
 def test_where_the_project_lies_is_not_in_zenmls_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """ZenML calls `cache_utils.generate_cache_key` by these names, and the module through this attribute."""
-    assert step_run_utils.cache_utils.generate_cache_key is _key_without_place  # type: ignore[attr-defined]
-    asked = list(signature(_key_without_place).parameters)
+    assert step_run_utils.cache_utils.generate_cache_key is _key_of_invocation  # type: ignore[attr-defined]
+    asked = list(signature(_key_of_invocation).parameters)
     assert list(signature(_zenml_key).parameters) == asked
 
-    def key_in(home: Path, store: Path) -> str:
+    def key_in(home: Path, store: Path, invocation: str = "ingest") -> str:
         monkeypatch.setenv("TAXON_STATE", str(home))
         artifact_store = SimpleNamespace(id=UUID(int=1), path=str(store), custom_cache_key=b"user")
         ingest = import_module("steps.data.ingest").ingest
         config = ingest.configuration.model_copy(update={"outputs": {}})
-        spec = SimpleNamespace(source=SimpleNamespace(import_path="steps.data.ingest.ingest"))
+        source = SimpleNamespace(import_path="steps.data.ingest.ingest")
+        spec = SimpleNamespace(source=source, invocation_id=invocation)
         invoked = SimpleNamespace(config=config, spec=spec)
         return cache_utils.generate_cache_key(invoked, {}, artifact_store, UUID(int=2))  # type: ignore[arg-type]
 
     inside = [key_in(tmp_path / home, tmp_path / home / "state" / "store") for home in ("a", "b")]
     assert inside[0] == inside[1]
     assert key_in(tmp_path / "a", tmp_path / "elsewhere") != inside[0]
+    other = key_in(tmp_path / "a", tmp_path / "a" / "state" / "store", "ingest_again")
+    assert other != inside[0]  # equal candidates share no artifact
