@@ -41,6 +41,9 @@ class Figure:
     detail: str
 
 
+HELPER = "It is ready as a helper: it suggests, a person decides."
+
+
 @dataclass(frozen=True)
 class Promise:
     """What calibration images promised and what test shows; `state` is kept, open, broken or none."""
@@ -64,13 +67,16 @@ def write_headline(story: RunStory) -> Headline:
         Verdict.KEPT: f"Kept: the model of {story.config.name} that was in production stays",
         Verdict.REFUSED: f"Refused: this model of {story.config.name} does not go into production",
     }
-    return Headline(verdict.value, titles[verdict], (*sentences, f"Why: {reasons}" if reasons else ""))
+    helper = () if story.promotion.decides or verdict is not Verdict.PROMOTED else (HELPER,)
+    why = f"Why: {reasons}" if reasons else ""
+    return Headline(verdict.value, titles[verdict], (*helper, *sentences, why))
 
 
 def tell_verdict(story: RunStory, promotion: Promotion) -> str:
     """The verdict in a line for the terminal: what is in production now, or why this model is not."""
     if promotion.verdict is Verdict.PROMOTED:
-        return f"promoted: {_name_version(story)} of {story.config.name} is now in production."
+        helper = "" if promotion.decides else f" {HELPER}"
+        return f"promoted: {_name_version(story)} of {story.config.name} is now in production.{helper}"
     return f"{promotion.verdict}: {' '.join(promotion.reasons)}"
 
 

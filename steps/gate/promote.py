@@ -16,6 +16,7 @@ from vision.data.store import images_at
 from vision.decision.records import DecisionRule, OodDetector
 from vision.decision.served import Served
 from vision.evaluation.baselines import Baselines
+from vision.evaluation.far import make_all_far
 from vision.gate.challenge import Current, Incumbent, judge
 from vision.gate.records import Promotion
 
@@ -26,6 +27,8 @@ def promote(
     outputs: ModelOutputs,
     rule: DecisionRule,
     detector: OodDetector,
+    far: dict[str, ModelOutputs],
+    num_far: int,
     baselines: Baselines,
     manifest: Manifest,
     splits: Splits,
@@ -39,6 +42,12 @@ def promote(
 ) -> Annotated[Promotion, ArtifactName.PROMOTION]:
     """The gate's verdict on the bundle: against floors, and against the champion on the same images."""
     served = Served(outputs, rule, detector)
-    current = Current(splits, baselines, partial(images_at, manifest, project_home() / store_folder))
+    current = Current(
+        splits,
+        baselines,
+        partial(images_at, manifest, project_home() / store_folder),
+        far,
+        lambda size: make_all_far(num_far, size, seed),
+    )
     incumbent = Incumbent.of(champion, champion_digest, champion_splits)
     return judge(bundle, served, current, settings, bootstrap, seed, incumbent)

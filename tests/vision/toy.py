@@ -19,15 +19,20 @@ from vision.decision.records import (
 )
 from vision.decision.scores import OodScore
 
-# A detector of which only the widths are read: maximum softmax needs nothing else. Two classes, width two.
-MSP = OodDetector(
-    score_name="msp",
-    arrays={
-        "fdbd_inverse_distances": np.zeros((2, 2), dtype=np.float32),
-        "embedding_mean": np.zeros(2, dtype=np.float32),
-        "capture_centre": np.zeros(len(QUALITY_COLUMNS), dtype=np.float32),
-    },
-)
+
+def make_msp(num_classes: int) -> OodDetector:
+    """A detector of which only the widths are read: maximum softmax needs nothing else; width as classes."""
+    return OodDetector(
+        score_name="msp",
+        arrays={
+            "fdbd_inverse_distances": np.zeros((num_classes, num_classes), dtype=np.float32),
+            "embedding_mean": np.zeros(num_classes, dtype=np.float32),
+            "capture_centre": np.zeros(len(QUALITY_COLUMNS), dtype=np.float32),
+        },
+    )
+
+
+MSP = make_msp(2)
 
 
 def make_splits(rows: list[tuple[str, str, Split | None]], known: tuple[str, ...]) -> Splits:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from vision.config.base import Fraction, OpenFraction, Settings
+
+UseName = Literal["decided_rightly", "known_called_unknown", "near_found", "far_found"]
+"""What a model is used for beside naming classes; rows of `vision.gate.use.USES`."""
 
 
 class GateSettings(Settings):
@@ -17,6 +22,19 @@ class GateSettings(Settings):
     )
     max_known_called_unknown: Fraction = Field(
         default=0.2, description="upper bound on test; none of 17 groups is 0.195 at most"
+    )
+    min_decided: Fraction = Field(
+        default=0.0,
+        description="lower bound on test of known images decided rightly without a person; at 0, a model "
+        "that decides nothing alone is promoted as a helper: it suggests, a person decides",
+    )
+    max_loss_in_use: Fraction = Field(
+        default=0.02,
+        description="what may be lost beyond doubt, against the champion, of known images decided rightly "
+        "without a person, of look-alikes or strangers found, or to known images called unknown",
+    )
+    may_lose: tuple[UseName, ...] = Field(
+        default=(), description="uses in which a loss is wanted, since alpha or the promised risk was changed"
     )
     min_test_groups: int = Field(default=10, ge=2, le=100_000, description="fewer groups are no evidence")
     max_loss_on_original: Fraction = Field(

@@ -100,14 +100,14 @@ def answer_others(
         kinds[NEAR] = images.unknown
     present = {kind: outputs for kind, outputs in (images.far or {}).items() if len(outputs.rows)}
     if present:
-        kinds[FAR] = _pool_far(present)
+        kinds[FAR] = pool_far(present)
     return [
         answer(kind, each, rule, detector, resample_groups(each.groups, bootstrap, rng, each.class_names))
         for kind, each in kinds.items()
     ]
 
 
-def _pool_far(far: Mapping[str, ModelOutputs]) -> Labelled:
+def pool_far(far: Mapping[str, ModelOutputs]) -> Labelled:
     """All far images as one set: the class name is the kind, each image its own group."""
     parts = list(far.values())
     names = np.repeat(np.array(list(far), dtype=np.str_), [len(part.rows) for part in parts])

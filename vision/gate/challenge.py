@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vision.base.errors import BundleError
-from vision.base.outputs import Forward
+from vision.base.outputs import ModelOutputs
 from vision.base.record import ImageArray, IntArray
 from vision.bundle.assembly import LoadedBundle, load_bundle
 from vision.bundle.records import Bundle
@@ -17,11 +17,14 @@ from vision.config.evaluation import BootstrapSettings
 from vision.config.gate import GateSettings
 from vision.data.labelled import Labelled, select
 from vision.data.records import Split, Splits
+from vision.decision.predictor import Decisions
 from vision.decision.served import Served
+from vision.evaluation.answered import FAR, KNOWN, NEAR, pool_far
 from vision.evaluation.baselines import Baselines
 from vision.gate.contradictions import NewLabels
 from vision.gate.judge import Challenger, Champion, judge_gate
 from vision.gate.records import Promotion
+from vision.gate.use import Replies, Shown
 
 ImagesAt = Callable[[int, str], ImageArray]
 """Decoded images of the data set at (size, resize policy): a champion may have another input than ours."""
@@ -70,11 +73,15 @@ class Current:
         splits: of all of them.
         baselines: their answers to the known test images.
         images_at: gives the images as a champion needs them.
+        far: far kind -> the challenger's outputs of its images.
+        far_at: gives these images as a champion needs them.
     """
 
     splits: Splits
     baselines: Baselines
     images_at: ImagesAt
+    far: Mapping[str, ModelOutputs] = field(default_factory=dict)
+    far_at: Callable[[int], Mapping[str, ImageArray]] = lambda _: {}
 
 
 def judge(
@@ -114,17 +121,34 @@ def judge(
 def _describe_challenger(bundle: Bundle, test: Labelled, served: Served, current: Current) -> Challenger:
     answers = served.decide(test.outputs)
     splits, baselines = current.splits, current.baselines
+    near = select(served.outputs, splits, Split.TEST, unknown=True)
+    kinds = {KNOWN: test, NEAR: near}
+    if current.far:
+        kinds[FAR] = pool_far(current.far)
     return Challenger(
         bundle_digest=bundle.digest,
         class_names=served.rule.class_names,
-        digests=np.array(splits.digests, dtype=np.str_)[test.outputs.rows],
+        digests=_digests_at(splits, test.outputs.rows),
         groups=test.groups,
         correct=answers.classes == test.labels,
         called_unknown=answers.called_unknown,
         majority_correct=np.array(baselines.majority_correct),
         pixels_correct=np.array(baselines.pixels_correct),
         trained_digests=_digests_of(splits, Split.TRAIN, Split.VALIDATION, Split.CALIBRATION),
+        shown={
+            kind: Shown(
+                digests=images.groups if kind == FAR else _digests_at(splits, images.outputs.rows),
+                groups=images.groups,
+                replies=Replies.of(decisions, decisions.classes == images.labels),
+            )
+            for kind, images in kinds.items()
+            for decisions in [answers if kind == KNOWN else served.decide(images.outputs)]
+        },
     )
+
+
+def _digests_at(splits: Splits, rows: IntArray) -> NDArray[np.str_]:
+    return np.array(splits.digests, dtype=np.str_)[rows]
 
 
 def _describe_champion(
@@ -133,11 +157,11 @@ def _describe_champion(
     splits = current.splits
     correct, new_labels = np.zeros(len(test.labels), dtype=bool), NewLabels.none()
     loaded = load_bundle(incumbent.bundle.root, incumbent.digest)
+    replies: dict[str, Replies] = {}
     if challenger.digest != incumbent.digest:
         images = current.images_at(loaded.contract.image_size, loaded.contract.resize)
-        classes = _ask(loaded.engine.forward, images, test.outputs.rows)
-        named = np.array(loaded.contract.class_names, dtype=np.str_)[classes]
-        correct = np.asarray(named == test.class_names)
+        replies = _reply(loaded, images, test, current)
+        correct = replies[KNOWN].correct
         new_labels = _ask_new(loaded, images, splits, incumbent.splits)
     return Champion(
         bundle_digest=incumbent.digest,
@@ -146,7 +170,28 @@ def _describe_champion(
         trained_digests=_digests_of(incumbent.splits, Split.TRAIN, Split.VALIDATION, Split.CALIBRATION),
         original_digests=_digests_of(incumbent.splits, Split.TEST) & _unrelabelled(incumbent.splits, splits),
         new_labels=new_labels,
+        replies=replies,
     )
+
+
+def _reply(loaded: LoadedBundle, images: ImageArray, test: Labelled, current: Current) -> dict[str, Replies]:
+    """Known, near and far -> the champion's replies, by its own whole rule.
+
+    That it calls a class unknown which it does not know is no mistake.
+    """
+    names = np.array(loaded.contract.class_names, dtype=np.str_)
+    known = _ask(loaded, images, test.outputs.rows)
+    taught = np.isin(test.class_names, names)
+    correct = np.asarray(names[known.classes] == test.class_names)
+    replies = {KNOWN: Replies(known.accepted, known.called_unknown & taught, correct)}
+    near = current.splits.rows(Split.TEST, unknown=True)
+    if len(near):
+        replies[NEAR] = Replies.of(_ask(loaded, images, near))
+    if current.far:
+        made = current.far_at(loaded.contract.image_size)
+        far = np.concatenate([made[kind] for kind in current.far])
+        replies[FAR] = Replies.of(_ask(loaded, far, np.arange(len(far))))
+    return replies
 
 
 def _ask_new(loaded: LoadedBundle, images: ImageArray, splits: Splits, known: Splits) -> NewLabels:
@@ -154,17 +199,15 @@ def _ask_new(loaded: LoadedBundle, images: ImageArray, splits: Splits, known: Sp
     rows = find_new_rows(splits, known, loaded.contract.class_names)
     if not len(rows):
         return NewLabels.none()
-    predictor = loaded.predictor()
-    blocks = [rows[start : start + BATCH_SIZE] for start in range(0, len(rows), BATCH_SIZE)]
-    answers = [predictor.run(np.asarray(images[block])).decisions for block in blocks]
+    answers = _ask(loaded, images, rows)
     names = np.array(loaded.contract.class_names, dtype=np.str_)
     return NewLabels(
         rows=rows,
         groups=splits.group_array()[rows],
         labels=np.array(splits.image_classes, dtype=np.str_)[rows],
-        answers=names[np.concatenate([each.classes for each in answers])],
-        confidence=np.concatenate([each.confidence for each in answers]),
-        p_values=np.concatenate([each.p_values for each in answers]),
+        answers=names[answers.classes],
+        confidence=answers.confidence,
+        p_values=answers.p_values,
     )
 
 
@@ -188,11 +231,13 @@ def _unrelabelled(former: Splits, current: Splits) -> frozenset[str]:
     return frozenset(digest for digest, _ in same)
 
 
-def _ask(forward: Callable[[ImageArray], Forward], images: ImageArray, rows: IntArray) -> IntArray:
-    """Most probable class (m,) of some rows."""
+def _ask(loaded: LoadedBundle, images: ImageArray, rows: IntArray) -> Decisions:
+    """A champion's answers to some rows of the images, in batches."""
+    predictor = loaded.predictor()
     blocks = [rows[start : start + BATCH_SIZE] for start in range(0, len(rows), BATCH_SIZE)]
-    logits = [forward(np.asarray(images[block])).logits for block in blocks]
-    return np.asarray(np.concatenate(logits).argmax(axis=1))
+    parts = [predictor.run(np.asarray(images[block])).decisions for block in blocks]
+    columns = (each.name for each in fields(Decisions))
+    return Decisions(*(np.concatenate([getattr(part, name) for part in parts]) for name in columns))
 
 
 def _digests_of(splits: Splits, *wanted: Split) -> frozenset[str]:

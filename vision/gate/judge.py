@@ -13,6 +13,8 @@ is a champion, both answer the same images, and neither may have trained on them
   champion costs more. Where the champion fails on images of a new kind, keeping it is what costs: for each
   point that is gained beyond doubt (by the lower bound) on the other test images, `loss_per_gain` points
   more may be lost here.
+- In what it is used for (`vision/gate/use.py`: known images decided rightly without a person, known called
+  unknown, look-alikes and strangers found) it must not lose beyond doubt, whatever its accuracy.
 - A batch that the challenger was trained on and on which its accuracy is below `min_accuracy` even by its
   upper bound, no better than the champion, was not learned: its labels may be noise, which no comparison of
   two failures shows.
@@ -26,7 +28,7 @@ need a person's look; `kept` where the champion is better, or is the same bundle
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,10 +38,12 @@ from vision.base.record import Interval
 from vision.base.resampling import GroupResamples, resample_groups, share_interval
 from vision.config.evaluation import BootstrapSettings
 from vision.config.gate import GateSettings
+from vision.evaluation.answered import KNOWN
 from vision.evaluation.comparison import paired_difference
 from vision.evaluation.records import Difference
 from vision.gate.contradictions import NewLabels, check_labels, list_contradictions
 from vision.gate.records import GateCheck, Promotion, Verdict
+from vision.gate.use import Replies, Shown, compare_uses
 
 CHALLENGER, CHAMPION, MAJORITY, PIXELS = "challenger", "champion", "majority class", "raw pixels"
 
@@ -63,6 +67,7 @@ class Challenger:
         majority_correct: (n,) bool, whether the majority class is right.
         pixels_correct: (n,) bool, whether logistic regression on raw pixels is right.
         trained_digests: of images that it has seen (train, validation, calibration).
+        shown: known, near and far -> test images and its replies; those of the known are in the order above.
     """
 
     bundle_digest: str
@@ -74,6 +79,12 @@ class Challenger:
     majority_correct: BoolArray
     pixels_correct: BoolArray
     trained_digests: Collection[str] = ()
+    shown: Mapping[str, Shown] = field(default_factory=dict)
+
+    @property
+    def decides(self) -> bool:
+        """Whether it accepts any known test image; True where that was not asked."""
+        return KNOWN not in self.shown or bool(self.shown[KNOWN].replies.accepted.any())
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +98,7 @@ class Champion:
         trained_digests: of images that it has seen (train, validation, calibration).
         original_digests: of its own test images; they are looked up among the current ones.
         new_labels: the labelled images of every split that are new to it, and what it says of them.
+        replies: known, near and far -> its replies to the images that the challenger was shown.
     """
 
     bundle_digest: str
@@ -95,6 +107,7 @@ class Champion:
     trained_digests: Collection[str]
     original_digests: Collection[str]
     new_labels: NewLabels = field(default_factory=NewLabels.none)
+    replies: Mapping[str, Replies] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,13 +197,16 @@ def judge_gate(
     other = current.where(~np.isin(current.digests, original.digests))
     gain = _proven_gain(other, settings, bootstrap, rng)
     checks.append(_check_learned(other, gain, settings, bootstrap.level))
+    learned = {*champion.trained_digests, *challenger.trained_digests}
+    uses, in_use = compare_uses(challenger.shown, champion.replies, learned, settings, bootstrap, rng)
     duel = [
+        *uses,
         _check_current(differences[0], current),
         _check_original(differences[1], original, gain, settings),
     ]
     failed_before = not all(check.passed for check in checks)
     fallback = Verdict.REFUSED if failed_before else Verdict.KEPT
-    return _conclude(challenger, champion, settings, checks + duel, gains + differences, fallback)
+    return _conclude(challenger, champion, settings, checks + duel, gains + in_use + differences, fallback)
 
 
 # --- floors ---------------------------------------------------------------------------------------------
@@ -209,6 +225,11 @@ def _check_floors(
             f"{settings.max_known_called_unknown:.3f}.",
         ),
     ]
+    if KNOWN in challenger.shown:
+        replies = challenger.shown[KNOWN].replies
+        decided = drawn.share(np.asarray(replies.accepted & replies.correct))
+        words = "Known images decided rightly without a person"
+        checks.append(_check_low("decided without a person", words, decided, settings.min_decided))
     gains = []
     for name, right, floor in (
         (MAJORITY, challenger.majority_correct, settings.min_gain_over_majority),
@@ -341,6 +362,7 @@ def _conclude(
         checks=tuple(checks),
         reasons=tuple(failed or [check.message for check in checks]),
         differences=tuple(differences),
+        decides=challenger.decides,
         contradictions=list_contradictions(champion.new_labels, settings) if champion else (),
     )
 

@@ -44,6 +44,9 @@ class Promotion(Record):
     checks: tuple[GateCheck, ...]
     reasons: tuple[str, ...]
     differences: tuple[Difference, ...] = ()
+    decides: bool = Field(
+        default=True, description="False: it accepts none of the known test images, a person decides all"
+    )
     contradictions: tuple[Contradiction, ...] = Field(default=(), description="the surest first, at most 60")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.vision.toy import MSP, make_outputs, make_rule, make_splits
+from tests.vision.toy import MSP, make_msp, make_outputs, make_rule, make_splits
 from vision.base.errors import BundleError
 from vision.base.outputs import Forward, ModelOutputs
 from vision.base.record import ImageArray
@@ -72,6 +72,7 @@ class FakeChampion:
     Attributes:
         class_names: in the order of its logits.
         wrong: test images that it takes for the next class of its own.
+        unknown_above: threshold of its rule; at 2, nothing is unknown, at -0.6 what it cannot tell.
         loaded: (root, digest) of every bundle asked for.
         images_asked: (size, policy) of all images asked for.
         largest_batch: images given to the network at once.
@@ -79,6 +80,7 @@ class FakeChampion:
 
     class_names: tuple[str, ...] = NAMES
     wrong: range = range(0)
+    unknown_above: float = 2.0
     loaded: list[tuple[Path, str]] = field(default_factory=list)
     images_asked: list[tuple[int, str]] = field(default_factory=list)
     largest_batch: int = 0
@@ -86,8 +88,8 @@ class FakeChampion:
     def load_bundle(self, root: Path, expected_digest: str) -> Any:
         self.loaded.append((root, expected_digest))
         contract = SimpleNamespace(class_names=self.class_names, image_size=8, resize="crop")
-        rule = make_rule(self.class_names, unknown_above=2.0, review_below=0.0)
-        predictor = Predictor(rule, MSP, self.forward)
+        rule = make_rule(self.class_names, unknown_above=self.unknown_above, review_below=0.0)
+        predictor = Predictor(rule, make_msp(len(self.class_names)), self.forward)
         return SimpleNamespace(
             contract=contract, engine=SimpleNamespace(forward=self.forward), predictor=lambda: predictor
         )
@@ -102,6 +104,8 @@ class FakeChampion:
         num = len(self.class_names)
         logits = np.zeros((len(images), num))
         for i, row in enumerate(images[:, 0, 0, 0].astype(int)):
+            if row >= NUM_ROWS:
+                continue  # of no class: it cannot tell
             own = self.class_names.index(make_rows()[row][0])
             logits[i, (own + int(row - 4 in self.wrong)) % num] = 4.0
         return Forward(logits=logits, embeddings=logits)
@@ -388,3 +392,35 @@ def test_a_relabelled_image_is_new_and_no_evidence_of_the_champions_own_test() -
     assert challenge.find_new_rows(swapped, SPLITS, NAMES).tolist() == [4, 5]
     assert not challenge._unrelabelled(SPLITS, swapped) & {SPLITS.digests[4], SPLITS.digests[5]}
     assert SPLITS.digests[6] in challenge._unrelabelled(SPLITS, swapped)
+
+
+@pytest.mark.parametrize(
+    ("unknown_above", "verdict", "failing"),
+    [(-0.6, Verdict.KEPT, ["near_found", "far_found"]), (2.0, Verdict.PROMOTED, [])],
+)
+def test_the_same_network_with_another_alpha_is_kept_out_if_it_finds_fewer_unknowns(
+    unknown_above: float, verdict: Verdict, failing: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion = FakeChampion(wrong=range(2), unknown_above=unknown_above)
+    monkeypatch.setattr(challenge, "load_bundle", champion.load_bundle)
+    splits = make_splits(make_rows(num_unknown=20), NAMES)
+    far = np.full((20, 8, 8, 3), NUM_ROWS, np.uint8)
+    old = make_bundle("old")
+    promotion = judge(
+        make_bundle("new"),
+        Served(answer(splits, range(2)), RULE, MSP),
+        Current(
+            splits,
+            make_baselines(),
+            champion.images_at,
+            far={"noise": make_outputs([[0.0, 0.0]] * 20)},
+            far_at=lambda size: {"noise": far[:, :size, :size]},
+        ),
+        GateSettings(),
+        BootstrapSettings(resamples=200),
+        seed=0,
+        incumbent=Incumbent(old, old.digest, SPLITS),
+    )
+    assert promotion.verdict is verdict
+    assert [check.name for check in promotion.checks if not check.passed] == failing
+    assert promotion.decides

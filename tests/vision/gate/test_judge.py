@@ -13,6 +13,7 @@ from vision.config.gate import GateSettings
 from vision.gate.contradictions import NewLabels
 from vision.gate.judge import Challenger, Champion, judge_gate
 from vision.gate.records import Promotion, Verdict
+from vision.gate.use import USES, Replies, Shown
 
 Array = npt.NDArray[Any]
 NUM = 200
@@ -328,3 +329,54 @@ def test_a_gain_beyond_doubt_on_new_images_allows_a_little_more_loss_on_the_old(
     assert promotion.differences[-1].difference.value == pytest.approx(-lost / 100)
     assert promotion.differences[-1].difference.high > 0
     assert promotion.verdict is verdict
+
+
+# --- what a model is used for
+
+
+NONE = np.zeros(NUM, dtype=bool)
+LOSERS = {
+    "decided_rightly": Replies(NONE, NONE, ~NONE),
+    "known_called_unknown": Replies(~NONE, ~right(25), ~NONE),
+    "near_found": Replies(~NONE, NONE, NONE),
+    "far_found": Replies(~NONE, NONE, NONE),
+}
+
+
+def show(challenger: Challenger, replies: dict[str, Replies]) -> Challenger:
+    """The challenger with replies to images of its test groups, by kind."""
+    groups, digests = challenger.groups, challenger.digests
+    return replace(challenger, shown={kind: Shown(digests, groups, own) for kind, own in replies.items()})
+
+
+@pytest.mark.parametrize("use", USES, ids=lambda use: use.name)
+def test_a_challenger_that_is_right_more_often_but_loses_in_use_is_kept_out(use: Any) -> None:
+    good = {
+        "known": Replies(~NONE, NONE, ~NONE),
+        "near": Replies(NONE, right(100), NONE),
+        "far": Replies(NONE, ~NONE, NONE),
+    }
+    challenger = show(make_challenger(2, num_unknown=0), {**good, use.kind: LOSERS[use.name]})
+    champion = replace(make_champion(right(20)), replies=good)
+    promotion = judge(challenger, champion)
+    assert promotion.verdict is Verdict.KEPT
+    assert failed(promotion) == [use.name]
+    assert f"gate.may_lose: [{use.name}]" in promotion.reasons[0]
+    assert judge(challenger, champion, GateSettings(may_lose=(use.name,))).verdict is Verdict.PROMOTED
+    assert judge(show(challenger, good), champion).verdict is Verdict.PROMOTED
+
+
+def test_a_loss_on_few_groups_proves_nothing() -> None:
+    few = Shown(np.array(["a"] * 9), np.arange(9).astype(np.str_), Replies(*np.zeros((3, 9), dtype=bool)))
+    challenger = replace(make_challenger(2), shown={"near": few})
+    champion = replace(make_champion(right(20)), replies={"near": Replies(*np.ones((3, 9), dtype=bool))})
+    assert judge(challenger, champion).verdict is Verdict.PROMOTED
+
+
+def test_a_model_that_decides_nothing_alone_is_a_helper_unless_the_gate_asks_for_more() -> None:
+    challenger = show(make_challenger(), {"known": Replies(NONE, NONE, ~NONE)})
+    promotion = judge(challenger)
+    assert (promotion.verdict, promotion.decides) == (Verdict.PROMOTED, False)
+    refused = judge(challenger, settings=GateSettings(min_decided=0.3))
+    assert failed(refused) == ["decided without a person"]
+    assert refused.verdict is Verdict.REFUSED
