@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 Build = Callable[[Any, float], Any]
@@ -15,12 +16,19 @@ class Weights:
     """Pretrained no_top weights of a backbone.
 
     Attributes:
-        locate: width and image size in pixels -> path on Keras' server and file name.
+        locate: width and image size in pixels -> path on Keras' server and file name; None where a package
+            brings the file.
         adapt: changes the loaded network to what the weights expect; None where there is nothing to do.
+        packaged: the file that an installed package brings; raises ConfigError without the package.
+        digest: SHA-256 of that file.
+        load: reads a file into the network; None: Keras does.
     """
 
-    locate: Callable[[float, int], tuple[str, str]]
+    locate: Callable[[float, int], tuple[str, str]] | None = None
     adapt: Callable[[Any], None] | None = None
+    packaged: Callable[[], Path] | None = None
+    digest: str | None = None
+    load: Callable[[Any, Path], None] | None = None
 
 
 @dataclass(frozen=True)

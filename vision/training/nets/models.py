@@ -115,6 +115,10 @@ def check_weights(path: Path, digest: str | None) -> None:
 
 def _load_backbone(backbone: keras.Model, settings: CandidateSettings, path: Path) -> None:
     check_weights(path, settings.weights_digest)
+    weights = BACKBONES[settings.backbone].weights
+    if weights is not None and weights.load is not None:
+        weights.load(backbone, path)
+        return
     try:
         with warnings.catch_warnings():
             # Keras only warns where it leaves a layer with the random weights it had.
@@ -125,6 +129,5 @@ def _load_backbone(backbone: keras.Model, settings: CandidateSettings, path: Pat
             f"Weights {path} do not fit {settings.backbone} of width {settings.width}: {error} Expected "
             "no_top weights of that network and width."
         ) from error
-    weights = BACKBONES[settings.backbone].weights
     if weights is not None and weights.adapt is not None:
         weights.adapt(backbone)
