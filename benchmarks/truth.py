@@ -100,7 +100,7 @@ class Trial:
 
 
 def prepare(name: str, work: Path) -> Prepared:
-    """Read a set and embed it with the backbone of `configs/folder.yaml` at 160 px; kept in `work` by name."""
+    """A set, embedded by the backbone of `configs/folder.yaml` at 160 px; kept in `work` by name."""
     kept = work / f"{name}.npz"
     manifest = read_source(SETS[name], work / name)
     if not kept.is_file():
@@ -217,7 +217,7 @@ def hold_out_class(manifest: Manifest, species: str) -> Manifest:
 
 
 def judge_species(work: Path, seeds: Sequence[int]) -> None:
-    """Print how much the unknown score gains on maximum softmax for every species held out, and its interval."""
+    """Print what the unknown score gains on maximum softmax for every species held out, with an interval."""
     data = prepare("fish", work)
     gains = {}
     for species in sorted({each.class_name for each in data.manifest.entries}):
