@@ -78,7 +78,9 @@ def training(
     _, detector, held_out, rule = _fit_rule(config, exported, heads, splits, "exported")
     # The test split is read here for the first time: every network, threshold and rule stands by now.
     tested, far = keyed(infer_test)(
-        graphs, served, dataset, splits, config.unknowns.num_far, seed, after=["set_thresholds_exported"]
+        *(graphs, served, dataset, splits),
+        *(config.images, config.unknowns.num_far, config.unknowns.strangers, seed),
+        after=["set_thresholds_exported"],
     )
     baselines = keyed(fit_baselines)(dataset, splits, seed, after=["infer_test"])
     keyed(evaluate, "evaluate_test")(
@@ -104,6 +106,6 @@ def _fit_rule(
     )
     temperature = keyed(calibrate, f"calibrate_{name}")(held_out, config.bootstrap, config.seed)
     rule = keyed(set_thresholds, f"set_thresholds_{name}")(
-        held_out, splits, temperature, config.unknowns, config.review
+        held_out, splits, temperature, config.unknowns.for_rule(), config.review
     )
     return temperature, detector, held_out, rule

@@ -23,6 +23,7 @@ from vision.config.run import RunConfig
 from vision.config.training import CandidateSettings
 from vision.data.sources import digest_source
 from vision.data.sources.learned import keep_learned
+from vision.data.sources.strangers import digest_strangers
 from vision.gate.records import Promotion, Verdict
 from vision.training.machine import gpu_present, settle_precision
 from vision.training.weights import resolve_weights
@@ -44,7 +45,8 @@ class TrainingFlow(Flow[RunStory]):
             DataError: the source has no usable images.
         """
         champion = find_champion(run.config.name)
-        machine = resolve_candidates(keep_learned(run.config, champion.additions() if champion else ()))
+        config = digest_stranger_folders(run.config)
+        machine = resolve_candidates(keep_learned(config, champion.additions() if champion else ()))
         logger.info("Reading the source ...")
         source_digest = digest_source(machine.config.dataset, run.paths.data)
         expire_lost_images(source_digest, machine.config.images)
@@ -90,6 +92,18 @@ class Resolved:
     config: RunConfig
     left_out: tuple[LeftOut, ...]
     weights: dict[str, str]
+
+
+def digest_stranger_folders(config: RunConfig) -> RunConfig:
+    """The configuration with the digest of every folder of strangers.
+
+    Raises:
+        SourceError: a folder is missing, or holds no usable image.
+    """
+    folders = tuple(
+        each.model_copy(update={"digest": digest_strangers(each.path)}) for each in config.unknowns.strangers
+    )
+    return config.model_copy(update={"unknowns": config.unknowns.model_copy(update={"strangers": folders})})
 
 
 def resolve_candidates(config: RunConfig) -> Resolved:

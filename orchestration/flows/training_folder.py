@@ -17,7 +17,7 @@ from report.page import write_report
 from report.pictures import PictureCache, code_digest, make_key
 from report.story import MACHINE, LeftOut, RunStory
 from report.summary import summarise
-from vision.base.errors import BundleError, StorageError
+from vision.base.errors import BundleError, SourceError, StorageError
 from vision.base.files import storage_errors, write_atomically
 from vision.base.record import FloatArray, ImageArray
 from vision.bundle.assembly import load_bundle
@@ -112,7 +112,7 @@ def tell_story(run: RunArtifacts, pictures: PictureCache) -> RunStory:
         machine={key: run.circumstances[key] for key in MACHINE if key in run.circumstances},
         images_digest=run.images_digest,
         images=images,
-        far_images=_far_images(config, dataset, reached_test, pictures) if reached_test is not None else None,
+        far_images=_far_images(config, reached_test, pictures) if reached_test is not None else None,
         heat_maps=_heat_maps(run, reached_test, images, pictures),
     )
 
@@ -128,18 +128,22 @@ def _images(dataset: DatasetRef | None) -> ImageArray | None:
 
 
 def _far_images(
-    config: RunConfig, dataset: DatasetRef, test: Evaluation, pictures: PictureCache
+    config: RunConfig, test: Evaluation, pictures: PictureCache
 ) -> dict[str, dict[int, ImageArray]]:
     """The far unknowns among the examples, made again exactly as `infer_test` made them."""
     shown = sorted({(each.true_class, each.row) for each in test.examples if each.kind == "far"})
-    arguments = (config.unknowns.num_far, dataset.image_size, config.seed)
+    arguments = (config.unknowns.num_far, config.images, config.seed, config.unknowns.strangers)
 
     def paint() -> dict[str, ImageArray]:
         made = make_all_far(*arguments)
         return {f"{kind} {row}": made[kind][row] for kind, row in shown}
 
     painter = code_digest((make_all_far.__module__,))
-    images = pictures.get_arrays(make_key("far", painter, repr((*arguments, shown))), paint)
+    try:
+        images = pictures.get_arrays(make_key("far", painter, repr((*arguments, shown))), paint)
+    except SourceError as error:
+        logger.warning("The report shows no far images: %s", error)
+        return {}
     return {kind: {row: images[f"{name} {row}"] for name, row in shown if name == kind} for kind, _ in shown}
 
 

@@ -9,6 +9,8 @@ from materializers.names import ArtifactName
 from vision.base.outputs import ModelOutputs
 from vision.bundle.engine import Engine, run_engine
 from vision.bundle.records import ExportedGraphs
+from vision.config.data import ImageSettings
+from vision.config.decision import StrangerFolder
 from vision.config.export import Precision
 from vision.data.labelled import rows_of
 from vision.data.records import DatasetRef, Split, Splits
@@ -22,15 +24,20 @@ def infer_test(
     precision: str,
     dataset: DatasetRef,
     splits: Splits,
+    images: ImageSettings,
     num_far: int,
+    strangers: tuple[StrangerFolder, ...],
     seed: int,
 ) -> tuple[
     Annotated[ModelOutputs, ArtifactName.OUTPUTS],
     Annotated[dict[str, ModelOutputs], ArtifactName.FAR_OUTPUTS],
 ]:
-    """Outputs of the served precision on test images, known and held out, and on far unknowns."""
+    """Outputs of the served precision on test images, known and held out, and on far unknowns.
+
+    The folders of strangers come with their digests, so that a changed folder is read again.
+    """
     engine = Engine.of(graphs, Precision(precision))
     outputs = run_engine(engine, open_images(dataset), rows_of(splits, Split.TEST))
-    made = make_all_far(num_far, dataset.image_size, seed)
-    far = {kind: run_engine(engine, images, np.arange(num_far)) for kind, images in made.items()}
+    made = make_all_far(num_far, images, seed, strangers)
+    far = {kind: run_engine(engine, own, np.arange(len(own))) for kind, own in made.items()}
     return outputs, far

@@ -67,6 +67,15 @@ def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
     assert any("images.size" in line and "16" in line and "got 3" in line for line in lines)
 
 
+def test_folders_of_strangers_are_paths_whose_last_parts_differ(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, unknowns={"strangers": ["a/cats", "b/dogs"]}))
+    assert [each.name for each in config.unknowns.strangers] == ["cats", "dogs"]
+    assert config.unknowns.for_rule() == UnknownSettings()
+    for paths in (["a/cats", "b/cats"], ["noise"]):
+        with pytest.raises(ConfigError, match=r"unknowns.*rename the folder"):
+            load_config(write(tmp_path, unknowns={"strangers": paths}))
+
+
 def test_fractions_that_do_not_add_up_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"split: train \+ validation \+ calibration \+ test is 1\.3500"):
         load_config(write(tmp_path), ["split.train=0.9"])

@@ -23,4 +23,4 @@ def build(image: Any, width: float) -> Any:
     return x
 
 
-CNN = Backbone(name="cnn", build=build, channels="64-128-256-512")
+CNN = Backbone(name="cnn", build=build, channels="64-128-256-512", early="block2_relu")

@@ -36,4 +36,4 @@ def _residual_block(x: Any, channels: int, stride: int, name: str) -> Any:
     return layers.ReLU(name=f"{name}_relu")(x)
 
 
-CNN_RESIDUAL = Backbone(name="cnn_residual", build=build, channels="32-64-128-256")
+CNN_RESIDUAL = Backbone(name="cnn_residual", build=build, channels="32-64-128-256", early="stage2_relu")

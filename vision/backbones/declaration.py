@@ -39,6 +39,8 @@ class Backbone:
         name: as configurations call it.
         build: makes it, with random weights.
         channels: what `width` multiplies, in words.
+        early: layer whose channels' mean and standard deviation tell pictures of another kind: the second
+            stage of a small network, about a third of the depth of a pretrained one.
         widths: those that there are; None: any.
         cut: output of the last layer that strategy `partial` leaves as it is; None: it has no such strategy.
         weights: its pretrained weights; None: it is trained from scratch alone.
@@ -49,6 +51,7 @@ class Backbone:
     name: str
     build: Build
     channels: str
+    early: str
     widths: tuple[float, ...] | None = None
     cut: str | None = None
     weights: Weights | None = None

@@ -41,6 +41,7 @@ EFFICIENTNET_B0 = Backbone(
     name="efficientnet_b0",
     build=build,
     channels="1 alone",
+    early="block3b_add",
     widths=(1.0,),
     cut="block6d_add",
     weights=Weights(locate_weights, fold_stem_scaling),

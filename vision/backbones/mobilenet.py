@@ -31,6 +31,7 @@ MOBILENET_V2 = Backbone(
     name="mobilenet_v2",
     build=build,
     channels="its alpha",
+    early="block_5_add",
     widths=(0.35, 0.5, 0.75, 1.0, 1.3, 1.4),
     cut="block_15_add",
     weights=Weights(locate_weights),

@@ -18,8 +18,9 @@ class ArrayValue:
     """A frozen value made of arrays; it crosses steps as one .npz file, an array a field."""
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Name -> array, everything that `from_arrays` needs."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """Name -> array, everything that `from_arrays` needs; a field that is None is left out."""
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: array for name, array in arrays.items() if array is not None}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -42,6 +43,8 @@ class ModelOutputs(ArrayValue):
         quality: (m, q) float32, columns of `vision.data.quality.QUALITY_COLUMNS`.
         kernel: (d, k) float32 and
         bias: (k,) float32, the last linear layer: logits = embeddings @ kernel + bias.
+        early: (m, e) float32, mean and standard deviation of each channel after an early layer; None of a
+            graph that was exported before there was such an output.
     """
 
     rows: IntArray
@@ -50,6 +53,7 @@ class ModelOutputs(ArrayValue):
     quality: FloatArray
     kernel: FloatArray
     bias: FloatArray
+    early: FloatArray | None = None
 
     def describe(self) -> dict[str, int | str]:
         """Images, classes, embedding width."""
@@ -78,6 +82,7 @@ class ModelOutputs(ArrayValue):
             logits=self.logits[position],
             embeddings=self.embeddings[position],
             quality=self.quality[position],
+            early=None if self.early is None else self.early[position],
         )
 
     def with_head(self, kernel: FloatArray, bias: FloatArray) -> ModelOutputs:
@@ -124,11 +129,13 @@ class Forward(NamedTuple):
         logits: (n, k) float32, before softmax, not divided by a temperature.
         embeddings: (n, d) float32, penultimate activations.
         cam: (n, h, w, k) float32 class-activation map, or None where the network gives none.
+        early: (n, e) float32, mean and standard deviation of each channel after an early layer, or None.
     """
 
     logits: FloatArray
     embeddings: FloatArray
     cam: FloatArray | None = None
+    early: FloatArray | None = None
 
 
 class ModelFile(FileSet):

@@ -22,7 +22,8 @@ from vision.data.quality import measure_quality
 
 BATCH_SIZE = 32
 
-_OUTPUTS = {"logits", "embedding", "cam"}
+_OUTPUTS = {"logits", "embedding", "cam", "early"}
+_OUTPUTS_BEFORE = _OUTPUTS - {"early"}  # of graphs exported before strangers were told apart
 
 
 class Engine:
@@ -45,7 +46,7 @@ class Engine:
             raise BundleError(
                 f"{path} cannot be loaded as a TFLite graph: {error}. Export the network again."
             ) from error
-        if set(self._runner.get_output_details()) != _OUTPUTS:
+        if set(self._runner.get_output_details()) not in (_OUTPUTS, _OUTPUTS_BEFORE):
             raise BundleError(
                 f"{path} gives {sorted(self._runner.get_output_details())}; expected {sorted(_OUTPUTS)}. "
                 "Export the network again."
@@ -75,7 +76,7 @@ class Engine:
         return cls(graphs.path(name), num_threads, graphs.path(HEAD_NAME))
 
     def forward(self, images: ImageArray) -> Forward:
-        """Logits, embeddings and class-activation maps of uint8 RGB images (n, s, s, 3), any n.
+        """What the graph gives for uint8 RGB images (n, s, s, 3), any n.
 
         Raises:
             ValueError: the images are of another shape or type.
@@ -92,10 +93,8 @@ class Engine:
             batch = np.zeros((1, size, size, 3), np.float32)
         with self._lock:
             outputs = self._runner(image=batch)
-        logits, embeddings, cam = (
-            np.array(outputs[name][:num_images], np.float32) for name in ("logits", "embedding", "cam")
-        )
-        return Forward(logits=logits, embeddings=embeddings, cam=cam)
+        given = {name: np.array(values[:num_images], np.float32) for name, values in outputs.items()}
+        return Forward(given["logits"], given["embedding"], given["cam"], given.get("early"))
 
     def read_head(self) -> tuple[FloatArray, FloatArray]:
         """Kernel (d, k) and bias (k,) of the last layer, float32.
@@ -111,7 +110,7 @@ class Engine:
 def run_engine(
     engine: Engine, images: ImageArray, rows: IntArray, batch_size: int = BATCH_SIZE
 ) -> ModelOutputs:
-    """Logits, embeddings and quality of some rows, as the exported graph gives them.
+    """What the exported graph gives for some rows, and their quality.
 
     Args:
         engine: loaded with its head.
@@ -120,18 +119,18 @@ def run_engine(
         batch_size: images held in memory at a time.
     """
     kernel, bias = engine.read_head()
-    logits, embeddings, quality = [], [], []
+    given, quality = [], []
     for start in range(0, max(1, len(rows)), batch_size):
         batch = np.asarray(images[rows[start : start + batch_size]])
-        forward = engine.forward(batch)
-        logits.append(forward.logits)
-        embeddings.append(forward.embeddings)
+        given.append(engine.forward(batch)._replace(cam=None))
         quality.append(measure_quality(batch))
+    early = [each.early for each in given if each.early is not None]
     return ModelOutputs(
         rows=np.asarray(rows, np.int64),
-        logits=np.concatenate(logits),
-        embeddings=np.concatenate(embeddings),
+        logits=np.concatenate([each.logits for each in given]),
+        embeddings=np.concatenate([each.embeddings for each in given]),
         quality=np.concatenate(quality),
         kernel=kernel,
         bias=bias,
+        early=np.concatenate(early) if early else None,
     )

@@ -119,6 +119,9 @@ def pool_far(far: Mapping[str, ModelOutputs]) -> Labelled:
         quality=np.concatenate([part.quality for part in parts]),
         kernel=parts[0].kernel,
         bias=parts[0].bias,
+        early=None
+        if parts[0].early is None
+        else np.concatenate([part.early for part in parts if part.early is not None]),
     )
     groups = np.arange(len(rows)).astype(np.str_)
     return Labelled(outputs=outputs, labels=np.full(len(rows), -1), class_names=names, groups=groups)

@@ -1,6 +1,6 @@
-"""Far unknowns are pictures that no photograph looks like: noise, blank, letters, textures.
+"""Far unknowns: pictures of no class. Noise, blank, letters, textures, and crops of two photographs.
 
-They are made, not collected, so that every run can ask what a model answers to them. Each kind is varied on
+They need no download, so that every run can ask what a model answers to them. Each kind is varied on
 purpose (scale, colour, contrast, several makes): an even spread of its makes, in the same order on every
 run with the same generator state. Nothing here is used to fit anything.
 """
@@ -8,14 +8,17 @@ run with the same generator state. Nothing here is used to fit anything.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from vision.base.record import FloatArray, ImageArray
+from vision.config.data import ImageSettings
+from vision.config.decision import FAR_KINDS, StrangerFolder
+from vision.data.sources.strangers import read_strangers
 
-FAR_KINDS: tuple[str, ...] = ("noise", "blank", "letters", "textures")
 GLYPHS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789&?!#%"
 
 _Make = Callable[[int, np.random.Generator], FloatArray]
@@ -28,7 +31,8 @@ def make_far_images(kind: str, num: int, size: int, rng: np.random.Generator) ->
         kind: one of `FAR_KINDS`. noise: uniform, Gaussian, salt and pepper, each grey or coloured, in
             grains of 1 to size / 8 pixels. blank: a flat colour, a gradient, a flat colour with sensor
             noise, with vignetting. letters: one to twelve glyphs, dark on light or light on dark. textures:
-            gratings, checkerboards, stripes, cells, plasma.
+            gratings, checkerboards, stripes, cells, plasma. photographs: square crops of the temple and the
+            flower that scikit-learn ships, half of them mirrored.
         num: how many, at least 0.
         size: side in pixels, at least 8.
         rng: the only source of randomness.
@@ -50,14 +54,24 @@ def make_far_images(kind: str, num: int, size: int, rng: np.random.Generator) ->
     return images
 
 
-def make_all_far(num: int, size: int, seed: int) -> dict[str, ImageArray]:
-    """`num` far unknowns of every kind, kind -> (num, size, size, 3) uint8; the same for the same seed.
+def make_all_far(
+    num: int, images: ImageSettings, seed: int, strangers: Sequence[StrangerFolder] = ()
+) -> dict[str, ImageArray]:
+    """Far unknowns of every kind, kind -> (m, size, size, 3) uint8; the same for the same seed.
+
+    Args:
+        num: how many are made of each kind, and the most that are read of a folder.
+        images: their size, and how pictures in folders become squares.
+        seed: of what is made.
+        strangers: folders of the user's own; each is one more kind, by its name.
 
     Raises:
         ValueError: a number is out of range.
+        SourceError: a folder is missing, or holds no usable image.
     """
     rng = np.random.default_rng(seed)
-    return {kind: make_far_images(kind, num, size, rng) for kind in FAR_KINDS}
+    made = {kind: make_far_images(kind, num, images.size, rng) for kind in FAR_KINDS}
+    return made | {each.name: read_strangers(each.path, num, images) for each in strangers}
 
 
 # --- noise ----------------------------------------------------------------------------------------------
@@ -197,6 +211,34 @@ def _plasma(size: int, rng: np.random.Generator) -> FloatArray:
     return np.asarray(127.5 + 127.5 * image / spread)
 
 
+# --- photographs ----------------------------------------------------------------------------------------
+
+
+def _temple(size: int, rng: np.random.Generator) -> FloatArray:
+    return _crop("china.jpg", size, rng)
+
+
+def _flower(size: int, rng: np.random.Generator) -> FloatArray:
+    return _crop("flower.jpg", size, rng)
+
+
+def _crop(name: str, size: int, rng: np.random.Generator) -> FloatArray:
+    """A square of a fifth to all of the photograph's height, half of them mirrored."""
+    picture = _load_photograph(name)
+    side = int(rng.integers(picture.height // 5, picture.height + 1))
+    left, top = (int(rng.integers(0, room + 1)) for room in (picture.width - side, picture.height - side))
+    box = left, top, left + side, top + side
+    crop = np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR, box=box), np.float64)
+    return crop[:, ::-1] if rng.random() < 0.5 else crop
+
+
+@lru_cache
+def _load_photograph(name: str) -> Image.Image:
+    from sklearn.datasets import load_sample_image
+
+    return Image.fromarray(load_sample_image(name))
+
+
 # --- private --------------------------------------------------------------------------------------------
 
 
@@ -224,4 +266,5 @@ _MAKES: dict[str, tuple[_Make, ...]] = {
     "blank": (_flat, _gradient, _flat_with_sensor_noise, _flat_with_vignette),
     "letters": (_one_letter, _few_letters, _many_letters),
     "textures": (_grating, _checkerboard, _stripes, _cells, _plasma),
+    "photographs": (_temple, _flower),
 }

@@ -39,7 +39,7 @@ class UnknownRow(Value):
     """How one held-out class or far kind is told from the known classes. Positive class: unknown."""
 
     class_name: str
-    kind: str = Field(description="near (held-out class) or far (noise, blank, letters, textures)")
+    kind: str = Field(description="near (held-out class) or far (pictures of something else)")
     score_name: str
     auroc: Interval
     fpr_at_95_tpr: float = Field(description="share of known called unknown where 95% of unknown are found")

@@ -19,7 +19,7 @@ from vision.bundle.engine import Engine
 from vision.config.export import GraphSettings, Precision
 from vision.config.training import CandidateSettings
 from vision.training.nets.export import export_graphs
-from vision.training.nets.models import EMBEDDING, build_model, fix_batch_norm
+from vision.training.nets.models import EMBEDDING, build_model, early_statistics, fix_batch_norm
 from vision.training.weights import imagenet_file
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
@@ -67,6 +67,19 @@ def test_images_become_logits_through_an_embedding_and_a_model_file_gives_the_sa
 
 
 @EACH
+def test_early_statistics_are_mean_and_deviation_of_each_channel_of_a_layer_of_the_backbone(
+    backbone: Backbone,
+) -> None:
+    model = make(backbone)
+    layer = model.get_layer(backbone.early).output
+    both = keras.Model(model.input, [layer, early_statistics(model)])
+    features, early = both.predict(IMAGES.astype(np.float32), verbose=0)
+    assert features.shape[1] > 1
+    expected = np.concatenate([features.mean(axis=(1, 2)), features.std(axis=(1, 2))], axis=1)
+    np.testing.assert_allclose(early, expected, rtol=1e-3, atol=1e-5)
+
+
+@EACH
 def test_frozen_layers_and_their_statistics_stay_as_they_are(backbone: Backbone) -> None:
     model = make(backbone)
     for layer in model.layers[:-1]:
@@ -103,6 +116,8 @@ def test_the_exported_graph_answers_alike_and_has_a_class_activation_map(
     expected = model.predict(IMAGES.astype(np.float32), verbose=0)
     np.testing.assert_allclose(forward.logits, expected, atol=1e-3)
     assert forward.embeddings.shape == (4, file.embedding_width)
+    assert forward.early is not None
+    assert forward.early.shape == (4, early_statistics(model).shape[1])
     assert forward.cam is not None
     assert forward.cam.shape[0] == 4
     assert forward.cam.shape[-1] == NUM_CLASSES

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from vision.evaluation.far import FAR_KINDS, make_all_far, make_far_images
+from tests.end_to_end.project import draw_image
+from vision.config.data import ImageSettings
+from vision.config.decision import FAR_KINDS, StrangerFolder
+from vision.evaluation.far import make_all_far, make_far_images
 
 
 def make(kind: str, num: int = 20, size: int = 48, seed: int = 1) -> np.ndarray:
@@ -50,13 +55,22 @@ def test_colours_differ_from_image_to_image(kind: str) -> None:
 
 
 def test_all_kinds_come_from_one_seed_in_their_order() -> None:
-    first, again, other = make_all_far(3, 16, 5), make_all_far(3, 16, 5), make_all_far(3, 16, 6)
+    first, again, other = (make_all_far(3, ImageSettings(size=16), seed) for seed in (5, 5, 6))
     assert tuple(first) == FAR_KINDS
     rng = np.random.default_rng(5)
     for kind in FAR_KINDS:
         assert_array_equal(first[kind], make_far_images(kind, 3, 16, rng))
         assert_array_equal(first[kind], again[kind])
         assert not np.array_equal(first[kind], other[kind])
+
+
+def test_a_folder_of_strangers_is_one_more_kind_and_disturbs_no_other(tmp_path: Path) -> None:
+    draw_image(tmp_path / "cats" / "one.png", (200, 40, 40), (0, 0))
+    images = ImageSettings(size=16)
+    far = make_all_far(3, images, 5, [StrangerFolder(path=tmp_path / "cats")])
+    assert tuple(far) == (*FAR_KINDS, "cats")
+    assert far["cats"].shape == (1, 16, 16, 3)
+    assert_array_equal(far["photographs"], make_all_far(3, images, 5)["photographs"])
 
 
 def test_blank_has_nearly_no_detail() -> None:

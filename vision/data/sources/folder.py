@@ -13,16 +13,16 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from vision.base.errors import SourceError
 from vision.config.data import Addition, FolderSource
-from vision.data.images import IMAGE_SUFFIXES
 from vision.data.manifest import SourceFile
 from vision.data.records import POOLED, Quarantined, Split
+from vision.data.sources.finding import Found, describe_nothing, find_images, find_root, sort_left_out
 
 TREE_NAMES = {
     "train": Split.TRAIN,
@@ -35,11 +35,9 @@ TREE_NAMES = {
 }
 """Names (in lower case) of the user's trees, when there is one for training."""
 
-_OTHER_IMAGE_SUFFIXES = (".gif", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2")
 _EXPECTED_ADDITION = "Expected one folder per class"
 _EXPECTED = f"{_EXPECTED_ADDITION}, or the trees train/, val/ and test/ with one folder per class"
 _READ_AT_ONCE_BYTES = 2**24
-_MAX_DEPTH = 50
 
 logger = logging.getLogger(__name__)
 
@@ -52,15 +50,6 @@ class FolderListing:
     quarantined: tuple[Quarantined, ...]
 
 
-@dataclass
-class _Found:
-    """What lies below a root: image paths (POSIX, relative), files left out, other files by suffix."""
-
-    images: list[str] = field(default_factory=list)
-    quarantined: list[Quarantined] = field(default_factory=list)
-    others: Counter[str] = field(default_factory=Counter)
-
-
 def list_folder(settings: FolderSource) -> FolderListing:
     """Find the images of a folder without reading them.
 
@@ -70,15 +59,14 @@ def list_folder(settings: FolderSource) -> FolderListing:
             `unknown_classes` or `group_by` match nothing.
     """
     root = find_source(settings)
-    found = _Found()
-    _scan(root, root.resolve(), "", found)
+    found = find_images(root)
     trees = _find_trees(root, found.images)
     files = _classify(settings, trees, found)
     if not files:
-        raise SourceError(_describe_nothing(root, found, _EXPECTED))
+        raise SourceError(describe_nothing(root, found, _EXPECTED))
     _check_classes(root, settings, files)
     _check_groups(root, settings.group_by, "dataset.group_by", files)
-    return FolderListing(files=tuple(files), quarantined=_sorted(found.quarantined))
+    return FolderListing(files=tuple(files), quarantined=sort_left_out(found.quarantined))
 
 
 def find_source(settings: FolderSource) -> Path:
@@ -87,7 +75,7 @@ def find_source(settings: FolderSource) -> Path:
     Raises:
         SourceError: it is missing, or no folder.
     """
-    return _checked_root(settings.path, f"{_EXPECTED}; set dataset.path to it.")
+    return find_root(settings.path, f"{_EXPECTED}; set dataset.path to it.")
 
 
 def find_addition(addition: Addition) -> Path:
@@ -96,7 +84,7 @@ def find_addition(addition: Addition) -> Path:
     Raises:
         SourceError: it is missing, or no folder.
     """
-    return _checked_root(
+    return find_root(
         addition.path, f"{_EXPECTED_ADDITION}; correct the path of the addition {addition.name!r}."
     )
 
@@ -114,18 +102,17 @@ def list_addition(addition: Addition, base_classes: Collection[str]) -> FolderLi
     """
     setting = f"the addition {addition.name!r}"
     root = find_addition(addition)
-    found = _Found()
-    _scan(root, root.resolve(), "", found)
+    found = find_images(root)
     _refuse_trees(root, found.images, base_classes)
     files = _classify(addition, {}, found)
     if not files:
-        raise SourceError(_describe_nothing(root, found, _EXPECTED_ADDITION))
+        raise SourceError(describe_nothing(root, found, _EXPECTED_ADDITION))
     classes = sorted({file.class_name for file in files})
     _check_names(root, files)
     check_case(root, {*classes, *base_classes})
     _check_unknown_classes(root, addition.unknown_classes, f"unknown_classes of {setting}", classes)
     _check_groups(root, addition.group_by, f"group_by of {setting}", files)
-    return FolderListing(files=tuple(files), quarantined=_sorted(found.quarantined))
+    return FolderListing(files=tuple(files), quarantined=sort_left_out(found.quarantined))
 
 
 def digest_folder(settings: FolderSource, listing: FolderListing | None = None) -> str:
@@ -166,96 +153,11 @@ def _digest_content(path: str) -> str:
         return f"unreadable: {error.strerror}"
 
 
-def _checked_root(path: Path, expected: str) -> Path:
-    try:
-        root = path.expanduser()
-        if root.is_dir():
-            return root
-        if root.exists():
-            raise SourceError(f"{root}: is a file. {expected}")
-        siblings = [entry.name for entry in root.parent.iterdir()] if root.parent.is_dir() else []
-    except (OSError, RuntimeError) as error:  # RuntimeError: the home of a user that there is not
-        fault = error.strerror if isinstance(error, OSError) else error
-        raise SourceError(f"{path}: cannot be opened: {fault}. {expected}") from error
-    near = difflib.get_close_matches(root.name, siblings, n=1)
-    hint = f" Did you mean {root.parent / near[0]}?" if near else ""
-    raise SourceError(f"{root}: there is no such folder.{hint} {expected}")
-
-
-# --- finding --------------------------------------------------------------------------------------------
-
-
-def _scan(root: Path, resolved_root: Path, folder: str, found: _Found) -> None:
-    """Collect what lies below `folder` (POSIX, relative to the root, with a closing slash or empty)."""
-    if folder.count("/") > _MAX_DEPTH:
-        raise SourceError(
-            f"{root / folder}: lies {folder.count('/')} folders deep; expected at most {_MAX_DEPTH} below "
-            f"{root}. Move the images up, or this folder away."
-        )
-    try:
-        entries = list(os.scandir(root / folder))
-    except OSError as error:
-        raise SourceError(
-            f"{root / folder}: cannot be listed: {error.strerror}. Make the folder readable."
-        ) from error
-    if folder and not entries:
-        reason = "an empty folder; put images into it, or remove it"
-        found.quarantined.append(Quarantined(path=_shown(folder), reason=reason))
-    for entry in entries:
-        path = f"{folder}{entry.name}"
-        if entry.name.startswith("."):
-            continue
-        if entry.is_symlink():
-            _take_link(root / path, resolved_root, path, found)
-        elif entry.is_dir(follow_symlinks=False):
-            _scan(root, resolved_root, f"{path}/", found)
-        else:
-            _take_file(path, entry.is_file(follow_symlinks=False), found)
-
-
-def _take_file(path: str, is_regular: bool, found: _Found) -> None:
-    suffix = PurePosixPath(path).suffix.lower()
-    if suffix in _OTHER_IMAGE_SUFFIXES:
-        reason = f"{suffix} images are not read; save it as JPEG, PNG, WebP or BMP"
-        found.quarantined.append(Quarantined(path=_shown(path), reason=reason))
-    elif suffix not in IMAGE_SUFFIXES:
-        found.others[suffix or "no ending"] += 1
-    elif not is_regular:
-        found.quarantined.append(Quarantined(path=_shown(path), reason="not a regular file"))
-    elif _shown(path) != path:
-        found.quarantined.append(Quarantined(path=_shown(path), reason="the file name is not valid UTF-8"))
-    else:
-        found.images.append(path)
-
-
-def _take_link(link: Path, resolved_root: Path, path: str, found: _Found) -> None:
-    """A link is followed to a file inside the root only."""
-    reason = None
-    if link.is_dir():
-        reason = "a link to a folder; put the folder itself in its place"
-    elif PurePosixPath(path).suffix.lower() not in IMAGE_SUFFIXES:
-        found.others["links"] += 1
-        return
-    elif not link.is_file():
-        reason = "a link to nothing"
-    elif not link.resolve().is_relative_to(resolved_root):
-        reason = "a link that leads out of the folder; put the file itself in its place"
-    if reason is None:
-        _take_file(path, is_regular=True, found=found)
-    else:
-        found.quarantined.append(Quarantined(path=_shown(path), reason=reason))
-
-
-def _shown(path: str) -> str:
-    """The path as text that can be written anywhere, undecodable bytes replaced."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
 # --- classes and groups ---------------------------------------------------------------------------------
 
 
 def _classify(
-    settings: FolderSource | Addition, trees: Mapping[str, Split], found: _Found
+    settings: FolderSource | Addition, trees: Mapping[str, Split], found: Found
 ) -> list[SourceFile]:
     """Class, tree and group of every image by its place; images without a class are quarantined."""
     pattern = None if settings.group_by is None else re.compile(settings.group_by)
@@ -306,10 +208,6 @@ def _refuse_trees(root: Path, images: Iterable[str], base_classes: Collection[st
             f"{root}: has {_listed(trees)}, which names a split. {_EXPECTED_ADDITION}: added images are "
             "dealt to the splits anew. Put the class folders side by side."
         )
-
-
-def _sorted(quarantined: Iterable[Quarantined]) -> tuple[Quarantined, ...]:
-    return tuple(sorted(quarantined, key=lambda item: item.path))
 
 
 def _check_unknown_classes(root: Path, named: Iterable[str], setting: str, classes: Sequence[str]) -> None:
@@ -389,13 +287,3 @@ def _near(name: str, names: Iterable[str]) -> str:
 
 def _listed(names: Iterable[str]) -> str:
     return " and ".join(f"{name}/" for name in names)
-
-
-def _describe_nothing(root: Path, found: _Found, expected: str) -> str:
-    present: Iterator[str] = (f"{count} x {suffix}" for suffix, count in sorted(found.others.items()))
-    seen = [*present]
-    if found.quarantined:
-        first = _sorted(found.quarantined)[0]
-        seen.append(f"{len(found.quarantined)} left out (first: {first.path}: {first.reason})")
-    contents = f"holds no usable image, but {', '.join(seen)}" if seen else "is empty"
-    return f"{root}: {contents}. {expected}; images end in {', '.join(IMAGE_SUFFIXES)}."

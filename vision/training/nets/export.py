@@ -1,4 +1,4 @@
-"""The winner leaves Keras as one TFLite graph per precision, each with outputs logits, embedding and cam.
+"""The winner leaves Keras as one TFLite graph per precision: outputs logits, embedding, early and cam.
 
 The class-activation map is a 1x1 convolution with the last layer's kernel (see
 `vision.training.nets.models`). Input is float32 RGB 0..255 in every precision. The last layer's
@@ -30,7 +30,15 @@ from vision.bundle.head import HEAD_NAME, pack_head
 from vision.bundle.records import ExportedGraphs
 from vision.bundle.trial import find_fault
 from vision.config.export import GraphSettings, Precision
-from vision.training.nets.models import EMBEDDING, IMAGE, LOGITS, load_trained, read_head
+from vision.training.nets.models import (
+    EARLY,
+    EMBEDDING,
+    IMAGE,
+    LOGITS,
+    early_statistics,
+    load_trained,
+    read_head,
+)
 from vision.training.nets.seeding import seeded
 
 CAM = "cam"
@@ -82,15 +90,19 @@ def export_graphs(
 
 
 def with_outputs(model: keras.Model) -> keras.Model:
-    """The network (n, s, s, 3) -> {logits (n, k), embedding (n, d), cam (n, h, w, k)}."""
+    """The network (n, s, s, 3) -> {logits (n, k), embedding (n, d), early (n, e), cam (n, h, w, k)}."""
     kernel, _ = read_head(model)
     pooled = model.get_layer(EMBEDDING)
     layer = layers.Conv2D(kernel.shape[1], 1, use_bias=False, name=CAM, dtype="float32")
     cam = layer(pooled.input)
     layer.set_weights([kernel[None, None]])
-    return keras.Model(
-        {IMAGE: model.input}, {LOGITS: model.output, EMBEDDING: pooled.output, CAM: cam}, name="exported"
-    )
+    outputs = {
+        LOGITS: model.output,
+        EMBEDDING: pooled.output,
+        EARLY: early_statistics(model),
+        CAM: cam,
+    }
+    return keras.Model({IMAGE: model.input}, outputs, name="exported")
 
 
 def _convert(model: keras.Model, precision: Precision, images: ImageArray, sample: IntArray) -> bytes:

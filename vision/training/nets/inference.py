@@ -14,14 +14,14 @@ from vision.base.errors import TrainingError
 from vision.base.outputs import ModelFile, ModelOutputs
 from vision.base.record import FloatArray, ImageArray, IntArray
 from vision.data.quality import measure_quality
-from vision.training.nets.models import EMBEDDING, LOGITS, load_trained, read_head
+from vision.training.nets.models import EMBEDDING, early_statistics, load_trained, read_head
 from vision.training.nets.seeding import seeded
 
 BATCH_SIZE = 64
 
 
 def run_model(model_file: ModelFile, images: ImageArray, rows: IntArray) -> ModelOutputs:
-    """Logits, embeddings and quality of some rows.
+    """Logits, embeddings, early statistics and quality of some rows.
 
     Args:
         model_file: the trained network.
@@ -34,9 +34,10 @@ def run_model(model_file: ModelFile, images: ImageArray, rows: IntArray) -> Mode
     with seeded(0):
         model = load_trained(model_file.path(ModelFile.FILE_NAME))
         kernel, bias = read_head(model)
-        logits, embeddings = run_layers(model, (LOGITS, EMBEDDING), images, rows)
-        del model
-    if not (np.isfinite(logits).all() and np.isfinite(embeddings).all()):
+        tensors = [model.output, model.get_layer(EMBEDDING).output, early_statistics(model)]
+        logits, embeddings, early = run_tensors(model, tensors, images, rows)
+        del model, tensors
+    if not all(np.isfinite(values).all() for values in (logits, embeddings, early)):
         raise TrainingError(
             f"{model_file.candidate} gives values that are not finite. Lower its learning_rate and train it "
             "again."
@@ -48,6 +49,7 @@ def run_model(model_file: ModelFile, images: ImageArray, rows: IntArray) -> Mode
         quality=measure_rows(images, rows),
         kernel=kernel,
         bias=bias,
+        early=early,
     )
 
 
@@ -61,8 +63,14 @@ def run_layers(
     model: keras.Model, names: Sequence[str], inputs: NDArray[Any], rows: IntArray
 ) -> list[FloatArray]:
     """Outputs of some layers for some rows of `inputs`, each (m, ...) float32, in one pass."""
-    tensors = [model.get_layer(name).output for name in names]
-    collected: list[list[FloatArray]] = [[] for _ in names]
+    return run_tensors(model, [model.get_layer(name).output for name in names], inputs, rows)
+
+
+def run_tensors(
+    model: keras.Model, tensors: Sequence[keras.KerasTensor], inputs: NDArray[Any], rows: IntArray
+) -> list[FloatArray]:
+    """Values of some tensors of a model for some rows of `inputs`, each (m, ...) float32, in one pass."""
+    collected: list[list[FloatArray]] = [[] for _ in tensors]
     for chunk in run_batches(keras.Model(model.input, tensors), inputs, rows):
         for parts, values in zip(collected, chunk, strict=True):
             parts.append(values)

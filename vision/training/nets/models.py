@@ -24,6 +24,7 @@ from vision.config.training import CandidateSettings
 IMAGE = "image"
 EMBEDDING = "embedding"
 LOGITS = "logits"
+EARLY = "early"
 
 
 def build_model(
@@ -76,6 +77,14 @@ def load_trained(path: Path) -> keras.Model:
             f"{path} cannot be read as a trained network: {error} Train the candidate again."
         ) from error
     return model
+
+
+def early_statistics(model: keras.Model) -> keras.KerasTensor:
+    """Mean and standard deviation of each channel after the backbone's early layer, (n, 2 c) float32."""
+    features = model.get_layer(BACKBONES[model.name].early).output
+    mean = keras.ops.mean(features, axis=(1, 2), keepdims=True)
+    variance = keras.ops.mean(keras.ops.square(features - mean), axis=(1, 2))
+    return keras.ops.concatenate([mean[:, 0, 0], keras.ops.sqrt(variance)], axis=-1)
 
 
 def read_head(model: keras.Model) -> tuple[np.ndarray, np.ndarray]:

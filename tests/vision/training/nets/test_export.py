@@ -43,6 +43,9 @@ def test_a_graph_agrees_with_its_network(precision: Precision, tolerance: float)
     exported = run_engine(Engine.of(export_tiny(), precision), images, rows, batch_size=13)
     assert_allclose(exported.logits, trained.logits, atol=tolerance)
     assert (exported.logits.argmax(1) == trained.logits.argmax(1)).mean() > 0.9
+    assert trained.early is not None
+    assert exported.early is not None
+    assert_allclose(exported.early, trained.early, atol=tolerance)
     assert_allclose(exported.kernel, trained.kernel)
     assert_allclose(exported.quality, trained.quality)
 
