@@ -65,6 +65,7 @@ def test_all_kinds_come_from_one_seed_in_their_order() -> None:
 
 
 def test_a_folder_of_strangers_is_one_more_kind_and_disturbs_no_other(tmp_path: Path) -> None:
+    (tmp_path / "cats").mkdir()
     draw_image(tmp_path / "cats" / "one.png", (200, 40, 40), (0, 0))
     images = ImageSettings(size=16)
     far = make_all_far(3, images, 5, [StrangerFolder(path=tmp_path / "cats")])
