@@ -90,7 +90,7 @@ def training(
         config.name, manifest, dataset, model, graphs, served, rule, detector, exported, held_out
     )
     promotion = keyed(promote)(
-        *(bundle, tested, rule, detector, far, config.unknowns.num_far, baselines, manifest, splits),
+        *(bundle, tested, rule, detector, far, config.images, config.unknowns, baselines, manifest, splits),
         *(config.gate, bootstrap, seed, store_folder),
         *(champion_bundle, champion.digest if champion else None, champion_splits),
     )

@@ -9,6 +9,8 @@ from materializers.names import ArtifactName
 from vision.base.home import project_home
 from vision.base.outputs import ModelOutputs
 from vision.bundle.records import Bundle
+from vision.config.data import ImageSettings
+from vision.config.decision import UnknownSettings
 from vision.config.evaluation import BootstrapSettings
 from vision.config.gate import GateSettings
 from vision.data.records import Manifest, Splits
@@ -28,7 +30,8 @@ def promote(
     rule: DecisionRule,
     detector: OodDetector,
     far: dict[str, ModelOutputs],
-    num_far: int,
+    images: ImageSettings,
+    unknowns: UnknownSettings,
     baselines: Baselines,
     manifest: Manifest,
     splits: Splits,
@@ -47,7 +50,9 @@ def promote(
         baselines,
         partial(images_at, manifest, project_home() / store_folder),
         far,
-        lambda size: make_all_far(num_far, size, seed),
+        lambda size: make_all_far(
+            unknowns.num_far, images.model_copy(update={"size": size}), seed, unknowns.strangers
+        ),
     )
     incumbent = Incumbent.of(champion, champion_digest, champion_splits)
     return judge(bundle, served, current, settings, bootstrap, seed, incumbent)
