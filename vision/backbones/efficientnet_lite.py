@@ -121,6 +121,7 @@ EFFICIENTNET_LITE0 = Backbone(
     build=build,
     channels="1 alone",
     widths=(1.0,),
+    early="block4_add",
     cut="block14_add",
     weights=Weights(packaged=find_weights, digest=SHA256, load=load_weights),
 )
