@@ -48,11 +48,13 @@ def training(
     manifest, dataset = keyed(ingest)(config.dataset, config.images, source_digest, data_folder, store_folder)
     proposed = keyed(split)(manifest, config.split, seed, champion_splits)
     splits = keyed(validate)(manifest, proposed, config.checks)
-    keyed(explore)(manifest, dataset, splits)
+    keyed(explore)(manifest, dataset, splits, config.gate, bootstrap, seed)
 
     rows = []
     for name, candidate in config.training.candidates.items():
-        model, heads, _ = keyed(train, f"train_{name}")(name, candidate, dataset, splits, seed)
+        model, heads, _ = keyed(train, f"train_{name}")(
+            *(name, candidate, dataset, splits, seed), after=["explore"]
+        )
         output = keyed(infer, f"infer_{name}")(model, dataset, splits)
         temperature, detector, held_out, rule = _fit_rule(config, output, heads, splits, name)
         evaluation = keyed(evaluate, f"evaluate_{name}")(

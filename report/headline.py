@@ -68,7 +68,7 @@ def write_headline(story: RunStory) -> Headline:
         Verdict.REFUSED: f"Refused: this model of {story.config.name} does not go into production",
     }
     helper = () if story.promotion.decides or verdict is not Verdict.PROMOTED else (HELPER,)
-    why = f"Why: {reasons}" if reasons else ""
+    why = " ".join(["Why:", *filter(None, [story.promotion.reason]), reasons]) if reasons else ""
     return Headline(verdict.value, titles[verdict], (*helper, *sentences, why))
 
 
@@ -77,7 +77,7 @@ def tell_verdict(story: RunStory, promotion: Promotion) -> str:
     if promotion.verdict is Verdict.PROMOTED:
         helper = "" if promotion.decides else f" {HELPER}"
         return f"promoted: {_name_version(story)} of {story.config.name} is now in production.{helper}"
-    return f"{promotion.verdict}: {' '.join(promotion.reasons)}"
+    return " ".join([f"{promotion.verdict}:", *filter(None, [promotion.reason]), *promotion.reasons])
 
 
 def describe_story(story: RunStory) -> tuple[str, ...]:

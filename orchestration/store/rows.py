@@ -54,7 +54,8 @@ def _tell_verdict(told: Metadata) -> str:
         return tell_decision(told["decide_retraining"])
     if "monitor" in told:
         return tell_drift(told["monitor"])
-    return str(told.get("promote", {}).get("verdict", ""))
+    promotion = told.get("promote", {})
+    return ": ".join(str(promotion[key]) for key in ("verdict", "reason") if promotion.get(key))
 
 
 def tell_drift(metadata: Mapping[str, Any]) -> str:

@@ -24,6 +24,7 @@ def _gate(story: RunStory) -> dict[str, Any] | None:
     promotion = story.promotion
     return {
         "verdict": promotion.verdict.value,
+        "reason": promotion.reason,
         "reasons": list(promotion.reasons),
         "checks": [check.model_dump() for check in promotion.checks],
         "bundle_digest": promotion.bundle_digest,

@@ -1,18 +1,33 @@
 """Look at the data before anything is trained on it."""
 
+import logging
 from typing import Annotated
 
 from zenml import step
 
 from materializers.names import ArtifactName
+from vision.config.evaluation import BootstrapSettings
+from vision.config.gate import GateSettings
 from vision.data.exploration import explore as explore_data
 from vision.data.records import DataReport, DatasetRef, Manifest, Splits
 from vision.data.store import open_images
+from vision.gate.reach import find_unreachable
+
+logger = logging.getLogger(__name__)
 
 
 @step
 def explore(
-    manifest: Manifest, dataset: DatasetRef, splits: Splits
+    manifest: Manifest,
+    dataset: DatasetRef,
+    splits: Splits,
+    gate: GateSettings,
+    bootstrap: BootstrapSettings,
+    seed: int,
 ) -> Annotated[DataReport, ArtifactName.DATA_REPORT]:
-    """Counts, quality, duplicates, quarantined files and findings in words."""
-    return explore_data(manifest, open_images(dataset), splits)
+    """Counts, quality, duplicates, quarantined files and findings; also floors that nothing can reach."""
+    report = explore_data(manifest, open_images(dataset), splits)
+    unreachable = find_unreachable(splits, gate, bootstrap, seed)
+    for finding in unreachable:
+        logger.warning(finding.message)
+    return report.model_copy(update={"findings": (*unreachable, *report.findings)})

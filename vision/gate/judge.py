@@ -44,6 +44,7 @@ from vision.evaluation.records import Difference
 from vision.gate.contradictions import NewLabels, check_labels, list_contradictions
 from vision.gate.records import GateCheck, Promotion, Verdict
 from vision.gate.use import Replies, Shown, compare_uses
+from vision.gate.words import tell_reason
 
 CHALLENGER, CHAMPION, MAJORITY, PIXELS = "challenger", "champion", "majority class", "raw pixels"
 
@@ -355,8 +356,10 @@ def _conclude(
 ) -> Promotion:
     """Promoted if every check passed, else `fallback`; the reasons are the failed checks, or all of them."""
     failed = [check.message for check in checks if not check.passed]
+    verdict = fallback if failed else Verdict.PROMOTED
     return Promotion(
-        verdict=fallback if failed else Verdict.PROMOTED,
+        verdict=verdict,
+        reason=tell_reason(verdict, checks, decides=challenger.decides, first=champion is None),
         bundle_digest=challenger.bundle_digest,
         champion_digest=champion.bundle_digest if champion else None,
         checks=tuple(checks),

@@ -44,6 +44,7 @@ class Promotion(Record):
     checks: tuple[GateCheck, ...]
     reasons: tuple[str, ...]
     differences: tuple[Difference, ...] = ()
+    reason: str = Field(default="", description="the verdict's reason in one sentence")
     decides: bool = Field(
         default=True, description="False: it accepts none of the known test images, a person decides all"
     )
