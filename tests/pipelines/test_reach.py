@@ -67,7 +67,9 @@ steps/__init__.py steps/training/__init__.py steps/training/train.py
 vision/__init__.py
 vision/backbones/__init__.py vision/backbones/blocks.py vision/backbones/cnn.py
 vision/backbones/cnn_residual.py vision/backbones/declaration.py vision/backbones/efficientnet.py
+vision/backbones/efficientnet_lite.py
 vision/backbones/mobilenet.py
+vision/backbones/torch_file.py
 vision/base/__init__.py vision/base/closure.py vision/base/errors.py vision/base/files.py
 vision/base/home.py vision/base/outputs.py vision/base/record.py vision/base/softmax.py
 vision/config/__init__.py vision/config/base.py vision/config/data.py vision/config/training.py
