@@ -210,6 +210,7 @@ class Answerer:
                 p_value=prediction.p_value,
             ),
             reasons=prediction.reasons,
+            unknown_kind=prediction.unknown_kind,
             model=self.model,
             latency_ms=round(latency_ms, 3),
         )

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from vision.config.export import Precision
-from vision.decision.records import Decision
+from vision.decision.records import Decision, UnknownKind
 
 
 class Body(BaseModel):
@@ -64,6 +64,11 @@ class PredictionAnswer(Body):
     top_k: tuple[ClassProbability, ...] = Field(description="most probable classes first")
     unknown: UnknownEvidence
     reasons: tuple[str, ...] = Field(description="why, in words")
+    unknown_kind: UnknownKind | None = Field(
+        default=None,
+        description="of an unknown image: stranger (not a picture of the kind it was taught) or look_alike "
+        "(like what it was taught, but none of it); else null",
+    )
     model: ServedModel
     latency_ms: float = Field(description="from the request's arrival to the decision")
     heat_map_png: str | None = Field(default=None, description="base64; only with explain=true")

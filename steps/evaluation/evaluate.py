@@ -37,5 +37,5 @@ def evaluate(
         images = Images(select(outputs, splits, split), unknown, far)
     else:
         known = held_out.at(splits.rows(split))
-        images = Images(known.label(outputs, splits), unknown, far, known.scores)
+        images = Images(known.label(outputs, splits), unknown, far, known.scores, known.stranger_scores)
     return evaluate_outputs(images, rule, detector, Subject(candidate, split, form), bootstrap, seed)

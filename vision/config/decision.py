@@ -44,6 +44,9 @@ class UnknownSettings(Settings):
     alpha: AutoFraction = AUTO
     delta: OpenFraction = Field(default=0.05, description="probability that the promise is broken")
     num_far: int = Field(default=200, ge=20, le=5000, description="far unknowns of each kind that are made")
+    stranger_alpha: OpenFraction = Field(
+        default=0.02, description="promised largest share of known images called strangers"
+    )
     strangers: tuple[StrangerFolder, ...] = Field(
         default=(), description="folders of pictures of other things, with which the model is tested as well"
     )

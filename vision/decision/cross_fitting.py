@@ -25,6 +25,7 @@ from vision.decision.scores import (
     score_unknown,
     stack_parts,
 )
+from vision.decision.strangers import measure_strangers
 
 ABSENT_GAP = 20.0
 """How far below the others the logit of a class lies that a fold's head was not taught."""
@@ -63,8 +64,10 @@ def _by_splits(
     known = at_rows(outputs, splits, rows)
     seen = known.outputs.logits, known.outputs.embeddings, known.outputs.quality
     scores = {name: score_unknown(detector, *seen, name) for name in _told(deciding)}
-    for_rule = np.isin(rows, calibration)
-    return detector, HeldOut(rows, known.outputs.logits, known.labels, known.groups, for_rule, scores)
+    for_rule, early = np.isin(rows, calibration), known.outputs.early
+    strangers = None if early is None else measure_strangers(detector.arrays, early)
+    said = known.outputs.logits, known.labels, known.groups, for_rule, scores, strangers
+    return detector, HeldOut(rows, *said)
 
 
 def _told(deciding: OodScore) -> tuple[OodScore, ...]:
@@ -85,6 +88,7 @@ def _by_folds(
     parts = {name: np.zeros((len(labels), len(SCORES[name].parts) or 1)) for name in names}
     excess, held = np.zeros(len(labels)), np.zeros(len(labels), bool)
     logits = np.zeros(outputs.logits.shape, np.float32)
+    strangers = None if outputs.early is None else np.zeros(len(labels))
     for fold in range(heads.num_folds):
         train = np.flatnonzero(heads.folds != fold)
         taught = np.unique(labels[train])
@@ -97,6 +101,8 @@ def _by_folds(
         for name, values in parts.items():
             values[inside] = stack_parts(arrays, name, asked.logits, asked.embeddings)
         excess[inside] = measure_excess(arrays, asked.quality)
+        if strangers is not None and asked.early is not None:
+            strangers[inside] = measure_strangers(arrays, asked.early)
         logits[inside] = asked.logits.min(axis=1, keepdims=True) - ABSENT_GAP
         logits[np.ix_(inside, taught)] = asked.logits
         held[inside] = True
@@ -113,5 +119,5 @@ def _by_folds(
         for name in _told(deciding)
     }
     for_rule = np.ones(len(labels), bool)
-    answers = HeldOut(outputs.rows, logits, labels, known.groups, for_rule, scores)
+    answers = HeldOut(outputs.rows, logits, labels, known.groups, for_rule, scores, strangers)
     return OodDetector(deciding.value, arrays), answers.take(held)

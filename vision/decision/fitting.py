@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from vision.base.errors import DataError, TooFewImagesError, TrainingError
 from vision.base.outputs import ModelOutputs
 from vision.base.record import FloatArray, IntArray
-from vision.decision.arrays import EIGENVALUE_FLOOR, Arrays, Known
+from vision.decision.arrays import EIGENVALUE_FLOOR, SPREAD_FLOOR, Arrays, Known
 from vision.decision.formulas import measure_capture
 from vision.decision.records import OodDetector
 from vision.decision.scores import COMBINATIONS, SCORES, OodScore, stack_parts
@@ -82,7 +82,9 @@ def fit_arrays(
     names: Iterable[OodScore],
     more_quality: FloatArray | None = None,
 ) -> dict[str, NDArray[Any]]:
-    """The arrays of some scores and of the capture term, from known images; not the scales of combinations.
+    """The arrays of some scores, of the capture term and of the stranger score, from known images.
+
+    The scales of combinations are not among them.
 
     Args:
         train: (n,) images of everything, finite.
@@ -97,7 +99,17 @@ def fit_arrays(
     fits = [fit for name in needed if (fit := SCORES[name].fit) is not None]
     arrays = {key: array for fit in fits for key, array in fit(known).items()}
     quality = train.quality if more_quality is None else np.concatenate([train.quality, more_quality])
-    return arrays | dict(_fit_capture(quality))
+    arrays |= _fit_capture(quality)
+    return arrays if train.early is None else arrays | dict(fit_strangers(train.early))
+
+
+def fit_strangers(early: FloatArray) -> Arrays:
+    """Centre and whitener of the early statistics (n, e) of known images."""
+    values = np.asarray(early, dtype=np.float64)
+    centre, spread = values.mean(axis=0), values.std(axis=0)
+    scale = np.maximum(spread, max(SPREAD_FLOOR * float(spread.max()), np.finfo(np.float64).tiny))
+    whitener = _fit_whitener((values - centre) / scale) / scale[:, None]
+    return {"stranger_centre": centre, "stranger_whitener": whitener}
 
 
 def fit_scales(name: OodScore, parts: FloatArray) -> Arrays:

@@ -38,6 +38,7 @@ class HeldOut(ArrayValue):
         groups: (m,) str.
         for_rule: (m,) bool, whether temperature and thresholds are fitted on the image.
         scores: unknown scores by name, (m,) float64 each: the deciding one and maximum softmax.
+        stranger_scores: (m,) float64; None of a network without early statistics.
     """
 
     rows: IntArray
@@ -46,10 +47,13 @@ class HeldOut(ArrayValue):
     groups: NDArray[np.str_]
     for_rule: NDArray[np.bool_]
     scores: dict[OodScore, FloatArray]
+    stranger_scores: FloatArray | None = None
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays, each score as one more."""
         arrays = {name: getattr(self, name) for name in _PLAIN}
+        if self.stranger_scores is not None:
+            arrays["stranger_scores"] = self.stranger_scores
         return arrays | {f"{SCORE_PREFIX}{name}": values for name, values in self.scores.items()}
 
     @classmethod
@@ -57,7 +61,8 @@ class HeldOut(ArrayValue):
         """The value again."""
         names = [name for name in OodScore if f"{SCORE_PREFIX}{name}" in arrays]
         scores = {name: arrays[f"{SCORE_PREFIX}{name}"] for name in names}
-        return cls(**{name: arrays[name] for name in _PLAIN}, scores=scores)
+        plain = {name: arrays[name] for name in _PLAIN}
+        return cls(**plain, scores=scores, stranger_scores=arrays.get("stranger_scores"))
 
     def describe(self) -> dict[str, int | str]:
         """Images, and how many of them the rule is fitted on."""
@@ -66,7 +71,9 @@ class HeldOut(ArrayValue):
     def take(self, chosen: NDArray[Any]) -> HeldOut:
         """Some of the images, by positions or by a mask (m,)."""
         scores = {name: values[chosen] for name, values in self.scores.items()}
-        return HeldOut(**{name: getattr(self, name)[chosen] for name in _PLAIN}, scores=scores)
+        strangers = None if self.stranger_scores is None else self.stranger_scores[chosen]
+        plain = {name: getattr(self, name)[chosen] for name in _PLAIN}
+        return HeldOut(**plain, scores=scores, stranger_scores=strangers)
 
     def for_fitting(self) -> HeldOut:
         """The images that temperature and thresholds are fitted on."""

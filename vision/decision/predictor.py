@@ -1,9 +1,10 @@
 """The whole decision rule lives here once: evaluation, the parity test and the service all call it.
 
-An image is `unknown` if its unknown score is above the threshold (score > value), else `review` if its
-calibrated confidence is below the review value (confidence < value), else `accept`. A score or confidence
-that equals its threshold exactly keeps the milder answer. A threshold whose promise is not attainable
-answers `review` and says so. Outputs that are not finite are refused, never answered.
+An image is `unknown` if its stranger score or its unknown score is above its threshold (score > value), else
+`review` if its calibrated confidence is below the review value (confidence < value), else `accept`. A score
+or confidence that equals its threshold exactly keeps the milder answer. A threshold of unknown score or
+confidence whose promise is not attainable answers `review` and says so. Outputs that are not finite are
+refused, never answered.
 """
 
 from __future__ import annotations
@@ -27,9 +28,14 @@ from vision.decision.records import (
     OodDetector,
     Prediction,
     ReviewThreshold,
+    UnknownKind,
     UnknownThreshold,
 )
 from vision.decision.scores import p_values, score_unknown
+from vision.decision.strangers import measure_strangers
+
+STRANGER_WORDS = "not a picture of the kind it was taught"
+"""Why an image is unknown that is a stranger."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +49,7 @@ class Decisions:
         confidence: (n,) float64, largest calibrated probability.
         scores: (n,) float64, unknown scores, higher is more unknown.
         p_values: (n,) float64, share of calibration images at least this unknown.
+        strangers: (n,) bool, pictures of another kind than all that was taught; they are all unknown.
     """
 
     decisions: NDArray[np.str_]
@@ -51,6 +58,7 @@ class Decisions:
     confidence: FloatArray
     scores: FloatArray
     p_values: FloatArray
+    strangers: NDArray[np.bool_]
 
     @property
     def accepted(self) -> NDArray[np.bool_]:
@@ -112,7 +120,9 @@ class Predictor:
             )
         forward = self.forward(images)
         quality = self.measure(images)
-        decisions = decide(self.rule, self.detector, forward.logits, forward.embeddings, quality)
+        decisions = decide(
+            self.rule, self.detector, forward.logits, forward.embeddings, quality, forward.early
+        )
         return Inference(forward, quality, decisions)
 
     def predict(self, images: ImageArray, top_k: int = 5) -> list[Prediction]:
@@ -131,6 +141,7 @@ def decide(
     logits: FloatArray,
     embeddings: FloatArray,
     quality: FloatArray,
+    early: FloatArray | None = None,
 ) -> Decisions:
     """Accept, review or unknown for n images.
 
@@ -140,22 +151,40 @@ def decide(
         logits: (n, k), not divided by the temperature.
         embeddings: (n, d).
         quality: (n, q), columns of `vision.data.quality.QUALITY_COLUMNS`.
+        early: (n, e), statistics of an early layer; needed where the rule tells strangers.
 
     Raises:
-        TaxonError: a logit, embedding or quality value is not finite.
+        TaxonError: a logit, embedding, quality or early value is not finite.
         ValueError: the number of logits is not that of the class names, or the detector and the threshold
             are of different scores.
     """
     _check_rule(rule, detector, logits)
-    return decide_scored(rule, logits, score_unknown(detector, logits, embeddings, quality))
+    tells = rule.stranger is not None and early is not None
+    strangers = measure_strangers(detector.arrays, early) if tells and early is not None else None
+    return decide_scored(rule, logits, score_unknown(detector, logits, embeddings, quality), strangers)
 
 
-def decide_scored(rule: DecisionRule, logits: FloatArray, scores: FloatArray) -> Decisions:
-    """The same for images whose unknown scores (n,) are known already."""
+def decide_scored(
+    rule: DecisionRule, logits: FloatArray, scores: FloatArray, stranger_scores: FloatArray | None = None
+) -> Decisions:
+    """The same for images whose unknown and stranger scores (n,) are known already.
+
+    Raises:
+        ValueError: the rule tells strangers and there are no stranger scores.
+    """
+    strangers = np.zeros(len(scores), bool)
+    if rule.stranger is not None:
+        if stranger_scores is None:
+            raise ValueError(
+                "The rule tells strangers, and no early statistics were given; expected (n, e). The rule and "
+                "the network are not of one bundle."
+            )
+        strangers = np.asarray(stranger_scores > rule.stranger.value)
     probs = softmax(logits, rule.temperature.value)
     confidence = probs.max(axis=1)
     return Decisions(
-        decisions=_decide_each(rule, scores, confidence),
+        decisions=_decide_each(rule, scores, confidence, strangers),
+        strangers=strangers,
         classes=np.asarray(logits).argmax(axis=1).astype(np.int64),
         probs=probs,
         confidence=confidence,
@@ -176,7 +205,10 @@ def make_predictions(rule: DecisionRule, decisions: Decisions, top_k: int = 5) -
             unknown_score=float(decisions.scores[i]),
             unknown_threshold=rule.unknown.value,
             p_value=float(decisions.p_values[i]),
-            reasons=state_reasons(rule, float(decisions.scores[i]), float(decisions.confidence[i])),
+            reasons=(STRANGER_WORDS,)
+            if decisions.strangers[i]
+            else state_reasons(rule, float(decisions.scores[i]), float(decisions.confidence[i])),
+            unknown_kind=_tell_kind(decisions, i),
         )
         for i in range(len(decisions.decisions))
     ]
@@ -206,7 +238,15 @@ def state_reasons(rule: DecisionRule, score: float, confidence: float) -> tuple[
     return tuple(reasons)
 
 
-def _decide_each(rule: DecisionRule, scores: FloatArray, confidence: FloatArray) -> NDArray[np.str_]:
+def _tell_kind(decisions: Decisions, i: int) -> UnknownKind | None:
+    if decisions.strangers[i]:
+        return UnknownKind.STRANGER
+    return UnknownKind.LOOK_ALIKE if decisions.called_unknown[i] else None
+
+
+def _decide_each(
+    rule: DecisionRule, scores: FloatArray, confidence: FloatArray, strangers: NDArray[np.bool_]
+) -> NDArray[np.str_]:
     unlike = scores > rule.unknown.value
     review = confidence < rule.review.value
     if not rule.review.attainable:
@@ -214,7 +254,7 @@ def _decide_each(rule: DecisionRule, scores: FloatArray, confidence: FloatArray)
     if not rule.unknown.attainable:
         review, unlike = review | unlike, np.zeros_like(unlike)
     chosen = np.where(review, Decision.REVIEW.value, Decision.ACCEPT.value)
-    return np.where(unlike, Decision.UNKNOWN.value, chosen).astype(np.str_)
+    return np.where(unlike | strangers, Decision.UNKNOWN.value, chosen).astype(np.str_)
 
 
 def _check_rule(rule: DecisionRule, detector: OodDetector, logits: FloatArray) -> None:

@@ -26,6 +26,13 @@ class Decision(StrEnum):
     UNKNOWN = "unknown"
 
 
+class UnknownKind(StrEnum):
+    """Why an image is unknown: nothing of the kind that was taught, or like it, but of no known class."""
+
+    STRANGER = "stranger"
+    LOOK_ALIKE = "look_alike"
+
+
 class Temperature(Record):
     """Temperature > 0 that divides logits (Guo et al. 2017), and the evidence for it."""
 
@@ -141,6 +148,9 @@ class DecisionRule(Record):
     temperature: Temperature
     unknown: UnknownThreshold
     review: ReviewThreshold
+    stranger: UnknownThreshold | None = Field(
+        default=None, description="of the stranger score; None of rules made before there was one"
+    )
 
 
 class Prediction(Value):
@@ -154,3 +164,4 @@ class Prediction(Value):
     unknown_threshold: float
     p_value: float = Field(description="share of calibration images at least this unknown; (r+1)/(n+1)")
     reasons: tuple[str, ...]
+    unknown_kind: UnknownKind | None = Field(default=None, description="of an unknown image; else None")

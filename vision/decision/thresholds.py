@@ -1,4 +1,4 @@
-"""The two thresholds of the decision rule come from held-out known images alone."""
+"""The thresholds of the decision rule come from held-out known images alone."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from vision.decision.held_out import HeldOut
 from vision.decision.records import DecisionRule, Temperature
 from vision.decision.scores import OodScore
 from vision.decision.selective import fit_review
+from vision.decision.strangers import fit_stranger_threshold
 from vision.decision.unknown_threshold import fit_threshold
 
 
@@ -30,14 +31,22 @@ def fit_rule(
     known = known.for_fitting()
     scores = known.scores[OodScore(unknowns.score)]
     unknown = fit_threshold(scores, known.groups, unknowns)
+    stranger, is_unknown = None, scores > unknown.value
+    if known.stranger_scores is not None:
+        stranger = fit_stranger_threshold(known.stranger_scores, known.groups, unknowns)
+        is_unknown = is_unknown | (known.stranger_scores > stranger.value)
     probs = softmax(known.logits, temperature.value)
     review_threshold = fit_review(
         probs.max(axis=1),
         probs.argmax(axis=1) == known.labels,
-        scores > unknown.value,
+        is_unknown,
         known.groups,
         review,
     )
     return DecisionRule(
-        class_names=class_names, temperature=temperature, unknown=unknown, review=review_threshold
+        class_names=class_names,
+        temperature=temperature,
+        unknown=unknown,
+        review=review_threshold,
+        stranger=stranger,
     )

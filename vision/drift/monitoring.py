@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.base.record import IntArray
+from vision.base.softmax import softmax
 from vision.base.wording import count_of
 from vision.config.monitoring import DriftSettings
-from vision.decision.predictor import decide
 from vision.decision.records import DecisionRule, OodDetector
+from vision.decision.scores import score_unknown
 from vision.drift.records import DriftReport, DriftStatus, LoggedSpan, MonitoredWindow
 from vision.drift.reference import DriftReference
 from vision.drift.verdict import judge_drift
@@ -68,12 +69,14 @@ def tabulate_groups(
     Returns:
         Column -> (g,) values: float64, of the class str.
     """
-    decisions = decide(rule, detector, source.logits, source.embeddings.astype(np.float64), source.quality)
-    values = np.column_stack([source.quality.astype(np.float64), decisions.confidence, decisions.scores])
+    scores = score_unknown(detector, source.logits, source.embeddings.astype(np.float64), source.quality)
+    confidence = softmax(source.logits, rule.temperature.value).max(axis=1)
+    answers = source.logits.argmax(axis=1)
+    values = np.column_stack([source.quality.astype(np.float64), confidence, scores])
     names = (*quality_columns, CONFIDENCE, UNKNOWN_SCORE)
     rows = [np.flatnonzero(groups == group) for group in range(int(groups.max(initial=-1)) + 1)]
     medians = np.array([np.median(values[each], axis=0) for each in rows]).reshape(len(rows), len(names))
-    classes = [int(np.bincount(decisions.classes[each]).argmax()) for each in rows]
+    classes = [int(np.bincount(answers[each]).argmax()) for each in rows]
     table: Table = {name: medians[:, i] for i, name in enumerate(names)}
     table[CLASS_NAME] = np.array([rule.class_names[each] for each in classes], dtype=np.str_)
     return table

@@ -87,7 +87,7 @@ def make_reference(outputs: ModelOutputs, held_out: HeldOut, rule: DecisionRule)
         embeddings=round_embeddings(seen.embeddings),
         quality=seen.quality.astype(np.float32),
         logits=known.logits.astype(np.float32),
-        called_unknown=decide_scored(rule, known.logits, scores).called_unknown,
+        called_unknown=decide_scored(rule, known.logits, scores, known.stranger_scores).called_unknown,
         groups=np.unique(codes[rows], return_inverse=True)[1].astype(np.int64),
         temperature=rule.temperature.value,
         class_names=rule.class_names,

@@ -28,6 +28,7 @@ class Images:
         known: of known classes.
         known_scores: unknown scores of `known` by name, where they are held out by folds; else None: the
             detector gives them.
+        known_strangers: stranger scores of `known`, where `known_scores` are given.
         unknown: of held-out classes; None or empty where there are none.
         far: far kind -> outputs of its images, each image its own group; None or empty where there are none.
     """
@@ -36,6 +37,7 @@ class Images:
     unknown: Labelled | None = None
     far: Mapping[str, ModelOutputs] | None = None
     known_scores: Mapping[OodScore, FloatArray] | None = None
+    known_strangers: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +68,7 @@ def answer(
 ) -> Answered:
     """What images of one kind are answered, and every unknown score of them."""
     seen = images.outputs.logits, images.outputs.embeddings, images.outputs.quality
-    decisions = decide(rule, detector, *seen)
+    decisions = decide(rule, detector, *seen, images.outputs.early)
     scores = {
         name: decisions.scores if name == rule.unknown.score_name else score_unknown(detector, *seen, name)
         for name in OodScore
@@ -81,7 +83,8 @@ def answer_known(
     known, scores = images.known, images.known_scores
     if scores is None:
         return answer(KNOWN, known, rule, detector, drawn)
-    decisions = decide_scored(rule, known.outputs.logits, scores[OodScore(rule.unknown.score_name)])
+    deciding = scores[OodScore(rule.unknown.score_name)]
+    decisions = decide_scored(rule, known.outputs.logits, deciding, images.known_strangers)
     return Answered(
         KNOWN, known.outputs.rows, known.class_names, known.groups, decisions, dict(scores), drawn
     )

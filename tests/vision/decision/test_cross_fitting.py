@@ -76,6 +76,22 @@ def test_an_image_does_not_move_its_own_score_but_that_of_others() -> None:
     assert before.mean() > in_sample.mean()  # an image finds itself in a bank that holds it
 
 
+@pytest.mark.parametrize("cross", [True, False])
+def test_stranger_scores_are_held_out_too_and_give_the_rule_a_threshold(cross: bool) -> None:
+    outputs, heads, splits = make_case()
+    early = np.random.default_rng(4).normal(size=(NUM, 4)).astype(np.float32)
+    early[5] += 9.0
+    if not cross:
+        heads, dealt = FoldHeads.none(), (Split.TRAIN, Split.CALIBRATION, Split.VALIDATION)
+        splits = splits.model_copy(update={"splits": tuple(dealt[i // 3 % 3] for i in range(NUM))})
+    _, held = hold_out(replace(outputs, early=early), heads, splits, "msp", 0)
+    assert held.stranger_scores is not None
+    assert held.stranger_scores.argmax() == np.flatnonzero(held.rows == 5)[0]
+    again = HeldOut.from_arrays(held.to_arrays())
+    assert_array_equal(again.for_fitting().stranger_scores, held.for_fitting().stranger_scores)
+    assert hold_out(outputs, heads, splits, "msp", 0)[1].stranger_scores is None
+
+
 def test_a_class_in_one_fold_alone_is_left_out_and_the_others_stay() -> None:
     outputs, heads, splits = make_case()
     folds = np.where(splits.labels() == 2, 4, heads.folds)
