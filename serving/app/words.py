@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from serving.api.schemas import ModelDescription, PredictionAnswer
-from vision.decision.records import Decision
+from vision.decision.records import Decision, UnknownKind
 
 CONFIDENCE_IN_WORDS = (
     "Of answers with 90%, about nine in ten should be right, on images like those that the model was "
@@ -60,6 +60,13 @@ def put_in_words(answer: PredictionAnswer, model: ModelDescription) -> PlainAnsw
         model: what the service said of the model that answered.
     """
     name = show_class(answer.class_name)
+    if answer.unknown_kind == UnknownKind.STRANGER:
+        return PlainAnswer(
+            "I do not know this",
+            "It is not a picture of the kind that I was taught: its colours and textures are unlike those of "
+            "all my pictures.",
+            "",
+        )
     if answer.decision == Decision.UNKNOWN:
         return PlainAnswer(
             "I do not know this",

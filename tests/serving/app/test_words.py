@@ -15,7 +15,7 @@ from serving.api.schemas import (
 )
 from serving.app.words import escape_markdown, introduce, put_in_words, show_share, tell_limits
 from vision.config.export import Precision
-from vision.decision.records import Decision
+from vision.decision.records import Decision, UnknownKind
 
 MODEL = ModelDescription(
     name="reef",
@@ -62,6 +62,14 @@ def test_unknown_is_not_named_as_a_class() -> None:
     assert "1.3% or fewer" in words.promise
     assert "At most 5% of what I do know gets this answer by mistake: on images like" in words.promise
     assert "with 90% probability" in words.promise
+
+
+def test_a_stranger_is_told_as_such_and_no_class_is_the_nearest() -> None:
+    stranger = answer(Decision.UNKNOWN).model_copy(update={"unknown_kind": UnknownKind.STRANGER})
+    words = put_in_words(stranger, MODEL)
+    assert "not a picture of the kind" in words.meaning
+    assert "damsel" not in words.meaning
+    assert words.promise == ""
 
 
 def test_unsure_is_for_a_person_and_promises_nothing() -> None:
