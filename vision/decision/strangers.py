@@ -8,17 +8,11 @@ known images (covariance of Ledoit and Wolf 2004; `vision.decision.fitting.fit_s
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vision.base.errors import TaxonError
 from vision.base.record import FloatArray
-from vision.config.decision import UnknownSettings
 from vision.decision.arrays import Arrays
 from vision.decision.formulas import measure_capture
-from vision.decision.records import UnknownThreshold
-from vision.decision.unknown_threshold import fit_threshold
-
-SCORE_NAME = "stranger"
 
 
 def measure_strangers(arrays: Arrays, early: FloatArray) -> FloatArray:
@@ -41,21 +35,3 @@ def measure_strangers(arrays: Arrays, early: FloatArray) -> FloatArray:
             "finite. Expected numbers. The network overflows or is damaged: train or export it again."
         )
     return scores
-
-
-def fit_stranger_threshold(
-    scores: FloatArray, groups: NDArray[np.str_], settings: UnknownSettings
-) -> UnknownThreshold:
-    """The stranger score above which an image is a stranger, by the rule of the unknown threshold.
-
-    Where `stranger_alpha` cannot be promised the threshold is the largest score, and it is used all the same:
-    of new known images a share of 1 / (n + 1) is expected above it.
-
-    Args:
-        scores: (n,) of held-out known images.
-        groups: (n,) group names.
-        settings: `stranger_alpha` and delta.
-    """
-    own = settings.model_copy(update={"alpha": settings.stranger_alpha})
-    fitted = fit_threshold(scores, groups, own)
-    return fitted.model_copy(update={"score_name": SCORE_NAME, "calibration_scores": (), "ladder": ()})

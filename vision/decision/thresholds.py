@@ -8,8 +8,7 @@ from vision.decision.held_out import HeldOut
 from vision.decision.records import DecisionRule, Temperature
 from vision.decision.scores import OodScore
 from vision.decision.selective import fit_review
-from vision.decision.strangers import fit_stranger_threshold
-from vision.decision.unknown_threshold import fit_threshold
+from vision.decision.unknown_threshold import fit_stranger_threshold, fit_threshold
 
 
 def fit_rule(

@@ -86,6 +86,24 @@ def _choose(ladder: tuple[AlphaRung, ...]) -> AlphaRung:
     return (useful or attainable or ladder[-1:])[0]
 
 
+def fit_stranger_threshold(
+    scores: FloatArray, groups: NDArray[np.str_], settings: UnknownSettings
+) -> UnknownThreshold:
+    """The stranger score above which an image is a stranger, by the rule of the unknown threshold.
+
+    Where `stranger_alpha` cannot be promised the threshold is the largest score, and it is used all the same:
+    of new known images a share of 1 / (n + 1) is expected above it.
+
+    Args:
+        scores: (n,) of held-out known images.
+        groups: (n,) group names.
+        settings: `stranger_alpha` and delta.
+    """
+    own = settings.model_copy(update={"alpha": settings.stranger_alpha})
+    fitted = fit_threshold(scores, groups, own)
+    return fitted.model_copy(update={"score_name": "stranger", "calibration_scores": (), "ladder": ()})
+
+
 def fewest_for_threshold(alpha: float, delta: float) -> int:
     """Fewest held-out images, none of another's group, with which the promise is attainable."""
     in_theory = math.ceil(math.log(delta) / math.log1p(-alpha) - 1e-9)

@@ -15,7 +15,8 @@ from vision.decision.fitting import fit_strangers
 from vision.decision.predictor import STRANGER_WORDS, decide, make_predictions
 from vision.decision.records import Decision, UnknownKind
 from vision.decision.served import Served
-from vision.decision.strangers import fit_stranger_threshold, measure_strangers
+from vision.decision.strangers import measure_strangers
+from vision.decision.unknown_threshold import fit_stranger_threshold
 
 WIDTH = 6
 MIX = np.random.default_rng(9).normal(size=(WIDTH, WIDTH))
