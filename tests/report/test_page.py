@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from orchestration.store.rows import RunRow
 from report.formatting import format_range
-from report.headline import list_promises, write_headline
+from report.headline import list_promises, tell_verdict, write_headline
 from report.next_steps import derive_advice
 from report.page import render_report, write_report
 from report.pictures import PictureCache
@@ -129,6 +130,17 @@ def test_a_kept_champion_is_not_called_a_failure() -> None:
     headline = write_headline(replace(STORY, promotion=make_promotion(Verdict.KEPT)))
     assert headline.tone == "kept"
     assert headline.title == "Kept: the model of reef that was in production stays"
+
+
+def test_the_reason_and_that_it_is_a_helper_are_told_in_the_report_the_terminal_and_the_listing() -> None:
+    update = {"decides": False, "reason": "it clears every floor, as a helper."}
+    promotion = make_promotion().model_copy(update=update)
+    headline = write_headline(replace(STORY, promotion=promotion))
+    assert "a person decides" in headline.sentences[0]
+    assert headline.sentences[-1].startswith("Why: it clears every floor")
+    assert "a person decides" in tell_verdict(STORY, promotion)
+    row = RunRow.of("run", "training", "completed", "now", {"promote": promotion.model_dump()})
+    assert row.verdict == "promoted: it clears every floor, as a helper."
 
 
 @pytest.mark.usefixtures("no_plots")
