@@ -16,7 +16,7 @@ PARTS = (
     ("benchmarks.fast_run", "--seeds", "601", "602", "603"),
     ("benchmarks.monitoring",),
     ("benchmarks.serving", "--train", "--output", "docs/serving_benchmarks.md"),
-    ("benchmarks.real_photographs",),
+    ("benchmarks.truth",),
 )
 
 
