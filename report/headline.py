@@ -68,7 +68,9 @@ def write_headline(story: RunStory) -> Headline:
         Verdict.REFUSED: f"Refused: this model of {story.config.name} does not go into production",
     }
     helper = () if story.promotion.decides or verdict is not Verdict.PROMOTED else (HELPER,)
-    why = " ".join(["Why:", *filter(None, [story.promotion.reason]), reasons]) if reasons else ""
+    reason = story.promotion.reason
+    all_of_it = reasons if verdict is not Verdict.PROMOTED or not reason else ""
+    why = " ".join(filter(None, ["Why:", reason, all_of_it])) if reason or reasons else ""
     return Headline(verdict.value, titles[verdict], (*helper, *sentences, why))
 
 

@@ -8,6 +8,7 @@ from report.pictures import Plot
 from report.sections.section import Section
 from report.story import RunStory
 from report.thumbnails import embed_image, sample_rows
+from vision.config.training import Strategy
 from vision.data.records import Split, Splits
 
 SAMPLES_PER_CLASS = 6
@@ -19,6 +20,7 @@ def _context(story: RunStory) -> dict[str, Any]:
     return {
         "samples": _show_samples(story),
         "split_rows": _count_splits(story),
+        "uses": _uses(story),
         "most_quarantined": MOST_QUARANTINED,
     }
 
@@ -33,6 +35,21 @@ def _plots(story: RunStory) -> dict[str, Plot]:
 
 def _summary(story: RunStory) -> dict[str, Any]:
     return {"dataset": _dataset(story)}
+
+
+def _uses(story: RunStory) -> dict[str, str]:
+    """What each split is used for; a frozen backbone's head learns from all but test, held out by folds."""
+    frozen = [each.strategy is Strategy.FROZEN for each in story.config.training.candidates.values()]
+    folds = "learning, and by folds confidence and thresholds"
+    uses = dict.fromkeys(("train", "validation", "calibration"), folds)
+    if not all(frozen):
+        also = f" (a frozen backbone: {folds})" if any(frozen) else ""
+        uses = {
+            "train": "learning",
+            "validation": f"when to stop, which candidate{also}",
+            "calibration": f"confidence and thresholds{also}",
+        }
+    return uses | {"test": "this report and the gate, once"}
 
 
 def _show_samples(story: RunStory) -> list[tuple[str, bool, list[str]]]:
