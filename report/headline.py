@@ -153,18 +153,20 @@ def list_promises(story: RunStory) -> tuple[Promise, ...]:
     known = [each for each in story.test.rates if each.kind == "known"] if story.test else []
     if story.rule is None or not known:
         return ()
-    unknown, review = story.rule.unknown, story.rule.review
+    unknown, review, stranger = story.rule.unknown, story.rule.review, story.rule.stranger
+    apart = stranger.alpha if stranger is not None and stranger.attainable else 0.0
+    beside = f", {100 * apart:g}% as strangers" if apart else ""
     called, wrong = known[0].called_unknown, known[0].wrong_among_accepted
     interval = known[0].wrong_among_accepted_interval
     low = interval.low if interval else math.nan
     return (
         Promise(
-            f"at most {unknown.alpha:.0%} of known images are called unknown",
+            f"at most {100 * (unknown.alpha + apart):g}% of known images are called unknown{beside}",
             format_range(called),
-            _state(called.value, called.low, unknown.alpha, attainable=unknown.attainable),
+            _state(called.value, called.low, unknown.alpha + apart, attainable=unknown.attainable),
         ),
         Promise(
-            f"at most {review.target_risk:.0%} of accepted answers are wrong",
+            f"at most {100 * review.target_risk:g}% of accepted answers are wrong",
             format_range(interval) if interval else format_share(wrong),
             _state(wrong, low, review.target_risk, attainable=review.attainable),
         ),
@@ -203,7 +205,7 @@ def _describe_known(known: DecisionRates, rule: DecisionRule) -> str:
     measured = "" if math.isnan(wrong) else f" (on test {format_share(wrong)})"
     return (
         f"It decides {100 * known.accepted.value:.0f} of 100 images of its classes alone; of these at most "
-        f"{100 * rule.review.target_risk:.0f} in 100 are wrong{measured}. Of the others {rest}."
+        f"{100 * rule.review.target_risk:g} in 100 are wrong{measured}. Of the others {rest}."
     )
 
 

@@ -32,7 +32,7 @@ def list_shortfalls(story: RunStory) -> tuple[Advice, ...]:
     if story.rule is None:
         return ()
     known = _count_known(story.manifest, story.splits)
-    return (*_miss_review(story.rule, known), *_miss_unknown(story.rule.unknown, known))
+    return (*_miss_review(story.rule, known), *_miss_unknown(story.rule, known))
 
 
 def list_cautions(story: RunStory) -> tuple[str, ...]:
@@ -51,8 +51,21 @@ def lacks_groups(story: RunStory) -> bool:
 def state_thresholds(rule: DecisionRule) -> str:
     """When an image is called unknown and when it goes to a person, in words.
 
-    The value of a threshold whose promise is not attainable decides otherwise than its name says, or nothing.
+    The value of a threshold whose promise is not attainable decides otherwise than its name says, or nothing;
+    that of strangers always decides.
     """
+    two = _state_two(rule)
+    if rule.stranger is None:
+        return two
+    above = f"above {rule.stranger.value:.3f}"
+    return (
+        f"An image whose stranger score is {above} is called unknown, as a stranger. Of the others: "
+        f"{two[0].lower()}{two[1:]}"
+    )
+
+
+def _state_two(rule: DecisionRule) -> str:
+    """What the unknown score and the confidence decide of images that are no strangers."""
     strange = f"its unknown score is above {rule.unknown.value:.3f}"
     doubtful = (
         f"the model is less than {rule.review.value:.4f} sure, after its logits are divided by the "
@@ -96,18 +109,25 @@ def _miss_review(rule: DecisionRule, known: _Known | None) -> Iterator[Advice]:
     )
 
 
-def _miss_unknown(unknown: UnknownThreshold, known: _Known | None) -> Iterator[Advice]:
+def _miss_unknown(rule: DecisionRule, known: _Known | None) -> Iterator[Advice]:
+    unknown = rule.unknown
     if unknown.attainable:
         return
     needed = fewest_for_threshold(unknown.alpha, unknown.delta)
     effective = int(unknown.effective_size)
     way = f"set unknowns.alpha to {math.ceil(1000 * unknown.attainable_alpha) / 1000:.3f}"
+    answer = "It never answers unknown: what looks like nothing it was taught goes to a person."
+    if rule.stranger is not None:
+        answer = (
+            "It answers unknown to strangers alone: what is of the kind it was taught, but like none of "
+            "its classes, goes to a person."
+        )
     yield Advice(
         f"That at most {100 * unknown.alpha:g}% of known images are called unknown cannot be promised: it "
         f"needs {needed} independent held-out images, and has {_count(unknown, effective)}.",
         f"It takes {_scale(known, needed, effective)}. Or promise less: {way}.",
         Severity.WARNING,
-        "It never answers unknown: what looks like nothing it was taught goes to a person.",
+        answer,
     )
 
 

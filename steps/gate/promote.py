@@ -9,7 +9,7 @@ from materializers.names import ArtifactName
 from vision.base.home import project_home
 from vision.base.outputs import ModelOutputs
 from vision.bundle.records import Bundle
-from vision.config.data import ImageSettings
+from vision.config.data import ImageSettings, Resize
 from vision.config.decision import UnknownSettings
 from vision.config.evaluation import BootstrapSettings
 from vision.config.gate import GateSettings
@@ -50,8 +50,11 @@ def promote(
         baselines,
         partial(images_at, manifest, project_home() / store_folder),
         far,
-        lambda size: make_all_far(
-            unknowns.num_far, images.model_copy(update={"size": size}), seed, unknowns.strangers
+        lambda size, resize: make_all_far(
+            unknowns.num_far,
+            images.model_copy(update={"size": size, "resize": Resize(resize)}),
+            seed,
+            unknowns.strangers,
         ),
     )
     incumbent = Incumbent.of(champion, champion_digest, champion_splits)

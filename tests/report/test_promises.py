@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from report.headline import describe_model, list_promises
 from report.next_steps import derive_advice
 from report.promises import list_cautions, list_shortfalls, state_thresholds
 from report.story import RunStory
@@ -107,6 +108,42 @@ def test_thresholds_are_told_as_what_they_decide(promises: tuple[str, ...], word
     assert words in told
     assert "1.01" not in told
     assert ("less than 0.6200 sure" in told) == ("review" not in promises)
+
+
+def with_strangers(rule: DecisionRule, *, attainable: bool = True) -> DecisionRule:
+    """The rule, which also tells strangers and promises that 2% of known images are called so."""
+    changes = {"score_name": "stranger", "value": 3.5, "alpha": 0.02, "attainable": attainable}
+    return rule.model_copy(update={"stranger": rule.unknown.model_copy(update=changes)})
+
+
+@pytest.mark.parametrize("promises", [(), ("unknown",), ("review",), ("unknown", "review")])
+def test_strangers_are_called_unknown_whatever_else_can_be_promised(promises: tuple[str, ...]) -> None:
+    rule = with_strangers(rule_without(*promises))
+    told = state_thresholds(rule)
+    assert told.startswith("An image whose stranger score is above 3.500 is called unknown, as a stranger.")
+    cautions = " ".join(list_cautions(replace(STORY, rule=rule)))
+    assert "It never answers unknown" not in cautions
+    assert ("It answers unknown to strangers alone" in cautions) == ("unknown" in promises)
+
+
+def test_known_images_called_strangers_count_in_the_promise_on_unknown() -> None:
+    plain = list_promises(replace(STORY, rule=make_rule()))[0]
+    both = list_promises(replace(STORY, rule=with_strangers(make_rule())))[0]
+    none = list_promises(replace(STORY, rule=with_strangers(make_rule(), attainable=False)))[0]
+    assert plain.text == none.text == "at most 5% of known images are called unknown"
+    assert both.text == "at most 7% of known images are called unknown, 2% as strangers"
+
+
+def test_a_promise_is_not_rounded_to_a_stricter_one() -> None:
+    rule = make_rule()
+    unknown = rule.unknown.model_copy(update={"alpha": 0.025})
+    review = rule.review.model_copy(update={"target_risk": 0.004})
+    story = replace(STORY, rule=rule.model_copy(update={"unknown": unknown, "review": review}))
+    told = [each.text for each in list_promises(story)]
+    assert told[0].startswith("at most 2.5% of known")
+    assert told[1].startswith("at most 0.4% of accepted")
+    assert story.test is not None
+    assert "at most 0.4 in 100 are wrong" in describe_model(story.test, story.rule)[0]
 
 
 def test_a_confidence_that_no_image_reaches_is_null_in_the_summary() -> None:

@@ -137,13 +137,15 @@ def test_exported_precisions_are_compared_on_the_validation_split_alone(
     assert report.rows[0].max_probability_difference == 0.0
 
 
+@pytest.mark.parametrize("part", ["logits", "early"])
 def test_a_precision_that_overflows_is_a_row_and_ends_nothing(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    part: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     outputs = outputs_of(Split.VALIDATION)
-    logits = outputs.logits.copy()
-    logits[0, 0] = np.inf
-    (row,) = check_fp16(monkeypatch, tmp_path, dataclasses.replace(outputs, logits=logits)).rows
+    outputs = dataclasses.replace(outputs, early=np.ones((len(outputs.rows), 4), np.float32))
+    values = getattr(outputs, part).copy()
+    values[0, 0] = np.inf
+    (row,) = check_fp16(monkeypatch, tmp_path, dataclasses.replace(outputs, **{part: values})).rows
     assert not row.runs
     assert not row.within_tolerance
     assert "not finite" in row.reasons[0]

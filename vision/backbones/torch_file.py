@@ -57,8 +57,11 @@ def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
         EOFError,
         struct.error,
         ValueError,
-        KeyError,
+        LookupError,
         TypeError,
+        AttributeError,
+        OverflowError,
+        MemoryError,
     ) as error:
         raise ConfigError(
             f"Weights {path} cannot be read as tensors of PyTorch: {error}. Expected the file as its package "

@@ -60,7 +60,8 @@ def check_graphs(
         if each in graphs.unusable:
             return describe_unusable(each, num_bytes, graphs.unusable[each])
         outputs = exported[each.value]
-        if not (np.isfinite(outputs.logits).all() and np.isfinite(outputs.embeddings).all()):
+        given = [each for each in (outputs.logits, outputs.embeddings, outputs.early) if each is not None]
+        if not all(np.isfinite(each).all() for each in given):
             return describe_unusable(each, num_bytes, "its outputs are not finite on validation images")
         answers = Answered.of(Served(outputs, trained.rule, trained.detector), splits)
         return compare_precision(each, num_bytes, reference, answers, draws, settings.tolerance)

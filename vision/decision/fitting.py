@@ -169,9 +169,9 @@ def check_outputs(train: ModelOutputs, labels: IntArray, groups: NDArray[np.str_
 
 
 def _check_finite(split: str, outputs: ModelOutputs) -> None:
-    for what in ("logits", "embeddings", "quality", "kernel", "bias"):
+    for what in ("logits", "embeddings", "quality", "kernel", "bias", "early"):
         values = getattr(outputs, what)
-        if not np.isfinite(values).all():
+        if values is not None and not np.isfinite(values).all():
             raise TrainingError(
                 f"{np.count_nonzero(~np.isfinite(values))} values of the {split} {what} are not finite; "
                 "expected numbers. The training diverged: lower training.candidates.*.learning_rate."

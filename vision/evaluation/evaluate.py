@@ -100,7 +100,7 @@ def evaluate(
         "unknown": tuple(row for each in others for row in _describe_unknown(answered, each, deciding)),
         "roc": tuple(curve for each in others for curve in _trace_rocs(answered, each, deciding)),
         "rates": (_describe_rates(answered, correct), *(_describe_rates(each, None) for each in others)),
-        "ladder": tuple(_climb(answered, correct, rung) for rung in rule.review.ladder),
+        "ladder": tuple(_climb(answered, correct, rule, rung) for rung in rule.review.ladder),
         "mistakes": find_mistakes(answered, correct, rule.class_names),
         "examples": tuple(
             example
@@ -243,10 +243,11 @@ def _share_wrong(answered: Answered, correct: BoolArray) -> Interval | None:
     return share_interval(~correct[accepted], drawn.members[accepted], drawn.level)
 
 
-def _climb(answered: Answered, correct: BoolArray, rung: RiskRung) -> LadderRow:
+def _climb(answered: Answered, correct: BoolArray, rule: DecisionRule, rung: RiskRung) -> LadderRow:
     """What one rung of the rule's ladder would have accepted of the known images."""
     decisions = answered.decisions
-    accepted = ~decisions.called_unknown & (decisions.confidence >= rung.value) & rung.attainable
+    unlike = decisions.strangers | (decisions.scores > rule.unknown.value)
+    accepted = ~unlike & (decisions.confidence >= rung.value) & rung.attainable
     return LadderRow(
         target_risk=rung.target_risk,
         attainable=rung.attainable,

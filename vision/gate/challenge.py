@@ -74,14 +74,14 @@ class Current:
         baselines: their answers to the known test images.
         images_at: gives the images as a champion needs them.
         far: far kind -> the challenger's outputs of its images.
-        far_at: gives these images as a champion needs them.
+        far_at: gives these images at (size, resize policy), as a champion needs them.
     """
 
     splits: Splits
     baselines: Baselines
     images_at: ImagesAt
     far: Mapping[str, ModelOutputs] = field(default_factory=dict)
-    far_at: Callable[[int], Mapping[str, ImageArray]] = lambda _: {}
+    far_at: Callable[[int, str], Mapping[str, ImageArray]] = lambda *_: {}
 
 
 def judge(
@@ -188,7 +188,7 @@ def _reply(loaded: LoadedBundle, images: ImageArray, test: Labelled, current: Cu
     if len(near):
         replies[NEAR] = Replies.of(_ask(loaded, images, near))
     if current.far:
-        made = current.far_at(loaded.contract.image_size)
+        made = current.far_at(loaded.contract.image_size, loaded.contract.resize)
         far = np.concatenate([made[kind] for kind in current.far])
         replies[FAR] = Replies.of(_ask(loaded, far, np.arange(len(far))))
     return replies

@@ -96,3 +96,7 @@ def test_a_file_that_is_cut_or_holds_code_is_refused_and_nothing_runs(tmp_path: 
     with pytest.raises(ConfigError, match=r"it names os\.system"):
         read_tensors(code)
     assert not (tmp_path / "ran").exists()
+    for content in (b"I1\n." * 4, b"I1\n.I1\n.I1\n.(d.I1\n."):  # pickles of other things
+        code.write_bytes(content)
+        with pytest.raises(ConfigError, match="cannot be read as tensors"):
+            read_tensors(code)

@@ -161,11 +161,12 @@ def test_labels_of_other_images_are_refused() -> None:
         Clusters().fit(train_labels=np.zeros(119, dtype=np.int64))
 
 
-@pytest.mark.parametrize("part", ["logits", "embeddings", "quality"])
+@pytest.mark.parametrize("part", ["logits", "embeddings", "quality", "early"])
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_outputs_that_are_not_finite_are_refused(part: str, split: str) -> None:
     clusters = Clusters()
     outputs, _ = clusters.known(120)
+    outputs = replace(outputs, early=np.ones((len(outputs.rows), 4), np.float32))
     values = getattr(outputs, part).copy()
     values[7, 1] = np.nan
     broken: dict[str, Any] = {split: replace(outputs, **{part: values})}

@@ -22,6 +22,7 @@ from vision.decision.records import (
     DecisionRule,
     OodDetector,
     ReviewThreshold,
+    RiskRung,
     Temperature,
     UnknownThreshold,
 )
@@ -303,6 +304,29 @@ def test_no_known_image_is_refused() -> None:
     )
     with pytest.raises(TooFewImagesError, match="no image of a known class"):
         run(known=nobody)
+
+
+@pytest.mark.parametrize("attainable", [True, False])
+def test_the_rung_that_was_chosen_accepts_what_the_rule_accepts(attainable: bool) -> None:
+    review = RULE.review
+    rung = RiskRung(
+        target_risk=review.target_risk,
+        attainable=True,
+        value=review.value,
+        coverage=review.coverage,
+        risk=review.risk,
+        risk_bound=review.risk_bound,
+    )
+    rule = RULE.model_copy(
+        update={
+            "unknown": RULE.unknown.model_copy(update={"attainable": attainable}),
+            "review": review.model_copy(
+                update={"value": 0.0, "ladder": (rung.model_copy(update={"value": 0.0}),)}
+            ),
+        }
+    )
+    told = evaluate(Images(KNOWN), rule, DETECTOR, Subject("cnn", "test", "fp16"), BOOTSTRAP, 3)
+    assert told.ladder[0].accepted == told.rates[0].accepted.value < 1.0
 
 
 def test_a_class_without_images_is_nan_and_not_zero() -> None:

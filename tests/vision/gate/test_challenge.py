@@ -406,6 +406,11 @@ def test_the_same_network_with_another_alpha_is_kept_out_if_it_finds_fewer_unkno
     splits = make_splits(make_rows(num_unknown=20), NAMES)
     far = np.full((20, 8, 8, 3), NUM_ROWS, np.uint8)
     old = make_bundle("old")
+
+    def far_at(size: int, resize: str) -> dict[str, ImageArray]:
+        assert (size, resize) == (8, "crop")
+        return {"noise": far[:, :size, :size]}
+
     promotion = judge(
         make_bundle("new"),
         Served(answer(splits, range(2)), RULE, MSP),
@@ -414,7 +419,7 @@ def test_the_same_network_with_another_alpha_is_kept_out_if_it_finds_fewer_unkno
             make_baselines(),
             champion.images_at,
             far={"noise": make_outputs([[0.0, 0.0]] * 20)},
-            far_at=lambda size: {"noise": far[:, :size, :size]},
+            far_at=far_at,
         ),
         GateSettings(),
         BootstrapSettings(resamples=200),

@@ -109,18 +109,30 @@ def fit_heads(
 def assign_folds(labels: IntArray, groups: NDArray[np.str_], seed: int) -> IntArray:
     """Fold (n,) of each image, at most `MAX_FOLDS`: whole groups together, classes spread; 0 of one group.
 
-    Where a class has fewer images than there are folds, groups are dealt at random.
+    Where a class has fewer images than there are folds, groups are dealt class by class in random order, so
+    that two groups of one class lie in two folds.
     """
     rank = np.unique(groups, return_inverse=True)[1]
     num_folds = min(MAX_FOLDS, int(rank.max()) + 1)
     if num_folds < 2:
         return np.zeros(len(labels), np.int64)
     if int(np.bincount(labels).min()) < num_folds:
-        return np.asarray(np.random.default_rng(seed).permutation(rank.max() + 1) % num_folds, np.int64)[rank]
+        return _deal_by_class(labels, rank, num_folds, seed)[rank]
     folds = np.zeros(len(labels), np.int64)
     splitter = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed)
     for fold, (_, inside) in enumerate(splitter.split(np.zeros((len(labels), 1)), labels, rank)):
         folds[inside] = fold
+    return folds
+
+
+def _deal_by_class(labels: IntArray, rank: IntArray, num_folds: int, seed: int) -> IntArray:
+    """Fold (g,) of each group; a group of several classes counts as of its rarest."""
+    common_first = np.argsort(-np.bincount(labels)[labels], kind="stable")
+    rarest = np.zeros(int(rank.max()) + 1, np.int64)
+    rarest[rank[common_first]] = labels[common_first]  # the last, rarest, stays
+    shuffled = np.random.default_rng(seed).permutation(len(rarest))
+    folds = np.zeros(len(rarest), np.int64)
+    folds[shuffled[np.argsort(rarest[shuffled], kind="stable")]] = np.arange(len(rarest)) % num_folds
     return folds
 
 

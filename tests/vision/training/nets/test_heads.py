@@ -86,6 +86,17 @@ def test_the_head_of_a_fold_answers_its_images_without_having_seen_them() -> Non
     assert not np.allclose(trial.fold_kernels[1], other.fold_kernels[1])
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_two_groups_of_a_class_lie_in_two_folds_though_another_class_is_tiny(seed: int) -> None:
+    groups = np.array([f"g{i // 4}" for i in range(80)] + ["a", "a", "b", "b", "c", "d", "d"])
+    labels = np.array([0] * 80 + [1] * 4 + [2] * 3)
+    folds = assign_folds(labels, groups, seed)
+    assert len(set(folds)) == MAX_FOLDS
+    for name in set(groups):
+        assert len(set(folds[groups == name])) == 1
+    assert all(len(set(folds[labels == each])) == 2 for each in (1, 2))
+
+
 def test_a_nearly_dead_feature_gets_no_huge_kernel_entry() -> None:
     features, labels, groups = make_features()
     features[:, 0] = 1e-7 * labels
