@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from report.formatting import format_bounds, format_range, format_share, list_names, plain_name
-from report.promises import list_shortfalls
+from report.promises import list_shortfalls, promised_strangers
 from report.story import RunStory
 from report.unknown_rows import near_rows
 from vision.base.record import Interval
@@ -153,8 +153,7 @@ def list_promises(story: RunStory) -> tuple[Promise, ...]:
     known = [each for each in story.test.rates if each.kind == "known"] if story.test else []
     if story.rule is None or not known:
         return ()
-    unknown, review, stranger = story.rule.unknown, story.rule.review, story.rule.stranger
-    apart = stranger.alpha if stranger is not None and stranger.attainable else 0.0
+    unknown, review, apart = story.rule.unknown, story.rule.review, promised_strangers(story.rule)
     beside = f", {100 * apart:g}% as strangers" if apart else ""
     called, wrong = known[0].called_unknown, known[0].wrong_among_accepted
     interval = known[0].wrong_among_accepted_interval

@@ -9,7 +9,7 @@ import numpy as np
 
 from report.advice import Advice, Severity
 from report.formatting import LONGEST_LIST, list_names
-from report.promises import DECLARE_GROUPS, NO_GROUPS, lacks_groups, list_shortfalls
+from report.promises import DECLARE_GROUPS, NO_GROUPS, lacks_groups, list_shortfalls, promised_strangers
 from report.story import RunStory
 from report.unknown_rows import UNDETECTABLE, near_rows
 from vision.evaluation.records import Evaluation
@@ -74,18 +74,18 @@ def _broken_promises(story: RunStory) -> Iterator[Advice]:
     known = [rates for rates in story.test.rates if rates.kind == "known"] if story.test else []
     if story.rule is None or not known:
         return
-    alpha, target = story.rule.unknown.alpha, story.rule.review.target_risk
+    alpha, target = story.rule.unknown.alpha + promised_strangers(story.rule), story.rule.review.target_risk
     if known[0].called_unknown.low > alpha:
         yield Advice(
             f"On test {known[0].called_unknown.value:.1%} of known images are called unknown, more than the "
-            f"promised {alpha:.0%}.",
+            f"promised {100 * alpha:g}%.",
             "Calibration and test images seem to differ; check how groups were declared and split.",
         )
     wrong = known[0].wrong_among_accepted_interval
     if wrong is not None and wrong.low > target:
         yield Advice(
             f"On test {wrong.value:.1%} of the accepted answers are wrong, more than the promised "
-            f"{target:.0%}.",
+            f"{100 * target:g}%.",
             "Calibration and test images seem to differ; look at the worst mistakes before trusting it.",
         )
 

@@ -48,6 +48,11 @@ def lacks_groups(story: RunStory) -> bool:
     return story.manifest is not None and not _has_groups(story.manifest)
 
 
+def promised_strangers(rule: DecisionRule) -> float:
+    """Promised largest share of known images called strangers; 0 where nothing is promised of them."""
+    return rule.stranger.alpha if rule.stranger is not None and rule.stranger.attainable else 0.0
+
+
 def state_thresholds(rule: DecisionRule) -> str:
     """When an image is called unknown and when it goes to a person, in words.
 

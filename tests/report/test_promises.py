@@ -132,6 +132,14 @@ def test_known_images_called_strangers_count_in_the_promise_on_unknown() -> None
     none = list_promises(replace(STORY, rule=with_strangers(make_rule(), attainable=False)))[0]
     assert plain.text == none.text == "at most 5% of known images are called unknown"
     assert both.text == "at most 7% of known images are called unknown, 2% as strangers"
+    assert STORY.test is not None
+    called = Interval(value=0.08, low=0.06, high=0.1)
+    rates = tuple(each.model_copy(update={"called_unknown": called}) for each in STORY.test.rates)
+    story = replace(STORY, test=STORY.test.model_copy(update={"rates": rates}))
+    for rule, broken in ((make_rule(), True), (with_strangers(make_rule()), False)):
+        told = [each.finding for each in derive_advice(replace(story, rule=rule))]
+        assert any("more than the promised 5%." in each for each in told) == broken
+        assert not any("more than the promised 7%." in each for each in told)
 
 
 def test_a_promise_is_not_rounded_to_a_stricter_one() -> None:
