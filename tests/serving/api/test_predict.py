@@ -45,11 +45,12 @@ def test_an_image_is_answered_in_the_documented_form(client: TestClient) -> None
     response = predict(client, paint(RED), group="visit-7")
     assert response.status_code == 200
     body = response.json()
-    assert set(body) == set(PredictionAnswer.model_fields) - {"heat_map_png"}
+    assert set(body) == set(PredictionAnswer.model_fields) - {"heat_map_png", "unknown_kind"}
     assert (body["decision"], body["class_name"]) == ("accept", "red")
     assert body["top_k"][0] == {"class_name": "red", "probability": body["confidence"]}
     assert body["model"] == {"name": "toy", "version": "3", "digest": make_bundle().digest}
-    assert predict(client, paint(BLACK)).json()["decision"] == "unknown"
+    unknown = predict(client, paint(BLACK)).json()
+    assert (unknown["decision"], unknown["unknown_kind"]) == ("unknown", "look_alike")
 
 
 def test_a_heat_map_comes_only_when_asked_for(client: TestClient) -> None:
