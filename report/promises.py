@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from report.advice import Advice, Severity
+from report.formatting import list_names
 from report.story import RunStory
 from vision.base.wording import count_of
-from vision.data.records import Manifest, Splits
+from vision.data.records import Manifest, Split, Splits
 from vision.decision.records import DecisionRule, ReviewThreshold, UnknownThreshold
 from vision.decision.unknown_threshold import fewest_for_threshold
 
@@ -40,7 +42,22 @@ def list_cautions(story: RunStory) -> tuple[str, ...]:
     lines = [f"{each.answer} {each.finding} {each.action}" for each in list_shortfalls(story)]
     if lacks_groups(story):
         lines.append(f"{NO_GROUPS} {DECLARE_GROUPS}")
+    if alone := _list_lone_classes(story.splits):
+        lines.append(
+            f"Outside test there is one group alone of {list_names(alone)}: it cannot be held out, so no "
+            "promise counts these images. Add images of other individuals."
+        )
     return tuple(lines)
+
+
+def _list_lone_classes(splits: Splits | None) -> list[str]:
+    """Known classes of which one group alone lies outside test."""
+    if splits is None:
+        return []
+    columns = zip(splits.groups, splits.image_classes, splits.splits, strict=True)
+    groups = {(name, group) for group, name, split in columns if split not in (None, Split.TEST)}
+    counts = Counter(name for name, _ in groups)
+    return [name for name in splits.class_names if counts[name] == 1]
 
 
 def lacks_groups(story: RunStory) -> bool:

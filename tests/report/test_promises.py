@@ -14,6 +14,7 @@ from report.story import RunStory
 from report.summary import summarise
 from tests.example_story import make_rule, make_story
 from vision.base.record import Interval
+from vision.data.records import Split
 from vision.decision.records import DecisionRule, RiskRung
 from vision.decision.selective import UNATTAINABLE
 
@@ -60,6 +61,21 @@ def test_a_model_that_accepts_nothing_tells_how_many_images_that_takes() -> None
     assert "about 828 images in all, where there are 360 now" in told[0]  # 360 * 115 / 50
     assert told[1].startswith("No groups are declared: every image counts as independent")
     assert len(told) == 2
+
+
+def test_a_class_of_one_group_is_said_to_be_in_no_promise() -> None:
+    assert STORY.splits is not None
+    name = STORY.splits.class_names[0]
+    groups = [
+        "alone" if own == name and split is not Split.TEST else group
+        for group, own, split in zip(
+            STORY.splits.groups, STORY.splits.image_classes, STORY.splits.splits, strict=True
+        )
+    ]
+    splits = STORY.splits.model_copy(update={"groups": tuple(groups)})
+    (told,) = list_cautions(replace(STORY, splits=splits))
+    assert name.replace("_", " ") in told
+    assert "cannot be held out" in told
 
 
 def test_a_looser_promise_that_holds_is_the_way_out_that_is_named() -> None:
