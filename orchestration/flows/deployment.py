@@ -14,7 +14,7 @@ from materializers.names import ArtifactName
 from materializers.registry import find_champion, find_version_number
 from orchestration.flows.artifacts import load_output
 from orchestration.flows.failures import tell_error
-from orchestration.flows.runner import Finished, Flow, Outcome, Plan, Run, name_run
+from orchestration.flows.runner import Finished, Outcome, PipelineFlow, Plan, Run, name_run
 from orchestration.store.history import missing_champion
 from pipelines.deployment import deployment
 from pipelines.names import PipelineName
@@ -29,11 +29,10 @@ logger = logging.getLogger(__name__)
 AGAIN = "python run.py --pipeline deployment --config NAME.yaml"
 
 
-class DeploymentFlow(Flow[None]):
+class DeploymentFlow(PipelineFlow[None]):
     """Serve the champion, if its service answers as the pipeline does; an old service is kept otherwise."""
 
     name = PipelineName.DEPLOYMENT
-    has_folder = False
 
     def prepare(self, run: Run) -> Plan:
         """The DAG of the model in production.

@@ -9,7 +9,7 @@ from typing import Any
 from materializers.names import ArtifactName
 from materializers.registry import find_champion
 from orchestration.flows.artifacts import RunArtifacts, find_run, load_output
-from orchestration.flows.runner import NO_VERDICT, Finished, Flow, Outcome, Plan, Run
+from orchestration.flows.runner import NO_VERDICT, Finished, FolderFlow, Outcome, Plan, Run
 from orchestration.session.paths import ProjectPaths
 from orchestration.store.history import missing_champion
 from orchestration.store.windows import find_last_trimming, find_windows
@@ -26,7 +26,7 @@ from vision.drift.records import ColumnDrift, DriftPage, DriftReport
 PAGE_NAME = "drift.html"
 
 
-class MonitoringFlow(Flow[MonitoringStory]):
+class MonitoringFlow(FolderFlow[MonitoringStory]):
     """Judge the champion's newest answers; the exit code is 0 whatever the verdict."""
 
     name = PipelineName.MONITORING

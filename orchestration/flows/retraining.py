@@ -21,7 +21,17 @@ from zenml import log_metadata
 from materializers.names import ArtifactName
 from materializers.registry import find_champion, find_champion_state
 from orchestration.flows.artifacts import RunArtifacts, find_run, has_trained, load_output
-from orchestration.flows.runner import NO_VERDICT, Finished, Flow, Outcome, Plan, Run, name_run, write_folder
+from orchestration.flows.runner import (
+    NO_VERDICT,
+    Finished,
+    Flow,
+    FolderFlow,
+    Outcome,
+    Plan,
+    Run,
+    name_run,
+    write_folder,
+)
 from orchestration.flows.training import FLOW as TRAINING
 from orchestration.session.paths import ProjectPaths
 from orchestration.store.attempts import close_attempt, open_attempt, read_attempts, withdraw_attempt
@@ -49,7 +59,7 @@ TRAINING_KEY = "training"
 
 
 @dataclass(frozen=True)
-class RetrainingFlow(Flow[RetrainDecision | None]):
+class RetrainingFlow(FolderFlow[RetrainDecision | None]):
     """Decide whether to retrain, and do it: train, promote or keep.
 
     Attributes:
@@ -57,7 +67,7 @@ class RetrainingFlow(Flow[RetrainDecision | None]):
         now: aware of its zone; None: the time of the start.
     """
 
-    training: Flow[Any] = TRAINING
+    training: Flow = TRAINING
     now: datetime | None = None
     name = PipelineName.RETRAINING
 

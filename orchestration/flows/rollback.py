@@ -15,11 +15,10 @@ from vision.base.files import storage_errors
 from vision.bundle.assembly import verify_bundle
 
 
-class RollbackFlow(Flow[None]):
+class RollbackFlow(Flow):
     """No DAG: the registry changes, then a running service follows."""
 
     name = "rollback"
-    has_folder = False
 
     def carry_out(self, run: Run) -> Outcome:
         """Put the previous version back and serve it if a service of this model runs.

@@ -9,6 +9,7 @@ import logging
 import shutil
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -132,20 +133,44 @@ class Finished(Generic[Written]):
     written: Written | None
 
 
-class Flow(Generic[Written]):
-    """What differs from one pipeline to the next; the module of the same name holds one as FLOW."""
+class Flow(ABC):
+    """What can be asked for by name; the module of the same name holds one as FLOW."""
 
     name: ClassVar[str]
-    has_folder: ClassVar[bool] = True
 
+    @abstractmethod
+    def carry_out(self, run: Run) -> Outcome:
+        """Do the run and what follows it.
+
+        Raises:
+            TaxonError: what makes a run impossible; there is none then.
+        """
+
+
+class PipelineFlow(Flow, Generic[Written]):
+    """What differs from one pipeline to the next."""
+
+    @abstractmethod
     def prepare(self, run: Run) -> Plan:
         """The DAG and its arguments.
 
         Raises:
             TaxonError: what makes a run impossible; there is none then.
         """
-        raise NotImplementedError
 
+    @abstractmethod
+    def tell(self, done: Finished[Written]) -> Outcome:
+        """How a run ended that did not fail."""
+
+    def carry_out(self, run: Run) -> Outcome:
+        """Do the run and what follows it; raises as `prepare`."""
+        return run_pipeline(self, run)
+
+
+class FolderFlow(PipelineFlow[Written]):
+    """A pipeline whose runs leave a folder."""
+
+    @abstractmethod
     def project(self, run_name: str, paths: ProjectPaths) -> Written:
         """Write `runs/<run_name>/` from the artifact store; what it was written from.
 
@@ -153,15 +178,6 @@ class Flow(Generic[Written]):
             ConfigError: there is no such run.
             StorageError: the folder cannot be written, or an artifact of a run that did not fail is gone.
         """
-        raise NotImplementedError
-
-    def tell(self, done: Finished[Written]) -> Outcome:
-        """How a run ended that did not fail."""
-        raise NotImplementedError
-
-    def carry_out(self, run: Run) -> Outcome:
-        """Do the run and what follows it; raises as `prepare`."""
-        return run_pipeline(self, run)
 
 
 def launch(name: str, config: RunConfig, paths: ProjectPaths, *, cached: bool = True) -> Outcome:
@@ -186,10 +202,10 @@ def launch(name: str, config: RunConfig, paths: ProjectPaths, *, cached: bool = 
         return load_flow(name).carry_out(Run(run_name, config, paths, cached, started))
 
 
-def load_flow(name: str) -> Flow[Any]:
+def load_flow(name: str) -> Flow:
     """The flow of a pipeline or of `rollback`; imports ZenML, whose environment must be prepared."""
     with import_quickly():
-        flow: Flow[Any] = import_module(f"orchestration.flows.{name}").FLOW
+        flow: Flow = import_module(f"orchestration.flows.{name}").FLOW
     return flow
 
 
@@ -227,7 +243,7 @@ def guard_run(run_name: str, paths: ProjectPaths) -> Iterator[None]:
         yield
 
 
-def run_pipeline(flow: Flow[Any], run: Run) -> Outcome:
+def run_pipeline(flow: PipelineFlow[Any], run: Run) -> Outcome:
     """Run a flow's DAG, record it and write its folder, in a project that this process holds."""
     from orchestration.store.lost import expire_lost_steps
 
@@ -235,7 +251,7 @@ def run_pipeline(flow: Flow[Any], run: Run) -> Outcome:
     expire_lost_steps()
     failure = run_known(run, plan)
     record_run(run, plan, failure)
-    written = write_folder(flow, run) if flow.has_folder else None
+    written = write_folder(flow, run) if isinstance(flow, FolderFlow) else None
     if failure is not None:
         return Outcome.of_failure(run.name, run.folder, failure)
     return flow.tell(Finished(run, plan, written))
@@ -265,7 +281,7 @@ def record_run(run: Run, plan: Plan, failure: Exception | None) -> None:
         logger.warning("The report of run %s lacks its seconds and versions: %s", run.name, error)
 
 
-def write_folder(flow: Flow[Written], run: Run) -> Written | None:
+def write_folder(flow: FolderFlow[Written], run: Run) -> Written | None:
     """Write a run folder; that it cannot be written is told, gives None, and hides no verdict."""
     try:
         with database_errors(run.paths), storage_errors(run.folder):
@@ -299,7 +315,7 @@ def project_again(run_name: str, paths: ProjectPaths) -> Path:
         )
     name = run.pipeline.name if run.pipeline else ""
     flow = load_flow(name) if name in tuple(PipelineName) else None
-    if flow is None or not flow.has_folder:
+    if not isinstance(flow, FolderFlow):
         raise ConfigError(
             f"Run {run.name} is of the pipeline {name}, whose runs have no folder. Expected a run of "
             "training, monitoring or retraining (python run.py runs lists them). Its steps are in the "

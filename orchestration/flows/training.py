@@ -9,7 +9,7 @@ from materializers.names import ArtifactName
 from materializers.registry import find_champion
 from orchestration.flows.artifacts import load_output
 from orchestration.flows.deployment import follow_promotion
-from orchestration.flows.runner import NO_VERDICT, Finished, Flow, Outcome, Plan, Run, run_pipeline
+from orchestration.flows.runner import NO_VERDICT, Finished, FolderFlow, Outcome, Plan, Run, run_pipeline
 from orchestration.flows.training_folder import point_latest_at, project_training
 from orchestration.session.paths import ProjectPaths
 from orchestration.store.lost import expire_lost_images
@@ -31,7 +31,7 @@ from vision.training.weights import resolve_weights
 logger = logging.getLogger(__name__)
 
 
-class TrainingFlow(Flow[RunStory]):
+class TrainingFlow(FolderFlow[RunStory]):
     """From the data set to a model in production, or to the reason why not."""
 
     name = PipelineName.TRAINING

@@ -138,7 +138,7 @@ def ask_monitoring() -> dict[str, Any]:
     }
 
 
-class Training(Flow[None]):
+class Training(Flow):
     """What a retraining runs in place of the real training."""
 
     def __init__(self, carry_out: Callable[[RunConfig, ProjectPaths, str], Outcome]) -> None:
