@@ -3,7 +3,8 @@
 On two idle cores: linear baselines on the reef 2 minutes; the main job over three seeds 20; monitoring 3; the
 service 15, with a champion that it trains for itself, because those of the main job go with their folders;
 real photographs some hours, last because they are not part of the project; their table is printed, and
-docs/results.md is written by hand. What was written by hand into the other pages stays (`benchmarks/pages.py`).
+docs/results.md is written by hand. What was written by hand into the other pages stays
+(`benchmarks/pages.py`).
 """
 
 from __future__ import annotations
