@@ -12,23 +12,31 @@ Build = Callable[[Any, float], Any]
 
 
 @dataclass(frozen=True)
-class Weights:
-    """Pretrained no_top weights of a backbone.
+class KerasWeights:
+    """Pretrained no_top weights that Keras serves, and reads.
 
     Attributes:
-        locate: width and image size in pixels -> path on Keras' server and file name; None where a package
-            brings the file.
+        locate: width and image size in pixels -> path on the server and file name.
         adapt: changes the loaded network to what the weights expect; None where there is nothing to do.
-        packaged: the file that an installed package brings; raises ConfigError without the package.
-        digest: SHA-256 of that file.
-        load: reads a file into the network; None: Keras does.
     """
 
-    locate: Callable[[float, int], tuple[str, str]] | None = None
+    locate: Callable[[float, int], tuple[str, str]]
     adapt: Callable[[Any], None] | None = None
-    packaged: Callable[[], Path] | None = None
-    digest: str | None = None
-    load: Callable[[Any, Path], None] | None = None
+
+
+@dataclass(frozen=True)
+class PackagedWeights:
+    """Pretrained weights that an installed package brings.
+
+    Attributes:
+        find: the file; raises ConfigError without the package.
+        digest: its SHA-256.
+        load: reads a file into the network; raises ConfigError if it is of another one.
+    """
+
+    find: Callable[[], Path]
+    digest: str
+    load: Callable[[Any, Path], None]
 
 
 @dataclass(frozen=True)
@@ -54,5 +62,5 @@ class Backbone:
     early: str
     widths: tuple[float, ...] | None = None
     cut: str | None = None
-    weights: Weights | None = None
+    weights: KerasWeights | PackagedWeights | None = None
     fine_tuning_rate: float = 1e-4

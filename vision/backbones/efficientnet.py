@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vision.backbones.declaration import Backbone, Weights
+from vision.backbones.declaration import Backbone, KerasWeights
 
 
 def build(image: Any, _width: float) -> Any:
@@ -44,5 +44,5 @@ EFFICIENTNET_B0 = Backbone(
     early="block3b_add",
     widths=(1.0,),
     cut="block6d_add",
-    weights=Weights(locate_weights, fold_stem_scaling),
+    weights=KerasWeights(locate_weights, fold_stem_scaling),
 )

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from vision.backbones.declaration import Backbone, Weights
+from vision.backbones.declaration import Backbone, PackagedWeights
 from vision.backbones.torch_file import read_tensors
 from vision.base.errors import ConfigError
 
@@ -123,5 +123,5 @@ EFFICIENTNET_LITE0 = Backbone(
     widths=(1.0,),
     early="block4_add",
     cut="block14_add",
-    weights=Weights(packaged=find_weights, digest=SHA256, load=load_weights),
+    weights=PackagedWeights(find_weights, SHA256, load_weights),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vision.backbones.blocks import scale_input
-from vision.backbones.declaration import Backbone, Weights
+from vision.backbones.declaration import Backbone, KerasWeights
 
 _SIZES = (96, 128, 160, 192, 224)
 """Image sizes that have a weights file of their own."""
@@ -34,5 +34,5 @@ MOBILENET_V2 = Backbone(
     early="block_5_add",
     widths=(0.35, 0.5, 0.75, 1.0, 1.3, 1.4),
     cut="block_15_add",
-    weights=Weights(locate_weights),
+    weights=KerasWeights(locate_weights),
 )

@@ -159,8 +159,9 @@ def decide(
             are of different scores.
     """
     _check_rule(rule, detector, logits)
-    tells = rule.stranger is not None and early is not None
-    strangers = measure_strangers(detector.arrays, early) if tells and early is not None else None
+    strangers = None
+    if rule.stranger is not None and early is not None:
+        strangers = measure_strangers(detector.arrays, early)
     return decide_scored(rule, logits, score_unknown(detector, logits, embeddings, quality), strangers)
 
 

@@ -82,8 +82,8 @@ def fit_review(
     `find_level`.
 
     `target_risk: auto` is the strictest rung of the ladder that accepts a useful share, else the one that
-    accepts most. Looking at several rungs costs nothing at one confidence (passing a rung that is not true
-    implies passing every looser one that is not true); it is why the level is the smallest over the rungs.
+    accepts most. At one confidence several rungs cost nothing: passing one that is false implies passing
+    every looser false one, so that only the loosest counts. The level is the smallest of the rungs' own.
 
     Args:
         confidence: (n,) calibrated, of held-out images of known classes.
@@ -98,12 +98,14 @@ def fit_review(
     )
     sizes = np.array([look.effective_size for look in looks])
     level = min(find_level(sizes, target, settings.delta) for target in RUNGS)
-    ladder = tuple(_climb(looks, level, target, len(kept)) for target in RUNGS)
+    ladder = [_climb(looks, level, target, len(kept)) for target in RUNGS]
     if settings.target_risk == "auto":
         rung = _choose(ladder)
-    else:
+    else:  # one promise alone is tested at a level of its own, and stands in the ladder as it is
         level = find_level(sizes, settings.target_risk, settings.delta)
         rung = _climb(looks, level, settings.target_risk, len(kept))
+        others = [each for each in ladder if each.target_risk != rung.target_risk]
+        ladder = sorted([*others, rung], key=lambda each: each.target_risk)
     told = next((look for look in looks if look.value == rung.value), looks[-1] if looks else None)
     return ReviewThreshold(
         value=rung.value,
@@ -117,7 +119,7 @@ def fit_review(
         num_groups=len(np.unique(groups)),
         design_effect=told.design_effect if told else 1.0,
         found=settings.target_risk == "auto",
-        ladder=ladder,
+        ladder=tuple(ladder),
         num_needed=None
         if rung.attainable
         else _count_needed(looks, rung.target_risk, settings.delta, len(kept)),
@@ -138,7 +140,7 @@ def _climb(looks: list[Look], level: float, target: float, num_images: int) -> R
     )
 
 
-def _choose(ladder: tuple[RiskRung, ...]) -> RiskRung:
+def _choose(ladder: list[RiskRung]) -> RiskRung:
     """The strictest rung that accepts a useful share, else the one that accepts most, else the last."""
     useful = [rung for rung in ladder if rung.coverage >= USEFUL_COVERAGE]
     if useful:

@@ -137,12 +137,12 @@ def _check_scores(scores: FloatArray, groups: NDArray[np.str_]) -> FloatArray:
         )
     if len(values) == 0:
         raise TooFewImagesError(
-            "There is no known calibration image; expected at least one. Give the calibration split a larger "
-            "share in split.calibration."
+            "There is no held-out image of a known class; expected at least one. Add images, or give the "
+            "calibration split a larger share in split.calibration."
         )
     if not np.isfinite(values).all():
         raise DataError(
-            f"{np.count_nonzero(~np.isfinite(values))} of {len(values)} calibration scores are not finite; "
-            "expected numbers. Look at the network's outputs on the calibration split."
+            f"{np.count_nonzero(~np.isfinite(values))} of {len(values)} held-out scores are not finite; "
+            "expected numbers. Look at the network's outputs."
         )
     return values

@@ -64,7 +64,7 @@ def tell_insufficient(report: DriftReport, settings: DriftSettings) -> DriftRepo
     if report.num_reference_groups < settings.min_groups:
         reasons.append(
             f"the reference has {count_of(report.num_reference_groups, 'group')}, expected at least "
-            f"{settings.min_groups}; waiting does not help: train with more groups in the calibration split"
+            f"{settings.min_groups}; waiting does not help: train with more groups"
         )
     return report.model_copy(
         update={

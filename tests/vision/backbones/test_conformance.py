@@ -13,7 +13,7 @@ import pytest
 from tests.shared_data import REPOSITORY
 from tests.vision.training.nets.toy import KERAS_WARNINGS
 from vision.backbones import BACKBONES
-from vision.backbones.declaration import Backbone
+from vision.backbones.declaration import Backbone, KerasWeights
 from vision.base.outputs import ModelFile
 from vision.bundle.engine import Engine
 from vision.config.export import GraphSettings, Precision
@@ -128,7 +128,7 @@ def test_what_a_configuration_may_say_follows_from_the_declaration(backbone: Bac
     if backbone.weights is None:
         with pytest.raises(ValueError, match="trained from scratch"):
             CandidateSettings(backbone=backbone.name, weights="auto")
-    elif backbone.weights.packaged is None:
+    elif isinstance(backbone.weights, KerasWeights):
         source, name = imagenet_file(settings_of(backbone), 96)
         assert source.endswith(name)
     if backbone.widths is not None:

@@ -278,9 +278,9 @@ def _share_above(value: float) -> float:
 
 
 def test_scores_that_cannot_be_ranked_are_refused() -> None:
-    with pytest.raises(TooFewImagesError, match="no known calibration image"):
+    with pytest.raises(TooFewImagesError, match="no held-out image"):
         fit_threshold(np.zeros(0), np.array([], dtype=str), UnknownSettings(alpha=0.05))
-    with pytest.raises(DataError, match="1 of 3 calibration scores are not finite"):
+    with pytest.raises(DataError, match="1 of 3 held-out scores are not finite"):
         fit_threshold(np.array([0, np.nan, 1]), np.array(["a", "b", "c"]), UnknownSettings(alpha=0.05))
     with pytest.raises(DataError, match="one group per score"):
         fit_threshold(np.zeros(3), np.array(["a", "b"]), UnknownSettings(alpha=0.05))

@@ -20,7 +20,6 @@ from vision.evaluation.comparison import (
     choose_winner,
     line_up,
     paired_difference,
-    paired_difference_over_splits,
     winner_index,
 )
 from vision.evaluation.metrics import class_counts, class_indicators
@@ -234,37 +233,6 @@ def test_paired_differences_shrink_with_what_both_share() -> None:
 def test_paired_values_of_different_images_are_refused() -> None:
     with pytest.raises(ValueError, match="same images on both sides"):
         paired_difference(np.ones(3), np.ones(4), np.arange(3), BOOTSTRAP, np.random.default_rng(0))
-
-
-def test_a_group_in_several_splits_is_averaged_first() -> None:
-    first = (np.array(["a", "a", "b"]), np.array([1.0, 0.0, 1.0]))
-    second = (np.array(["a", "a", "c"]), np.array([0.0, 0.0, -1.0]))
-    interval = paired_difference_over_splits([first, second], BOOTSTRAP, np.random.default_rng(0))
-    # a: 0.5 over 2 images, b: 1 over 1, c: -1 over 1
-    assert interval.value == pytest.approx((0.5 + 1.0 - 1.0) / 4)
-
-
-def test_the_same_split_told_five_times_is_no_more_evidence_than_once() -> None:
-    rng = np.random.default_rng(1)
-    split = (np.arange(60) // 2, rng.normal(0.1, 1.0, size=60))
-    once = paired_difference_over_splits([split], BOOTSTRAP, np.random.default_rng(0))
-    often = paired_difference_over_splits([split] * 5, BOOTSTRAP, np.random.default_rng(0))
-    assert often.value == pytest.approx(once.value)
-    assert often.low == pytest.approx(once.low)
-    assert often.high == pytest.approx(once.high)
-
-
-def test_one_split_over_splits_is_the_plain_paired_difference() -> None:
-    rng = np.random.default_rng(2)
-    groups, values = np.arange(80) // 4, rng.normal(size=80)
-    over = paired_difference_over_splits([(groups, values)], BOOTSTRAP, np.random.default_rng(0))
-    plain = paired_difference(values, np.zeros(80), groups, BOOTSTRAP, np.random.default_rng(0))
-    assert (over.value, over.low, over.high) == pytest.approx((plain.value, plain.low, plain.high))
-
-
-def test_no_split_with_an_image_is_refused() -> None:
-    with pytest.raises(DataError, match="No split"):
-        paired_difference_over_splits([], BOOTSTRAP, np.random.default_rng(0))
 
 
 def test_equal_candidates_are_not_told_apart_by_their_position() -> None:

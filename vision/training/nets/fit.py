@@ -32,16 +32,18 @@ from vision.base.errors import TrainingError
 from vision.base.files import digest_file, storage_errors
 from vision.base.outputs import FoldHeads, ModelFile
 from vision.base.record import FloatArray, ImageArray, IntArray
+from vision.base.softmax import nll
 from vision.config.training import CandidateSettings, Strategy
 from vision.data.records import Split, Splits
 from vision.training.nets.batches import Examples, balance_weights, plain_batches, training_batches
-from vision.training.nets.heads import HeadTrial, assign_folds, choose_head, fit_heads, head_logits, mean_nll
+from vision.training.nets.heads import HeadTrial, assign_folds, choose_head, fit_heads, head_logits
 from vision.training.nets.inference import run_batches, run_layers
 from vision.training.nets.model_file import save_model, save_weights
 from vision.training.nets.models import (
     EMBEDDING,
     LOGITS,
     build_model,
+    find_weights,
     fix_batch_norm,
     hasten_batch_norm,
 )
@@ -169,8 +171,7 @@ class _Training:
         return self.folder / _CHECKPOINT
 
     def _build(self, *, mixed: bool = False, pretrained: bool = True) -> keras.Model:
-        weights = self.settings.weights
-        path = Path(weights) if pretrained and weights != "none" else None
+        path = find_weights(self.settings) if pretrained else None
         former = keras.config.dtype_policy()
         keras.config.set_dtype_policy("mixed_float16" if mixed else "float32")
         try:
@@ -197,7 +198,7 @@ class _Training:
         losses = []
         for trial in trials:
             logits = head_logits(features[len(self.train.rows) :], trial)
-            losses.append(mean_nll(logits, self.validation.labels))
+            losses.append(nll(logits, self.validation.labels))
             accuracy = float((logits.argmax(axis=1) == self.validation.labels).mean())
             self._record(HEAD, trial.nll, trial.accuracy, losses[-1], accuracy, 0.0, trial.strength)
         self._keep_head(model, trials, losses)

@@ -147,14 +147,6 @@ def head_logits(embeddings: FloatArray, trial: HeadTrial) -> FloatArray:
     return logits
 
 
-def mean_nll(logits: FloatArray, labels: IntArray) -> float:
-    """Mean negative log likelihood in nats of logits (n, k)."""
-    shifted = np.asarray(logits, np.float64)
-    shifted = shifted - shifted.max(axis=1, keepdims=True)
-    log_norm = np.log(np.exp(shifted).sum(axis=1))
-    return float((log_norm - shifted[np.arange(len(labels)), labels]).mean())
-
-
 def _standardise(embeddings: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Mean and scale (d,) of the features; a nearly dead one is not blown up to the size of the others.
 

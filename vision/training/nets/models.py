@@ -17,6 +17,7 @@ from keras import layers
 
 from vision.backbones import BACKBONES
 from vision.backbones.blocks import MOMENTUM
+from vision.backbones.declaration import PackagedWeights
 from vision.base.errors import ConfigError, TrainingError
 from vision.base.files import digest_file
 from vision.config.training import CandidateSettings
@@ -107,6 +108,18 @@ def hasten_batch_norm(model: keras.Model) -> None:
             layer.momentum = MOMENTUM
 
 
+def find_weights(settings: CandidateSettings) -> Path | None:
+    """The file of resolved weights; None where there are none.
+
+    Raises:
+        ConfigError: the package that brings them is not installed.
+    """
+    weights = BACKBONES[settings.backbone].weights
+    if settings.weights == "imagenet" and isinstance(weights, PackagedWeights):
+        return weights.find()
+    return None if settings.weights == "none" else Path(settings.weights)
+
+
 def check_weights(path: Path, digest: str | None) -> None:
     """Refuse a weights file that is not the one that was resolved before the run.
 
@@ -125,7 +138,7 @@ def check_weights(path: Path, digest: str | None) -> None:
 def _load_backbone(backbone: keras.Model, settings: CandidateSettings, path: Path) -> None:
     check_weights(path, settings.weights_digest)
     weights = BACKBONES[settings.backbone].weights
-    if weights is not None and weights.load is not None:
+    if isinstance(weights, PackagedWeights):
         weights.load(backbone, path)
         return
     try:

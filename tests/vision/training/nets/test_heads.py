@@ -18,7 +18,6 @@ from vision.training.nets.heads import (
     choose_head,
     fit_heads,
     head_logits,
-    mean_nll,
 )
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
@@ -124,8 +123,3 @@ def test_a_class_without_images_and_infinite_features_are_refused() -> None:
     features[3, 2] = np.inf
     with pytest.raises(TrainingError, match="not finite"):
         fit(features, labels, groups)
-
-
-def test_mean_nll_of_even_logits_is_log_k() -> None:
-    assert_allclose(mean_nll(np.full((5, 4), 900.0), np.arange(5) % 4), np.log(4))
-    assert_array_equal(mean_nll(np.array([[0.0, 800.0]]), np.array([0])), 800.0)
