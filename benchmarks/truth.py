@@ -2,8 +2,11 @@
 
     python -m benchmarks.truth --sets fish faces reef --seeds 200
     python -m benchmarks.truth --species --seeds 5
+    python -m benchmarks.truth --probe
 
-With `--species` every fish species is held out in turn, and the near unknowns are all images of it.
+With `--probe` the fitted head is compared with a plain linear probe (logistic regression, C = 1, standardised
+features) on the same four folds, grouped, of all known images. With `--species` every fish species is held out
+in turn, and the near unknowns are all images of it.
 Every set is split anew for every seed, by groups, and a head is fitted on the features of a frozen backbone.
 `split` is the rule of a fine-tuned candidate (train, validation and calibration apart), `cross` that of a
 frozen one (every image outside test is held out once). A promise is `broken` on a test split where the share
@@ -23,6 +26,10 @@ from pathlib import Path
 
 import numpy as np
 from scipy.stats import beta
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from vision.backbones.efficientnet_lite import find_weights
@@ -44,9 +51,10 @@ from vision.decision.predictor import decide
 from vision.decision.records import OodDetector
 from vision.decision.scores import OodScore, score_unknown
 from vision.decision.thresholds import fit_rule
+from vision.evaluation.comparison import paired_difference
 from vision.evaluation.metrics import auroc
 from vision.training.nets.batches import balance_weights
-from vision.training.nets.heads import HeadTrial, assign_folds, choose_head, fit_heads
+from vision.training.nets.heads import HeadTrial, assign_folds, choose_head, fit_heads, head_logits
 from vision.training.nets.inference import measure_rows, run_layers
 from vision.training.nets.models import EMBEDDING, build_model
 from vision.training.nets.seeding import seeded
@@ -191,8 +199,8 @@ def _beyond(broken: np.ndarray, groups: np.ndarray, promised: float) -> bool:
     return bool(beta.ppf(0.05, errors, size - errors + 1) > promised)
 
 
-def resplit(name: str, work: Path, seeds: Sequence[int]) -> list[Trial]:
-    """Both ways of fitting on every split of one set."""
+def resplit(name: str, work: Path, seeds: Sequence[int], kinds: Sequence[str]) -> list[Trial]:
+    """The ways of fitting on every split of one set."""
     data = prepare(name, work)
     strengths: Sequence[float] = STRENGTHS
     trials = []
@@ -201,8 +209,34 @@ def resplit(name: str, work: Path, seeds: Sequence[int]) -> list[Trial]:
         if strengths is STRENGTHS:
             head, _ = fit_head(data, splits, (Split.TRAIN, Split.VALIDATION), strengths, seed)
             strengths = (head.strength,)
-        trials += [try_once(data, splits, kind, strengths, seed) for kind in ("split", "cross")]
+        trials += [try_once(data, splits, kind, strengths, seed) for kind in kinds]
     return trials
+
+
+def probe(name: str, work: Path) -> str:
+    """A row of the table: accuracy of the fitted head and of a linear probe on the same four folds."""
+    data = prepare(name, work)
+    splits = assign_splits(data.manifest, SPLIT, 0, None)
+    rows = rows_of(splits, *Split)
+    rows = rows[splits.labels()[rows] >= 0]
+    features, labels, groups = data.features[rows], splits.labels()[rows], splits.group_array()[rows]
+    num_classes = len(splits.class_names)
+    right = np.zeros((2, len(rows)))
+    folds = StratifiedGroupKFold(4, shuffle=True, random_state=0)
+    for train, test in folds.split(features, labels, groups):
+        inner = assign_folds(labels[train], groups[train], 0)
+        weights = balance_weights(labels[train], num_classes)
+        trials = fit_heads(features[train], labels[train], inner, weights, num_classes, STRENGTHS)
+        ours = head_logits(features[test], trials[choose_head(trials)]).argmax(axis=1)
+        plain = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
+        right[0, test] = ours == labels[test]
+        right[1, test] = plain.fit(features[train], labels[train]).predict(features[test]) == labels[test]
+    gain = paired_difference(right[0], right[1], groups, BOOTSTRAP, np.random.default_rng(0))
+    low, value, high = (100 * each for each in (gain.low, gain.value, gain.high))
+    return (
+        f"| {name} | {len(rows)} | {100 * right[0].mean():.1f} | {100 * right[1].mean():.1f} "
+        f"| {value:+.1f} ({low:+.1f} to {high:+.1f}) |"
+    )
 
 
 def hold_out_class(manifest: Manifest, species: str) -> Manifest:
@@ -239,7 +273,7 @@ def judge_species(work: Path, seeds: Sequence[int]) -> None:
 def render(name: str, trials: Sequence[Trial]) -> list[str]:
     """A row of the table for each way of fitting."""
     rows = []
-    for kind in ("split", "cross"):
+    for kind in dict.fromkeys(trial.kind for trial in trials):
         own = [trial for trial in trials if trial.kind == kind]
         targets = sorted({trial.target for trial in own if trial.target == trial.target})
         mix = ", ".join(f"{100 * t:.0f}%: {sum(x.target == t for x in own)}" for t in targets) or "none"
@@ -278,7 +312,9 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "taxon-truth")
+    parser.add_argument("--kinds", nargs="+", default=["split", "cross"], choices=["split", "cross"])
     parser.add_argument("--species", action="store_true")
+    parser.add_argument("--probe", action="store_true")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     if options.species:
@@ -286,14 +322,21 @@ def main() -> None:
         with threadpool_limits(1):
             judge_species(options.work, range(1000, 1000 + options.seeds))
         return
+    if options.probe:
+        print(
+            "| set | known images | head % | linear probe % | difference, points |",
+            "|" + "---|" * 5,
+            sep="\n",
+        )
+        with threadpool_limits(1):
+            for name in options.sets:
+                print(probe(name, options.work), flush=True)
+        return
     print(*HEADER, sep="\n", flush=True)
     with threadpool_limits(1):
         for name in options.sets:
-            print(
-                *render(name, resplit(name, options.work, range(1000, 1000 + options.seeds))),
-                sep="\n",
-                flush=True,
-            )
+            seeds = range(1000, 1000 + options.seeds)
+            print(*render(name, resplit(name, options.work, seeds, options.kinds)), sep="\n", flush=True)
 
 
 if __name__ == "__main__":
