@@ -70,11 +70,9 @@ def _time_one(bundle: LoadedBundle, settings: ServiceSettings, raw: bytes) -> Pa
     marks.append(time.perf_counter())
     forward = bundle.engine.forward(image[None])
     marks.append(time.perf_counter())
-    quality = measure_quality(image[None])
+    measure_quality(image[None])
     marks.append(time.perf_counter())
-    decisions = decide(
-        contract.rule, bundle.detector, forward.logits, forward.embeddings, quality, forward.early
-    )
+    decisions = decide(contract.rule, bundle.detector, forward.logits, forward.embeddings, forward.early)
     make_predictions(contract.rule, decisions, settings.top_k)
     marks.append(time.perf_counter())
     decode, graph, measuring, deciding = ((later - earlier) * 1000.0 for earlier, later in pairwise(marks))

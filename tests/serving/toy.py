@@ -67,7 +67,6 @@ def _make_bundle() -> Bundle:
         {
             "fdbd_inverse_distances": 1.0 - np.eye(3),
             "embedding_mean": np.zeros(3),
-            "capture_centre": np.zeros(len(QUALITY_COLUMNS)),
         },
     )
     return write_bundle(folder / "bundle", graphs, detector, _make_reference(), _make_contract())

@@ -27,7 +27,6 @@ def make_msp(num_classes: int) -> OodDetector:
         arrays={
             "fdbd_inverse_distances": np.zeros((num_classes, num_classes), dtype=np.float32),
             "embedding_mean": np.zeros(num_classes, dtype=np.float32),
-            "capture_centre": np.zeros(len(QUALITY_COLUMNS), dtype=np.float32),
         },
     )
 

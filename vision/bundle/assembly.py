@@ -269,7 +269,7 @@ def _check_names(root: Path, contract: Contract) -> None:
 def _check_quality(root: Path, contract: Contract) -> None:
     if contract.quality_columns != QUALITY_COLUMNS:
         raise BundleError(
-            f"The detector of {root} was fitted on the measures {', '.join(contract.quality_columns)}; this "
+            f"The drift reference of {root} holds the measures {', '.join(contract.quality_columns)}; this "
             f"program measures {', '.join(QUALITY_COLUMNS)}. Use the version of Taxon that made the bundle, "
             "or train again."
         )

@@ -21,7 +21,6 @@ from vision.decision.scores import (
     SCORES,
     OodScore,
     combine_parts,
-    measure_excess,
     score_unknown,
     stack_parts,
 )
@@ -62,7 +61,7 @@ def _by_splits(
     calibration = splits.rows(Split.CALIBRATION)
     rows = np.sort(np.concatenate([splits.rows(Split.VALIDATION), calibration]))
     known = at_rows(outputs, splits, rows)
-    seen = known.outputs.logits, known.outputs.embeddings, known.outputs.quality
+    seen = known.outputs.logits, known.outputs.embeddings
     scores = {name: score_unknown(detector, *seen, name) for name in _told(deciding)}
     for_rule, early = np.isin(rows, calibration), known.outputs.early
     strangers = None if early is None else measure_strangers(detector.arrays, early)
@@ -86,7 +85,7 @@ def _by_folds(
     check_outputs(outputs, labels, known.groups)
     names = tuple(dict.fromkeys((*COMBINATIONS, *_told(deciding))))
     parts = {name: np.zeros((len(labels), len(SCORES[name].parts) or 1)) for name in names}
-    excess, held = np.zeros(len(labels)), np.zeros(len(labels), bool)
+    held = np.zeros(len(labels), bool)
     logits = np.zeros(outputs.logits.shape, np.float32)
     strangers = None if outputs.early is None else np.zeros(len(labels))
     for fold in range(heads.num_folds):
@@ -100,7 +99,6 @@ def _by_folds(
         arrays = fit_arrays(own, np.searchsorted(taught, labels[train]), known.groups[train], seed, names)
         for name, values in parts.items():
             values[inside] = stack_parts(arrays, name, asked.logits, asked.embeddings)
-        excess[inside] = measure_excess(arrays, asked.quality)
         if strangers is not None and asked.early is not None:
             strangers[inside] = measure_strangers(arrays, asked.early)
         logits[inside] = asked.logits.min(axis=1, keepdims=True) - ABSENT_GAP
@@ -115,7 +113,7 @@ def _by_folds(
     for name in COMBINATIONS:
         arrays |= fit_scales(name, parts[name][held])
     scores = {
-        name: combine_parts(arrays, name, parts[name], excess) if SCORES[name].parts else parts[name][:, 0]
+        name: combine_parts(arrays, name, parts[name]) if SCORES[name].parts else parts[name][:, 0]
         for name in _told(deciding)
     }
     for_rule = np.ones(len(labels), bool)

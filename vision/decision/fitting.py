@@ -1,7 +1,7 @@
 """A detector learns from known images alone: training images give the shapes, validation images the scales.
 
 `fit_detector` prepares the arrays of every score in `vision.decision.scores`, so that one detector can report
-them all. n is images, k classes, d the embedding's width, q quality columns.
+them all. n is images, k classes, d the embedding's width.
 
 Covariances are shrunk (Ledoit & Wolf 2004), because embeddings are often wider than the data is long; and no
 direction is whitened by more than a thousand times the strongest, so that a unit that never fires on
@@ -20,18 +20,8 @@ from vision.base.errors import DataError, TooFewImagesError, TrainingError
 from vision.base.outputs import ModelOutputs
 from vision.base.record import FloatArray, IntArray
 from vision.decision.arrays import EIGENVALUE_FLOOR, SPREAD_FLOOR, Arrays, Known
-from vision.decision.formulas import measure_capture
 from vision.decision.records import OodDetector
 from vision.decision.scores import COMBINATIONS, SCORES, OodScore, stack_parts
-
-CAPTURE_QUANTILE = 0.995
-"""Share of known images that the capture term leaves alone."""
-
-CAPTURE_RIDGE = 0.1
-"""Added to every direction's variance (in column spreads): a combination of columns that known images never
-show must be off by a third of a spread to count, so that a little sensor noise or blur does not."""
-
-QUALITY_SCALE_FLOOR = 0.01
 
 
 def fit_detector(
@@ -67,7 +57,7 @@ def fit_detector(
             "larger share in split.validation."
         )
     _check_finite("validation", validation)
-    arrays = fit_arrays(train, train_labels, train_groups, seed, OodScore, validation.quality)
+    arrays = fit_arrays(train, train_labels, train_groups, seed, OodScore)
     for combined in COMBINATIONS:
         parts = stack_parts(arrays, combined, validation.logits, validation.embeddings)
         arrays |= fit_scales(combined, parts)
@@ -80,9 +70,8 @@ def fit_arrays(
     groups: NDArray[np.str_],
     seed: int,
     names: Iterable[OodScore],
-    more_quality: FloatArray | None = None,
 ) -> dict[str, NDArray[Any]]:
-    """The arrays of some scores, of the capture term and of the stranger score, from known images.
+    """The arrays of some scores and of the stranger score, from known images.
 
     The scales of combinations are not among them.
 
@@ -92,14 +81,11 @@ def fit_arrays(
         groups: (n,) group names.
         seed: chooses the rows of the kNN bank where there are too many.
         names: the scores that will be measured.
-        more_quality: (m, q) of further known images, for the capture term.
     """
     known = Known(train, labels, groups, seed, _fit_whitener)
     needed = dict.fromkeys(part for name in names for part in (*SCORES[name].parts, name))
     fits = [fit for name in needed if (fit := SCORES[name].fit) is not None]
     arrays = {key: array for fit in fits for key, array in fit(known).items()}
-    quality = train.quality if more_quality is None else np.concatenate([train.quality, more_quality])
-    arrays |= _fit_capture(quality)
     return arrays if train.early is None else arrays | dict(fit_strangers(train.early))
 
 
@@ -119,30 +105,12 @@ def fit_scales(name: OodScore, parts: FloatArray) -> Arrays:
     return {f"{name}_location": location, f"{name}_scale": np.where(constant, 1.0, spread)}
 
 
-def _fit_capture(quality: FloatArray) -> Arrays:
-    """Centre, whitener and limit of the capture term, in units of its own spread over known images.
-
-    The Mahalanobis length of the quality columns is divided by its standard deviation, so that its excess
-    over the limit adds to z-scores like with like. Quality does not depend on the network, so training
-    images serve as well as validation images.
-    """
-    values = np.asarray(quality, dtype=np.float64)
-    centre = np.median(values, axis=0)
-    scale = np.maximum(values.std(axis=0), QUALITY_SCALE_FLOOR)
-    whitener = _fit_whitener((values - centre) / scale, CAPTURE_RIDGE) / scale[:, None]
-    lengths = measure_capture(values, centre, whitener)
-    whitener = whitener / max(float(lengths.std()), QUALITY_SCALE_FLOOR)
-    limit = np.quantile(measure_capture(values, centre, whitener), CAPTURE_QUANTILE)
-    return {"capture_centre": centre, "capture_whitener": whitener, "capture_limit": np.array(limit)}
-
-
-def _fit_whitener(residuals: FloatArray, ridge: float = 0.0) -> FloatArray:
-    """(S + ridge)^-1/2, (d, d), of residuals (n, d) around zero; the identity where S + ridge is zero."""
+def _fit_whitener(residuals: FloatArray) -> FloatArray:
+    """S^-1/2, (d, d), of residuals (n, d) around zero; the identity where S is zero."""
     from sklearn.covariance import ledoit_wolf
 
     covariance, _ = ledoit_wolf(residuals, assume_centered=True)
     values, vectors = np.linalg.eigh(covariance)
-    values = values + ridge
     largest = float(values[-1])
     if largest <= np.finfo(np.float64).tiny:
         return np.eye(residuals.shape[1])
@@ -169,7 +137,7 @@ def check_outputs(train: ModelOutputs, labels: IntArray, groups: NDArray[np.str_
 
 
 def _check_finite(split: str, outputs: ModelOutputs) -> None:
-    for what in ("logits", "embeddings", "quality", "kernel", "bias", "early"):
+    for what in ("logits", "embeddings", "kernel", "bias", "early"):
         values = getattr(outputs, what)
         if values is not None and not np.isfinite(values).all():
             raise TrainingError(

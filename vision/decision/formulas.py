@@ -1,6 +1,6 @@
 """The formulas of the unknown scores in numpy alone; higher is more unknown.
 
-n is images, k known classes, d the embedding's width, q quality columns. Logits are taken at temperature 1.
+n is images, k known classes, d the embedding's width. Logits are taken at temperature 1.
 """
 
 from __future__ import annotations
@@ -164,23 +164,16 @@ def combine(parts: FloatArray, location: FloatArray, scale: FloatArray) -> Float
     return np.asarray(((parts - location) / scale).mean(axis=1))
 
 
-def measure_capture(quality: FloatArray, centre: FloatArray, whitener: FloatArray) -> FloatArray:
-    """How strange the pixels are, quality (n, q) -> (n,): Mahalanobis length over sqrt(q), about 1 if known.
+def measure_length(values: FloatArray, centre: FloatArray, whitener: FloatArray) -> FloatArray:
+    """Mahalanobis length of values (n, q) over sqrt(q), (n,); about 1 if known.
 
     Args:
-        quality: (n, q).
-        centre: (q,), medians of known images.
+        values: (n, q).
+        centre: (q,), of known images.
         whitener: (q, q), takes deviations from the centre to unit covariance.
     """
-    white = (np.asarray(quality, dtype=np.float64) - centre) @ whitener
+    white = (np.asarray(values, dtype=np.float64) - centre) @ whitener
     return np.asarray(np.sqrt(np.square(white).mean(axis=1)))
-
-
-def measure_capture_excess(
-    quality: FloatArray, centre: FloatArray, whitener: FloatArray, limit: float
-) -> FloatArray:
-    """The capture term, (n,) >= 0: max(0, capture - limit); zero for almost every known image."""
-    return np.asarray(np.maximum(0.0, measure_capture(quality, centre, whitener) - limit))
 
 
 def normalise(rows: FloatArray) -> FloatArray:

@@ -120,9 +120,7 @@ class Predictor:
             )
         forward = self.forward(images)
         quality = self.measure(images)
-        decisions = decide(
-            self.rule, self.detector, forward.logits, forward.embeddings, quality, forward.early
-        )
+        decisions = decide(self.rule, self.detector, forward.logits, forward.embeddings, forward.early)
         return Inference(forward, quality, decisions)
 
     def predict(self, images: ImageArray, top_k: int = 5) -> list[Prediction]:
@@ -140,7 +138,6 @@ def decide(
     detector: OodDetector,
     logits: FloatArray,
     embeddings: FloatArray,
-    quality: FloatArray,
     early: FloatArray | None = None,
 ) -> Decisions:
     """Accept, review or unknown for n images.
@@ -150,11 +147,10 @@ def decide(
         detector: gives the unknown score that the rule's threshold was fitted on.
         logits: (n, k), not divided by the temperature.
         embeddings: (n, d).
-        quality: (n, q), columns of `vision.data.quality.QUALITY_COLUMNS`.
         early: (n, e), statistics of an early layer; needed where the rule tells strangers.
 
     Raises:
-        TaxonError: a logit, embedding, quality or early value is not finite.
+        TaxonError: a logit, embedding or early value is not finite.
         ValueError: the number of logits is not that of the class names, or the detector and the threshold
             are of different scores.
     """
@@ -162,7 +158,7 @@ def decide(
     strangers = None
     if rule.stranger is not None and early is not None:
         strangers = measure_strangers(detector.arrays, early)
-    return decide_scored(rule, logits, score_unknown(detector, logits, embeddings, quality), strangers)
+    return decide_scored(rule, logits, score_unknown(detector, logits, embeddings), strangers)
 
 
 def decide_scored(

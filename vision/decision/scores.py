@@ -2,14 +2,11 @@
 
 A row says what the score is, how it is measured from outputs and arrays (`vision.decision.formulas`), and
 which arrays are fitted on training images (`vision.decision.arrays`). NumPy alone: the service reaches this
-module. n is images, k known classes, d the embedding's width, q quality columns.
+module. n is images, k known classes, d the embedding's width.
 
-Two scores are combinations, the mean of three z-scores plus a capture term. `ewk`, the default, asks the
-softmax (entropy), the classes (whitened prototype) and the single images (kNN); `fwk` has fDBD in the place
-of entropy. The capture term is the amount by which the image's quality columns (brightness, contrast,
-sharpness, ...) are stranger than almost every known image's. Networks answer blank, noisy or synthetic input
-with arbitrary embeddings; its pixels give it away. On photographs of the kind that was trained on the capture
-term is zero.
+Two scores are combinations, the mean of three z-scores. `ewk`, the default, asks the softmax (entropy), the
+classes (whitened prototype) and the single images (kNN); `fwk` has fDBD in the place of entropy. Pictures of
+another kind altogether are told by `vision.decision.strangers`.
 """
 
 from __future__ import annotations
@@ -25,7 +22,6 @@ from vision.base.record import FloatArray
 from vision.decision.arrays import Arrays, Known, fit_bank, fit_fdbd, fit_mahalanobis, fit_prototypes, fit_vim
 from vision.decision.formulas import (
     combine,
-    measure_capture_excess,
     measure_energy,
     measure_entropy,
     measure_fdbd,
@@ -106,12 +102,12 @@ def _measure_prototype(arrays: Arrays, _: FloatArray, embeddings: FloatArray) ->
 _ROWS = (
     Score(
         OodScore.EWK,
-        "entropy, whitened prototype and kNN, and strange pixels",
+        "entropy, whitened prototype and kNN",
         parts=(OodScore.ENTROPY, OodScore.WHITENED_PROTOTYPE, OodScore.KNN),
     ),
     Score(
         OodScore.FWK,
-        "fDBD, whitened prototype and kNN, and strange pixels",
+        "fDBD, whitened prototype and kNN",
         parts=(OodScore.FDBD, OodScore.WHITENED_PROTOTYPE, OodScore.KNN),
     ),
     Score(OodScore.MSP, "one minus the maximum softmax", lambda _, logits, __: measure_msp(logits)),
@@ -143,7 +139,6 @@ def score_unknown(
     detector: OodDetector,
     logits: FloatArray,
     embeddings: FloatArray,
-    quality: FloatArray,
     name: OodScore | None = None,
 ) -> FloatArray:
     """Unknown scores of n images, (n,) float64, by the detector's deciding score or by `name`.
@@ -152,7 +147,6 @@ def score_unknown(
         detector: fitted by `vision.decision.fitting.fit_detector`.
         logits: (n, k), not divided by a temperature.
         embeddings: (n, d).
-        quality: (n, q), columns of `vision.data.quality.QUALITY_COLUMNS`.
         name: another score than the deciding one.
 
     Raises:
@@ -160,11 +154,10 @@ def score_unknown(
         ValueError: the shapes are not those that the detector was fitted on.
     """
     chosen = OodScore(name or detector.score_name)
-    _check_inputs(detector, logits, embeddings, quality)
+    _check_inputs(detector, logits, embeddings)
     starts = range(0, len(logits), CHUNK_ROWS)
     parts = [
-        _score_chunk(detector, chosen, *(a[i : i + CHUNK_ROWS] for a in (logits, embeddings, quality)))
-        for i in starts
+        _score_chunk(detector, chosen, *(a[i : i + CHUNK_ROWS] for a in (logits, embeddings))) for i in starts
     ]
     scores = np.concatenate(parts) if parts else np.zeros(0)
     _check_finite(f"The {chosen} scores", scores)
@@ -190,35 +183,26 @@ def stack_parts(arrays: Arrays, name: OodScore, logits: FloatArray, embeddings: 
     return np.stack(measured, axis=1)
 
 
-def measure_excess(arrays: Arrays, quality: FloatArray) -> FloatArray:
-    """The capture term of combinations, (n,), from quality (n, q)."""
-    limit = float(arrays["capture_limit"])
-    return measure_capture_excess(quality, arrays["capture_centre"], arrays["capture_whitener"], limit)
-
-
-def combine_parts(arrays: Arrays, name: OodScore, parts: FloatArray, excess: FloatArray) -> FloatArray:
-    """Scores (n,) of a combination from its parts (n, p), scaled, and the capture term `excess` (n,)."""
-    return combine(parts, arrays[f"{name}_location"], arrays[f"{name}_scale"]) + excess
+def combine_parts(arrays: Arrays, name: OodScore, parts: FloatArray) -> FloatArray:
+    """Scores (n,) of a combination from its parts (n, p)."""
+    return combine(parts, arrays[f"{name}_location"], arrays[f"{name}_scale"])
 
 
 def _score_chunk(
-    detector: OodDetector, name: OodScore, logits: FloatArray, embeddings: FloatArray, quality: FloatArray
+    detector: OodDetector, name: OodScore, logits: FloatArray, embeddings: FloatArray
 ) -> FloatArray:
     arrays = detector.arrays
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not finite and is refused
         parts = stack_parts(arrays, name, logits, embeddings)
         if not SCORES[name].parts:
             return parts[:, 0]
-        return combine_parts(arrays, name, parts, measure_excess(arrays, quality))
+        return combine_parts(arrays, name, parts)
 
 
-def _check_inputs(
-    detector: OodDetector, logits: FloatArray, embeddings: FloatArray, quality: FloatArray
-) -> None:
+def _check_inputs(detector: OodDetector, logits: FloatArray, embeddings: FloatArray) -> None:
     widths = {
         "Logits": (logits, detector.arrays["fdbd_inverse_distances"].shape[0]),
         "Embeddings": (embeddings, detector.arrays["embedding_mean"].shape[0]),
-        "Quality columns": (quality, detector.arrays["capture_centre"].shape[0]),
     }
     for what, (values, width) in widths.items():
         if values.shape != (len(logits), width):

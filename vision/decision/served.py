@@ -26,4 +26,4 @@ class Served:
     def decide(self, outputs: ModelOutputs | None = None) -> Decisions:
         """The rule's answers to its own outputs, or to others of as many classes."""
         asked = self.outputs if outputs is None else outputs
-        return decide(self.rule, self.detector, asked.logits, asked.embeddings, asked.quality, asked.early)
+        return decide(self.rule, self.detector, asked.logits, asked.embeddings, asked.early)

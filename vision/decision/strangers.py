@@ -12,7 +12,7 @@ import numpy as np
 from vision.base.errors import TaxonError
 from vision.base.record import FloatArray
 from vision.decision.arrays import Arrays
-from vision.decision.formulas import measure_capture
+from vision.decision.formulas import measure_length
 
 
 def measure_strangers(arrays: Arrays, early: FloatArray) -> FloatArray:
@@ -28,7 +28,7 @@ def measure_strangers(arrays: Arrays, early: FloatArray) -> FloatArray:
             f"Early statistics have shape {early.shape}; expected (n, {len(centre)}), as the detector was "
             "fitted on. The detector and the network are not of one bundle."
         )
-    scores = measure_capture(early, centre, arrays["stranger_whitener"])
+    scores = measure_length(early, centre, arrays["stranger_whitener"])
     if not np.isfinite(scores).all():
         raise TaxonError(
             f"Early statistics of {np.count_nonzero(~np.isfinite(scores))} of {len(scores)} images are not "

@@ -69,7 +69,7 @@ def tabulate_groups(
     Returns:
         Column -> (g,) values: float64, of the class str.
     """
-    scores = score_unknown(detector, source.logits, source.embeddings.astype(np.float64), source.quality)
+    scores = score_unknown(detector, source.logits, source.embeddings.astype(np.float64))
     confidence = softmax(source.logits, rule.temperature.value).max(axis=1)
     answers = source.logits.argmax(axis=1)
     values = np.column_stack([source.quality.astype(np.float64), confidence, scores])

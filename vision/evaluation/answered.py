@@ -67,7 +67,7 @@ def answer(
     kind: str, images: Labelled, rule: DecisionRule, detector: OodDetector, drawn: GroupResamples
 ) -> Answered:
     """What images of one kind are answered, and every unknown score of them."""
-    seen = images.outputs.logits, images.outputs.embeddings, images.outputs.quality
+    seen = images.outputs.logits, images.outputs.embeddings
     decisions = decide(rule, detector, *seen, images.outputs.early)
     scores = {
         name: decisions.scores if name == rule.unknown.score_name else score_unknown(detector, *seen, name)

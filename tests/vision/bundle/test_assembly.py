@@ -185,7 +185,7 @@ def test_a_bundle_of_other_quality_measures_is_refused_though_its_digests_hold(t
     other = make_contract().model_copy(update={"quality_columns": QUALITY_COLUMNS[::-1]})
     bundle = write_tiny(tmp_path, other)
     for load in (load_bundle, load_reference):
-        with pytest.raises(BundleError, match="fitted on the measures"):
+        with pytest.raises(BundleError, match="holds the measures"):
             load(tmp_path, bundle.digest)
 
 

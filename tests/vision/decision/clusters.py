@@ -57,4 +57,4 @@ class Clusters:
 
 
 def score(detector: OodDetector, outputs: ModelOutputs, name: OodScore | None = None) -> FloatArray:
-    return score_unknown(detector, outputs.logits, outputs.embeddings, outputs.quality, name)
+    return score_unknown(detector, outputs.logits, outputs.embeddings, name)

@@ -54,7 +54,7 @@ def test_every_image_is_held_out_once_by_the_head_of_its_fold(score: str) -> Non
     expected = outputs.embeddings @ heads.kernels[0] + heads.biases[heads.folds]
     assert_allclose(held.logits, expected, rtol=1e-5)
     assert np.isfinite(held.scores[OodScore(score)]).all()
-    seen = outputs.logits, outputs.embeddings, outputs.quality
+    seen = outputs.logits, outputs.embeddings
     assert np.isfinite(score_unknown(detector, *seen)).all()
 
 
@@ -71,7 +71,7 @@ def test_an_image_does_not_move_its_own_score_but_that_of_others() -> None:
     assert_allclose(before[same_fold], after[same_fold])
     assert not np.allclose(before[heads.folds != heads.folds[7]], after[heads.folds != heads.folds[7]])
     in_sample = score_unknown(
-        hold_out(outputs, heads, splits, "knn", 0)[0], outputs.logits, outputs.embeddings, outputs.quality
+        hold_out(outputs, heads, splits, "knn", 0)[0], outputs.logits, outputs.embeddings
     )
     assert before.mean() > in_sample.mean()  # an image finds itself in a bank that holds it
 

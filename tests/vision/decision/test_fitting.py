@@ -1,4 +1,4 @@
-"""Fitting: detectors of awkward embeddings, thresholds that keep their promise, capture on real images."""
+"""Fitting: detectors of awkward embeddings, thresholds that keep their promise."""
 
 from __future__ import annotations
 
@@ -13,22 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.covariance import LedoitWolf
-from sklearn.metrics import roc_auc_score
 
-from tests.shared_data import shared_data
 from tests.vision.decision.clusters import Clusters, score
 from vision.base.errors import DataError, TooFewImagesError, TrainingError
-from vision.base.record import FloatArray
-from vision.config.data import Resize
 from vision.config.decision import UnknownSettings
-from vision.data.images import decode_image
-from vision.data.quality import measure_quality
 from vision.decision import arrays
-from vision.decision.formulas import combine, measure_capture_excess
-from vision.decision.records import OodDetector
+from vision.decision.formulas import combine
 from vision.decision.scores import COMBINATIONS, OodScore
 from vision.decision.unknown_threshold import fewest_for_threshold, fit_threshold
-from vision.evaluation.far import make_far_images
 
 NUM_QUALITY = 3
 
@@ -161,7 +153,7 @@ def test_labels_of_other_images_are_refused() -> None:
         Clusters().fit(train_labels=np.zeros(119, dtype=np.int64))
 
 
-@pytest.mark.parametrize("part", ["logits", "embeddings", "quality", "early"])
+@pytest.mark.parametrize("part", ["logits", "embeddings", "early"])
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_outputs_that_are_not_finite_are_refused(part: str, split: str) -> None:
     clusters = Clusters()
@@ -284,66 +276,6 @@ def test_scores_that_cannot_be_ranked_are_refused() -> None:
         fit_threshold(np.array([0, np.nan, 1]), np.array(["a", "b", "c"]), UnknownSettings(alpha=0.05))
     with pytest.raises(DataError, match="one group per score"):
         fit_threshold(np.zeros(3), np.array(["a", "b"]), UnknownSettings(alpha=0.05))
-
-
-# --- capture --------------------------------------------------------------------------------------------
-
-
-def capture_excess(detector: OodDetector, quality: FloatArray) -> FloatArray:
-    arrays = detector.arrays
-    return measure_capture_excess(
-        quality, arrays["capture_centre"], arrays["capture_whitener"], float(arrays["capture_limit"])
-    )
-
-
-def test_capture_leaves_all_but_half_a_percent_of_known_images_alone() -> None:
-    clusters = Clusters()
-    train, labels = clusters.known(900)
-    validation, _ = clusters.known(300)
-    detector = clusters.fit(900, train=train, train_labels=labels, validation=validation)
-    excess = capture_excess(detector, np.concatenate([train.quality, validation.quality]))
-    assert np.count_nonzero(excess) == 6
-
-
-def test_capture_of_a_column_that_never_varies_is_finite_and_sees_a_change() -> None:
-    clusters = Clusters()
-    train, labels = clusters.known(120)
-    quality = train.quality.copy()
-    quality[:, 1] = 0.25
-    detector = clusters.fit(
-        train=replace(train, quality=quality), train_labels=labels, validation=replace(train, quality=quality)
-    )
-    probe = np.array([[0.0, 0.25, 0.0], [0.0, 0.5, 0.0]])
-    plain, changed = capture_excess(detector, probe)
-    assert plain == 0
-    assert changed > 5
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("folder", ["fish_egu2017", "glasses_celeba_89x109"])
-def test_capture_tells_far_unknowns_from_photographs(folder: str) -> None:
-    files = sorted(path for path in shared_data(folder).rglob("*") if path.suffix in (".png", ".jpg"))
-    groups = np.array([re.sub(r"_frame.*", "", path.name) for path in files])
-    names = np.unique(groups)
-    chosen = np.random.default_rng(0).permutation(names)[: len(names) * 2 // 3]
-    images = np.stack([decode_image(path.read_bytes(), size=96, resize=Resize.PAD) for path in files])
-    quality, seen = measure_quality(images), np.isin(groups, chosen)
-    clusters = Clusters()
-    train, labels = clusters.known(int(seen.sum()))
-    train = replace(train, quality=quality[seen])
-    groups_seen = groups[seen]
-    detector = clusters.fit(train=train, train_labels=labels, train_groups=groups_seen, validation=train)
-    known = capture_excess(detector, quality[~seen])
-    assert (known > 0).mean() < 0.03
-    arrays = detector.arrays
-    for i, kind in enumerate(("noise", "blank", "letters", "textures")):
-        far = measure_quality(make_far_images(kind, 100, 96, np.random.default_rng(i)))
-        lengths = [
-            measure_capture_excess(part, arrays["capture_centre"], arrays["capture_whitener"], 0.0)
-            for part in (quality[~seen], far)
-        ]
-        truth = np.repeat([0, 1], [len(part) for part in lengths])
-        assert roc_auc_score(truth, np.concatenate(lengths)) >= 0.99
 
 
 @pytest.mark.parametrize(

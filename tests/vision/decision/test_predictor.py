@@ -33,7 +33,6 @@ def make_detector(k: int = 3, score: str = "energy") -> OodDetector:
         arrays={
             "fdbd_inverse_distances": 1.0 - np.eye(k),
             "embedding_mean": np.zeros(2),
-            "capture_centre": np.zeros(1),
         },
     )
 
@@ -90,7 +89,7 @@ def make_rule(
 
 def run(rule: DecisionRule, logits: np.ndarray) -> Decisions:
     n, k = logits.shape
-    return decide(rule, make_detector(k), logits, np.zeros((n, 2)), np.zeros((n, 1)))
+    return decide(rule, make_detector(k), logits, np.zeros((n, 2)))
 
 
 def logits_of(confidence: float, energy: float, num_classes: int = 3) -> np.ndarray:
@@ -287,7 +286,7 @@ def test_logits_of_another_number_of_classes_are_refused() -> None:
 
 def test_a_threshold_of_another_score_is_refused() -> None:
     with pytest.raises(ValueError, match="threshold is of score 'energy', the detector gives 'msp'"):
-        decide(make_rule(), make_detector(score="msp"), np.zeros((1, 3)), np.zeros((1, 2)), np.zeros((1, 1)))
+        decide(make_rule(), make_detector(score="msp"), np.zeros((1, 3)), np.zeros((1, 2)))
 
 
 def test_no_image_gets_no_answer() -> None:
@@ -340,7 +339,6 @@ def test_predictor_measures_quality_unless_told_otherwise() -> None:
         return Forward(logits=np.full((len(images), 3), 5.0), embeddings=np.zeros((len(images), 2)))
 
     detector = make_detector()
-    detector.arrays["capture_centre"] = np.zeros(8)
     predictor = Predictor(make_rule(), detector, forward)
     assert len(predictor.predict(np.full((3, 16, 16, 3), 77, dtype=np.uint8))) == 3
     assert seen == [3]

@@ -19,8 +19,6 @@ from vision.base.errors import TaxonError
 from vision.config.decision import UnknownSettings
 from vision.decision.formulas import (
     combine,
-    measure_capture,
-    measure_capture_excess,
     measure_energy,
     measure_entropy,
     measure_fdbd,
@@ -38,7 +36,7 @@ from vision.decision.unknown_threshold import fit_threshold
 RNG_SEED = 5
 
 
-def make_detector(score: OodScore = OodScore.FWK, d: int = 4, k: int = 3, q: int = 2) -> OodDetector:
+def make_detector(score: OodScore = OodScore.FWK, d: int = 4, k: int = 3) -> OodDetector:
     rng = np.random.default_rng(RNG_SEED)
     eye = np.eye(d, dtype=np.float32)
     return OodDetector(
@@ -57,9 +55,6 @@ def make_detector(score: OodScore = OodScore.FWK, d: int = 4, k: int = 3, q: int
             "prototype_whitener": eye,
             "prototypes": normalise(rng.normal(size=(k, d))).astype(np.float32),
             "bank": normalise(rng.normal(size=(9, d))).astype(np.float32),
-            "capture_centre": np.zeros(q),
-            "capture_whitener": np.eye(q),
-            "capture_limit": np.array(3.0),
             "ewk_location": np.array([0.4, 0.3, 0.2]),
             "ewk_scale": np.array([0.5, 0.25, 2.0]),
             "fwk_location": np.array([-0.5, 0.2, 0.1]),
@@ -68,13 +63,9 @@ def make_detector(score: OodScore = OodScore.FWK, d: int = 4, k: int = 3, q: int
     )
 
 
-def make_inputs(n: int, d: int = 4, k: int = 3, q: int = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def make_inputs(n: int, d: int = 4, k: int = 3) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(RNG_SEED + 1)
-    return (
-        rng.normal(size=(n, k)).astype(np.float32),
-        rng.normal(size=(n, d)).astype(np.float32),
-        rng.normal(size=(n, q)).astype(np.float32),
-    )
+    return rng.normal(size=(n, k)).astype(np.float32), rng.normal(size=(n, d)).astype(np.float32)
 
 
 def make_threshold(calibration: list[float], value: float) -> UnknownThreshold:
@@ -183,17 +174,9 @@ def test_whitened_prototype_is_the_cosine_distance_after_whitening() -> None:
     assert_allclose(scores, 1 - cosines.max(axis=1))
 
 
-def test_a_combination_is_the_mean_of_its_z_scores_plus_the_capture_excess() -> None:
+def test_a_combination_is_the_mean_of_its_z_scores() -> None:
     parts = np.array([[3.0, 1.0, 0.5]])
     assert_allclose(combine(parts, np.array([1.0, 1.0, 0.0]), np.array([2.0, 1.0, 0.25])), [(1 + 0 + 2) / 3])
-    detector = make_detector()
-    logits, embeddings, quality = make_inputs(3)
-    quality[:] = [[0.0, 0.0], [3.0, 3.0], [30.0, 40.0]]
-    plain = score_unknown(detector, logits, embeddings, np.zeros_like(quality))
-    excess = np.sqrt((900 + 1600) / 2) - 3.0
-    assert_allclose(
-        score_unknown(detector, logits, embeddings, quality), plain + np.array([0.0, 0.0, excess]), rtol=1e-6
-    )
 
 
 @pytest.mark.parametrize(("name", "first"), [(OodScore.FWK, OodScore.FDBD), (OodScore.EWK, OodScore.ENTROPY)])
@@ -206,19 +189,13 @@ def test_parts_are_scaled_in_the_order_first_prototype_knn(name: OodScore, first
     assert_allclose(score_unknown(detector, *inputs), expected)
 
 
-def test_the_capture_term_is_zero_up_to_its_limit() -> None:
-    quality = np.array([[2.0], [3.0], [3.5]])
-    assert_allclose(measure_capture(quality, np.array([1.0]), np.array([[2.0]])), [2.0, 4.0, 5.0])
-    assert_allclose(measure_capture_excess(quality, np.array([1.0]), np.array([[2.0]]), 4.0), [0.0, 0.0, 1.0])
-
-
 def test_a_name_asks_for_another_score_than_the_deciding_one() -> None:
     inputs = make_inputs(5)
     scores = score_unknown(make_detector(OodScore.KNN), *inputs, OodScore.ENERGY)
     assert_allclose(scores, measure_energy(inputs[0]))
 
 
-@pytest.mark.parametrize("position", [0, 1, 2])
+@pytest.mark.parametrize("position", [0, 1])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_inputs_that_are_not_finite_are_refused(position: int, value: float) -> None:
     inputs = make_inputs(4)
@@ -228,20 +205,23 @@ def test_inputs_that_are_not_finite_are_refused(position: int, value: float) -> 
 
 
 def test_a_score_that_overflows_is_refused() -> None:
-    logits, embeddings, quality = make_inputs(2)
+    logits, embeddings = make_inputs(2)
     embeddings[1] = 3e38
     detector = make_detector(OodScore.MAHALANOBIS)
     detector.arrays["mahalanobis_whitener"] = np.full((4, 4), 2.0, dtype=np.float32)
     with pytest.raises(TaxonError, match="mahalanobis scores"):
-        score_unknown(detector, logits, embeddings, quality)
+        score_unknown(detector, logits, embeddings)
 
 
-@pytest.mark.parametrize("position", [0, 1, 2])
+@pytest.mark.parametrize("position", [0, 1])
 def test_outputs_of_another_network_are_refused(position: int) -> None:
-    inputs = list(make_inputs(4))
-    inputs[position] = inputs[position][:, :1]
+    logits, embeddings = make_inputs(4)
+    if position == 0:
+        logits = logits[:, :1]
+    else:
+        embeddings = embeddings[:, :1]
     with pytest.raises(ValueError, match="not of one bundle"):
-        score_unknown(make_detector(), inputs[0], inputs[1], inputs[2])
+        score_unknown(make_detector(), logits, embeddings)
 
 
 def test_p_value_counts_calibration_scores_at_least_as_high() -> None:

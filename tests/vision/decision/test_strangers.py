@@ -75,6 +75,6 @@ def test_a_stranger_is_unknown_however_sure_the_network_is_and_says_why() -> Non
     assert [kind for kind, _ in kinds] == [None, UnknownKind.STRANGER, UnknownKind.LOOK_ALIKE]
     assert kinds[1][1] == STRANGER_WORDS
     with pytest.raises(ValueError, match="no early statistics"):
-        decide(rule, detector, outputs.logits, outputs.embeddings, outputs.quality)
+        decide(rule, detector, outputs.logits, outputs.embeddings)
     former = make_rule(("cod", "eel"), unknown_above=0.4)
     assert not Served(outputs, former, detector).decide().strangers.any()

@@ -30,7 +30,6 @@ MSP = OodDetector(
     arrays={
         "fdbd_inverse_distances": np.zeros((3, 3)),
         "embedding_mean": np.zeros(6),
-        "capture_centre": np.zeros(len(QUALITY_COLUMNS)),
     },
 )
 

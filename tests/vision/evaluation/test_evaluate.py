@@ -73,7 +73,7 @@ def make_far(num: int) -> dict[str, ModelOutputs]:
 
 def make_rule(detector: OodDetector, calibration: Labelled, review: float = 0.8) -> DecisionRule:
     outputs = calibration.outputs
-    scores = np.sort(score_unknown(detector, outputs.logits, outputs.embeddings, outputs.quality))
+    scores = np.sort(score_unknown(detector, outputs.logits, outputs.embeddings))
     num = len(scores)
     temperature = Temperature(
         value=1.5,
@@ -137,7 +137,7 @@ def evaluation() -> Evaluation:
 
 def test_figures_are_those_of_the_served_rule(evaluation: Evaluation) -> None:
     outputs = KNOWN.outputs
-    decisions = decide(RULE, DETECTOR, outputs.logits, outputs.embeddings, outputs.quality)
+    decisions = decide(RULE, DETECTOR, outputs.logits, outputs.embeddings)
     assert evaluation.accuracy.value == np.mean(decisions.classes == KNOWN.labels)
     probs = softmax(outputs.logits, 1.5)
     assert evaluation.nll.value == pytest.approx(-np.log(probs[np.arange(160), KNOWN.labels]).mean())
@@ -166,7 +166,7 @@ def test_wrong_share_of_accepted_has_the_exact_interval_of_their_groups() -> Non
     labels = np.where(np.arange(160) % 5 == 0, (KNOWN.labels + 1) % len(CLASSES), KNOWN.labels)
     known = run(replace(KNOWN, labels=labels)).rates[0]
     outputs = KNOWN.outputs
-    decisions = decide(RULE, DETECTOR, outputs.logits, outputs.embeddings, outputs.quality)
+    decisions = decide(RULE, DETECTOR, outputs.logits, outputs.embeddings)
     wrong = decisions.classes != labels
     interval = known.wrong_among_accepted_interval
     assert interval is not None
@@ -220,7 +220,7 @@ def test_every_score_has_a_row_for_every_class_and_for_all(evaluation: Evaluatio
 
 def test_auroc_of_a_row_is_that_of_its_class_alone(evaluation: Evaluation) -> None:
     scores = [
-        score_unknown(DETECTOR, o.logits, o.embeddings, o.quality, OodScore.KNN)
+        score_unknown(DETECTOR, o.logits, o.embeddings, OodScore.KNN)
         for o in (KNOWN.outputs, UNKNOWN.outputs)
     ]
     row = next(r for r in evaluation.unknown if (r.score_name, r.class_name) == ("knn", "flounder"))

@@ -20,12 +20,6 @@ from vision.training.nets.inference import run_model
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _exported() -> None:
-    """The network and its graphs are made once, before the first test that needs them."""
-    export_tiny()
-
-
 def test_two_exports_of_one_network_have_the_same_bytes_and_say_nothing(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
