@@ -44,7 +44,7 @@ def _cpu_seconds() -> float:
 
 @pytest.fixture(scope="module", autouse=True)
 def _toy_network(request: pytest.FixtureRequest) -> None:
-    """Where a module asks for the toy network, it is made before its first test, which is not charged for it."""
+    """Make the toy network, where a module imports it, before its first test: no test is charged for it."""
     for name in ("train_tiny", "export_tiny"):
         make = getattr(request.module, name, None)
         if make is not None:
