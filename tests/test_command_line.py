@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 import run
+from orchestration.commands.command import Command
+from orchestration.commands.parsing import build_help, parse
+from orchestration.commands.registry import COMMANDS
 from orchestration.schedule.config import ScheduleConfig
 from orchestration.schedule.runner import find_commands
 from orchestration.session.paths import ProjectPaths
@@ -23,9 +26,8 @@ def test_the_shipped_schedule_starts_monitoring_and_retraining_by_commands_that_
     commands = find_commands(config, ProjectPaths.of(run.ROOT))
     assert {job.pipeline for job in config.jobs.values()} == {"monitoring", "retraining"}
     for name, job in config.jobs.items():
-        assert job.pipeline in run.PIPELINES
-        options = run.build_parser().parse_args([str(part) for part in commands[name][2:]])
-        assert options.pipeline == job.pipeline
+        command, options = parse([str(part) for part in commands[name][2:]])
+        assert command.name == job.pipeline
         assert options.config == str(run.ROOT / "configs" / "fast.yaml")
 
 
@@ -34,7 +36,13 @@ def test_the_shipped_schedule_starts_monitoring_and_retraining_by_commands_that_
     [
         ([], "expected either --pipeline NAME --config NAME.yaml, or one command"),
         (["service"], "expected one of start, status, logs, stop after service"),
-        (["runs", "start"], "after nothing else"),
+        (["service", "strat"], "expected one of start, status, logs, stop after service"),
+        (["runs", "start"], "runs takes no word 'start'"),
+        (["trian", "my-fish"], "there is no command trian. Did you mean train?"),
+        (["--pipeline", "trainig", "--config", "fast.yaml"], "Did you mean training?"),
+        (["train"], "--pipeline training needs --config NAME.yaml, or just NAME"),
+        (["train", "my-fish", "--config", "fast.yaml"], "two configs were given, my-fish and fast.yaml"),
+        (["train", "fast", "--no-cahce"], "Did you mean --no-cache?"),
         (["schedule"], "schedule needs --config"),
         (["rollback"], "rollback needs --config"),
         (["--pipeline", "deployment"], "--pipeline deployment needs --config"),
@@ -48,12 +56,12 @@ def test_the_shipped_schedule_starts_monitoring_and_retraining_by_commands_that_
         ),
         (["clean", "--no-cache"], "it is for --pipeline training and --pipeline retraining"),
         (["clean", "--tail", "3"], "--tail has no effect on clean: it is for service logs"),
-        (["runs", "--port", "3"], "--port has no effect on runs: it is for dashboard and ui"),
+        (["runs", "--port", "3"], "--port has no effect on runs: it is for ui and dashboard"),
         (["service", "start", "--config", "fast.yaml", "--port", "3001"], "its port is --set serve.port=N"),
         (["--pipeline", "training", "--config", "fast.yaml", "--run", "x"], "--run has no effect"),
         (
             ["runs", "--set", "images.size=64", "--set", "seed=1"],
-            "--set images.size=64 --set seed=1 has no effect",
+            "--set has no effect: runs reads no settings",
         ),
     ],
 )
@@ -64,6 +72,35 @@ def test_a_command_line_that_says_too_little_or_too_much_is_refused(
         run.main(arguments)
     assert caught.value.code == 2
     assert words in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--pipeline", "training", "--config", "my-fish.yaml"],
+        ["--config=my-fish.yaml", "--pipeline=training"],
+        ["training", "my-fish.yaml"],
+        ["train", "my-fish.yaml"],
+    ],
+)
+def test_a_pipeline_can_be_asked_for_in_either_grammar(arguments: list[str]) -> None:
+    command, options = parse([*arguments, "--set", "seed=1", "--no-cache"])
+    assert (command.name, options.config, options.no_cache) == ("training", "my-fish.yaml", True)
+    assert options.overrides == ["seed=1"]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=[each.name for each in COMMANDS])
+def test_every_command_is_in_the_help_and_has_one_of_its_own(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert f"{command.text}\n" in build_help().format_help()
+    with pytest.raises(SystemExit) as caught:
+        parse([*command.name.split(), "--help"])
+    assert caught.value.code == 0
+    said = capsys.readouterr().out
+    assert all(
+        each.name in said or each.settings.get("metavar", "") in said for each in command.all_arguments
+    )
 
 
 def test_before_anything_is_deployed_there_is_nothing_to_start(

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError  # noqa: E402
 from zenml import pipeline, step  # noqa: E402  the environment comes first
 from zenml.enums import ExecutionMode  # noqa: E402
 
-from orchestration.commands import _tell  # noqa: E402
+from orchestration.commands.pipelines import tell_outcome  # noqa: E402
 from orchestration.flows.runner import Outcome, Plan, Run, run_known  # noqa: E402
 from tests.example_story import make_config  # noqa: E402
 from vision.base.errors import TooFewImagesError  # noqa: E402
@@ -59,7 +59,7 @@ def run(ending: str) -> None:
     config = make_config()
     failure = run_known(Run(ending, config, PATHS), Plan(ends, (ending,), config))
     assert failure is not None
-    code = _tell(Outcome.of_failure(ending, PATHS.runs / ending, failure))
+    code = tell_outcome(Outcome.of_failure(ending, PATHS.runs / ending, failure))
     sys.stdout.write(f"exit code {code}\n")
 
 

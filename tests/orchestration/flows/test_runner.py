@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from orchestration.commands import _tell
+from orchestration.commands.pipelines import tell_outcome
 from orchestration.flows import artifacts, failures, runner, training
 from orchestration.flows.runner import Outcome, Plan, Run
 from orchestration.flows.training_folder import point_latest_at
@@ -100,7 +100,7 @@ def test_the_terminal_tells_what_was_promoted_can_do_and_not_the_floors_it_passe
 ) -> None:
     story = replace(make_story(), rule=make_rule(attainable=False))
     outcome = project(paths, monkeypatch, trouble=None, promotion=verdict(Verdict.PROMOTED), story=story)
-    assert _tell(outcome) == 0
+    assert tell_outcome(outcome) == 0
     verdict_line, *lines = capsys.readouterr().err.split("\n\n")[0].splitlines()
     assert verdict_line == "promoted: version 3 of reef is now in production."
     assert lines[0].startswith("It decides 90 of 100 ")
@@ -119,7 +119,7 @@ def test_the_terminal_tells_why_a_model_was_not_promoted_and_what_it_can_do(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     outcome = project(paths, monkeypatch, trouble=None, promotion=verdict(refused), story=make_story())
-    assert _tell(outcome) == code
+    assert tell_outcome(outcome) == code
     told = capsys.readouterr().err.splitlines()
     assert told[0] == f"{refused}: for a reason"
     assert told[1].startswith("It decides 90 of 100 ")

@@ -28,7 +28,7 @@ def wait(*_):
             time.sleep(0.1)
     finally:
         print('cleaned up', flush=True)
-run._dispatch = wait
+run._run = wait
 sys.exit(run.main(['runs']))
 """
 

@@ -1,0 +1,24 @@
+"""All commands, in the order of the help. A new one is a `Command` in a file of this room and a name here."""
+
+from __future__ import annotations
+
+from orchestration.commands.command import Command
+from orchestration.commands.pipelines import PIPELINES, ROLLBACK
+from orchestration.commands.runs import CLEAN, REPORT, RUNS
+from orchestration.commands.schedule import SCHEDULE
+from orchestration.commands.servers import DASHBOARD, UI
+from orchestration.commands.service import SERVICE
+
+COMMANDS: tuple[Command, ...] = (
+    *PIPELINES,
+    RUNS,
+    REPORT,
+    *SERVICE,
+    UI,
+    ROLLBACK,
+    SCHEDULE,
+    DASHBOARD,
+    CLEAN,
+)
+BY_NAME = {name: each for each in COMMANDS for name in (each.name, *each.aliases)}
+"""Name or alias -> command."""
