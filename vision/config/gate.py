@@ -13,12 +13,15 @@ UseName = Literal["decided_rightly", "known_called_unknown", "near_found", "far_
 
 
 class GateSettings(Settings):
-    """What a challenger must show: floors, by the unfavourable end of an interval on test, and the duel."""
+    """What a challenger must show: floors on test, and the duel with the champion."""
 
-    min_accuracy: Fraction = 0.5
-    min_gain_over_majority: Fraction = Field(default=0.05, description="accuracy above the majority class")
+    min_accuracy: Fraction = Field(default=0.5, description="share of known test images named rightly")
+    min_gain_over_majority: Fraction = Field(
+        default=0.05, description="accuracy above the majority class; the lower bound decides"
+    )
     min_gain_over_pixels: Fraction = Field(
-        default=0.0, description="accuracy above logistic regression on raw 32x32 pixels"
+        default=0.0,
+        description="accuracy above logistic regression on raw 32x32 pixels; the upper bound decides",
     )
     max_known_called_unknown: Fraction = Field(
         default=0.2, description="upper bound on test; none of 17 groups is 0.195 at most"

@@ -9,11 +9,11 @@ from vision.gate.records import GateCheck, Verdict
 WHY = {
     "same bundle": "it is the very model in production",
     "test groups": "there are too few test groups to judge it",
-    "accuracy": "it may name too few images right",
+    "accuracy": "it names too few images right",
     "known called unknown": "it may call too many known images unknown",
     "decided without a person": "it may decide too few images rightly without a person",
     "gain over majority class": "it is not proven better than always naming the most frequent class",
-    "gain over raw pixels": "it is not proven better than a linear model on raw pixels",
+    "gain over raw pixels": "it is worse than a linear model on raw pixels",
     "classes": "it lacks a class of the model in production",
     "labels of new images": "new labels contradict the model in production, and a person must look at them",
     "current test groups": "there are too few test groups that neither model has learned",
