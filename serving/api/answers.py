@@ -20,6 +20,7 @@ from serving.api.keys import CHECK_CLIENT
 from serving.api.problems import ProblemError
 from serving.api.schemas import (
     ClassProbability,
+    CorrectionAnswer,
     LogState,
     ModelDescription,
     PredictionAnswer,
@@ -29,9 +30,10 @@ from serving.api.schemas import (
     UnknownPromise,
 )
 from serving.api.settings import ServiceSettings
+from serving.log.corrections import Correction
 from serving.log.entries import LogEntry
 from serving.log.lossy import LossyLog
-from vision.base.errors import ImageError, ImageFormatError, TaxonError
+from vision.base.errors import ImageError, ImageFormatError, LogError, TaxonError
 from vision.base.record import FloatArray, ImageArray
 from vision.bundle.assembly import LoadedBundle
 from vision.bundle.heat_map import heat_map, overlay
@@ -158,6 +160,30 @@ class Answerer:
             self._log.append(self._make_entry(question, answer, inference))
         return answer
 
+    def correct(self, prediction_id: str, class_name: str, client: str) -> CorrectionAnswer:
+        """Write down what an answer should have been, and who said so.
+
+        Raises:
+            ProblemError: the log is off, cannot be written, or holds no such answer.
+        """
+        if self._log is None:
+            raise _not_logged("answers are not logged here")
+        said = Correction(prediction_id, class_name, client, self._clock())
+        try:
+            found = self._log.correct(said)
+        except LogError as error:
+            raise _not_logged("the prediction log cannot be written") from error
+        if not found:
+            raise ProblemError(
+                "no-such-answer",
+                arrived=f"A correction of the answer {prediction_id[:60]!r} arrived",
+                expected="the prediction_id of an answer that is in the log",
+                advice="Ask for the picture again and correct that answer",
+            )
+        return CorrectionAnswer(
+            prediction_id=prediction_id, class_name=class_name, corrected_by=client, time=said.time
+        )
+
     def _decode(self, raw: bytes) -> ImageArray:
         contract = self._bundle.contract
         try:
@@ -235,4 +261,14 @@ class Answerer:
             embedding=inference.forward.embeddings[0],
             quality=inference.quality[0],
             image=question.image if self._settings.keep_images else None,
+            unknown_kind=answer.unknown_kind,
         )
+
+
+def _not_logged(why: str) -> ProblemError:
+    return ProblemError(
+        "not-logged",
+        arrived=f"A correction arrived while {why}",
+        expected="a prediction log that can be written",
+        advice="Try again later, and tell the operator if this goes on",
+    )

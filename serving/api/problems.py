@@ -22,6 +22,7 @@ PROBLEMS: Mapping[str, tuple[HTTPStatus, str]] = MappingProxyType(
         "malformed-request": (HTTPStatus.BAD_REQUEST, "Headers that two programs could read differently."),
         "no-key": (HTTPStatus.UNAUTHORIZED, "No X-API-Key, or one that is none of this service's."),
         "no-such-path": (HTTPStatus.NOT_FOUND, "The path does not exist."),
+        "no-such-answer": (HTTPStatus.NOT_FOUND, "The log holds no answer of that prediction_id."),
         "wrong-method": (HTTPStatus.METHOD_NOT_ALLOWED, "The path has another method."),
         "slow-head": (HTTPStatus.REQUEST_TIMEOUT, "The headers did not arrive in time."),
         "too-slow": (HTTPStatus.REQUEST_TIMEOUT, "The body did not arrive in time."),
@@ -29,7 +30,7 @@ PROBLEMS: Mapping[str, tuple[HTTPStatus, str]] = MappingProxyType(
         "content-type": (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body is no multipart form."),
         "image-format": (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The file is no image of a format that is read."),
         "image-unusable": (HTTPStatus.UNPROCESSABLE_ENTITY, "The image is damaged or has too many pixels."),
-        "form": (HTTPStatus.UNPROCESSABLE_ENTITY, "The form lacks the image, or holds something else."),
+        "form": (HTTPStatus.UNPROCESSABLE_ENTITY, "The form lacks a field, or holds something else."),
         "query": (HTTPStatus.UNPROCESSABLE_ENTITY, "The query holds something else than explain."),
         "group": (HTTPStatus.UNPROCESSABLE_ENTITY, "The group is too long or not printable."),
         "busy": (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests at a time; Retry-After says when again."),
@@ -40,6 +41,7 @@ PROBLEMS: Mapping[str, tuple[HTTPStatus, str]] = MappingProxyType(
             "The model or a setting is refused; the operator has to act.",
         ),
         "overloaded": (HTTPStatus.SERVICE_UNAVAILABLE, "No thread became free in time."),
+        "not-logged": (HTTPStatus.SERVICE_UNAVAILABLE, "The prediction log is off or cannot be written."),
         "model-failed": (HTTPStatus.SERVICE_UNAVAILABLE, "The model gave values that are not finite."),
     }
 )

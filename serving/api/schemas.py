@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from vision.config.export import Precision
 from vision.decision.records import Decision, UnknownKind
@@ -72,6 +72,22 @@ class PredictionAnswer(Body):
     model: ServedModel
     latency_ms: float = Field(description="from the request's arrival to the decision")
     heat_map_png: str | None = Field(default=None, description="base64; only with explain=true")
+
+
+class CorrectionForm(Body):
+    """What is sent to POST /corrections."""
+
+    prediction_id: str = Field(description="of the answer, as POST /predict gave it")
+    class_name: str = Field(description="what the picture shows; any name, also one that the model lacks")
+
+
+class CorrectionAnswer(Body):
+    """Answer to POST /corrections: what was written down. Of several corrections the last counts."""
+
+    prediction_id: str
+    class_name: str
+    corrected_by: str = Field(description="name of the API key, never the key")
+    time: AwareDatetime = Field(description="in UTC")
 
 
 class UnknownPromise(Body):

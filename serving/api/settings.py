@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
+from serving.api.keys import CHECK_CLIENT
 from vision.base.errors import ConfigError
 
 PREFIX = "TAXON_"
@@ -29,11 +30,26 @@ class ServiceSettings(BaseModel):
     max_body_bytes: int = Field(default=5_000_000, ge=1_000, le=100_000_000)
     max_megapixels: float = Field(default=40.0, gt=0, le=500, allow_inf_nan=False)
     max_in_flight: int = Field(default=32, ge=1, le=10_000, description="requests held at a time")
+    max_in_flight_per_key: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="of them, of one key; none: all where there is one key, else three quarters",
+    )
     body_seconds: float = Field(default=15.0, gt=0, le=600, description="time to send a body in")
     queue_seconds: float = Field(default=30.0, gt=0, le=600, description="longest wait for a thread")
     threads: int = Field(default=2, ge=1, le=64, description="images decoded at a time")
     engine_threads: int = Field(default=1, ge=1, le=64, description="threads of one run of the graph")
     top_k: int = Field(default=5, ge=1, le=100, description="classes in an answer")
+
+    @property
+    def places_per_key(self) -> int:
+        """Requests of one key held at a time, so that slow uploads by one shut no other key out."""
+        if self.max_in_flight_per_key is not None:
+            return self.max_in_flight_per_key
+        entries = (each.partition(":")[0].strip() for each in self.api_keys.get_secret_value().split(","))
+        several = len({name for name in entries if name} - {CHECK_CLIENT}) > 1
+        return max(1, self.max_in_flight * 3 // 4) if several else self.max_in_flight
 
 
 def read_settings(environment: Mapping[str, str]) -> ServiceSettings:

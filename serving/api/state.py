@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -33,7 +34,8 @@ class ServiceState:
         self._load = load
         self._answerer: Answerer | None = None
         self._refusal: str | None = None
-        self._num_in_flight = 0
+        self._num_in_flight: Counter[str] = Counter()  # by client
+        self._places_per_key = settings.places_per_key
         self._turns = asyncio.Semaphore(settings.threads)  # one a thread; waited for with a bound
         self._threads = ThreadPoolExecutor(settings.threads, "answer")
 
@@ -72,26 +74,28 @@ class ServiceState:
         )
 
     @contextmanager
-    def admission(self) -> Iterator[None]:
+    def admission(self, client: str) -> Iterator[None]:
         """Hold one request of at most `max_in_flight`, so that bodies in memory stay bounded.
+
+        One client may hold `places_per_key` of them: slow uploads by one key shut no other key out.
 
         Raises:
             ProblemError: as many are held already (429).
         """
-        most = self.settings.max_in_flight
-        if self._num_in_flight >= most:
+        held, most = self._num_in_flight, self.settings.max_in_flight
+        if held[client] >= self._places_per_key or held.total() >= most:
             raise ProblemError(
                 "busy",
-                arrived=f"A request arrived while {most} others are being answered",
-                expected=f"at most {most} at a time",
+                arrived=f"A request arrived while {held.total()} others are held, {held[client]} of this key",
+                expected=f"at most {most} at a time, {self._places_per_key} of one key",
                 advice="Try again in a second",
                 headers={"retry-after": "1", "connection": "close"},
             )
-        self._num_in_flight += 1
+        held[client] += 1
         try:
             yield
         finally:
-            self._num_in_flight -= 1
+            held[client] -= 1
 
     async def answer(self, answerer: Answerer, question: Question) -> PredictionAnswer:
         """The answer, made in one of the threads.

@@ -18,7 +18,7 @@ from sqlalchemy import Row
 
 from vision.base.errors import DataError, LogError
 from vision.base.record import FloatArray
-from vision.decision.records import Decision
+from vision.decision.records import Decision, UnknownKind
 
 MAX_CHARACTERS = 255
 """Longest text that is stored in a column."""
@@ -62,6 +62,7 @@ class LogEntry:
         embedding: (d,) kept as float16; what float16 cannot hold becomes its largest value, 65504.
         quality: (q,) kept as float32, columns `vision.data.quality.QUALITY_COLUMNS`.
         image: the bytes that were sent; stored only by a log that keeps images.
+        unknown_kind: of an unknown answer, stranger or look_alike; None of others and of old answers.
         number: place in the log, given by it: a later answer has a higher one; 0 until it is logged.
 
     Raises:
@@ -88,16 +89,18 @@ class LogEntry:
     embedding: FloatArray
     quality: FloatArray
     image: bytes | None = None
+    unknown_kind: UnknownKind | None = None
     number: int = 0
 
     def __post_init__(self) -> None:
         for name in TEXTS:
-            _check_text(name, getattr(self, name))
+            check_text(name, getattr(self, name))
         stored = {
             "time": to_utc(self.time),
             "file_name": clean_file_name(self.file_name),
             "group": check_group(self.group),
             "decision": Decision(self.decision),
+            "unknown_kind": None if self.unknown_kind is None else UnknownKind(self.unknown_kind),
             **{name: _to_vector(name, getattr(self, name), dtype) for name, dtype in ARRAY_TYPES.items()},
             **{name: _check_finite(name, getattr(self, name)) for name in NUMBERS},
         }
@@ -171,6 +174,7 @@ def to_row(entry: LogEntry) -> dict[str, Any]:
         "time_us": to_microseconds(entry.time),
         "group_name": entry.group,
         "decision": entry.decision.value,
+        "unknown_kind": None if entry.unknown_kind is None else entry.unknown_kind.value,
     }
     for name, width in _WIDTHS.items():
         array = getattr(entry, name)
@@ -185,7 +189,7 @@ def to_entry(row: Row[Any], log_name: str) -> LogEntry:
         LogError: the row is not one that Taxon wrote.
     """
     stored = row._mapping
-    fields: dict[str, Any] = {name: stored[name] for name in (*_SAME, "number", "decision")}
+    fields: dict[str, Any] = {name: stored[name] for name in (*_SAME, "number", "decision", "unknown_kind")}
     try:
         fields |= {name: _to_array(name, stored[name], stored[width]) for name, width in _WIDTHS.items()}
         return LogEntry(
@@ -225,7 +229,12 @@ def _to_array(name: str, stored: bytes, width: int) -> FloatArray:
 # --- forms ----------------------------------------------------------------------------------------------
 
 
-def _check_text(name: str, text: str) -> None:
+def check_text(name: str, text: str) -> None:
+    """Refuse a text that a column cannot hold.
+
+    Raises:
+        ValueError: empty, longer than 255 characters, not UTF-8, or with NUL.
+    """
     storable = "\0" not in text and text.encode(errors="replace").decode() == text
     if not text or len(text) > MAX_CHARACTERS or not storable:
         raise ValueError(

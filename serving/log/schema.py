@@ -13,7 +13,7 @@ from sqlalchemy import Connection, column, inspect, table, text
 
 from vision.base.errors import LogError
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration."""
 
 REVISION_TABLE = "taxon_log_revision"
@@ -28,9 +28,10 @@ PREDICTIONS = table(
     *map(column, ("number", "prediction_id", "time_us", "client", "file_name", "latency_ms", "model_name")),
     *map(column, ("model_version", "model_digest", "group_name", "decision", "class_name", "confidence")),
     *map(column, ("unknown_score", "p_value", "num_logits", "embedding_width", "quality_width")),
-    *map(column, ("logits", "embedding", "quality")),
+    *map(column, ("logits", "embedding", "quality", "unknown_kind")),
 )
 IMAGES = table("prediction_images", column("number"), column("image"))
+CORRECTIONS = table("corrections", *map(column, ("id", "number", "time_us", "client", "class_name")))
 
 
 def is_current(connection: Connection, name: str) -> bool:
@@ -74,9 +75,10 @@ def upgrade(connection: Connection) -> None:
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError
 
-    from serving.log.migrations.versions import m0001_answers  # a Bento holds the modules that are imported
+    from serving.log.migrations.versions import m0001_answers, m0002_corrections
 
-    folder = Path(m0001_answers.__file__).parents[1]
+    modules = (m0001_answers, m0002_corrections)  # a Bento holds what is imported; Alembic reads the folder
+    (folder,) = {Path(str(each.__file__)).parents[1] for each in modules}
     try:
         scripts = ScriptDirectory(str(folder))
         environment = EnvironmentContext(

@@ -16,7 +16,7 @@ from serving.log.prediction_log import PredictionLog
 from vision.base.errors import LogError
 from vision.base.record import FloatArray
 from vision.config.serve import PredictionLogSettings
-from vision.decision.records import Decision
+from vision.decision.records import Decision, UnknownKind
 from vision.drift.records import LoggedSpan, LogTrimming, MonitoredWindow
 from vision.drift.window import Window
 
@@ -82,6 +82,7 @@ def take_window(
         model_digest=model_digest,
         num_answers=len(fresh),
         num_skipped=skipped,
+        num_strangers=sum(entry.unknown_kind is UnknownKind.STRANGER for entry in fresh),
         judged_before=bound if log.exists() else 0,
         first_number=fresh[0].number if fresh else None,
         last_number=fresh[-1].number if fresh else None,

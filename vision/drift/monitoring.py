@@ -101,6 +101,11 @@ def tabulate_sides(
 def _tell_span(report: DriftReport, span: LoggedSpan, settings: DriftSettings) -> list[str]:
     """What the window's place in the log has to do with the verdict, in words."""
     reasons = [span.note] if span.note else []
+    if span.num_strangers:
+        reasons.append(
+            f"{span.num_strangers} of {count_of(span.num_answers, 'answer')} called unknown as strangers: "
+            "nothing of the kind that the model was taught"
+        )
     insufficient = report.status is DriftStatus.INSUFFICIENT
     if insufficient and span.num_answers and span.judged_before:
         reasons.append(f"answers up to number {span.judged_before} were judged before and do not count again")

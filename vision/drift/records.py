@@ -141,6 +141,9 @@ class LoggedSpan(Record):
     model_digest: str
     num_answers: int
     num_skipped: int = Field(default=0, description="not judged before, and older than this window: left out")
+    num_strangers: int = Field(
+        default=0, description="of the answers, unknown because nothing of the kind that was taught"
+    )
     judged_before: int = Field(default=0, description="number of the last answer that a verdict was given on")
     first_number: int | None = None
     last_number: int | None = None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from serving.api.endpoint import Endpoint
+from serving.api.endpoints.corrections import CORRECTIONS
 from serving.api.endpoints.documents import DOCS, OPENAPI
 from serving.api.endpoints.metrics import METRICS
 from serving.api.endpoints.model import MODEL
 from serving.api.endpoints.predict import PREDICT
 from serving.api.endpoints.probes import LIVEZ, READYZ
 
-ENDPOINTS: tuple[Endpoint, ...] = (PREDICT, MODEL, LIVEZ, READYZ, METRICS, OPENAPI, DOCS)
+ENDPOINTS: tuple[Endpoint, ...] = (PREDICT, CORRECTIONS, MODEL, LIVEZ, READYZ, METRICS, OPENAPI, DOCS)

@@ -6,24 +6,20 @@ such as a URL, is refused; nothing is ever fetched.
 
 from __future__ import annotations
 
-import asyncio
 import time
 
-from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from serving.api.answers import Question
 from serving.api.endpoint import Access, Endpoint
+from serving.api.forms import read_form
 from serving.api.keys import CHECK_CLIENT
 from serving.api.problems import ProblemError
 from serving.api.schemas import PredictionAnswer, PredictionForm, PredictionQuery
-from serving.api.settings import ServiceSettings
 from serving.api.state import ServiceState
 from serving.log.entries import MAX_CHARACTERS
 
-_MAX_TEXT_BYTES = 4 * MAX_CHARACTERS
 _EXPLAIN = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -32,8 +28,8 @@ async def predict(state: ServiceState, request: Request) -> PredictionAnswer:
     arrived = time.perf_counter()
     answerer = state.require_answerer(request)
     explain = _read_explain(request)
-    with state.admission():
-        form = await _read_form(request, state.settings)
+    with state.admission(request.state.client):
+        form = await read_form(request, state.settings, _wrong_form, num_files=1, num_texts=1)
         try:
             image, group = _check_fields(form)
             question = Question(
@@ -65,56 +61,6 @@ def _read_explain(request: Request) -> bool:
             advice="Leave the rest out",
         )
     return _EXPLAIN[value.lower()]
-
-
-async def _read_form(request: Request, settings: ServiceSettings) -> FormData:
-    """The form of a request, its files in memory.
-
-    Raises:
-        ProblemError: another content type (415), a body that does not arrive in time (408), what is no form
-            in UTF-8 (422), or too large a body (413, from the application).
-    """
-    content_type = request.headers.get("content-type", "")
-    media_type, options = parse_options_header(content_type)
-    if media_type != b"multipart/form-data":
-        raise _wrong_form(f"A body of type {content_type[:80]!r} arrived", "content-type")
-    charset = options.get(b"charset", b"utf-8").decode("latin-1")
-    if charset.lower() not in ("utf-8", "utf8"):  # some of Python's codecs are no charsets at all
-        raise _wrong_form(f"A form in the charset {charset[:40]!r} arrived, not in UTF-8")
-    parser = _Utf8Parser(request.headers, request.stream(), max_files=1, max_fields=1)
-    parser.spool_max_size = settings.max_body_bytes + 1
-    try:
-        async with asyncio.timeout(settings.body_seconds):
-            return await parser.parse()
-    except MultiPartException as error:
-        raise _wrong_form(f"A form arrived that cannot be read ({error.message.rstrip('.')})") from error
-    except TimeoutError as error:
-        raise ProblemError(
-            "too-slow",
-            arrived=f"The body did not arrive within {settings.body_seconds:g} seconds",
-            expected="the whole body by then",
-            advice="Send a smaller image, or try again on a better line",
-            headers={"connection": "close"},
-        ) from error
-
-
-class _Utf8Parser(MultiPartParser):
-    """Starlette's parser, which would read a text that is not UTF-8 as latin-1, and tells limits in KB."""
-
-    def on_part_data(self, data: bytes, start: int, end: int) -> None:
-        part = self._current_part
-        if part.file is None and len(part.data) + end - start > _MAX_TEXT_BYTES:
-            raise MultiPartException(
-                f"a text in it is longer than {MAX_CHARACTERS} characters, {_MAX_TEXT_BYTES} bytes"
-            )
-        super().on_part_data(data, start, end)
-
-    def on_part_end(self) -> None:
-        try:
-            self._current_part.data.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise MultiPartException("a text in it is not UTF-8") from error
-        super().on_part_end()
 
 
 def _check_fields(form: FormData) -> tuple[UploadFile, str | None]:

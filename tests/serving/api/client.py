@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from serving.api.answers import Answerer
@@ -21,6 +23,13 @@ from tests.serving.toy import KEY, KEYS, make_answerer
 WITH_KEY = {"X-API-Key": KEY}
 CHECK_KEY = "c" * 24
 Response = Any
+
+
+def logged_toy(path: Path) -> LoadAnswerer:
+    """What loads the toy with a log in the file `path`."""
+    return lambda settings, _: make_answerer(
+        settings.model_copy(update={"log_url": SecretStr(f"sqlite:///{path}")})
+    )
 
 
 def load_toy(settings: ServiceSettings, _metrics: ServiceMetrics) -> Answerer:

@@ -16,7 +16,7 @@ from serving.api.endpoints import ENDPOINTS
 from serving.api.openapi import describe_api
 from serving.api.page import render_page
 from serving.api.problems import MEDIA_TYPE, PROBLEMS
-from tests.serving.api.client import serve
+from tests.serving.api.client import logged_toy, predict, serve
 from tests.serving.toy import KEY, RED, paint
 from tests.vision.training.nets.toy import KERAS_WARNINGS
 
@@ -27,8 +27,8 @@ DOCUMENT = describe_api(ENDPOINTS)
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[TestClient]:
-    with serve() as made:
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    with serve(load=logged_toy(tmp_path_factory.mktemp("log") / "log.sqlite")) as made:
         yield made
 
 
@@ -40,14 +40,18 @@ def told(endpoint: Endpoint) -> dict[str, Any]:
 
 def ask(client: TestClient, example: str) -> Any:
     """Do what a documented curl line says."""
+    if "$ID" in example:
+        example = example.replace("$ID", predict(client, paint(RED)).json()["prediction_id"])
     words = shlex.split(example.replace("$KEY", KEY).replace("$URL", str(client.base_url)))
     options = [(flag, value) for flag, value in itertools.pairwise(words) if flag in ("-H", "-F")]
     headers = dict(re.split(r": ", value, maxsplit=1) for flag, value in options if flag == "-H")
     fields = dict(value.split("=", 1) for flag, value in options if flag == "-F")
-    files = {name: (value[1:], paint(RED)) for name, value in fields.items() if value.startswith("@")}
-    texts = {name: value for name, value in fields.items() if not value.startswith("@")}
+    files = {
+        name: (value[1:], paint(RED)) if value.startswith("@") else (None, value)
+        for name, value in fields.items()
+    }
     method = "POST" if fields else "GET"
-    return client.request(method, words[-1], headers=headers, files=files or None, data=texts or None)
+    return client.request(method, words[-1], headers=headers, files=files or None)
 
 
 @EACH

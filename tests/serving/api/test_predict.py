@@ -181,6 +181,7 @@ def test_a_body_that_does_not_come_is_408() -> None:
         state.load()
         headers = [(b"content-type", b"multipart/form-data; boundary=b")]
         scope = {
+            "state": {"client": "team"},
             "type": "http",
             "method": "POST",
             "path": "/predict",

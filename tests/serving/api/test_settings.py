@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import SecretStr
 
 from serving.api.settings import ServiceSettings, read_settings
 from vision.base.errors import ConfigError
@@ -20,6 +21,14 @@ def test_every_field_is_read_from_its_own_variable() -> None:
     assert settings.keep_images is True
     assert settings.log_url is not None
     assert settings.log_url.get_secret_value() == "sqlite:///x.db"
+
+
+@pytest.mark.parametrize(
+    ("keys", "places"),
+    [("", 32), ("local:k,deployment-check:c", 32), ("a:k,b:l", 24), ("a:k, b:l,deployment-check:c", 24)],
+)
+def test_one_key_of_several_may_hold_three_quarters_of_the_places(keys: str, places: int) -> None:
+    assert ServiceSettings(api_keys=SecretStr(keys)).places_per_key == places
 
 
 def test_all_wrong_variables_are_named_at_once_and_no_secret_is_shown() -> None:

@@ -22,7 +22,7 @@ from serving.log.lossy import LossyLog
 from serving.log.prediction_log import PredictionLog
 from tests.serving.api.client import check_problem, predict, read_metric, serve
 from tests.serving.log.log_faults import Fault, folder_gone, locked, read_only, replaced
-from tests.serving.toy import BLACK, RED, make_bundle, paint
+from tests.serving.toy import BLACK, OTHER_KEY, RED, make_bundle, paint
 from tests.vision.training.nets.toy import KERAS_WARNINGS
 from vision.bundle.assembly import load_bundle
 
@@ -69,6 +69,19 @@ def test_more_requests_than_are_held_at_a_time_are_429() -> None:
         held.gate.set()
         assert first.result().status_code == 200
         assert predict(client, paint(RED)).status_code == 200
+
+
+def test_one_key_that_holds_its_places_shuts_no_other_key_out() -> None:
+    with holding(ServiceSettings(max_in_flight=4, max_in_flight_per_key=2)) as (client, held, pool):
+        asked = [pool.submit(predict, client, paint(RED)) for _ in range(2)]
+        for _ in asked:
+            assert held.at_once.acquire(timeout=30)
+        check_problem(predict(client, paint(RED)), 429, "busy")
+        files = {"image": ("a.png", paint(RED))}
+        other = pool.submit(client.post, "/predict", files=files, headers={"X-API-Key": OTHER_KEY})
+        held.gate.set()
+        assert other.result().status_code == 200
+        assert [each.result().status_code for each in asked] == [200] * 2
 
 
 def test_a_request_that_waits_too_long_for_a_thread_is_503_and_not_answered_afterwards() -> None:

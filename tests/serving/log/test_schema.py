@@ -16,9 +16,9 @@ from alembic.script import ScriptDirectory
 
 from serving.api.pinned import PinnedModel
 from serving.log import migrations
-from serving.log.migrations.versions import m0001_answers
+from serving.log.migrations.versions import m0001_answers, m0002_corrections
 from serving.log.prediction_log import PredictionLog
-from serving.log.schema import HEAD, IMAGES, PREDICTIONS
+from serving.log.schema import CORRECTIONS, HEAD, IMAGES, PREDICTIONS
 from serving.runtime.bento import stage_code
 from tests.serving.answers import DIGEST, make_entry
 from vision.base.closure import ROOT
@@ -48,7 +48,8 @@ def describe(path: Path) -> set[tuple[str, ...]]:
     with closing(sqlite3.connect(path)) as connection:
         rows = connection.execute(
             "SELECT s.type, s.tbl_name, p.name, p.type, p.[notnull], p.pk FROM sqlite_schema s "
-            "LEFT JOIN pragma_table_info(s.name) p WHERE s.tbl_name LIKE 'prediction%'"
+            "LEFT JOIN pragma_table_info(s.name) p "
+            "WHERE s.tbl_name LIKE 'prediction%' OR s.tbl_name = 'corrections'"
         ).fetchall()
         indexes = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'index'").fetchall()
     return {tuple(map(str, row)) for row in rows} | {tuple(map(str, row)) for row in indexes}
@@ -76,9 +77,9 @@ def test_a_new_log_has_the_columns_that_are_asked_for_and_is_made_by_the_newest_
 ) -> None:
     log.check()
     with closing(sqlite3.connect(path)) as connection:
-        for table in (PREDICTIONS, IMAGES):
+        for table in (PREDICTIONS, IMAGES, CORRECTIONS):
             found = connection.execute(f"SELECT * FROM {table.name}").description
-            assert [column[0] for column in found] == [column.name for column in table.c]
+            assert {column[0] for column in found} == {column.name for column in table.c}
         assert connection.execute("SELECT version_num FROM taxon_log_revision").fetchall() == [(HEAD,)]
     assert ScriptDirectory(str(Path(str(migrations.__file__)).parent)).get_heads() == [HEAD]
 
@@ -143,6 +144,7 @@ def test_the_tables_are_postgresqls_too() -> None:
     )
     with Operations.context(context):
         m0001_answers.upgrade()
+        m0002_corrections.upgrade()
     sql = " ".join(written.getvalue().split())
     assert "CREATE TABLE IF NOT EXISTS predictions ( number BIGSERIAL NOT NULL, prediction_id TEXT" in sql
     assert "time_us BIGINT NOT NULL" in sql
@@ -150,12 +152,14 @@ def test_the_tables_are_postgresqls_too() -> None:
     assert "logits BYTEA NOT NULL" in sql
     assert "FOREIGN KEY(number) REFERENCES predictions (number) ON DELETE CASCADE" in sql
     assert sql.count("CREATE INDEX IF NOT EXISTS") == 3
+    assert "ALTER TABLE predictions ADD COLUMN unknown_kind TEXT" in sql
 
 
 def test_migrations_that_are_gone_are_a_fault_of_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(m0001_answers, "__file__", str(tmp_path / "gone" / "versions" / "m0001_answers.py"))
+    for module in (m0001_answers, m0002_corrections):
+        monkeypatch.setattr(module, "__file__", str(tmp_path / "gone" / "versions" / "module.py"))
     with (
         closing(PredictionLog(f"sqlite:///{tmp_path / 'log.sqlite'}")) as log,
         pytest.raises(LogError, match="start the service again"),

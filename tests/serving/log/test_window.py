@@ -17,7 +17,7 @@ from serving.log.window import take_window, to_window, trim
 from tests.serving.answers import DIGEST, START, make_entry
 from vision.base.errors import LogError
 from vision.config.serve import PredictionLogSettings
-from vision.decision.records import Decision
+from vision.decision.records import Decision, UnknownKind
 from vision.drift.records import DriftStatus, LoggedSpan, LogTrimming, MonitoredWindow
 from vision.drift.verdict import judge_drift
 from vision.drift.window import Window, find_groups
@@ -45,6 +45,14 @@ def judge(span: LoggedSpan) -> MonitoredWindow:
 
 
 # --- conversion -----------------------------------------------------------------------------------------
+
+
+def test_a_window_counts_its_strangers(tmp_path: Path) -> None:
+    path = tmp_path / "log.sqlite"
+    append(path, 0, 3, decision=Decision.UNKNOWN, unknown_kind=UnknownKind.STRANGER)
+    append(path, 3, 5, decision=Decision.UNKNOWN, unknown_kind=UnknownKind.LOOK_ALIKE)
+    append(path, 5, 6)
+    assert take(path)[1].num_strangers == 3
 
 
 def test_answers_become_a_window_in_their_order_with_groups_of_each_client() -> None:

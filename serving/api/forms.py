@@ -1,0 +1,84 @@
+"""Forms (multipart/form-data) as endpoints read them: bounded in bytes, time and fields, texts in UTF-8."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import FormData
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from serving.api.problems import ProblemError
+from serving.api.settings import ServiceSettings
+from serving.log.entries import MAX_CHARACTERS
+
+_MAX_TEXT_BYTES = 4 * MAX_CHARACTERS
+
+
+class WrongForm(Protocol):
+    """Makes an endpoint's refusal of a form."""
+
+    def __call__(self, arrived: str, code: str = "form") -> ProblemError:
+        """The refusal of what arrived."""
+        ...
+
+
+async def read_form(
+    request: Request, settings: ServiceSettings, wrong: WrongForm, *, num_files: int, num_texts: int
+) -> FormData:
+    """The form of a request, its files in memory.
+
+    Args:
+        request: its body is not read yet.
+        settings: bytes of a body, and seconds to send it in.
+        wrong: the endpoint's own refusal, which says what its form holds.
+        num_files: at most.
+        num_texts: at most.
+
+    Raises:
+        ProblemError: another content type (415), a body that does not arrive in time (408), what is no form
+            in UTF-8 (422), or too large a body (413, from the application).
+    """
+    content_type = request.headers.get("content-type", "")
+    media_type, options = parse_options_header(content_type)
+    if media_type != b"multipart/form-data":
+        raise wrong(f"A body of type {content_type[:80]!r} arrived", "content-type")
+    charset = options.get(b"charset", b"utf-8").decode("latin-1")
+    if charset.lower() not in ("utf-8", "utf8"):  # some of Python's codecs are no charsets at all
+        raise wrong(f"A form in the charset {charset[:40]!r} arrived, not in UTF-8")
+    parser = _Utf8Parser(request.headers, request.stream(), max_files=num_files, max_fields=num_texts)
+    parser.spool_max_size = settings.max_body_bytes + 1
+    try:
+        async with asyncio.timeout(settings.body_seconds):
+            return await parser.parse()
+    except MultiPartException as error:
+        raise wrong(f"A form arrived that cannot be read ({error.message.rstrip('.')})") from error
+    except TimeoutError as error:
+        raise ProblemError(
+            "too-slow",
+            arrived=f"The body did not arrive within {settings.body_seconds:g} seconds",
+            expected="the whole body by then",
+            advice="Send a smaller image, or try again on a better line",
+            headers={"connection": "close"},
+        ) from error
+
+
+class _Utf8Parser(MultiPartParser):
+    """Starlette's parser, which would read a text that is not UTF-8 as latin-1, and tells limits in KB."""
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        part = self._current_part
+        if part.file is None and len(part.data) + end - start > _MAX_TEXT_BYTES:
+            raise MultiPartException(
+                f"a text in it is longer than {MAX_CHARACTERS} characters, {_MAX_TEXT_BYTES} bytes"
+            )
+        super().on_part_data(data, start, end)
+
+    def on_part_end(self) -> None:
+        try:
+            self._current_part.data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise MultiPartException("a text in it is not UTF-8") from error
+        super().on_part_end()

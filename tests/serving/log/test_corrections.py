@@ -1,0 +1,44 @@
+"""Corrections lie beside their answers: who, when, what; they go when the answer goes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from serving.log.corrections import Correction, add_correction, read_corrections
+from serving.log.prediction_log import PredictionLog
+from tests.serving.answers import DIGEST, START, make_entry
+
+
+def correction(serial: int = 1, class_name: str = "blue_tang", minutes: int = 0) -> Correction:
+    return Correction(f"id-{serial}", class_name, "lab", START + timedelta(minutes=minutes))
+
+
+def test_corrections_are_read_back_in_their_order_by_model(log: PredictionLog) -> None:
+    log.append(make_entry(1))
+    log.append(make_entry(2, model_digest="other"))
+    said = [correction(1), correction(2), correction(1, "Äsche", minutes=5)]
+    assert all(add_correction(log, each) for each in said)
+    assert read_corrections(log) == said
+    assert read_corrections(log, DIGEST) == [said[0], said[2]]
+
+
+def test_a_correction_of_no_answer_is_not_kept(log: PredictionLog) -> None:
+    log.append(make_entry(1))
+    assert not add_correction(log, correction(7))
+    assert read_corrections(log) == []
+
+
+def test_a_deleted_answer_takes_its_corrections_along(log: PredictionLog) -> None:
+    for serial in (1, 2):
+        log.append(make_entry(serial))
+        add_correction(log, correction(serial))
+    assert log.delete_answers(prediction_id="id-1") == 1
+    assert read_corrections(log) == [correction(2)]
+
+
+@pytest.mark.parametrize("name", ["", "x" * 256, "a\0b"])
+def test_a_class_that_cannot_be_stored_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="class_name is"):
+        correction(class_name=name)
