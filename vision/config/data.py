@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from vision.base.names import normalise
 from vision.config.base import Fraction, OpenFraction, PositiveFloat, Seed, Settings
 
 
@@ -38,8 +39,44 @@ def _check_group_pattern(value: str) -> str:
     return value
 
 
+def _check_layout(value: str) -> str:
+    roles = value.split("/")
+    singles = [roles.count(role) <= 1 for role in ("split", "group")]
+    if value != "auto" and not (set(roles) <= set(LAYOUT_ROLES) and "class" in roles and all(singles)):
+        raise ValueError(
+            "expected auto, or what the folders are from the root down, such as class, split/class, "
+            "place/class, class/class or class/group"
+        )
+    return value
+
+
+LAYOUT_ROLES = ("split", "class", "place", "group")
+"""What the folders of one level may be."""
+
+LayoutPattern = Annotated[str, AfterValidator(_check_layout)]
+"""`auto`, or the roles of the folders from the root down, with slashes between them."""
+
+ClassNames = tuple[Annotated[str, AfterValidator(normalise)], ...]
+"""Names of class folders, in NFC."""
+
 GroupPattern = Annotated[str, AfterValidator(_check_group_pattern)]
-"""Regular expression on a file name; the part `(?P<group>…)` is the group."""
+"""Regular expression on a file name, or with a slash in it on the path; `(?P<group>…)` is the group."""
+
+
+_LAYOUT_HELP = (
+    "what the folders are, from the root down: class, split/class, place/class, class/group; auto reads it"
+)
+_GROUP_HELP = (
+    "regular expression on the file name, or with a slash in it on the path from the root; the part "
+    "`(?P<group>…)` is the group"
+)
+
+
+def _check_one_kind_of_group(layout: str, group_by: str | None) -> None:
+    if group_by is not None and "group" in layout.split("/"):
+        raise ValueError(
+            f"layout {layout} and group_by {group_by!r} both say what a group is; keep one of them"
+        )
 
 
 class Addition(Settings):
@@ -54,15 +91,19 @@ class Addition(Settings):
         description="its own among all additions; default: the last part of the path. Opens the images' "
         "paths (+NAME/...) and the names of their groups, so keep it when the folder moves",
     )
-    group_by: GroupPattern | None = Field(
-        default=None, description="regular expression on the file name; the part `(?P<group>…)` is the group"
-    )
+    layout: LayoutPattern = Field(default="auto", description=_LAYOUT_HELP)
+    group_by: GroupPattern | None = Field(default=None, description=_GROUP_HELP)
     shared_groups: bool = Field(
         default=False,
         description="groups of one name here and in the source are one (the same individuals again)",
     )
-    unknown_classes: tuple[str, ...] = Field(default=(), description="class folders held out as unknown")
+    unknown_classes: ClassNames = Field(default=(), description="class folders held out as unknown")
     max_megapixels: PositiveFloat = Field(default=100.0, description="larger images are quarantined")
+
+    @model_validator(mode="after")
+    def _groups_are_declared_once(self) -> Self:
+        _check_one_kind_of_group(self.layout, self.group_by)
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -118,15 +159,19 @@ class ReefSource(_GrowingSource):
 
 
 class FolderSource(_GrowingSource):
-    """A folder of images: `train/`, `val/`, `test/` trees of class folders, or one folder per class."""
+    """A folder of images: one folder per class, with folders of splits, places or groups above or below."""
 
     source: Literal["folder"] = "folder"
     path: Path
-    group_by: GroupPattern | None = Field(
-        default=None, description="regular expression on the file name; the part `(?P<group>…)` is the group"
-    )
-    unknown_classes: tuple[str, ...] = Field(default=(), description="class folders held out as unknown")
+    layout: LayoutPattern = Field(default="auto", description=_LAYOUT_HELP)
+    group_by: GroupPattern | None = Field(default=None, description=_GROUP_HELP)
+    unknown_classes: ClassNames = Field(default=(), description="class folders held out as unknown")
     max_megapixels: PositiveFloat = Field(default=100.0, description="larger images are quarantined")
+
+    @model_validator(mode="after")
+    def _groups_are_declared_once(self) -> Self:
+        _check_one_kind_of_group(self.layout, self.group_by)
+        return self
 
 
 SourceSettings = Annotated[ReefSource | FolderSource, Field(discriminator="source")]

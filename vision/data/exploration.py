@@ -164,6 +164,7 @@ def _findings_on_groups(
                 f"Without a declared group: {missing} of {len(manifest.entries)} images (first: {first}); "
                 "each counts as its own. Check that dataset.group_by fits their names."
             )
+        yield from _findings_on_spanning_groups(manifest)
     few = [
         f"{count.class_name} ({count.num_groups} in {count.split})"
         for count in counts
@@ -175,6 +176,22 @@ def _findings_on_groups(
         yield _warning(
             f"Few groups to judge by: {_some(few)}. Intervals of these classes are wide; groups of new "
             "individuals or sources help more than further images of the same."
+        )
+
+
+def _findings_on_spanning_groups(manifest: Manifest) -> Iterator[DataFinding]:
+    """Groups of more than one class: one place with several, or numbers that start anew in each class."""
+    classes: dict[str, set[str]] = defaultdict(set)
+    for entry in manifest.entries:
+        if entry.group is not None:
+            classes[entry.group].add(entry.class_name)
+    spanning = sorted(group for group, own in classes.items() if len(own) > 1)
+    if spanning:
+        first = f"{spanning[0]!r}: {_some(sorted(classes[spanning[0]]))}"
+        yield _warning(
+            f"Of {len(classes)} groups, {len(spanning)} hold images of more than one class (first: {first}). "
+            "That is right for places and visits. If numbers begin anew in each class, let dataset.group_by "
+            'read the class folder too, as in "(?P<group>[^/]+/[^/]+)_frame".'
         )
 
 

@@ -141,6 +141,14 @@ def test_declared_groups_are_counted_and_the_missing_named() -> None:
     assert "Without a declared group: 1 of 201 images (first: a/odd.png)" in messages(report, "warning")
 
 
+def test_groups_of_more_than_one_class_are_told() -> None:
+    numbered = [entry(f"{name}/{i}.png", str(i)) for name in "ab" for i in range(20)]
+    own = [entry(f"{name}/x{i}.png", f"{name}{i}") for name in "ab" for i in range(20)]
+    said = messages(report_of(manifest_of(numbered + own)), "warning")
+    assert "Of 60 groups, 20 hold images of more than one class (first: '0': a, b)" in said
+    assert "more than one class" not in messages(report_of(manifest_of(own)), "warning")
+
+
 def test_few_groups_to_judge_by_are_a_warning() -> None:
     assert "a (3 in test)" in messages(report_of(manifest_of(plain("a", 20) + plain("b", 200))), "warning")
     assert "Few groups" not in messages(report_of(manifest_of(plain("a", 100) + plain("b", 100))))

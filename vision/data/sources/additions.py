@@ -17,14 +17,9 @@ from vision.base.errors import SourceError
 from vision.config.data import Addition
 from vision.data.manifest import build_manifest
 from vision.data.records import AddedFolder, ImageEntry, Manifest, Quarantined
+from vision.data.sources.class_names import check_spelling
 from vision.data.sources.declaration import Base
-from vision.data.sources.folder import (
-    FolderListing,
-    check_case,
-    digest_listing,
-    find_addition,
-    list_addition,
-)
+from vision.data.sources.folder import FolderListing, digest_listing, find_addition, list_addition
 
 Progress = Callable[[int, int], None]
 
@@ -69,7 +64,7 @@ def list_parts(additions: Sequence[Addition], base: Base) -> list[Part]:
     _check_roles(parts, base)
     for part in parts:
         classes |= part.classes(held_out=False) | part.classes(held_out=True)
-        check_case(part.root, classes)
+        check_spelling(part.root, classes)
     return parts
 
 

@@ -1,4 +1,4 @@
-"""A folder of images: `train/`, `val/` and `test/` trees of class folders, or one folder per class.
+"""A folder of images: one folder per class, with splits, places or groups above or below if there are any.
 
 The file's place gives its class, the file's content its format. Hidden files are skipped. Files that look
 like images and cannot be used are quarantined with the reason, so that nothing disappears in silence.
@@ -6,34 +6,27 @@ like images and cannot be used are quarantined with the reason, so that nothing 
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import logging
 import os
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from vision.base.errors import SourceError
+from vision.base.names import comparison_key, find_near, normalise
+from vision.base.wording import count_of
 from vision.config.data import Addition, FolderSource
 from vision.data.manifest import SourceFile
-from vision.data.records import POOLED, Quarantined, Split
+from vision.data.records import Quarantined, Split
+from vision.data.sources.class_names import check_class_names, check_spelling, check_unknown_classes
 from vision.data.sources.finding import Found, describe_nothing, find_images, find_root, sort_left_out
-
-TREE_NAMES = {
-    "train": Split.TRAIN,
-    "training": Split.TRAIN,
-    "val": Split.VALIDATION,
-    "valid": Split.VALIDATION,
-    "validation": Split.VALIDATION,
-    "test": Split.TEST,
-    "testing": Split.TEST,
-}
-"""Names (in lower case) of the user's trees, when there is one for training."""
+from vision.data.sources.layout import Hints, Layout, LayoutError, Role
+from vision.data.sources.layout_reading import find_layout
+from vision.data.sources.layout_words import TYPE, list_folders
 
 _EXPECTED_ADDITION = "Expected one folder per class"
 _EXPECTED = f"{_EXPECTED_ADDITION}, or the trees train/, val/ and test/ with one folder per class"
@@ -60,8 +53,8 @@ def list_folder(settings: FolderSource) -> FolderListing:
     """
     root = find_source(settings)
     found = find_images(root)
-    trees = _find_trees(root, found.images)
-    files = _classify(settings, trees, found)
+    layout = _find_layout(root, found.images, settings, Hints(settings.unknown_classes))
+    files = _classify(settings, layout, found)
     if not files:
         raise SourceError(describe_nothing(root, found, _EXPECTED))
     _check_classes(root, settings, files)
@@ -103,14 +96,16 @@ def list_addition(addition: Addition, base_classes: Collection[str]) -> FolderLi
     setting = f"the addition {addition.name!r}"
     root = find_addition(addition)
     found = find_images(root)
-    _refuse_trees(root, found.images, base_classes)
-    files = _classify(addition, {}, found)
+    hints = Hints((*addition.unknown_classes, *base_classes), may_be_one_class=True)
+    layout = _find_layout(root, found.images, addition, hints, f"{setting} layout: ")
+    _refuse_trees(root, layout)
+    files = _classify(addition, layout, found)
     if not files:
         raise SourceError(describe_nothing(root, found, _EXPECTED_ADDITION))
     classes = sorted({file.class_name for file in files})
-    _check_names(root, files)
-    check_case(root, {*classes, *base_classes})
-    _check_unknown_classes(root, addition.unknown_classes, f"unknown_classes of {setting}", classes)
+    check_class_names(root, files)
+    check_spelling(root, {*classes, *base_classes}, _places(files))
+    check_unknown_classes(root, addition.unknown_classes, f"unknown_classes of {setting}", classes)
     _check_groups(root, addition.group_by, f"group_by of {setting}", files)
     return FolderListing(files=tuple(files), quarantined=sort_left_out(found.quarantined))
 
@@ -156,88 +151,89 @@ def _digest_content(path: str) -> str:
 # --- classes and groups ---------------------------------------------------------------------------------
 
 
-def _classify(
-    settings: FolderSource | Addition, trees: Mapping[str, Split], found: Found
-) -> list[SourceFile]:
+def _find_layout(
+    root: Path, images: Sequence[str], settings: FolderSource | Addition, hints: Hints, typed: str = TYPE
+) -> Layout:
+    pattern = None if settings.group_by is None else re.compile(settings.group_by)
+    try:
+        layout = find_layout(images, settings.layout, replace(hints, group_by=pattern))
+    except LayoutError as error:
+        raise SourceError(f"{root}: {error}".replace(TYPE, typed)) from error
+    if settings.layout == "auto" and Role.PLACE in layout.roles:
+        logger.info("%s: the folders are read as %s (dataset.layout)", root, layout)
+    return layout
+
+
+def _classify(settings: FolderSource | Addition, layout: Layout, found: Found) -> list[SourceFile]:
     """Class, tree and group of every image by its place; images without a class are quarantined."""
     pattern = None if settings.group_by is None else re.compile(settings.group_by)
-    unknown = set(settings.unknown_classes)
     if pattern is not None:  # said beforehand: a match that hangs lets nothing else run
-        logger.info("looking for groups in %d file names by %r", len(found.images), pattern.pattern)
+        where = "paths" if "/" in pattern.pattern else "file names"
+        logger.info("looking for groups in %d %s by %r", len(found.images), where, pattern.pattern)
     files = []
+    unlabelled: Counter[str] = Counter()
     for path in sorted(found.images):
-        *folders, name = path.split("/")
-        tree = trees[folders.pop(0)] if trees and folders else None
-        if not folders:
-            reason = "lies outside the class folders, so that it has no class"
-            found.quarantined.append(Quarantined(path=path, reason=reason))
+        folders = tuple(path.split("/")[:-1])
+        name = layout.class_of(folders)
+        if name is None:
+            folder = layout.unlabelled_of(folders)
+            if folder is None:
+                reason = "lies outside the class folders, so that it has no class"
+                found.quarantined.append(Quarantined(path=path, reason=reason))
+            else:
+                unlabelled[folder] += 1
             continue
-        match = None if pattern is None else pattern.search(name)
-        group = match["group"] if match else None
-        files.append(SourceFile(path, folders[0], group, tree, folders[0] in unknown))
+        group = layout.group_of(folders) if pattern is None else _match_group(pattern, path)
+        key = comparison_key(group) if group else None
+        files.append(SourceFile(path, name, key, layout.split_of(folders), name in settings.unknown_classes))
+    for folder, count in unlabelled.items():
+        reason = f"holds {count_of(count, 'image')} and no class folders, so that they have no class"
+        found.quarantined.append(Quarantined(path=f"{folder}/", reason=reason))
     return files
 
 
-def _find_trees(root: Path, images: Iterable[str]) -> dict[str, Split]:
-    """Folder name -> split for the user's trees; empty where the folders are classes."""
-    top = sorted({path.split("/")[0] for path in images if "/" in path})
-    trees = {name: TREE_NAMES[name.lower()] for name in top if name.lower() in TREE_NAMES}
-    if not trees or (Split.TRAIN not in trees.values() and len(trees) < len(top)):
-        return {}
-    if Split.TRAIN not in trees.values():
-        raise SourceError(f"{root}: has {_listed(trees)} but no train/ with images. {_EXPECTED}.")
-    strangers = [name for name in top if name not in trees]
-    if strangers:
-        raise SourceError(
-            f"{root}: has the trees {_listed(trees)} and beside them {_listed(strangers)} with images. "
-            f"{_EXPECTED}, not both. Move {_listed(strangers)} away or into a tree."
-        )
-    for split, count in Counter(trees.values()).items():
-        if count > 1:
-            same = [name for name, own in trees.items() if own is split]
-            raise SourceError(f"{root}: {_listed(same)} are two trees for {split}. Keep one of them.")
-    return trees
+def _match_group(pattern: re.Pattern[str], path: str) -> str | None:
+    """The group that a pattern finds: in the whole path if it holds a slash, else in the file name."""
+    text = normalise(path)
+    match = pattern.search(text if "/" in pattern.pattern else text.rpartition("/")[2])
+    return match["group"] if match else None
 
 
-def _refuse_trees(root: Path, images: Iterable[str], base_classes: Collection[str]) -> None:
+def _refuse_trees(root: Path, layout: Layout) -> None:
     """An addition is dealt to the splits group by group; trees of its own would be taken for classes."""
-    top = {path.split("/")[0] for path in images if "/" in path}
-    trees = sorted(name for name in top if name.lower() in TREE_NAMES and name not in base_classes)
-    if trees:
+    if Role.SPLIT in layout.roles:
+        names = sorted({*layout.splits, *layout.unlabelled})
         raise SourceError(
-            f"{root}: has {_listed(trees)}, which names a split. {_EXPECTED_ADDITION}: added images are "
+            f"{root}: has {list_folders(names)}, which name splits. {_EXPECTED_ADDITION}: added images are "
             "dealt to the splits anew. Put the class folders side by side."
         )
 
 
-def _check_unknown_classes(root: Path, named: Iterable[str], setting: str, classes: Sequence[str]) -> None:
-    for name in named:
-        if name not in classes:
-            raise SourceError(
-                f"{root}: {setting} names {name!r}, which is no class folder"
-                f"{_near(name, classes)} Expected some of: {', '.join(classes)}."
-            )
-
-
 def _check_groups(root: Path, group_by: str | None, setting: str, files: Sequence[SourceFile]) -> None:
     if group_by is not None and all(file.group is None for file in files):
+        whole = "/" in group_by
+        first = files[0].path if whole else PurePosixPath(files[0].path).name
+        where = "paths" if whole else "file names"
         raise SourceError(
-            f"{root}: {setting} {group_by!r} matches none of {len(files)} file names "
-            f"(first: {PurePosixPath(files[0].path).name}). Expected a pattern that finds the group in them."
+            f"{root}: {setting} {group_by!r} matches none of {len(files)} {where} (first: {first}). Expected "
+            "a pattern that finds the group in them: with a slash in it in the path from here, else in the "
+            "file name."
         )
 
 
 def _check_classes(root: Path, settings: FolderSource, files: Sequence[SourceFile]) -> None:
     classes = sorted({file.class_name for file in files})
-    _check_names(root, files)
-    check_case(root, classes)
-    _check_unknown_classes(root, settings.unknown_classes, "dataset.unknown_classes", classes)
+    check_class_names(root, files)
+    check_spelling(root, classes, _places(files))
+    check_unknown_classes(root, settings.unknown_classes, "dataset.unknown_classes", classes)
     trained = {file.class_name for file in files if file.tree in (None, Split.TRAIN)}
     for file in files:
         if file.class_name not in trained and not file.is_unknown:
+            near = find_near(file.class_name, trained)
+            hint = f"; did you mean {near}?" if near else "."
             raise SourceError(
                 f"{root}: class {file.class_name!r} has images to test but none to train on "
-                f"(first: {file.path}){_near(file.class_name, trained)} "
+                f"(first: {file.path}){hint} "
                 "Expected it in the training tree, or among dataset.unknown_classes."
             )
     known = {file.class_name for file in files if not file.is_unknown}
@@ -248,42 +244,9 @@ def _check_classes(root: Path, settings: FolderSource, files: Sequence[SourceFil
         raise SourceError(f"{root}: has {only}{held_out}. Expected at least two known classes. {_EXPECTED}.")
 
 
-def _check_names(root: Path, files: Iterable[SourceFile]) -> None:
-    """Refuse classes that tables and pictures cannot show as they are, or would take for something else."""
-    for name, is_unknown in sorted({(file.class_name, file.is_unknown) for file in files}):
-        if not name.isprintable() or not name.strip():
-            raise SourceError(
-                f"{root}: the class folder {name!a} has a name that is blank or holds characters that do not "
-                "show. Expected letters, digits, signs and spaces. Rename it."
-            )
-        if is_unknown and name == POOLED:
-            raise SourceError(
-                f"{root}: the class {name!r} is held out as unknown, and {name!r} is what reports call all "
-                "held-out classes together. Expected another name. Rename the folder."
-            )
-
-
-def check_case(root: Path, classes: Iterable[str]) -> None:
-    """Refuse names that only some file systems tell apart: they are one class or two by accident.
-
-    Raises:
-        SourceError: names both.
-    """
-    seen: dict[str, str] = {}
-    for name in sorted(classes):
-        plain = unicodedata.normalize("NFC", name).casefold()
-        if plain in seen:
-            raise SourceError(
-                f"{root}: the class folders {seen[plain]!r} and {name!r} differ only in case or in the form "
-                "of their letters. Expected one spelling. Rename one of them."
-            )
-        seen[plain] = name
-
-
-def _near(name: str, names: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]}?" if near else "."
-
-
-def _listed(names: Iterable[str]) -> str:
-    return " and ".join(f"{name}/" for name in names)
+def _places(files: Iterable[SourceFile]) -> dict[str, str]:
+    """Class -> the folders of its first image."""
+    places: dict[str, str] = {}
+    for file in files:
+        places.setdefault(file.class_name, PurePosixPath(file.path).parent.as_posix())
+    return places

@@ -320,7 +320,7 @@ def test_an_addition_without_a_usable_image_is_named(tmp_path: Path) -> None:
 def test_trees_of_splits_in_an_addition_are_refused(tmp_path: Path) -> None:
     base = make_base(tmp_path)
     june = make(tmp_path / "june", "train/bream/1.png", "test/bream/2.png")
-    assert "has test/ and train/, which names a split" in fault(base, june)
+    assert "has test/ and train/, which name splits" in fault(base, june)
 
 
 def test_a_class_of_the_base_may_be_called_test_in_an_addition_too(tmp_path: Path) -> None:
@@ -447,7 +447,7 @@ def test_a_painted_reef_grows_by_a_folder(tmp_path: Path) -> None:
 def test_classes_of_an_addition_have_names_that_show_and_stand_for_themselves(tmp_path: Path) -> None:
     base = make_base(tmp_path)
     june = make(tmp_path / "june", "a\x1b[31m/1.png")
-    assert r"the class folder 'a\x1b[31m' has a name that is blank" in fault(base, june)
+    assert r"the class folder 'a\x1b[31m' holds a control character" in fault(base, june)
     july = make(tmp_path / "july", "all/1.png")
     message = fault(base, {"path": july, "unknown_classes": ["all"]})
     assert "'all' is what reports call all held-out" in message

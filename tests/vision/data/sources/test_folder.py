@@ -15,7 +15,9 @@ from vision.base.errors import SourceError
 from vision.config.data import FolderSource, ReefSource
 from vision.data.records import Manifest, Split
 from vision.data.sources import digest_source, read_source
+from vision.data.sources.class_names import ANSWERS
 from vision.data.sources.folder import list_folder
+from vision.decision.records import Decision
 
 
 def image_bytes(value: int = 90, form: str = "JPEG") -> bytes:
@@ -76,6 +78,60 @@ def test_trees_give_the_splits(tmp_path: Path, val: str) -> None:
 def test_a_class_may_be_called_test_where_there_is_no_training_tree(tmp_path: Path) -> None:
     make(tmp_path, "test/1.jpg", "control/2.jpg")
     assert read(tmp_path).class_names == ("control", "test")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "鲤鱼",
+        "マグロ",
+        "고등어",
+        "ماهی\u200cقرمز",
+        "sea\u00a0bass",
+        "ក្រុង\u200bថ្មី",
+        "❤️ heart",
+        "\U0001fabf",
+        "Straße",
+    ],
+)
+def test_names_of_every_script_are_classes_as_they_are(tmp_path: Path, name: str) -> None:
+    make(tmp_path, f"{name}/1.jpg", "sea_bass/2.jpg", "chub/3.jpg")
+    assert set(read(tmp_path).class_names) == {name, "sea_bass", "chub"}
+
+
+def test_one_name_in_two_forms_is_one_class_in_folders_and_in_the_configuration(tmp_path: Path) -> None:
+    composed, parted = "\u00c4sche", "A\u0308sche"
+    make(tmp_path, "train/a/1.jpg", "train/b/2.jpg", f"train/{parted}/3.jpg", f"test/{composed}/4.jpg")
+    assert read(tmp_path).class_names == ("a", "b", composed)
+    assert read(tmp_path, unknown_classes=(parted,)).unknown_class_names == (composed,)
+
+
+def test_the_answers_that_no_class_may_be_called_are_those_of_the_decision() -> None:
+    assert set(ANSWERS) == {str(decision) for decision in Decision}
+
+
+def test_images_in_a_split_without_class_folders_are_told_in_one_row(tmp_path: Path) -> None:
+    make(tmp_path, "train/a/1.jpg", "train/b/2.jpg", "test/3.jpg", "test/4.jpg")
+    manifest = read(tmp_path)
+    assert len(manifest.entries) == 2
+    assert [(item.path, "2 images" in item.reason) for item in manifest.quarantined] == [("test/", True)]
+
+
+def test_a_pattern_with_a_slash_reads_the_path_and_groups_are_compared_as_names_are(tmp_path: Path) -> None:
+    make(tmp_path, "a/Site1/1.jpg", "a/site1/2.jpg", "b/site2/1.jpg", "b/3.jpg")
+    groups = [entry.group for entry in read(tmp_path, group_by=r"/(?P<group>\w+)/").entries]
+    assert groups == ["site1", "site1", None, "site2"]
+
+
+def test_a_folder_below_the_class_may_be_the_group(tmp_path: Path) -> None:
+    make(tmp_path, "a/s1/1.jpg", "a/s2/2.jpg", "b/s1/3.jpg", "b/s2/4.jpg")
+    manifest = read(tmp_path, layout="class/group")
+    assert [(entry.class_name, entry.group) for entry in manifest.entries] == [
+        ("a", "s1"),
+        ("a", "s2"),
+        ("b", "s1"),
+        ("b", "s2"),
+    ]
 
 
 def test_groups_are_read_from_the_file_name(tmp_path: Path) -> None:
@@ -230,20 +286,35 @@ class TestFaults:
         message = fault(tmp_path, group_by=r"^(?P<group>.+)_frame\d+")
         assert "matches none of 2 file names (first: 1.jpg)" in message
 
-    def test_classes_that_differ_in_case_only(self, tmp_path: Path) -> None:
+    def test_classes_that_differ_in_case_only_are_told_with_their_trees(self, tmp_path: Path) -> None:
         make(tmp_path, "train/Bream/1.jpg", "train/chub/2.jpg", "test/bream/3.jpg")
-        assert "'Bream' and 'bream' differ only in case" in fault(tmp_path)
+        assert "'train/Bream' and 'test/bream' differ only in case" in fault(tmp_path)
 
-    def test_classes_that_differ_in_the_form_of_letters_only(self, tmp_path: Path) -> None:
-        make(tmp_path, "u\u0308/1.jpg", "\u00fc/2.jpg", "b/3.jpg")
-        assert "differ only in case or in the form of their letters" in fault(tmp_path)
-
-    @pytest.mark.parametrize("name", [" ", "a\nb", "a\x1b[31m", "b\u202egnp", "\u200b"])
-    def test_a_class_with_a_name_that_does_not_show(self, tmp_path: Path, name: str) -> None:
+    @pytest.mark.parametrize(
+        ("name", "words"),
+        [
+            (" ", "is blank"),
+            ("a\tb", "U+0009"),
+            ("a\x1b[31m", "U+001B"),
+            ("b\u202egnp", "RIGHT-TO-LEFT OVERRIDE (U+202E) at place 2"),
+            ("\u200b", "ZERO WIDTH SPACE"),
+            ("sea\u200cbass", "ZERO WIDTH NON-JOINER"),
+        ],
+    )
+    def test_a_class_with_a_name_that_does_not_show(self, tmp_path: Path, name: str, words: str) -> None:
         make(tmp_path, "a/1.jpg", "b/2.jpg", f"{name}/3.jpg")
         message = fault(tmp_path)
-        assert f"the class folder {name!a} has a name that is blank or holds characters" in message
+        assert f"the name of the class folder {name!a} " in message
+        assert words in message
         assert message.isprintable()
+
+    @pytest.mark.parametrize("name", ["unknown", "Review", "ACCEPT"])
+    def test_a_class_that_is_called_like_an_answer_is_held_out_or_renamed(
+        self, tmp_path: Path, name: str
+    ) -> None:
+        make(tmp_path, "a/1.jpg", "b/2.jpg", f"{name}/3.jpg")
+        assert f"--set 'dataset.unknown_classes=[\"{name}\"]'" in fault(tmp_path)
+        assert read(tmp_path, unknown_classes=(name,)).unknown_class_names == (name,)
 
     def test_an_unknown_class_that_is_called_as_all_of_them_together(self, tmp_path: Path) -> None:
         make(tmp_path, "a/1.jpg", "b/2.jpg", "all/3.jpg")
