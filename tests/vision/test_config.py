@@ -6,6 +6,7 @@ import yaml
 from orchestration.schedule.config import ScheduleConfig
 from vision.base.errors import ConfigError
 from vision.config.base import Settings
+from vision.config.data import FolderSource
 from vision.config.export import ExportSettings, Precision, PrecisionChoice, ToleranceSettings
 from vision.config.loading import find_config, load_config, load_settings
 from vision.config.run import RunConfig
@@ -86,14 +87,62 @@ def test_scientific_notation_without_a_dot_is_a_number(tmp_path: Path) -> None:
     assert config.training.candidates["cnn"].learning_rate == pytest.approx(0.001)
 
 
-def test_a_class_name_that_yaml_reads_as_false_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "trap.yaml"
-    path.write_text(
-        "name: toy\ndataset: {source: folder, path: x, unknown_classes: [no]}\n"
-        "training: {candidates: {cnn: {backbone: cnn}}}\n"
+FOLDER = "name: toy\ndataset: {source: folder, path: %s}\ntraining: {candidates: {cnn: {backbone: cnn}}}\n"
+
+
+def folder_config(path: Path, photos: str = "x", encoding: str = "utf-8") -> Path:
+    path.write_text(FOLDER % photos, encoding=encoding)
+    return path
+
+
+def test_yes_and_no_are_class_names_and_switches(tmp_path: Path) -> None:
+    config = load_config(
+        folder_config(tmp_path / "a.yaml"), ["dataset.unknown_classes=[no, yes, off]", "deploy=yes"]
     )
-    with pytest.raises(ConfigError, match="valid string; got False"):
-        load_config(path)
+    assert isinstance(config.dataset, FolderSource)
+    assert config.dataset.unknown_classes == ("no", "yes", "off")
+    assert config.deploy is True
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [("true", '"true"'), ("7", '"7"'), ("0", '"0"'), ("2021-05-03", '"2021-05-03"'), ("null", '"null"')],
+)
+def test_a_class_name_that_yaml_reads_as_something_else_is_put_in_quotes(
+    tmp_path: Path, value: str, words: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"in quotes, such as {words}"):
+        load_config(folder_config(tmp_path / "a.yaml"), [f"dataset.unknown_classes=[{value}]"])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_a_config_is_read_in_the_encoding_that_it_names(tmp_path: Path, encoding: str) -> None:
+    config = load_config(folder_config(tmp_path / "a.yaml", "Äschen", encoding))
+    assert config.dataset.path == Path("Äschen")  # type: ignore[union-attr]
+
+
+def test_a_config_in_another_encoding_is_told_with_its_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="line 2: is not UTF-8 text"):
+        load_config(folder_config(tmp_path / "a.yaml", "Äschen", "latin-1"))
+
+
+def test_a_windows_path_in_double_quotes_is_told_how_to_write(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'C:\\photos\\fish' in single quotes, or C:/photos/fish"):
+        load_config(folder_config(tmp_path / "a.yaml", r'"C:\photos\fish"'))
+
+
+def test_a_name_of_another_form_is_told_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="for example my-fish; got 'My Fish'"):
+        load_config(write(tmp_path), ["name=My Fish"])
+
+
+def test_a_layout_says_what_folders_are_and_groups_are_declared_once(tmp_path: Path) -> None:
+    path = folder_config(tmp_path / "a.yaml")
+    for wrong in ("classes", "split", "split/split/class", "class/", "Class"):
+        with pytest.raises(ConfigError, match="such as class, split/class"):
+            load_config(path, [f"dataset.layout={wrong}"])
+    with pytest.raises(ConfigError, match="both say what a group is"):
+        load_config(path, ["dataset.layout=class/group", "dataset.group_by='(?P<group>.)'"])
 
 
 def test_a_random_backbone_that_is_kept_fixed_is_refused(tmp_path: Path) -> None:
@@ -181,7 +230,7 @@ def test_a_group_pattern_without_a_group_is_refused(tmp_path: Path) -> None:
     [
         ("images.size", "expected dotted.key=value"),
         ("name.x=1", "expected a section"),
-        ("seed=[", "not a YAML"),
+        ("seed=[", "not YAML"),
     ],
 )
 def test_a_malformed_override_says_what_is_expected(tmp_path: Path, override: str, words: str) -> None:

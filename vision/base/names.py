@@ -48,11 +48,11 @@ def find_hidden(name: str) -> str | None:
     return None
 
 
-def find_near(name: str, names: Iterable[str]) -> str | None:
+def find_near(name: str, names: Iterable[str], cutoff: float = 0.5) -> str | None:
     """The name that was probably meant: equal in all but case and form, else the most similar one."""
     by_key = {comparison_key(each): each for each in sorted(names, reverse=True)}
     key = comparison_key(name)
-    near = [key] if key in by_key else difflib.get_close_matches(key, sorted(by_key), n=1, cutoff=0.5)
+    near = [key] if key in by_key else difflib.get_close_matches(key, sorted(by_key), n=1, cutoff=cutoff)
     return by_key[near[0]] if near else None
 
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import json
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import ValidationError
 
 from vision.base.errors import ConfigError
 from vision.config.base import Settings
 from vision.config.data import FolderSource, ReefSource
 from vision.config.run import RunConfig
-
-# What PyYAML raises on text that it cannot turn into values: more digits than `int` takes, a thirteenth
-# month, an empty `!!int`, thousands of brackets.
-_YAML_FAULTS = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
-
+from vision.config.yaml_text import parse_yaml, read_text
 
 Kind = TypeVar("Kind", bound=Settings)
 
@@ -53,14 +52,7 @@ def load_settings(kind: type[Kind], path: Path, overrides: Sequence[str] = ()) -
         ConfigError: every fault of the file, one a line: unknown keys (with the nearest known one), wrong
             types, values out of bounds, settings that contradict each other.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-    try:
-        tree = _parse_yaml(text, str(path))
-    except _YAML_FAULTS as error:
-        raise ConfigError(f"{path}: not YAML: {error}") from error
+    tree = parse_yaml(read_text(path), str(path))
     if not isinstance(tree, dict):
         required = [f"{name}:" for name, field in kind.model_fields.items() if field.is_required()]
         expected = " and ".join(required[:2])
@@ -74,44 +66,11 @@ def load_settings(kind: type[Kind], path: Path, overrides: Sequence[str] = ()) -
         raise ConfigError(faults) from error
 
 
-class _Loader(yaml.SafeLoader):
-    """The safe loader, which also refuses a key that one mapping has twice."""
-
-    def compose_mapping_node(self, anchor: dict[str, yaml.Node]) -> yaml.MappingNode:
-        """Compose a mapping; merge keys (`<<`), which come later, may repeat what it says."""
-        node = super().compose_mapping_node(anchor)
-        lines: dict[tuple[str, str], int] = {}
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
-                continue
-            line = key.start_mark.line + 1
-            if (key.tag, key.value) in lines:
-                raise ConfigError(
-                    f"{self.name}: line {line}: the key {key.value!r} is given twice (first in line "
-                    f"{lines[key.tag, key.value]}); keep one of them"
-                )
-            lines[key.tag, key.value] = line
-        return node
-
-
-def _parse_yaml(text: str, name: str) -> Any:
-    """The value of a YAML text; `name` tells in errors where it came from."""
-    loader = _Loader(text)
-    loader.name = name
-    try:
-        return loader.get_single_data()
-    finally:
-        loader.dispose()
-
-
 def _apply_override(tree: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     if not separator or not key:
         raise ConfigError(f"--set {override}: expected dotted.key=value, as in --set images.size=128")
-    try:
-        value = _parse_yaml(text, f"--set {override}")
-    except _YAML_FAULTS as error:
-        raise ConfigError(f"--set {override}: {text!r} is not a YAML value: {error}") from error
+    value = parse_yaml(text, f"--set {override}")
     node = tree
     *parents, last = key.split(".")
     for parent in parents:
@@ -138,10 +97,35 @@ def _describe_fault(kind: type[Settings], fault: Mapping[str, Any], path: Path) 
         return f"{where}is missing and has no default"
     if isinstance(fault["input"], dict):
         return f"{where}{message}"
+    if fault["type"] == "string_type":
+        message = _describe_no_text(fault["input"]) or message
+    elif fault["type"] == "string_pattern_mismatch":
+        message = _describe_form(str(fault["input"]), str(fault["ctx"]["pattern"]))
     try:
         return f"{where}{message}; got {fault['input']!r}"
     except ValueError:  # a hexadecimal number of more digits than Python writes in decimal
         return f"{where}{message}; got a number of thousands of digits"
+
+
+def _describe_no_text(value: Any) -> str | None:
+    """What YAML took for something else than text, and how to write it; None of a list and its like."""
+    if value is None or isinstance(value, bool):
+        kind, text = ("nothing" if value is None else "a truth value"), json.dumps(value)
+    elif isinstance(value, int | float | date):
+        kind, text = ("a date" if isinstance(value, date) else "a number"), str(value)
+    else:
+        return None
+    return f'expected text, and without quotes YAML reads {kind}; write it in quotes, such as "{text}"'
+
+
+def _describe_form(value: str, pattern: str) -> str:
+    """What form a text should have, with the nearest text of that form."""
+    near = re.sub(r"[^a-z0-9_-]+", "-", unicodedata.normalize("NFKD", value).lower()).strip("-_")
+    hint = f"; for example {near}" if near != value and re.fullmatch(pattern, near) else ""
+    letters = (
+        "small letters a to z, digits, - and _, with a letter first" if "[a-z]" in pattern[:6] else pattern
+    )
+    return f"expected {letters}{hint}"
 
 
 def _known_keys(kind: type[Settings], location: Sequence[Any]) -> list[str]:

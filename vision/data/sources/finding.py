@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 from vision.base.errors import SourceError
+from vision.base.names import find_near, normalise
 from vision.data.images import IMAGE_SUFFIXES
 from vision.data.records import Quarantined
 
@@ -42,9 +42,28 @@ def find_root(path: Path, expected: str) -> Path:
     except (OSError, RuntimeError) as error:  # RuntimeError: the home of a user that there is not
         fault = error.strerror if isinstance(error, OSError) else error
         raise SourceError(f"{path}: cannot be opened: {fault}. {expected}") from error
-    near = difflib.get_close_matches(root.name, siblings, n=1)
-    hint = f" Did you mean {root.parent / near[0]}?" if near else ""
-    raise SourceError(f"{root}: there is no such folder.{hint} {expected}")
+    looked = "" if root.is_absolute() else f" (looked for {root.absolute()})"
+    hint = _describe_missing(root, siblings)
+    raise SourceError(f"{root}: there is no such folder{looked}.{hint} {expected}")
+
+
+def _describe_missing(root: Path, siblings: Iterable[str]) -> str:
+    """What was probably meant by a path that leads nowhere."""
+    text = str(root)
+    if not text.isprintable():
+        return (
+            " The path holds a control character: in double quotes YAML reads \\t and \\n as such. Write the "
+            "path in single quotes, or with slashes."
+        )
+    if PureWindowsPath(text).drive and not PurePath(text).drive:
+        return " That is a path of Windows; here folders are parted by / (under WSL, C:\\ is /mnt/c/)."
+    if "$" in text:
+        return " Variables are not filled in. Write the folder itself, or ~ for the home folder."
+    near = find_near(root.name, siblings, cutoff=0.6)
+    if near is None:
+        return ""
+    form = ", whose letters are stored in another form" if normalise(near) == normalise(root.name) else ""
+    return f" Did you mean {root.parent / near}{form}?"
 
 
 def find_images(root: Path) -> Found:

@@ -244,6 +244,27 @@ class TestFaults:
         make(tmp_path, "fishes/a/1.jpg")
         assert f"Did you mean {tmp_path / 'fishes'}?" in fault(tmp_path / "fisches")
 
+    def test_a_relative_path_says_where_it_looked(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert f"(looked for {tmp_path / 'photos'})" in fault(Path("photos"))
+
+    @pytest.mark.parametrize(
+        ("path", "words"),
+        [
+            ("C:\\photos\\fish", "a path of Windows"),
+            ("C:\temp", "Write the path in single quotes"),
+            ("$HOME/photos", "Variables are not filled in"),
+        ],
+    )
+    def test_a_path_of_another_system_is_told(self, path: str, words: str) -> None:
+        assert words in fault(Path(path))
+
+    def test_a_folder_stored_in_another_form_is_told(self, tmp_path: Path) -> None:
+        make(tmp_path, "A\u0308schen/a/1.jpg")
+        assert "stored in another form" in fault(tmp_path / "\u00c4schen")
+
     @pytest.mark.parametrize(
         ("path", "words"), [("x" * 300, "File name too long"), ("~nouser/x", "home directory")]
     )
