@@ -20,15 +20,21 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from orchestration.flows.failures import catch_failure, database_errors, tell_error
 from orchestration.session.environment import import_quickly, prepare_environment
+from orchestration.session.estimate import Estimate
 from orchestration.session.paths import ProjectPaths
+from orchestration.session.terminal import open_terminal, show_run
+from orchestration.session.view import RunView
+from orchestration.store.durations import read_durations
 from pipelines.names import PipelineName
 from vision.base.errors import ConfigError, StorageError, TaxonError
 from vision.base.files import storage_errors
 from vision.base.lock import RunLock, is_held
 from vision.config.run import RunConfig
+from vision.config.training import Strategy
 from vision.data.sources import check_source
 
 if TYPE_CHECKING:  # ZenML must not be imported before its environment is prepared
+    from rich.console import Console
     from zenml.pipelines.pipeline_definition import Pipeline
 
     from report.story import LeftOut
@@ -122,6 +128,12 @@ class Plan:
     source_digest: str = ""
     left_out: tuple[LeftOut, ...] = ()
     weights: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def by_epochs(self) -> tuple[str, ...]:
+        """Steps that train by epochs, whose time is not known beforehand."""
+        candidates = self.config.training.candidates
+        return tuple(f"train_{name}" for name, each in candidates.items() if each.strategy != Strategy.FROZEN)
 
 
 @dataclass(frozen=True)
@@ -228,19 +240,25 @@ def guard_run(run_name: str, paths: ProjectPaths) -> Iterator[None]:
         with import_quickly():
             from zenml.integrations.registry import integration_registry
 
-            from orchestration.store.reaper import find_unwritten, reap_dead_runs
-
         # ZenML would import scikit-learn, pandas and BentoML for materializers that no artifact of ours uses.
         integration_registry.activate_integrations = lambda: None  # type: ignore[method-assign]
-        for dead in reap_dead_runs():
-            logger.warning(
-                "Run %s was killed before it ended, or goes on in the project that this one was copied from; "
-                "here it is marked failed. Its finished steps are reused.",
-                dead,
-            )
-        for unwritten in find_unwritten(paths):
-            _project_dead(unwritten, paths)
-        yield
+        with open_terminal():
+            _settle_killed(paths)
+            yield
+
+
+def _settle_killed(paths: ProjectPaths) -> None:
+    """Mark runs that were killed failed, and write the folder that a killed run did not come to write."""
+    from orchestration.store.reaper import find_unwritten, reap_dead_runs
+
+    for dead in reap_dead_runs():
+        logger.warning(
+            "Run %s was killed before it ended, or goes on in the project that this one was copied from; "
+            "here it is marked failed. Its finished steps are used again.",
+            dead,
+        )
+    for unwritten in find_unwritten(paths):
+        _project_dead(unwritten, paths)
 
 
 def run_pipeline(flow: PipelineFlow[Any], run: Run) -> Outcome:
@@ -262,10 +280,16 @@ def run_known(run: Run, plan: Plan) -> Exception | None:
     from orchestration.flows.artifacts import run_exists
 
     pipeline = plan.pipeline.with_options(run_name=run.name, enable_cache=None if run.cached else False)
-    failure = catch_failure(run.paths, lambda: pipeline(*plan.arguments))
+    with show_run(lambda console: _view(run, plan, pipeline, console)):
+        failure = catch_failure(run.paths, lambda: pipeline(*plan.arguments))
     if failure is not None and not run_exists(run.name):
         raise failure
     return failure
+
+
+def _view(run: Run, plan: Plan, pipeline: Pipeline, console: Console) -> RunView:
+    estimate = Estimate(read_durations(run.paths, run.name), plan.by_epochs)
+    return RunView(console, lambda: tuple(pipeline.invocations), estimate)
 
 
 def record_run(run: Run, plan: Plan, failure: Exception | None) -> None:

@@ -19,6 +19,7 @@ from report.headline import describe_model, tell_verdict
 from report.promises import list_cautions
 from report.story import LeftOut, RunStory
 from vision.base.errors import ConfigError, StorageError
+from vision.base.wording import join_words
 from vision.config.run import RunConfig
 from vision.config.training import CandidateSettings
 from vision.data.sources import digest_source
@@ -115,15 +116,22 @@ def resolve_candidates(config: RunConfig) -> Resolved:
     kept: dict[str, CandidateSettings] = {}
     weights: dict[str, str] = {}
     left_out: list[LeftOut] = []
+    offline: list[str] = []
     gpu = gpu_present()
     for name, settings in config.training.candidates.items():
         resolved = resolve_weights(settings, config.images.size)
         if resolved.settings is None:
             left_out.append(LeftOut(name, resolved.reason))
-            logger.warning("Candidate %s is LEFT OUT of this run: %s", name, resolved.reason)
+            if resolved.offline:
+                offline.append(name)
+            else:
+                logger.warning("%s sits this one out: %s", name, resolved.reason)
         else:
             kept[name] = settle_precision(resolved.settings, gpu=gpu)
             weights[name] = resolved.reason
+    if offline:
+        sit = "sits" if len(offline) == 1 else "sit"
+        logger.info("No network: %s %s this one out.", join_words(offline), sit)
     if not kept:
         reasons = "; ".join(f"{each.name}: {each.reason}" for each in left_out)
         raise ConfigError(f"No candidate can be trained on this machine. {reasons}")

@@ -9,7 +9,24 @@ from dataclasses import dataclass
 
 logger = logging.getLogger(__name__)
 
-EVERY_SECONDS = 8.0
+EVERY_SECONDS = 3.0
+FIELD = "progress"
+"""Attribute of a log record that holds its `Progress`, for who draws it."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far one piece of work is.
+
+    Attributes:
+        told: how far, in words without the name of the work.
+        seconds_left: until its end; None where that is not known yet.
+        total: pieces in all, images for example; 0 where they are not counted.
+    """
+
+    told: str
+    seconds_left: float | None = None
+    total: int = 0
 
 
 @dataclass(frozen=True)
@@ -44,16 +61,18 @@ class ProgressLog:
         self._clock = clock
         self._started = clock()
         self._last = self._started
+        self._done = -1
 
     def __call__(self, done: int, total: int) -> None:
-        """Say so, if it is time or the end is reached."""
+        """Say so, if it is time or the end is reached for the first time."""
         now = self._clock()
-        if now - self._last < self._every and done < total:
+        if done == self._done or (now - self._last < self._every and done < total):
             return
-        self._last = now
+        self._last, self._done = now, done
         rate = done / max(now - self._started, 1e-9)
         left = (total - done) / rate if rate > 0 else 0.0
-        logger.info("%s: %d of %d, %.0f/s, about %s left", self._label, done, total, rate, in_words(left))
+        told = f"{done:,} of {total:,}, {rate:.0f}/s"
+        _log(self._label, Progress(told, left, total))
 
 
 class TrainingLog:
@@ -70,19 +89,18 @@ class TrainingLog:
         if now - self._last < self._every:
             return
         self._last = now
+        told = f"epoch {progress.epoch} of {progress.epochs}"
         accuracy = progress.validation_accuracy
         if accuracy is None:  # the first epoch holds the compilation: no rate and no estimate from it
-            logger.info("train %s: epoch %d of %d", progress.candidate, progress.epoch, progress.epochs)
+            _log(f"train {progress.candidate}", Progress(told))
             return
-        logger.info(
-            "train %s: epoch %d of %d, %.0f images/s, validation accuracy %.3f, about %s left",
-            progress.candidate,
-            progress.epoch,
-            progress.epochs,
-            progress.images_per_second,
-            accuracy,
-            in_words(progress.remaining_seconds),
-        )
+        told += f", {100 * accuracy:.0f}% of validation right, {progress.images_per_second:.0f} images/s"
+        _log(f"train {progress.candidate}", Progress(told, progress.remaining_seconds))
+
+
+def _log(label: str, progress: Progress) -> None:
+    left = "" if progress.seconds_left is None else f", about {in_words(progress.seconds_left)} left"
+    logger.info("%s: %s%s", label, progress.told, left, extra={FIELD: progress})
 
 
 def in_words(seconds: float) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from vision.base.errors import BundleError
+from vision.base.native import quiet_native_log
 from vision.base.outputs import Forward, ModelOutputs
 from vision.base.record import FloatArray, ImageArray, IntArray
 from vision.bundle.head import HEAD_NAME, unpack_head
@@ -40,7 +41,8 @@ class Engine:
             BundleError: the file is no such graph.
         """
         try:
-            self._interpreter = Interpreter(model_content=path.read_bytes(), num_threads=num_threads)
+            with quiet_native_log():
+                self._interpreter = Interpreter(model_content=path.read_bytes(), num_threads=num_threads)
             self._runner = self._interpreter.get_signature_runner()
         except (ValueError, RuntimeError, OSError) as error:
             raise BundleError(

@@ -36,10 +36,12 @@ class ResolvedWeights:
         settings: the candidate with `weights` a path (imagenet where a package brings them) and
             `weights_digest` filled, or as it was where it needs none; None where they are not to be had.
         reason: in words, for the summary and the report.
+        offline: they are missing because they could not be downloaded.
     """
 
     settings: CandidateSettings | None
     reason: str
+    offline: bool = False
 
 
 def resolve_weights(
@@ -86,7 +88,7 @@ def resolve_weights(
         )
         if settings.weights == IMAGENET:
             raise ConfigError(reason) from error
-        return ResolvedWeights(None, reason)
+        return ResolvedWeights(None, reason, offline=isinstance(error, httpx.TransportError))
 
 
 def default_cache_folder() -> Path:

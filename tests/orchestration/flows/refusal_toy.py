@@ -18,6 +18,7 @@ from zenml.enums import ExecutionMode  # noqa: E402
 
 from orchestration.commands.pipelines import tell_outcome  # noqa: E402
 from orchestration.flows.runner import Outcome, Plan, Run, run_known  # noqa: E402
+from orchestration.session.terminal import open_terminal  # noqa: E402
 from tests.example_story import make_config  # noqa: E402
 from vision.base.errors import TooFewImagesError  # noqa: E402
 
@@ -57,7 +58,8 @@ def run(ending: str) -> None:
     """One run, as a command of the command line."""
     sys.stdout.write(f"=== run {ending}\n")
     config = make_config()
-    failure = run_known(Run(ending, config, PATHS), Plan(ends, (ending,), config))
+    with open_terminal():
+        failure = run_known(Run(ending, config, PATHS), Plan(ends, (ending,), config))
     assert failure is not None
     code = tell_outcome(Outcome.of_failure(ending, PATHS.runs / ending, failure))
     sys.stdout.write(f"exit code {code}\n")
