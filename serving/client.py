@@ -8,13 +8,23 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from serving.api.schemas import ModelDescription, PredictionAnswer
+from serving.api.schemas import CorrectionAnswer, ModelDescription, PredictionAnswer
 from vision.base.errors import ServiceError
 
 TIMEOUT_SECONDS = 30.0
 
 _NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """The service speaks plain HTTP; reading the machine's authorities would take 37 ms of every question."""
+
+
+class RefusedError(ServiceError):
+    """The service answered that it will not; `code` is one of `serving.api.problems.PROBLEMS`, or empty."""
+
+    def __init__(self, message: str, code: str) -> None:
+        """Say what was refused and why."""
+        super().__init__(message)
+        self.code = code
+
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -66,6 +76,17 @@ def describe_model(url: str, key: str) -> ModelDescription:
     return _read_answer(ModelDescription, url, request, "the question for its model", TIMEOUT_SECONDS)
 
 
+def correct_answer(url: str, key: str, prediction_id: str, class_name: str) -> CorrectionAnswer:
+    """Tell the service what an answer should have been; what it wrote down.
+
+    Raises:
+        ServiceError: as of `ask_service`.
+    """
+    texts = {"prediction_id": (None, prediction_id), "class_name": (None, class_name)}
+    request = _make_request("POST", url, "/corrections", headers={"X-API-Key": key}, files=texts)
+    return _read_answer(CorrectionAnswer, url, request, "a correction", TIMEOUT_SECONDS)
+
+
 def _make_request(method: str, url: str, path: str, **parts: Any) -> httpx.Request:
     """A request to one path of the service.
 
@@ -97,7 +118,8 @@ def _read_answer(
             f"{url} did not answer ({error}). See: python run.py service status, python run.py service logs"
         ) from error
     if response.status_code != httpx.codes.OK:
-        raise ServiceError(f"{url} refused {subject} with {response.status_code}: {_read_reason(response)}")
+        reason, code = _read_reason(response)
+        raise RefusedError(f"{url} refused {subject} with {response.status_code}: {reason}", code)
     try:
         return kind.model_validate_json(response.content)
     except ValidationError as error:
@@ -107,9 +129,10 @@ def _read_answer(
         ) from error
 
 
-def _read_reason(response: httpx.Response) -> str:
-    """The `detail` of a problem document, or how another body begins."""
+def _read_reason(response: httpx.Response) -> tuple[str, str]:
+    """`detail` and code of a problem document, or how another body begins and no code."""
     try:
-        return str(response.json()["detail"])
+        problem = response.json()
+        return str(problem["detail"]), str(problem["type"]).rpartition(":")[2]
     except (ValueError, KeyError, TypeError):
-        return repr(response.content[:200])
+        return repr(response.content[:200]), ""

@@ -18,10 +18,10 @@ OPTIONS = {
     "client.toolbarMode": "minimal",
     "runner.magicEnabled": False,
     "server.fileWatcherType": "none",
-    "server.maxUploadSize": 50,
+    "server.maxUploadSize": 200,
 }
 """Streamlit's own: nothing reported to its makers, no traceback or developers' menu for the reader, no bare
-expression of the script drawn; the largest upload in MB, above the service's own limit."""
+expression of the script drawn; the largest upload in MB: the page shrinks what the service would refuse."""
 
 
 def serve_page(paths: ProjectPaths, port: int = DEFAULT_PORT) -> None:

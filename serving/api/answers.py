@@ -133,6 +133,8 @@ class Answerer:
                 attainable=review.attainable,
                 threshold=review.value,
             ),
+            max_body_bytes=self._settings.max_body_bytes,
+            max_megapixels=self._settings.max_megapixels,
         )
 
     def answer(self, question: Question) -> PredictionAnswer:

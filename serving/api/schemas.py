@@ -121,6 +121,8 @@ class ModelDescription(Body):
     score_name: str = Field(description="the unknown score that decides")
     unknown: UnknownPromise
     review: ReviewPromise
+    max_body_bytes: int = Field(default=5_000_000, description="of a request")
+    max_megapixels: float = Field(default=40.0, description="of an image")
 
 
 class Alive(Body):

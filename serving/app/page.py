@@ -1,64 +1,52 @@
 """The Streamlit page, run anew from top to bottom whenever something on it changes.
 
-It asks the service over HTTP like any other client, and each picture once: an answer is kept until another
-picture or model comes, so that nothing is written twice into the prediction log.
+It asks the service over HTTP like any other client, and each picture once: what was dropped is asked, kept as
+the visit's history, and taken out of the field, so that nothing is written twice into the prediction log.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
 
-from serving.api.schemas import ModelDescription, PredictionAnswer
+from serving.api.schemas import ModelDescription
 from serving.app import HOME_VARIABLE
-from serving.app.words import (
-    CONFIDENCE_IN_WORDS,
-    escape_markdown,
-    introduce,
-    put_in_words,
-    show_class,
-    show_share,
-    tell_limits,
+from serving.app.cards import Card, show_examples, show_large, show_small
+from serving.app.visit import (
+    Asked,
+    Service,
+    ask_picture,
+    count_answers,
+    forget_pictures,
+    order_by_doubt,
+    summarize,
+    write_csv,
 )
-from serving.client import ask_service, describe_model
+from serving.app.words import escape_markdown, explain_fault, introduce, tell_limits
+from serving.client import describe_model
+from serving.runtime.class_pictures import find_class_pictures
 from serving.runtime.process import ServiceStatus, service_status
 from serving.runtime.running import ServiceFolder, read_deployed
-from vision.base.errors import ServiceError, TaxonError
+from vision.base.errors import TaxonError
 from vision.base.files import storage_errors
-from vision.decision.records import Decision
 
-FILE_TYPES = ["jpg", "jpeg", "png", "webp", "bmp"]
+FILE_TYPES = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "heic", "heif", "gif", "avif"]
 LOOK_AGAIN_SECONDS = 4.0
-
-
-@dataclass(frozen=True)
-class Picture:
-    """What is asked about, and the group that it is counted in."""
-
-    name: str
-    content: bytes
-    group: str
-
-
-@dataclass(frozen=True)
-class Service:
-    """A service that is ready, and how to ask it."""
-
-    url: str
-    key: str
-    model: ModelDescription
+MOST_CARDS = 60
+_COLUMNS = 3
+_STYLE = """<style>
+.stMainBlockContainer { padding-top: 1.5rem; padding-bottom: 2rem; max-width: 76rem; }
+</style>"""
 
 
 def show_page() -> None:
     """Draw the page."""
     st.set_page_config(page_title="Taxon", layout="wide")
-    st.title("What is in this picture?")
+    st.html(_STYLE)
+    st.markdown("### What is in this picture?")
     folder = ServiceFolder(Path(os.environ[HOME_VARIABLE]))
     status = service_status(folder)
     watch(folder, status.ready)
@@ -68,14 +56,14 @@ def show_page() -> None:
     try:
         service = reach(folder, status)
     except TaxonError as error:
-        st.error(f"The service does not tell what it serves. {escape_markdown(str(error))}")
+        st.error(escape_markdown(explain_fault("The model", error)))
         return
     if service is None:
         return
-    show_model(service.model, status)
-    picture = choose_picture(folder)
-    if picture is not None:
-        show_answer(service, picture)
+    take_pictures(folder, service)
+    show_answers(folder, service)
+    show_history()
+    show_model(folder, service.model, status)
 
 
 @st.fragment(run_every=LOOK_AGAIN_SECONDS)
@@ -114,118 +102,106 @@ def reach(folder: ServiceFolder, status: ServiceStatus) -> Service | None:
     return Service(running.url, key, describe_model(running.url, key))
 
 
-def show_model(model: ModelDescription, status: ServiceStatus) -> None:
+def take_pictures(folder: ServiceFolder, service: Service) -> None:
+    """Ask about what was dropped, or about the example that the last deployment left."""
+    serial = st.session_state.setdefault("serial", 0)
+    uploads = st.file_uploader(
+        "Drop pictures here, or choose them",
+        type=FILE_TYPES,
+        accept_multiple_files=True,
+        key=f"uploads-{serial}",
+    )
+    files = [(upload.name, upload.getvalue()) for upload in uploads]
+    deployed = read_deployed(folder)
+    example = deployed.example if deployed is not None else None
+    offered = not read_history() and example is not None and example.is_file()
+    if offered and example and st.button("No picture at hand? Use one of the test images"):
+        files.append((example.name, example.read_bytes()))
+    if files:
+        ask_all(service, files)
+        st.session_state["serial"] = serial + 1  # an empty field for the next pictures
+        st.rerun()
+
+
+def ask_all(service: Service, files: list[tuple[str, bytes]]) -> None:
+    """Ask one file after the other and put them into the history."""
+    visit = st.session_state.setdefault("visit", f"visit-{secrets.token_hex(4)}")
+    group = str(st.session_state.get("group") or "").strip() or visit
+    history = forget_pictures(read_history())
+    st.session_state["first_new"] = len(history)
+    bar = st.progress(0.0, text="Looking ...")
+    for number, (name, content) in enumerate(files, start=1):
+        history.append(ask_picture(service, name, content, group))
+        bar.progress(number / len(files), text=f"{number} of {len(files)} pictures")
+    st.session_state["history"] = history
+
+
+def read_history() -> list[Asked]:
+    """The pictures of this visit, oldest first."""
+    history: list[Asked] = st.session_state.setdefault("history", [])
+    return history
+
+
+def show_answers(folder: ServiceFolder, service: Service) -> None:
+    """The pictures that were dropped last, the doubtful first."""
+    history, first = read_history(), st.session_state.get("first_new", 0)
+    newest = history[first:]
+    examples = find_class_pictures(folder, service.model.digest, service.model.class_names)
+
+    def keep(place: int, asked: Asked) -> None:
+        history[place] = asked
+
+    cards = [Card(first + place, newest[place], service, examples, keep) for place in order_by_doubt(newest)]
+    if len(cards) == 1:
+        show_large(cards[0])
+        return
+    if cards:
+        st.markdown(f"**{count_answers(newest)}**")
+    for start in range(0, min(len(cards), MOST_CARDS), _COLUMNS):
+        for column, card in zip(st.columns(_COLUMNS), cards[start : start + _COLUMNS], strict=False):
+            with column:
+                show_small(card)
+    if len(cards) > MOST_CARDS:
+        st.caption(f"{len(cards) - MOST_CARDS} more are in the table.")
+
+
+def show_history() -> None:
+    """The pictures of this visit as a table, and as a file."""
+    history = read_history()
+    if not history:
+        return
+    plural = "picture" if len(history) == 1 else "pictures"
+    with st.expander(f"This visit: {len(history)} {plural}", icon=":material/history:"):
+        st.dataframe([summarize(each) for each in reversed(history)], hide_index=True)
+        st.download_button(
+            "Download as CSV", write_csv(history), "taxon-visit.csv", "text/csv", icon=":material/download:"
+        )
+
+
+def show_model(folder: ServiceFolder, model: ModelDescription, status: ServiceStatus) -> None:
     """Which model answers, what it knows and cannot do, and whether answers are written down."""
-    st.caption(escape_markdown(introduce(model)))
     for limit in tell_limits(model):
         st.warning(escape_markdown(limit))
     if status.log.startswith("failing"):
         st.warning(f"Answers are not being written down: {escape_markdown(status.log)}")
-
-
-def choose_picture(folder: ServiceFolder) -> Picture | None:
-    """The picture dropped here, or the example that the last deployment left."""
-    left, right = st.columns([1, 3], vertical_alignment="bottom")
-    visit = st.session_state.setdefault("visit", f"visit-{secrets.token_hex(4)}")
-    with left:
-        group = st.text_input(
+    num_classes = len(model.class_names)
+    with st.expander(f"The {num_classes} classes that it knows", icon=":material/category:"):
+        pictures = find_class_pictures(folder, model.digest, model.class_names)
+        for start in range(0, num_classes, _COLUMNS):
+            names = model.class_names[start : start + _COLUMNS]
+            for column, name in zip(st.columns(_COLUMNS), names, strict=False):
+                with column:
+                    show_examples(name, pictures[name])
+    with st.expander("Camera, individual or visit", icon=":material/tag:"):
+        st.text_input(
             "Camera, individual or visit",
+            key="group",
             max_chars=200,
-            placeholder=visit,
+            placeholder="this visit",
             help="Of the pictures that follow. Monitoring counts groups, not pictures: ten frames of one "
             "fish are one fish. Left empty, all pictures of this visit are one group.",
-        ).strip()
-    with right:
-        upload = st.file_uploader("Drag a picture here", type=FILE_TYPES)
-    deployed = read_deployed(folder)
-    example = deployed.example if deployed is not None else None
-    if upload is not None:
-        return Picture(upload.name, upload.getvalue(), group or visit)
-    if example is None or not example.is_file():
-        return None
-    if st.button("No picture at hand? Use one of the test images"):
-        st.session_state["example"] = str(example)
-    if st.session_state.get("example") == str(example):
-        return Picture(example.name, example.read_bytes(), group or visit)
-    return None
-
-
-def show_answer(service: Service, picture: Picture) -> None:
-    """Ask, and show the decision, the classes and what they were read from."""
-    try:
-        with st.spinner("Looking ..."):
-            answer = ask_once(service, picture)
-    except ServiceError as error:
-        st.error(f"No answer to {escape_markdown(picture.name)}.", icon=":material/error:")
-        st.markdown(escape_markdown(str(error)))
-        return
-    left, right = st.columns([1, 1], gap="large")
-    with left:
-        show_pictures(answer, picture)
-    with right:
-        show_decision(answer, service.model)
-
-
-def ask_once(service: Service, picture: Picture) -> PredictionAnswer:
-    """The service's answer; that of before, if picture and model are the same.
-
-    A group that is typed afterwards counts for the next picture: one picture is one line of the log.
-
-    Raises:
-        ServiceError: as of `ask_service`.
-    """
-    digest = hashlib.sha256(picture.content).hexdigest()
-    asked = (digest, picture.name, service.model.digest)
-    if st.session_state.get("asked") != asked:
-        st.session_state["answer"] = ask_service(
-            service.url,
-            service.key,
-            picture.content,
-            picture.name,
-            group=picture.group,
-            explain=True,
         )
-        st.session_state["asked"] = asked
-    answer: PredictionAnswer = st.session_state["answer"]
-    return answer
-
-
-def show_pictures(answer: PredictionAnswer, picture: Picture) -> None:
-    """The picture, and the heat map on what the network saw of it."""
-    shown, heat = st.columns(2)
-    shown.image(picture.content, caption=escape_markdown(picture.name), width="stretch")
-    if answer.heat_map_png is not None:
-        heat.image(
-            base64.b64decode(answer.heat_map_png),
-            caption=f"Warm: what spoke most for {escape_markdown(show_class(answer.class_name))}. A hint, no "
-            "outline.",
-            width="stretch",
-        )
-
-
-def show_decision(answer: PredictionAnswer, model: ModelDescription) -> None:
-    """The decision in plain words, the confidence, the classes, and the figures for who wants them."""
-    words = put_in_words(answer, model)
-    box = {Decision.ACCEPT: st.success, Decision.REVIEW: st.warning, Decision.UNKNOWN: st.info}
-    icons = {
-        Decision.ACCEPT: ":material/check_circle:",
-        Decision.REVIEW: ":material/visibility:",
-        Decision.UNKNOWN: ":material/help:",
-    }
-    text = f"#### {escape_markdown(words.title)}\n\n{escape_markdown(words.meaning)}"
-    box[answer.decision](text, icon=icons[answer.decision])
-    if words.promise:
-        st.caption(escape_markdown(words.promise))
-    title = "If it were one of the known classes" if answer.decision == Decision.UNKNOWN else "Confidence"
-    st.markdown(f"**{title}**")
-    st.caption(escape_markdown(CONFIDENCE_IN_WORDS))
-    for each in answer.top_k[:3]:
-        text = (
-            f"{escape_markdown(show_class(each.class_name))}: {escape_markdown(show_share(each.probability))}"
-        )
-        st.progress(min(max(each.probability, 0.0), 1.0), text=text)
-    with st.expander("Figures"):
-        st.json(answer.model_dump(mode="json", exclude={"heat_map_png"}))
+    st.caption(escape_markdown(introduce(model)))
 
 
 if __name__ == "__main__":

@@ -6,12 +6,33 @@ import re
 from dataclasses import dataclass
 
 from serving.api.schemas import ModelDescription, PredictionAnswer
+from serving.client import RefusedError
+from vision.base.errors import ImageError, ImageFormatError, ServiceError, TaxonError
 from vision.decision.records import Decision, UnknownKind
 
 CONFIDENCE_IN_WORDS = (
     "Of answers with 90%, about nine in ten should be right, on images like those that the model was "
     "calibrated on. The report of its training says how far off that was on test images."
 )
+
+
+FORMATS = "a JPEG, PNG, WebP, TIFF or HEIC"
+
+_REFUSALS = {
+    "no-key": "That key is none of this service's. Ask whoever started it for one.",
+    "image-format": "{name} is not a picture. Send {formats}.",
+    "image-unusable": "{name} is damaged, cut short or far too large. Open it to see whether it is whole.",
+    "too-large": "{name} is too large even when shrunk. Send a smaller picture.",
+    "too-slow": "{name} did not arrive in time. Try again.",
+    "busy": "{name} was not looked at, because the service has too much to do. Try again in a minute.",
+    "overloaded": "{name} was not looked at, because the service has too much to do. Try again in a minute.",
+    "loading": "{name} was not looked at, because the service is just starting. Try again in a few seconds.",
+    "group": "The name of camera, individual or visit is too long or has signs that cannot be printed.",
+    "no-such-answer": "The answer to {name} is no longer kept. Drop the picture again, then correct it.",
+    "not-logged": "It could not be written down, because the log of answers is off or fails.",
+    "form": "The name must have 1 to 255 printable characters.",
+}
+"""Code of a refusal (`serving.api.problems.PROBLEMS`) -> what a person reads."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +51,8 @@ class PlainAnswer:
 
 
 def introduce(model: ModelDescription) -> str:
-    """Which model answers, and what it knows."""
-    names = ", ".join(show_class(name) for name in model.class_names)
-    known = f"Model {model.name} version {model.version}. It knows {len(model.class_names)} classes: {names}."
+    """Which model answers, and how much it knows."""
+    known = f"{model.name} version {model.version} knows {len(model.class_names)} classes."
     return f"{known} What is none of them, it should call unknown." if model.unknown.attainable else known
 
 
@@ -76,11 +96,30 @@ def put_in_words(answer: PredictionAnswer, model: ModelDescription) -> PlainAnsw
         )
     if answer.decision == Decision.REVIEW:
         return PlainAnswer(f"Perhaps {name}: please look yourself", _why_review(answer, model), "")
+    risk = (
+        f"If it is one of the {len(model.class_names)} kinds that I know: of such answers at most "
+        f"{show_share(model.review.target_risk)} are wrong."
+    )
     return PlainAnswer(
-        name[:1].upper() + name[1:],
-        f"It looks like what I was taught, and I am sure enough of it: {show_share(answer.confidence)}.",
+        f"{name[:1].upper()}{name[1:]} ({_tell_sureness(answer.confidence)})",
+        risk if model.review.attainable else "",
         _promise_of_review(model),
     )
+
+
+def explain_fault(name: str, error: TaxonError) -> str:
+    """Why a file has no answer, and what to do; plain text without the words of HTTP."""
+    if isinstance(error, ImageFormatError):
+        return f"{name} is not a picture. Send {FORMATS}."
+    if isinstance(error, ImageError):
+        return f"{name} cannot be used: {error}."
+    if isinstance(error, RefusedError):
+        return _REFUSALS.get(error.code, "{name} got no answer. The service's log says why: {logs}").format(
+            name=name, logs="python run.py service logs", formats=FORMATS
+        )
+    if isinstance(error, ServiceError):
+        return f"{name} got no answer: the service did not reply. Does it run? python run.py service status"
+    return str(error)
 
 
 def show_class(name: str) -> str:
@@ -100,6 +139,12 @@ def show_share(share: float) -> str:
 def escape_markdown(text: str) -> str:
     """The text, every sign escaped that Markdown, LaTeX or Streamlit would take for theirs."""
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text)
+
+
+def _tell_sureness(confidence: float) -> str:
+    if confidence >= 0.99:
+        return "very sure"
+    return "sure" if confidence >= 0.9 else "fairly sure"
 
 
 def _why_review(answer: PredictionAnswer, model: ModelDescription) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from serving.api.settings import read_settings
 from serving.runtime.agreement import Agreement, choose_test_images, compare_service
 from serving.runtime.bento import build_in_store, prune_bentos
+from serving.runtime.class_pictures import draw_class_pictures
 from serving.runtime.launch import Launched
 from serving.runtime.process import deploy_service
 from serving.runtime.running import ServiceFolder
@@ -32,7 +33,8 @@ def deploy_bundle(
 ) -> Deployment:
     """Build the Bento of a bundle, try it on test images, and put it in the place of the running service.
 
-    Old Bentos are deleted then. Digest and version are the registry's, manifest and splits the champion's.
+    Old Bentos are deleted then, and pictures of the classes drawn for the page. Digest and version are the
+    registry's, manifest and splits the champion's.
 
     Raises:
         ConfigError: the port is taken, or a variable TAXON_* is wrong.
@@ -52,10 +54,11 @@ def deploy_bundle(
 
     service = deploy_service(folder, bento, serve, check, images[0].path)
     (agreement,) = agreements
-    try:
+    try:  # whatever happens here, the deployment stands
         prune_bentos(folder)
-    except TaxonError as error:  # the deployment stands
-        logger.warning("Old Bentos take up disk: %s", error)
+        draw_class_pictures(folder, digest, manifest, splits)
+    except TaxonError as error:
+        logger.warning("Served, but old Bentos or pictures of the classes were left: %s", error)
     return Deployment(
         model_name=bento.model.name,
         version=version,

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import uvicorn
 
@@ -18,7 +19,8 @@ from serving.api.settings import ServiceSettings
 from serving.api.state import ServiceState
 from serving.client import ask_service
 from serving.runtime.running import BuiltBento, RunningService
-from tests.serving.toy import KEY, KEYS, RED, make_answerer, make_bundle, make_pin, paint
+from tests.serving.api.client import load_toy, logged_toy
+from tests.serving.toy import KEY, KEYS, RED, make_bundle, make_pin, paint
 from vision.base.errors import ServiceError
 from vision.config.serve import ServeSettings
 
@@ -26,10 +28,11 @@ SETTINGS = ServiceSettings()
 
 
 @contextmanager
-def serving_toy() -> Iterator[RunningService]:
-    """The toy's service in a thread of this process, behind its guard, on a port of its own."""
+def serving_toy(log: Path | None = None) -> Iterator[RunningService]:
+    """The toy's service in a thread of this process, on a port of its own, with a log in the file `log`."""
     metrics = ServiceMetrics()
-    state = ServiceState(SETTINGS, metrics, lambda settings, _: make_answerer(settings))
+    load = load_toy if log is None else logged_toy(log)
+    state = ServiceState(SETTINGS, metrics, load)
     protocol = type("Counted", (BoundedH11,), {"count": staticmethod(metrics.count_refusal)})
     server = uvicorn.Server(
         uvicorn.Config(Application(state, parse_keys(KEYS)), port=0, http=protocol, log_level="error")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +15,8 @@ from streamlit.testing.v1.element_tree import Image
 import serving.app
 from serving.api.schemas import PredictionAnswer
 from serving.client import ask_service
+from serving.log.corrections import read_corrections
+from serving.log.prediction_log import PredictionLog
 from serving.runtime.running import RunningService, ServiceFolder, write_record
 from tests.serving.live import serving_toy
 from tests.serving.toy import BLACK, GREY, KEY, RED, paint
@@ -52,14 +55,23 @@ def up(folder: ServiceFolder, service: RunningService) -> ServiceFolder:
     return folder
 
 
+@pytest.fixture
+def logged(folder: ServiceFolder) -> Iterator[ServiceFolder]:
+    """The service runs with a log in the project's folder."""
+    with serving_toy(folder.home / "log.sqlite") as running:
+        folder.key.write_text(KEY)
+        write_record(folder.record, running.model_copy(update={"keys_from_environment": False}))
+        yield folder
+
+
 def open_page() -> AppTest:
     page = AppTest.from_file(str(SCRIPT), default_timeout=60).run()
     assert not page.exception
     return page
 
 
-def drop(page: AppTest, content: bytes, name: str = "a.png") -> AppTest:
-    page.file_uploader[0].upload(name, content, "image/png")
+def drop(page: AppTest, *files: tuple[str, bytes]) -> AppTest:
+    page.file_uploader[0].set_value([(name, content, "image/png") for name, content in files])
     page.run()
     assert not page.exception
     return page
@@ -71,22 +83,29 @@ def texts(page: AppTest) -> str:
     return "\n".join(each.value for kind in kinds for each in kind).replace("\\", "")
 
 
+def captions(page: AppTest) -> list[str]:
+    return [text for each in page.get("image") for text in cast(Image, each).captions]
+
+
 def test_a_known_picture_is_named_with_its_heat_map(up: ServiceFolder) -> None:
-    page = drop(open_page(), paint(RED))
-    assert page.success[0].value.startswith("#### Red\n")
+    page = drop(open_page(), ("a.png", paint(RED)))
+    assert page.success[0].value.startswith(r"#### Red \(very sure\)")
     assert not page.info
     assert not page.warning
-    captions = [text for each in page.get("image") for text in cast(Image, each).captions]
-    assert captions == [r"a\.png", "Warm: what spoke most for red. A hint, no outline."]
-    assert "It knows 3 classes: red, green, blue" in texts(page)
+    assert captions(page) == [r"a\.png", "Warm: what spoke most for red. A hint, no outline."]
+    assert "knows 3 classes" in texts(page)
 
 
-def test_an_unknown_picture_and_a_doubtful_one_are_told_apart(up: ServiceFolder) -> None:
-    page = drop(open_page(), paint(BLACK))
-    assert "I do not know this" in page.info[0].value
-    page = drop(page, paint(GREY))
+def test_several_pictures_are_answered_at_once_the_doubtful_first(up: ServiceFolder) -> None:
+    files = ("red.png", paint(RED)), ("grey.png", paint(GREY)), ("black.png", paint(BLACK))
+    page = drop(open_page(), *files, ("junk.jpg", b"no picture"))
+    assert "4 pictures: 1 named, 1 for you to look at, 1 unknown, 1 without an answer" in texts(page)
+    assert page.error[0].value.startswith(r"junk\.jpg is not a picture\. Send a JPEG")
+    shown = [caption for caption in captions(page) if "png" in caption]
+    assert shown == [r"grey\.png", r"black\.png", r"red\.png"]
     assert "please look yourself" in page.warning[0].value
-    assert not page.info
+    assert "I do not know this" in page.info[0].value
+    assert page.dataframe[0].value["picture"].tolist() == ["junk.jpg", "black.png", "grey.png", "red.png"]
 
 
 def test_each_picture_is_asked_once_in_a_group_of_its_own_however_often_the_page_is_drawn(
@@ -98,32 +117,45 @@ def test_each_picture_is_asked_once_in_a_group_of_its_own_however_often_the_page
         groups.append(group)
         return ask_service(*arguments, group=group, **named)
 
-    monkeypatch.setattr("serving.client.ask_service", ask)
-    page = drop(open_page(), paint(RED))
+    monkeypatch.setattr("serving.app.visit.ask_service", ask)
+    page = drop(open_page(), ("a.png", paint(RED)))
     page.run()
     page.text_input[0].set_value("camera-7").run()
     assert groups == [page.session_state["visit"]]
-    drop(page, paint(BLACK), "b.png")
-    assert groups[1:] == ["camera-7"]
+    drop(page, ("b.png", paint(BLACK)))
+    drop(page, ("c.png", paint(BLACK)))
+    assert groups[1:] == ["camera-7", "camera-7"]
 
 
 def test_names_of_files_are_text_and_nothing_else(up: ServiceFolder) -> None:
-    page = drop(open_page(), paint(RED), "![x](http:&sol;&sol;far.example&sol;leak.png) $a$ :red[b].png")
-    (name, _) = [text for each in page.get("image") for text in cast(Image, each).captions]
-    assert name.startswith(r"\!\[x\]\(http\:\&sol\;\&sol\;far\.example")
-    assert r"\$a\$ \:red\[b\]" in name
+    name = "![x](http:&sol;&sol;far.example&sol;leak.png) $a$ :red[b].png"
+    shown = captions(drop(open_page(), (name, paint(RED))))[0]
+    assert shown.startswith(r"\!\[x\]\(http\:\&sol\;\&sol\;far\.example")
+    assert r"\$a\$ \:red\[b\]" in shown
+
+
+def test_a_correction_reaches_the_log_with_who_said_so(logged: ServiceFolder) -> None:
+    page = drop(open_page(), ("a.png", paint(BLACK)))
+    page.selectbox[0].set_value("green").run()
+    next(each for each in page.button if each.label == "Keep").click().run()
+    assert not page.exception
+    assert "You say: **green**" in texts(page)
+    with closing(PredictionLog(f"sqlite:///{logged.home}/log.sqlite", create=False)) as log:
+        (kept,) = read_corrections(log)
+    assert (kept.class_name, kept.client) == ("green", "team")
+
+
+def test_a_correction_that_cannot_be_kept_is_told_of(up: ServiceFolder) -> None:
+    page = drop(open_page(), ("a.png", paint(BLACK)))
+    page.selectbox[0].set_value("green").run()
+    next(each for each in page.button if each.label == "Keep").click().run()
+    assert "could not be written down" in page.error[0].value
+    assert "You say" not in texts(page)
 
 
 def test_a_key_file_that_is_gone_is_told_of(up: ServiceFolder) -> None:
     up.key.unlink()
     assert "api_key" in open_page().error[0].value.replace("\\", "")
-
-
-def test_a_refusal_is_told_with_the_services_own_words(up: ServiceFolder) -> None:
-    page = drop(open_page(), b"GIF89a no picture", "a.png")
-    assert "No answer to a.png" in page.error[0].value.replace("\\", "")
-    assert "415" in texts(page)
-    assert not page.success
 
 
 def test_without_a_service_the_page_says_so_and_how_to_start_one(folder: ServiceFolder) -> None:
@@ -147,7 +179,7 @@ def test_a_service_with_keys_of_its_own_asks_for_one(folder: ServiceFolder, serv
     assert "TAXON_API_KEYS" in texts(page)
     assert not page.get("file_uploader")
     page.text_input[0].set_value("wrong-wrong-wrong-wrong").run()
-    assert "401" in page.error[0].value
+    assert "That key is none of this service" in page.error[0].value
     assert not page.get("file_uploader")
     page.text_input[0].set_value(KEY).run()
     assert page.get("file_uploader")
@@ -160,7 +192,8 @@ def test_the_example_of_the_last_deployment_is_at_hand(up: ServiceFolder, tmp_pa
     leave_example(up, example)
     page = open_page()
     page.button[0].click().run()
-    assert page.success[0].value.startswith("#### Red\n")
+    assert "Red" in page.success[0].value
+    assert not [each for each in page.button if "test images" in each.label]
 
 
 def leave_example(folder: ServiceFolder, example: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from serving.api.problems import PROBLEMS
 from serving.api.schemas import (
     ClassProbability,
     ModelDescription,
@@ -13,7 +16,9 @@ from serving.api.schemas import (
     UnknownEvidence,
     UnknownPromise,
 )
-from serving.app.words import escape_markdown, introduce, put_in_words, show_share, tell_limits
+from serving.app.words import escape_markdown, explain_fault, introduce, put_in_words, show_share, tell_limits
+from serving.client import RefusedError
+from vision.base.errors import ImageError, ImageFormatError, ServiceError, StorageError
 from vision.config.export import Precision
 from vision.decision.records import Decision, UnknownKind
 
@@ -47,12 +52,35 @@ def answer(decision: Decision, confidence: float = 0.9, score: float = 1.0) -> P
 
 def test_accepted_is_named_with_its_confidence_and_promise() -> None:
     words = put_in_words(answer(Decision.ACCEPT), MODEL)
-    assert words.title == "Ring damsel"
-    assert "90%" in words.meaning
+    assert words.title == "Ring damsel (sure)"
+    assert "one of the 2 kinds that I know" in words.meaning
+    assert "at most 2% are wrong" in words.meaning
     assert words.promise == (
         "Of all answers that I let stand, this one among them, at most 2% are wrong: on images like those I "
         "was calibrated on, with 90% probability."
     )
+
+
+@pytest.mark.parametrize(
+    ("confidence", "sure"), [(0.995, "very sure"), (0.99, "very sure"), (0.9, "sure"), (0.85, "fairly sure")]
+)
+def test_how_sure_is_told_in_words(confidence: float, sure: str) -> None:
+    assert put_in_words(answer(Decision.ACCEPT, confidence), MODEL).title == f"Ring damsel ({sure})"
+
+
+@pytest.mark.parametrize("code", PROBLEMS)
+def test_a_refusal_is_told_without_the_words_of_http(code: str) -> None:
+    told = explain_fault("fish.jpg", RefusedError("http://x refused fish.jpg with 415: a reason", code))
+    assert not re.search(r"http|415|form|[{}]|URL|multipart", told, re.IGNORECASE)
+    assert told.endswith((".", "logs"))
+
+
+def test_a_fault_of_a_file_names_it_and_what_is_read() -> None:
+    told = explain_fault("junk.jpg", ImageFormatError("it begins with b'junk'"))
+    assert told == "junk.jpg is not a picture. Send a JPEG, PNG, WebP, TIFF or HEIC."
+    assert "1 x 9 pixels" in explain_fault("a.png", ImageError("the picture has 1 x 9 pixels"))
+    assert "service status" in explain_fault("a.png", ServiceError("http://127.0.0.1 did not answer"))
+    assert explain_fault("a.png", StorageError("key: no such file")) == "key: no such file"
 
 
 def test_unknown_is_not_named_as_a_class() -> None:
@@ -89,14 +117,12 @@ def test_promises_that_the_calibration_could_not_carry_are_not_made() -> None:
 
 
 def test_what_a_model_cannot_do_is_told_before_it_is_asked() -> None:
-    assert introduce(MODEL).endswith(
-        "ring damsel, star damsel. What is none of them, it should call unknown."
-    )
+    assert introduce(MODEL).endswith("knows 2 classes. What is none of them, it should call unknown.")
     assert tell_limits(MODEL) == ()
     review = MODEL.review.model_copy(update={"attainable": False})
     unknown = MODEL.unknown.model_copy(update={"attainable": False})
     poor = MODEL.model_copy(update={"review": review, "unknown": unknown})
-    assert introduce(poor).endswith("It knows 2 classes: ring damsel, star damsel.")
+    assert introduce(poor).endswith("reef version 3 knows 2 classes.")
     never, always = tell_limits(poor)
     assert "never says that it does not know" in never
     assert "Every answer of this model is for a person to check" in always

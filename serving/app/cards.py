@@ -1,0 +1,166 @@
+"""One answered picture as the page shows it: the answer, the picture, what to compare with, a correction."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from serving.api.schemas import PredictionAnswer
+from serving.app.visit import Asked, Service, correct_picture
+from serving.app.words import (
+    CONFIDENCE_IN_WORDS,
+    escape_markdown,
+    explain_fault,
+    put_in_words,
+    show_class,
+    show_share,
+)
+from vision.base.errors import TaxonError
+from vision.decision.records import Decision, UnknownKind
+
+_ICONS = {
+    Decision.ACCEPT: ":material/check_circle:",
+    Decision.REVIEW: ":material/visibility:",
+    Decision.UNKNOWN: ":material/help:",
+}
+_CLASS_PICTURE_PIXELS = 96
+
+
+@dataclass(frozen=True)
+class Card:
+    """A picture of the page and what it is drawn with.
+
+    Attributes:
+        place: in the visit, by which its widgets are told apart.
+        asked: the picture and its answer.
+        service: that answered.
+        examples: class -> pictures of it.
+        keep: takes the picture after it was corrected.
+    """
+
+    place: int
+    asked: Asked
+    service: Service
+    examples: Mapping[str, list[Path]]
+    keep: Callable[[int, Asked], None]
+
+
+def show_large(card: Card) -> None:
+    """A picture alone: its answer first, on a phone above it, elsewhere beside it."""
+    answer = card.asked.answer
+    left, right = st.columns([1, 1], gap="medium")
+    with left:
+        _show_answer(card, large=True)
+        if answer is not None:
+            _show_examples(card, answer)
+            _ask_for_correction(card)
+    with right:
+        if card.asked.shown:
+            st.image(card.asked.shown, caption=escape_markdown(card.asked.name), width="stretch")
+        if answer is not None:
+            with st.expander("Why? Figures and what was looked at"):
+                _show_reasons(card, answer)
+
+
+def show_small(card: Card) -> None:
+    """A picture among several."""
+    answer = card.asked.answer
+    with st.container(border=True):
+        _show_answer(card, large=False)
+        if card.asked.shown:
+            st.image(card.asked.shown, caption=escape_markdown(card.asked.name), width="stretch")
+        if answer is not None:
+            _ask_for_correction(card)
+            with st.expander("Why?"):
+                _show_examples(card, answer)
+                _show_reasons(card, answer)
+
+
+def show_examples(name: str, paths: list[Path]) -> None:
+    """Pictures of a class under its name."""
+    st.markdown(f"**{escape_markdown(show_class(name))}**")
+    _show_row(paths)
+
+
+def _show_row(paths: list[Path]) -> None:
+    """Small pictures side by side."""
+    if paths:
+        with st.container(horizontal=True, gap="xsmall"):
+            for path in paths:
+                st.image(path.read_bytes(), width=_CLASS_PICTURE_PIXELS)
+
+
+def _show_answer(card: Card, *, large: bool) -> None:
+    """The decision in a box of its colour, or why there is none; small, only doubt is explained."""
+    answer = card.asked.answer
+    if answer is None:
+        st.error(escape_markdown(card.asked.problem), icon=":material/error:")
+        return
+    words = put_in_words(answer, card.service.model)
+    box = {Decision.ACCEPT: st.success, Decision.REVIEW: st.warning, Decision.UNKNOWN: st.info}
+    title = escape_markdown(words.title)
+    text = f"#### {title}" if large else f"**{title}**"
+    if large or answer.decision is not Decision.ACCEPT:
+        text += f"\n\n{escape_markdown(words.meaning)}"
+    box[answer.decision](text.strip(), icon=_ICONS[answer.decision])
+    if card.asked.correction:
+        st.markdown(f"You say: **{escape_markdown(show_class(card.asked.correction))}**. It is written down.")
+
+
+def _show_examples(card: Card, answer: PredictionAnswer) -> None:
+    """Pictures that the class was learned from, to compare with; none of a stranger."""
+    paths = card.examples.get(answer.class_name, [])
+    if paths and answer.unknown_kind is not UnknownKind.STRANGER:
+        st.caption(f"Compare: {escape_markdown(show_class(answer.class_name))} as it was taught")
+        _show_row(paths)
+
+
+def _ask_for_correction(card: Card) -> None:
+    """Let a person say what the picture shows, one of the classes or any other name."""
+    answer, place = card.asked.answer, card.place
+    if answer is None:
+        return
+    label = "This is wrong, it is ..." if answer.decision is Decision.ACCEPT else "I know it, it is ..."
+    with st.popover(label, icon=":material/edit:"):
+        said = st.selectbox(
+            "It is",
+            card.service.model.class_names,
+            index=None,
+            format_func=show_class,
+            key=f"said-{place}",
+            placeholder="Choose, or type another name",
+            accept_new_options=True,
+        )
+        if st.button("Keep", key=f"keep-{place}", disabled=not said) and said:
+            try:
+                corrected = correct_picture(card.service, card.asked, said)
+            except TaxonError as error:
+                st.error(escape_markdown(explain_fault(card.asked.name, error)))
+                return
+            card.keep(place, corrected)
+            st.rerun()
+
+
+def _show_reasons(card: Card, answer: PredictionAnswer) -> None:
+    """The classes with their confidence, the promise, the heat map and all figures."""
+    words = put_in_words(answer, card.service.model)
+    title = "If it were one of the known classes" if answer.decision is Decision.UNKNOWN else "Confidence"
+    st.markdown(f"**{title}**")
+    for each in answer.top_k[:3]:
+        text = f"{show_class(each.class_name)}: {show_share(each.probability)}"
+        st.progress(min(max(each.probability, 0.0), 1.0), text=escape_markdown(text))
+    st.caption(escape_markdown(CONFIDENCE_IN_WORDS))
+    if words.promise:
+        st.caption(escape_markdown(words.promise))
+    if answer.heat_map_png is not None:
+        shown = escape_markdown(show_class(answer.class_name))
+        st.image(
+            base64.b64decode(answer.heat_map_png),
+            caption=f"Warm: what spoke most for {shown}. A hint, no outline.",
+            width=260,
+        )
+    st.json(answer.model_dump(mode="json", exclude={"heat_map_png"}), expanded=False)

@@ -1,0 +1,56 @@
+"""What a person drops, made ready: a small JPEG to show, and bytes that the service takes.
+
+A picture that is shrunk is squared as the model squares it: padded, cropped or stretched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from serving.api.schemas import ModelDescription
+from serving.thumbnails import MAX_MEGAPIXELS, make_jpeg, make_thumbnail
+from vision.config.data import Resize
+from vision.data.images import decode_image, probe_image
+
+SHOWN_SIDE = 1024
+SENT_SIDE = 1536
+"""Pixels; the model looks at a square of some hundred."""
+
+_ROOM_FOR_THE_FORM = 10_000  # bytes of a request that are not the picture
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A dropped picture.
+
+    Attributes:
+        name: of its file.
+        sent: bytes for the service: the file itself, or a smaller JPEG where that is over the limits.
+        shown: JPEG of at most 1024 pixels a side, for the page.
+    """
+
+    name: str
+    sent: bytes
+    shown: bytes
+
+
+def prepare_picture(name: str, content: bytes, model: ModelDescription) -> Picture:
+    """A file, ready to be shown and asked about.
+
+    Raises:
+        ImageFormatError: it is no picture of a format that is read.
+        ImageError: it is damaged, or has over 200 megapixels.
+    """
+    return Picture(name, _fit(content, model), make_thumbnail(content, SHOWN_SIDE))
+
+
+def _fit(content: bytes, model: ModelDescription) -> bytes:
+    """The file, shrunk where the service would refuse it for its size."""
+    width, height = probe_image(content, max_megapixels=MAX_MEGAPIXELS)
+    few_bytes = len(content) + _ROOM_FOR_THE_FORM <= model.max_body_bytes
+    if few_bytes and width * height <= model.max_megapixels * 1e6:
+        return content
+    resize = Resize(model.resize)
+    return make_jpeg(
+        decode_image(content, size=SENT_SIDE, resize=resize, max_megapixels=MAX_MEGAPIXELS), quality=95
+    )

@@ -1,0 +1,153 @@
+"""The pictures of one visit to the page, each asked once, and their answers as a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from serving.api.schemas import ModelDescription, PredictionAnswer
+from serving.app.pictures import prepare_picture
+from serving.app.words import explain_fault, show_class
+from serving.client import ask_service, correct_answer
+from vision.base.errors import TaxonError
+from vision.decision.records import Decision
+
+COLUMNS = (
+    *("time", "file", "decision", "class_name", "confidence", "unknown_kind", "correction", "group"),
+    *("prediction_id", "model", "version", "problem"),
+)
+_ORDER = {Decision.REVIEW: 1, Decision.UNKNOWN: 2, Decision.ACCEPT: 3}
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service that is ready, and how to ask it."""
+
+    url: str
+    key: str
+    model: ModelDescription
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One picture and what came of it.
+
+    Attributes:
+        name: of the file.
+        group: that it was counted in.
+        time: when it was asked, UTC.
+        shown: a JPEG of it; empty for what is no picture, and once it is history.
+        answer: of the service; None where there is none.
+        problem: why there is none, in words.
+        correction: what a person said that it is.
+    """
+
+    name: str
+    group: str
+    time: datetime
+    shown: bytes = b""
+    answer: PredictionAnswer | None = None
+    problem: str = ""
+    correction: str = ""
+
+
+def ask_picture(service: Service, name: str, content: bytes, group: str) -> Asked:
+    """Ask the service about one file; what it refuses becomes words."""
+    asked = Asked(name, group, datetime.now(UTC))
+    try:
+        picture = prepare_picture(name, content, service.model)
+        asked = replace(asked, shown=picture.shown)
+        answer = ask_service(service.url, service.key, picture.sent, name, group=group, explain=True)
+    except TaxonError as error:
+        return replace(asked, problem=explain_fault(name, error))
+    return replace(asked, answer=answer)
+
+
+def correct_picture(service: Service, asked: Asked, class_name: str) -> Asked:
+    """Tell the service what an answered picture is.
+
+    Raises:
+        ServiceError: it was not written down.
+    """
+    if asked.answer is not None:
+        correct_answer(service.url, service.key, asked.answer.prediction_id, class_name)
+    return replace(asked, correction=class_name)
+
+
+def forget_pictures(history: Sequence[Asked]) -> list[Asked]:
+    """The answers without pictures and heat maps, which would fill the memory in a long visit."""
+    return [
+        replace(
+            each,
+            shown=b"",
+            answer=each.answer and each.answer.model_copy(update={"heat_map_png": None}),
+        )
+        for each in history
+    ]
+
+
+def order_by_doubt(asked: Sequence[Asked]) -> list[int]:
+    """Places of the pictures: those without an answer, for a person, unknown, then named."""
+    return sorted(range(len(asked)), key=lambda place: _rank(asked[place]))
+
+
+def count_answers(asked: Sequence[Asked]) -> str:
+    """How many pictures got which answer, in words."""
+    words = {3: "named", 1: "for you to look at", 2: "unknown", 0: "without an answer"}
+    ranks = [_rank(each) for each in asked]
+    told = [f"{ranks.count(rank)} {text}" for rank, text in words.items() if rank in ranks]
+    return f"{len(asked)} pictures: {', '.join(told)}"
+
+
+def tabulate(history: Sequence[Asked]) -> list[dict[str, str | float | None]]:
+    """A row a picture, with COLUMNS."""
+    rows = []
+    for each in history:
+        row: dict[str, str | float | None] = dict.fromkeys(COLUMNS)
+        row |= {"time": each.time.isoformat(timespec="seconds"), "file": each.name, "group": each.group}
+        row |= {"problem": each.problem, "correction": each.correction}
+        if (answer := each.answer) is not None:
+            row |= {
+                "decision": answer.decision.value,
+                "class_name": answer.class_name,
+                "confidence": round(answer.confidence, 6),
+                "unknown_kind": answer.unknown_kind and answer.unknown_kind.value,
+                "prediction_id": answer.prediction_id,
+                "model": answer.model.name,
+                "version": answer.model.version,
+            }
+        rows.append(row)
+    return rows
+
+
+def write_csv(history: Sequence[Asked]) -> bytes:
+    """The table as a CSV file that spreadsheets read as UTF-8."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS)
+    writer.writeheader()
+    writer.writerows(tabulate(history))
+    return text.getvalue().encode("utf-8-sig")
+
+
+def summarize(asked: Asked) -> dict[str, str]:
+    """What the table on the page shows of a picture."""
+    answer = asked.answer
+    if answer is None:
+        told = asked.problem
+    elif answer.decision is Decision.UNKNOWN:
+        told = "unknown"
+    else:
+        told = show_class(answer.class_name) + ("?" if answer.decision is Decision.REVIEW else "")
+    return {
+        "picture": asked.name,
+        "answer": told,
+        "you say": show_class(asked.correction),
+        "time (UTC)": asked.time.strftime("%H:%M:%S"),
+    }
+
+
+def _rank(asked: Asked) -> int:
+    return 0 if asked.answer is None else _ORDER[asked.answer.decision]
