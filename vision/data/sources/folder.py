@@ -24,9 +24,10 @@ from vision.data.manifest import SourceFile
 from vision.data.records import Quarantined, Split
 from vision.data.sources.class_names import check_class_names, check_spelling, check_unknown_classes
 from vision.data.sources.finding import Found, describe_nothing, find_images, find_root, sort_left_out
-from vision.data.sources.layout import Hints, Layout, LayoutError, Role
+from vision.data.sources.layout import AmbiguousLayoutError, Hints, Layout, LayoutError, Role
 from vision.data.sources.layout_reading import find_layout
 from vision.data.sources.layout_words import TYPE, list_folders
+from vision.data.sources.neighbours import describe_neighbour
 
 _EXPECTED_ADDITION = "Expected one folder per class"
 _EXPECTED = f"{_EXPECTED_ADDITION}, or the trees train/, val/ and test/ with one folder per class"
@@ -56,7 +57,8 @@ def list_folder(settings: FolderSource) -> FolderListing:
     layout = _find_layout(root, found.images, settings, Hints(settings.unknown_classes))
     files = _classify(settings, layout, found)
     if not files:
-        raise SourceError(describe_nothing(root, found, _EXPECTED))
+        neighbour = describe_neighbour(root, found.images)
+        raise SourceError(f"{root}: {neighbour}" if neighbour else describe_nothing(root, found, _EXPECTED))
     _check_classes(root, settings, files)
     _check_groups(root, settings.group_by, "dataset.group_by", files)
     return FolderListing(files=tuple(files), quarantined=sort_left_out(found.quarantined))
@@ -157,8 +159,11 @@ def _find_layout(
     pattern = None if settings.group_by is None else re.compile(settings.group_by)
     try:
         layout = find_layout(images, settings.layout, replace(hints, group_by=pattern))
-    except LayoutError as error:
+    except AmbiguousLayoutError as error:
         raise SourceError(f"{root}: {error}".replace(TYPE, typed)) from error
+    except LayoutError as error:
+        words = describe_neighbour(root, images) or str(error).replace(TYPE, typed)
+        raise SourceError(f"{root}: {words}") from error
     if settings.layout == "auto" and Role.PLACE in layout.roles:
         logger.info("%s: the folders are read as %s (dataset.layout)", root, layout)
     return layout
@@ -238,6 +243,9 @@ def _check_classes(root: Path, settings: FolderSource, files: Sequence[SourceFil
             )
     known = {file.class_name for file in files if not file.is_unknown}
     if len(known) < 2:
+        neighbour = describe_neighbour(root, [file.path for file in files])
+        if neighbour is not None:
+            raise SourceError(f"{root}: {neighbour}")
         num_held_out = len(settings.unknown_classes)
         held_out = f" ({num_held_out} held out as unknown)" if num_held_out else ""
         only = "no known class" if not known else f"one class only, {next(iter(known))!r}"

@@ -32,6 +32,10 @@ class LayoutError(ValueError):
     """The folders cannot be read, or in more ways than one; the words say what was found and what to type."""
 
 
+class AmbiguousLayoutError(LayoutError):
+    """The folders can be read in more ways than one."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """The role of each level, and what each split folder is.

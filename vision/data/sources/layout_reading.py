@@ -11,7 +11,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from vision.base.names import comparison_key, normalise
 from vision.data.records import Split
-from vision.data.sources.layout import Folders, Hints, Layout, LayoutError, Role, names_at
+from vision.data.sources.layout import (
+    AmbiguousLayoutError,
+    Folders,
+    Hints,
+    Layout,
+    LayoutError,
+    Role,
+    names_at,
+)
 from vision.data.sources.layout_words import (
     describe_file_words,
     describe_no_training,
@@ -103,7 +111,7 @@ def _choose(folders: Counter[Folders], above: Roles, hints: Hints, paths: Sequen
         chosen = _choose_by_hints(folders, above, readings, hints, paths)
         shared = _shared(folders, level)
         if chosen is None and (shared or not _are_numbered(below)):
-            raise LayoutError(describe_readings(folders, above, readings, with_groups=bool(shared)))
+            raise AmbiguousLayoutError(describe_readings(folders, above, readings, with_groups=bool(shared)))
         return chosen or (Role.CLASS,)
     only = readings[0] if readings else (Role.CLASS,)
     classes = Layout((*above, *only)).count_classes(folders)
