@@ -8,9 +8,12 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.console import Console
+
 from orchestration.commands.command import Command
 from orchestration.commands.parsing import parse
 from orchestration.session.paths import ProjectPaths
+from orchestration.session.refusal import describe_refusal
 from orchestration.session.stopping import INTERRUPTED, stop_on_signals
 from vision.base.errors import TaxonError
 
@@ -23,10 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run_stoppable(command, options) if command.stoppable else _run(command, options)
     except TaxonError as error:
-        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        console = Console(file=sys.stderr, highlight=False)
+        for line in describe_refusal(error):
+            console.print(line, soft_wrap=True)
         return error.exit_code
     except KeyboardInterrupt:
-        return _tell_stopped(INTERRUPTED)
+        return _tell_stopped(command, INTERRUPTED)
 
 
 def _run(command: Command, options: Namespace) -> int:
@@ -39,11 +44,12 @@ def _run_stoppable(command: Command, options: Namespace) -> int:
         try:
             return _run(command, options)
         except KeyboardInterrupt:
-            return _tell_stopped(stopped.exit_code)
+            return _tell_stopped(command, stopped.exit_code)
 
 
-def _tell_stopped(exit_code: int) -> int:
-    sys.stderr.write("Stopped. Finished steps are kept; the same command goes on from there.\n")
+def _tell_stopped(command: Command, exit_code: int) -> int:
+    lost = " Nothing was lost: finished steps are kept, and the same command goes on from there."
+    sys.stderr.write(f"Stopped.{lost if command.pipeline else ''}\n")
     return exit_code
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from collections.abc import Sequence
+from functools import partial
 
 from rich.console import Console
 
 from orchestration.commands.command import Command, argument, read_config
 from orchestration.flows.runner import Outcome, launch
 from orchestration.session.paths import ProjectPaths
+from orchestration.session.refusal import describe_refusal
 from pipelines.names import PipelineName
+from vision.base.errors import TaxonError
 from vision.config.run import RunConfig
 
 FILES = {
@@ -21,6 +25,13 @@ FILES = {
     "Figures": "summary.json",
 }
 """What a run may leave in its folder, as it is announced."""
+
+Commands = Sequence[tuple[str, str]]
+"""Command -> what it does."""
+SERVE = "make serve", "let it answer over HTTP"
+ASK = "make ui", "ask it in the browser: drag a picture, read the answer"
+LIST = "python run.py runs", "all runs, and what is in production"
+LOOK = "make dashboard", "the steps of the runs"
 
 CACHED = (PipelineName.TRAINING, PipelineName.RETRAINING)
 """Pipelines that reuse finished steps of earlier runs."""
@@ -62,7 +73,8 @@ ROLLBACK = Command(
 def run_flow(name: str, config: RunConfig, paths: ProjectPaths, *, cached: bool = True) -> int:
     """Run a pipeline, or `rollback`, and say how it ended and where to look next; the exit code."""
     style = "bold" if name == PipelineName.MONITORING else "bold green"  # drift is no green light
-    code = tell_outcome(launch(name, config, paths, cached=cached), style)
+    outcome = launch(name, config, paths, cached=cached)
+    code = tell_outcome(outcome, style, _list_next(name, outcome))
     if name == PipelineName.DEPLOYMENT and code == 0:
         from orchestration.servers.service import tell_status
 
@@ -70,19 +82,32 @@ def run_flow(name: str, config: RunConfig, paths: ProjectPaths, *, cached: bool 
     return code
 
 
-def tell_outcome(outcome: Outcome, style_of_done: str = "bold green") -> int:
-    """Print how a run ended and where to look next; its exit code."""
-    say = Console(file=sys.stderr, highlight=False).print
-    style = {0: style_of_done, 3: "bold yellow"}.get(outcome.exit_code, "bold red")
-    say(outcome.message, style=style, markup=False, soft_wrap=True)
+def tell_outcome(outcome: Outcome, style_of_done: str = "bold green", commands: Commands = ()) -> int:
+    """Print how a run ended, where to look and what to type next; its exit code."""
+    say = partial(Console(file=sys.stderr, highlight=False).print, markup=False, soft_wrap=True)
+    if isinstance(outcome.failure, TaxonError):
+        for line in describe_refusal(outcome.failure):
+            say(line)
+    else:
+        say(outcome.message, style={0: style_of_done, 3: "bold yellow"}.get(outcome.exit_code, "bold red"))
     for sentence in outcome.sentences:
-        say(sentence, markup=False, soft_wrap=True)
+        say(sentence)
     for caution in outcome.cautions:
-        say(caution, style="yellow", markup=False, soft_wrap=True)
-    say()
-    for title, name in FILES.items():
-        if (outcome.folder / name).is_file():
-            say(f"{title:<9} {outcome.folder / name}", markup=False, soft_wrap=True)
-    say("Dashboard make dashboard")
-    say("All runs  python run.py runs")
+        say(caution, style="yellow")
+    files = {title: outcome.folder / name for title, name in FILES.items()}
+    lines = [f"{title:<10} {path}" for title, path in files.items() if path.is_file()]
+    if commands:
+        width = max(len(command) for command, _ in commands)
+        lines += ["", "Next", *(f"  {command:<{width}}   {text}" for command, text in commands)]
+    if lines:
+        say("\n".join(["", *lines]))
     return outcome.exit_code
+
+
+def _list_next(name: str, outcome: Outcome) -> Commands:
+    """The commands that one types next, and what each does."""
+    if outcome.failure is not None:
+        return ()
+    if outcome.promoted:
+        return (SERVE, ASK, LIST)
+    return (ASK, LIST) if name == PipelineName.DEPLOYMENT else (LIST, LOOK)

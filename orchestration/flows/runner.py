@@ -60,6 +60,7 @@ class Outcome:
         promoted: a training's bundle went into production.
         sentences: what the judged model can do.
         cautions: what to know before these figures are trusted.
+        failure: the exception that ended it, if one did.
     """
 
     run_name: str
@@ -69,12 +70,13 @@ class Outcome:
     promoted: bool = False
     sentences: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
+    failure: BaseException | None = field(default=None, compare=False)
 
     @classmethod
     def of_failure(cls, run_name: str, folder: Path, failure: BaseException) -> Outcome:
         """That of a run which an exception ended."""
         code = failure.exit_code if isinstance(failure, TaxonError) else 1
-        return cls(run_name, folder, code, tell_error(failure))
+        return cls(run_name, folder, code, tell_error(failure), failure=failure)
 
 
 @dataclass(frozen=True)

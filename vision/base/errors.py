@@ -1,5 +1,8 @@
 """Every error that Taxon raises on purpose says what arrived, what was expected and what to do.
 
+The words are `WHAT ARRIVED. Expected WHAT. WHAT TO DO.`, which the terminal shows as three lines. Every class
+has an entry in docs/troubleshooting.md.
+
 ::
 
     TaxonError                      exit 1
@@ -22,6 +25,7 @@
     └── RunLockedError              exit 4   another run is going in this folder
 """
 
+import re
 from typing import ClassVar
 
 
@@ -29,6 +33,12 @@ class TaxonError(Exception):
     """Root of all errors that Taxon raises on purpose."""
 
     exit_code: ClassVar[int] = 1
+
+    @classmethod
+    def entry(cls) -> str:
+        """The anchor of its entry in docs/troubleshooting.md: `too-few-images` of TooFewImagesError."""
+        words = re.findall(r"[A-Z][a-z]*", cls.__name__.removesuffix("Error"))
+        return "-".join(words).lower()
 
 
 class ConfigError(TaxonError):

@@ -36,7 +36,7 @@ def find_config(name: str, folder: Path) -> Path:
         raise ConfigError(f"{name}: no such config, {error.strerror}. Expected a name or a path.") from error
     known = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.yaml"))
     near = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    hint = f"; did you mean {near[0]}?" if near else "."
     raise ConfigError(f"{name}: no such config{hint} Expected a path, or one of: {', '.join(known)}.")
 
 

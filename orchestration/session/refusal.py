@@ -1,0 +1,35 @@
+"""An error for the terminal: what arrived, what was expected, what to do, and where more is written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from rich.text import Text
+
+from vision.base.errors import TaxonError
+
+HANDBOOK = "docs/troubleshooting.md"
+BEFORE_EXPECTED = re.compile(r"[.;,:]\s+[Ee]xpected\s+")
+BEFORE_ADVICE = re.compile(r"\.\s+(?=[A-Z])|;\s+")
+"""Errors are written as `WHAT ARRIVED. Expected WHAT. WHAT TO DO`; the last two parts may be missing."""
+
+
+def split_refusal(message: str) -> tuple[str, str, str]:
+    """What arrived, what was expected, what to do; the last two are empty where there is no such part."""
+    message = message.strip()
+    parts = [message] if "\n" in message else BEFORE_EXPECTED.split(message, maxsplit=1)
+    if len(parts) == 1:
+        return message, "", ""
+    wanted, *advice = BEFORE_ADVICE.split(parts[1], maxsplit=1)
+    return parts[0], wanted.rstrip("."), "".join(advice).rstrip(".")
+
+
+def describe_refusal(error: TaxonError) -> Iterator[Text]:
+    """The lines of an error as a person reads it."""
+    found, wanted, advice = split_refusal(str(error))
+    yield Text.assemble((f"{type(error).__name__}: ", "bold red"), found)
+    for label, text in (("Expected", wanted), ("Do this", advice)):
+        if text:
+            yield Text.assemble((f"  {label:<9} ", "bold"), text)
+    yield Text.assemble(("  More      ", "bold"), f"{HANDBOOK}#{error.entry()}")
