@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import math
 import textwrap
+import warnings
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
+from report.figures.fonts import describe_missing, set_fonts
 from vision.base.record import Interval
 from vision.data.records import Split
 from vision.decision.records import Decision
@@ -86,23 +89,43 @@ def add_legend_below(figure: Figure, axes: Axes) -> None:
 
 
 def to_png(figure: Figure) -> bytes:
-    """The figure as PNG bytes, the same for the same figure."""
+    """The figure as PNG bytes, the same for the same figure; letters that no font has are told below it."""
     canvas: Any = FigureCanvasAgg(figure)  # its methods have no types
-    canvas.draw()  # once; savefig would draw twice for the sake of the layout
+    missing = set_fonts(figure)
+    if missing:
+        words = textwrap.fill(describe_missing(missing), 110)
+        figure.supxlabel(words, x=0.008, ha="left", fontsize=SMALL, color=MUTED)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
+        canvas.draw()  # once; savefig would draw twice for the sake of the layout
     buffer = io.BytesIO()
     Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(buffer, "PNG", compress_level=5)
     return buffer.getvalue()
 
 
 def shorten(name: str, longest: int = 24) -> str:
-    """A name that fits beside an axis; underscores become spaces."""
-    plain = name.replace("_", " ")
-    return plain if len(plain) <= longest else plain[: longest - 1].rstrip() + "…"
+    """A name that fits beside an axis, cut at its end."""
+    return name if len(name) <= longest else name[: longest - 1].rstrip() + "…"
+
+
+def shorten_all(names: Sequence[str], longest: int = 24) -> list[str]:
+    """Names that fit beside an axis and stay different: those that begin alike are cut in the middle."""
+    short = [shorten(name, longest) for name in names]
+    taken = Counter(short)
+    return [
+        own if taken[own] == 1 or own == name else _cut_middle(name, longest)
+        for name, own in zip(names, short, strict=True)
+    ]
+
+
+def _cut_middle(name: str, longest: int) -> str:
+    half = (longest - 1) // 2
+    return f"{name[:half].rstrip()}…{name[half + 1 - longest :].lstrip()}"
 
 
 def name_rows(axes: Axes, names: Sequence[str]) -> None:
     """Name the rows of a horizontal chart, the first on top."""
-    axes.set_yticks(range(len(names)), [shorten(name) for name in names])
+    axes.set_yticks(range(len(names)), shorten_all(names))
     axes.set_ylim(len(names) - 0.4, -0.6)
 
 
