@@ -51,6 +51,21 @@ def format_bounds(interval: Interval) -> str:
     return f"{format_share(interval.low)} to {format_share(interval.high)}"
 
 
+def format_hundred(share: float) -> str:
+    """A share as so many of 100, `72`; with a decimal where it would round to none or to all; n/a for NaN."""
+    if math.isnan(share):
+        return NOTHING
+    whole = f"{100 * share:.0f}"
+    return f"{100 * share:.1f}" if whole in ("0", "100") and share not in (0, 1) else whole
+
+
+def format_hundred_bounds(interval: Interval) -> str:
+    """`51 to 87`; empty where too few groups give an interval."""
+    if math.isnan(interval.low):
+        return ""
+    return f"{format_hundred(interval.low)} to {format_hundred(interval.high)}"
+
+
 def format_confidence(confidence: float) -> str:
     """A confidence as a share; close to 1, where thresholds often lie, with more digits."""
     if confidence < 0.995:

@@ -1,15 +1,15 @@
-"""The answer first: what the run's verdict is and what the model can do, in a few sentences."""
+"""The verdict of a run and what its model does, in a few sentences."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from report.formatting import format_bounds, format_range, format_share, list_names, plain_name
-from report.promises import list_shortfalls, promised_strangers
+from report.formatting import format_hundred, format_hundred_bounds, list_names, plain_name
+from report.promises import lacks_groups, list_shortfalls
 from report.story import RunStory
-from report.unknown_rows import near_rows
-from vision.base.record import Interval
+from report.unknown_rows import far_rows, near_rows
+from vision.base.wording import count_of
 from vision.decision.records import DecisionRule
 from vision.evaluation.records import DecisionRates, Evaluation
 from vision.gate.records import Promotion, Verdict
@@ -24,7 +24,7 @@ class Headline:
     Attributes:
         tone: promoted, kept, refused or failed; chooses the colour.
         title: the verdict in a few words.
-        sentences: what the model can do, then why the verdict fell so.
+        sentences: why the verdict fell so, and what the model answers where a promise cannot be kept.
     """
 
     tone: str
@@ -32,46 +32,27 @@ class Headline:
     sentences: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One figure of the headline with what it means."""
-
-    value: str
-    name: str
-    detail: str
-
-
 HELPER = "It is ready as a helper: it suggests, a person decides."
-
-
-@dataclass(frozen=True)
-class Promise:
-    """What calibration images promised and what test shows; `state` is kept, open, broken or none."""
-
-    text: str
-    measured: str
-    state: str
 
 
 def write_headline(story: RunStory) -> Headline:
     """The verdict in words; a run that ended early says how far it came."""
-    sentences = describe_story(story)
     if story.failure is not None or story.promotion is None:
         reached = [name for name, done in list_stages(story) if done]
         told = f"It came as far as: {', '.join(reached)}." if reached else NOTHING_READ
-        return Headline("failed", "The run did not reach a verdict", (told, *sentences))
-    verdict, reasons = story.promotion.verdict, " ".join(story.promotion.reasons)
-    version = _name_version(story)
+        return Headline("failed", "The run did not reach a verdict", (told, *_list_answers(story)))
+    promotion, name = story.promotion, story.config.name
+    promoted = f"Ready: {_name_version(story)} of {name} is now in production"
+    if not promotion.decides:
+        promoted = f"Ready as a helper: {_name_version(story)} of {name} suggests, a person decides"
     titles = {
-        Verdict.PROMOTED: f"Promoted: {version} of {story.config.name} is now in production",
-        Verdict.KEPT: f"Kept: the model of {story.config.name} that was in production stays",
-        Verdict.REFUSED: f"Refused: this model of {story.config.name} does not go into production",
+        Verdict.PROMOTED: promoted,
+        Verdict.KEPT: f"Kept: the model of {name} that was in production stays",
+        Verdict.REFUSED: f"Refused: this model of {name} does not go into production",
     }
-    helper = () if story.promotion.decides or verdict is not Verdict.PROMOTED else (HELPER,)
-    reason = story.promotion.reason
-    all_of_it = reasons if verdict is not Verdict.PROMOTED or not reason else ""
-    why = " ".join(filter(None, ["Why:", reason, all_of_it])) if reason or reasons else ""
-    return Headline(verdict.value, titles[verdict], (*helper, *sentences, why))
+    return Headline(
+        promotion.verdict.value, titles[promotion.verdict], (*_tell_why(promotion), *_list_answers(story))
+    )
 
 
 def tell_verdict(story: RunStory, promotion: Promotion) -> str:
@@ -82,94 +63,27 @@ def tell_verdict(story: RunStory, promotion: Promotion) -> str:
     return " ".join([f"{promotion.verdict}:", *filter(None, [promotion.reason]), *promotion.reasons])
 
 
-def describe_story(story: RunStory) -> tuple[str, ...]:
-    """What the model can do, then what it answers because a promise cannot be kept; empty before the test."""
-    if story.test is None:
+def describe_model(story: RunStory) -> tuple[str, ...]:
+    """What the model does with known pictures, look-alikes and strangers, a sentence each."""
+    test = story.test
+    if test is None:
         return ()
-    return (
-        *describe_model(story.test, story.rule),
-        *(each.answer for each in list_shortfalls(story)),
-    )
-
-
-def describe_model(test: Evaluation, rule: DecisionRule | None) -> tuple[str, ...]:
-    """What the model does with known, near and far images, one sentence each; first what it decides alone."""
     rates = {each.kind: each for each in test.rates}
     sentences = []
-    if "known" in rates and rule is not None:
-        sentences.append(_describe_known(rates["known"], rule))
+    if "known" in rates and story.rule is not None:
+        sentences.append(_describe_known(rates["known"], story.rule))
+    bounds = format_hundred_bounds(test.accuracy)
+    groups = "" if lacks_groups(story) else f" of {count_of(test.num_groups, 'group')}"
     sentences.append(
-        f"It names {format_range(test.accuracy)} of unseen images of its {len(test.class_names)} "
-        f"classes right; that was measured on {test.num_images} images of {test.num_groups} groups."
+        f"Right on {format_hundred(test.accuracy.value)} of 100 new pictures"
+        f"{f' ({bounds})' if bounds else ''}; "
+        f"measured on {count_of(test.num_images, 'picture')}{groups}."
     )
-    near = near_rows(test)
-    if "near" in rates and near:
-        easy = max(near, key=lambda row: row.auroc.value)
-        hard = near[0].class_name
-        which = (
-            f": easiest is {plain_name(easy.class_name)}, hardest {plain_name(hard)}" if len(near) > 1 else ""
-        )
-        sentences.append(
-            f"Shown {_classes(len(near))} that it was never taught, it says unknown to "
-            f"{format_share(rates['near'].called_unknown.value)} of them{which}."
-        )
+    if "near" in rates:
+        sentences.append(_describe_look_alikes(rates["near"], test))
     if "far" in rates:
-        kinds = [row.class_name for row in test.unknown if row.kind == "far" and row.class_name != "all"]
-        named = f" ({list_names(list(dict.fromkeys(kinds)))})" if kinds else ""
-        sentences.append(
-            f"To pictures of nothing of the kind{named} it says unknown in "
-            f"{format_share(rates['far'].called_unknown.value)} of cases."
-        )
+        sentences.append(_describe_strangers(rates["far"], test))
     return tuple(sentences)
-
-
-def list_figures(story: RunStory) -> tuple[Figure, ...]:
-    """The four figures that matter most; fewer where something was not measured."""
-    if story.test is None:
-        return ()
-    test, rates = story.test, {each.kind: each for each in story.test.rates}
-    figures = [
-        Figure(
-            format_share(test.accuracy.value),
-            "named right",
-            f"{story.config.bootstrap.level:.0%} interval {format_bounds(test.accuracy)}",
-        )
-    ]
-    if "known" in rates:
-        known = rates["known"]
-        wrong = known.wrong_among_accepted
-        detail = "" if math.isnan(wrong) else f"{format_share(wrong)} of the accepted are wrong"
-        figures.append(Figure(format_share(known.accepted.value), "of known accepted", detail))
-    for kind, name in (("near", "of look-alikes called unknown"), ("far", "of far images called unknown")):
-        if kind in rates:
-            area = _pooled_auroc(story.test, kind)
-            detail = f"AUROC {area.value:.2f} ({area.low:.2f} to {area.high:.2f})" if area else ""
-            figures.append(Figure(format_share(rates[kind].called_unknown.value), name, detail))
-    return tuple(figures)
-
-
-def list_promises(story: RunStory) -> tuple[Promise, ...]:
-    """The promises of the decision rule beside what was measured on test."""
-    known = [each for each in story.test.rates if each.kind == "known"] if story.test else []
-    if story.rule is None or not known:
-        return ()
-    unknown, review, apart = story.rule.unknown, story.rule.review, promised_strangers(story.rule)
-    beside = f", {100 * apart:g}% as strangers" if apart else ""
-    called, wrong = known[0].called_unknown, known[0].wrong_among_accepted
-    interval = known[0].wrong_among_accepted_interval
-    low = interval.low if interval else math.nan
-    return (
-        Promise(
-            f"at most {100 * (unknown.alpha + apart):g}% of known images are called unknown{beside}",
-            format_range(called),
-            _state(called.value, called.low, unknown.alpha + apart, attainable=unknown.attainable),
-        ),
-        Promise(
-            f"at most {100 * review.target_risk:g}% of accepted answers are wrong",
-            format_range(interval) if interval else format_share(wrong),
-            _state(wrong, low, review.target_risk, attainable=review.attainable),
-        ),
-    )
 
 
 def list_stages(story: RunStory) -> tuple[tuple[str, bool], ...]:
@@ -192,34 +106,57 @@ def _name_version(story: RunStory) -> str:
     return f"version {registration.version}" if registration and registration.version else "the model"
 
 
+def _tell_why(promotion: Promotion) -> tuple[str, ...]:
+    """Why the verdict fell so, in one line; of a model that is in production its reason alone."""
+    reason = promotion.reason[:1].upper() + promotion.reason[1:]
+    if promotion.verdict is Verdict.PROMOTED and reason:
+        return (reason,) if promotion.decides else ()  # the title says all of it
+    return tuple(filter(None, (reason, *promotion.reasons)))
+
+
+def _list_answers(story: RunStory) -> tuple[str, ...]:
+    """What the model answers because a promise cannot be kept; nothing before the test."""
+    return tuple(each.answer for each in list_shortfalls(story)) if story.test is not None else ()
+
+
 def _describe_known(known: DecisionRates, rule: DecisionRule) -> str:
-    """What becomes of 100 known images: decided alone, to a person, called unknown."""
-    rest = (
-        f"it sends {100 * known.reviewed.value:.0f} to a person and calls "
-        f"{100 * known.called_unknown.value:.0f} unknown that it should know"
-    )
+    """What becomes of 100 known pictures: decided alone, to a person, called unknown."""
+    person, unknown = format_hundred(known.reviewed.value), format_hundred(known.called_unknown.value)
     if not rule.review.attainable:
-        return f"Of 100 images of its classes it decides none alone; {rest}."
+        return (
+            f"It decides nothing alone: {person} of 100 go to you with a suggestion, {unknown} are called "
+            "unknown."
+        )
     wrong = known.wrong_among_accepted
-    measured = "" if math.isnan(wrong) else f" (on test {format_share(wrong)})"
+    measured = "" if math.isnan(wrong) else f" ({format_hundred(wrong)} on test)"
     return (
-        f"It decides {100 * known.accepted.value:.0f} of 100 images of its classes alone; of these at most "
-        f"{100 * rule.review.target_risk:g} in 100 are wrong{measured}. Of the others {rest}."
+        f"It decides {format_hundred(known.accepted.value)} of 100 pictures alone, of which at most "
+        f"{100 * rule.review.target_risk:g} in 100 are wrong{measured}; {person} go to a person, {unknown} "
+        "are called unknown."
     )
 
 
-def _state(value: float, low: float, allowed: float, *, attainable: bool) -> str:
-    if not attainable or math.isnan(value):
-        return "none"
-    if value <= allowed:
-        return "kept"
-    return "broken" if low > allowed else "open"
+def _describe_look_alikes(rates: DecisionRates, test: Evaluation) -> str:
+    """What becomes of 100 pictures of classes that were held out, and which of these are hard to tell."""
+    rows = near_rows(test)
+    which = ""
+    if len(rows) > 1:
+        which = (
+            f" Hardest to tell: {plain_name(rows[0].class_name)}; easiest: {plain_name(rows[-1].class_name)}."
+        )
+    unknown, person = format_hundred(rates.called_unknown.value), format_hundred(rates.reviewed.value)
+    return (
+        f"Of 100 look-alikes (classes it was never taught) it calls {unknown} unknown, asks a person about "
+        f"{person}, and wrongly names {format_hundred(rates.accepted.value)}.{which}"
+    )
 
 
-def _pooled_auroc(test: Evaluation, kind: str) -> Interval | None:
-    pooled = [row.auroc for row in test.deciding_rows() if row.kind == kind and row.class_name == "all"]
-    return pooled[0] if pooled else None
-
-
-def _classes(count: int) -> str:
-    return f"images of {count} classes" if count != 1 else "images of one class"
+def _describe_strangers(rates: DecisionRates, test: Evaluation) -> str:
+    """What becomes of pictures of something else, and what these were."""
+    number = rates.num_images
+    unknown, wrong = (round(number * each.value) for each in (rates.called_unknown, rates.accepted))
+    kinds = list_names([row.class_name for row in far_rows(test)])
+    return (
+        f"Pictures of something else{f' ({kinds})' if kinds else ''}: {unknown} of {number} called unknown, "
+        f"{wrong} wrongly named."
+    )

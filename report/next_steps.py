@@ -12,6 +12,7 @@ from report.formatting import LONGEST_LIST, list_names
 from report.promises import DECLARE_GROUPS, NO_GROUPS, lacks_groups, list_shortfalls, promised_strangers
 from report.story import RunStory
 from report.unknown_rows import UNDETECTABLE, near_rows
+from vision.base.wording import count_of
 from vision.evaluation.records import Evaluation
 
 WEAK_F1 = 0.9
@@ -56,9 +57,8 @@ def _mend_failure(story: RunStory) -> Iterator[Advice]:
 def _clear_gate(story: RunStory) -> Iterator[Advice]:
     failed = [check for check in story.promotion.checks if not check.passed] if story.promotion else []
     if failed:
-        told = "; ".join(f"{check.name.replace('_', ' ')}: {check.message}" for check in failed)
         yield Advice(
-            f"The gate was not passed. {told}.",
+            f"The gate was not passed: {list_names([check.name for check in failed])}.",
             "The model that was in production, if any, stays. The points below are what would help most.",
             Severity.ERROR,
         )
@@ -150,7 +150,8 @@ def _check_labels(story: RunStory) -> Iterator[Advice]:
         paths = [entries[answer.row].path for answer in sure if answer.row < len(entries)]
         shown = ", ".join(paths[:LONGEST_LIST]) + (" …" if len(paths) > LONGEST_LIST else "")
         yield Advice(
-            f"{len(sure)} test images are answered wrong with confidence of {SURE:.0%} or more: {shown}.",
+            f"{count_of(len(sure), 'test image')} answered wrong with confidence of {SURE:.0%} or more: "
+            f"{shown}.",
             "Check their labels first: where the label is wrong, the model was right.",
         )
 
@@ -221,7 +222,7 @@ def _settle_choice(story: RunStory) -> Iterator[Advice]:
 def _bring_in_left_out(story: RunStory) -> Iterator[Advice]:
     for each in story.left_out:
         yield Advice(
-            f"Candidate {each.name} was left out: {each.reason.rstrip('.')}.",
+            f"Candidate {each.name} was left out: {each.reason.partition('. ')[0].rstrip('.')}.",
             f"Put its weights on this machine and name the file in training.candidates.{each.name}.weights, "
             f"or run once with network access.",
         )
@@ -240,9 +241,7 @@ def _mend_precisions(story: RunStory) -> Iterator[Advice]:
 def _mend_data(story: RunStory) -> Iterator[Advice]:
     if story.data_report is None:
         return
-    warnings = [each.message.rstrip(".") for each in story.data_report.findings if each.severity == "warning"]
-    if warnings:
-        yield Advice(
-            f"The data: {'; '.join(warnings[:LONGEST_LIST])}.",
-            "Mend or remove these files.",
-        )
+    for each in story.data_report.findings:
+        if each.severity == "warning":
+            finding, _, action = each.message.rstrip(".").partition(". ")
+            yield Advice(f"The data: {finding}.", f"{action}." if action else "")

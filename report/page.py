@@ -1,6 +1,7 @@
 """One offline HTML page tells a run as a story: what the model can do, why it was chosen, what to do next.
 
-Everything is inside the file: pictures as data URIs, styles inline, no script. A run that ended early is told
+Everything is inside the file: pictures as data URIs, styles inline, no script; a checkbox beside a picture
+enlarges it. A run that ended early is told
 as far as it came: a section whose records are missing is left out.
 """
 
@@ -13,6 +14,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
+from report.featured import show_featured
 from report.formatting import (
     format_bytes,
     format_count,
@@ -23,8 +25,9 @@ from report.formatting import (
     format_share,
     plain_name,
 )
-from report.headline import list_figures, list_stages, write_headline
-from report.pictures import PictureCache
+from report.headline import list_stages, write_headline
+from report.numbers import list_numbers
+from report.pictures import PictureCache, Plot
 from report.sections.registry import SECTIONS
 from report.sections.section import Section
 from report.story import RunStory
@@ -43,6 +46,7 @@ class RenderedSection:
     title: str
     link: str
     html: Markup
+    folded: bool
 
 
 def write_report(story: RunStory, path: Path, pictures: PictureCache = NOT_KEPT) -> None:
@@ -60,7 +64,9 @@ def render_report(story: RunStory, pictures: PictureCache = NOT_KEPT) -> str:
         "report.html.j2",
         story=story,
         headline=write_headline(story),
-        figures=list_figures(story),
+        numbers=list_numbers(story),
+        featured=show_featured(story),
+        plots={"confusion": pictures.embed(Plot("truth.draw_confusion", story.test))} if story.test else {},
         stages=list_stages(story),
         sections=[render_section(each, story, pictures) for each in SECTIONS if each.applies_to(story)],
     )
@@ -71,7 +77,7 @@ def render_section(section: Section, story: RunStory, pictures: PictureCache = N
     plots = {name: pictures.embed(plot) for name, plot in section.plots(story).items()}
     html = render_page(f"sections/{section.id}.html.j2", story=story, plots=plots, **section.context(story))
     # the template has escaped every value already
-    return RenderedSection(section.id, section.title, section.link, Markup(html))
+    return RenderedSection(section.id, section.title, section.link, Markup(html), section.folded)
 
 
 def render_page(template: str, **values: object) -> str:

@@ -8,17 +8,33 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from report.advice import Advice, Severity
-from report.formatting import list_names
+from report.formatting import format_range, format_share, list_names
 from report.story import RunStory
 from vision.base.wording import count_of
 from vision.data.records import Manifest, Split, Splits
 from vision.decision.records import DecisionRule, ReviewThreshold, UnknownThreshold
 from vision.decision.unknown_threshold import fewest_for_threshold
+from vision.evaluation.records import DecisionRates
 
-NO_GROUPS = "No groups are declared: every image counts as independent, equal bytes apart."
-DECLARE_GROUPS = (
-    "If several show one individual or one burst, set dataset.group_by, or the figures will flatter."
-)
+NO_GROUPS = "Are some photos of the same individual, burst or place? No groups are declared."
+DECLARE_GROUPS = "Then set dataset.group_by, or these figures are too good."
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What the rule promises of known images, what decides it, and what test shows.
+
+    Attributes:
+        text: the promise.
+        threshold: the score or confidence that decides; empty where nothing can be promised.
+        measured: on test.
+        state: kept, open, broken or none.
+    """
+
+    text: str
+    threshold: str
+    measured: str
+    state: str
 
 
 @dataclass(frozen=True)
@@ -35,6 +51,62 @@ def list_shortfalls(story: RunStory) -> tuple[Advice, ...]:
         return ()
     known = _count_known(story.manifest, story.splits)
     return (*_miss_review(story.rule, known), *_miss_unknown(story.rule, known))
+
+
+def list_promises(story: RunStory) -> tuple[Promise, ...]:
+    """The promises of the decision rule beside what was measured on test."""
+    known = [each for each in story.test.rates if each.kind == "known"] if story.test else []
+    if story.rule is None or not known:
+        return ()
+    review, wrong = story.rule.review, known[0].wrong_among_accepted_interval
+    value = known[0].wrong_among_accepted
+    decided = Promise(
+        f"at most {100 * review.target_risk:g}% of accepted answers are wrong",
+        f"a person looks where confidence is below {review.value:.4f}" if review.attainable else "",
+        format_range(wrong) if wrong else format_share(value),
+        _state(value, wrong.low if wrong else math.nan, review.target_risk, attainable=review.attainable),
+    )
+    return (*_promise_unknown(story.rule, known[0]), decided)
+
+
+def _promise_unknown(rule: DecisionRule, known: DecisionRates) -> Iterator[Promise]:
+    """A promise for each of the two scores; one for both where a record does not tell them apart."""
+    unknown, stranger, apart = rule.unknown, rule.stranger, promised_strangers(rule)
+    text, limit = f"at most {100 * unknown.alpha:g}% of known images are called unknown", unknown.alpha
+    called = known.called_unknown
+    if stranger is not None and known.called_stranger and known.called_look_alike:
+        called, text = known.called_look_alike, f"{text} as look-alikes"
+        yield Promise(
+            f"at most {100 * stranger.alpha:g}% of known images are called unknown as strangers",
+            f"a stranger score above {stranger.value:.3f} is unknown",
+            format_range(known.called_stranger),
+            _state(
+                known.called_stranger.value,
+                known.called_stranger.low,
+                stranger.alpha,
+                attainable=stranger.attainable,
+            ),
+        )
+    elif apart:
+        text, limit = (
+            f"at most {100 * (limit + apart):g}% of known images are called unknown, "
+            + (f"{100 * apart:g}% as strangers"),
+            limit + apart,
+        )
+    yield Promise(
+        text,
+        f"an unknown score above {unknown.value:.3f} is unknown" if unknown.attainable else "",
+        format_range(called),
+        _state(called.value, called.low, limit, attainable=unknown.attainable),
+    )
+
+
+def _state(value: float, low: float, allowed: float, *, attainable: bool) -> str:
+    if not attainable or math.isnan(value):
+        return "none"
+    if value <= allowed:
+        return "kept"
+    return "broken" if low > allowed else "open"
 
 
 def list_cautions(story: RunStory) -> tuple[str, ...]:

@@ -150,7 +150,7 @@ def tell_promotion(run: Run, promotion: Promotion, story: RunStory | None) -> Ou
         code,
         tell_verdict(story, promotion),
         promoted=promoted,
-        sentences=describe_model(story.test, story.rule) if story.test else (),
+        sentences=describe_model(story),
         cautions=list_cautions(story),
     )
 

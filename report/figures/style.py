@@ -1,7 +1,8 @@
 """One style for all pictures: 100 layout pixels an inch, Okabe-Ito colours, no state shared with pyplot.
 
-A figure 7 inches wide is drawn at 150 dots an inch and shown 700 pixels wide, so a 9.5 point font reads as 13
-pixels. Answers keep their colours everywhere: accept green, review orange, unknown purple.
+A figure 5.6 inches wide is drawn at 150 dots an inch and shown 560 pixels wide, so a 9.5 point font reads as
+13 pixels, and as 8 on a phone. Answers keep their colours everywhere: accept green, review orange, unknown
+purple.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ from vision.decision.records import Decision
 # A class may be called a$_$, which is no formula. This is the one setting that pyplot sees too.
 matplotlib.rcParams["text.parse_math"] = False
 
-WIDTH = 7.0
+WIDTH = 5.6
 DOTS_PER_INCH = 150
 FONT, SMALL = 9.5, 8.5
-LONGEST_TITLE = 74
+LONGEST_TITLE = 60
+LONGEST_LEGEND = 72
 
 INK, MUTED, GRID = "#22262B", "#6B7280", "#E4E7EB"
 BLUE, SKY, ORANGE, GREEN, RED, PURPLE = "#0072B2", "#56B4E9", "#E69F00", "#009E73", "#D55E00", "#9A5BA5"
@@ -82,9 +84,10 @@ def add_legend(axes: Axes, **options: Any) -> None:
 
 
 def add_legend_below(figure: Figure, axes: Axes) -> None:
-    """A frameless legend in one line under the whole figure."""
+    """A frameless legend under the whole figure, in as few lines as fit."""
     handles, labels = axes.get_legend_handles_labels()
-    place: dict[str, Any] = {"loc": "outside lower left", "ncols": max(len(labels), 1)}
+    lines = -(-sum(len(label) + 5 for label in labels) // LONGEST_LEGEND)
+    place: dict[str, Any] = {"loc": "outside lower left", "ncols": max(-(-len(labels) // max(lines, 1)), 1)}
     figure.legend(handles, labels, frameon=False, fontsize=SMALL, labelcolor=INK, **place)
 
 

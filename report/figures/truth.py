@@ -32,6 +32,7 @@ from report.figures.style import (
     to_png,
     write_empty,
 )
+from report.unknown_rows import KIND_NAMES
 from vision.decision.records import Decision, DecisionRule
 from vision.evaluation.records import ClassRow, DecisionRates, Evaluation
 
@@ -138,7 +139,7 @@ def draw_confidence(evaluation: Evaluation) -> bytes:
 
 
 def draw_rates(evaluation: Evaluation) -> bytes:
-    """What known, near and far unknown images are answered, as shares that add up to one. PNG."""
+    """What known images, look-alikes and strangers are answered, as shares that add up to one. PNG."""
     rates = list(evaluation.rates)
     figure = new_figure(rows_height(len(rates), 0.52, 1.15))
     axes = figure.add_subplot()
@@ -244,7 +245,7 @@ def _calibration_title(evaluation: Evaluation) -> str:
 
 
 def _rate_name(kind: str) -> str:
-    return {"known": "known", "near": "near unknown", "far": "far unknown"}.get(kind, kind)
+    return KIND_NAMES.get(kind, kind)
 
 
 def _rates_title(rates: list[DecisionRates]) -> str:
@@ -252,7 +253,7 @@ def _rates_title(rates: list[DecisionRates]) -> str:
     known = by_kind.get("known")
     unknown = [by_kind[kind] for kind in ("near", "far") if kind in by_kind]
     found = [
-        f"{each.called_unknown.value:.0%} of {each.kind}"
+        f"{each.called_unknown.value:.0%} of {_rate_name(each.kind)}"
         for each in unknown
         if math.isfinite(each.called_unknown.value)
     ]

@@ -25,14 +25,14 @@ from report.figures.style import (
     to_png,
     write_empty,
 )
-from report.unknown_rows import MAXIMUM_SOFTMAX, UNDETECTABLE
+from report.unknown_rows import KIND_NAMES, MAXIMUM_SOFTMAX, SINGULAR, UNDETECTABLE
 from vision.base.record import Interval
 from vision.data.records import POOLED
 from vision.evaluation.records import Evaluation, UnknownRow
 
 
 def draw_unknown_roc(evaluation: Evaluation) -> bytes:
-    """Unknown images found against known images called unknown, near and far, both scores. PNG."""
+    """Unknown images found against known images called unknown, by kind, both scores. PNG."""
     kinds = [kind for kind in ("near", "far") if any(curve.kind == kind for curve in evaluation.roc)]
     figure = new_figure(3.6)
     panels = figure.subplots(1, max(len(kinds), 1), squeeze=False, sharey=True)[0]
@@ -49,11 +49,11 @@ def draw_unknown_roc(evaluation: Evaluation) -> bytes:
                 colour = BLUE if curve.score_name == decides else GREY
                 points = (curve.false_positive_rate, curve.true_positive_rate)
                 axes.plot(*points, color=colour, label=label, linewidth=2)
-        style_axes(axes, title=f"{kind} unknowns", x="known called unknown", grid="both")
+        style_axes(axes, title=KIND_NAMES[kind], x="known called unknown", grid="both")
         axes.set_xlim(-0.01, 1.01)
         axes.set_ylim(-0.01, 1.02)
         add_legend(axes, loc="lower right")
-    parts = [f"{kind} {areas.get((kind, decides), math.nan):.2f}" for kind in kinds]
+    parts = [f"{KIND_NAMES[kind]} {areas.get((kind, decides), math.nan):.2f}" for kind in kinds]
     if kinds:
         title_figure(figure, f"Finding unknown images: AUROC {', '.join(parts)}")
         panels[0].set_ylabel("unknown found", fontsize=FONT, color=MUTED)
@@ -64,7 +64,7 @@ def draw_unknown_roc(evaluation: Evaluation) -> bytes:
 
 
 def draw_unknown_classes(evaluation: Evaluation) -> bytes:
-    """AUROC of every held-out class and far kind with intervals, the hardest first, both scores. PNG."""
+    """AUROC of every held-out class and kind of stranger, the hardest first, both scores. PNG."""
     decides = evaluation.deciding_score
     order = [row for row in evaluation.unknown if row.score_name == decides and row.class_name != POOLED]
     order.sort(key=lambda row: (row.kind != "near", row.auroc.value))
@@ -80,10 +80,10 @@ def draw_unknown_classes(evaluation: Evaluation) -> bytes:
         shown = [(row + 0.17, softmax[key]) for row, key in enumerate(keys) if key in softmax]
         draw_intervals(axes, [row for row, _ in shown], [each for _, each in shown], GREY, "maximum softmax")
     heights = [row - 0.12 for row in range(len(order))]
-    draw_intervals(axes, heights, [row.auroc for row in order], BLUE, f"{_score_label(decides)} (decides)")
+    draw_intervals(axes, heights, [row.auroc for row in order], BLUE, f"{_score_label(decides)} (in use)")
     axes.axvline(0.5, color=INK, linewidth=0.9)
     axes.axvline(UNDETECTABLE, color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)))
-    name_rows(axes, [f"{row.class_name} ({row.kind})" for row in order])
+    name_rows(axes, [f"{row.class_name} ({SINGULAR[row.kind]})" for row in order])
     title_figure(figure, _classes_title(order))
     style_axes(axes, x="AUROC (0.5 is guessing, 1 is perfect)")
     _limit_left(axes, order, list(softmax.values()))
@@ -103,7 +103,7 @@ def _classes_title(rows: list[UnknownRow]) -> str:
     near = [row for row in rows if row.kind == "near" and math.isfinite(row.auroc.value)]
     hard = [row for row in near if row.auroc.value < UNDETECTABLE]
     if not near:
-        return "How well far unknowns are told from known ones" if rows else "No unknown images"
+        return "How well strangers are told from known ones" if rows else "No unknown images"
     if hard:
         return f"{len(hard)} of {len(near)} held-out classes can hardly be told from known ones"
     mean = float(np.mean([row.auroc.value for row in near]))

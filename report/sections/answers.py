@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from report.headline import list_promises
+import numpy as np
+
 from report.pictures import Plot
-from report.promises import state_thresholds
+from report.promises import list_promises, state_thresholds
 from report.sections.section import Section
 from report.story import RunStory
-from vision.decision.records import DecisionRule
+from vision.decision.records import AlphaRung, DecisionRule
+from vision.evaluation.records import RocCurve
 
 
 def _context(story: RunStory) -> dict[str, Any]:
@@ -18,7 +20,25 @@ def _context(story: RunStory) -> dict[str, Any]:
         "thresholds": state_thresholds(story.rule) if story.rule else "",
         "ladder": story.test.ladder if story.test else (),
         "chosen": story.rule.review.target_risk if story.rule else None,
+        "unknown_ladder": _climb_unknown(story),
+        "alpha": story.rule.unknown.alpha if story.rule else None,
     }
+
+
+def _climb_unknown(story: RunStory) -> list[tuple[AlphaRung, float | None]]:
+    """Each promise about known images called unknown, and the share of look-alikes that it finds on test."""
+    if story.rule is None:
+        return []
+    curves = [] if story.test is None else [each for each in story.test.roc if each.kind == "near"]
+    curve = next((each for each in curves if each.score_name == story.rule.unknown.score_name), None)
+    return [(rung, _find_at(curve, rung.share)) for rung in story.rule.unknown.ladder]
+
+
+def _find_at(curve: RocCurve | None, lost: float) -> float | None:
+    """Share of unknown images found where this share of known ones is lost; None without a curve."""
+    if curve is None:
+        return None
+    return float(np.interp(lost, curve.false_positive_rate, curve.true_positive_rate))
 
 
 def _plots(story: RunStory) -> dict[str, Plot]:
@@ -41,4 +61,6 @@ def _rule(rule: DecisionRule) -> dict[str, Any]:
     }
 
 
-ANSWERS = Section("answers", "What it answers", "Answers", ("test",), _context, _plots, _summary)
+ANSWERS = Section(
+    "answers", "What it answers", "Answers", ("test",), _context, _plots, _summary, folded=False
+)

@@ -7,7 +7,7 @@ from typing import Any
 from report.pictures import Plot
 from report.sections.section import Section
 from report.story import RunStory
-from report.thumbnails import embed_image, sample_rows
+from report.thumbnails import SAMPLE_SIDE, embed_row, sample_rows
 from vision.config.training import Strategy
 from vision.data.records import Split, Splits
 
@@ -52,8 +52,8 @@ def _uses(story: RunStory) -> dict[str, str]:
     return uses | {"test": "this report and the gate, once"}
 
 
-def _show_samples(story: RunStory) -> list[tuple[str, bool, list[str]]]:
-    """For each class: its name, whether it is held out, some of its images."""
+def _show_samples(story: RunStory) -> list[tuple[str, bool, list[tuple[str, str]]]]:
+    """For each class: its name, whether it is held out, some of its images with their files."""
     if story.manifest is None or story.images is None:
         return []
     held_out = set(story.manifest.unknown_class_names)
@@ -62,7 +62,11 @@ def _show_samples(story: RunStory) -> list[tuple[str, bool, list[str]]]:
         (
             name,
             name in held_out,
-            [embed_image(story.images[row]) for row in sample_rows(story, name, SAMPLES_PER_CLASS)],
+            [
+                (source, story.manifest.entries[row].path)
+                for row in sample_rows(story, name, SAMPLES_PER_CLASS)
+                if (source := embed_row(story, row, SAMPLE_SIDE))
+            ],
         )
         for name in names
     ]
@@ -105,4 +109,4 @@ def _sizes(splits: Splits, split: Split) -> dict[str, int]:
     }
 
 
-DATA = Section("data", "The data", "The data", ("manifest",), _context, _plots, _summary)
+DATA = Section("data", "The data", "The data", ("manifest",), _context, _plots, _summary, folded=False)

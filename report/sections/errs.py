@@ -1,39 +1,37 @@
-"""Confusions and the worst mistakes."""
+"""The worst mistakes, as pictures."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from report.formatting import format_confidence, plain_name
-from report.pictures import Plot
+from report.featured import show_answer
+from report.formatting import format_confidence
 from report.sections.section import Section
-from report.sections.tiles import ANSWERS, Picture
 from report.story import RunStory
-from report.thumbnails import embed_answer, embed_heat_map
+from report.thumbnails import LARGE_SIDE, embed_heat_map
+from report.tiles import ANSWERS, Picture
 
 MOST_MISTAKES = 12
+IN_SIGHT = 6
+"""Mistakes that are shown before one unfolds the rest."""
 
 
 def _context(story: RunStory) -> dict[str, Any]:
-    return {"mistakes": _show_mistakes(story)}
-
-
-def _plots(story: RunStory) -> dict[str, Plot]:
-    return {"confusion": Plot("truth.draw_confusion", story.test)}
+    return {"mistakes": _show_mistakes(story), "in_sight": IN_SIGHT}
 
 
 def _show_mistakes(story: RunStory) -> list[Picture]:
     mistakes = story.test.mistakes[:MOST_MISTAKES] if story.test else ()
     return [
-        Picture(
-            embed_answer(story, answer),
-            f"{plain_name(answer.true_class)}, taken for {plain_name(answer.class_name)}",
+        replace(
+            show_answer(story, answer, LARGE_SIDE),
+            detail=f"taken for {answer.class_name.replace('_', ' ')}: "
             f"{format_confidence(answer.confidence)} sure, {ANSWERS[answer.decision]}",
-            answer.decision.value,
-            embed_heat_map(story, answer),
+            heat_map=embed_heat_map(story, answer),
         )
         for answer in mistakes
     ]
 
 
-ERRS = Section("errs", "Where it errs", "Where it errs", ("test",), _context, _plots)
+ERRS = Section("errs", "Where it errs", "Where it errs", ("test",), _context, folded=False)

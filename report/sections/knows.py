@@ -63,4 +63,6 @@ def _test(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-KNOWS = Section("knows", "What it knows", "What it knows", ("test",), _context, _plots, _summary)
+KNOWS = Section(
+    "knows", "What it knows", "What it knows", ("test",), _context, _plots, _summary, folded=False
+)

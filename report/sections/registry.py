@@ -17,15 +17,15 @@ from report.sections.training import TRAINING
 from report.sections.unknown import UNKNOWN
 
 SECTIONS: tuple[Section, ...] = (
-    ANSWERS,
     NEXT,
+    ERRS,
+    ANSWERS,
+    KNOWS,
     DATA,
+    UNKNOWN,
+    SURE,
     TRAINING,
     CHOICE,
-    KNOWS,
-    ERRS,
-    SURE,
-    UNKNOWN,
     EXPORT,
     GATE,
     PROVENANCE,

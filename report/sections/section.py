@@ -30,6 +30,7 @@ class Section:
         context: values that the template shows beside the story.
         plots: name -> plot.
         summary: the section's part of summary.json, also for a story in which something is missing.
+        folded: whether a reader opens it himself; in print it is always open.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Section:
     context: Callable[[RunStory], Mapping[str, Any]] = _nothing
     plots: Callable[[RunStory], Mapping[str, Plot]] = _nothing
     summary: Callable[[RunStory], Mapping[str, Any]] = _nothing
+    folded: bool = True
 
     def applies_to(self, story: RunStory) -> bool:
         """Whether the story holds everything that the section needs."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from report.formatting import format_confidence, plain_name
+from report.featured import show_answer
+from report.formatting import format_confidence
 from report.pictures import Plot
 from report.sections.section import Section
-from report.sections.tiles import ANSWERS, Gallery, Picture
 from report.story import RunStory
-from report.thumbnails import embed_answer
-from report.unknown_rows import UNDETECTABLE, near_rows
+from report.thumbnails import GALLERY_SIDE
+from report.tiles import ANSWERS, Gallery, Picture
+from report.unknown_rows import SINGULAR, UNDETECTABLE, far_rows, near_rows
 from vision.data.records import POOLED
 from vision.decision.records import Decision
 from vision.evaluation.records import Answer, Evaluation
@@ -18,8 +20,8 @@ from vision.evaluation.records import Answer, Evaluation
 MOST_EXAMPLES = 12
 KINDS = {
     "known": "Images of classes it knows",
-    "near": "Images of classes it was never taught",
-    "far": "Pictures of nothing of the kind",
+    "near": "Look-alikes: images of classes it was never taught",
+    "far": "Strangers: pictures of something else",
 }
 
 
@@ -28,6 +30,7 @@ def _context(story: RunStory) -> dict[str, Any]:
         "unknown_rows": _unknown_table(story.test) if story.test else [],
         "score_rows": _score_table(story.test) if story.test else [],
         "undetectable": UNDETECTABLE,
+        "kinds": SINGULAR,
         "galleries": _show_answers(story),
     }
 
@@ -42,8 +45,7 @@ def _plots(story: RunStory) -> dict[str, Plot]:
 
 def _unknown_table(test: Evaluation) -> list[Any]:
     """Rows of the deciding score: held-out classes, the hardest first, then far kinds."""
-    far = [row for row in test.deciding_rows() if row.kind == "far" and row.class_name != POOLED]
-    return [*near_rows(test), *far]
+    return [*near_rows(test), *far_rows(test)]
 
 
 def _score_table(test: Evaluation) -> list[tuple[str, dict[str, Any]]]:
@@ -71,18 +73,12 @@ def _show_answers(story: RunStory) -> list[tuple[str, list[Gallery]]]:
 
 
 def _show_answer(story: RunStory, answer: Answer) -> Picture:
+    picture = show_answer(story, answer, GALLERY_SIDE)
     if answer.decision is Decision.UNKNOWN:
-        detail = "unknown"
-    else:
-        detail = f"{plain_name(answer.class_name)}, {format_confidence(answer.confidence)}"
-    right = answer.kind == "known" and answer.class_name == answer.true_class
-    good = right if answer.decision is not Decision.UNKNOWN else answer.kind != "known"
-    return Picture(
-        embed_answer(story, answer),
-        plain_name(answer.true_class),
-        f"→ {detail}",
-        "right" if good else "wrong",
-    )
+        return picture
+    return replace(picture, detail=f"{picture.detail}, {format_confidence(answer.confidence)}")
 
 
-UNKNOWN = Section("unknown", "What it answers to the unknown", "Unknown", ("test",), _context, _plots)
+UNKNOWN = Section(
+    "unknown", "Look-alikes and strangers", "Look-alikes and strangers", ("test",), _context, _plots
+)

@@ -8,7 +8,10 @@ VOID = {"meta", "img", "br", "link", "input"}
 
 
 class Outline(HTMLParser):
-    """Collects sources, links, ids and words, and checks that every tag is closed."""
+    """Collects sources, links, ids and words, and checks that every tag is closed.
+
+    `in_sight` are the words that are read before anything is unfolded.
+    """
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -17,7 +20,7 @@ class Outline(HTMLParser):
         self.ids: list[str] = []
         self.missing_alt = 0
         self.open: list[str] = []
-        self.words = ""
+        self.words = self.in_sight = ""
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -45,3 +48,5 @@ class Outline(HTMLParser):
     def handle_data(self, data: str) -> None:
         if "style" not in self.open:
             self.words += " " + data
+            if self.open.count("details") == ("summary" in self.open):
+                self.in_sight += " " + data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import math
 import re
@@ -14,13 +15,16 @@ import pytest
 from PIL import Image
 
 from orchestration.store.rows import RunRow
-from report.formatting import format_range
-from report.headline import list_promises, tell_verdict, write_headline
+from report.featured import choose_featured, judge_answer
+from report.formatting import format_hundred
+from report.headline import describe_model, tell_verdict, write_headline
 from report.next_steps import derive_advice
+from report.numbers import list_numbers
 from report.page import render_report, write_report
 from report.pictures import PictureCache
+from report.promises import list_promises
 from report.story import LeftOut, RunStory
-from report.thumbnails import embed_answer, embed_image, sample_rows
+from report.thumbnails import embed_answer, embed_image, embed_row, read_photograph, sample_rows
 from tests.example_story import (
     KNOWN,
     around,
@@ -33,6 +37,7 @@ from tests.example_story import (
 from tests.report.outline import Outline
 from vision.base.errors import StorageError
 from vision.base.record import Interval
+from vision.data.records import ImageEntry, Manifest
 from vision.decision.records import Decision
 from vision.decision.selective import UNATTAINABLE
 from vision.evaluation.records import Answer
@@ -112,10 +117,56 @@ def test_a_report_that_cannot_be_written_says_so(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("no_plots")
 def test_the_answer_comes_first() -> None:
     words = words_of(STORY)
-    assert "Promoted: version 3 of reef is now in production" in words
+    assert "Ready: version 3 of reef is now in production" in words
     assert STORY.test is not None
-    assert f"It names {format_range(STORY.test.accuracy)}" in words
-    assert words.index("Promoted") < words.index("What to do next") < words.index("The data")
+    right = f"{100 * STORY.test.accuracy.value:.0f} of 100 new pictures named right"
+    assert words.index("Ready:") < words.index(right) < words.index("What to do next")
+
+
+def test_the_numbers_are_those_of_the_test_and_the_worst_is_marked() -> None:
+    assert STORY.test is not None
+    known, near, far = STORY.test.rates
+    numbers = list_numbers(STORY)
+    shares = (STORY.test.accuracy, known.accepted, near.accepted, far.accepted)
+    assert [each.value for each in numbers] == [format_hundred(each.value) for each in shares]
+    assert [each.marked for each in numbers] == [False, False, near.accepted.value >= 0.05, False]
+
+
+def test_six_photographs_show_right_asked_wrong_look_alike_and_unknown() -> None:
+    assert STORY.test is not None
+    chosen = choose_featured(STORY.test)
+    assert len({(each.kind, each.row) for each in chosen}) == 6
+    assert {judge_answer(each) for each in chosen} == {"right", "wrong", "asks"}
+    assert {"known", "near"} <= {each.kind for each in chosen}
+    assert Decision.UNKNOWN in {each.decision for each in chosen}
+    none = STORY.test.model_copy(update={"examples": (), "mistakes": ()})
+    assert choose_featured(none) == ()
+
+
+def test_fewer_than_900_words_stand_before_one_unfolds_anything_and_the_rest_is_there(page: str) -> None:
+    outline = Outline(page)
+    assert len(outline.in_sight.split()) < 900
+    for folded in (
+        "known called unknown to find 95%",
+        "could not be decoded",
+        "bundle digest",
+        "Seconds of every",
+    ):
+        assert folded in outline.words
+        assert folded not in outline.in_sight
+
+
+def test_nothing_is_loaded_late_and_print_opens_what_is_folded(page: str) -> None:
+    assert 'loading="lazy"' not in page
+    assert "details::details-content { content-visibility:visible" in page.split("@media print")[1]
+
+
+def test_every_picture_can_be_enlarged_and_says_its_file(page: str) -> None:
+    assert STORY.test is not None
+    assert STORY.manifest is not None
+    assert page.count('<label class="zoom">') == page.count("<img ")
+    row = choose_featured(STORY.test)[0].row
+    assert f'data-file="{STORY.manifest.entries[row].path}"' in page
 
 
 @pytest.mark.usefixtures("no_plots")
@@ -136,8 +187,7 @@ def test_the_reason_and_that_it_is_a_helper_are_told_in_the_report_the_terminal_
     update = {"decides": False, "reason": "it clears every floor, as a helper."}
     promotion = make_promotion().model_copy(update=update)
     headline = write_headline(replace(STORY, promotion=promotion))
-    assert "a person decides" in headline.sentences[0]
-    assert headline.sentences[-1].startswith("Why: it clears every floor")
+    assert "a person decides" in headline.title
     assert "a person decides" in tell_verdict(STORY, promotion)
     row = RunRow.of("run", "training", "completed", "now", {"promote": promotion.model_dump()})
     assert row.verdict == "promoted: it clears every floor, as a helper."
@@ -149,7 +199,8 @@ def test_a_refusal_names_the_check_that_failed() -> None:
     words = words_of(story)
     assert "Refused" in words
     assert "✗ failed" in words
-    assert "accuracy: lower bound 0.912, floor 0.500" in advice_about(story)
+    assert words.count("lower bound 0.912, floor 0.500") == 1
+    assert "The gate was not passed: accuracy." in advice_about(story)
 
 
 @pytest.mark.usefixtures("no_plots")
@@ -261,8 +312,10 @@ def test_a_data_set_without_groups_is_told_to_declare_them() -> None:
     entries = tuple(entry.model_copy(update={"group": None}) for entry in STORY.manifest.entries)
     story = replace(STORY, manifest=STORY.manifest.model_copy(update={"entries": entries}))
     next_steps = words_of(story).split("What to do next")[-1].split("The data")[0]
-    assert "No groups are declared: every image counts as independent" in next_steps
-    assert "set dataset.group_by, or the figures will flatter" in next_steps
+    assert "No groups are declared" in next_steps
+    assert "set dataset.group_by" in next_steps
+    assert "no groups declared" in list_numbers(story)[0].detail
+    assert "groups" not in describe_model(story)[1]
     assert "No groups are declared" not in advice_about(STORY)
 
 
@@ -273,7 +326,8 @@ def test_the_report_never_shows_a_threshold_that_stands_for_none() -> None:
     words = words_of(replace(STORY, rule=rule.model_copy(update={"review": review})))
     assert "1.01" not in words
     assert "Every image goes to a person, whatever its unknown score and however sure" in words
-    assert words.index("It accepts nothing on its own: every image goes to a person") < words.index("Why:")
+    answer = "It accepts nothing on its own: every image goes to a person"
+    assert words.index(answer) < words.index("What to do next")
 
 
 def test_the_weakest_class_is_named_with_the_class_it_is_taken_for() -> None:
@@ -319,7 +373,7 @@ def test_sure_mistakes_are_label_suspects_named_by_file() -> None:
     )
     unsure = sure.model_copy(update={"row": 12, "confidence": 0.6})
     told = advice_about(replace(STORY, test=STORY.test.model_copy(update={"mistakes": (sure, unsure)})))
-    assert "1 test images are answered wrong with confidence of 90% or more" in told
+    assert "1 test image answered wrong with confidence of 90% or more" in told
     assert STORY.manifest.entries[11].path in told
     assert STORY.manifest.entries[12].path not in told
 
@@ -390,10 +444,38 @@ def test_far_answers_show_the_far_image_and_known_ones_the_data_set_row() -> Non
     assert STORY.images is not None
     assert STORY.far_images is not None
     far = known.model_copy(update={"kind": "far", "true_class": "letters", "row": 1})
-    assert embed_answer(STORY, known) == embed_image(STORY.images[known.row])
-    assert embed_answer(STORY, far) == embed_image(STORY.far_images["letters"][1])
+    assert embed_answer(STORY, known, 144) == embed_image(STORY.images[known.row])
+    assert embed_answer(STORY, far, 144) == embed_image(STORY.far_images["letters"][1])
     assert embed_answer(STORY, far.model_copy(update={"row": 999})) is None
     assert embed_answer(replace(STORY, far_images=None), far) is None
+
+
+def test_the_photograph_is_shown_in_its_own_shape_and_only_if_it_is_the_one_that_was_judged(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "fish.png"
+    Image.new("RGB", (400, 200), (10, 120, 200)).save(path)
+    content = path.read_bytes()
+    entry = ImageEntry(
+        path="fish.png",
+        class_name="fish",
+        digest=hashlib.sha256(content).hexdigest(),
+        num_bytes=len(content),
+        width=400,
+        height=200,
+    )
+    manifest = Manifest(root=str(tmp_path), source_digest="d", class_names=("fish",), entries=(entry,))
+    for side, shape in ((100, (50, 100, 3)), (900, (200, 400, 3))):
+        photograph = read_photograph(manifest, entry, side)
+        assert photograph is not None
+        assert photograph.shape == shape
+        assert np.abs(photograph.astype(int) - (10, 120, 200)).max() <= 2
+    decoded = np.zeros((1, 32, 32, 3), np.uint8)
+    story = replace(STORY, manifest=manifest, images=decoded)
+    assert embed_row(story, 0, 100) != embed_image(decoded[0], 100)
+    path.write_bytes(content + b"changed")
+    assert read_photograph(manifest, entry, 100) is None
+    assert embed_row(story, 0, 100) == embed_image(decoded[0], 100)
 
 
 def test_samples_are_of_different_individuals_where_there_are_enough() -> None:

@@ -7,15 +7,16 @@ from typing import Any
 
 import pytest
 
-from report.headline import describe_model, list_promises
+from report.headline import describe_model
 from report.next_steps import derive_advice
-from report.promises import list_cautions, list_shortfalls, state_thresholds
+from report.promises import list_cautions, list_promises, list_shortfalls, state_thresholds
+from report.sections.answers import ANSWERS
 from report.story import RunStory
 from report.summary import summarise
 from tests.example_story import make_rule, make_story
 from vision.base.record import Interval
 from vision.data.records import Split
-from vision.decision.records import DecisionRule, RiskRung
+from vision.decision.records import AlphaRung, DecisionRule, RiskRung
 from vision.decision.selective import UNATTAINABLE
 
 STORY = make_story()
@@ -59,7 +60,7 @@ def test_a_model_that_accepts_nothing_tells_how_many_images_that_takes() -> None
     told = list_cautions(ungrouped(replace(STORY, rule=rule)))
     assert told[0].startswith("It accepts nothing on its own")
     assert "about 828 images in all, where there are 360 now" in told[0]  # 360 * 115 / 50
-    assert told[1].startswith("No groups are declared: every image counts as independent")
+    assert "dataset.group_by" in told[1]
     assert len(told) == 2
 
 
@@ -158,6 +159,37 @@ def test_known_images_called_strangers_count_in_the_promise_on_unknown() -> None
         assert not any("more than the promised 7%." in each for each in told)
 
 
+def test_strangers_and_look_alikes_have_a_promise_of_their_own_where_both_were_measured() -> None:
+    assert STORY.test is not None
+    measured = {
+        "called_stranger": Interval(value=0.01, low=0.0, high=0.02),
+        "called_look_alike": Interval(value=0.09, low=0.06, high=0.12),
+    }
+    known = STORY.test.rates[0].model_copy(update=measured)
+    test = STORY.test.model_copy(update={"rates": (known, *STORY.test.rates[1:])})
+    told = list_promises(replace(STORY, rule=with_strangers(make_rule()), test=test))
+    assert [each.state for each in told[:2]] == ["kept", "broken"]
+    assert told[0].text.startswith("at most 2%")
+    assert told[1].text.startswith("at most 5%")
+    assert "3.500" in told[0].threshold
+
+
+def test_the_ladder_of_unknowns_says_what_each_promise_finds() -> None:
+    assert STORY.test is not None
+    rungs = tuple(
+        AlphaRung(alpha=alpha, attainable=True, value=1.0, share=share)
+        for alpha, share in ((0.05, 0.03), (0.2, 0.15))
+    )
+    rule = make_rule()
+    rule = rule.model_copy(update={"unknown": rule.unknown.model_copy(update={"ladder": rungs})})
+    rows = ANSWERS.context(replace(STORY, rule=rule))["unknown_ladder"]
+    found = [share for _, share in rows]
+    assert 0 <= found[0] < found[1] <= 1
+    bare = STORY.test.model_copy(update={"roc": ()})
+    rows = ANSWERS.context(replace(STORY, rule=rule, test=bare))["unknown_ladder"]
+    assert [share for _, share in rows] == [None, None]
+
+
 def test_a_promise_is_not_rounded_to_a_stricter_one() -> None:
     rule = make_rule()
     unknown = rule.unknown.model_copy(update={"alpha": 0.025})
@@ -167,7 +199,7 @@ def test_a_promise_is_not_rounded_to_a_stricter_one() -> None:
     assert told[0].startswith("at most 2.5% of known")
     assert told[1].startswith("at most 0.4% of accepted")
     assert story.test is not None
-    assert "at most 0.4 in 100 are wrong" in describe_model(story.test, story.rule)[0]
+    assert "at most 0.4 in 100 are wrong" in describe_model(story)[0]
 
 
 def test_a_confidence_that_no_image_reaches_is_null_in_the_summary() -> None:

@@ -185,7 +185,9 @@ def _describe_unknown(known: Answered, other: Answered, deciding: OodScore) -> l
         samples = auroc_samples(of_known, known.drawn, of_other, other.drawn, strata)
         for column, (name, chosen) in enumerate(members.items()):
             drawn = samples[:, column] if enough[column] and known.drawn.num_groups >= 2 else np.zeros(0)
-            found = _share(other.decisions.called_unknown[chosen]) if score == deciding else np.nan
+            decisions = other.decisions
+            found = _share(decisions.called_unknown[chosen]) if score == deciding else np.nan
+            accepted = _share(decisions.accepted[chosen]) if score == deciding else np.nan
             rows.append(
                 UnknownRow(
                     class_name=name,
@@ -194,6 +196,7 @@ def _describe_unknown(known: Answered, other: Answered, deciding: OodScore) -> l
                     auroc=percentile_interval(auroc(of_known, of_other[chosen]), drawn, known.drawn.level),
                     fpr_at_95_tpr=fpr_at_95_tpr(of_known, of_other[chosen]),
                     found=found,
+                    accepted=accepted,
                     num_images=int(chosen.sum()),
                 )
             )
@@ -229,6 +232,8 @@ def _describe_rates(answered: Answered, correct: BoolArray | None) -> DecisionRa
         accepted=drawn.share(decisions.accepted),
         reviewed=drawn.share(decisions.reviewed),
         called_unknown=drawn.share(decisions.called_unknown),
+        called_stranger=drawn.share(decisions.strangers),
+        called_look_alike=drawn.share(decisions.called_unknown & ~decisions.strangers),
         wrong_among_accepted=np.nan if wrong is None else wrong.value,
         wrong_among_accepted_interval=wrong,
     )

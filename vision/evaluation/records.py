@@ -45,6 +45,7 @@ class UnknownRow(Value):
     fpr_at_95_tpr: float = Field(description="share of known called unknown where 95% of unknown are found")
     found: float = Field(description="share called unknown at the threshold; only for the deciding score")
     num_images: int
+    accepted: float = Field(default=math.nan, description="share accepted under a wrong name; as `found`")
 
 
 class RocCurve(Value):
@@ -64,6 +65,8 @@ class DecisionRates(Value):
     accepted: Interval
     reviewed: Interval
     called_unknown: Interval
+    called_stranger: Interval | None = Field(default=None, description="by the stranger score")
+    called_look_alike: Interval | None = Field(default=None, description="by the unknown score, no strangers")
     wrong_among_accepted: float
     wrong_among_accepted_interval: Interval | None = Field(
         default=None, description="the same with its bounds; None where nothing is accepted or known"

@@ -104,7 +104,7 @@ def test_the_terminal_tells_what_was_promoted_can_do_and_not_the_floors_it_passe
     verdict_line, *lines = capsys.readouterr().err.split("\n\n")[0].splitlines()
     assert verdict_line == "promoted: version 3 of reef is now in production."
     assert lines[0].startswith("It decides 90 of 100 ")
-    assert lines[1].startswith("It names ")
+    assert lines[1].startswith("Right on ")
     assert lines[-1].startswith("It never answers unknown: ")
     assert "It takes about 253 groups in all, where there are 180 now" in lines[-1]
     assert not any("for a reason" in line for line in lines)

@@ -232,6 +232,11 @@ def test_found_is_the_share_called_unknown_at_the_threshold(evaluation: Evaluati
     rates = next(rates for rates in evaluation.rates if rates.kind == "near")
     assert row.score_name == "fwk"
     assert row.found == pytest.approx(rates.called_unknown.value)
+    assert row.accepted == pytest.approx(rates.accepted.value)
+    assert rates.called_stranger is not None
+    assert rates.called_look_alike is not None
+    apart = rates.called_stranger.value + rates.called_look_alike.value
+    assert apart == pytest.approx(rates.called_unknown.value)
 
 
 def test_roc_curves_are_those_of_the_deciding_score_and_maximum_softmax(evaluation: Evaluation) -> None:

@@ -15,13 +15,23 @@ ANSWERS = {
 
 @dataclass(frozen=True)
 class Picture:
-    """A thumbnail with its words; `source` is a data URI, None where the image is not at hand."""
+    """A picture with its words.
+
+    Attributes:
+        source: data URI; None where the image is not at hand.
+        title: what it shows.
+        detail: what it was answered.
+        tone: right, wrong or asks.
+        heat_map: data URI; what the answer was read from.
+        file: path of its file below the data set's folder; empty of what has none.
+    """
 
     source: str | None
     title: str
     detail: str
     tone: str
     heat_map: str | None = None
+    file: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,83 @@
+"""The four numbers of the first screen, a row of tiles: the best of them beside the worst."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from report.formatting import format_hundred, format_hundred_bounds, list_names
+from report.promises import lacks_groups
+from report.story import RunStory
+from report.unknown_rows import far_rows, near_rows
+from vision.base.wording import count_of
+from vision.decision.records import DecisionRule
+from vision.evaluation.records import DecisionRates, Evaluation
+
+NOTABLE = 0.05
+"""Share of look-alikes or strangers under a wrong name from which on its tile is marked."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """One tile.
+
+    Attributes:
+        value: how many of 100.
+        name: of what.
+        detail: what it was measured on, and what became of the others.
+        marked: whether it is a figure to be warned of.
+    """
+
+    value: str
+    name: str
+    detail: str
+    marked: bool = False
+
+
+def list_numbers(story: RunStory) -> tuple[Number, ...]:
+    """Named right, decided alone, look-alikes and strangers wrongly named; those that were measured."""
+    if story.test is None:
+        return ()
+    test, rates = story.test, {each.kind: each for each in story.test.rates}
+    numbers = [_count_right(story, test)]
+    if "known" in rates:
+        numbers.append(_count_decided(rates["known"], story.rule))
+    if "near" in rates:
+        classes = list_names([row.class_name for row in near_rows(test)])
+        numbers.append(_count_named(rates["near"], "look-alikes wrongly named", classes))
+    if "far" in rates:
+        kinds = list_names([row.class_name for row in far_rows(test)])
+        numbers.append(_count_named(rates["far"], "strangers wrongly named", kinds))
+    return tuple(numbers)
+
+
+def _count_right(story: RunStory, test: Evaluation) -> Number:
+    bounds = format_hundred_bounds(test.accuracy)
+    groups = ", no groups declared" if lacks_groups(story) else f" of {count_of(test.num_groups, 'group')}"
+    measured = f"on {count_of(test.num_images, 'test picture')}{groups}"
+    return Number(
+        format_hundred(test.accuracy.value),
+        "new pictures named right",
+        f"{bounds} is likely; {measured}" if bounds else measured,
+    )
+
+
+def _count_decided(known: DecisionRates, rule: DecisionRule | None) -> Number:
+    wrong = known.wrong_among_accepted
+    parts = [] if math.isnan(wrong) else [f"{format_hundred(wrong)} of 100 of these wrong"]
+    if parts and rule is not None and rule.review.attainable:
+        parts[0] += f", at most {100 * rule.review.target_risk:g} promised"
+    person, unknown = format_hundred(known.reviewed.value), format_hundred(known.called_unknown.value)
+    parts.append(f"{person} go to a person, {unknown} called unknown")
+    return Number(format_hundred(known.accepted.value), "decided alone", "; ".join(parts))
+
+
+def _count_named(rates: DecisionRates, name: str, which: str) -> Number:
+    unknown, person = format_hundred(rates.called_unknown.value), format_hundred(rates.reviewed.value)
+    shown = f"of {rates.num_images} pictures{f' ({which})' if which else ''}"
+    return Number(
+        format_hundred(rates.accepted.value),
+        name,
+        f"{unknown} called unknown, {person} go to a person; {shown}",
+        marked=rates.accepted.value >= NOTABLE,
+    )
