@@ -148,7 +148,7 @@ def test_fewer_than_900_words_stand_before_one_unfolds_anything_and_the_rest_is_
     assert len(outline.in_sight.split()) < 900
     for folded in (
         "known called unknown to find 95%",
-        "could not be decoded",
+        "differ in brightness or sharpness",
         "bundle digest",
         "Seconds of every",
     ):
