@@ -2,7 +2,7 @@
 
 A service must start and answer while its log is locked or gone. Nothing is opened before the first use, and
 after a failure the next use opens anew. SQLite itself goes on writing, without an error, to a file that was
-deleted: this is looked for at every use.
+deleted or overwritten: this is looked for at every use.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from vision.base.errors import LogError
 
 _CONNECT_SECONDS = 2  # libpq counts whole seconds and treats 1 as 2
 _RETRY_SECONDS = 0.005
+_MAGIC = b"SQLite format 3\0"
 
 _BUSY = "Another process holds it: wait for that, or find it with fuser."
 _DAMAGED = (
@@ -57,6 +58,8 @@ class LogDatabase:
         self._path = Path(parsed.database or "").absolute() if is_sqlite(parsed) else None
         self.name = str(self._path or parsed.render_as_string(hide_password=True))
         self._wait_s, self._create = wait_s, create
+        self._watched: tuple[int, int] | None = None  # inode of the SQLite file, descriptor to read it by
+        self._overwritten = False  # and not checked since
         arguments: dict[str, Any] = {"timeout": wait_s}
         if self._path is not None:
             parsed = parsed.set(database=str(self._path))
@@ -89,6 +92,7 @@ class LogDatabase:
     def close(self) -> None:
         """Close the connection; the next use opens anew."""
         self._engine.dispose()
+        self._watch(None)
 
     @contextmanager
     def transaction(self, *, writes: bool) -> Iterator[Connection]:
@@ -131,6 +135,7 @@ class LogDatabase:
                     if "files" not in connection.info:
                         self._bring_up_to_date(connection)
                         connection.info["files"] = self._identify_files()
+                        self._check_overwritten(connection)
                     yield connection
                 except BaseException:
                     connection.invalidate()
@@ -148,6 +153,16 @@ class LogDatabase:
             _prepare_file(connection, self.name, self._wait_s)
         connection.execution_options(writes=True)
         upgrade(connection)
+
+    def _check_overwritten(self, connection: Connection) -> None:
+        """Refuse a file that was overwritten, unless SQLite has put it right from the write-ahead log."""
+        if self._overwritten:
+            connection.execution_options(writes=False)
+            with connection.begin():
+                found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+            if found != "ok":
+                raise LogError(f"{self.name}: the file was written over, and is damaged. {_DAMAGED}")
+            self._overwritten = False
 
     def _make_file(self, *_: Any) -> None:
         """An empty file that only its owner can read; SQLite gives the -wal and -shm beside it that mode."""
@@ -171,11 +186,24 @@ class LogDatabase:
     def _identify_files(self) -> tuple[int | None, ...]:
         """Inodes of the SQLite file, its -wal and its -shm, which last as long as a connection is open.
 
-        An open file keeps its inode from being given again, so a file that was made anew has another.
+        An open file keeps its inode from being given again, so a file that was made anew has another. That of
+        a file that was overwritten, and does not begin as SQLite files do, is given as None.
         """
         if self._path is None:
             return ()
-        return tuple(_find_inode(f"{self._path}{suffix}") for suffix in ("", "-wal", "-shm"))
+        file, *beside = (_find_inode(f"{self._path}{suffix}") for suffix in ("", "-wal", "-shm"))
+        self._watch(file)
+        if self._watched is not None and os.pread(self._watched[1], len(_MAGIC), 0) != _MAGIC:
+            self._overwritten, file = True, None
+        return file, *beside
+
+    def _watch(self, inode: int | None) -> None:
+        """Keep the SQLite file open for reading: to close it would drop the locks that SQLite holds on it."""
+        if self._watched is not None and self._watched[0] != inode:
+            os.close(self._watched[1])
+            self._watched = None
+        if self._watched is None and inode is not None and self._path is not None:
+            self._watched = inode, os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def reclaim_pages(connection: Connection) -> None:
