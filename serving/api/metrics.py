@@ -9,7 +9,14 @@ from __future__ import annotations
 import os
 from http import HTTPStatus
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from vision.decision.records import Decision
@@ -29,8 +36,12 @@ class ServiceMetrics:
         latency: seconds from a request's arrival to the decision.
     """
 
-    def __init__(self) -> None:
-        """Register every series, so that a count of zero is there before the first event."""
+    def __init__(self, restarts: int = 0) -> None:
+        """Register every series, so that a count of zero is there before the first event.
+
+        Args:
+            restarts: how often the process was started again; the other series begin at 0 each time.
+        """
         self._registry = CollectorRegistry()
         self.decisions = Counter(
             "taxon_decisions",
@@ -55,6 +66,13 @@ class ServiceMetrics:
             buckets=_SECONDS,
             registry=self._registry,
         )
+        self._restarts = Gauge(
+            "taxon_worker_restarts",
+            "Times that the worker ended by itself and was started again; the counts began at 0 with it.",
+            registry=self._registry,
+            multiprocess_mode="livemax",
+        )
+        self._restarts.set(restarts)
         for decision in Decision:
             self.decisions.labels(decision.value)
 

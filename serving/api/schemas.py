@@ -144,4 +144,5 @@ class Ready(Body):
     status: str = "ready"
     digest: str
     instance: str = Field(description="as the starter named this process")
+    restarts: int = Field(default=0, description="times that it ended by itself and was started again")
     log: LogState

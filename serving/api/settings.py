@@ -27,6 +27,7 @@ class ServiceSettings(BaseModel):
     instance: str = Field(
         default="", max_length=64, description="told by /readyz, so that a starter knows its own child"
     )
+    restarts: int = Field(default=0, ge=0, description="times that the worker was started again")
     max_body_bytes: int = Field(default=5_000_000, ge=1_000, le=100_000_000)
     max_megapixels: float = Field(default=40.0, gt=0, le=500, allow_inf_nan=False)
     max_in_flight: int = Field(default=32, ge=1, le=10_000, description="requests held at a time")

@@ -44,5 +44,5 @@ def guard_endpoints(find_bundle: FindBundle) -> tuple[Application, ServiceMetric
         pinned = read_pinned(ROOT / PINNED_NAME)  # in a Bento ROOT is the folder of its code
         return load_answerer(find_bundle(pinned), pinned, settings, metrics)
 
-    metrics = ServiceMetrics()
+    metrics = ServiceMetrics(settings.restarts)
     return Application(ServiceState(settings, metrics, load), keys), metrics

@@ -166,6 +166,7 @@ class ReadyAnswer:
     digest: str = ""
     log: str = ""
     final: bool = False
+    restarts: int = 0
 
     @property
     def ready(self) -> bool:
@@ -190,7 +191,12 @@ def ask_ready(url: str) -> ReadyAnswer:
     if response.status == http.HTTPStatus.OK:
         log = body.get("log", {})
         told = ": ".join(str(log[name]) for name in ("status", "reason") if name in log)
-        return ReadyAnswer(f"it serves digest {body.get('digest')}", str(body.get("digest")), told)
+        return ReadyAnswer(
+            f"it serves digest {body.get('digest')}",
+            str(body.get("digest")),
+            told,
+            restarts=int(body.get("restarts", 0)),
+        )
     return ReadyAnswer(str(body.get("arrived", body)), final=str(body.get("type")).endswith(":refused"))
 
 

@@ -232,9 +232,17 @@ def service_status(folder: ServiceFolder) -> ServiceStatus:
         service,
         ready=ready,
         message=f"{service.url} is {words}. Model {service.bento}, digest {service.bento.model.digest[:16]}, "
-        f"process {service.pid}, since {service.since}.",
+        f"process {service.pid}, since {service.since}.{_tell_restarts(answer.restarts)}",
         log=answer.log or "not known",
     )
+
+
+def _tell_restarts(number: int) -> str:
+    """A sentence on workers that ended by themselves; empty where none did."""
+    if number == 0:
+        return ""
+    times = "once" if number == 1 else f"{number} times"
+    return f" Its worker ended by itself and was started again {times}: python run.py service logs"
 
 
 def service_logs(folder: ServiceFolder, tail: int = 50) -> str:

@@ -23,6 +23,7 @@ from pathlib import Path
 
 QUICK_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 30.0
+RESTARTS_VARIABLE = "TAXON_RESTARTS"  # how often the worker was started again, a setting of the worker
 
 
 class Supervisor:
@@ -36,6 +37,7 @@ class Supervisor:
         self._worker: subprocess.Popen[bytes] | None = None
         self._serving = False
         self._leaving = False
+        self._num_starts = 0
 
     def run(self) -> int:
         """Keep a worker until told to leave; a worker that ends before it took over is not started again."""
@@ -69,8 +71,13 @@ class Supervisor:
             command += ["--check", str(self._check)]
             descriptors.append(self._check)
         self._worker = subprocess.Popen(
-            command, cwd=self._source, stdin=subprocess.PIPE, pass_fds=descriptors
+            command,
+            cwd=self._source,
+            stdin=subprocess.PIPE,
+            pass_fds=descriptors,
+            env={**os.environ, RESTARTS_VARIABLE: str(self._num_starts)},
         )
+        self._num_starts += 1
         if self._check is not None:
             os.close(self._check)  # the first worker's alone, so that it closes when that one closes it
             self._check = None

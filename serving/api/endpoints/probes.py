@@ -21,7 +21,10 @@ async def tell_readyz(state: ServiceState, request: Request) -> Ready:
     log = await anyio.to_thread.run_sync(answerer.describe_log)
     if not is_trusted(request):
         log = LogState(status=log.status)
-    return Ready(digest=answerer.model.digest, instance=state.settings.instance, log=log)
+    settings = state.settings
+    return Ready(
+        digest=answerer.model.digest, instance=settings.instance, restarts=settings.restarts, log=log
+    )
 
 
 LIVEZ = Endpoint(

@@ -139,6 +139,7 @@ class TestRealProcess:
     def test_a_killed_worker_comes_back_and_one_without_supervisor_leaves(self, shared: Shared) -> None:
         folder, bento = shared
         service = start_service(folder, bento, serve_at(find_port()))
+        assert "started again" not in service_status(folder).message
         (worker,) = find_workers(service)
         worker.kill()
         psutil.wait_procs([worker], timeout=5)
@@ -146,6 +147,8 @@ class TestRealProcess:
         wait_for(lambda: service_status(folder).ready)
         assert ask_service(service.url, key, paint(RED)).decision == "accept"
         assert "ended with code -9" in service_logs(folder)
+        assert "started again once" in service_status(folder).message
+        assert "taxon_worker_restarts 1.0" in httpx.get(f"{service.url}/metrics").text
         (worker,) = find_workers(service)
         os.kill(service.pid, signal.SIGKILL)
         psutil.wait_procs([worker], timeout=15)
