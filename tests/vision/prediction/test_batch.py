@@ -1,0 +1,155 @@
+"""A batch answers as the service does, tells every file, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+import csv
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from serving.api.answers import Question
+from tests.serving.toy import BLACK, GREEN, GREY, RED, make_answerer, make_bundle, paint
+from vision.base.errors import StorageError
+from vision.prediction.batch import Batch, BatchModel, run_batch
+from vision.prediction.engines import Answered, Wanted
+from vision.prediction.listing import open_items
+from vision.prediction.part_file import PART_NAME
+from vision.prediction.records import Answer, BatchSummary, Row
+
+pytestmark = pytest.mark.slow
+
+COLOURS = {"red": RED, "green": GREEN, "grey": GREY, "black": BLACK, "mixed": (200, 90, 30)}
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, colour in COLOURS.items():
+        for number in range(8):
+            shade = tuple(max(0, each - number) for each in colour)
+            (folder / f"{name}{number}.jpg").write_bytes(paint(shade, "JPEG", (60 + number, 40)))  # type: ignore[arg-type]
+    (folder / "torn.jpg").write_bytes(paint(RED, "JPEG")[:200])
+    (folder / "notes.txt").write_text("x")
+    return folder
+
+
+def _run(
+    source: Path, out: Path, wanted: Wanted | None = None, listen: object = None
+) -> tuple[BatchSummary, list[Row]]:
+    bundle = make_bundle()
+    with open_items([source]) as listing:
+        batch = Batch(listing, BatchModel(bundle.root, bundle.digest, "toy", "3"), wanted or Wanted())
+        hear = listen if callable(listen) else (lambda _: None)
+        return run_batch(batch, out, lambda _done, _total: None, hear)
+
+
+def test_a_batch_answers_as_the_service_does(photos: Path, tmp_path: Path) -> None:
+    answerer = make_answerer()
+    _, rows = _run(photos, tmp_path / "out", Wanted(top_k=5))
+    asked = 0
+    for row in rows:
+        if row.prediction is None:
+            continue
+        raw = (photos / row.path).read_bytes()
+        answer = answerer.answer(Question(raw, row.path, "team", None, False, time.perf_counter()))
+        given = row.prediction
+        assert (given.decision, given.class_name, given.reasons) == (
+            answer.decision,
+            answer.class_name,
+            answer.reasons,
+        )
+        assert (given.confidence, given.unknown_score) == (answer.confidence, answer.unknown.score)
+        assert given.unknown_kind == answer.unknown_kind
+        asked += 1
+    assert asked == 40
+
+
+def test_every_file_is_a_row_of_both_tables_or_counted(photos: Path, tmp_path: Path) -> None:
+    summary, rows = _run(photos, tmp_path / "out")
+    with (tmp_path / "out" / "predictions.csv").open(newline="") as file:
+        told = list(csv.DictReader(file))
+    assert [each["path"] for each in told] == sorted(each.name for each in photos.glob("*.jpg"))
+    torn = told[-1] if told[-1]["path"] == "torn.jpg" else next(t for t in told if t["path"] == "torn.jpg")
+    assert torn["decision"] == "unreadable"
+    assert "damaged" in torn["reason"] or "cut" in torn["reason"]
+    decided = {each["path"]: (each["decision"], each["class"]) for each in told}
+    assert decided["red0.jpg"] == ("accept", "red")
+    assert decided["black0.jpg"][0] == "unknown"
+    assert decided["grey0.jpg"][0] == "review"
+    parquet = pq.read_table(tmp_path / "out" / "predictions.parquet").to_pylist()
+    assert [each["path"] for each in parquet] == [each["path"] for each in told]
+    assert list(parquet[0]) == list(told[0])
+    assert parquet[0]["confidence"] == pytest.approx(float(told[0]["confidence"]), rel=1e-5)
+    assert summary.counts[Answer.UNREADABLE] == 1
+    assert (summary.num_files, len(rows), summary.others) == (41, 41, {".txt": 1})
+    assert sum(summary.accepted_classes.values()) == summary.counts[Answer.ACCEPT]
+
+
+def test_a_stopped_batch_goes_on_and_repeats_nothing(photos: Path, tmp_path: Path) -> None:
+    class StoppedError(Exception):
+        pass
+
+    heard: list[str] = []
+
+    def stop_after_one(chunk: Sequence[Answered]) -> None:
+        if heard:
+            raise StoppedError
+        heard.extend(each.item.path for each in chunk)
+
+    out = tmp_path / "out"
+    with pytest.raises(StoppedError):
+        _run(photos, out, listen=stop_after_one)
+    with (out / PART_NAME).open("ab") as file:
+        file.write(b'{"stamp": "torn line')
+    (photos / "red9.jpg").write_bytes(paint(RED, "JPEG"))
+    first = sorted(heard)
+    changed = photos / first[0]
+    changed.write_bytes(paint(GREEN, "JPEG", (50, 50)))
+    again: list[str] = []
+    summary, rows = _run(photos, out, listen=lambda chunk: again.extend(each.item.path for each in chunk))
+    assert sorted([*again, *first[1:]]) == sorted(each.path for each in rows)
+    assert summary.num_reused == len(first) - 1
+    assert next(row for row in rows if row.path == first[0]).prediction.class_name == "green"  # type: ignore[union-attr]
+    assert sorted(each.name for each in out.iterdir()) == [
+        "job.json",
+        "predictions.csv",
+        "predictions.parquet",
+    ]
+
+
+def test_another_batch_does_not_go_on_with_these_answers(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def stop(_: Sequence[Answered]) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _run(photos, out, listen=stop)
+    with pytest.raises(StorageError, match="something else"):
+        _run(photos / "red0.jpg", out)
+
+
+def test_heat_maps_are_files_that_the_rows_name(photos: Path, tmp_path: Path) -> None:
+    _, rows = _run(photos, tmp_path / "out", Wanted(heat_maps=True))
+    for row in rows:
+        if row.prediction is None:
+            assert row.heat_map == ""
+        else:
+            with Image.open(tmp_path / "out" / row.heat_map) as shown:
+                assert shown.size == (32, 32)
+    assert len({row.heat_map for row in rows}) == 41
+
+
+def test_what_monitoring_needs_is_handed_on_where_it_is_wanted(photos: Path, tmp_path: Path) -> None:
+    heard: list[Answered] = []
+    _run(photos / "red0.jpg", tmp_path / "out", Wanted(quality=True), heard.extend)
+    (answered,) = heard
+    assert answered.quality is not None
+    assert answered.quality.any()
+    assert answered.logits is not None
+    assert answered.logits.shape == (3,)

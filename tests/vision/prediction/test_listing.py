@@ -1,0 +1,124 @@
+"""What is asked: each file is an item, an item with a fault, or counted; archives and tables are bounded."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.serving.toy import RED, paint
+from vision.base.errors import ImageError, SourceError
+from vision.prediction import archive, items
+from vision.prediction.listing import open_items
+
+
+def _fill(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(paint(RED))
+    return root
+
+
+def _pack(path: Path, members: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in members.items():
+            packed.writestr(name, content)
+    return path
+
+
+def test_every_file_below_a_folder_is_an_item_or_counted(tmp_path: Path) -> None:
+    root = _fill(tmp_path / "photos", "b.png", "deep/er/a.png", "one_frame7.png")
+    (root / "notes.txt").write_text("x")
+    with open_items([root], "^(?P<group>.+)_frame") as listing:
+        found = {each.path: each.group for each in listing.items}
+    assert found == {"b.png": None, "deep/er/a.png": None, "one_frame7.png": "one"}
+    assert (listing.name, dict(listing.others)) == ("photos", {".txt": 1})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "path,group\nphotos/a.png,g 1\nphotos/gone.png,\n",
+        "\ufeffIndex;Image;group\n0;photos/a.png;g 1\n1;photos/gone.png;\n",
+        "file\tgroup\nphotos\\a.png\tg 1\nphotos\\gone.png\t\n",
+    ],
+)
+def test_a_table_names_files_from_its_own_folder_and_those_that_are_gone_are_told(
+    tmp_path: Path, text: str
+) -> None:
+    _fill(tmp_path, "photos/a.png")
+    table = tmp_path / "list.csv"
+    table.write_text(text, encoding="utf-8")
+    with open_items([table]) as listing:
+        there, gone = listing.items
+    assert (there.fault, there.group, there.read()) == ("", "g 1", paint(RED))
+    assert "cannot be opened" in gone.fault
+
+
+def test_a_table_without_a_column_of_paths_says_which_it_has(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("name,label\na.png,red\n")
+    with (
+        pytest.raises(SourceError, match=r"name, label.*path, file, filename or image"),
+        open_items([tmp_path / "list.csv"]),
+    ):
+        pass
+
+
+def test_an_archive_is_read_in_place_and_unsafe_or_encrypted_members_are_told(tmp_path: Path) -> None:
+    names = ["a/b.png", "../out.png", "/abs.png", "C:/d.png", "__MACOSX/a/._b.png", "read.me"]
+    path = _pack(tmp_path / "p.zip", dict.fromkeys(names, paint(RED)))
+    with open_items([path]) as listing:
+        faults = {each.path: each.fault for each in listing.items}
+        content = next(each for each in listing.items if not each.fault).read()
+    assert content == paint(RED)
+    assert [name for name, fault in faults.items() if not fault] == ["a/b.png"]
+    assert set(faults) == {"a/b.png", "../out.png", "/abs.png", "C:/d.png"}
+    assert sum(listing.others.values()) == 2
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["p.zip"]
+
+
+def test_bombs_are_refused_before_anything_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "_FREE_BYTES", 10_000)
+    path = _pack(tmp_path / "bomb.zip", {"a.png": bytes(3_000_000)})
+    with pytest.raises(SourceError, match="unpacks"), open_items([path]):
+        pass
+    monkeypatch.setattr(archive, "MAX_BYTES", 1_000)
+    with open_items([_pack(tmp_path / "large.zip", {"a.png": paint(RED) + bytes(1_000)})]) as listing:
+        assert "expected at most" in listing.items[0].fault
+
+
+def test_a_damaged_member_is_its_own_fault(tmp_path: Path) -> None:
+    path = tmp_path / "p.zip"
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr("a.png", paint(RED))
+        packed.writestr("b.png", paint(RED))
+    raw = bytearray(path.read_bytes())
+    raw[60] ^= 255
+    path.write_bytes(bytes(raw))
+    with open_items([path]) as listing:
+        with pytest.raises(ImageError, match="unpacked"):
+            listing.items[0].read()
+        assert listing.items[1].read() == paint(RED)
+
+
+def test_large_files_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(items, "MAX_BYTES", 10)
+    with open_items([_fill(tmp_path, "a.png") / "a.png"]) as listing:
+        assert "expected at most" in listing.items[0].fault
+
+
+@pytest.mark.parametrize(("name", "told"), [("phots", "Did you mean"), ("empty", "is empty")])
+def test_a_place_without_pictures_is_told(tmp_path: Path, name: str, told: str) -> None:
+    _fill(tmp_path, "photos/a.png")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SourceError, match=told), open_items([tmp_path / name]):
+        pass
+
+
+def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "p.zip").write_bytes(paint(RED))
+    with pytest.raises(SourceError, match="ZIP"), open_items([tmp_path / "p.zip"]):
+        pass

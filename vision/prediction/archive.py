@@ -1,0 +1,103 @@
+"""A ZIP archive as items: each picture is unpacked into memory when it is asked for, never to the disk.
+
+What an archive can do to a reader is bounded: by members, by the bytes of each and of all, and by names,
+which are only shown.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from vision.base.errors import ImageError, SourceError
+from vision.data.images import IMAGE_SUFFIXES
+from vision.prediction.items import MAX_BYTES, Item, describe_size, make_faulty, show_name
+
+MAX_MEMBERS = 1_000_000
+MAX_RATIO = 200
+"""Bytes that an archive may unpack to, a byte of its own; pictures hardly shrink, blank BMPs by 100."""
+
+_FREE_BYTES = 1_000_000_000  # an archive that unpacks to less is none that could do harm
+_ENCRYPTED = 0x1
+_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
+
+
+@contextmanager
+def list_archive(path: Path) -> Iterator[tuple[list[Item], Counter[str]]]:
+    """Its pictures, and the other files by ending; it stays open for the block.
+
+    Raises:
+        SourceError: it is no ZIP file, has too many members, or unpacks to far more than it holds.
+    """
+    try:
+        archive = zipfile.ZipFile(path)
+    except _FAULTS as error:
+        raise SourceError(
+            f"{path}: cannot be read as a ZIP file: {error}. Pack the pictures again."
+        ) from error
+    with archive:
+        members = [each for each in archive.infolist() if not each.is_dir()]
+        _check_bounds(path, members)
+        others: Counter[str] = Counter()
+        items = []
+        for member in members:
+            if _is_beside(member):
+                others[PurePosixPath(member.filename).suffix.lower() or "no ending"] += 1
+            else:
+                items.append(_make_item(archive, member))
+        yield sorted(items, key=lambda each: each.path), others
+
+
+def _check_bounds(path: Path, members: list[zipfile.ZipInfo]) -> None:
+    packed, unpacked = path.stat().st_size, sum(each.file_size for each in members)
+    if len(members) > MAX_MEMBERS:
+        raise SourceError(f"{path}: holds {len(members)} files; expected at most {MAX_MEMBERS}. Pack fewer.")
+    if unpacked > max(_FREE_BYTES, MAX_RATIO * packed):
+        raise SourceError(
+            f"{path}: unpacks from {packed / 1e6:.1f} MB to {unpacked / 1e9:.1f} GB; expected at most "
+            f"{MAX_RATIO} times as much. Pictures do not shrink so; unpack it yourself and name the folder."
+        )
+
+
+def _is_beside(member: zipfile.ZipInfo) -> bool:
+    """Whether a member is none that one asks about: hidden, or of another kind by its ending."""
+    parts = PurePosixPath(member.filename).parts
+    is_hidden = any(part.startswith(".") and part != ".." for part in parts) or "__MACOSX" in parts
+    return is_hidden or not _is_picture_name(member.filename)
+
+
+def _is_picture_name(name: str) -> bool:
+    """Whether a name ends as pictures do."""
+    return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _make_item(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Item:
+    fault = _find_fault(member)
+    if fault:
+        return make_faulty(member.filename, fault)
+    stamp = f"{member.file_size} {member.CRC}"
+    return Item(show_name(member.filename), partial(_unpack, archive, member), stamp)
+
+
+def _find_fault(member: zipfile.ZipInfo) -> str:
+    name = member.filename
+    unsafe = name.startswith(("/", "\\")) or ".." in PurePosixPath(name.replace("\\", "/")).parts
+    if unsafe or ":" in name[:2]:
+        return "its name in the archive leads out of it; expected a relative one"
+    if member.flag_bits & _ENCRYPTED:
+        return "is encrypted; pack it without a password"
+    return describe_size(member.file_size) if member.file_size > MAX_BYTES else ""
+
+
+def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """The member's bytes: not more than the directory says, which is bounded."""
+    try:
+        with archive.open(member) as file:
+            return file.read(MAX_BYTES + 1)
+    except _FAULTS as error:
+        raise ImageError(f"cannot be unpacked: {error}") from error

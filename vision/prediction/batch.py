@@ -1,0 +1,124 @@
+"""A whole batch into a folder: answer what no earlier attempt answered, then write the tables."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from vision.base.lock import RunLock
+from vision.data.images import DECODER_VERSION
+from vision.prediction.engines import Engines, Listen, Wanted
+from vision.prediction.listing import Listing
+from vision.prediction.part_file import PART_NAME, Part, PartFile, open_part_file
+from vision.prediction.records import BatchSummary, Row
+from vision.prediction.tables import write_tables
+
+LOCK_NAME = ".lock"
+
+Progress = Callable[[int, int], None]
+"""Is told how many of how many new files are answered."""
+
+
+@dataclass(frozen=True)
+class BatchModel:
+    """The model that answers: a bundle's folder, its pinned digest, and what it is called."""
+
+    root: Path
+    digest: str
+    name: str
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures and the model that answers them.
+
+    Attributes:
+        listing: what is asked.
+        model: what answers.
+        wanted: beside the decisions.
+    """
+
+    listing: Listing
+    model: BatchModel
+    wanted: Wanted = field(default_factory=Wanted)
+
+    @property
+    def key(self) -> str:
+        """Equal for batches that may go on with each other's answers: same question, same model."""
+        places = [str(Path(each).expanduser().absolute()) for each in self.listing.sources]
+        told = [places, self.model.digest, asdict(self.wanted), DECODER_VERSION]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def run_batch(
+    batch: Batch, folder: Path, progress: Progress, listen: Listen = lambda _: None
+) -> tuple[BatchSummary, list[Row]]:
+    """Answer a batch into `folder`: predictions.csv and predictions.parquet; what an attempt left is used.
+
+    Args:
+        batch: what is asked of which model.
+        folder: made if absent.
+        progress: is told how far it is.
+        listen: is given new answers before they are written down.
+
+    Returns:
+        What it came to, and a row a file in the order of the listing.
+
+    Raises:
+        BundleError: the bundle is not the registered one.
+        RunLockedError: another process works in this folder.
+        StorageError: the folder cannot be written, or holds another batch's answers.
+        TaxonError: the network gave values that are not finite.
+    """
+    started = time.monotonic()
+    engines = Engines(batch.model.root, batch.model.digest, batch.wanted, folder)
+    with RunLock(folder / LOCK_NAME, "predict"), open_part_file(folder, batch.key) as part:
+        num_new = _answer(batch, engines, part, progress, listen)
+        rows = [_find_row(part, each.path, each.stamp, each.group) for each in batch.listing.items]
+        summary = _summarise(batch, engines, num_new).with_rows(rows)
+        summary = summary.model_copy(update={"seconds": time.monotonic() - started})
+        write_tables(folder, rows)
+    (folder / PART_NAME).unlink()
+    (folder / LOCK_NAME).unlink()
+    return summary, rows
+
+
+def _answer(batch: Batch, engines: Engines, part: PartFile, progress: Progress, listen: Listen) -> int:
+    """Answer the files that have no answer yet, each once; how many there were."""
+    missing = {each.path: each for each in batch.listing.items if part.find(each.path, each.stamp) is None}
+    done = 0
+    for chunk in engines.answer(list(missing.values())):
+        listen(chunk)
+        part.add([Part(stamp=each.item.stamp, row=each.row) for each in chunk])
+        done += len(chunk)
+        progress(done, len(missing))
+    return len(missing)
+
+
+def _find_row(part: PartFile, path: str, stamp: str, group: str | None) -> Row:
+    """The row of a file that is answered by now, with its group in this listing."""
+    row = part.find(path, stamp)
+    if row is None:
+        raise KeyError(path)
+    return row if row.group == group else row.model_copy(update={"group": group})
+
+
+def _summarise(batch: Batch, engines: Engines, num_new: int) -> BatchSummary:
+    rule, listing = engines.bundle.contract.rule, batch.listing
+    return BatchSummary(
+        name=listing.name,
+        sources=listing.sources,
+        model_name=batch.model.name,
+        model_version=batch.model.version,
+        model_digest=batch.model.digest,
+        class_names=rule.class_names,
+        target_risk=rule.review.target_risk if rule.review.attainable else None,
+        counts={},
+        others=dict(listing.others),
+        num_reused=len({each.path for each in listing.items}) - num_new,
+    )

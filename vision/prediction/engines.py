@@ -1,0 +1,221 @@
+"""Files to answers on all cores: each worker reads, decodes and asks a graph of its own, a chunk at a time.
+
+The answer is the service's: the same decoder, graph and rule. A graph's answer to an image does not depend on
+what else is in its batch (LiteRT on the CPU, one thread a graph).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import queue
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image
+from threadpoolctl import threadpool_limits
+
+from vision.base.errors import ImageError
+from vision.base.files import storage_errors
+from vision.base.record import FloatArray, ImageArray
+from vision.bundle.assembly import LoadedBundle, load_bundle
+from vision.bundle.engine import Engine
+from vision.bundle.heat_map import heat_map, overlay
+from vision.bundle.records import ExportedGraphs
+from vision.config.data import Resize
+from vision.data.images import decode_image
+from vision.data.quality import QUALITY_COLUMNS, measure_quality
+from vision.decision.predictor import Inference, Predictor, make_predictions
+from vision.decision.records import Prediction
+from vision.prediction.items import Item
+from vision.prediction.records import Row
+
+CHUNK = 16
+"""Files that a worker takes at a time."""
+
+HEAT_MAPS_FOLDER = "heat_maps"
+
+_MOST_WORKERS = 8
+_JPEG_QUALITY = 90
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of each file beside its decision.
+
+    Attributes:
+        top_k: most probable classes that are told.
+        heat_maps: write overlays of what spoke for the class.
+        quality: measure what monitoring compares.
+        max_megapixels: of a picture; larger ones are not decoded.
+    """
+
+    top_k: int = 3
+    heat_maps: bool = False
+    quality: bool = False
+    max_megapixels: float = 100.0
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """One file with its row, and what the network gave where it could be read.
+
+    Attributes:
+        item: the file.
+        row: its answer.
+        logits: (k,), None where it could not be read, as the others.
+        embedding: (d,).
+        quality: (q,), where it was wanted.
+        seconds: that its chunk took, a file.
+    """
+
+    item: Item
+    row: Row
+    logits: FloatArray | None = None
+    embedding: FloatArray | None = None
+    quality: FloatArray | None = None
+    seconds: float = 0.0
+
+
+class Engines:
+    """A verified bundle and as many of its graphs as there are cores."""
+
+    def __init__(
+        self, root: Path, digest: str, wanted: Wanted, folder: Path, workers: int | None = None
+    ) -> None:
+        """Load the bundle at `root`, whose digest is pinned; overlays go into `folder`.
+
+        Raises:
+            BundleError: it is not, byte for byte, the registered one.
+        """
+        self.bundle: LoadedBundle = load_bundle(root, digest)
+        self.num_workers = workers or min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
+        self._wanted = wanted
+        self._folder = folder / HEAT_MAPS_FOLDER
+        self._predictors: queue.SimpleQueue[Predictor] = queue.SimpleQueue()
+        graph = root / ExportedGraphs.file_name(self.bundle.contract.precision)
+        more = [Engine(graph) for _ in range(self.num_workers - 1)]
+        for engine in (self.bundle.engine, *more):
+            contract = self.bundle.contract
+            measure = measure_quality if wanted.quality else _measure_nothing
+            self._predictors.put(Predictor(contract.rule, self.bundle.detector, engine.forward, measure))
+
+    def answer(self, items: Sequence[Item]) -> Iterator[list[Answered]]:
+        """Chunks of answers, in the order of the items; few are held at a time.
+
+        Raises:
+            TaxonError: the network gave values that are not finite.
+            StorageError: a heat map could not be written.
+        """
+        chunks = (items[start : start + CHUNK] for start in range(0, len(items), CHUNK))
+        pending: deque[Future[list[Answered]]] = deque()
+        with threadpool_limits(1), ThreadPoolExecutor(self.num_workers) as pool:
+            try:
+                for chunk in chunks:
+                    pending.append(pool.submit(self._answer_chunk, chunk))
+                    if len(pending) > 2 * self.num_workers:
+                        yield pending.popleft().result()
+                while pending:
+                    yield pending.popleft().result()
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def decode(self, raw: bytes) -> ImageArray:
+        """The picture as the network sees it, (s, s, 3) uint8.
+
+        Raises:
+            ImageError: it is no usable picture.
+        """
+        contract = self.bundle.contract
+        return decode_image(
+            raw,
+            size=contract.image_size,
+            resize=Resize(contract.resize),
+            max_megapixels=self._wanted.max_megapixels,
+        )
+
+    def _answer_chunk(self, items: Sequence[Item]) -> list[Answered]:
+        started = time.perf_counter()
+        read: list[tuple[Item, ImageArray]] = []
+        faults: dict[int, str] = {}
+        for place, item in enumerate(items):
+            try:
+                read.append((item, self._read(item)))
+            except (ImageError, OSError) as error:
+                faults[place] = _describe(error)
+        inference, predictions = self._run(np.stack([image for _, image in read])) if read else (None, [])
+        seconds = (time.perf_counter() - started) / len(items)
+        answered: list[Answered] = []
+        row = 0
+        for place, item in enumerate(items):
+            if place in faults or inference is None:
+                answered.append(Answered(item, Row(path=item.path, group=item.group, fault=faults[place])))
+                continue
+            drawn = self._draw(item, read[row][1], inference, row, predictions[row])
+            answered.append(_join(item, inference, row, predictions[row], drawn, seconds))
+            row += 1
+        return answered
+
+    def _read(self, item: Item) -> ImageArray:
+        if item.fault:
+            raise ImageError(item.fault)
+        return self.decode(item.read())
+
+    def _run(self, images: ImageArray) -> tuple[Inference, list[Prediction]]:
+        predictor = self._predictors.get()
+        try:
+            inference = predictor.run(images)
+        finally:
+            self._predictors.put(predictor)
+        return inference, make_predictions(predictor.rule, inference.decisions, self._wanted.top_k)
+
+    def _draw(
+        self, item: Item, image: ImageArray, inference: Inference, row: int, prediction: Prediction
+    ) -> str:
+        """Write the overlay of one picture; its name in the output folder."""
+        cams = inference.forward.cam
+        if not self._wanted.heat_maps or cams is None:
+            return ""
+        label = self.bundle.contract.class_names.index(prediction.class_name)
+        path = self._folder / name_heat_map(item.path)
+        with storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            drawn = Image.fromarray(overlay(image, heat_map(cams[row], label)))
+            drawn.save(path, "JPEG", quality=_JPEG_QUALITY)
+        return f"{HEAT_MAPS_FOLDER}/{path.name}"
+
+
+def name_heat_map(path: str) -> str:
+    """A file name of its own for each path: the file's stem, and a digest of the whole path."""
+    stem = "".join(each if each.isalnum() or each in "-_" else "_" for each in PurePosixPath(path).stem)
+    return f"{stem[:60]}-{hashlib.sha256(path.encode()).hexdigest()[:12]}.jpg"
+
+
+def _join(
+    item: Item, inference: Inference, row: int, prediction: Prediction, drawn: str, seconds: float
+) -> Answered:
+    return Answered(
+        item,
+        Row(path=item.path, group=item.group, prediction=prediction, heat_map=drawn),
+        logits=inference.forward.logits[row],
+        embedding=inference.forward.embeddings[row],
+        quality=inference.quality[row],
+        seconds=seconds,
+    )
+
+
+def _describe(error: ImageError | OSError) -> str:
+    return str(error) if isinstance(error, ImageError) else f"cannot be read: {error.strerror or error}"
+
+
+def _measure_nothing(images: ImageArray) -> FloatArray:
+    return np.zeros((len(images), len(QUALITY_COLUMNS)), np.float32)
+
+
+Listen = Callable[[Sequence[Answered]], None]
+"""Is given each chunk of new answers before it is written down."""

@@ -1,0 +1,127 @@
+"""What is asked: files, folders, CSV files of paths and ZIP archives become one list of items.
+
+Every file is an item, an item with a fault, or counted by its ending among the others; none is passed over.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+from vision.base.errors import SourceError
+from vision.base.names import comparison_key, find_near, normalise
+from vision.data.sources.finding import find_images
+from vision.prediction.archive import list_archive
+from vision.prediction.items import Item, make_faulty, make_item
+from vision.prediction.table import list_table
+
+EXPECTED = "Expected a picture, a folder, a CSV file or a ZIP file."
+
+
+@dataclass
+class Listing:
+    """What was asked.
+
+    Attributes:
+        name: of the folder, file or archive, for the name of the output folder.
+        sources: as they were typed.
+        items: in the order in which they are told.
+        others: file ending -> files beside the pictures.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    items: list[Item] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+
+
+@contextmanager
+def open_items(sources: Sequence[Path], group_by: str | None = None) -> Iterator[Listing]:
+    """All that lies at these places; archives stay open for the block.
+
+    Args:
+        sources: picture files, folders (with all below them), CSV files with a column of paths, ZIP files.
+        group_by: pattern with a part named `group`; of file names, or of paths if it holds a slash.
+
+    Raises:
+        SourceError: a place is not there or cannot be listed, a CSV has no column of paths, a ZIP is damaged
+            or unpacks to far more than it holds; or no file at all was found.
+    """
+    listing = Listing(_name_of(sources[0]), tuple(str(each) for each in sources))
+    with ExitStack() as stack:
+        for source in sources:
+            place = find_place(source)
+            if place.is_dir():
+                _add_folder(listing, place, prefix="" if len(sources) == 1 else f"{source}/")
+            elif place.suffix.lower() in (".csv", ".tsv"):
+                listing.items.extend(list_table(place))
+            elif place.suffix.lower() == ".zip":
+                items, others = stack.enter_context(list_archive(place))
+                listing.items.extend(items)
+                listing.others.update(others)
+            else:
+                listing.items.append(make_item(str(source), place))
+        if not listing.items:
+            raise SourceError(_describe_nothing(listing))
+        pattern = _compile(group_by)
+        if pattern is not None:
+            listing.items = [_with_group(each, pattern) for each in listing.items]
+        yield listing
+
+
+def find_place(source: Path) -> Path:
+    """The file or folder, home expanded.
+
+    Raises:
+        SourceError: there is none.
+    """
+    try:
+        place = source.expanduser()
+        if place.exists():
+            return place
+        beside = [each.name for each in place.parent.iterdir()] if place.parent.is_dir() else []
+    except (OSError, RuntimeError) as error:
+        raise SourceError(f"{source}: cannot be opened: {error}. {EXPECTED}") from error
+    near = find_near(place.name, beside)
+    hint = f"Did you mean {place.parent / near}?" if near else EXPECTED
+    raise SourceError(f"{place.absolute()}: there is no such file or folder. {hint}")
+
+
+def _add_folder(listing: Listing, root: Path, prefix: str) -> None:
+    found = find_images(root)
+    readable = [make_item(f"{prefix}{path}", root / path) for path in found.images]
+    faulty = [make_faulty(f"{prefix}{each.path}", each.reason) for each in found.quarantined]
+    listing.items.extend(sorted([*readable, *faulty], key=lambda each: each.path))
+    listing.others.update(found.others)
+
+
+def _name_of(source: Path) -> str:
+    """The last part of a place as part of a folder's name."""
+    stem = source.expanduser().absolute().resolve()
+    name = stem.stem if stem.suffix and not stem.is_dir() else stem.name
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60] or "pictures"
+
+
+def _compile(group_by: str | None) -> re.Pattern[str] | None:
+    """The pattern; None where there is none, or where it is a word such as auto, which no name matches."""
+    pattern = re.compile(group_by) if group_by else None
+    return pattern if pattern is not None and "group" in pattern.groupindex else None
+
+
+def _with_group(item: Item, pattern: re.Pattern[str]) -> Item:
+    """The item with the group that its name tells, unless it has one."""
+    if item.group is not None:
+        return item
+    text = normalise(item.path)
+    match = pattern.search(text if "/" in pattern.pattern else PurePosixPath(text).name)
+    return replace(item, group=comparison_key(match["group"])) if match and match["group"] else item
+
+
+def _describe_nothing(listing: Listing) -> str:
+    seen = ", ".join(f"{count} x {ending}" for ending, count in sorted(listing.others.items()))
+    holds = f"holds no picture, but {seen}" if seen else "is empty"
+    return f"{', '.join(listing.sources)}: {holds}. {EXPECTED}"

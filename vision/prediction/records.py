@@ -1,0 +1,83 @@
+"""Records of a batch: one row a file, and what the whole came to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Self
+
+from pydantic import Field
+
+from vision.base.record import Record, Value
+from vision.decision.records import Decision, Prediction, UnknownKind
+
+
+class Answer(StrEnum):
+    """What a file's row says: the decision, look-alikes and strangers apart, or that it cannot be read."""
+
+    REVIEW = "review"
+    LOOK_ALIKE = "look_alike"
+    STRANGER = "stranger"
+    UNREADABLE = "unreadable"
+    ACCEPT = "accept"
+
+
+class Row(Value):
+    """One file and its answer; without a prediction it could not be read, and `fault` says why."""
+
+    path: str
+    group: str | None = None
+    prediction: Prediction | None = None
+    fault: str = ""
+    heat_map: str = Field(default="", description="file name in the output folder; empty: none was asked for")
+
+    @property
+    def answer(self) -> Answer:
+        """What the row says, in one word."""
+        if self.prediction is None:
+            return Answer.UNREADABLE
+        if self.prediction.decision is Decision.UNKNOWN:
+            is_stranger = self.prediction.unknown_kind is UnknownKind.STRANGER
+            return Answer.STRANGER if is_stranger else Answer.LOOK_ALIKE
+        return Answer.REVIEW if self.prediction.decision is Decision.REVIEW else Answer.ACCEPT
+
+
+class BatchSummary(Record):
+    """What was asked of which model, and how many files got which answer."""
+
+    name: str = Field(description="of what was asked, as in the name of the folder, file or archive")
+    sources: tuple[str, ...]
+    model_name: str
+    model_version: str = Field(description="number in the registry; empty: the winner of a run")
+    model_digest: str
+    class_names: tuple[str, ...]
+    target_risk: float | None = Field(
+        default=None, description="promised largest share of wrong among the accepted; None: no promise"
+    )
+    counts: dict[Answer, int]
+    accepted_classes: dict[str, int] = Field(default_factory=dict, description="class -> accepted files")
+    others: dict[str, int] = Field(
+        default_factory=dict, description="file ending -> files beside the pictures, which were not asked"
+    )
+    num_reused: int = Field(default=0, description="rows that an earlier, stopped attempt had answered")
+    seconds: float = 0.0
+
+    @property
+    def num_files(self) -> int:
+        """Rows."""
+        return sum(self.counts.values())
+
+    def count(self, *answers: Answer) -> int:
+        """Rows with one of these answers."""
+        return sum(self.counts.get(each, 0) for each in answers)
+
+    def with_rows(self, rows: Sequence[Row]) -> Self:
+        """The same with the counts of these rows."""
+        accepted = Counter(
+            row.prediction.class_name for row in rows if row.prediction and row.answer is Answer.ACCEPT
+        )
+        counts = Counter(row.answer for row in rows)
+        return self.model_copy(
+            update={"counts": dict(counts), "accepted_classes": dict(sorted(accepted.items()))}
+        )

@@ -1,0 +1,85 @@
+"""The rows of a batch as CSV and as Parquet, with the same columns."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vision.base.files import open_atomically, write_atomically
+from vision.prediction.records import Answer, Row
+
+CSV_NAME = "predictions.csv"
+PARQUET_NAME = "predictions.parquet"
+
+_TEXTS = ("path", "decision", "class")
+_EVIDENCE = ("unknown_score", "unknown_threshold", "p_value")
+_LAST = ("unknown_kind", "reason", "group", "heat_map")
+
+
+def list_columns(top_k: int) -> list[str]:
+    """Names of the columns where so many classes are told."""
+    others = [name for place in range(2, top_k + 1) for name in (f"class_{place}", f"confidence_{place}")]
+    return [*_TEXTS, "confidence", *others, *_EVIDENCE, *_LAST]
+
+
+def tabulate(row: Row) -> dict[str, Any]:
+    """One row by column; what it lacks is None.
+
+    `class` is the most probable class, also where the answer is unknown; `decision` is accept, review,
+    unknown or unreadable.
+    """
+    told: dict[str, Any] = {"path": row.path, "group": row.group, "heat_map": row.heat_map or None}
+    given = row.prediction
+    if given is None:
+        return told | {"decision": Answer.UNREADABLE.value, "reason": row.fault}
+    told |= {
+        "decision": given.decision.value,
+        "class": given.class_name,
+        "confidence": given.confidence,
+        "unknown_score": given.unknown_score,
+        "unknown_threshold": given.unknown_threshold,
+        "p_value": given.p_value,
+        "unknown_kind": given.unknown_kind and given.unknown_kind.value,
+        "reason": "; ".join(given.reasons),
+    }
+    for place, (name, probability) in enumerate(given.top_k[1:], 2):
+        told |= {f"class_{place}": name, f"confidence_{place}": probability}
+    return told
+
+
+def write_tables(folder: Path, rows: Sequence[Row]) -> None:
+    """Write predictions.parquet, then predictions.csv.
+
+    Raises:
+        StorageError: a file cannot be written.
+    """
+    top_k = max((len(row.prediction.top_k) for row in rows if row.prediction), default=1)
+    columns, told = list_columns(top_k), [tabulate(row) for row in rows]
+    _write_parquet(folder / PARQUET_NAME, columns, told)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="")
+    writer.writeheader()
+    writer.writerows({name: _shorten(value) for name, value in each.items()} for each in told)
+    write_atomically(folder / CSV_NAME, text.getvalue())
+
+
+def _write_parquet(path: Path, columns: Sequence[str], told: Sequence[dict[str, Any]]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema([(name, pa.float64() if _is_number(name) else pa.string()) for name in columns])
+    table = pa.table({name: [each.get(name) for each in told] for name in columns}, schema=schema)
+    with open_atomically(path) as file:
+        pq.write_table(table, file)
+
+
+def _is_number(column: str) -> bool:
+    return column in _EVIDENCE or column.startswith("confidence")
+
+
+def _shorten(value: Any) -> Any:
+    """Numbers with six digits, which is more than they carry."""
+    return f"{value:.6g}" if isinstance(value, float) else value
