@@ -9,8 +9,18 @@ from vision.config.gate import GateSettings
 from vision.data.records import DataFinding, Split, Splits
 from vision.evaluation.answered import KNOWN
 from vision.evaluation.baselines import find_majority
-from vision.gate.judge import Challenger, judge_gate
+from vision.gate.judge import MAJORITY, PIXELS, Challenger, judge_gate
 from vision.gate.use import Replies, Shown
+
+_SETTINGS = {
+    "test groups": "min_test_groups",
+    "accuracy": "min_accuracy",
+    "known called unknown": "max_known_called_unknown",
+    "decided without a person": "min_decided",
+    f"gain over {MAJORITY}": "min_gain_over_majority",
+    f"gain over {PIXELS}": "min_gain_over_pixels",
+}
+"""The gate's check -> the setting that holds its floor."""
 
 
 def find_unreachable(
@@ -36,7 +46,7 @@ def find_unreachable(
         DataFinding(
             severity="warning",
             message="No model can pass the gate on these test images, even without a mistake. "
-            f"{check.message} Add test groups, or lower that floor of the section gate.",
+            f"{check.message} Add test groups of the rarer classes, or lower gate.{_SETTINGS[check.name]}.",
         )
         for check in judged.checks
         if not check.passed

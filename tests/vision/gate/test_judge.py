@@ -413,4 +413,4 @@ def test_a_floor_that_no_model_can_reach_is_found_before_training(num_rare: int,
     ]
     findings = find_unreachable(make_splits(rows, CLASSES), SETTINGS, BOOTSTRAP, seed=0)
     assert [finding.severity for finding in findings] == ["warning"] * len(floors)
-    assert all("majority class" in finding.message for finding in findings)
+    assert all("lower gate.min_gain_over_majority" in finding.message for finding in findings)
