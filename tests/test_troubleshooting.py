@@ -41,6 +41,11 @@ def test_the_entries_are_the_error_classes_and_the_exit_codes_once_each() -> Non
         ("a.yaml: images.siz: unknown key; did you mean size?", None),
         ("a.yaml: x: no. Expected a.\na.yaml: y: no. Expected b.", None),
         (
+            "Two ways. Expected one. Type:\n  --set a\n  --set b",
+            ("Two ways", "one", "Type:\n  --set a\n  --set b"),
+        ),
+        ("A table. Expected none. Do\n\npython x", ("A table", "none", "Do\n\npython x")),
+        (
             "It has none; expected one; give split.x a larger share.",
             ("It has none", "one", "give split.x a larger share"),
         ),

@@ -18,11 +18,17 @@ BEFORE_ADVICE = re.compile(r"\.\s+(?=[A-Z])|;\s+")
 def split_refusal(message: str) -> tuple[str, str, str]:
     """What arrived, what was expected, what to do; the last two are empty where there is no such part."""
     message = message.strip()
-    parts = [message] if "\n" in message else BEFORE_EXPECTED.split(message, maxsplit=1)
+    parts = BEFORE_EXPECTED.split(message, maxsplit=1) if _is_one(message) else [message]
     if len(parts) == 1:
         return message, "", ""
     wanted, *advice = BEFORE_ADVICE.split(parts[1], maxsplit=1)
     return parts[0], wanted.rstrip("."), "".join(advice).rstrip(".")
+
+
+def _is_one(message: str) -> bool:
+    """Whether a message tells of one fault: further lines are indented, or lie below a blank one."""
+    rest = message.split("\n")[1:]
+    return not rest or not rest[0] or all(line.startswith(" ") for line in rest)
 
 
 def describe_refusal(error: TaxonError) -> Iterator[Text]:

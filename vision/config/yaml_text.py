@@ -106,7 +106,7 @@ def _describe(error: Exception, text: str) -> str:
     if "escape" in problem or "expected escape sequence" in problem:
         value = line.partition('"')[2].rpartition('"')[0]
         return (
-            f"{found}. In double quotes a backslash begins a sign such as \\n. Write '{value}' in single "
-            f"quotes, or {value.replace(chr(92), '/')} with slashes."
+            f"{found}. Expected no backslash in double quotes, where it begins a sign such as \\n. Write "
+            f"'{value}' in single quotes, or {value.replace(chr(92), '/')} with slashes."
         )
     return found

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from vision.base.wording import count_of
 from vision.data.sources.split_words import FILE_WORDS, words_of
 
-_BOXES = "docs/layouts.md shows how to cut the boxes out into one folder per class"
+_BOXES = "Cut the boxes out into one folder per class, as docs/layouts.md shows"
 _MOST_LOOKED_AT = 200
 _MOST_ROWS = 100_000
 _MOST_BYTES = 2**20
@@ -180,7 +180,8 @@ def _describe_table(root: Path, images: Sequence[str], table: Table) -> str:
         "    folder.mkdir(parents=True, exist_ok=True)",
         "    file and shutil.copy(file, folder)",
     ]
-    return f"{found} and what it shows ({table.label_column!r}). {expected} {_type(root, lines)}"
+    found += f" and what it shows ({table.label_column!r})"
+    return f"{found}. {expected} Make these folders with{_type(root, lines)}"
 
 
 # --- labels in file names -------------------------------------------------------------------------------
@@ -208,8 +209,8 @@ def _describe_names(root: Path, images: Sequence[str]) -> str | None:
     where = f"in {folder}/" if folder else "beside each other"
     return (
         f"has {count_of(counts[folder].total(), 'image')} {where} without class folders, with names that "
-        f"begin with {listed}. Expected one folder per class. If these words are the classes: "
-        f"{_type(root, lines)}"
+        f"begin with {listed}. Expected one folder per class. If these words are the classes, make "
+        f"folders with{_type(root, lines)}"
     )
 
 
@@ -237,7 +238,7 @@ def _sorted_root(root: Path) -> Path:
 def _type(root: Path, lines: Sequence[str]) -> str:
     command = shlex.quote("\n".join(lines))
     path = shlex.quote(str(_sorted_root(root)))
-    return f"Make them with\n\npython -c {command}\n\nand train with --set dataset.path={path}"
+    return f"\n\npython -c {command}\n\nand train with --set dataset.path={path}"
 
 
 def _text(value: object) -> str:
