@@ -107,6 +107,8 @@ def describe_record(record: BaseModel) -> dict[str, Any]:
             metadata[name if name.startswith("num_") else f"num_{name}"] = len(value)
         elif isinstance(value, str | int | float | bool) and name != "schema_version":
             metadata[name] = stored[name] if isinstance(value, str) else value
+    if isinstance(record, Record):
+        metadata |= record.figures()
     return {key: value for key, value in metadata.items() if _is_storable(value)}
 
 

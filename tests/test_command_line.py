@@ -128,7 +128,7 @@ TRAINING = ["--pipeline", "training", "--config", "fast.yaml"]
         (["schedule", "--config", "schedule.yaml", "--once"], 0, "is new"),
         (["schedule", "--config", "schedule.yaml", "--status"], 0, "No scheduler is running"),
         (["service", "status"], 1, "No service is running"),
-        (["runs"], 0, "bundle digest"),
+        (["runs"], 0, "No runs yet"),
         ([*TRAINING, "--set", "images.siz=3"], 2, "did you mean size?"),
         ([*TRAINING, "--set", "dataset={source: folder, path: /nowhere}"], 2, "there is no such folder"),
         (TRAINING, RunLockedError.exit_code, "cannot start: run other"),

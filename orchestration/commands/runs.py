@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
+from collections.abc import Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from orchestration.commands.command import Command, argument
 from orchestration.session.environment import prepare_environment
 from orchestration.session.paths import ProjectPaths
+from orchestration.store.rows import WITH_FOLDER, ChampionRow, RunRow
+
+STYLES = {"promoted": "green", "kept": "cyan", "refused": "yellow", "failed": "red", "drift": "yellow"}
+"""Colour by the first word of how a run ended."""
 
 
 def _list_runs(_options: Namespace, paths: ProjectPaths) -> int:
@@ -18,17 +25,47 @@ def _list_runs(_options: Namespace, paths: ProjectPaths) -> int:
     prepare_environment(paths)
     from orchestration.store.listing import list_history
 
-    history = list_history(paths)
+    rows, champions = list_history(paths)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-    runs = Table("run", "pipeline", "status", "started (UTC)", "winner", "verdict")
-    for run in history[0]:
-        runs.add_row(run.name, run.pipeline, run.status, run.started, run.winner, run.verdict)
-    champions = Table("model", "version", "bundle digest", "in production since (UTC)")
-    for champion in history[1]:
-        champions.add_row(champion.model, champion.version, champion.digest[:16], champion.since)
-    console.print(runs)
-    console.print(champions)
+    console.print(_draw_runs(rows) if rows else "No runs yet. Start one: make train")
+    if champions:
+        console.print(_draw_champions(champions))
+    unwritten = next((row for row in rows[:1] if _lacks_folder(row, paths)), None)
+    if unwritten is not None:
+        console.print(
+            f"{unwritten.name} has no report: its process was killed. Write it: "
+            f"python run.py report --run {unwritten.name}",
+            markup=False,
+            soft_wrap=True,
+        )
     return 0
+
+
+def _draw_runs(rows: Sequence[RunRow]) -> Table:
+    table = Table("run", "winner", box=SIMPLE_HEAD)
+    table.add_column("right", justify="right")
+    table.add_column("alone", justify="right")
+    table.add_column("how it ended", overflow="fold")
+    for row in rows:
+        style = next((style for word, style in STYLES.items() if row.ending.startswith(word)), "")
+        shares = ("" if share is None else f"{share:.0%}" for share in (row.accuracy, row.alone))
+        table.add_row(Text(row.name), Text(row.winner), *shares, Text(row.ending, style=style))
+    table.caption = "right: test images named right; alone: decided without a person"
+    table.caption_justify = "left"
+    return table
+
+
+def _draw_champions(champions: Sequence[ChampionRow]) -> Table:
+    table = Table("in production", "version", "since (UTC)", "digest", box=SIMPLE_HEAD)
+    for each in champions:
+        table.add_row(Text(each.model), each.version, each.since, each.digest[:16])
+    return table
+
+
+def _lacks_folder(row: RunRow, paths: ProjectPaths) -> bool:
+    """Whether a run that ended left no folder, as one does whose process was killed."""
+    ended = row.status in ("completed", "failed")
+    return ended and row.pipeline in WITH_FOLDER and not (paths.runs / row.name / "summary.json").is_file()
 
 
 def _write_report(options: Namespace, paths: ProjectPaths) -> int:

@@ -22,6 +22,7 @@ from zenml.client import Client
 from materializers.names import ArtifactName
 from orchestration.flows.machine import describe_machine
 from orchestration.store.reaper import REASON
+from orchestration.store.rows import CIRCUMSTANCES, FAILURE
 from pipelines.names import PipelineName
 from vision.base.errors import ConfigError, TaxonError
 from vision.config.run import RunConfig
@@ -47,8 +48,6 @@ LIBRARIES = (
 )
 """Those of them that are installed are recorded; TensorFlow has another package on each kind of machine."""
 
-CIRCUMSTANCES = "circumstances"
-
 
 def record_circumstances(
     run_name: str,
@@ -72,7 +71,7 @@ def record_circumstances(
         "config": config.model_dump_json(),
         "left_out": json.dumps([asdict(each) for each in left_out]),
         "weights": json.dumps(dict(weights or {})),
-        "failure": failure or "",
+        FAILURE: failure or "",
         "seconds": seconds,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         **describe_machine(),
@@ -148,7 +147,7 @@ class RunArtifacts:
         """Why the run ended early; None for one that did not. Nothing recorded: its process was killed."""
         if not self.circumstances:
             return REASON if self._run.status.is_failed else None
-        return self.circumstances.get("failure") or None
+        return self.circumstances.get(FAILURE) or None
 
     @cached_property
     def config(self) -> RunConfig:

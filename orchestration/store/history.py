@@ -13,7 +13,7 @@ from zenml.enums import ModelStages
 from zenml.utils.pagination_utils import depaginate
 
 from materializers.registry import DIGEST_KEY
-from orchestration.store.rows import MOST_RUNS, TELLING, ChampionRow, RunRow
+from orchestration.store.rows import CIRCUMSTANCES, FAILURE, MOST_RUNS, TELLING, ChampionRow, RunRow
 from vision.base.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def list_runs() -> tuple[RunRow, ...]:
     """The newest runs, newest first, times in UTC to the second."""
     client = Client()
-    runs = client.list_pipeline_runs(sort_by="desc:created", size=MOST_RUNS).items
+    runs = client.list_pipeline_runs(sort_by="desc:created", size=MOST_RUNS, hydrate=True).items
     told = {step: _metadata_of_runs(client, runs, step, artifact) for step, artifact in TELLING.items()}
     return tuple(
         RunRow.of(
@@ -32,6 +32,7 @@ def list_runs() -> tuple[RunRow, ...]:
             run.status.value,
             _format_time(run.created),
             {step: by_run[run.id] for step, by_run in told.items() if run.id in by_run},
+            _failure_of(run),
         )
         for run in runs
     )
@@ -92,6 +93,11 @@ def _metadata_of_runs(
         for step_run in step_runs
         if (outputs := step_run.outputs.get(artifact, []))
     }
+
+
+def _failure_of(run: PipelineRunResponse) -> str:
+    circumstances = run.run_metadata.get(CIRCUMSTANCES, {})
+    return str(circumstances.get(FAILURE, "")) if isinstance(circumstances, dict) else ""
 
 
 def _format_time(moment: datetime) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from orchestration.session.paths import ProjectPaths
 from orchestration.session.relocation import database_of
-from orchestration.store.rows import MOST_RUNS, TELLING, ChampionRow, RunRow
+from orchestration.store.rows import CIRCUMSTANCES, FAILURE, MOST_RUNS, TELLING, ChampionRow, RunRow
 
 DIGEST_KEY = "bundle_digest"  # as in materializers.registry, whose package imports ZenML
 
@@ -46,7 +46,11 @@ def _is_current(connection: sqlite3.Connection) -> bool:
 
 def _read_runs(connection: sqlite3.Connection) -> tuple[RunRow, ...]:
     rows = connection.execute(
-        "SELECT run.id, run.name, pipeline.name, run.status, run.created FROM pipeline_run AS run"
+        "SELECT run.id, run.name, pipeline.name, run.status, run.created, (SELECT"
+        f" json_extract(metadata.value, '$.{FAILURE}') FROM run_metadata_resource AS resource"
+        " JOIN run_metadata AS metadata ON metadata.id = resource.run_metadata_id"
+        f" WHERE resource.resource_id = run.id AND metadata.key = '{CIRCUMSTANCES}'"
+        " ORDER BY metadata.created DESC LIMIT 1) FROM pipeline_run AS run"
         " LEFT JOIN pipeline ON pipeline.id = run.pipeline_id ORDER BY run.created DESC LIMIT ?",
         (MOST_RUNS,),
     ).fetchall()
@@ -64,8 +68,8 @@ def _read_runs(connection: sqlite3.Connection) -> tuple[RunRow, ...]:
         if TELLING.get(step) == output:
             told[run_id][step][key] = json.loads(value)  # the newest value of a key comes last
     return tuple(
-        RunRow.of(name, pipeline or "", status, created[:19], told[run_id])
-        for run_id, name, pipeline, status, created in rows
+        RunRow.of(name, pipeline or "", status, created[:19], told[run_id], failure or "")
+        for run_id, name, pipeline, status, created, failure in rows
     )
 
 

@@ -7,6 +7,7 @@ is changed. Finished steps stay, so that the next run takes them from the cache.
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 from zenml.client import Client
 from zenml.enums import ExecutionStatus
@@ -14,10 +15,10 @@ from zenml.orchestrators import publish_utils
 from zenml.utils.pagination_utils import depaginate
 
 from orchestration.session.paths import ProjectPaths
-from pipelines.names import PipelineName
+from orchestration.store.rows import WITH_FOLDER
 
-WITH_FOLDER = (PipelineName.TRAINING, PipelineName.MONITORING, PipelineName.RETRAINING)
-"""Pipelines whose runs have a run folder."""
+if TYPE_CHECKING:
+    from zenml.models import PipelineRunResponse
 
 UNFINISHED = "oneof:" + json.dumps([status.value for status in ExecutionStatus if not status.is_finished])
 REASON = (
@@ -29,17 +30,29 @@ REASON = (
 def reap_dead_runs() -> tuple[str, ...]:
     """Mark every unfinished run and its unfinished steps failed; the names of these runs, oldest first.
 
-    To be called with the run lock held. On a shared ZenML server nothing is touched: others run there.
+    A run all of whose steps were done when its process was killed is marked completed instead. To be called
+    with the run lock held. On a shared ZenML server nothing is touched: others run there.
     """
     client = Client()
     if not client.zen_store.is_local_store():
         return ()
-    dead = depaginate(client.list_pipeline_runs, status=UNFINISHED, sort_by="asc:created")
+    unfinished = depaginate(client.list_pipeline_runs, status=UNFINISHED, sort_by="asc:created", hydrate=True)
+    dead = [run for run in unfinished if not _is_done(run)]
+    for run in unfinished:
+        if run not in dead:
+            publish_utils.publish_pipeline_run_status_update(run.id, ExecutionStatus.COMPLETED)
     for run in dead:
         for step_run in depaginate(client.list_run_steps, pipeline_run_id=run.id, status=UNFINISHED):
             publish_utils.publish_failed_step_run(step_run.id)
         publish_utils.publish_pipeline_run_status_update(run.id, ExecutionStatus.FAILED, REASON)
     return tuple(run.name for run in dead)
+
+
+def _is_done(run: PipelineRunResponse) -> bool:
+    """Whether every step of a run came to its end."""
+    steps = run.snapshot.step_configurations if run.snapshot else {}
+    done = {name for name, step in run.steps.items() if step.status.is_successful}
+    return bool(steps) and done == set(steps)
 
 
 def find_unwritten(paths: ProjectPaths) -> tuple[str, ...]:

@@ -6,24 +6,47 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines.names import PipelineName
 from vision.drift.records import DriftStatus
 
 MOST_RUNS = 200
 TELLING = {
     "compare": "comparison",
+    "evaluate_test": "evaluation",
     "promote": "promotion",
     "monitor": "monitored_window",
     "decide_retraining": "retrain_decision",
 }
 """Step -> that one of its artifacts whose metadata say how a run ended."""
 
+CIRCUMSTANCES = "circumstances"
+FAILURE = "failure"
+"""Metadata of a run in which `record_circumstances` stores a dict, and its key that says why it failed."""
+
 Metadata = Mapping[str, Mapping[str, Any]]
 """Step -> key -> value."""
 
 
+WITH_FOLDER = (PipelineName.TRAINING, PipelineName.MONITORING, PipelineName.RETRAINING)
+"""Pipelines whose runs have a run folder."""
+KILLED = "its process was killed"
+
+
 @dataclass(frozen=True)
 class RunRow:
-    """One run. `winner` and `verdict` are empty where it did not get that far."""
+    """One run. `winner` and `verdict` are empty and the shares None where it did not get that far.
+
+    Attributes:
+        name: of the run and its folder.
+        pipeline: its name.
+        status: ZenML's word.
+        started: UTC to the second.
+        winner: the candidate.
+        verdict: of the gate, of monitoring or of retraining, with its reason.
+        accuracy: share of test images named right.
+        alone: share of test images of known classes that are decided without a person.
+        failure: why it ended early.
+    """
 
     name: str
     pipeline: str
@@ -31,12 +54,26 @@ class RunRow:
     started: str
     winner: str
     verdict: str
+    accuracy: float | None = None
+    alone: float | None = None
+    failure: str = ""
 
     @classmethod
-    def of(cls, name: str, pipeline: str, status: str, started: str, told: Metadata) -> RunRow:
+    def of(
+        cls, name: str, pipeline: str, status: str, started: str, told: Metadata, failure: str = ""
+    ) -> RunRow:
         """A row from what the artifacts of its steps tell."""
         winner = str(told.get("compare", {}).get("winner", ""))
-        return cls(name, pipeline, status, started, winner, _tell_verdict(told))
+        test = told.get("evaluate_test", {})
+        shares = test.get("accuracy"), test.get("decided_alone")
+        return cls(name, pipeline, status, started, winner, _tell_verdict(told), *shares, failure)
+
+    @property
+    def ending(self) -> str:
+        """How it ended and why, in a line."""
+        if self.status != "failed":
+            return self.verdict or self.status
+        return f"failed: {self.failure.splitlines()[0] if self.failure else KILLED}"
 
 
 @dataclass(frozen=True)

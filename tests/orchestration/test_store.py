@@ -69,6 +69,7 @@ def test_killed_run_is_marked_failed_once_and_its_finished_step_is_reused(store:
     assert store.seen["killed_status"] == "failed"
     assert store.seen["killed_steps"] == {"ingest": "completed", "compare": "failed"}
     assert store.seen["all_finished_untouched"] == []
+    assert store.seen["done_is_not_dead"] == [[], "completed"]
     steps = store.seen["after_steps"]
     assert (steps["ingest"], steps["compare"]) == ("cached", "completed")
 

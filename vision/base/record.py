@@ -34,6 +34,10 @@ class Record(BaseModel):
             )
         return self
 
+    def figures(self) -> dict[str, float]:
+        """Figures beside its scalar fields that a list of runs and the dashboard show."""
+        return {}
+
 
 class Value(BaseModel):
     """A frozen part of a record."""

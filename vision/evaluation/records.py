@@ -138,6 +138,11 @@ class Evaluation(Record):
         found = [row.score_name for row in rows if math.isfinite(row.found)]
         return {**fields, "deciding_score": found[0]} if found else fields
 
+    def figures(self) -> dict[str, float]:
+        """The share of images of known classes that are answered without a person."""
+        known = next((rates for rates in self.rates if rates.kind == "known"), None)
+        return {} if known is None else {"decided_alone": known.accepted.value}
+
     def deciding_rows(self) -> tuple[UnknownRow, ...]:
         """The rows of the score that decides."""
         return tuple(row for row in self.unknown if row.score_name == self.deciding_score)

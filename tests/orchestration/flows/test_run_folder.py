@@ -15,11 +15,12 @@ from zenml.enums import ExecutionStatus
 
 from materializers.names import ArtifactName
 from orchestration.flows import artifacts, runner, training, training_folder
-from orchestration.flows.artifacts import CIRCUMSTANCES, RunArtifacts, installed_versions
+from orchestration.flows.artifacts import RunArtifacts, installed_versions
 from orchestration.flows.runner import project_again
 from orchestration.flows.training_folder import point_latest_at, project_training, tell_story
 from orchestration.session.paths import ProjectPaths
 from orchestration.store.reaper import REASON
+from orchestration.store.rows import CIRCUMSTANCES
 from pipelines.names import PipelineName
 from report.pictures import PictureCache
 from report.story import LeftOut
