@@ -56,18 +56,18 @@ def training(
             *(name, candidate, dataset, splits, seed), after=["explore"]
         )
         output = keyed(infer, f"infer_{name}")(model, dataset, splits)
-        temperature, detector, held_out, rule = _fit_rule(config, output, heads, splits, name)
+        detector, held_out, rule = _fit_rule(config, output, heads, splits, name)
         evaluation = keyed(evaluate, f"evaluate_{name}")(
             *(name, output, splits, Split.VALIDATION, KERAS, rule, detector, bootstrap, seed),
             held_out=held_out,
         )
-        rows.append((evaluation, model, heads, output, held_out, temperature, rule, detector))
-    evaluations, models, fold_heads, outputs, held_outs, temperatures, rules, detectors = (
+        rows.append((evaluation, model, heads, output, held_out, rule, detector))
+    evaluations, models, fold_heads, outputs, held_outs, rules, detectors = (
         list(each) for each in zip(*rows, strict=True)
     )
 
     comparison = keyed(compare)(
-        evaluations, models, held_outs, temperatures, splits, config.comparison, bootstrap, seed
+        evaluations, models, held_outs, rules, splits, config.comparison, bootstrap, seed
     )
     winner, model, heads, *trained = keyed(pick_winner)(
         comparison, models, fold_heads, outputs, rules, detectors
@@ -77,7 +77,7 @@ def training(
     precisions = keyed(check_precisions)(graphs, measured, *trained, splits, config.export, bootstrap, seed)
     served = keyed(require_precision)(precisions)
     exported = keyed(infer_exported)(graphs, served, dataset, splits)
-    _, detector, held_out, rule = _fit_rule(config, exported, heads, splits, "exported")
+    detector, held_out, rule = _fit_rule(config, exported, heads, splits, "exported")
     # The test split is read here for the first time: every network, threshold and rule stands by now.
     tested, far = keyed(infer_test)(
         *(graphs, served, dataset, splits),
@@ -99,10 +99,8 @@ def training(
     keyed(register)(config.name, bundle, splits, promotion, manifest)
 
 
-def _fit_rule(
-    config: RunConfig, outputs: Any, heads: Any, splits: Any, name: str
-) -> tuple[Any, Any, Any, Any]:
-    """Temperature, detector, held-out answers and rule of one network's outputs."""
+def _fit_rule(config: RunConfig, outputs: Any, heads: Any, splits: Any, name: str) -> tuple[Any, Any, Any]:
+    """Detector, held-out answers and rule of one network's outputs."""
     detector, held_out = keyed(fit_unknowns, f"fit_unknowns_{name}")(
         outputs, heads, splits, config.unknowns.score, config.seed
     )
@@ -110,4 +108,4 @@ def _fit_rule(
     rule = keyed(set_thresholds, f"set_thresholds_{name}")(
         held_out, splits, temperature, config.unknowns.for_rule(), config.review
     )
-    return temperature, detector, held_out, rule
+    return detector, held_out, rule

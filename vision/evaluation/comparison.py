@@ -1,4 +1,4 @@
-"""The winner is the best on validation; of those that the evidence cannot tell apart, the best calibrated.
+"""The winner is the best on validation; of those that the evidence cannot tell apart, the most useful.
 
 Candidates are compared on the same images; whole groups are resampled. A difference is positive where the
 first model is better, whatever the direction of the metric.
@@ -20,7 +20,8 @@ from vision.base.resampling import GroupResamples, resample_groups
 from vision.config.evaluation import BootstrapSettings, ComparisonSettings
 from vision.data.records import POOLED, Split, Splits
 from vision.decision.held_out import HeldOut
-from vision.decision.records import Temperature
+from vision.decision.records import DecisionRule, ReviewThreshold
+from vision.decision.selective import USEFUL_COVERAGE
 from vision.evaluation.metric_table import METRICS, NLL, Answers, Metric
 from vision.evaluation.records import CandidateRow, Comparison, Difference, Evaluation
 
@@ -33,11 +34,13 @@ class Contender:
         evaluation: on validation.
         model: its network.
         answers: to the validation images, same rows for every contender.
+        review: what it may decide alone, found on its own held-out images.
     """
 
     evaluation: Evaluation
     model: ModelFile
     answers: Answers
+    review: ReviewThreshold
 
     @property
     def name(self) -> str:
@@ -54,7 +57,7 @@ def line_up(
     evaluations: Sequence[Evaluation],
     models: Sequence[ModelFile],
     held_out: Sequence[HeldOut],
-    temperatures: Sequence[Temperature],
+    rules: Sequence[DecisionRule],
     splits: Splits,
 ) -> tuple[list[Contender], HeldOut]:
     """The candidates on validation, and the validation images' truth; all sequences are in one order.
@@ -62,18 +65,18 @@ def line_up(
     Raises:
         DataError: there is no candidate, or the lists are of different lengths.
     """
-    if not evaluations or not len(evaluations) == len(models) == len(held_out) == len(temperatures):
+    if not evaluations or not len(evaluations) == len(models) == len(held_out) == len(rules):
         raise DataError(
             f"Comparison got {len(evaluations)} evaluations, {len(models)} models, {len(held_out)} sets of "
-            f"held-out answers and {len(temperatures)} temperatures. Expected at least one, as many of each."
+            f"held-out answers and {len(rules)} rules. Expected at least one, as many of each."
         )
     rows = splits.rows(Split.VALIDATION)
     for each in held_out:
         rows = rows[np.isin(rows, each.rows)]
     known = [each.at(rows) for each in held_out]
     contenders = [
-        Contender(evaluation, model, Answers(each.logits, each.labels, temperature.value))
-        for evaluation, model, each, temperature in zip(evaluations, models, known, temperatures, strict=True)
+        Contender(evaluation, model, Answers(each.logits, each.labels, rule.temperature.value), rule.review)
+        for evaluation, model, each, rule in zip(evaluations, models, known, rules, strict=True)
     ]
     return contenders, known[0]
 
@@ -88,9 +91,10 @@ def choose_winner(
     """The comparison of at least one contender on the labels and groups of `truth`.
 
     The leader is best by the metric. Contenders whose paired difference to the leader has an interval that
-    does not lie above zero are tied with it; among the tied the lowest calibrated NLL wins, then the fewest
-    parameters, then the name. A fine-tuning that failed beside a frozen candidate of the same network is the
-    same network again: it stands among the candidates and is compared with none.
+    does not lie above zero are tied with it. Of the tied one that decides a useful share alone is preferred,
+    then the stricter promise, the lowest calibrated NLL, the fewest parameters, the name. A fine-tuning that
+    failed beside a frozen candidate of the same network is the same network again: it stands among the
+    candidates and is compared with none.
     """
     everyone, contenders = contenders, _leave_out_copies(contenders)
     drawn = resample_groups(truth.groups, bootstrap, np.random.default_rng(seed))
@@ -171,8 +175,17 @@ def _explain_copy(contender: Contender) -> str:
     )
 
 
-def _preference(contender: Contender) -> tuple[float, int, str]:
-    return contender.evaluation.nll.value, contender.model.num_parameters, contender.name
+def _preference(contender: Contender) -> tuple[int, float, float, int, str]:
+    own = contender.evaluation.nll.value, contender.model.num_parameters, contender.name
+    return *_promise(contender), *own
+
+
+def _promise(contender: Contender) -> tuple[int, float]:
+    """0 where it decides a useful share alone, 1 where it decides something, else 2; and what is promised."""
+    review = contender.review
+    if not review.attainable:
+        return 2, 1.0
+    return int(review.coverage < USEFUL_COVERAGE), review.target_risk
 
 
 def _describe_candidate(contender: Contender) -> CandidateRow:
@@ -188,6 +201,8 @@ def _describe_candidate(contender: Contender) -> CandidateRow:
         unknown_auroc=deciding[0].auroc.value if deciding else np.nan,
         num_parameters=contender.model.num_parameters,
         fine_tuning_failed=contender.model.fine_tuning_failed,
+        decided_alone=contender.review.coverage if contender.review.attainable else 0.0,
+        promised_risk=contender.review.target_risk if contender.review.attainable else None,
     )
 
 
@@ -204,16 +219,27 @@ def _explain(
     if len(tied) == 1:
         return f"{winner.name} has the best {words} on validation ({best}), beyond doubt against every other."
     others = ", ".join(each.name for each in tied if each is not winner)
-    told_by = "lowest calibrated NLL"
-    if any(each.evaluation.nll.value == winner.evaluation.nll.value for each in tied if each is not winner):
-        told_by = "lowest calibrated NLL and, of those, the fewest parameters"
-    own = f"{winner.evaluation.nll.value:.3f}"
+    told_by = _tell_preference(winner, tied)
     if winner is leader:
         return (
             f"{winner.name} has the best {words} on validation ({best}), though {others} cannot be told from "
-            f"it; of these it has the {told_by} ({own})."
+            f"it; of these it {told_by}."
         )
     return (
         f"{leader.name} has the best {words} on validation ({best}), but {others} and {winner.name} cannot "
-        f"be told apart on these images; of them {winner.name} has the {told_by} ({own})."
+        f"be told apart on these images; of them {winner.name} {told_by}."
     )
+
+
+def _tell_preference(winner: Contender, tied: Sequence[Contender]) -> str:
+    """What the winner has before the others that the metric cannot tell from it."""
+    review = winner.review
+    promised = f"at most {review.target_risk:.0%} of these wrong"
+    if any(_promise(each)[0] != _promise(winner)[0] for each in tied):
+        return f"decides more alone ({review.coverage:.0%}, {promised})"
+    if any(_promise(each) != _promise(winner) for each in tied):
+        return f"has the strictest promise ({promised})"
+    own = f"has the lowest calibrated NLL ({winner.evaluation.nll.value:.3f})"
+    if any(each.evaluation.nll.value == winner.evaluation.nll.value for each in tied if each is not winner):
+        return own + " and, of those, the fewest parameters"
+    return own

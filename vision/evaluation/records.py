@@ -162,6 +162,12 @@ class CandidateRow(Value):
     fine_tuning_failed: bool = Field(
         default=False, description="no epoch was better than the head before it, which was kept"
     )
+    decided_alone: float = Field(
+        default=math.nan, description="share of held-out images accepted; NaN of older records"
+    )
+    promised_risk: float | None = Field(
+        default=None, description="largest share wrong among these; None: nothing is decided alone"
+    )
 
 
 class Difference(Value):

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.vision.toy import make_held_out
+from tests.vision.toy import make_held_out, make_rule
 from vision.base.errors import DataError
 from vision.base.outputs import ModelFile, ModelOutputs
 from vision.base.record import Interval
@@ -15,7 +15,6 @@ from vision.base.softmax import nll
 from vision.config.evaluation import BootstrapSettings, ComparisonSettings
 from vision.data.records import Split, Splits
 from vision.decision.held_out import HeldOut
-from vision.decision.records import Temperature
 from vision.evaluation.comparison import (
     choose_winner,
     line_up,
@@ -115,26 +114,49 @@ def held_out_of(outputs: ModelOutputs) -> HeldOut:
     return make_held_out(outputs.logits, SPLITS.labels(), SPLITS.groups)
 
 
-def run(candidates: dict[str, tuple[ModelOutputs, int]], metric: str = "accuracy") -> Comparison:
-    temperature = Temperature(
-        value=1.0,
-        applied=False,
-        fitted_value=1.0,
-        nll_before=1.0,
-        nll_after=1.0,
-        gain=flat(0.0),
-        num_images=NUM,
-        num_groups=NUM // 2,
-    )
+def run(
+    candidates: dict[str, tuple[ModelOutputs, int]],
+    metric: str = "accuracy",
+    promises: dict[str, dict[str, Any]] | None = None,
+) -> Comparison:
+    rule = make_rule(CLASSES)
+    rules = [
+        rule.model_copy(update={"review": rule.review.model_copy(update=(promises or {}).get(name, {}))})
+        for name in candidates
+    ]
     contenders, truth = line_up(
         [make_evaluation(name, outputs) for name, (outputs, _) in candidates.items()],
         [make_model(name, size) for name, (_, size) in candidates.items()],
         [held_out_of(outputs) for outputs, _ in candidates.values()],
-        [temperature] * len(candidates),
+        rules,
         SPLITS,
     )
     settings = ComparisonSettings.model_validate({"metric": metric})
     return choose_winner(contenders, truth, settings, BOOTSTRAP, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("less", "words"),
+    [
+        ({"attainable": False}, "decides more alone"),
+        ({"coverage": 0.1}, "decides more alone"),
+        ({"target_risk": 0.2}, "strictest promise"),
+    ],
+)
+def test_of_those_that_cannot_be_told_apart_the_most_useful_wins(less: dict[str, Any], words: str) -> None:
+    better, worse = make_outputs(10, sharpness=3.0), make_outputs(12, sharpness=2.0, start=100)
+    result = run({"fine": (better, 10), "frozen_": (worse, 1000)}, promises={"fine": less})
+    assert result.winner == "frozen_"
+    assert words in result.reason
+    fine, frozen = result.candidates
+    assert frozen.decided_alone == 0.9
+    assert frozen.promised_risk == 0.02
+    assert fine.promised_risk == (None if "attainable" in less else less.get("target_risk", 0.02))
+
+
+def test_what_is_decided_alone_does_not_outweigh_a_proven_accuracy() -> None:
+    candidates = {"right": (make_outputs(10), 1), "wrong": (make_outputs(60), 1)}
+    assert run(candidates, promises={"right": {"attainable": False}}).winner == "right"
 
 
 def test_the_clearly_best_wins_whatever_its_nll_and_size() -> None:
