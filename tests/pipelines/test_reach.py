@@ -71,7 +71,7 @@ vision/backbones/efficientnet_lite.py
 vision/backbones/mobilenet.py
 vision/backbones/torch_file.py
 vision/base/__init__.py vision/base/closure.py vision/base/errors.py vision/base/files.py
-vision/base/home.py vision/base/outputs.py vision/base/record.py vision/base/softmax.py
+vision/base/home.py vision/base/names.py vision/base/outputs.py vision/base/record.py vision/base/softmax.py
 vision/config/__init__.py vision/config/base.py vision/config/data.py vision/config/training.py
 vision/data/__init__.py vision/data/images.py vision/data/quality.py vision/data/records.py
 vision/data/store.py

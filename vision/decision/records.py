@@ -119,6 +119,10 @@ class UnknownThreshold(Record):
     ladder: tuple[AlphaRung, ...] = Field(default=(), description="what other promises would give")
 
 
+USEFUL_COVERAGE = 0.4
+"""Share of the known images that a rung of the ladder should accept; the strictest that does is promised."""
+
+
 class ReviewThreshold(Record):
     """Calibrated confidence below which a known-looking image goes to a person."""
 

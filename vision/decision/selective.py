@@ -19,16 +19,13 @@ from scipy.special import betainc
 from vision.base.record import FloatArray
 from vision.base.resampling import design_effect, intraclass_correlation
 from vision.config.decision import ReviewSettings
-from vision.decision.records import ReviewThreshold, RiskRung
+from vision.decision.records import USEFUL_COVERAGE, ReviewThreshold, RiskRung
 
 COVERAGES = np.arange(20, 101, 5) / 100
 """Shares of the images not called unknown that are tried in turn."""
 
 RUNGS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2)
 """The ladder of promised risks, the strictest first."""
-
-USEFUL_COVERAGE = 0.4
-"""Share of the known images that a rung of the ladder should accept; the strictest that does is promised."""
 
 MOST_TIMES = 100.0
 """Largest multiple of the images at hand that is named as what a promise would need."""

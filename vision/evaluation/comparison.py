@@ -20,8 +20,7 @@ from vision.base.resampling import GroupResamples, resample_groups
 from vision.config.evaluation import BootstrapSettings, ComparisonSettings
 from vision.data.records import POOLED, Split, Splits
 from vision.decision.held_out import HeldOut
-from vision.decision.records import DecisionRule, ReviewThreshold
-from vision.decision.selective import USEFUL_COVERAGE
+from vision.decision.records import USEFUL_COVERAGE, DecisionRule, ReviewThreshold
 from vision.evaluation.metric_table import METRICS, NLL, Answers, Metric
 from vision.evaluation.records import CandidateRow, Comparison, Difference, Evaluation
 

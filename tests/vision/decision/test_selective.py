@@ -10,7 +10,7 @@ from scipy.stats import binom
 from vision.config.decision import ReviewSettings
 from vision.decision import selective
 from vision.decision.records import ReviewThreshold
-from vision.decision.selective import RUNGS, USEFUL_COVERAGE, Look, bound_risk, find_level, fit_review
+from vision.decision.selective import RUNGS, Look, bound_risk, find_level, fit_review
 
 Array = npt.NDArray[Any]
 TARGET, DELTA = 0.02, 0.1
