@@ -9,7 +9,7 @@ from scipy.stats import binom
 
 from vision.config.decision import ReviewSettings
 from vision.decision import selective
-from vision.decision.records import ReviewThreshold
+from vision.decision.records import USEFUL_COVERAGE, ReviewThreshold
 from vision.decision.selective import RUNGS, Look, bound_risk, find_level, fit_review
 
 Array = npt.NDArray[Any]
