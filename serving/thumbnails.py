@@ -21,7 +21,7 @@ def make_thumbnail(content: bytes, side: int) -> bytes:
         ImageFormatError: it is no picture of a format that is read.
         ImageError: it is damaged, or has over 200 megapixels.
     """
-    sides = probe_image(content, max_megapixels=MAX_MEGAPIXELS)
+    sides = probe_image(content, max_megapixels=MAX_MEGAPIXELS).sides
     padded = decode_image(content, size=side, resize=Resize.PAD, max_megapixels=MAX_MEGAPIXELS)
     width, height = (max(1, round(each * side / max(sides))) for each in sides)
     top, left = (side - height) // 2, (side - width) // 2

@@ -38,6 +38,7 @@ from vision.base.record import FloatArray, ImageArray
 from vision.bundle.assembly import LoadedBundle
 from vision.bundle.heat_map import heat_map, overlay
 from vision.config.data import Resize
+from vision.data.decoding.formats import READ_FORMATS
 from vision.data.images import decode_image
 from vision.decision.predictor import Inference, make_predictions
 from vision.decision.records import Prediction
@@ -199,7 +200,7 @@ class Answerer:
             raise ProblemError(
                 "image-format",
                 arrived=f"The file in the field image is {error}",
-                expected="a JPEG, PNG, WebP or BMP image by its first bytes, whatever its name",
+                expected=f"a {READ_FORMATS} image by its first bytes, whatever its name",
                 advice="Convert the file, or send the right one",
             ) from error
         except ImageError as error:

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from vision.config.export import Precision
+from vision.data.decoding.formats import READ_FORMATS
 from vision.decision.records import Decision, UnknownKind
 
 
@@ -19,7 +20,7 @@ class Body(BaseModel):
 class PredictionForm(Body):
     """What is sent to POST /predict."""
 
-    image: bytes = Field(description="one JPEG, PNG, WebP or BMP image, whatever its name says")
+    image: bytes = Field(description=f"one {READ_FORMATS} image, whatever its name says")
     group: str = Field(default="", description="what images of one camera, individual or visit share")
 
 

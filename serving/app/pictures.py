@@ -46,7 +46,7 @@ def prepare_picture(name: str, content: bytes, model: ModelDescription) -> Pictu
 
 def _fit(content: bytes, model: ModelDescription) -> bytes:
     """The file, shrunk where the service would refuse it for its size."""
-    width, height = probe_image(content, max_megapixels=MAX_MEGAPIXELS)
+    width, height = probe_image(content, max_megapixels=MAX_MEGAPIXELS).sides
     few_bytes = len(content) + _ROOM_FOR_THE_FORM <= model.max_body_bytes
     if few_bytes and width * height <= model.max_megapixels * 1e6:
         return content

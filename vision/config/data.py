@@ -98,7 +98,11 @@ class Addition(Settings):
         description="groups of one name here and in the source are one (the same individuals again)",
     )
     unknown_classes: ClassNames = Field(default=(), description="class folders held out as unknown")
-    max_megapixels: PositiveFloat = Field(default=100.0, description="larger images are quarantined")
+    max_megapixels: PositiveFloat = Field(default=200.0, description="larger images are quarantined")
+    skip_folders: tuple[str, ...] = Field(
+        default=(), description="folders that are left out on purpose, by name or by path below `path`"
+    )
+    follow_links: bool = Field(default=False, description="follow links that lead out of the folder")
 
     @model_validator(mode="after")
     def _groups_are_declared_once(self) -> Self:
@@ -166,7 +170,11 @@ class FolderSource(_GrowingSource):
     layout: LayoutPattern = Field(default="auto", description=_LAYOUT_HELP)
     group_by: GroupPattern | None = Field(default=None, description=_GROUP_HELP)
     unknown_classes: ClassNames = Field(default=(), description="class folders held out as unknown")
-    max_megapixels: PositiveFloat = Field(default=100.0, description="larger images are quarantined")
+    max_megapixels: PositiveFloat = Field(default=200.0, description="larger images are quarantined")
+    skip_folders: tuple[str, ...] = Field(
+        default=(), description="folders that are left out on purpose, by name or by path below `path`"
+    )
+    follow_links: bool = Field(default=False, description="follow links that lead out of the folder")
 
     @model_validator(mode="after")
     def _groups_are_declared_once(self) -> Self:

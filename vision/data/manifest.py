@@ -15,8 +15,10 @@ from functools import partial
 from pathlib import Path
 
 from vision.base.errors import ImageError, SourceError
-from vision.data.images import probe_image
-from vision.data.records import ImageEntry, Manifest, Quarantined, Split
+from vision.data.decoding.formats import READ_FORMATS, has_other_ending
+from vision.data.decoding.remarks import Remark
+from vision.data.images import MAX_MEGAPIXELS, probe_image
+from vision.data.records import FileRemark, ImageEntry, Manifest, Quarantined, Split
 
 Progress = Callable[[int, int], None]
 """Called with (files done, files in all)."""
@@ -48,9 +50,10 @@ def build_manifest(
     root: Path,
     files: Sequence[SourceFile],
     source_digest: str,
-    max_megapixels: float = 100.0,
+    max_megapixels: float = MAX_MEGAPIXELS,
     *,
     quarantined: Sequence[Quarantined] = (),
+    remarks: Sequence[FileRemark] = (),
     progress: Progress | None = None,
 ) -> Manifest:
     """Read every file: digest, size after orientation, or the reason why it cannot be used.
@@ -61,18 +64,20 @@ def build_manifest(
         source_digest: digest of the source's content.
         max_megapixels: larger pictures are quarantined.
         quarantined: files that the source itself leaves out.
+        remarks: what the source tells of its files.
         progress: called with (files done, files in all).
 
     Raises:
-        SourceError: not one file is a usable image.
+        SourceError: not one file is a usable image, or not one of a class.
     """
     ordered = sorted(files)
     read = partial(_read_entry, root.resolve(), max_megapixels=max_megapixels)
     results = list(_in_order(read, ordered, progress))
-    entries = tuple(result for result in results if isinstance(result, ImageEntry))
+    entries = tuple(result.entry for result in results if isinstance(result, _Read))
     left_out = [result for result in results if isinstance(result, Quarantined)]
     if not entries:
         raise SourceError(_nothing_usable(root, left_out))
+    _refuse_lost_classes(root, entries, left_out)
     known = {file.class_name for file in ordered if not file.is_unknown}
     unknown = {file.class_name for file in ordered if file.is_unknown}
     return Manifest(
@@ -82,28 +87,62 @@ def build_manifest(
         unknown_class_names=tuple(sorted(unknown)),
         entries=entries,
         quarantined=tuple(sorted([*left_out, *quarantined], key=lambda item: item.path)),
+        remarks=(*remarks, *_count_remarks([each for each in results if isinstance(each, _Read)])),
     )
 
 
-def _read_entry(root: Path, file: SourceFile, *, max_megapixels: float) -> ImageEntry | Quarantined:
+@dataclass(frozen=True)
+class _Read:
+    """A usable image, and what is worth telling of it."""
+
+    entry: ImageEntry
+    remarks: frozenset[Remark]
+
+
+def _read_entry(root: Path, file: SourceFile, *, max_megapixels: float) -> _Read | Quarantined:
     try:
         raw = _read_bytes(root / file.path, max_megapixels)
-        width, height = probe_image(raw, max_megapixels=max_megapixels)
+        probe = probe_image(raw, max_megapixels=max_megapixels)
     except ImageError as error:
-        return Quarantined(path=file.path, reason=str(error))
+        return Quarantined(path=file.path, reason=str(error), class_name=file.class_name)
     except OSError as error:
-        return Quarantined(path=file.path, reason=f"cannot be read: {error.strerror or error}")
-    return ImageEntry(
+        reason = f"cannot be read: {error.strerror or error}"
+        return Quarantined(path=file.path, reason=reason, class_name=file.class_name)
+    entry = ImageEntry(
         path=file.path,
         class_name=file.class_name,
         digest=hashlib.sha256(raw).hexdigest(),
         num_bytes=len(raw),
-        width=width,
-        height=height,
+        width=probe.width,
+        height=probe.height,
         group=file.group,
         tree=file.tree,
         is_unknown=file.is_unknown,
     )
+    other = {Remark.OTHER_ENDING} if has_other_ending(file.path, probe.format) else set()
+    return _Read(entry, probe.remarks | other)
+
+
+def _count_remarks(read: Sequence[_Read]) -> list[FileRemark]:
+    """Every remark with the number of images that it holds of, in the order of `Remark`."""
+    paths = {
+        remark: [each.entry.path for each in read if remark in each.remarks]
+        for remark in Remark
+        if any(remark in each.remarks for each in read)
+    }
+    return [FileRemark(what=f"pictures {remark}", count=len(of), first=of[0]) for remark, of in paths.items()]
+
+
+def _refuse_lost_classes(root: Path, entries: Sequence[ImageEntry], left_out: Sequence[Quarantined]) -> None:
+    """Refuse a class whose every file is left out: it would vanish."""
+    lost = {item.class_name for item in left_out} - {entry.class_name for entry in entries}
+    for name in sorted(lost):
+        own = [item for item in left_out if item.class_name == name]
+        raise SourceError(
+            f"{root}: class {name!r} has no usable image: all {len(own)} files are left out (first: "
+            f"{own[0].path}: {own[0].reason}). Expected some pictures in every class. Repair or convert "
+            f"them, or leave the class out on purpose: dataset.skip_folders: [{name}]"
+        )
 
 
 def _read_bytes(path: Path, max_megapixels: float) -> bytes:
@@ -119,10 +158,10 @@ def _read_bytes(path: Path, max_megapixels: float) -> bytes:
 
 
 def _in_order(
-    read: Callable[[SourceFile], ImageEntry | Quarantined],
+    read: Callable[[SourceFile], _Read | Quarantined],
     files: Sequence[SourceFile],
     progress: Progress | None,
-) -> Iterable[ImageEntry | Quarantined]:
+) -> Iterable[_Read | Quarantined]:
     """Results in the order of the files; files are read and probed by a few threads."""
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         for done, result in enumerate(pool.map(read, files), start=1):
@@ -133,9 +172,9 @@ def _in_order(
 
 def _nothing_usable(root: Path, left_out: Sequence[Quarantined]) -> str:
     if not left_out:
-        return f"{root}: holds no image. Expected JPEG, PNG, WebP or BMP files in class folders."
+        return f"{root}: holds no image. Expected {READ_FORMATS} files in class folders."
     first = left_out[0]
     return (
         f"{root}: none of {len(left_out)} files is a usable image (first: {first.path}: {first.reason}). "
-        "Expected JPEG, PNG, WebP or BMP files in class folders."
+        f"Expected {READ_FORMATS} files in class folders."
     )

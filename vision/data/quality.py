@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.base.record import FloatArray, ImageArray
-from vision.data.images import PAD_GREY
+from vision.data.decoding.colour import PAD_GREY
 
 QUALITY_COLUMNS: tuple[str, ...] = (
     "brightness",

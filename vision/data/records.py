@@ -44,6 +44,15 @@ class Quarantined(Value):
 
     path: str
     reason: str
+    class_name: str = Field(default="", description="of the class folder that it lies in, if known")
+
+
+class FileRemark(Value):
+    """Something that a person should know of files that are used, or that are no images."""
+
+    what: str = Field(description='completes "12 ..."')
+    count: int = Field(description="number of files")
+    first: str = Field(default="", description="path of the first of them")
 
 
 class AddedFolder(Value):
@@ -63,6 +72,7 @@ class Manifest(Record):
     unknown_class_names: tuple[str, ...] = ()
     entries: tuple[ImageEntry, ...]
     quarantined: tuple[Quarantined, ...] = ()
+    remarks: tuple[FileRemark, ...] = ()
 
     def locate(self, entry: ImageEntry) -> Path:
         """Where the file of an entry lies: below the root, or below the folder that brought it."""

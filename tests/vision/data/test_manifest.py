@@ -88,7 +88,7 @@ def test_unusable_files_are_quarantined_with_their_reasons(tmp_path: Path) -> No
     ]
     assert "empty" in reasons["a/empty.jpg"]
     assert "cannot be read: No such file" in reasons["a/gone.jpg"]
-    assert "not a JPEG" in reasons["a/html.jpg"]
+    assert "web page" in reasons["a/html.jpg"]
     assert "40 x 40 pixels" in reasons["a/huge.png"]
     assert "more than 1000 segments" in reasons["a/long.jpg"]
     assert "cut short" in reasons["a/short.jpg"]

@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 from tests.shared_data import shared_data
 from vision.base.record import FloatArray, ImageArray
 from vision.config.data import Resize
-from vision.data.images import PAD_GREY, decode_image
+from vision.data.decoding.colour import PAD_GREY
+from vision.data.images import decode_image
 from vision.data.quality import QUALITY_COLUMNS, measure_quality
 
 SIZE = 96

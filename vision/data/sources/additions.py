@@ -16,7 +16,7 @@ from pathlib import Path
 from vision.base.errors import SourceError
 from vision.config.data import Addition
 from vision.data.manifest import build_manifest
-from vision.data.records import AddedFolder, ImageEntry, Manifest, Quarantined
+from vision.data.records import AddedFolder, ImageEntry, Manifest
 from vision.data.sources.class_names import check_spelling
 from vision.data.sources.declaration import Base
 from vision.data.sources.folder import FolderListing, digest_listing, find_addition, list_addition
@@ -85,7 +85,7 @@ def add_parts(base: Manifest, parts: Sequence[Part], progress: Progress | None =
     Raises:
         SourceError: an addition has no usable image.
     """
-    entries, quarantined = list(base.entries), list(base.quarantined)
+    entries, quarantined, remarks = list(base.entries), list(base.quarantined), list(base.remarks)
     known, held_out = set(base.class_names), set(base.unknown_class_names)
     for part in parts:
         own = build_manifest(
@@ -94,12 +94,14 @@ def add_parts(base: Manifest, parts: Sequence[Part], progress: Progress | None =
             "",
             part.addition.max_megapixels,
             quarantined=part.listing.quarantined,
+            remarks=part.listing.remarks,
             progress=progress,
         )
         entries += [_adopt(entry, part) for entry in own.entries]
         quarantined += [
-            Quarantined(path=f"{part.prefix}/{item.path}", reason=item.reason) for item in own.quarantined
+            item.model_copy(update={"path": f"{part.prefix}/{item.path}"}) for item in own.quarantined
         ]
+        remarks += [item.model_copy(update={"first": f"{part.prefix}/{item.first}"}) for item in own.remarks]
         known |= set(own.class_names)
         held_out |= set(own.unknown_class_names)
     return Manifest(
@@ -110,6 +112,7 @@ def add_parts(base: Manifest, parts: Sequence[Part], progress: Progress | None =
         unknown_class_names=tuple(sorted(held_out)),
         entries=tuple(sorted(entries, key=lambda entry: entry.path)),
         quarantined=tuple(sorted(quarantined, key=lambda item: item.path)),
+        remarks=tuple(remarks),
     )
 
 

@@ -1,29 +1,112 @@
-"""Image files below a folder, told by their endings, and what is left out with the reason."""
+"""Every file below a folder: taken as an image, left out with the reason, or counted by kind.
+
+What a file is, its first bytes say. Only files that end in .jpg, .jpeg or .png are taken unseen; what they
+are is told when they are read.
+"""
 
 from __future__ import annotations
 
+import mimetypes
 import os
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 from vision.base.errors import SourceError
 from vision.base.names import find_near, normalise
-from vision.data.images import IMAGE_SUFFIXES
-from vision.data.records import Quarantined
+from vision.base.wording import count_of
+from vision.data.decoding.formats import HEAD_BYTES, READ_FORMATS, find_format, find_unread
+from vision.data.records import FileRemark, Quarantined
 
-_OTHER_IMAGE_SUFFIXES = (".gif", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2")
+_TAKEN_UNSEEN = frozenset({".jpg", ".jpeg", ".png"})
+_RAW_ENDINGS = frozenset(
+    (
+        *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos"),
+        *(".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
+    )
+)
+_RAW_REASON = (
+    "a camera's raw file; develop it to JPEG or TIFF, as darktable-cli, RawTherapee or the maker's program do"
+)
 _MAX_DEPTH = 50
+
+# Folders in which systems and viewers keep copies of pictures: hidden ones, a NAS's @eaDir, @tmp and
+# #recycle, Windows' $RECYCLE.BIN, __MACOSX, and thumbnails under any of their names. A class may be called
+# $1, #1 or thumb, so that marks alone do not do, and `thumb` counts below a class folder only.
+_SYSTEM_FOLDER = re.compile(
+    r"\.|@\w|__[A-Z]+$|#(recycle|snapshot|trash)|\$RECYCLE|lost\+found$|system volume information$"
+    r"|(.*[ ._-])?thumbnails?([ ._-].*)?$",
+    re.IGNORECASE,
+)
+_THUMBS = re.compile(r"(.*[ ._-])?thumbs?$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What is looked at below a folder.
+
+    Attributes:
+        skipped: folders that are left out on request, by their name or their path below the root.
+        follows_links: links to files and folders outside are followed.
+    """
+
+    skipped: Collection[str] = ()
+    follows_links: bool = False
 
 
 @dataclass
 class Found:
-    """What lies below a root: image paths (POSIX, relative), files left out, other files by suffix."""
+    """What lies below a root.
+
+    Attributes:
+        images: paths (POSIX, relative) of what is taken as an image.
+        quarantined: files and folders that are left out.
+        others: folder (POSIX, relative, "" is the root) -> files of other kinds by their endings.
+        folders: every folder that was looked into, and every link to one.
+        set_aside: hidden files, and folders that are hidden, skipped on request, or of a system or viewer ->
+            files in it.
+    """
 
     images: list[str] = field(default_factory=list)
     quarantined: list[Quarantined] = field(default_factory=list)
-    others: Counter[str] = field(default_factory=Counter)
+    others: dict[str, Counter[str]] = field(default_factory=dict)
+    folders: set[str] = field(default_factory=set)
+    set_aside: dict[str, int] = field(default_factory=dict)
+
+    def leave_out(self, path: str, reason: str) -> None:
+        """Quarantine a file or folder."""
+        self.quarantined.append(Quarantined(path=_shown(path), reason=reason))
+
+    def count_other(self, path: str, kind: str) -> None:
+        """Count a file that is no image."""
+        folder = path.rpartition("/")[0]
+        self.others.setdefault(folder, Counter())[kind] += 1
+
+    def others_below(self, folder: str = "") -> Counter[str]:
+        """Files of other kinds in a folder and below it, by their endings."""
+        below = f"{folder}/"
+        counts = [some for name, some in self.others.items() if not folder or f"{name}/".startswith(below)]
+        return sum(counts, Counter())
+
+    def remarks(self) -> tuple[FileRemark, ...]:
+        """What a person should know of the files that are neither used nor left out one by one."""
+        found = []
+        others = self.others_below()
+        if others:
+            kinds = list_counts(others)
+            found.append(
+                FileRemark(what=f"other files lie beside the pictures ({kinds})", count=others.total())
+            )
+        if self.set_aside:
+            first = min(self.set_aside)
+            what = (
+                "files were passed over: hidden ones, and those in folders that are hidden, skipped on "
+                "request or made by a system or viewer"
+            )
+            found.append(FileRemark(what=what, count=sum(self.set_aside.values()), first=_shown(first)))
+        return tuple(found)
 
 
 def find_root(path: Path, expected: str) -> Path:
@@ -66,26 +149,68 @@ def _describe_missing(root: Path, siblings: Iterable[str]) -> str:
     return f" Did you mean {root.parent / near}{form}?"
 
 
-def find_images(root: Path) -> Found:
-    """What lies below `root`, hidden files apart.
+def find_images(root: Path, rules: Rules = Rules()) -> Found:
+    """What lies below `root`.
 
     Raises:
         SourceError: a folder cannot be listed, or lies too deep.
     """
     found = Found()
-    _scan(root, root.resolve(), "", found)
+    _Walk(root, root.resolve(), rules, found).scan("", frozenset({root.resolve()}))
     return found
 
 
 def describe_nothing(root: Path, found: Found, expected: str) -> str:
     """What a folder without usable images holds, and what was expected."""
-    present: Iterator[str] = (f"{count} x {suffix}" for suffix, count in sorted(found.others.items()))
-    seen = [*present]
-    if found.quarantined:
-        first = sort_left_out(found.quarantined)[0]
-        seen.append(f"{len(found.quarantined)} left out (first: {first.path}: {first.reason})")
-    contents = f"holds no usable image, but {', '.join(seen)}" if seen else "is empty"
-    return f"{root}: {contents}. {expected}; images end in {', '.join(IMAGE_SUFFIXES)}."
+    contents = describe_contents(found)
+    holds = f"holds no usable image, but {contents}" if contents else "is empty"
+    return f"{root}: {holds}. {expected}, of {READ_FORMATS} images."
+
+
+def describe_contents(found: Found, folder: str = "") -> str:
+    """Files of other kinds and what is left out in a folder and below it; empty where there is nothing."""
+    seen = [list_counts(found.others_below(folder))]
+    left_out = [
+        item
+        for item in sort_left_out(found.quarantined)
+        if not folder or item.path == folder or item.path.startswith(f"{folder}/")
+    ]
+    if left_out and left_out[0].path.rstrip("/") == folder:
+        seen.append(left_out[0].reason)
+    elif left_out:
+        seen.append(f"{len(left_out)} left out (first: {left_out[0].path}: {left_out[0].reason})")
+    return ", ".join(filter(None, seen))
+
+
+def list_counts(counts: Counter[str], most: int = 6) -> str:
+    """Counts by kind, the most frequent first, as "12 .xml, 3 .txt"."""
+    listed = [f"{count} {kind}" for kind, count in counts.most_common(most)]
+    more = len(counts) - most
+    return ", ".join([*listed, *([f"{more} more kinds"] if more > 0 else [])])
+
+
+def refuse_lost_classes(
+    root: Path, found: Found, folders: Mapping[str, str | None], classes: Collection[str]
+) -> None:
+    """Refuse class folders of which not one image can be used: a class would vanish.
+
+    Args:
+        root: of the source.
+        found: what lies below it.
+        folders: path -> class, of the folders at the level of classes; None where it is none.
+        classes: those that have images.
+
+    Raises:
+        SourceError: names every such folder with what it holds.
+    """
+    lost = sorted(folder for folder, name in folders.items() if name is not None and name not in classes)
+    if lost:
+        raise SourceError(
+            f"{root}: {count_of(len(lost), 'class folder')} without one usable image: "
+            + "; ".join(f"{_shown(each)}/ ({describe_contents(found, each) or 'empty'})" for each in lost[:8])
+            + ". Expected pictures in every class folder. Repair or convert them, or leave the folder out on "
+            f"purpose: dataset.skip_folders: [{', '.join(map(_shown, lost[:8]))}]"
+        )
 
 
 def sort_left_out(quarantined: Iterable[Quarantined]) -> tuple[Quarantined, ...]:
@@ -93,65 +218,119 @@ def sort_left_out(quarantined: Iterable[Quarantined]) -> tuple[Quarantined, ...]
     return tuple(sorted(quarantined, key=lambda item: item.path))
 
 
-def _scan(root: Path, resolved_root: Path, folder: str, found: Found) -> None:
-    """Collect what lies below `folder` (POSIX, relative to the root, with a closing slash or empty)."""
-    if folder.count("/") > _MAX_DEPTH:
-        raise SourceError(
-            f"{root / folder}: lies {folder.count('/')} folders deep; expected at most {_MAX_DEPTH} below "
-            f"{root}. Move the images up, or this folder away."
-        )
-    try:
-        entries = list(os.scandir(root / folder))
-    except OSError as error:
-        raise SourceError(
-            f"{root / folder}: cannot be listed: {error.strerror}. Make the folder readable."
-        ) from error
-    if folder and not entries:
-        reason = "an empty folder; put images into it, or remove it"
-        found.quarantined.append(Quarantined(path=_shown(folder), reason=reason))
-    for entry in entries:
-        path = f"{folder}{entry.name}"
-        if entry.name.startswith("."):
-            continue
-        if entry.is_symlink():
-            _take_link(root / path, resolved_root, path, found)
-        elif entry.is_dir(follow_symlinks=False):
-            _scan(root, resolved_root, f"{path}/", found)
+@dataclass
+class _Walk:
+    """One search below a root."""
+
+    root: Path
+    resolved_root: Path
+    rules: Rules
+    found: Found
+
+    def scan(self, folder: str, above: frozenset[Path]) -> None:
+        """Collect what lies below `folder` (POSIX, relative to the root, with a closing slash or empty)."""
+        if folder.count("/") > _MAX_DEPTH:
+            raise SourceError(
+                f"{self.root / folder}: lies {folder.count('/')} folders deep; expected at most {_MAX_DEPTH} "
+                f"below {self.root}. Move the images up, or this folder away."
+            )
+        entries = self._list(folder)
+        if folder and not entries:
+            self.found.leave_out(folder, "an empty folder; put images into it, or remove it")
+        for entry in entries:
+            path = f"{folder}{entry.name}"
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if entry.name.startswith(".") and not is_folder:
+                self.found.set_aside[path] = 1
+            elif entry.is_symlink():
+                self._take_link(path, above)
+            elif is_folder:
+                self._take_folder(path, above)
+            else:
+                self._take_file(path, entry.is_file(follow_symlinks=False))
+
+    def _list(self, folder: str) -> Sequence[os.DirEntry[str]]:
+        try:
+            return list(os.scandir(self.root / folder))
+        except OSError as error:
+            raise SourceError(
+                f"{self.root / folder}: cannot be listed: {error.strerror}. Make the folder readable."
+            ) from error
+
+    def _take_folder(self, path: str, above: frozenset[Path]) -> None:
+        name = path.rpartition("/")[2]
+        is_skipped = name in self.rules.skipped or path in self.rules.skipped
+        if is_skipped or _SYSTEM_FOLDER.match(name) or ("/" in path and _THUMBS.match(name)):
+            self.found.set_aside[path] = sum(len(names) for _, _, names in os.walk(self.root / path))
+            return
+        self.found.folders.add(path)
+        self.scan(f"{path}/", above)
+
+    def _take_file(self, path: str, is_regular: bool) -> None:
+        suffix = PurePosixPath(path).suffix.lower()
+        if suffix not in _TAKEN_UNSEEN and not self._looks_like_an_image(path, suffix, is_regular):
+            return
+        if not is_regular:
+            self.found.leave_out(path, "not a regular file")
+        elif _shown(path) != path:
+            self.found.leave_out(path, "the file name is not valid UTF-8")
         else:
-            _take_file(path, entry.is_file(follow_symlinks=False), found)
+            self.found.images.append(path)
 
+    def _looks_like_an_image(self, path: str, suffix: str, is_regular: bool) -> bool:
+        """Whether a file is to be read as an image; if not, it is left out or counted here."""
+        has_image_name = (mimetypes.guess_type(f"a{suffix}")[0] or "").startswith("image/")
+        if not is_regular:
+            if not has_image_name:
+                self.found.count_other(path, "no regular file")
+            return has_image_name
+        try:
+            with (self.root / path).open("rb") as file:
+                head = file.read(HEAD_BYTES)
+        except OSError as error:
+            self.found.leave_out(path, f"cannot be read: {error.strerror or error}")
+            return False
+        unread = find_unread(head)
+        if suffix in _RAW_ENDINGS:
+            self.found.leave_out(path, _RAW_REASON)
+            return False
+        if unread is not None and unread.is_image:
+            self.found.leave_out(path, f"{unread.name}; {unread.advice}")
+            return False
+        if find_format(head) is not None or has_image_name:
+            return True  # what is wrong with it is told when it is read
+        self.found.count_other(path, _shown(suffix) or "without an ending")
+        return False
 
-def _take_file(path: str, is_regular: bool, found: Found) -> None:
-    suffix = PurePosixPath(path).suffix.lower()
-    if suffix in _OTHER_IMAGE_SUFFIXES:
-        reason = f"{suffix} images are not read; save it as JPEG, PNG, WebP or BMP"
-        found.quarantined.append(Quarantined(path=_shown(path), reason=reason))
-    elif suffix not in IMAGE_SUFFIXES:
-        found.others[suffix or "no ending"] += 1
-    elif not is_regular:
-        found.quarantined.append(Quarantined(path=_shown(path), reason="not a regular file"))
-    elif _shown(path) != path:
-        found.quarantined.append(Quarantined(path=_shown(path), reason="the file name is not valid UTF-8"))
-    else:
-        found.images.append(path)
+    def _take_link(self, path: str, above: frozenset[Path]) -> None:
+        """A link is followed to a file inside the root; to other places on request only."""
+        link = self.root / path
+        try:
+            is_folder, is_file, target = link.is_dir(), link.is_file(), link.resolve()
+        except (OSError, RuntimeError) as error:  # RuntimeError: a circle of links
+            fault = error.strerror if isinstance(error, OSError) else "it leads to itself"
+            self.found.leave_out(path, f"a link that cannot be followed: {fault}")
+            return
+        if is_folder:
+            self._take_linked_folder(path, target, above)
+        elif not is_file:
+            self.found.leave_out(path, "a link to nothing")
+        elif not self.rules.follows_links and not target.is_relative_to(self.resolved_root):
+            self.found.leave_out(
+                path, "a link that leads out of the folder; set dataset.follow_links: true to follow it"
+            )
+        else:
+            self._take_file(path, is_regular=True)
 
-
-def _take_link(link: Path, resolved_root: Path, path: str, found: Found) -> None:
-    """A link is followed to a file inside the root only."""
-    reason = None
-    if link.is_dir():
-        reason = "a link to a folder; put the folder itself in its place"
-    elif PurePosixPath(path).suffix.lower() not in IMAGE_SUFFIXES:
-        found.others["links"] += 1
-        return
-    elif not link.is_file():
-        reason = "a link to nothing"
-    elif not link.resolve().is_relative_to(resolved_root):
-        reason = "a link that leads out of the folder; put the file itself in its place"
-    if reason is None:
-        _take_file(path, is_regular=True, found=found)
-    else:
-        found.quarantined.append(Quarantined(path=_shown(path), reason=reason))
+    def _take_linked_folder(self, path: str, target: Path, above: frozenset[Path]) -> None:
+        is_circle = target in above or (self.root / path).parent.resolve().is_relative_to(target)
+        if self.rules.follows_links and not is_circle:
+            self._take_folder(path, above | {target})
+        elif self.rules.follows_links:
+            self.found.leave_out(path, "a link to a folder that it lies in")
+        else:
+            self.found.folders.add(path)
+            self.found.leave_out(path, "a link to a folder; set dataset.follow_links: true to follow it")
 
 
 def _shown(path: str) -> str:

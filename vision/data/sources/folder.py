@@ -21,9 +21,17 @@ from vision.base.names import comparison_key, find_near, normalise
 from vision.base.wording import count_of
 from vision.config.data import Addition, FolderSource
 from vision.data.manifest import SourceFile
-from vision.data.records import Quarantined, Split
+from vision.data.records import FileRemark, Quarantined, Split
 from vision.data.sources.class_names import check_class_names, check_spelling, check_unknown_classes
-from vision.data.sources.finding import Found, describe_nothing, find_images, find_root, sort_left_out
+from vision.data.sources.finding import (
+    Found,
+    Rules,
+    describe_nothing,
+    find_images,
+    find_root,
+    refuse_lost_classes,
+    sort_left_out,
+)
 from vision.data.sources.layout import AmbiguousLayoutError, Hints, Layout, LayoutError, Role
 from vision.data.sources.layout_reading import find_layout
 from vision.data.sources.layout_words import TYPE, list_folders
@@ -38,10 +46,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FolderListing:
-    """What a folder offers: image files with class and group, and what is left out; sorted by path."""
+    """What a folder offers: image files with class and group, and what is left out; sorted by path.
+
+    `remarks` tells of files that are neither.
+    """
 
     files: tuple[SourceFile, ...]
     quarantined: tuple[Quarantined, ...]
+    remarks: tuple[FileRemark, ...] = ()
 
 
 def list_folder(settings: FolderSource) -> FolderListing:
@@ -53,7 +65,7 @@ def list_folder(settings: FolderSource) -> FolderListing:
             `unknown_classes` or `group_by` match nothing.
     """
     root = find_source(settings)
-    found = find_images(root)
+    found = find_images(root, _rules(settings))
     layout = _find_layout(root, found.images, settings, Hints(settings.unknown_classes))
     files = _classify(settings, layout, found)
     if not files:
@@ -61,7 +73,7 @@ def list_folder(settings: FolderSource) -> FolderListing:
         raise SourceError(f"{root}: {neighbour}" if neighbour else describe_nothing(root, found, _EXPECTED))
     _check_classes(root, settings, files)
     _check_groups(root, settings.group_by, "dataset.group_by", files)
-    return FolderListing(files=tuple(files), quarantined=sort_left_out(found.quarantined))
+    return _make_listing(root, found, layout, files)
 
 
 def find_source(settings: FolderSource) -> Path:
@@ -97,7 +109,7 @@ def list_addition(addition: Addition, base_classes: Collection[str]) -> FolderLi
     """
     setting = f"the addition {addition.name!r}"
     root = find_addition(addition)
-    found = find_images(root)
+    found = find_images(root, _rules(addition))
     hints = Hints((*addition.unknown_classes, *base_classes), may_be_one_class=True)
     layout = _find_layout(root, found.images, addition, hints, f"{setting} layout: ")
     _refuse_trees(root, layout)
@@ -109,7 +121,31 @@ def list_addition(addition: Addition, base_classes: Collection[str]) -> FolderLi
     check_spelling(root, {*classes, *base_classes}, _places(files))
     check_unknown_classes(root, addition.unknown_classes, f"unknown_classes of {setting}", classes)
     _check_groups(root, addition.group_by, f"group_by of {setting}", files)
-    return FolderListing(files=tuple(files), quarantined=sort_left_out(found.quarantined))
+    return _make_listing(root, found, layout, files)
+
+
+def _rules(settings: FolderSource | Addition) -> Rules:
+    return Rules(settings.skip_folders, settings.follow_links)
+
+
+def _make_listing(root: Path, found: Found, layout: Layout, files: Sequence[SourceFile]) -> FolderListing:
+    """What a folder offers.
+
+    Raises:
+        SourceError: a class folder has no image.
+    """
+    depth = max(layout.levels(Role.CLASS))
+    classes = {
+        folder: layout.class_of(tuple(folder.split("/")))
+        for folder in found.folders
+        if folder.count("/") == depth
+    }
+    refuse_lost_classes(root, found, classes, {file.class_name for file in files})
+    left_out = [
+        item.model_copy(update={"class_name": layout.class_of(tuple(item.path.split("/")[:-1])) or ""})
+        for item in sort_left_out(found.quarantined)
+    ]
+    return FolderListing(files=tuple(files), quarantined=tuple(left_out), remarks=found.remarks())
 
 
 def digest_folder(settings: FolderSource, listing: FolderListing | None = None) -> str:

@@ -30,6 +30,7 @@ def read_folder(settings: FolderSource, _data_folder: Path, progress: Progress |
         digest_folder(settings, listing),
         settings.max_megapixels,
         quarantined=listing.quarantined,
+        remarks=listing.remarks,
         progress=progress,
     )
 

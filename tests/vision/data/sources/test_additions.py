@@ -303,7 +303,7 @@ def test_a_missing_an_empty_and_a_wrong_folder_are_named(tmp_path: Path) -> None
         f"{tmp_path / 'emptyy'}: there is no such folder. Did you mean {tmp_path / 'empty'}? Expected one "
         "folder per class; correct the path of the addition 'emptyy'."
     )
-    assert f"{tmp_path / 'empty'}: is empty. Expected one folder per class;" in fault(
+    assert f"{tmp_path / 'empty'}: is empty. Expected one folder per class, of" in fault(
         base, tmp_path / "empty"
     )
     assert "is a file" in fault(base, {"path": base / "cod/cod1_frame1.png", "name": "june"})

@@ -167,31 +167,46 @@ def test_unknown_classes_are_marked(tmp_path: Path) -> None:
     assert [entry.is_unknown for entry in manifest.entries] == [False, False, True]
 
 
-def test_hidden_files_and_folders_are_skipped(tmp_path: Path) -> None:
-    make(tmp_path, "a/1.jpg", "b/2.jpg", "a/.3.jpg", ".git/4.jpg", "__MACOSX/._1.jpg", "a/notes.txt")
+def test_hidden_files_and_folders_are_skipped_and_counted(tmp_path: Path) -> None:
+    make(tmp_path, "a/1.jpg", "b/2.jpg", "a/.3.jpg", ".git/4.jpg", "__MACOSX/._1.jpg")
+    (tmp_path / "a/notes.txt").write_text("seen at dawn")
     manifest = read(tmp_path)
     assert [entry.path for entry in manifest.entries] == ["a/1.jpg", "b/2.jpg"]
     assert manifest.quarantined == ()
+    others, hidden = manifest.remarks[:2]
+    assert (others.count, "1 .txt" in others.what) == (1, True)
+    assert (hidden.count, hidden.first) == (3, ".git")
 
 
 def test_what_looks_like_an_image_and_cannot_be_used_is_quarantined(tmp_path: Path) -> None:
-    make(tmp_path, "a/1.jpg", "b/2.jpg", "loose.jpg", "a/scan.TIF")
-    (tmp_path / "a/gif.jpg").write_bytes(image_bytes(form="GIF"))
+    make(tmp_path, "a/1.jpg", "b/2.jpg", "loose.jpg")
+    (tmp_path / "a/page.jpg").write_bytes(b"<html>")
+    (tmp_path / "a/layers.psd").write_bytes(b"8BPS")
     (tmp_path / "a/zero.png").write_bytes(b"")
     manifest = read(tmp_path)
     found = {item.path: item.reason for item in manifest.quarantined}
-    assert list(found) == ["a/gif.jpg", "a/scan.TIF", "a/zero.png", "loose.jpg"]
-    assert found["a/gif.jpg"].startswith("not a JPEG, PNG, WebP or BMP image")
-    assert found["a/scan.TIF"].startswith(".tif images are not read")
+    assert list(found) == ["a/layers.psd", "a/page.jpg", "a/zero.png", "loose.jpg"]
+    assert {item.class_name for item in manifest.quarantined} == {"a", ""}
+    assert "Photoshop" in found["a/layers.psd"]
+    assert "web page" in found["a/page.jpg"]
     assert "empty" in found["a/zero.png"]
     assert "outside the class folders" in found["loose.jpg"]
 
 
-def test_an_empty_class_folder_is_mentioned(tmp_path: Path) -> None:
+def test_a_class_folder_without_one_image_stops_unless_it_is_named(tmp_path: Path) -> None:
     make(tmp_path, "a/1.jpg", "b/2.jpg")
     (tmp_path / "c").mkdir()
-    assert reasons(tmp_path) == {"c/": "an empty folder; put images into it, or remove it"}
-    assert read(tmp_path).class_names == ("a", "b")
+    assert "c/ (an empty folder" in fault(tmp_path)
+    (tmp_path / "c/x.csv").write_text("1,2")
+    assert "c/ (1 .csv)" in fault(tmp_path)
+    (tmp_path / "c/y.jpg").write_bytes(b"")
+    with pytest.raises(
+        SourceError, match=r"class 'c' has no usable image: all 1 files .*skip_folders: \[c\]"
+    ):
+        read(tmp_path)
+    manifest = read(tmp_path, skip_folders=("c",))
+    assert manifest.class_names == ("a", "b")
+    assert [each.count for each in manifest.remarks if each.first == "c"] == [2]
 
 
 def test_too_large_pictures_are_quarantined(tmp_path: Path) -> None:
@@ -210,13 +225,21 @@ def test_links_are_followed_inside_the_folder_only(tmp_path: Path) -> None:
     (root / "a/inside.jpg").symlink_to(root / "b/2.jpg")
     (root / "a/out.jpg").symlink_to(tmp_path / "elsewhere/secret.jpg")
     (root / "a/nowhere.jpg").symlink_to(tmp_path / "absent.jpg")
-    (root / "c").symlink_to(tmp_path / "elsewhere")
+    (root / "a/c").symlink_to(tmp_path / "elsewhere")
+    (root / "a/long.jpg").symlink_to("/mnt/" + "x" * 300)
+    (root / "a/circle").symlink_to(root / "a")
     manifest = read(root)
     assert [entry.path for entry in manifest.entries] == ["a/1.jpg", "a/inside.jpg", "b/2.jpg"]
     found = {item.path: item.reason for item in manifest.quarantined}
     assert "leads out of the folder" in found["a/out.jpg"]
     assert found["a/nowhere.jpg"] == "a link to nothing"
-    assert found["c"].startswith("a link to a folder")
+    assert found["a/c"].startswith("a link to a folder")
+    assert "File name too long" in found["a/long.jpg"]
+    followed = read(root, follow_links=True)
+    assert {entry.path for entry in followed.entries} > {"a/out.jpg", "a/c/secret.jpg"}
+    assert "that it lies in" in {item.path: item.reason for item in followed.quarantined}["a/circle"]
+    (root / "d").symlink_to(tmp_path / "elsewhere")
+    assert "d/ (a link to a folder; set dataset.follow_links: true" in fault(root)
 
 
 def test_a_linked_root_is_fine(tmp_path: Path) -> None:
@@ -281,9 +304,12 @@ class TestFaults:
         assert "a.jpg: is a file. Expected one folder per class" in fault(tmp_path / "a.jpg")
 
     def test_a_folder_without_images_tells_what_it_holds(self, tmp_path: Path) -> None:
-        make(tmp_path, "a/1.txt", "a/2.txt", "b/3.gif", "README")
+        (tmp_path / "b").mkdir()
+        for name in ("b/1.txt", "b/2.txt", "README"):
+            (tmp_path / name).write_text("words")
+        (tmp_path / "b/3.psd").write_bytes(b"8BPS")
         message = fault(tmp_path)
-        assert "holds no usable image, but 2 x .txt, 1 x no ending, 1 left out (first: b/3.gif" in message
+        assert "no usable image, but 2 .txt, 1 without an ending, 1 left out (first: b/3.psd" in message
 
     def test_images_without_class_folders(self, tmp_path: Path) -> None:
         make(tmp_path, "1.jpg", "2.jpg")

@@ -1,0 +1,137 @@
+"""Bytes become a loaded picture; what is damaged is refused, and what is whole is used, however odd."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PIL import Image, ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+
+from vision.data.decoding.colour import Flat, flatten, has_deep_samples, is_all_transparent
+from vision.data.decoding.jpeg_warnings import watch
+from vision.data.decoding.opening import DECODING_FAULTS, END_OF_IMAGE, damaged, open_image
+from vision.data.decoding.remarks import Remark
+
+_ORIENTATION_TAG = 0x0112
+_ORIENTATIONS = range(1, 9)
+_XMP_KEYS = ("xmp", "XML:com.adobe.xmp", "Raw profile type xmp")
+_MOST_BLANK_FRAMES = 10
+_ZERO_TAIL_BYTES = 64
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A picture as it lies in its file, before it is turned.
+
+    Attributes:
+        flat: without transparency, at full or (JPEG) reduced scale.
+        orientation: tag of EXIF, 1 to 8.
+    """
+
+    flat: Flat
+    orientation: int
+
+
+def load_image(raw: bytes, image: ImageFile.ImageFile, draft: tuple[int, int]) -> Loaded:
+    """The picture of an opened image.
+
+    Args:
+        raw: the file's bytes.
+        image: `open_image` of them.
+        draft: width and height that are enough; a JPEG is decoded at the smallest scale that gives them.
+
+    Raises:
+        ImageError: damaged or cut short.
+    """
+    is_deep = has_deep_samples(image)
+    remarks: set[Remark] = set()
+    try:
+        if isinstance(image, JpegImageFile):
+            remarks |= _load_jpeg(raw, image, draft)
+        else:
+            _check_tail(raw, image.format or "")
+            image.load()
+            _skip_blank_frames(image)
+        orientation = _orientation(image)
+        flat = flatten(raw, image, is_deep=is_deep)
+    except (Image.DecompressionBombError, *DECODING_FAULTS) as error:
+        raise damaged(raw, error) from error
+    return Loaded(Flat(flat.image, flat.to_srgb, flat.remarks | remarks), orientation)
+
+
+def _load_jpeg(raw: bytes, image: JpegImageFile, draft: tuple[int, int]) -> set[Remark]:
+    """Load, and ask libjpeg whether pixels are missing."""
+    image.draft("RGB", draft)
+    warnings = watch(image)
+    image.load()
+    if warnings.count == 0:
+        return (
+            set()
+            if raw.rstrip(b"\0").endswith(END_OF_IMAGE) or END_OF_IMAGE in raw[-65_536:]
+            else {Remark.NO_END_MARK}
+        )
+    # Zeros between the last pixel and the end mark are padding, unless pixels are missing.
+    shorter = raw.removesuffix(END_OF_IMAGE).rstrip(b"\0")
+    if len(shorter) < len(raw.removesuffix(END_OF_IMAGE)):
+        again = open_image(shorter, float("inf"))
+        if isinstance(again, JpegImageFile):
+            again.draft("RGB", (1, 1))
+            second = watch(again)
+            again.load()
+            if second.count == 0:
+                return {Remark.NO_END_MARK}
+    raise ValueError(f"libjpeg counts {warnings.count} faults: a part of the pixels is missing or wrong")
+
+
+def _check_tail(raw: bytes, form: str) -> None:
+    """Refuse compressed pixels that end in zeros: the end of the file was never written.
+
+    The decoders of these formats make pixels of zeros without a word.
+    """
+    end = len(raw)
+    if form == "WEBP":
+        end = min(end, 8 + int.from_bytes(raw[4:8], "little"))
+    elif form in ("AVIF", "HEIF"):
+        end = _end_of_media(raw)
+    else:
+        return
+    if end >= _ZERO_TAIL_BYTES and not raw[end - _ZERO_TAIL_BYTES : end].strip(b"\0"):
+        raise ValueError("its pixels end in zeros, which a copy that was not finished leaves")
+
+
+def _end_of_media(raw: bytes) -> int:
+    """Where the box of the coded pixels ends in an ISO base media file."""
+    at = 0
+    while at + 8 <= len(raw):
+        size = int.from_bytes(raw[at : at + 4], "big")
+        if raw[at + 4 : at + 8] == b"mdat":
+            return min(len(raw), at + size) if size >= 8 else len(raw)
+        if size < 8:
+            break
+        at += size
+    return len(raw)
+
+
+def _skip_blank_frames(image: ImageFile.ImageFile) -> None:
+    """Go to the first frame of an animation that shows anything."""
+    frame = 0
+    while frame < _MOST_BLANK_FRAMES and is_all_transparent(image):
+        frame += 1
+        try:
+            image.seek(frame)
+            image.load()
+        except EOFError:  # there is none
+            image.seek(0)
+            image.load()
+            return
+
+
+def _orientation(image: ImageFile.ImageFile) -> int:
+    """The tag of EXIF, 1 to 8; 1 where it is absent or unreadable. XMP's is ignored, as by browsers."""
+    for key in _XMP_KEYS:
+        image.info.pop(key, None)
+    try:
+        value = image.getexif().get(_ORIENTATION_TAG, 1)
+    except DECODING_FAULTS:
+        return 1  # a picture with a damaged tag is shown as it lies, by browsers too
+    return int(value) if value in _ORIENTATIONS else 1
