@@ -16,7 +16,7 @@ CONFIDENCE_IN_WORDS = (
 )
 
 
-FORMATS = "a JPEG, PNG, WebP, TIFF or HEIC"
+FORMATS = "a JPEG, PNG, WebP, GIF, TIFF, HEIC or AVIF"
 
 _REFUSALS = {
     "no-key": "That key is none of this service's. Ask whoever started it for one.",

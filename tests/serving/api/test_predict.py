@@ -139,9 +139,9 @@ def test_a_form_is_in_utf_8_or_422(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "status", "words"),
     [
-        ("gif.jpg", paint(RED, "GIF"), 415, "not a JPEG"),
-        ("svg.jpg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "not a JPEG"),
-        ("text.jpg", b"https://fish.example/a.jpg", 415, "not a JPEG"),
+        ("icon.jpg", paint(RED, "ICO"), 415, "format ICO"),
+        ("svg.jpg", b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "SVG drawing"),
+        ("text.jpg", b"https://fish.example/a.jpg", 415, "begins with"),
         ("empty.jpg", b"", 422, "empty"),
         ("truncated.png", paint(RED)[:60], 422, "cut short"),
         ("truncated.jpg", paint(RED, "JPEG", (200, 200))[:-300], 422, "cut short"),

@@ -77,7 +77,7 @@ def test_a_refusal_is_told_without_the_words_of_http(code: str) -> None:
 
 def test_a_fault_of_a_file_names_it_and_what_is_read() -> None:
     told = explain_fault("junk.jpg", ImageFormatError("it begins with b'junk'"))
-    assert told == "junk.jpg is not a picture. Send a JPEG, PNG, WebP, TIFF or HEIC."
+    assert told == "junk.jpg is not a picture. Send a JPEG, PNG, WebP, GIF, TIFF, HEIC or AVIF."
     assert "1 x 9 pixels" in explain_fault("a.png", ImageError("the picture has 1 x 9 pixels"))
     assert "service status" in explain_fault("a.png", ServiceError("http://127.0.0.1 did not answer"))
     assert explain_fault("a.png", StorageError("key: no such file")) == "key: no such file"

@@ -167,7 +167,7 @@ class TestOverHttp:
         with pytest.raises(ServiceError, match=r"refused x_y\.png with 401: .*X-API-Key"):
             ask_service(service.url, "wrong-wrong-wrong-wrong", paint(RED), 'x"y.png')
         with pytest.raises(ServiceError, match="refused image with 415"):
-            ask_service(service.url, KEY, b"GIF89a")
+            ask_service(service.url, KEY, b"%PDF-1.7")
 
     def test_a_service_that_is_not_there_is_told_of(self) -> None:
         with pytest.raises(ServiceError, match="did not answer"):

@@ -22,7 +22,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 from pillow_heif import HeifImageFile
 
-from vision.base.errors import ImageFormatError
+from vision.base.errors import ImageError, ImageFormatError
 
 HEAD_BYTES = 4096
 """How much of a file `recognise` looks at."""
@@ -231,13 +231,11 @@ def find_unread(head: bytes) -> Unread | None:
     return None
 
 
-def refuse_format(head: bytes) -> ImageFormatError:
+def refuse_format(head: bytes) -> ImageError:
     """The error that names what a file is which is no image that is read."""
     if not head:
-        return ImageFormatError(f"the file is empty; expected a {READ_FORMATS} image. Copy it again")
+        return ImageError("the file is empty; copy it again")
     known = find_unread(head)
     if known is None:
-        return ImageFormatError(
-            f"no image that is known: it begins with {head[:8]!r}; expected {READ_FORMATS}"
-        )
-    return ImageFormatError(f"{known.name}; expected {READ_FORMATS}; {known.advice}")
+        return ImageFormatError(f"no image that is known (it begins with {head[:8]!r}); {_EXPORT}")
+    return ImageFormatError(f"{known.name}; {known.advice}")
