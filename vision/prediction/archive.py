@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from vision.base.errors import ImageError, SourceError
-from vision.data.images import IMAGE_SUFFIXES
+from vision.data.decoding.formats import HEAD_BYTES, find_format, has_image_ending
 from vision.prediction.items import MAX_BYTES, Item, describe_size, make_faulty, show_name
 
 MAX_MEMBERS = 1_000_000
@@ -46,7 +46,7 @@ def list_archive(path: Path) -> Iterator[tuple[list[Item], Counter[str]]]:
         others: Counter[str] = Counter()
         items = []
         for member in members:
-            if _is_beside(member):
+            if _is_beside(archive, member):
                 others[PurePosixPath(member.filename).suffix.lower() or "no ending"] += 1
             else:
                 items.append(_make_item(archive, member))
@@ -64,16 +64,19 @@ def _check_bounds(path: Path, members: list[zipfile.ZipInfo]) -> None:
         )
 
 
-def _is_beside(member: zipfile.ZipInfo) -> bool:
-    """Whether a member is none that one asks about: hidden, or of another kind by its ending."""
+def _is_beside(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
+    """Whether a member is none that one asks about: hidden, or no picture by its ending and its bytes."""
     parts = PurePosixPath(member.filename).parts
     is_hidden = any(part.startswith(".") and part != ".." for part in parts) or "__MACOSX" in parts
-    return is_hidden or not _is_picture_name(member.filename)
+    return is_hidden or not (has_image_ending(member.filename) or _begins_as_a_picture(archive, member))
 
 
-def _is_picture_name(name: str) -> bool:
-    """Whether a name ends as pictures do."""
-    return PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+def _begins_as_a_picture(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
+    try:
+        with archive.open(member) as file:
+            return find_format(file.read(HEAD_BYTES)) is not None
+    except _FAULTS:
+        return False  # without a picture's ending and unreadable: counted among the others
 
 
 def _make_item(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Item:

@@ -96,7 +96,7 @@ def _add_folder(listing: Listing, root: Path, prefix: str) -> None:
     readable = [make_item(f"{prefix}{path}", root / path) for path in found.images]
     faulty = [make_faulty(f"{prefix}{each.path}", each.reason) for each in found.quarantined]
     listing.items.extend(sorted([*readable, *faulty], key=lambda each: each.path))
-    listing.others.update(found.others)
+    listing.others.update(found.others_below())
 
 
 def _name_of(source: Path) -> str:

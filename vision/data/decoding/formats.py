@@ -6,6 +6,7 @@ To read another format is one `Format` in `FORMATS`: its name, how its bytes beg
 from __future__ import annotations
 
 import io
+import mimetypes
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -208,6 +209,13 @@ UNREAD: tuple[Unread, ...] = (
 def find_format(head: bytes) -> Format | None:
     """The format that is read and that a file's first bytes declare, if any."""
     return next((each for each in FORMATS if each.begins(head)), None)
+
+
+def has_image_ending(path: str) -> bool:
+    """Whether a file's name promises an image, of a format that is read or not."""
+    ending = PurePosixPath(path).suffix.lower()
+    promised = any(ending in each.endings for each in FORMATS)
+    return promised or (mimetypes.guess_type(f"a{ending}")[0] or "").startswith("image/")
 
 
 def has_other_ending(path: str, name: str) -> bool:

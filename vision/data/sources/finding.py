@@ -6,7 +6,6 @@ are is told when they are read.
 
 from __future__ import annotations
 
-import mimetypes
 import os
 import re
 from collections import Counter
@@ -17,7 +16,7 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from vision.base.errors import SourceError
 from vision.base.names import find_near, normalise
 from vision.base.wording import count_of
-from vision.data.decoding.formats import HEAD_BYTES, READ_FORMATS, find_format, find_unread
+from vision.data.decoding.formats import HEAD_BYTES, READ_FORMATS, find_format, find_unread, has_image_ending
 from vision.data.records import FileRemark, Quarantined
 
 _TAKEN_UNSEEN = frozenset({".jpg", ".jpeg", ".png"})
@@ -279,7 +278,7 @@ class _Walk:
 
     def _looks_like_an_image(self, path: str, suffix: str, is_regular: bool) -> bool:
         """Whether a file is to be read as an image; if not, it is left out or counted here."""
-        has_image_name = (mimetypes.guess_type(f"a{suffix}")[0] or "").startswith("image/")
+        has_image_name = has_image_ending(path)
         if not is_regular:
             if not has_image_name:
                 self.found.count_other(path, "no regular file")
