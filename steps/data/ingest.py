@@ -8,9 +8,10 @@ from materializers.names import ArtifactName
 from vision.base.home import project_home
 from vision.base.progress import ProgressLog
 from vision.config.data import ImageSettings, SourceSettings
+from vision.data.near_duplicates import link_alike
 from vision.data.records import DatasetRef, Manifest
 from vision.data.sources import read_source
-from vision.data.store import build_store
+from vision.data.store import build_store, open_images
 
 
 @step
@@ -21,7 +22,7 @@ def ingest(
     data_folder: str,
     store_folder: str,
 ) -> tuple[Annotated[Manifest, ArtifactName.MANIFEST], Annotated[DatasetRef, ArtifactName.DATASET]]:
-    """The manifest of the source and the reference to its decoded images.
+    """The manifest of the source, with what looks alike, and the reference to its decoded images.
 
     Both folders are relative to the project's, so that a moved project finds this step in the cache.
     """
@@ -31,4 +32,4 @@ def ingest(
     dataset = build_store(
         manifest, images, project_home() / store_folder, progress=ProgressLog("ingest: images decoded")
     )
-    return manifest, dataset
+    return link_alike(manifest, open_images(dataset), images.resize), dataset

@@ -23,10 +23,20 @@ class Resize(StrEnum):
 
 
 class LeakPolicy(StrEnum):
-    """What happens to a duplicate that lies in two of the user's own trees."""
+    """What happens to images, near duplicates and groups that lie in two of the user's own trees.
 
-    FAIL = "fail"
+    The run is refused; whole groups are dealt to the splits anew; the copies in the less protected tree are
+    dropped; or all are kept where they lie, and the report says so. `fail` is an older name for refuse.
+    """
+
+    REFUSE = "refuse"
+    MOVE = "move"
     DROP = "drop"
+    KEEP = "keep"
+
+    @classmethod
+    def _missing_(cls, value: object) -> LeakPolicy | None:
+        return cls.REFUSE if value == "fail" else None
 
 
 def _check_group_pattern(value: str) -> str:
@@ -207,7 +217,11 @@ class SplitSettings(Settings):
     validation: OpenFraction = 0.15
     calibration: OpenFraction = 0.15
     test: OpenFraction = 0.15
-    on_leak: LeakPolicy = LeakPolicy.FAIL
+    on_leak: LeakPolicy = Field(
+        default=LeakPolicy.REFUSE,
+        description="what your own trees share (copies, near duplicates, groups): refuse the run, move whole "
+        "groups to one split, drop the copies from the less protected tree, or keep them where they lie",
+    )
 
     @model_validator(mode="after")
     def _fractions_add_up(self) -> Self:

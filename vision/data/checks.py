@@ -1,6 +1,6 @@
 """Data that cannot carry a training is refused before anything is trained, with every reason at once.
 
-The leak check does not trust the assignment: it looks at bytes and declared groups anew.
+The leak check does not trust the assignment: it looks at bytes, likeness and declared groups anew.
 """
 
 from __future__ import annotations
@@ -47,22 +47,15 @@ def check_splits(manifest: Manifest, splits: Splits, settings: CheckSettings) ->
 
 
 def check_leaks(manifest: Manifest, splits: Splits) -> None:
-    """Refuse splits that share bytes or a group.
+    """Refuse splits that share bytes, a group or pictures that look alike.
+
+    What the user's own trees share and were told to keep (`kept_leaks`) is let pass.
 
     Raises:
         LeakError: names the pair, the number of images and the first of them.
     """
-    marks: dict[str, dict[Split, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for entry, group, split in zip(manifest.entries, splits.groups, splits.splits, strict=True):
-        if split is None:
-            continue
-        own = {f"bytes {entry.digest}", f"group {group}"}
-        if entry.group is not None:
-            own.add(f"group {entry.group}")
-        for mark in own:
-            marks[mark][split].append(entry.path)
     shared: dict[tuple[Split, Split], set[str]] = defaultdict(set)
-    for by_split in marks.values():
+    for by_split in _marks(manifest, splits).values():
         present = [split for split in reversed(Split) if split in by_split]
         for index, first in enumerate(present):
             for second in present[index + 1 :]:
@@ -71,10 +64,31 @@ def check_leaks(manifest: Manifest, splits: Splits) -> None:
         raise LeakError("\n".join(_describe_leak(*pair, sorted(paths)) for pair, paths in shared.items()))
 
 
+def _marks(manifest: Manifest, splits: Splits) -> dict[str, dict[Split, list[str]]]:
+    """What links images (bytes, a group, a pair that looks alike) -> split -> paths of those that have it."""
+    pairs_of: dict[int, list[int]] = defaultdict(list)
+    for index, pair in enumerate(manifest.alike):
+        for row in pair:
+            pairs_of[row].append(index)
+    marks: dict[str, dict[Split, list[str]]] = defaultdict(lambda: defaultdict(list))
+    rows = zip(manifest.entries, splits.groups, splits.splits, strict=True)
+    for row, (entry, group, split) in enumerate(rows):
+        if split is None:
+            continue
+        within = f"{entry.tree} " if splits.kept_leaks else ""
+        own = {f"bytes {entry.digest}", f"group {group}"}
+        if entry.group is not None:
+            own.add(f"group {entry.group}")
+        own |= {f"pair {pair}" for pair in pairs_of.get(row, ())}
+        for mark in own:
+            marks[within + mark][split].append(entry.path)
+    return marks
+
+
 def _describe_leak(first: Split, second: Split, paths: Sequence[str]) -> str:
     shared = count_of(len(paths), "image")
     return (
-        f"Split {str(first)!r} shares {shared} with {str(second)!r}, by equal bytes or group "
+        f"Split {str(first)!r} shares {shared} with {str(second)!r}, by equal bytes, group or likeness "
         f"(first: {paths[0]}). Expected none. Remove the copies, or set dataset.group_by so that the "
         "split knows the groups."
     )

@@ -25,7 +25,8 @@ class Component:
         stratum: the class that most of its images have.
         is_unknown: it has an image of a held-out class.
         size: number of images.
-        tree: the user's tree that it lies in.
+        tree: the user's tree that it lies in; None where it lies in none, or in several
+            (split.on_leak: move).
         earlier: the split that it had.
     """
 
@@ -46,13 +47,14 @@ class Component:
         for row in rows:
             if entries[row].is_unknown == is_unknown:
                 counts[entries[row].class_name] += 1
+        trees = {entries[row].tree for row in rows} - {None}
         kept = [split for split in (earlier[row] for row in rows) if split is not None]
         return Component(
             name=name,
             stratum=min(counts, key=lambda class_name: (-counts[class_name], class_name)),
             is_unknown=is_unknown,
             size=len(rows),
-            tree=next((tree for tree in (entries[row].tree for row in rows) if tree is not None), None),
+            tree=next(iter(trees)) if len(trees) == 1 else None,
             earlier=kept[0] if kept else None,
         )
 

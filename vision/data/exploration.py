@@ -45,6 +45,7 @@ def explore(manifest: Manifest, images: ImageArray, splits: Splits) -> DataRepor
     findings = [
         *_findings_on_counts(counts),
         *_findings_on_groups(manifest, counts, len(used)),
+        *_findings_on_likeness(manifest),
         *_findings_on_trees(manifest, splits),
         *_findings_on_files(manifest, duplicates, len(quarantined)),
         *_findings_on_sizes(manifest, images.shape[1]),
@@ -201,6 +202,19 @@ def _findings_on_trees(manifest: Manifest, splits: Splits) -> Iterator[DataFindi
         return
     kept = [str(split) for split in Split if split in trees]
     yield _info(f"Your own trees are honoured: {', '.join(kept)}.")
+    if splits.kept_leaks:
+        yield _warning(
+            f"Your own trees share {splits.kept_leaks} images, near duplicates or groups, and were kept so "
+            "(split.on_leak: keep): the figures of this report are too good."
+        )
+    columns = zip(manifest.entries, splits.splits, strict=True)
+    moved = sum(
+        split is not None and entry.tree not in (None, Split.TRAIN, split) for entry, split in columns
+    )
+    if moved:
+        yield _info(
+            f"Moved out of your validation and test trees: {moved} images, whose group lies in two trees."
+        )
     taken: Counter[Split] = Counter(
         split
         for entry, split in zip(manifest.entries, splits.splits, strict=True)
@@ -209,6 +223,32 @@ def _findings_on_trees(manifest: Manifest, splits: Splits) -> Iterator[DataFindi
     for split, count in sorted(taken.items()):
         lacking = "" if split is Split.CALIBRATION else f", because you have no {split} tree"
         yield _info(f"Carved out of your training tree for {split}: {count} images, whole groups{lacking}.")
+
+
+def _findings_on_likeness(manifest: Manifest) -> Iterator[DataFinding]:
+    """What looks alike: how many pictures, under two labels, and classes where likeness says nothing."""
+    if manifest.alike:
+        rows = {row for pair in manifest.alike for row in pair}
+        first, second = (manifest.entries[row].path for row in manifest.alike[0])
+        yield _info(
+            f"Near duplicates and bursts: {len(rows)} of {len(manifest.entries)} pictures look like another "
+            f"(first: {first} and {second}). Those that belong together stay in one split."
+        )
+    mixed = [
+        (manifest.entries[first], manifest.entries[second])
+        for first, second in manifest.alike
+        if manifest.entries[first].class_name != manifest.entries[second].class_name
+    ]
+    if mixed:
+        yield _warning(
+            f"Nearly one picture under two labels: {len(mixed)} pairs (first: {mixed[0][0].path} and "
+            f"{mixed[0][1].path}). Look at them: one label may be wrong."
+        )
+    if manifest.too_alike:
+        yield _warning(
+            f"Too much alike to be told apart by likeness: the pictures of {_some(manifest.too_alike)}. They "
+            "were not joined into groups; set dataset.group_by if several show one individual or visit."
+        )
 
 
 def _findings_on_files(

@@ -1,4 +1,4 @@
-"""What belongs together: images linked by equal bytes or by a declared group."""
+"""What belongs together: images linked by equal bytes, by a declared group, or because they look alike."""
 
 from __future__ import annotations
 
@@ -32,9 +32,18 @@ class Links:
             self.parents[self.find(other)] = first
         return first
 
-    def add(self, entry: ImageEntry, own: Split | None) -> tuple[tuple[Split, str], tuple[Split, str]] | None:
-        """Join what the image links, unless that would join two labels: then the two, and nothing changes."""
+    def add(
+        self, entry: ImageEntry, own: Split | None, alike: Sequence[ImageEntry] = ()
+    ) -> tuple[tuple[Split, str], tuple[Split, str]] | None:
+        """Join what the image links, unless that would join two labels: then the two, and nothing changes.
+
+        Args:
+            entry: the image.
+            own: its label.
+            alike: images that look like it; those that were not added link nothing yet.
+        """
         keys = keys_of(entry)
+        keys += [key for key in (_digest_key(each) for each in alike) if key in self.parents]
         labels = [self.labels[root] for root in map(self.find, keys) if root in self.labels]
         if own is not None:
             labels.append((own, entry.path))
@@ -49,8 +58,12 @@ class Links:
 
 def keys_of(entry: ImageEntry) -> list[str]:
     """What an image links: its bytes, and its declared group."""
-    digest = f"digest {entry.digest}"
+    digest = _digest_key(entry)
     return [digest] if entry.group is None else [digest, f"group {entry.group}"]
+
+
+def _digest_key(entry: ImageEntry) -> str:
+    return f"digest {entry.digest}"
 
 
 def own_name(entry: ImageEntry) -> str:

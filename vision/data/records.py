@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from enum import StrEnum
 from pathlib import Path
 
@@ -73,6 +74,20 @@ class Manifest(Record):
     entries: tuple[ImageEntry, ...]
     quarantined: tuple[Quarantined, ...] = ()
     remarks: tuple[FileRemark, ...] = ()
+    alike: tuple[tuple[int, int], ...] = Field(
+        default=(), description="pairs of entries, lower first, that look like one picture or one burst"
+    )
+    too_alike: tuple[str, ...] = Field(
+        default=(), description="classes whose pictures look too much alike to be told apart by that"
+    )
+
+    def lookalikes(self) -> dict[int, list[int]]:
+        """Row -> the rows that look like it."""
+        found: dict[int, list[int]] = defaultdict(list)
+        for first, second in self.alike:
+            found[first].append(second)
+            found[second].append(first)
+        return found
 
     def locate(self, entry: ImageEntry) -> Path:
         """Where the file of an entry lies: below the root, or below the folder that brought it."""
@@ -155,6 +170,10 @@ class Splits(Record):
     image_classes: tuple[str, ...]
     splits: tuple[Split | None, ...]
     quarantined: tuple[Quarantined, ...] = ()
+    kept_leaks: int = Field(
+        default=0,
+        description="images that the user's own trees share with a more protected one, kept on request",
+    )
 
     def labels(self) -> IntArray:
         """Label index of every image, shape (n,); -1 for a held-out unknown class."""

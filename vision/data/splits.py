@@ -1,11 +1,11 @@
 """Every image has one use, and all images of a group have the same.
 
-A group is a connected component of declared groups and of equal bytes. Groups are dealt to the splits class
-by class, in the order of a keyed hash of their names, so that neither the order of the files nor a few new
-ones move the others. No image changes the split that an earlier assignment gave it; a new image that would
-join groups of two splits is quarantined, and so are equal bytes under two labels. What is remembered is bytes
-and component, not the declared group: where a new file repeats old bytes under another group, the quarantined
-one may be an old image of that group.
+A group is a connected component of declared groups, of equal bytes and of pictures that look alike. Groups
+are dealt to the splits class by class, in the order of a keyed hash of their names, so that neither the order
+of the files nor a few new ones move the others. No image changes the split that an earlier assignment gave
+it; a new image that would join groups of two splits is quarantined, and so are equal bytes under two labels.
+What is remembered is bytes and component, not the declared group: where a new file repeats old bytes under
+another group, the quarantined one may be an old image of that group.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from vision.base.errors import DataError, LeakError
 from vision.config.data import LeakPolicy, SplitSettings
 from vision.data.dealing import Component, deal, open_splits
-from vision.data.links import Links, keys_of, own_name
+from vision.data.links import Links, own_name
 from vision.data.records import ImageEntry, Manifest, Quarantined, Split, Splits
 
 _PROTECTION = (Split.TEST, Split.CALIBRATION, Split.VALIDATION, Split.TRAIN)
@@ -45,19 +45,22 @@ def assign_splits(
 
     Raises:
         DataError: the manifest has no entries.
-        LeakError: two of the user's trees share images or groups, and `on_leak` is fail.
+        LeakError: two of the user's trees share images or groups, and `on_leak` is refuse.
     """
     entries = manifest.entries
     if not entries:
         raise DataError("The manifest lists no image. Expected at least one. Check dataset.path.")
     out: dict[int, str] = {}
     _quarantine_contradictions(entries, out)
-    _separate_trees(entries, settings.on_leak, out)
+    images = _Images(entries, manifest.lookalikes())
+    shared = _separate_trees(images, settings.on_leak, out)
+    if settings.on_leak is LeakPolicy.KEEP and shared:
+        images = images.within_trees()
     trees = frozenset(entry.tree for entry in entries if entry.tree is not None)
     memory = _Memory.of(previous)
     earlier = [_earlier_split(entry, memory, trees) for entry in entries]
-    _separate_earlier(entries, earlier, memory, out)
-    members = _components(entries, out)
+    _separate_earlier(images, earlier, memory, out)
+    members = _components(images, out)
     components = {name: Component.of(name, rows, entries, earlier) for name, rows in members.items()}
     chosen = deal(components, trees, settings, seed)
     group_of = {row: name for name, rows in members.items() for row in rows}
@@ -65,11 +68,41 @@ def assign_splits(
         class_names=manifest.class_names,
         unknown_class_names=manifest.unknown_class_names,
         digests=tuple(entry.digest for entry in entries),
-        groups=tuple(group_of.get(row, own_name(entry)) for row, entry in enumerate(entries)),
+        groups=tuple(group_of.get(row, own_name(entry)) for row, entry in enumerate(images.entries)),
         image_classes=tuple(entry.class_name for entry in entries),
         splits=tuple(chosen[group_of[row]] if row in group_of else None for row in range(len(entries))),
         quarantined=tuple(Quarantined(path=entries[row].path, reason=out[row]) for row in sorted(out)),
+        kept_leaks=shared if settings.on_leak is LeakPolicy.KEEP else 0,
     )
+
+
+@dataclass(frozen=True)
+class _Images:
+    """The entries by which images are linked, and the rows that look like each."""
+
+    entries: Sequence[ImageEntry]
+    alike: Mapping[int, Sequence[int]]
+
+    def like(self, row: int) -> list[ImageEntry]:
+        """The entries that look like a row's."""
+        return [self.entries[other] for other in self.alike.get(row, ())]
+
+    def within_trees(self) -> _Images:
+        """The same, with bytes, groups and likeness that count within one of the user's trees only."""
+        entries = [
+            entry.model_copy(
+                update={
+                    "digest": f"{entry.digest}@{entry.tree}",
+                    "group": entry.group and f"{entry.group}@{entry.tree}",
+                }
+            )
+            for entry in self.entries
+        ]
+        alike = {
+            row: [other for other in others if entries[other].tree is entries[row].tree]
+            for row, others in self.alike.items()
+        }
+        return _Images(entries, alike)
 
 
 # --- what may not stay ----------------------------------------------------------------------------------
@@ -91,11 +124,13 @@ def _quarantine_contradictions(entries: Sequence[ImageEntry], out: dict[int, str
             out[row] = f"the same bytes carry two labels, {' and '.join(labels)} (also {other})"
 
 
-def _separate_trees(entries: Sequence[ImageEntry], on_leak: LeakPolicy, out: dict[int, str]) -> None:
-    """Find what the user's trees share; the copy in the less protected tree goes, or the run fails.
+def _separate_trees(images: _Images, on_leak: LeakPolicy, out: dict[int, str]) -> int:
+    """Find what the user's trees share, and refuse it, drop the copy in the less protected tree, or leave it.
 
-    An added image, which lies in no tree, goes quietly where it would join two of them.
+    An added image, which lies in no tree, is left out where it would join two of them. Returns the number of
+    images that a tree shares with a more protected one; groups that will be moved whole are not counted.
     """
+    entries = images.entries
 
     def order(row: int) -> tuple[int, str, str, str]:
         entry = entries[row]
@@ -104,10 +139,10 @@ def _separate_trees(entries: Sequence[ImageEntry], on_leak: LeakPolicy, out: dic
 
     links = Links()
     shared: list[tuple[int, Split, str]] = []
-    if all(entry.tree is None for entry in entries):
-        return
+    if on_leak is LeakPolicy.MOVE or all(entry.tree is None for entry in entries):
+        return 0
     for row in sorted((row for row in range(len(entries)) if row not in out), key=order):
-        conflict = links.add(entries[row], entries[row].tree)
+        conflict = links.add(entries[row], entries[row].tree, images.like(row))
         if conflict is not None and entries[row].tree is None:
             (first, first_path), (second, second_path) = conflict
             out[row] = (
@@ -117,10 +152,12 @@ def _separate_trees(entries: Sequence[ImageEntry], on_leak: LeakPolicy, out: dic
         elif conflict is not None:
             split, path = next(label for label in conflict if label[0] is not entries[row].tree)
             shared.append((row, split, path))
-    if shared and on_leak is LeakPolicy.FAIL:
+    if shared and on_leak is LeakPolicy.REFUSE:
         raise LeakError(_describe_shared_trees(entries, shared))
-    for row, split, path in shared:
-        out[row] = f"shares bytes or group with {path} of the user's {split} tree, which keeps them"
+    if on_leak is LeakPolicy.DROP:
+        for row, split, path in shared:
+            out[row] = f"shares bytes or group with {path} of the user's {split} tree, which keeps them"
+    return len(shared)
 
 
 def _describe_shared_trees(entries: Sequence[ImageEntry], shared: Sequence[tuple[int, Split, str]]) -> str:
@@ -131,9 +168,10 @@ def _describe_shared_trees(entries: Sequence[ImageEntry], shared: Sequence[tuple
     others = len(shared) - count
     more = f" Other pairs of trees share {others} more." if others else ""
     return (
-        f"Tree {str(split)!r} shares {count} {noun} with {str(tree)!r}, by equal bytes or group "
-        f"(first: {entries[row].path}, with {path}).{more} Expected none. "
-        "Remove the copies, or set split.on_leak: drop."
+        f"Tree {str(split)!r} shares {count} {noun} with {str(tree)!r}, by equal bytes, group or likeness "
+        f"(first: {entries[row].path}, with {path}).{more} Expected none: what was trained on is no test. "
+        "Set split.on_leak: move (whole groups go to one split), drop (the copies are left out) or keep "
+        "(as they lie; the report says so)."
     )
 
 
@@ -180,9 +218,10 @@ def _earlier_split(entry: ImageEntry, memory: _Memory, trees: frozenset[Split]) 
 
 
 def _separate_earlier(
-    entries: Sequence[ImageEntry], earlier: Sequence[Split | None], memory: _Memory, out: dict[int, str]
+    images: _Images, earlier: Sequence[Split | None], memory: _Memory, out: dict[int, str]
 ) -> None:
     """Quarantine what would join two splits of the earlier assignment; the images it knows come first."""
+    entries = images.entries
 
     def order(row: int) -> tuple[int, int, str, str, str]:
         entry, split = entries[row], earlier[row]
@@ -193,7 +232,7 @@ def _separate_earlier(
 
     links = Links()
     for row in sorted((row for row in range(len(entries)) if row not in out), key=order):
-        conflict = links.add(entries[row], earlier[row])
+        conflict = links.add(entries[row], earlier[row], images.like(row))
         if conflict is not None:
             (first, first_path), (second, second_path) = conflict
             own = entries[row].path
@@ -207,12 +246,12 @@ def _separate_earlier(
 # --- groups ---------------------------------------------------------------------------------------------
 
 
-def _components(entries: Sequence[ImageEntry], out: Mapping[int, str]) -> dict[str, list[int]]:
+def _components(images: _Images, out: Mapping[int, str]) -> dict[str, list[int]]:
     """Group name -> rows. Named by its first declared group, or by its bytes where none is declared."""
-    links = Links()
+    links, entries = Links(), images.entries
     kept = [row for row in range(len(entries)) if row not in out]
     for row in kept:
-        links.join(keys_of(entries[row]))
+        links.add(entries[row], None, images.like(row))
     rows_of: dict[str, list[int]] = defaultdict(list)
     for row in kept:
         rows_of[links.find(f"digest {entries[row].digest}")].append(row)

@@ -144,7 +144,7 @@ class TestLeaks:
         with pytest.raises(LeakError) as caught:
             check_leaks(manifest, splits)
         assert str(caught.value).startswith(
-            "Split 'test' shares 1 image with 'train', by equal bytes or group (first: a/1.png). Expected"
+            "Split 'test' shares 1 image with 'train', by equal bytes, group or likeness (first: a/1.png)."
         )
 
     def test_a_declared_group_in_two_splits_even_if_the_record_hides_it(self) -> None:

@@ -1,0 +1,136 @@
+"""Pictures that are one to the eye are found, whatever their bytes, and others are not."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.shared_data import shared_data
+from vision.base.record import ImageArray
+from vision.config.data import Resize
+from vision.data.images import decode_image
+from vision.data.near_duplicates import DISTANCE, SIDE, find_alike, find_pairs, link_alike, shrink_pictures
+from vision.data.records import ImageEntry, Manifest
+
+SIZE = 64
+
+
+def paint(seed: int, width: int = 120, height: int = 90) -> Image.Image:
+    """A picture of soft random shapes."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def encode(picture: Image.Image, quality: int = 95) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=quality)
+    return stream.getvalue()
+
+
+def look_at(
+    files: Sequence[tuple[str, bytes]], resize: Resize = Resize.PAD
+) -> tuple[list[ImageEntry], ImageArray]:
+    """Entries of files by path, and their decoded pictures."""
+    entries = []
+    for path, raw in files:
+        width, height = Image.open(io.BytesIO(raw)).size
+        known = {"class_name": path.split("/")[0], "digest": path, "num_bytes": len(raw)}
+        entries.append(ImageEntry(path=path, width=width, height=height, **known))
+    return entries, np.stack([decode_image(raw, size=SIZE, resize=resize) for _, raw in files])
+
+
+def pairs_of(files: Sequence[tuple[str, bytes]], resize: Resize = Resize.PAD) -> set[tuple[str, str]]:
+    entries, images = look_at(files, resize)
+    pairs = find_alike(entries, shrink_pictures(images, entries, resize))
+    return {(entries[first].path, entries[second].path) for first, second in pairs}
+
+
+@pytest.mark.parametrize("resize", Resize)
+def test_a_picture_saved_anew_or_scaled_is_found_and_others_are_not(resize: Resize) -> None:
+    files = [(f"a/{seed}.jpg", encode(paint(seed))) for seed in range(20)]
+    files += [
+        ("b/saved.jpg", encode(paint(3), quality=60)),
+        ("b/small.jpg", encode(paint(7).resize((80, 60)))),
+    ]
+    assert pairs_of(files, resize) == {("a/3.jpg", "b/saved.jpg"), ("a/7.jpg", "b/small.jpg")}
+
+
+def test_long_pictures_are_not_alike_because_of_their_padding() -> None:
+    files = [(f"a/{seed}.jpg", encode(paint(seed, 240, 30))) for seed in range(20)]
+    assert pairs_of(files) == set()
+
+
+def test_blank_pictures_are_not_alike() -> None:
+    files = [
+        (f"a/{grey}.jpg", encode(Image.new("RGB", (90, 90), (grey, grey, grey)))) for grey in range(0, 250, 9)
+    ]
+    assert pairs_of(files) == set()
+
+
+def test_frames_of_a_burst_are_joined_to_their_neighbours_by_number() -> None:
+    frames = []
+    for frame in range(8, 12):
+        shift = Image.new("RGB", (120, 90))
+        shift.paste(paint(1).crop((frame - 8, 0, 120, 90)).resize((120, 90)))
+        frames.append((f"a/IMG_{frame}.jpg", encode(shift)))
+    joined = pairs_of([*frames, ("a/IMG_12.jpg", encode(paint(2)))])
+    assert {("a/IMG_8.jpg", "a/IMG_9.jpg")} <= {tuple(sorted(pair, key=len)) for pair in joined}
+    assert not any("a/IMG_12.jpg" in pair for pair in joined)
+
+
+def test_every_pair_within_the_distance_is_found_once() -> None:
+    rng = np.random.default_rng(5)
+    hashes = rng.integers(0, 2**64, 40, dtype=np.uint64)
+    for row in range(20, 40):
+        flips = rng.choice(64, int(rng.integers(0, 6)), replace=False)
+        hashes[row] = hashes[row - 20] ^ np.uint64(sum(1 << int(flip) for flip in flips))
+    wanted = [
+        (first, second)
+        for first, second in combinations(range(40), 2)
+        if int(hashes[first] ^ hashes[second]).bit_count() <= DISTANCE
+    ]
+    assert len(wanted) > 5
+    assert [tuple(pair) for pair in find_pairs(hashes).tolist()] == wanted
+
+
+def test_thousands_of_equal_hashes_are_connected_without_all_their_pairs() -> None:
+    pairs = find_pairs(np.zeros(5000, dtype=np.uint64))
+    assert len(pairs) == 4999
+    assert len(find_pairs(np.zeros(0, dtype=np.uint64))) == 0
+
+
+def test_a_class_that_likeness_would_lump_is_left_as_it_is_and_named() -> None:
+    files = [(f"a/{seed}.jpg", encode(paint(0, 120 + seed))) for seed in range(9)]
+    files += [(f"b/{seed}.jpg", encode(paint(seed + 1))) for seed in range(9)]
+    files += [("b/9.jpg", encode(paint(5), quality=70))]
+    entries, images = look_at(files)
+    manifest = Manifest(root="/", source_digest="", class_names=("a", "b"), entries=tuple(entries))
+    linked = link_alike(manifest, images, Resize.PAD)
+    assert linked.too_alike == ("a",)
+    assert [tuple(entries[row].path for row in pair) for pair in linked.alike] == [("b/4.jpg", "b/9.jpg")]
+
+
+def test_what_looks_alike_among_river_fish_is_the_same_fish() -> None:
+    paths = sorted(shared_data("fish_egu2017").rglob("*.png"))
+    files = [(f"{path.parent.name}/{path.name}", path.read_bytes()) for path in paths]
+    pairs = pairs_of(files)
+    same = [first.split("_frame")[0] == second.split("_frame")[0] for first, second in pairs]
+    assert len(pairs) > 300
+    assert np.mean(same) > 0.97
+
+
+def test_no_two_of_800_faces_look_alike() -> None:
+    paths = sorted(shared_data("glasses_celeba_89x109").rglob("*.jpg"))
+    assert pairs_of([(f"{path.parent.name}/{path.name}", path.read_bytes()) for path in paths]) == set()
+
+
+def test_pictures_shrink_to_grey_without_their_padding() -> None:
+    entries, images = look_at([("a/0.jpg", encode(Image.new("RGB", (120, 30), (200, 200, 200))))])
+    small = shrink_pictures(images, entries, Resize.PAD)
+    assert small.shape == (1, SIDE, SIDE)
+    assert np.abs(small.astype(int) - 200).max() <= 2

@@ -1,0 +1,221 @@
+"""Pictures that are one to the eye, not in their bytes: saved anew, scaled, the next frame of a burst.
+
+Each picture has a perceptual hash of 64 bits, the signs of its low frequencies. Those that differ in few bits
+are found by sorting on parts of them, never by comparing all pairs; what is found is compared once more as
+small pictures. Neighbours by name may differ more, as frames of a burst do.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.fft import dctn
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
+
+from vision.base.record import ImageArray, IntArray
+from vision.config.data import Resize
+from vision.data.records import ImageEntry, Manifest
+
+DISTANCE = 3
+"""Bits in which the hashes of near duplicates differ at most."""
+
+LIKENESS = 0.95
+"""Correlation of the small pictures of near duplicates at least."""
+
+BURST_DISTANCE = 10
+"""Bits in which the hashes of neighbours by name differ at most, if they are of one burst."""
+
+BURST_LIKENESS = 0.8
+"""Correlation of the small pictures of neighbours of one burst at least."""
+
+LARGEST_SHARE = 0.5
+"""Of a class; more pictures than that are not joined because they look alike."""
+
+FEWEST_GROUPS = 4
+"""Of each class that must be left, one for each of the four splits."""
+
+SIDE = 32
+"""Pixels of the small grey pictures that are hashed."""
+
+_FREQUENCIES = 8
+_BLOCKS = 5
+_CHUNK = 1024
+_FLAT = 2.0  # grey levels: a picture of less spread has no low frequencies to speak of
+_MOST_COMPARED = 64  # successors in the order of a key, of a set whose pictures are nearly all alike
+_MOST_PAIRS = 30  # an image; of more, enough are kept to connect the same images
+SmallPictures = NDArray[np.uint8]
+Hashes = NDArray[np.uint64]
+
+
+def link_alike(manifest: Manifest, images: ImageArray, resize: Resize) -> Manifest:
+    """The manifest with the pairs of rows that look like one picture or one burst.
+
+    Pairs that would lump a class (more than half of it in one group, or fewer than four groups left) are
+    left out; the class is named in `too_alike`.
+
+    Args:
+        manifest: the images.
+        images: (n, size, size, 3) uint8, row i is entry i; a memory map is read in chunks.
+        resize: how they were made square.
+    """
+    small = shrink_pictures(images, manifest.entries, resize)
+    pairs = find_alike(manifest.entries, small)
+    pairs, too_alike = _without_lumps(manifest.entries, pairs)
+    rows = [(int(first), int(second)) for first, second in pairs]
+    return manifest.model_copy(update={"alike": tuple(rows), "too_alike": too_alike})
+
+
+def find_alike(entries: Sequence[ImageEntry], small: SmallPictures) -> IntArray:
+    """Pairs (m, 2) of rows that are near duplicates, or neighbours by name in one burst; lower row first."""
+    structured = small.reshape(len(small), -1).std(axis=1) >= _FLAT
+    hashes, rows = hash_pictures(small), np.flatnonzero(structured)
+    near = rows[find_pairs(hashes[rows])]
+    near = near[_likeness(small, near) >= LIKENESS]
+    neighbours = _neighbours(entries)
+    neighbours = neighbours[structured[neighbours].all(axis=1)]
+    apart = np.bitwise_count(hashes[neighbours[:, 0]] ^ hashes[neighbours[:, 1]])
+    neighbours = neighbours[apart <= BURST_DISTANCE]
+    neighbours = neighbours[_likeness(small, neighbours) >= BURST_LIKENESS]
+    return _unique_pairs(np.concatenate([near, neighbours]), len(entries))
+
+
+def shrink_pictures(images: ImageArray, entries: Sequence[ImageEntry], resize: Resize) -> SmallPictures:
+    """Grey pictures (n, SIDE, SIDE), without the padding."""
+
+    def shrink(row: int) -> ImageArray:
+        picture = Image.fromarray(np.asarray(images[row])).convert("L")
+        if resize is Resize.PAD:
+            picture = picture.crop(_content_box(entries[row], picture.width))
+        return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+
+    small = np.empty((len(images), SIDE, SIDE), dtype=np.uint8)
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        for start in range(0, len(images), _CHUNK):
+            rows = range(start, min(start + _CHUNK, len(images)))
+            small[rows.start : rows.stop] = list(pool.map(shrink, rows))
+    return small
+
+
+def _content_box(entry: ImageEntry, size: int) -> tuple[int, int, int, int]:
+    """Where the picture lies in its padded square: left, top, right, bottom in pixels."""
+    longest = max(entry.width, entry.height)
+    width = max(1, round(entry.width * size / longest))
+    height = max(1, round(entry.height * size / longest))
+    left, top = (size - width) // 2, (size - height) // 2
+    return left, top, left + width, top + height
+
+
+def hash_pictures(small: SmallPictures) -> Hashes:
+    """The perceptual hashes (n,) of small grey pictures (n, SIDE, SIDE)."""
+    hashes = np.zeros(len(small), dtype=np.uint64)
+    for start in range(0, len(small), _CHUNK):
+        waves = dctn(small[start : start + _CHUNK].astype(np.float32), axes=(1, 2), norm="ortho")
+        low = waves[:, :_FREQUENCIES, 1 : _FREQUENCIES + 1].reshape(len(waves), -1)
+        hashes[start : start + _CHUNK] = np.packbits(low > 0, axis=1).view(">u8").ravel()
+    return hashes
+
+
+def find_pairs(hashes: Hashes) -> IntArray:
+    """Pairs (m, 2) of rows whose hashes differ in at most `DISTANCE` bits; each once, lower row first.
+
+    Rows of one hash are linked to the next of them, and by the first of them to the others that are near.
+    """
+    order = np.argsort(hashes, kind="stable")
+    same = hashes[order][1:] == hashes[order][:-1]
+    equal = np.stack([order[:-1][same], order[1:][same]], axis=1)
+    unique, first_rows = np.unique(hashes, return_index=True)
+    return _unique_pairs(np.concatenate([equal, first_rows[_find_near(unique)]]), len(hashes))
+
+
+def _find_near(hashes: Hashes) -> IntArray:
+    """Pairs (m, 2) of hashes, all different, that differ in at most `DISTANCE` bits.
+
+    The bits are dealt to five blocks. Hashes that differ in three bits agree in two blocks at least, so each
+    two blocks are a key: rows are sorted by it, and only rows of one key are compared.
+    """
+    blocks = [sum(1 << bit for bit in range(64) if bit % _BLOCKS == block) for block in range(_BLOCKS)]
+    found: list[IntArray] = []
+    for first, second in combinations(blocks, 2):
+        found.append(_pairs_of_key(hashes, np.uint64(first | second)))
+        if sum(map(len, found)) > _MOST_PAIRS * len(hashes):
+            found = [_unique_pairs(np.concatenate(found), len(hashes))]
+    return _unique_pairs(np.concatenate(found), len(hashes))
+
+
+def _pairs_of_key(hashes: Hashes, mask: np.uint64) -> IntArray:
+    """Pairs (m, 2) that agree in the bits of a mask and are near."""
+    order = np.argsort(hashes & mask, kind="stable")
+    ordered = hashes[order]
+    keys = ordered & mask
+    found = [np.zeros((0, 2), dtype=np.int64)]
+    left = np.arange(len(keys))
+    for step in range(1, _MOST_COMPARED + 1):
+        left = left[left + step < len(keys)]
+        left = left[keys[left] == keys[left + step]]
+        if not len(left):
+            break
+        near = left[np.bitwise_count(ordered[left] ^ ordered[left + step]) <= DISTANCE]
+        found.append(np.stack([order[near], order[near + step]], axis=1))
+    return np.concatenate(found)
+
+
+def _unique_pairs(pairs: IntArray, num: int) -> IntArray:
+    """Each pair once, lower row first; a spanning forest where there are far more pairs than rows."""
+    codes = np.unique(pairs.min(axis=1) * num + pairs.max(axis=1)) if len(pairs) else np.zeros(0, np.int64)
+    if len(codes) <= _MOST_PAIRS * num:
+        return np.stack(np.divmod(codes, max(num, 1)), axis=1)
+    pairs = np.stack(np.divmod(codes, num), axis=1)
+    forest = minimum_spanning_tree(_graph(pairs, num)).tocoo()
+    return np.stack([forest.row, forest.col], axis=1).astype(np.int64)
+
+
+def _graph(pairs: IntArray, num: int) -> coo_array:
+    return coo_array((np.ones(len(pairs), dtype=np.int8), (pairs[:, 0], pairs[:, 1])), shape=(num, num))
+
+
+def _likeness(small: SmallPictures, pairs: IntArray) -> NDArray[np.float32]:
+    """Correlation (m,) of the pictures of each pair; neither may be flat."""
+    found = np.empty(len(pairs), dtype=np.float32)
+    for start in range(0, len(pairs), _CHUNK):
+        both = small[pairs[start : start + _CHUNK]].reshape(-1, 2, SIDE * SIDE).astype(np.float32)
+        both -= both.mean(axis=2, keepdims=True)
+        both /= np.linalg.norm(both, axis=2, keepdims=True)
+        found[start : start + _CHUNK] = (both[:, 0] * both[:, 1]).sum(axis=1)
+    return found
+
+
+def _neighbours(entries: Sequence[ImageEntry]) -> IntArray:
+    """Pairs (m, 2) of rows that follow one another in a folder, numbers in names read as numbers."""
+    folders: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for row, entry in enumerate(entries):
+        folders[entry.path.rpartition("/")[0], entry.class_name].append(row)
+    pairs: list[tuple[int, int]] = []
+    for rows in folders.values():
+        pairs += pairwise(sorted(rows, key=lambda row: _by_number(entries[row].path)))
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def _by_number(path: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", path)]
+
+
+def _without_lumps(entries: Sequence[ImageEntry], pairs: IntArray) -> tuple[IntArray, tuple[str, ...]]:
+    """The pairs without those of classes that they would lump, and the names of these classes."""
+    _, groups = connected_components(_graph(pairs, len(entries)), directed=False)
+    classes = np.array([entry.class_name for entry in entries])
+    lumped = []
+    for name in np.unique(classes[pairs.ravel()]):
+        sizes = np.unique(groups[classes == name], return_counts=True)[1]
+        if len(sizes) < FEWEST_GROUPS or sizes.max() > LARGEST_SHARE * sizes.sum():
+            lumped.append(str(name))
+    kept = pairs[~np.isin(classes[pairs], lumped).any(axis=1)]
+    return kept, tuple(lumped)
