@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from report.formatting import plain_name
 from report.story import RunStory
 from report.thumbnails import LARGE_SIDE, embed_answer, name_file
 from report.tiles import Picture
@@ -54,7 +53,7 @@ def _list_pools(test: Evaluation) -> Iterator[list[Answer]]:
 
 def show_answer(story: RunStory, answer: Answer, side: int) -> Picture:
     """A picture with what it shows and what the model says, in words."""
-    said = plain_name(answer.class_name)
+    said = answer.class_name
     words = {
         Decision.ACCEPT: f"says {said}",
         Decision.REVIEW: f"asks a person: {said}?",
@@ -62,7 +61,7 @@ def show_answer(story: RunStory, answer: Answer, side: int) -> Picture:
     }
     return Picture(
         embed_answer(story, answer, side),
-        f"{plain_name(answer.true_class)}{KINDS[answer.kind]}",
+        f"{answer.true_class}{KINDS[answer.kind]}",
         words[answer.decision],
         judge_answer(answer),
         file=name_file(story, answer),

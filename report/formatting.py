@@ -101,13 +101,12 @@ def format_bytes(num_bytes: int) -> str:
 
 
 def plain_name(name: str) -> str:
-    """A class or column name with spaces for underscores."""
+    """The name of a column, a check or a score with spaces for underscores."""
     return name.replace("_", " ")
 
 
 def list_names(names: list[str]) -> str:
     """`a, b and c` in plain words; long lists are cut and counted."""
-    plain = [plain_name(name) for name in names]
-    if len(plain) > LONGEST_LIST:
-        return f"{', '.join(plain[:LONGEST_LIST])} and {len(plain) - LONGEST_LIST} more"
-    return f"{', '.join(plain[:-1])} and {plain[-1]}" if len(plain) > 1 else "".join(plain)
+    if len(names) > LONGEST_LIST:
+        return f"{', '.join(names[:LONGEST_LIST])} and {len(names) - LONGEST_LIST} more"
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)

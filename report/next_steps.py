@@ -103,10 +103,10 @@ def _help_weakest_class(story: RunStory) -> Iterator[Advice]:
     if weakest is None or weakest.f1.value >= WEAK_F1:
         return
     confused = _most_confused(story.test, weakest.class_name)
-    with_whom = f"; it is most often confused with {confused.replace('_', ' ')}" if confused else ""
-    alike = f", above all of those that look like {confused.replace('_', ' ')}" if confused else ""
+    with_whom = f"; it is most often confused with {confused}" if confused else ""
+    alike = f", above all of those that look like {confused}" if confused else ""
     yield Advice(
-        f"The weakest class is {weakest.class_name.replace('_', ' ')} with F1 {weakest.f1}{with_whom}.",
+        f"The weakest class is {weakest.class_name} with F1 {weakest.f1}{with_whom}.",
         f"Add images of more individuals of it{alike}.",
     )
 

@@ -26,7 +26,7 @@ def _show_mistakes(story: RunStory) -> list[Picture]:
     return [
         replace(
             show_answer(story, answer, LARGE_SIDE),
-            detail=f"taken for {answer.class_name.replace('_', ' ')}: "
+            detail=f"taken for {answer.class_name}: "
             f"{format_confidence(answer.confidence)} sure, {ANSWERS[answer.decision]}",
             heat_map=embed_heat_map(story, answer),
         )

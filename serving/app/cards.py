@@ -16,7 +16,6 @@ from serving.app.words import (
     escape_markdown,
     explain_fault,
     put_in_words,
-    show_class,
     show_share,
 )
 from vision.base.errors import TaxonError
@@ -82,7 +81,7 @@ def show_small(card: Card) -> None:
 
 def show_examples(name: str, paths: list[Path]) -> None:
     """Pictures of a class under its name."""
-    st.markdown(f"**{escape_markdown(show_class(name))}**")
+    st.markdown(f"**{escape_markdown(name)}**")
     _show_row(paths)
 
 
@@ -108,14 +107,14 @@ def _show_answer(card: Card, *, large: bool) -> None:
         text += f"\n\n{escape_markdown(words.meaning)}"
     box[answer.decision](text.strip(), icon=_ICONS[answer.decision])
     if card.asked.correction:
-        st.markdown(f"You say: **{escape_markdown(show_class(card.asked.correction))}**. It is written down.")
+        st.markdown(f"You say: **{escape_markdown(card.asked.correction)}**. It is written down.")
 
 
 def _show_examples(card: Card, answer: PredictionAnswer) -> None:
     """Pictures that the class was learned from, to compare with; none of a stranger."""
     paths = card.examples.get(answer.class_name, [])
     if paths and answer.unknown_kind is not UnknownKind.STRANGER:
-        st.caption(f"Compare: {escape_markdown(show_class(answer.class_name))} as it was taught")
+        st.caption(f"Compare: {escape_markdown(answer.class_name)} as it was taught")
         _show_row(paths)
 
 
@@ -130,7 +129,6 @@ def _ask_for_correction(card: Card) -> None:
             "It is",
             card.service.model.class_names,
             index=None,
-            format_func=show_class,
             key=f"said-{place}",
             placeholder="Choose, or type another name",
             accept_new_options=True,
@@ -151,13 +149,13 @@ def _show_reasons(card: Card, answer: PredictionAnswer) -> None:
     title = "If it were one of the known classes" if answer.decision is Decision.UNKNOWN else "Confidence"
     st.markdown(f"**{title}**")
     for each in answer.top_k[:3]:
-        text = f"{show_class(each.class_name)}: {show_share(each.probability)}"
+        text = f"{each.class_name}: {show_share(each.probability)}"
         st.progress(min(max(each.probability, 0.0), 1.0), text=escape_markdown(text))
     st.caption(escape_markdown(CONFIDENCE_IN_WORDS))
     if words.promise:
         st.caption(escape_markdown(words.promise))
     if answer.heat_map_png is not None:
-        shown = escape_markdown(show_class(answer.class_name))
+        shown = escape_markdown(answer.class_name)
         st.image(
             base64.b64decode(answer.heat_map_png),
             caption=f"Warm: what spoke most for {shown}. A hint, no outline.",

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from serving.api.schemas import ModelDescription, PredictionAnswer
 from serving.app.pictures import prepare_picture
-from serving.app.words import explain_fault, show_class
+from serving.app.words import explain_fault
 from serving.client import ask_service, correct_answer
 from vision.base.errors import TaxonError
 from vision.decision.records import Decision
@@ -140,11 +140,11 @@ def summarize(asked: Asked) -> dict[str, str]:
     elif answer.decision is Decision.UNKNOWN:
         told = "unknown"
     else:
-        told = show_class(answer.class_name) + ("?" if answer.decision is Decision.REVIEW else "")
+        told = answer.class_name + ("?" if answer.decision is Decision.REVIEW else "")
     return {
         "picture": asked.name,
         "answer": told,
-        "you say": show_class(asked.correction),
+        "you say": asked.correction,
         "time (UTC)": asked.time.strftime("%H:%M:%S"),
     }
 

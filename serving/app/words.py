@@ -79,7 +79,7 @@ def put_in_words(answer: PredictionAnswer, model: ModelDescription) -> PlainAnsw
         answer: of the service.
         model: what the service said of the model that answered.
     """
-    name = show_class(answer.class_name)
+    name = answer.class_name
     if answer.unknown_kind == UnknownKind.STRANGER:
         return PlainAnswer(
             "I do not know this",
@@ -101,7 +101,7 @@ def put_in_words(answer: PredictionAnswer, model: ModelDescription) -> PlainAnsw
         f"{show_share(model.review.target_risk)} are wrong."
     )
     return PlainAnswer(
-        f"{name[:1].upper()}{name[1:]} ({_tell_sureness(answer.confidence)})",
+        f"{name} ({_tell_sureness(answer.confidence)})",
         risk if model.review.attainable else "",
         _promise_of_review(model),
     )
@@ -120,11 +120,6 @@ def explain_fault(name: str, error: TaxonError) -> str:
     if isinstance(error, ServiceError):
         return f"{name} got no answer: the service did not reply. Does it run? python run.py service status"
     return str(error)
-
-
-def show_class(name: str) -> str:
-    """A class as people write it."""
-    return name.replace("_", " ")
 
 
 def show_share(share: float) -> str:

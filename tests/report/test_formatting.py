@@ -44,7 +44,7 @@ NOT_MEASURED = Interval(value=math.nan, low=math.nan, high=math.nan)
         (format_confidence, 0.99985, "99.98%"),
         (format_confidence, 1.0, "over 99.99%"),
         (list_names, [], ""),
-        (list_names, ["a_b"], "a b"),
+        (list_names, ["a_b"], "a_b"),
         (list_names, ["a", "b", "c"], "a, b and c"),
         (list_names, list("abcdefg"), "a, b, c, d, e and 2 more"),
     ],

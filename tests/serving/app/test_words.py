@@ -52,7 +52,7 @@ def answer(decision: Decision, confidence: float = 0.9, score: float = 1.0) -> P
 
 def test_accepted_is_named_with_its_confidence_and_promise() -> None:
     words = put_in_words(answer(Decision.ACCEPT), MODEL)
-    assert words.title == "Ring damsel (sure)"
+    assert words.title == "ring_damsel (sure)"
     assert "one of the 2 kinds that I know" in words.meaning
     assert "at most 2% are wrong" in words.meaning
     assert words.promise == (
@@ -65,7 +65,7 @@ def test_accepted_is_named_with_its_confidence_and_promise() -> None:
     ("confidence", "sure"), [(0.995, "very sure"), (0.99, "very sure"), (0.9, "sure"), (0.85, "fairly sure")]
 )
 def test_how_sure_is_told_in_words(confidence: float, sure: str) -> None:
-    assert put_in_words(answer(Decision.ACCEPT, confidence), MODEL).title == f"Ring damsel ({sure})"
+    assert put_in_words(answer(Decision.ACCEPT, confidence), MODEL).title == f"ring_damsel ({sure})"
 
 
 @pytest.mark.parametrize("code", PROBLEMS)
@@ -86,7 +86,7 @@ def test_a_fault_of_a_file_names_it_and_what_is_read() -> None:
 def test_unknown_is_not_named_as_a_class() -> None:
     words = put_in_words(answer(Decision.UNKNOWN, score=3.0), MODEL)
     assert words.title == "I do not know this"
-    assert "ring damsel is the nearest, and that is no identification" in words.meaning
+    assert "ring_damsel is the nearest, and that is no identification" in words.meaning
     assert "1.3% or fewer" in words.promise
     assert "At most 5% of what I do know gets this answer by mistake: on images like" in words.promise
     assert "with 90% probability" in words.promise
@@ -102,7 +102,7 @@ def test_a_stranger_is_told_as_such_and_no_class_is_the_nearest() -> None:
 
 def test_unsure_is_for_a_person_and_promises_nothing() -> None:
     words = put_in_words(answer(Decision.REVIEW, confidence=0.55), MODEL)
-    assert words.title == "Perhaps ring damsel: please look yourself"
+    assert words.title == "Perhaps ring_damsel: please look yourself"
     assert words.meaning == "I am 55% sure. From 80% on an answer stands without a person."
     assert words.promise == ""
 
