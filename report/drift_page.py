@@ -32,6 +32,25 @@ QUESTIONS = {
     "known_embedding": "Does the network see other images among those that look known?",
 }
 
+IN_WORDS = {
+    "quality": (
+        "The pictures look as they did: light, contrast, sharpness, colour.",
+        "The pictures look otherwise: light, contrast, sharpness or colour.",
+    ),
+    "embedding": ("The network sees the same kind of pictures.", "The network sees other pictures."),
+    "unknown_rate": ("No more pictures are called unknown.", "More pictures are called unknown."),
+    "label_mix": ("The classes come in the same shares.", "The classes come in other shares."),
+    "embedding_at_shares": (
+        "That is explained by the shares of the classes.",
+        "Other shares of the classes do not explain that.",
+    ),
+    "known_embedding": (
+        "Those that look known look as they did.",
+        "Those that look known look otherwise too.",
+    ),
+}
+"""Question -> what it means in a sentence, answered with no and with yes."""
+
 
 @dataclass(frozen=True)
 class MonitoringStory:
@@ -186,6 +205,14 @@ def _advise_waiting(report: DriftReport) -> Advice:
     )
 
 
+def _tell_left_out(span: LoggedSpan | None) -> str:
+    """The first line of the page: what no verdict is given on; empty where that is nothing."""
+    if span is None or not span.num_skipped:
+        return ""
+    since = count_of(span.num_answers + span.num_skipped, "answer")
+    return f"{span.num_skipped} of {since} since the last check were not looked at."
+
+
 def _gather(story: MonitoringStory) -> dict[str, Any]:
     """Everything that the template shows."""
     report = story.report
@@ -198,6 +225,8 @@ def _gather(story: MonitoringStory) -> dict[str, Any]:
         "advice": advise(report) if report else (),
         "picture": embed_png(draw_drift(report)) if report and report.columns else None,
         "questions": QUESTIONS,
+        "answers": [(IN_WORDS[test.name][test.fired], test.fired) for test in report.tests] if report else [],
+        "left_out": _tell_left_out(story.span),
         "columns": sorted(report.columns, key=lambda each: -each.studentised) if report else [],
         "evidently": DriftPage.FILE_NAME if story.evidently else None,
     }

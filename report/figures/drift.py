@@ -112,7 +112,7 @@ def _draw_map(axes: Axes, report: DriftReport, colour: str) -> None:
         places = np.array(points).reshape(-1, 2)
         axes.scatter(places[:, 0], places[:, 1], s=size, color=shade, alpha=0.6, linewidths=0)
     style_axes(axes, grid="")
-    axes.set_title("embedding, two main directions", loc="left", fontsize=SMALL, color=MUTED)
+    axes.set_title("what the network sees", loc="left", fontsize=SMALL, color=MUTED)
     axes.set_xticks([])
     axes.set_yticks([])
     for side in axes.spines.values():

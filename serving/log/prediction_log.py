@@ -18,6 +18,7 @@ from sqlalchemy import ColumnElement, Select, delete, func, insert, select
 from serving.log.database import LogDatabase, reclaim_pages
 from serving.log.entries import LogEntry, check_group, to_entry, to_microseconds, to_row, to_time
 from serving.log.schema import IMAGES, PREDICTIONS
+from vision.decision.records import Decision
 
 MAX_ENTRIES = 100_000
 """Most answers that one call reads: about 400 MB with embeddings of width 1,280."""
@@ -115,11 +116,15 @@ class PredictionLog(LogDatabase):
         with self.transaction(writes=False) as connection:
             return [to_entry(row, self.name) for row in connection.execute(query)][::-1]
 
-    def count(self, model_digest: str | None = None, *, after: int = 0) -> int:
-        """Number of answers, of one model or all, with a `number` higher than `after`."""
+    def count(
+        self, model_digest: str | None = None, *, after: int = 0, decision: Decision | None = None
+    ) -> int:
+        """Number of answers, of one model or all, with a `number` higher than `after` and this decision."""
         query = select(func.count()).select_from(PREDICTIONS).where(PREDICTIONS.c.number > after)
         if model_digest is not None:
             query = query.where(PREDICTIONS.c.model_digest == model_digest)
+        if decision is not None:
+            query = query.where(PREDICTIONS.c.decision == decision.value)
         return int(self._read(query)[0][0])
 
     def models(self) -> list[LoggedModel]:

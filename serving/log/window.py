@@ -73,16 +73,18 @@ def take_window(
     newest = log.read_newest(model_digest, limit) if log.exists() else []
     bound = _find_bound(newest, previous)
     fresh = [entry for entry in newest if entry.number > bound]
-    skipped = 0
+    skipped = unknown = 0
     if fresh:
         of_window = log.count(model_digest, after=fresh[0].number - 1)
         skipped = max(0, log.count(model_digest, after=bound) - of_window)
+        unknown = log.count(model_digest, after=bound, decision=Decision.UNKNOWN)
     span = LoggedSpan(
         model_name=model_name,
         model_digest=model_digest,
         num_answers=len(fresh),
         num_skipped=skipped,
         num_strangers=sum(entry.unknown_kind is UnknownKind.STRANGER for entry in fresh),
+        num_unknown=unknown,
         judged_before=bound if log.exists() else 0,
         first_number=fresh[0].number if fresh else None,
         last_number=fresh[-1].number if fresh else None,

@@ -20,7 +20,7 @@ from vision.decision.scores import score_unknown
 from vision.drift.records import DriftReport, DriftStatus, LoggedSpan, MonitoredWindow
 from vision.drift.reference import DriftReference
 from vision.drift.verdict import judge_drift
-from vision.drift.window import Window, find_groups
+from vision.drift.window import Window, check_window, drop_repeats, find_groups
 
 CONFIDENCE, UNKNOWN_SCORE, CLASS_NAME = "confidence", "unknown_score", "class_name"
 
@@ -42,8 +42,17 @@ def judge_window(
     Raises:
         WindowError: the window is of another model, or a value is not finite.
     """
-    report = judge_drift(reference, window, settings, seed)
-    report = report.model_copy(update={"reasons": (*report.reasons, *_tell_span(report, span, settings))})
+    check_window(reference, window)
+    fresh = drop_repeats(window)
+    report = judge_drift(reference, fresh, settings, seed)
+    repeated = len(window.times) - len(fresh.times)
+    reasons = (
+        *_tell_left_out(span, settings),
+        *report.reasons,
+        *_tell_repeats(repeated, len(window.times)),
+        *_tell_span(report, span, settings),
+    )
+    report = report.model_copy(update={"reasons": reasons, "num_repeated": repeated})
     fields = span.model_dump(exclude={"schema_version"})
     return report, MonitoredWindow(
         **fields, status=report.status, cause=report.cause, verified=report.verified
@@ -89,7 +98,8 @@ def tabulate_sides(
     detector: OodDetector,
     burst_gap_seconds: float,
 ) -> tuple[Table, Table]:
-    """Reference and window, a row a group each; see `tabulate_groups`."""
+    """Reference and window, a row a group each, repeated pictures once; see `tabulate_groups`."""
+    window = drop_repeats(window)
     columns = reference.quality_columns
     groups = find_groups(window, burst_gap_seconds)
     return (
@@ -101,6 +111,10 @@ def tabulate_sides(
 def _tell_span(report: DriftReport, span: LoggedSpan, settings: DriftSettings) -> list[str]:
     """What the window's place in the log has to do with the verdict, in words."""
     reasons = [span.note] if span.note else []
+    if span.num_unknown is not None and (since := span.num_answers + span.num_skipped):
+        reasons.append(
+            f"{span.num_unknown} of {count_of(since, 'answer')} since the last check called unknown"
+        )
     if span.num_strangers:
         reasons.append(
             f"{span.num_strangers} of {count_of(span.num_answers, 'answer')} called unknown as strangers: "
@@ -114,9 +128,23 @@ def _tell_span(report: DriftReport, span: LoggedSpan, settings: DriftSettings) -
             f"the window is full: {count_of(span.num_skipped, 'older answer')} not judged outside it, and "
             f"more answers alone do not help; raise monitoring.window above {settings.window}"
         )
-    if not insufficient and span.num_skipped:
-        reasons.append(
-            f"not judged: {count_of(span.num_skipped, 'older answer')} since the last verdict, outside the "
-            f"window of {settings.window}"
-        )
     return reasons
+
+
+def _tell_left_out(span: LoggedSpan, settings: DriftSettings) -> list[str]:
+    """First of all: how many answers no verdict was or will be given on."""
+    if not span.num_skipped:
+        return []
+    since = count_of(span.num_answers + span.num_skipped, "answer")
+    return [
+        f"{span.num_skipped} of {since} since the last check were not looked at: they are older than the "
+        f"{settings.window} of monitoring.window"
+    ]
+
+
+def _tell_repeats(repeated: int, answers: int) -> list[str]:
+    if not repeated:
+        return []
+    return [
+        f"{repeated} of {count_of(answers, 'answer')} show a picture that was sent before: it counts once"
+    ]

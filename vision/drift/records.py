@@ -113,6 +113,7 @@ class DriftReport(Record):
     num_images: int = Field(description="of the window, as given")
     num_groups: int = Field(description="of the window, as given or as bursts")
     num_ungrouped: int = Field(description="images of the window without a named group")
+    num_repeated: int = Field(default=0, description="answers to a picture that was sent before: not counted")
     missing_images: int = Field(default=0, description="insufficient: so many more are needed at least")
     missing_groups: int = Field(default=0, description="insufficient: so many more are needed at least")
     num_images_compared: int = Field(default=0, description="of the window, after thinning")
@@ -143,6 +144,9 @@ class LoggedSpan(Record):
     num_skipped: int = Field(default=0, description="not judged before, and older than this window: left out")
     num_strangers: int = Field(
         default=0, description="of the answers, unknown because nothing of the kind that was taught"
+    )
+    num_unknown: int | None = Field(
+        default=None, description="called unknown, of all answers since the last verdict, left out ones too"
     )
     judged_before: int = Field(default=0, description="number of the last answer that a verdict was given on")
     first_number: int | None = None

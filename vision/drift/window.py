@@ -90,6 +90,20 @@ def check_window(reference: DriftReference, window: Window) -> None:
             )
 
 
+def drop_repeats(window: Window) -> Window:
+    """The window with each picture once, by its earliest answer: the same picture sent again is no evidence.
+
+    Two answers are of one picture where quality, embedding and logits are equal to the last bit.
+    """
+    columns = (window.quality, window.embeddings, window.logits)
+    content = np.hstack([np.ascontiguousarray(each, np.float32) for each in columns])
+    order = np.lexsort((window.groups, window.clients, window.times))
+    rows = content[order].view(f"V{content.shape[1] * content.itemsize}").ravel() if content.size else order
+    _, first = np.unique(rows, return_index=True)
+    kept = np.sort(order[first])
+    return Window(**{name: values[kept] for name, values in vars(window).items()})
+
+
 def find_groups(window: Window, gap_seconds: float) -> IntArray:
     """What belongs together, (n,) numbers 0..g-1.
 

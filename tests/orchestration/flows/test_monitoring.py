@@ -153,6 +153,21 @@ def test_the_page_says_the_verdict_first_then_what_to_do_and_loads_nothing(
     assert ("data:image/png" in page) == bool(judged[0].columns)
 
 
+def test_what_was_not_looked_at_is_the_first_line_and_unknown_is_counted_over_all() -> None:
+    page = render_drift_page(make_story(*judge(PLAIN, num_skipped=80, num_unknown=50)))
+    first = page.split("</h1>")[1].split("</p>")[0]
+    assert "80 of 200 answers since the last check were not looked at." in first
+    assert "<b>25<i> of 100</i></b><span>called unknown</span>" in page
+    assert "not looked at" not in render_drift_page(make_story(*QUIET)).split("</h1>")[1]
+
+
+@pytest.mark.parametrize(("judged", "moved"), [(QUIET, 0), (CAPTURE, 1)], ids=["quiet", "capture"])
+def test_each_question_is_answered_in_a_sentence(judged: tuple[DriftReport, LoggedSpan], moved: int) -> None:
+    page = render_drift_page(make_story(*judged))
+    assert (page.count('<li class="same">') + page.count('<li class="moved">')) == len(judged[0].tests)
+    assert (page.count('<li class="moved">') > 0) == bool(moved)
+
+
 def test_evidentlys_page_is_linked_only_where_there_is_one() -> None:
     assert 'href="evidently.html"' in render_drift_page(make_story(*QUIET, evidently=Path("evidently.html")))
     assert "evidently.html" not in render_drift_page(make_story(*WAITING))

@@ -55,6 +55,18 @@ def test_a_window_counts_its_strangers(tmp_path: Path) -> None:
     assert take(path)[1].num_strangers == 3
 
 
+def test_unknown_answers_are_counted_since_the_last_verdict_those_outside_the_window_too(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "log.sqlite"
+    append(path, 0, 30, decision=Decision.UNKNOWN)
+    append(path, 30, 50, decision=Decision.ACCEPT)
+    _, span = take(path, limit=25)
+    assert (span.num_answers, span.num_skipped, span.num_unknown) == (25, 25, 30)
+    append(path, 50, 60, decision=Decision.UNKNOWN)
+    assert take(path, judge(span))[1].num_unknown == 10
+
+
 def test_answers_become_a_window_in_their_order_with_groups_of_each_client() -> None:
     entries = [
         make_entry(0, group="7"),

@@ -66,21 +66,19 @@ def run(window: Window, bundle: Bundle) -> tuple[DriftReport, MonitoredWindow, D
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Evidently's imports, of NumPy and litestar
-@pytest.mark.parametrize(
-    ("brightness", "status", "headline"),
-    [(0.0, DriftStatus.QUIET, "Dataset Drift is NOT detected"), (1.5, DriftStatus.DRIFT, "is detected")],
-)
-def test_a_window_is_judged_and_drawn_by_evidently_on_a_page_that_loads_nothing(
-    bundle: Bundle, brightness: float, status: DriftStatus, headline: str
+@pytest.mark.parametrize(("brightness", "status"), [(0.0, DriftStatus.QUIET), (1.5, DriftStatus.DRIFT)])
+def test_a_window_is_judged_and_drawn_by_evidently_on_a_page_that_loads_nothing_and_judges_nothing(
+    bundle: Bundle, brightness: float, status: DriftStatus
 ) -> None:
     report, monitored, page = run(make_window(Sample(1, 40, 3, brightness=brightness)), bundle)
     assert report.status is monitored.status is status
     assert list(page.files) == [DriftPage.FILE_NAME]
     assert digest_file(page.path(DriftPage.FILE_NAME)) == page.files[DriftPage.FILE_NAME]
     html = page.path(DriftPage.FILE_NAME).read_text()
-    assert headline in html
-    assert "K-S p_value" in html
-    assert "chi-square p_value" in html
+    assert "drift" not in re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL).lower()
+    assert "Drift is" not in html
+    assert "p_value" not in html
+    assert all(name in html for name in ("brightness", "confidence", "unknown_score", "class_name"))
     loaded = re.findall(r"""<(?:script|img|iframe|link)\b[^>]*?(?:src|href)=["']?(https?:)?//""", html)
     assert not loaded
     assert not re.search(r"""(@import\s*|url\()["']?https?:""", html)

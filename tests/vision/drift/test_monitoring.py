@@ -22,6 +22,7 @@ from vision.decision.records import OodDetector
 from vision.drift.monitoring import judge_window, tabulate_groups, tabulate_sides
 from vision.drift.records import DriftStatus, LoggedSpan
 from vision.drift.reference import DriftReference, round_embeddings
+from vision.drift.window import drop_repeats
 
 NAMES = ("bream", "cod", "eel")
 RULE = make_rule(NAMES)
@@ -86,7 +87,28 @@ def test_a_full_window_of_enough_groups_asks_for_no_longer_one() -> None:
 
 def test_answers_outside_a_judged_window_are_told() -> None:
     report, _ = judge_window(REFERENCE, PLAIN, make_span(120, num_skipped=30), SETTINGS, 5)
-    assert any("30 older answers" in reason for reason in report.reasons)
+    assert report.reasons[0].startswith("30 of 150 answers since the last check were not looked at")
+
+
+def test_pictures_that_are_sent_again_and_again_count_once_and_that_is_told() -> None:
+    replayed = take(PLAIN, np.tile(np.arange(120), 5))
+    replayed.groups[:] = np.repeat([f"visit{i}" for i in range(5)], 120)
+    replayed.times[:] = np.arange(600)
+    report, _ = judge_window(REFERENCE, replayed, make_span(600), SETTINGS, 5)
+    plain, _ = judge_window(REFERENCE, PLAIN, make_span(120), SETTINGS, 5)
+    assert (report.num_images, report.num_repeated) == (120, 480)
+    assert any("480 of 600 answers" in reason for reason in report.reasons)
+    assert plain.num_repeated == 0
+    few = take(PLAIN, np.tile(np.arange(40), 10))
+    report, _ = judge_window(REFERENCE, few, make_span(400), SETTINGS, 5)
+    assert report.status is DriftStatus.INSUFFICIENT
+    assert drop_repeats(few).times.tolist() == few.times[:40].tolist()
+
+
+def test_the_share_of_unknown_is_told_over_all_answers_since_the_last_check() -> None:
+    span = make_span(120, num_skipped=80, num_unknown=50)
+    report, _ = judge_window(REFERENCE, PLAIN, span, SETTINGS, 5)
+    assert any(reason.startswith("50 of 200 answers since the last check") for reason in report.reasons)
 
 
 def test_why_a_window_is_empty_is_among_the_reasons() -> None:
