@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from report.figures import draw_views
+from report.figures import draw_views, style
 from report.figures.drift import draw_drift, title_drift
 from tests.vision.drift.test_verdict import PLAIN, REFERENCE, Sample, judge, make_window, take
 from vision.drift.records import DriftReport
@@ -34,7 +34,7 @@ def test_every_verdict_has_a_picture_and_a_text(window: Window) -> None:
     picture = views["drift.png"]
     assert isinstance(picture, bytes)
     image = Image.open(io.BytesIO(picture))
-    assert image.width == 1050
+    assert image.width == round(style.WIDTH * style.DOTS_PER_INCH)
     assert np.asarray(image.convert("L")).std() > 1
     assert all(f"- {reason}" in str(views["drift.md"]) for reason in report.reasons)
 
