@@ -2,6 +2,13 @@
 
 from materializers.arrays import ArraysMaterializer
 from materializers.files import FilesMaterializer
+from materializers.plain import ArraysByNameMaterializer, TextMaterializer
 from materializers.records import RecordMaterializer
 
-__all__ = ["ArraysMaterializer", "FilesMaterializer", "RecordMaterializer"]
+__all__ = [
+    "ArraysByNameMaterializer",
+    "ArraysMaterializer",
+    "FilesMaterializer",
+    "RecordMaterializer",
+    "TextMaterializer",
+]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from zenml.steps import BaseStep
 
 LOCK_NAME = "requirements.txt"
-ALWAYS_REACHED = ("materializers",)  # its package imports the three materializers, not the registry
+ALWAYS_REACHED = ("materializers",)  # its package imports the materializers, not the registry
 # Pictures of records and log lines change no value; names of artifacts are in ZenML's key by themselves.
 NEVER_COUNTED = ("report", "vision.base.progress", "materializers.names")
 

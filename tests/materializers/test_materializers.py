@@ -20,11 +20,16 @@ from hypothesis.extra import numpy as hnp
 from zenml.enums import VisualizationType
 from zenml.io.local_filesystem import LocalFilesystem
 from zenml.materializers.base_materializer import BaseMaterializer
-from zenml.materializers.built_in_materializer import BuiltInContainerMaterializer
 from zenml.materializers.materializer_registry import materializer_registry
 
 import vision
-from materializers import ArraysMaterializer, FilesMaterializer, RecordMaterializer
+from materializers import (
+    ArraysByNameMaterializer,
+    ArraysMaterializer,
+    FilesMaterializer,
+    RecordMaterializer,
+    TextMaterializer,
+)
 from materializers.arrays import hash_arrays
 from vision.base.errors import BundleError, StorageError, TaxonError
 from vision.base.outputs import ModelFile, ModelOutputs
@@ -391,14 +396,57 @@ def test_every_value_that_crosses_steps_has_a_materializer_of_ours() -> None:
     assert materializer_registry[OodDetector] is ArraysMaterializer
 
 
-def test_lists_and_dicts_of_our_values_go_through_the_container_materializer(tmp_path: Path) -> None:
-    values = {"letters": outputs(2), "noise": outputs(3)}
-    loaded = store(BuiltInContainerMaterializer, values, tmp_path / "d").load(dict)
-    assert {name: len(value.rows) for name, value in loaded.items()} == {"letters": 2, "noise": 3}
-    mixed = [temperature(), model_file(tmp_path / "work")]
-    first, second = store(BuiltInContainerMaterializer, mixed, tmp_path / "l").load(list)
-    assert first.value == temperature().value
-    assert second.digest == mixed[1].digest  # type: ignore[attr-defined]
+def altered(materializer: BaseMaterializer, data: object, uri: Path) -> BaseMaterializer:
+    """What loads an artifact with the recorded hash, after one byte in the middle of its file was changed."""
+    materializer.expected_content_hash = materializer.compute_content_hash(data)
+    (path,) = [each for each in uri.rglob("*") if each.is_file()]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    return materializer
+
+
+def test_a_text_is_stored_with_its_digest_and_an_altered_one_refused(tmp_path: Path) -> None:
+    assert materializer_registry[str] is TextMaterializer
+    stored = store(TextMaterializer, "Äsche", tmp_path / "a")
+    stored.expected_content_hash = stored.compute_content_hash("Äsche")
+    assert stored.load(str) == "Äsche"
+    with pytest.raises(StorageError, match=r"altered or cut short"):
+        altered(stored, "Äsche", tmp_path / "a").load(str)
+
+
+@pytest.mark.parametrize("names", [(), ("noise",), ("noise", "letters/1.x", "Äsche")])
+def test_outputs_by_name_come_back_in_their_order(tmp_path: Path, names: tuple[str, ...]) -> None:
+    values = {name: outputs(2 + place) for place, name in enumerate(names)}
+    assert materializer_registry[dict] is ArraysByNameMaterializer
+    stored = store(ArraysByNameMaterializer, values, tmp_path / "a")
+    stored.expected_content_hash = stored.compute_content_hash(values)
+    loaded = stored.load(dict)
+    assert list(loaded) == list(names)
+    for name, value in loaded.items():
+        assert isinstance(value, ModelOutputs)
+        assert {key: each.tolist() for key, each in value.to_arrays().items()} == {
+            key: each.tolist() for key, each in values[name].to_arrays().items()
+        }
+
+
+def test_altered_outputs_by_name_and_dicts_of_something_else_are_refused(tmp_path: Path) -> None:
+    values = {"noise": outputs(2), "letters": outputs(3)}
+    stored = store(ArraysByNameMaterializer, values, tmp_path / "a")
+    with pytest.raises(StorageError, match=r"altered or cut short"):
+        altered(stored, values, tmp_path / "a").load(dict)
+    for wrong in ({"a": 1}, {"a": outputs(2), "b": temperature()}):
+        with pytest.raises(StorageError, match=r"expected values of one class"):
+            store(ArraysByNameMaterializer, wrong, tmp_path / "b")
+
+
+def test_swapping_two_names_is_another_value() -> None:
+    one, two = outputs(2), outputs(3)
+    hashes = [
+        ArraysByNameMaterializer("a").compute_content_hash(dict(each))
+        for each in ({"x": one, "y": two}, {"x": two, "y": one}, {"y": one, "x": two})
+    ]
+    assert len(set(hashes)) == 3
 
 
 def test_value_types_are_not_taken_for_records() -> None:
