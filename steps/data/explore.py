@@ -9,6 +9,7 @@ from materializers.names import ArtifactName
 from vision.config.evaluation import BootstrapSettings
 from vision.config.gate import GateSettings
 from vision.data.exploration import explore as explore_data
+from vision.data.exploration import find_doubtful_labels
 from vision.data.records import DataReport, DatasetRef, Manifest, Splits
 from vision.data.store import open_images
 from vision.gate.reach import find_unreachable
@@ -28,6 +29,6 @@ def explore(
     """Counts, quality, duplicates, quarantined files and findings; also floors that nothing can reach."""
     report = explore_data(manifest, open_images(dataset), splits)
     unreachable = find_unreachable(splits, gate, bootstrap, seed)
-    for finding in unreachable:
+    for finding in (*unreachable, *find_doubtful_labels(manifest)):
         logger.warning(finding.message)
     return report.model_copy(update={"findings": (*unreachable, *report.findings)})

@@ -48,7 +48,7 @@ def find_hidden(name: str) -> str | None:
     return None
 
 
-def find_near(name: str, names: Iterable[str], cutoff: float = 0.5) -> str | None:
+def find_near(name: str, names: Iterable[str], cutoff: float = 0.7) -> str | None:
     """The name that was probably meant: equal in all but case and form, else the most similar one."""
     by_key = {comparison_key(each): each for each in sorted(names, reverse=True)}
     key = comparison_key(name)

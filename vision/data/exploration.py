@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from vision.base.names import comparison_key
 from vision.base.record import FloatArray, ImageArray, IntArray
 from vision.data.quality import QUALITY_COLUMNS, measure_quality
 from vision.data.records import (
@@ -44,6 +45,7 @@ def explore(manifest: Manifest, images: ImageArray, splits: Splits) -> DataRepor
     used = {group for group, split in zip(splits.groups, splits.splits, strict=True) if split is not None}
     findings = [
         *_findings_on_counts(counts),
+        *find_doubtful_labels(manifest),
         *_findings_on_groups(manifest, counts, len(used)),
         *_findings_on_likeness(manifest),
         *_findings_on_trees(manifest, splits),
@@ -165,7 +167,6 @@ def _findings_on_groups(
                 f"Without a declared group: {missing} of {len(manifest.entries)} images (first: {first}); "
                 "each counts as its own. Check that dataset.group_by fits their names."
             )
-        yield from _findings_on_spanning_groups(manifest)
     few = [
         f"{count.class_name} ({count.num_groups} in {count.split})"
         for count in counts
@@ -180,8 +181,17 @@ def _findings_on_groups(
         )
 
 
-def _findings_on_spanning_groups(manifest: Manifest) -> Iterator[DataFinding]:
-    """Groups of more than one class: one place with several, or numbers that start anew in each class."""
+def find_doubtful_labels(manifest: Manifest) -> Iterator[DataFinding]:
+    """Class names that differ only in signs between their words, and groups of more than one class."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in (*manifest.class_names, *manifest.unknown_class_names):
+        alike["".join(each for each in comparison_key(name) if each.isalnum()) or name].append(name)
+    for names in alike.values():
+        if len(names) > 1:
+            yield _warning(
+                f"The classes {' and '.join(map(repr, names))} differ only in signs. If they are one class, "
+                "move their images into one folder."
+            )
     classes: dict[str, set[str]] = defaultdict(set)
     for entry in manifest.entries:
         if entry.group is not None:

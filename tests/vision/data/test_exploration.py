@@ -149,6 +149,11 @@ def test_groups_of_more_than_one_class_are_told() -> None:
     assert "more than one class" not in messages(report_of(manifest_of(own)), "warning")
 
 
+def test_class_names_that_differ_only_in_signs_are_told() -> None:
+    said = messages(report_of(manifest_of(plain("sea bass", 20) + plain("sea_bass", 20) + plain("bass", 20))))
+    assert "'sea bass' and 'sea_bass' differ only in signs" in said
+
+
 def test_few_groups_to_judge_by_are_a_warning() -> None:
     assert "a (3 in test)" in messages(report_of(manifest_of(plain("a", 20) + plain("b", 200))), "warning")
     assert "Few groups" not in messages(report_of(manifest_of(plain("a", 100) + plain("b", 100))))

@@ -59,8 +59,7 @@ def find_layout(paths: Sequence[str], wanted: str, hints: Hints) -> Layout:
 
 def _read(folders: Counter[Folders], hints: Hints, paths: Sequence[str]) -> Layout:
     roles: Roles = ()
-    known = {comparison_key(name) for name in hints.classes}
-    if known & {comparison_key(name) for name in names_at(folders, 0)}:
+    if hints.may_be_one_class and _are_known(names_at(folders, 0), hints.classes):
         return Layout((Role.CLASS,))
     while not hints.may_be_one_class and _is_wrapper(folders, len(roles)):
         roles = (*roles, Role.PLACE)
@@ -73,6 +72,13 @@ def _read(folders: Counter[Folders], hints: Hints, paths: Sequence[str]) -> Layo
     while _is_wrapper_of_each(trees, level, len(roles)):
         roles = (*roles, Role.PLACE)
     return Layout((*roles, *_choose(trees, roles, hints, paths)), splits, unlabelled)
+
+
+def _are_known(names: Collection[str], classes: Iterable[str]) -> bool:
+    """Whether some of the names are classes, and so are all that say a split."""
+    known = {comparison_key(name) for name in classes}
+    others = [name for name in names if comparison_key(name) not in known]
+    return len(others) < len(names) and not find_split_names(others)
 
 
 def _with_splits(roles: Roles, folders: Counter[Folders]) -> Layout:

@@ -190,6 +190,14 @@ def test_one_folder_around_all_is_a_place_but_where_one_class_is_enough_it_may_b
     assert str(read(paths, may_be_one_class=True, classes=("Archive",))) == "class"
 
 
+def test_a_held_out_folder_beside_trees_makes_no_classes_of_them() -> None:
+    assert "beside them strange/" in fault(
+        [*under(("train", "val")), *files("strange")], classes=("strange",)
+    )
+    paths = files("bream", "train", "test")
+    assert "no class folders" in fault(paths, may_be_one_class=True, classes=("bream",))
+
+
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
