@@ -9,7 +9,7 @@ import numpy as np
 
 from report.advice import Advice, Severity
 from report.formatting import LONGEST_LIST, list_names
-from report.promises import DECLARE_GROUPS, NO_GROUPS, lacks_groups, list_shortfalls, promised_strangers
+from report.promises import advise_groups, lacks_groups, list_shortfalls, promised_strangers
 from report.story import RunStory
 from report.unknown_rows import UNDETECTABLE, near_rows
 from vision.base.wording import count_of
@@ -92,7 +92,7 @@ def _broken_promises(story: RunStory) -> Iterator[Advice]:
 
 def _declare_groups(story: RunStory) -> Iterator[Advice]:
     if lacks_groups(story):
-        yield Advice(NO_GROUPS, DECLARE_GROUPS)
+        yield advise_groups(story.manifest)
 
 
 def _help_weakest_class(story: RunStory) -> Iterator[Advice]:

@@ -11,6 +11,7 @@ from report.advice import Advice, Severity
 from report.formatting import format_range, format_share, list_names
 from report.story import RunStory
 from vision.base.wording import count_of
+from vision.data.grouping import suggest_groups
 from vision.data.records import Manifest, Split, Splits
 from vision.decision.records import DecisionRule, ReviewThreshold, UnknownThreshold
 from vision.decision.unknown_threshold import fewest_for_threshold
@@ -18,6 +19,7 @@ from vision.evaluation.records import DecisionRates
 
 NO_GROUPS = "Are some photos of the same individual, burst or place? No groups are declared."
 DECLARE_GROUPS = "Then set dataset.group_by, or these figures are too good."
+GROUPS_IN_NAMES = "Are some photos of the same individual or visit? Your file names suggest {count} of them."
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ def list_cautions(story: RunStory) -> tuple[str, ...]:
     """What to know before the figures of a run are trusted, a line each, for the terminal."""
     lines = [f"{each.answer} {each.finding} {each.action}" for each in list_shortfalls(story)]
     if lacks_groups(story):
-        lines.append(f"{NO_GROUPS} {DECLARE_GROUPS}")
+        advice = advise_groups(story.manifest)
+        lines.append(f"{advice.finding} {advice.action}")
     if alone := _list_lone_classes(story.splits):
         lines.append(
             f"Outside test there is one group alone of {list_names(alone)}: it cannot be held out, so no "
@@ -130,6 +133,15 @@ def _list_lone_classes(splits: Splits | None) -> list[str]:
     groups = {(name, group) for group, name, split in columns if split not in (None, Split.TEST)}
     counts = Counter(name for name, _ in groups)
     return [name for name in splits.class_names if counts[name] == 1]
+
+
+def advise_groups(manifest: Manifest | None) -> Advice:
+    """What to ask and to set where no groups are declared, with the ready line where the names tell some."""
+    found = suggest_groups(manifest.entries if manifest else ())
+    if found.pattern is None:
+        return Advice(NO_GROUPS, DECLARE_GROUPS)
+    question = GROUPS_IN_NAMES.format(count=f"{found.num_groups:,}")
+    return Advice(question, f"Set dataset.{found.setting()}, or these figures are too good.")
 
 
 def lacks_groups(story: RunStory) -> bool:

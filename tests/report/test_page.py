@@ -309,11 +309,17 @@ def test_an_unattainable_promise_needs_as_many_images_as_p_values_need_however_l
 @pytest.mark.usefixtures("no_plots")
 def test_a_data_set_without_groups_is_told_to_declare_them() -> None:
     assert STORY.manifest is not None
-    entries = tuple(entry.model_copy(update={"group": None}) for entry in STORY.manifest.entries)
+    entries = tuple(
+        entry.model_copy(update={"group": None, "path": f"{entry.class_name}/IMG_{row}.jpg"})
+        for row, entry in enumerate(STORY.manifest.entries)
+    )
     story = replace(STORY, manifest=STORY.manifest.model_copy(update={"entries": entries}))
     next_steps = words_of(story).split("What to do next")[-1].split("The data")[0]
     assert "No groups are declared" in next_steps
     assert "set dataset.group_by" in next_steps
+    named = tuple(entry.model_copy(update={"group": None}) for entry in STORY.manifest.entries)
+    suggested = replace(STORY, manifest=STORY.manifest.model_copy(update={"entries": named}))
+    assert "Your file names suggest 216 of them. Set dataset.group_by: '^(?P<gr" in words_of(suggested)
     assert "no groups declared" in list_numbers(story)[0].detail
     assert "groups" not in describe_model(story)[1]
     assert "No groups are declared" not in advice_about(STORY)

@@ -39,7 +39,13 @@ class LeakPolicy(StrEnum):
         return cls.REFUSE if value == "fail" else None
 
 
+AUTO_GROUPS = "auto"
+"""`group_by` that reads the groups from the names of the files, where they tell any."""
+
+
 def _check_group_pattern(value: str) -> str:
+    if value == AUTO_GROUPS:
+        return value
     try:
         pattern = re.compile(value)
     except re.error as error:
@@ -70,7 +76,9 @@ ClassNames = tuple[Annotated[str, AfterValidator(normalise)], ...]
 """Names of class folders, in NFC."""
 
 GroupPattern = Annotated[str, AfterValidator(_check_group_pattern)]
-"""Regular expression on a file name, or with a slash in it on the path; `(?P<group>…)` is the group."""
+"""Regular expression on a file name, or with a slash in it on the path; `(?P<group>…)` is the group.
+
+Or `auto`, which finds the pattern if the names tell one."""
 
 
 _LAYOUT_HELP = (
@@ -78,12 +86,12 @@ _LAYOUT_HELP = (
 )
 _GROUP_HELP = (
     "regular expression on the file name, or with a slash in it on the path from the root; the part "
-    "`(?P<group>…)` is the group"
+    "`(?P<group>…)` is the group; auto finds the pattern if the names tell one"
 )
 
 
 def _check_one_kind_of_group(layout: str, group_by: str | None) -> None:
-    if group_by is not None and "group" in layout.split("/"):
+    if group_by not in (None, AUTO_GROUPS) and "group" in layout.split("/"):
         raise ValueError(
             f"layout {layout} and group_by {group_by!r} both say what a group is; keep one of them"
         )

@@ -12,6 +12,7 @@ import numpy as np
 
 from vision.base.names import comparison_key
 from vision.base.record import FloatArray, ImageArray, IntArray
+from vision.data.grouping import suggest_groups
 from vision.data.quality import QUALITY_COLUMNS, measure_quality
 from vision.data.records import (
     ClassCount,
@@ -154,10 +155,13 @@ def _findings_on_groups(
 ) -> Iterator[DataFinding]:
     num_declared = sum(entry.group is not None for entry in manifest.entries)
     if not num_declared:
+        found = suggest_groups(manifest.entries)
         yield _info(
-            "No groups are declared: every image counts as independent, equal bytes apart. If several show "
-            "one individual or one burst, set dataset.group_by, or the figures will flatter."
+            "No groups are declared: every image counts as independent, unless it looks like another. If "
+            "several show one individual or one visit, set dataset.group_by, or the figures will flatter."
         )
+        if found.pattern is not None:
+            yield _warning(f"{found.sentence()} Set dataset.{found.setting()}")
     else:
         yield _info(f"The {len(manifest.entries)} images show {num_groups} groups; splits keep groups whole.")
         missing = len(manifest.entries) - num_declared

@@ -132,6 +132,30 @@ def test_uneven_classes_are_a_warning() -> None:
 def test_undeclared_groups_are_said() -> None:
     report = report_of(manifest_of(plain("a", 90) + plain("b", 90)))
     assert "No groups are declared" in messages(report, "info")
+    assert "Set dataset.group_by" not in messages(report)
+    frames = [entry(f"{own}/{own}{i // 3}_frame{i % 3}.png") for own in "ab" for i in range(90)]
+    told = messages(report_of(manifest_of(frames)), "warning")
+    assert r"look like about 60 individuals" in told
+    assert r"Set dataset.group_by: '^(?P<group>.+)_frame\d+\.'" in told
+
+
+def test_what_looks_alike_is_counted_and_two_labels_of_one_picture_are_a_warning() -> None:
+    manifest = manifest_of(plain("a", 90) + plain("b", 90))
+    report = report_of(manifest.model_copy(update={"alike": ((0, 1), (1, 2), (3, 93)), "too_alike": ("b",)}))
+    assert "5 of 180 pictures look like another (first: a/0.png and a/1.png)" in messages(report, "info")
+    warnings = messages(report, "warning")
+    assert "under two labels: 1 pairs (first: a/3.png and b/3.png)" in warnings
+    assert "Too much alike to be told apart by likeness: the pictures of b" in warnings
+    assert report.num_groups == 177
+
+
+def test_trees_that_keep_what_they_share_are_a_warning_and_moved_images_are_counted() -> None:
+    trees = [entry(f"a/{split}{i}.png", tree=split) for split in (Split.TRAIN, Split.TEST) for i in range(40)]
+    manifest = manifest_of(trees).model_copy(update={"alike": tuple((i, i + 40) for i in range(20))})
+    kept = assign_splits(manifest, SplitSettings(on_leak=LeakPolicy.KEEP), 7)
+    assert "share 20 images" in messages(explore(manifest, noise(80), kept), "warning")
+    moved = explore(manifest, noise(80), assign_splits(manifest, SplitSettings(on_leak=LeakPolicy.MOVE), 7))
+    assert "Moved out of your validation and test trees" in messages(moved, "info")
 
 
 def test_declared_groups_are_counted_and_the_missing_named() -> None:

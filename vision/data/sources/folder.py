@@ -19,7 +19,8 @@ from pathlib import Path, PurePosixPath
 from vision.base.errors import SourceError
 from vision.base.names import comparison_key, find_near, normalise
 from vision.base.wording import count_of
-from vision.config.data import Addition, FolderSource
+from vision.config.data import AUTO_GROUPS, Addition, FolderSource
+from vision.data.grouping import suggest_groups
 from vision.data.manifest import SourceFile
 from vision.data.records import FileRemark, Quarantined, Split
 from vision.data.sources.class_names import check_class_names, check_spelling, check_unknown_classes
@@ -192,7 +193,7 @@ def _digest_content(path: str) -> str:
 def _find_layout(
     root: Path, images: Sequence[str], settings: FolderSource | Addition, hints: Hints, typed: str = TYPE
 ) -> Layout:
-    pattern = None if settings.group_by is None else re.compile(settings.group_by)
+    pattern = _pattern(settings)
     try:
         layout = find_layout(images, settings.layout, replace(hints, group_by=pattern))
     except AmbiguousLayoutError as error:
@@ -207,7 +208,7 @@ def _find_layout(
 
 def _classify(settings: FolderSource | Addition, layout: Layout, found: Found) -> list[SourceFile]:
     """Class, tree and group of every image by its place; images without a class are quarantined."""
-    pattern = None if settings.group_by is None else re.compile(settings.group_by)
+    pattern = _pattern(settings)
     if pattern is not None:  # said beforehand: a match that hangs lets nothing else run
         where = "paths" if "/" in pattern.pattern else "file names"
         logger.info("looking for groups in %d %s by %r", len(found.images), where, pattern.pattern)
@@ -230,7 +231,24 @@ def _classify(settings: FolderSource | Addition, layout: Layout, found: Found) -
     for folder, count in unlabelled.items():
         reason = f"holds {count_of(count, 'image')} and no class folders, so that they have no class"
         found.quarantined.append(Quarantined(path=f"{folder}/", reason=reason))
-    return files
+    return _group_by_names(files) if settings.group_by == AUTO_GROUPS else files
+
+
+def _pattern(settings: FolderSource | Addition) -> re.Pattern[str] | None:
+    return None if settings.group_by in (None, AUTO_GROUPS) else re.compile(str(settings.group_by))
+
+
+def _group_by_names(files: list[SourceFile]) -> list[SourceFile]:
+    """The files with the groups that their names tell; as they are where folders say what a group is."""
+    suggested = suggest_groups(files).pattern
+    if suggested is None or any(file.group is not None for file in files):
+        return files
+    pattern = re.compile(suggested)
+    groups = [_match_group(pattern, file.path) for file in files]
+    return [
+        replace(file, group=comparison_key(group) if group else None)
+        for file, group in zip(files, groups, strict=True)
+    ]
 
 
 def _match_group(pattern: re.Pattern[str], path: str) -> str | None:
@@ -251,7 +269,8 @@ def _refuse_trees(root: Path, layout: Layout) -> None:
 
 
 def _check_groups(root: Path, group_by: str | None, setting: str, files: Sequence[SourceFile]) -> None:
-    if group_by is not None and all(file.group is None for file in files):
+    if group_by not in (None, AUTO_GROUPS) and all(file.group is None for file in files):
+        group_by = str(group_by)
         whole = "/" in group_by
         first = files[0].path if whole else PurePosixPath(files[0].path).name
         where = "paths" if whole else "file names"

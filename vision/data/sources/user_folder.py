@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
-from vision.config.data import FolderSource
-from vision.data.manifest import build_manifest
+from vision.config.data import AUTO_GROUPS, FolderSource
+from vision.data.grouping import suggest_groups
+from vision.data.manifest import SourceFile, build_manifest
 from vision.data.records import Manifest
 from vision.data.sources.declaration import Base, Progress, Source
 from vision.data.sources.folder import digest_folder, find_source, list_folder
 
+logger = logging.getLogger(__name__)
+
 
 def describe_folder(settings: FolderSource, _data_folder: Path) -> tuple[str, Base]:
-    """Digest of paths and bytes, and the classes that were found."""
+    """Digest of paths and bytes, and the classes that were found; tells what groups the names suggest."""
     listing = list_folder(settings)
+    _tell_groups(settings, listing.files)
     known, held_out = (
         frozenset(file.class_name for file in listing.files if file.is_unknown == unknown)
         for unknown in (False, True)
     )
     return digest_folder(settings, listing), Base(settings.path.expanduser(), known, held_out)
+
+
+def _tell_groups(settings: FolderSource, files: Sequence[SourceFile]) -> None:
+    found = suggest_groups(files)
+    if settings.group_by == AUTO_GROUPS:
+        used = " They are kept together." if found.pattern else " Each counts as its own."
+        logger.info("%s%s", found.sentence(), used)
+    elif found.pattern and all(file.group is None for file in files):
+        logger.warning(
+            "%s Keep each of them in one split, or the figures will be too good: under dataset, set\n  %s",
+            found.sentence(),
+            found.setting(),
+        )
 
 
 def read_folder(settings: FolderSource, _data_folder: Path, progress: Progress | None) -> Manifest:

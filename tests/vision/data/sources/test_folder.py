@@ -140,6 +140,38 @@ def test_groups_are_read_from_the_file_name(tmp_path: Path) -> None:
     assert [entry.group for entry in manifest.entries] == ["fish1", "fish1", "fish2", None]
 
 
+def test_auto_groups_by_what_the_names_tell_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = make(
+        tmp_path, *(f"{own}/{own}{i // 2}_frame{i % 2}.png" for own in ("pike", "chub") for i in range(12))
+    )
+    assert {entry.group for entry in read(root).entries} == {None}
+    groups = [entry.group for entry in read(root, group_by="auto").entries]
+    assert groups[:4] == ["chub0", "chub0", "chub1", "chub1"]
+    assert len(set(groups)) == 12
+    with caplog.at_level(logging.INFO):
+        digest_source(FolderSource(path=root, group_by="auto"), root)
+    assert "about 12 individuals" in caplog.text
+    caplog.clear()
+    digest_source(FolderSource(path=root), root)
+    assert r"group_by: '^(?P<group>.+)_frame\d+\.'" in caplog.text
+
+
+def test_auto_leaves_images_single_whose_names_tell_nothing_and_folders_that_are_groups(
+    tmp_path: Path,
+) -> None:
+    root = make(
+        tmp_path / "plain", *(f"{own}/IMG_{i:04d}.jpg" for own in ("pike", "chub") for i in range(12))
+    )
+    assert {entry.group for entry in read(root, group_by="auto").entries} == {None}
+    nested = make(
+        tmp_path / "nested", *(f"{own}/site{i}/{i}.png" for own in ("pike", "chub") for i in range(12))
+    )
+    entries = read(nested, group_by="auto", layout="class/group").entries
+    assert {entry.group for entry in entries} == {f"site{i}" for i in range(12)}
+
+
 def test_a_group_pattern_is_named_before_it_is_matched(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
