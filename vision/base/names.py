@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 _JOINERS = frozenset("\u200b\u200c\u200d")
 """Do not show, but belong to the spelling of Persian, Indic scripts, Khmer, Thai and of joined emoji."""
@@ -26,6 +27,7 @@ def normalise(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+@lru_cache(maxsize=2**16)
 def comparison_key(name: str) -> str:
     """What two names share that differ only in case, in form, in kinds of space or in what does not show."""
     folded = normalise(normalise(name).casefold())

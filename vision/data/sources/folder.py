@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from vision.base.errors import SourceError
@@ -214,20 +215,20 @@ def _classify(settings: FolderSource | Addition, layout: Layout, found: Found) -
         logger.info("looking for groups in %d %s by %r", len(found.images), where, pattern.pattern)
     files = []
     unlabelled: Counter[str] = Counter()
+    place_of = cache(layout.place_of)
     for path in sorted(found.images):
-        folders = tuple(path.split("/")[:-1])
-        name = layout.class_of(folders)
-        if name is None:
-            folder = layout.unlabelled_of(folders)
-            if folder is None:
+        place = place_of(path.rpartition("/")[0])
+        if place.class_name is None:
+            if place.unlabelled is None:
                 reason = "lies outside the class folders, so that it has no class"
                 found.quarantined.append(Quarantined(path=path, reason=reason))
             else:
-                unlabelled[folder] += 1
+                unlabelled[place.unlabelled] += 1
             continue
-        group = layout.group_of(folders) if pattern is None else _match_group(pattern, path)
+        group = place.group if pattern is None else _match_group(pattern, path)
         key = comparison_key(group) if group else None
-        files.append(SourceFile(path, name, key, layout.split_of(folders), name in settings.unknown_classes))
+        is_unknown = place.class_name in settings.unknown_classes
+        files.append(SourceFile(path, place.class_name, key, place.split, is_unknown))
     for folder, count in unlabelled.items():
         reason = f"holds {count_of(count, 'image')} and no class folders, so that they have no class"
         found.quarantined.append(Quarantined(path=f"{folder}/", reason=reason))

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from vision.base.names import normalise
 from vision.data.records import Split
@@ -36,6 +37,22 @@ class AmbiguousLayoutError(LayoutError):
     """The folders can be read in more ways than one."""
 
 
+class Place(NamedTuple):
+    """What a folder means for the images in it.
+
+    Attributes:
+        class_name: their class, in NFC; None outside the class folders.
+        group: the name of the group folder, if there is one.
+        split: the split of the user's own.
+        unlabelled: the path of the folder without labels that it is or lies in.
+    """
+
+    class_name: str | None
+    group: str | None
+    split: Split | None
+    unlabelled: str | None
+
+
 @dataclass(frozen=True)
 class Layout:
     """The role of each level, and what each split folder is.
@@ -53,16 +70,18 @@ class Layout:
     def __str__(self) -> str:
         return "/".join(self.roles)
 
+    def place_of(self, folder: str) -> Place:
+        """What a folder means, by its path from the root."""
+        folders = tuple(folder.split("/")) if folder else ()
+        name, group = self.class_of(folders), self._named(folders, Role.GROUP)
+        return Place(name, group, self.split_of(folders), self.unlabelled_of(folders))
+
     def class_of(self, folders: Folders) -> str | None:
         """The class of what lies in these folders, in NFC; None where a folder is missing."""
         levels = self.levels(Role.CLASS)
         if len(folders) <= max(levels) or self.unlabelled_of(folders) is not None:
             return None
         return normalise(" ".join(folders[level] for level in levels))
-
-    def group_of(self, folders: Folders) -> str | None:
-        """The name of the group folder, if there is one."""
-        return self._named(folders, Role.GROUP)
 
     def split_of(self, folders: Folders) -> Split | None:
         """The split of what lies in these folders, if the layout has splits."""

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from vision.base.wording import count_of
 from vision.data.sources.split_words import FILE_WORDS, words_of
 
-_BOXES = "Cut the boxes out into one folder per class, as docs/layouts.md shows"
+_BOXES = "Cut the boxes out into one folder per class; docs/layouts.md shows how for YOLO"
 _MOST_LOOKED_AT = 200
 _MOST_ROWS = 100_000
 _MOST_BYTES = 2**20
@@ -87,6 +87,14 @@ def describe_neighbour(root: Path, images: Sequence[str]) -> str | None:
     table = _find_table(root, images)
     if table is not None:
         return _describe_table(root, images, table)
+    labels = next(
+        (path for path, start in _json_files(root) if '"images"' in start and '"categories"' in start), None
+    )
+    if labels is not None:
+        return (
+            f"has labels in a file of COCO's form, {labels.relative_to(root)}. Such files are not read. "
+            "Expected one folder per class. Copy each image into the folder of its class."
+        )
     return _describe_names(root, images)
 
 
@@ -100,11 +108,16 @@ def _find_boxes(root: Path, images: Sequence[str]) -> str | None:
         found = [path for image in some for path in _beside(root / image, suffix, folder)]
         if 2 * len(found) >= len(some) > 0 and (suffix != ".txt" or _has_boxes(found[0])):
             return f"{words}, {found[0].relative_to(root)} beside the images"
-    for path in itertools.islice(_files(root, ("*.json", "*/*.json")), 20):
-        start = _read_start(path)
-        if '"images"' in start and ('"annotations"' in start or '"categories"' in start):
+    for path, start in _json_files(root):
+        if '"images"' in start and '"bbox"' in start:
             return f"COCO, {path.relative_to(root)}"
     return None
+
+
+def _json_files(root: Path) -> Iterator[tuple[Path, str]]:
+    """The JSON files of a folder and of those in it, and how they begin."""
+    for path in itertools.islice(_files(root, ("*.json", "*/*.json")), 20):
+        yield path, _read_start(path)
 
 
 def _beside(image: Path, suffix: str, folder: str) -> Iterator[Path]:
