@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchestration.commands.command import Command
+from orchestration.commands.new import NEW
 from orchestration.commands.pipelines import PIPELINES, ROLLBACK
 from orchestration.commands.runs import CLEAN, REPORT, RUNS
 from orchestration.commands.schedule import SCHEDULE
@@ -10,6 +11,7 @@ from orchestration.commands.servers import DASHBOARD, UI
 from orchestration.commands.service import SERVICE
 
 COMMANDS: tuple[Command, ...] = (
+    NEW,
     *PIPELINES,
     RUNS,
     REPORT,

@@ -52,7 +52,15 @@ def load_settings(kind: type[Kind], path: Path, overrides: Sequence[str] = ()) -
         ConfigError: every fault of the file, one a line: unknown keys (with the nearest known one), wrong
             types, values out of bounds, settings that contradict each other.
     """
-    tree = parse_yaml(read_text(path), str(path))
+    return settle(kind, parse_yaml(read_text(path), str(path)), path, overrides)
+
+
+def settle(kind: type[Kind], tree: Any, path: Path, overrides: Sequence[str] = ()) -> Kind:
+    """The settings of one kind in what was read of the file `path`, with overrides applied.
+
+    Raises:
+        ConfigError: as `load_settings`.
+    """
     if not isinstance(tree, dict):
         required = [f"{name}:" for name, field in kind.model_fields.items() if field.is_required()]
         expected = " and ".join(required[:2])

@@ -1,0 +1,149 @@
+"""`run.py new NAME FOLDER`: look at a folder of photographs, write its config, say what to type next."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from orchestration.commands.command import Command, argument
+from orchestration.projects.draft import describe_layout
+from orchestration.session.paths import ProjectPaths
+from vision.base.wording import join_words
+from vision.config.data import CheckSettings
+from vision.data.survey import ClassSize, Survey
+
+BAR = 24
+MOST_ROWS = 40
+MOST_LEFT_OUT = 5
+LABEL = 10
+
+
+def _new(options: Namespace, paths: ProjectPaths) -> int:
+    from orchestration.projects.start import start_project
+
+    with Progress(
+        TextColumn("Looking at the pictures"),
+        BarColumn(BAR),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(file=sys.stderr),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("", total=None)
+        started = start_project(
+            options.project,
+            options.folder,
+            paths.root / "configs",
+            options.overrides,
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    show_survey(console, options.project, started.survey)
+    for label, path in (("Look at", started.sheet), ("Wrote", started.config)):
+        console.print(Text.assemble((f"{label:<{LABEL}}", "bold"), str(path)), soft_wrap=True)
+    train = f"  python run.py train {options.project}   learn these classes, {started.time}"
+    console.print(Text.assemble("\n", ("Next", "bold"), f"\n{train}"), soft_wrap=True)
+    return 0
+
+
+def show_survey(console: Console, name: str, survey: Survey) -> None:
+    """Print what was found in a folder on one screen."""
+    manifest = survey.manifest
+    title = f"{len(manifest.entries):,} pictures of {len(manifest.class_names)} classes"
+    console.print(Text.assemble((name, "bold"), f"  {title} in {manifest.root}"), soft_wrap=True)
+    sizes = survey.class_sizes()
+    console.print(_draw_classes(survey, sizes))
+    for label, text, style in _list_findings(survey, sizes):
+        console.print(Text.assemble((f"{label:<{LABEL}}", "bold"), (text, style)), soft_wrap=True)
+
+
+def _draw_classes(survey: Survey, sizes: list[ClassSize]) -> Table:
+    checks = CheckSettings()
+    table = Table("class", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("pictures", justify="right")
+    if survey.has_groups:
+        table.add_column("groups", justify="right")
+    table.add_column("")
+    most = max(size.num_images for size in sizes)
+    shown = sorted(sizes, key=lambda size: (-size.num_images, size.name))
+    for size in [*shown[: MOST_ROWS - 5], *shown[-5:]] if len(shown) > MOST_ROWS else shown:
+        groups = [f"{size.num_groups:,}"] if survey.has_groups else []
+        bar = "━" * max(1, round(BAR * size.num_images / most))
+        fault = size.fault(checks)
+        style = "red" if fault else "yellow" if size.is_rare() else "green"
+        words = fault or ("held out as unknown" if size.is_unknown else "few" if size.is_rare() else "")
+        table.add_row(Text(size.name), f"{size.num_images:,}", *groups, Text(f"{bar} {words}", style=style))
+    if len(shown) > MOST_ROWS:
+        table.caption = f"{len(shown) - MOST_ROWS} classes between these are not shown"
+    return table
+
+
+def _list_findings(survey: Survey, sizes: list[ClassSize]) -> Iterator[tuple[str, str, str]]:
+    """Label, text and style of each thing worth knowing."""
+    smallest, usual, largest = (f"{each.width} x {each.height}" for each in survey.size_range())
+    spread = f"usually {usual}, from {smallest} to {largest}"
+    yield "Sizes", spread if smallest != largest else f"all {usual}", ""
+    yield "Folders", describe_layout(survey.layout), ""
+    yield from _tell_groups(survey)
+    refused = [size.name for size in sizes if size.fault(CheckSettings())]
+    if refused:
+        yield (
+            "Too few",
+            f"{join_words(refused)}: training refuses them. Add pictures, take the folder away, or hold "
+            "the class out (unknown_classes in the config).",
+            "red",
+        )
+    copies = survey.num_copies()
+    if copies:
+        yield "Copies", f"{copies:,} pictures are exact copies of others; they stay in one split", "yellow"
+    for remark in survey.manifest.remarks:
+        yield "Note", f"{remark.count:,} {remark.what} (first: {remark.first})", "yellow"
+    yield from _tell_left_out(survey)
+
+
+def _tell_groups(survey: Survey) -> Iterator[tuple[str, str, str]]:
+    if survey.suggestion is None:
+        yield "Groups", f"{survey.num_groups():,}, each in one split", ""
+    elif survey.suggestion.pattern is None:
+        yield "Groups", f"{survey.suggestion.sentence()} If some are of the same individual, say so.", ""
+    else:
+        yield "Groups", survey.suggestion.sentence(), ""
+        yield "", f"They stay in one split: {survey.suggestion.setting()}", ""
+
+
+def _tell_left_out(survey: Survey) -> Iterator[tuple[str, str, str]]:
+    left_out = survey.manifest.quarantined
+    if not left_out:
+        yield "Left out", "nothing", ""
+        return
+    yield "Left out", f"{len(left_out):,}, damaged or without a class:", "yellow"
+    for item in left_out[:MOST_LEFT_OUT]:
+        yield "", f"{item.path}: {item.reason}", "yellow"
+    if len(left_out) > MOST_LEFT_OUT:
+        yield "", f"and {len(left_out) - MOST_LEFT_OUT:,} more, which the report lists", "yellow"
+
+
+NEW = Command(
+    "new",
+    "look at a folder of photographs and write its config",
+    _new,
+    (
+        argument("project", metavar="NAME", help="of the project: my-fish writes configs/my-fish.yaml"),
+        argument("folder", metavar="FOLDER", help="of photographs, one folder a class"),
+        argument(
+            "--set",
+            metavar="dataset.KEY=VALUE",
+            action="append",
+            default=[],
+            dest="overrides",
+            help="how the folder is read, as in --set dataset.layout=place/class; may be repeated",
+        ),
+    ),
+)

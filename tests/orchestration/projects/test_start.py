@@ -1,0 +1,169 @@
+"""`run.py new`: what it finds in a folder is what it writes and what the later commands read."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from rich.console import Console
+
+import run
+from orchestration.commands.new import NEW, show_survey
+from orchestration.commands.parsing import parse
+from orchestration.projects.draft import ENOUGH_TO_FINE_TUNE, Plan, choose_size, write_draft, write_example
+from orchestration.projects.start import start_project
+from orchestration.session.paths import ProjectPaths
+from tests.orchestration.projects.photographs import make_frames, save_noise
+from tests.shared_data import shared_data
+from vision.base.errors import ConfigError, SourceError
+from vision.config.data import FolderSource
+from vision.config.loading import load_config, settle
+from vision.config.run import RunConfig
+from vision.config.yaml_text import parse_yaml
+from vision.data.sources import read_source
+from vision.data.survey import Survey, survey_folder
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return make_frames(tmp_path / "my photos: #1")
+
+
+def tell(survey: Survey) -> str:
+    out = io.StringIO()
+    show_survey(Console(file=out, width=200), "my-fish", survey)
+    return out.getvalue()
+
+
+def test_the_command_writes_what_training_reads_and_says_what_to_type(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command, options = parse(["new", "my-fish", str(photos)])
+    assert command is NEW
+    assert command.run(options, ProjectPaths.of(tmp_path)) == 0
+    config = load_config(tmp_path / "configs" / "my-fish.yaml")
+    assert config.name == "my-fish"
+    assert isinstance(config.dataset, FolderSource)
+    assert config.dataset.path == photos
+    groups = {entry.group for entry in read_source(config.dataset, tmp_path).entries}
+    assert len(groups) == 10
+    assert config.dataset.unknown_classes == ()  # never chosen in silence
+    assert list(config.training.candidates) == ["efficientnet_lite0"]
+    with Image.open(tmp_path / "configs" / "my-fish.png") as sheet:
+        assert sheet.width > 900
+    told = capsys.readouterr().out
+    assert "30 pictures of 2 classes" in told
+    assert "python run.py train my-fish" in told
+
+
+def test_nothing_is_overwritten_and_no_model_is_shared(photos: Path, tmp_path: Path) -> None:
+    configs = tmp_path / "configs"
+    start_project("fish", str(photos), configs)
+    before = (configs / "fish.yaml").read_bytes()
+    with pytest.raises(ConfigError, match=r"python run\.py train fish"):
+        start_project("fish", str(photos), configs)
+    assert (configs / "fish.yaml").read_bytes() == before
+    (configs / "fish.yaml").rename(configs / "other.yaml")
+    (configs / "fish.png").unlink()
+    with pytest.raises(ConfigError, match=r"other\.yaml"):
+        start_project("fish", str(photos), configs)
+
+
+@pytest.mark.parametrize("name", ["My Fish", "../fish", "3fish", ""])
+def test_a_name_that_no_model_may_have_is_refused_before_the_folder_is_read(
+    name: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="small letters"):
+        start_project(name, str(tmp_path / "absent"), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_of_two_readings_the_one_that_is_typed_is_written(tmp_path: Path) -> None:
+    for place in ("north", "south"):
+        make_frames(tmp_path / "photos" / place)
+    with pytest.raises(SourceError, match=r"dataset\.layout=place/class"):
+        start_project("fish", str(tmp_path / "photos"), tmp_path)
+    started = start_project("fish", str(tmp_path / "photos"), tmp_path, ["dataset.layout=place/class"])
+    config = load_config(started.config)
+    assert isinstance(config.dataset, FolderSource)
+    assert config.dataset.layout == "place/class"
+    assert started.survey.manifest.class_names == ("chub", "perch")
+    with pytest.raises(ConfigError, match=r"images\.size"):
+        start_project("other", str(tmp_path / "photos"), tmp_path, ["images.size=96"])
+
+
+def test_the_home_folder_is_filled_in_and_a_relative_path_stays(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for name, typed, written in (
+        ("one", f"~/{photos.name}", tmp_path / photos.name),
+        ("two", photos.name, Path(photos.name)),
+    ):
+        dataset = load_config(start_project(name, typed, tmp_path).config).dataset
+        assert isinstance(dataset, FolderSource)
+        assert dataset.path == written
+
+
+def test_the_screen_tells_small_classes_copies_and_what_is_left_out(photos: Path) -> None:
+    for number in range(5):
+        save_noise(photos / "burbot" / f"{number}.png", 900 + number)
+    shutil.copy(photos / "chub" / "chub0_frame0.png", photos / "chub" / "again.png")
+    (photos / "perch" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    told = tell(survey_folder(FolderSource(path=photos)))
+    assert "5 pictures, needs 8" in told
+    assert "burbot: training refuses" in told
+    assert "1 pictures are exact copies" in told
+    assert "perch/broken.png" in told
+
+
+def test_names_that_tell_no_groups_are_said_to(tmp_path: Path) -> None:
+    for number in range(24):
+        save_noise(tmp_path / ("a" if number % 2 else "b") / f"IMG_{1000 + 7 * number}.png", number)
+    survey = survey_folder(FolderSource(path=tmp_path))
+    assert not survey.has_groups
+    assert "tell no groups" in tell(survey)
+    text = write_draft("fish", survey, Plan.of(survey, 2))
+    config = settle(RunConfig, parse_yaml(text, ""), Path("fish.yaml"))
+    assert isinstance(config.dataset, FolderSource)
+    assert config.dataset.group_by is None
+
+
+def test_the_shipped_folder_config_is_the_same_text_with_defaults() -> None:
+    assert (run.ROOT / "configs" / "folder.yaml").read_text(encoding="utf-8") == write_example()
+
+
+@pytest.mark.parametrize(("side", "size"), [(4000, 160), (160, 160), (140, 128), (28, 96)])
+def test_the_network_sees_no_more_pixels_than_a_picture_has(side: int, size: int) -> None:
+    assert choose_size(side) == size
+
+
+def test_the_whole_network_is_trained_unasked_where_it_is_cheap_and_images_suffice(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    survey = survey_folder(FolderSource(path=photos))
+    assert not Plan.of(survey, 64).fine_tuned
+    many = survey.manifest.entries * (ENOUGH_TO_FINE_TUNE // len(survey.manifest.entries) + 1)
+    large = Survey(
+        survey.settings,
+        survey.manifest.model_copy(update={"entries": many}),
+        survey.layout,
+        survey.suggestion,
+    )
+    plan = Plan.of(large, 64)
+    assert plan.fine_tuned
+    config = settle(RunConfig, parse_yaml(write_draft("fish", large, plan), ""), Path("fish.yaml"))
+    assert set(config.training.candidates) == {"efficientnet_lite0", "fine_tuned"}
+    monkeypatch.setattr("orchestration.projects.draft.AFFORDABLE_SECONDS", 0.0)
+    assert not Plan.of(large, 64).fine_tuned
+
+
+def test_real_fish_are_found_by_individual() -> None:
+    survey = survey_folder(FolderSource(path=shared_data("fish_egu2017")))
+    assert (len(survey.manifest.entries), survey.num_groups()) == (1053, 149)
+    told = tell(survey)
+    assert len(told.splitlines()) < 24  # one screen

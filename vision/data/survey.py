@@ -1,0 +1,134 @@
+"""What a folder of images holds, before anything is configured: classes, groups, sizes, what is left out."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from vision.config.data import AUTO_GROUPS, CheckSettings, FolderSource
+from vision.data.grouping import Suggestion, suggest_groups
+from vision.data.records import ImageEntry, Manifest
+from vision.data.sources import read_source
+from vision.data.sources.declaration import Progress
+from vision.data.sources.folder import list_folder
+from vision.data.sources.layout import Hints
+from vision.data.sources.layout_reading import find_layout
+
+FEW_IMAGES = 30
+"""Of a class; with fewer its figures mean little."""
+
+FEW_GROUPS = 10
+
+
+@dataclass(frozen=True)
+class ClassSize:
+    """How many images and groups a class has; without declared groups every image is one of its own."""
+
+    name: str
+    num_images: int
+    num_groups: int
+    is_unknown: bool = False
+
+    def fault(self, checks: CheckSettings) -> str | None:
+        """Why a training would refuse the class, in words; None if it would not, or if it is held out."""
+        if self.is_unknown:
+            return None
+        if self.num_images < checks.min_images_per_class:
+            return f"{self.num_images} pictures, needs {checks.min_images_per_class}"
+        if self.num_groups < checks.min_groups_per_class:
+            return f"{self.num_groups} groups, needs {checks.min_groups_per_class}"
+        return None
+
+    def is_rare(self) -> bool:
+        """Whether it can be learned, but hardly be judged."""
+        return self.num_images < FEW_IMAGES or self.num_groups < FEW_GROUPS
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What was found in a folder.
+
+    Attributes:
+        settings: the folder, with the groups that its names suggest.
+        manifest: its images; their groups are the declared ones, or those that were found.
+        layout: what its folders are, as `dataset.layout` writes it.
+        suggestion: what the names tell of groups; None where groups are declared, or folders are groups.
+    """
+
+    settings: FolderSource
+    manifest: Manifest
+    layout: str
+    suggestion: Suggestion | None
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether it is known which images belong together."""
+        return any(entry.group is not None for entry in self.manifest.entries)
+
+    def class_sizes(self) -> list[ClassSize]:
+        """All classes by name, those that are held out last."""
+        images = Counter(entry.class_name for entry in self.manifest.entries)
+        groups: dict[str, set[str]] = defaultdict(set)
+        for entry in self.manifest.entries:
+            groups[entry.class_name].add(entry.group or entry.path)
+        known, unknown = self.manifest.class_names, self.manifest.unknown_class_names
+        return [
+            ClassSize(name, images[name], len(groups[name]), name in unknown) for name in (*known, *unknown)
+        ]
+
+    def num_groups(self) -> int:
+        """Groups of all images; an image without one is a group of its own."""
+        return len({entry.group or entry.path for entry in self.manifest.entries})
+
+    def num_copies(self) -> int:
+        """Images whose bytes are those of another one."""
+        return len(self.manifest.entries) - len({entry.digest for entry in self.manifest.entries})
+
+    def usual_side(self) -> int:
+        """The longer side of a usual image, in pixels."""
+        return int(median(max(entry.width, entry.height) for entry in self.manifest.entries))
+
+    def size_range(self) -> tuple[ImageEntry, ImageEntry, ImageEntry]:
+        """The smallest image, a usual one and the largest, by pixels."""
+        ordered = sorted(self.manifest.entries, key=lambda entry: entry.width * entry.height)
+        return ordered[0], ordered[len(ordered) // 2], ordered[-1]
+
+
+def survey_folder(settings: FolderSource, progress: Progress | None = None) -> Survey:
+    """Read every image of a folder and find out which belong together.
+
+    Args:
+        settings: the folder; what they declare of layout and groups is kept.
+        progress: is told images done and images in all.
+
+    Raises:
+        SourceError: it cannot be read as classes.
+    """
+    if settings.group_by == AUTO_GROUPS:
+        settings = settings.model_copy(update={"group_by": None})
+    manifest = read_source(settings, Path(), progress=progress)
+    layout = str(find_layout([entry.path for entry in manifest.entries], settings.layout, _hints(settings)))
+    if settings.group_by is not None or any(entry.group is not None for entry in manifest.entries):
+        return Survey(settings, manifest, layout, None)
+    suggestion = suggest_groups(manifest.entries)
+    if suggestion.pattern is None:
+        return Survey(settings, manifest, layout, suggestion)
+    grouped = settings.model_copy(update={"group_by": suggestion.pattern})
+    groups = {file.path: file.group for file in list_folder(grouped).files}
+    entries = tuple(entry.model_copy(update={"group": groups.get(entry.path)}) for entry in manifest.entries)
+    return Survey(grouped, manifest.model_copy(update={"entries": entries}), layout, suggestion)
+
+
+def choose_samples(entries: Sequence[ImageEntry], most: int) -> list[ImageEntry]:
+    """Some images of one class, spread over its groups as far as there are enough of them."""
+    firsts = list({entry.group or entry.path: entry for entry in reversed(entries)}.values())[::-1]
+    pool = firsts if len(firsts) >= most else list(entries)
+    step = len(pool) / min(most, len(pool))
+    return [pool[int(place * step)] for place in range(min(most, len(pool)))]
+
+
+def _hints(settings: FolderSource) -> Hints:
+    return Hints(settings.unknown_classes)
