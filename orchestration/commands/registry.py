@@ -5,6 +5,7 @@ from __future__ import annotations
 from orchestration.commands.command import Command
 from orchestration.commands.new import NEW
 from orchestration.commands.pipelines import PIPELINES, ROLLBACK
+from orchestration.commands.predict import PREDICT
 from orchestration.commands.runs import CLEAN, REPORT, RUNS
 from orchestration.commands.schedule import SCHEDULE
 from orchestration.commands.servers import DASHBOARD, UI
@@ -13,6 +14,7 @@ from orchestration.commands.service import SERVICE
 COMMANDS: tuple[Command, ...] = (
     NEW,
     *PIPELINES,
+    PREDICT,
     RUNS,
     REPORT,
     *SERVICE,

@@ -43,6 +43,7 @@ class Engine:
         try:
             with quiet_native_log():
                 self._interpreter = Interpreter(model_content=path.read_bytes(), num_threads=num_threads)
+                self._interpreter.allocate_tensors()  # here it makes, and announces, its delegate
             self._runner = self._interpreter.get_signature_runner()
         except (ValueError, RuntimeError, OSError) as error:
             raise BundleError(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from vision.base.files import storage_errors, write_atomically
 from vision.base.lock import RunLock
 from vision.data.images import DECODER_VERSION
 from vision.prediction.engines import Engines, Listen, Wanted
@@ -17,6 +18,7 @@ from vision.prediction.part_file import PART_NAME, Part, PartFile, open_part_fil
 from vision.prediction.records import BatchSummary, Row
 from vision.prediction.tables import write_tables
 
+SUMMARY_NAME = "summary.json"
 LOCK_NAME = ".lock"
 
 Progress = Callable[[int, int], None]
@@ -58,7 +60,7 @@ class Batch:
 def run_batch(
     batch: Batch, folder: Path, progress: Progress, listen: Listen = lambda _: None
 ) -> tuple[BatchSummary, list[Row]]:
-    """Answer a batch into `folder`: predictions.csv and predictions.parquet; what an attempt left is used.
+    """Answer a batch into `folder`, tables and summary; what a stopped attempt answered is not asked again.
 
     Args:
         batch: what is asked of which model.
@@ -83,9 +85,19 @@ def run_batch(
         summary = _summarise(batch, engines, num_new).with_rows(rows)
         summary = summary.model_copy(update={"seconds": time.monotonic() - started})
         write_tables(folder, rows)
-    (folder / PART_NAME).unlink()
-    (folder / LOCK_NAME).unlink()
+        write_atomically(folder / SUMMARY_NAME, summary.model_dump_json(indent=1) + "\n")
     return summary, rows
+
+
+def finish_batch(folder: Path) -> None:
+    """Remove what a stopped batch would go on from: all that is made of it lies in the folder.
+
+    Raises:
+        StorageError: it cannot be removed.
+    """
+    for name in (PART_NAME, LOCK_NAME):
+        with storage_errors(folder / name, "remove"):
+            (folder / name).unlink(missing_ok=True)
 
 
 def _answer(batch: Batch, engines: Engines, part: PartFile, progress: Progress, listen: Listen) -> int:

@@ -1,0 +1,161 @@
+"""`run.py predict`: answers for pictures, folders, tables of paths and archives, without a service."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from orchestration.commands.command import Command, argument
+from orchestration.session.environment import import_quickly, prepare_environment
+from orchestration.session.paths import ProjectPaths
+from vision.base.errors import ConfigError
+from vision.base.progress import in_words
+from vision.base.wording import count_of
+from vision.config.loading import find_config, load_config
+
+if TYPE_CHECKING:
+    from orchestration.flows.answering import AnsweringModel
+    from vision.prediction.batch import Batch
+
+FOLDER = "predictions"
+PLAIN_SECONDS = 8.0
+"""Where there is no terminal, how far it is is told no more often."""
+
+
+def _predict(options: Namespace, paths: ProjectPaths) -> int:
+    """Answer what was asked; 0 where at least one file could be read, else 2."""
+    from report.predictions_page import PAGE_NAME, tell_counts, write_predictions
+    from vision.prediction.batch import Batch
+    from vision.prediction.engines import Wanted
+    from vision.prediction.listing import find_place, open_items
+    from vision.prediction.records import Answer
+    from vision.prediction.tables import CSV_NAME, PARQUET_NAME
+
+    console = Console(file=sys.stderr, highlight=False)
+    say = partial(console.print, markup=False, soft_wrap=True)
+    model_name, words = _split_words(options, paths)
+    sources = [Path(each) for each in words]
+    for source in sources:
+        find_place(source)  # a wrong path is told before ZenML is imported
+    found = _find_model(options, model_name, paths)
+    say(f"Model     {found.told}")
+    with open_items(sources, options.group_by or found.group_by) as listing:
+        wanted = Wanted(options.top, options.heat_maps, max_megapixels=found.max_megapixels)
+        batch = Batch(listing, found.model, wanted)
+        folder = _choose_folder(batch, options.out, paths)
+        say(f"Pictures  {count_of(len(listing.items), 'file')} of {', '.join(listing.sources)}")
+        say(f"Into      {folder}\n")
+        with _show_progress(console) as progress:
+            summary = write_predictions(batch, folder, progress)
+    for line in tell_counts(summary):
+        say(line)
+    say(f"\nLook      {folder / PAGE_NAME}")
+    say(f"Table     {folder / CSV_NAME} ({PARQUET_NAME} beside it)")
+    return 2 if summary.count(Answer.UNREADABLE) == summary.num_files else 0
+
+
+def _split_words(options: Namespace, paths: ProjectPaths) -> tuple[str | None, list[str]]:
+    """Name of the model that a config names, and what is asked; as in `predict my-fish photos`."""
+    words, config = list(options.what), options.config
+    is_config = (paths.root / "configs" / f"{words[0]}.yaml").is_file()
+    if config is None and len(words) > 1 and is_config and not Path(words[0]).exists():
+        config = words.pop(0)
+    given = [each for each in (config, options.model, options.run) if each]
+    if len(given) > 1:
+        raise ConfigError(
+            f"Two models were named, {' and '.join(given)}. Expected one of --config, --model and --run."
+        )
+    if config is None:
+        return options.model, words
+    return load_config(find_config(config, paths.root / "configs"), []).name, words
+
+
+def _find_model(options: Namespace, name: str | None, paths: ProjectPaths) -> AnsweringModel:
+    prepare_environment(paths)
+    with import_quickly():
+        from orchestration.flows.answering import find_in_production, find_winner
+    return find_winner(options.run) if options.run else find_in_production(name)
+
+
+def _choose_folder(batch: Batch, out: str | None, paths: ProjectPaths) -> Path:
+    """Where the answers go: as asked, else where the same batch was stopped, else a new folder.
+
+    Raises:
+        ConfigError: the folder that was asked for holds something else.
+    """
+    from vision.prediction.part_file import is_unfinished
+
+    if out is not None:
+        folder = Path(out).expanduser()
+        taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+        if taken and not is_unfinished(folder, batch.key):
+            free = shlex.quote(f"{folder}-{datetime.now(UTC):%H%M%S}")
+            raise ConfigError(
+                f"{folder} is not empty. Expected a new folder, or the one in which these very pictures were "
+                f"stopped. Name another: --out {free}"
+            )
+        return folder
+    parent = paths.home / FOLDER
+    stopped = [each for each in parent.glob("*") if is_unfinished(each, batch.key)]
+    if stopped:
+        return max(stopped)
+    return parent / f"{batch.listing.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+
+
+@contextmanager
+def _show_progress(console: Console) -> Iterator[Callable[[int, int], None]]:
+    """How many of how many, images a second and time left: drawn on a terminal, else a line now and then."""
+    began = told = time.monotonic()
+
+    def describe(done: int, total: int) -> str:
+        rate = done / max(time.monotonic() - began, 1e-9)
+        return f"{rate:.0f} images/s, {in_words((total - done) / max(rate, 1e-9))} left"
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told
+        if time.monotonic() - told >= PLAIN_SECONDS:
+            told = time.monotonic()
+            console.print(f"{done:,} of {total:,}, {describe(done, total)}")
+
+    if not console.is_terminal:
+        yield tell
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(
+            task, completed=done, total=total, description=describe(done, total)
+        )
+
+
+PREDICT = Command(
+    "predict",
+    "answers for a picture, a folder, a CSV of paths or a ZIP: table and contact sheet",
+    _predict,
+    (
+        argument(
+            "what",
+            nargs="+",
+            metavar="FILE|FOLDER|CSV|ZIP",
+            help="the pictures; NAME of a config may stand first",
+        ),
+        argument("--config", metavar="NAME", help="whose model in production answers (default: the newest)"),
+        argument("--model", metavar="NAME", help="the same by the model's own name"),
+        argument("--run", metavar="NAME", help="the winner of this run answers, in production or not"),
+        argument("--out", metavar="FOLDER", help="where the answers go (default predictions/NAME-TIME)"),
+        argument("--heat-maps", action="store_true", help="also write what each answer was read from"),
+        argument("--group-by", metavar="PATTERN", help="groups in file names (default: as in training)"),
+        argument("--top", type=int, default=3, metavar="K", help="classes that are told of each (default 3)"),
+    ),
+)

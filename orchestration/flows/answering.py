@@ -1,0 +1,94 @@
+"""Which model answers a batch: the one in production, or the winner of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from zenml.client import Client
+from zenml.enums import ModelStages
+
+from materializers.names import ArtifactName
+from materializers.registry import RUN_KEY, find_champion, find_version_number
+from orchestration.flows.artifacts import RunArtifacts, find_newest_training, find_run
+from orchestration.store.history import list_champions, missing_champion, tell_production
+from vision.base.errors import ConfigError
+from vision.bundle.records import Bundle
+from vision.prediction.batch import BatchModel
+
+LATEST = "latest"
+
+
+@dataclass(frozen=True)
+class AnsweringModel:
+    """A bundle that answers.
+
+    Attributes:
+        model: its folder, digest and name.
+        told: what it is, in words.
+        group_by: the pattern of groups that it was trained with, if there was one.
+        max_megapixels: largest picture that it was trained with.
+    """
+
+    model: BatchModel
+    told: str
+    group_by: str | None
+    max_megapixels: float
+
+
+def find_in_production(name: str | None = None) -> AnsweringModel:
+    """The model of this name that is in production; without a name the one that was put there last.
+
+    Raises:
+        ConfigError: none is.
+        BundleError: its version lacks its bundle, or the bundle was altered.
+    """
+    champions = list_champions()
+    if name is None:
+        if not champions:
+            raise ConfigError(f"No model is in production, so nothing can answer. {tell_production('NAME')}")
+        name = max(champions, key=lambda each: each.since).model
+    champion, version = find_champion(name), find_version_number(name)
+    if champion is None or version is None:
+        raise missing_champion(name, "there is nothing that could answer")
+    bundle: Bundle = champion.bundle().load()
+    others = [each.model for each in champions if each.model != name]
+    told = f"{name} version {version}, in production"
+    if others:
+        told += f" (as are {', '.join(others)}: choose with --model)"
+    model = BatchModel(bundle.root, champion.digest, name, version)
+    return _describe(model, told, _find_run_of_champion(name))
+
+
+def find_winner(run_name: str) -> AnsweringModel:
+    """The winner of a training run, in production or not; `latest` is the newest training.
+
+    Raises:
+        ConfigError: there is no such run, or it has no winner that was exported.
+        StorageError: the bundle is gone or altered.
+    """
+    run = RunArtifacts(find_newest_training() if run_name == LATEST else find_run(run_name))
+    bundle = run.load("assemble", ArtifactName.BUNDLE)
+    if not isinstance(bundle, Bundle):
+        raise ConfigError(
+            f"Run {run.name} has no model that could answer. Expected a training run that came as far as its "
+            "winner; python run.py runs lists them."
+        )
+    told = f"the winner of {run.name}"
+    return _describe(BatchModel(bundle.root, bundle.digest, bundle.name), told, run)
+
+
+def _find_run_of_champion(name: str) -> RunArtifacts | None:
+    """The training run that put the version into production; None where it was deleted."""
+    version = Client().get_model_version(name, ModelStages.PRODUCTION)
+    run_id = version.run_metadata.get(RUN_KEY)
+    try:
+        return RunArtifacts(Client().get_pipeline_run(UUID(str(run_id)))) if run_id else None
+    except KeyError:
+        return None
+
+
+def _describe(model: BatchModel, told: str, run: RunArtifacts | None) -> AnsweringModel:
+    dataset = run.config.dataset if run is not None else None
+    group_by = getattr(dataset, "group_by", None)
+    return AnsweringModel(model, told, group_by, getattr(dataset, "max_megapixels", 100.0))

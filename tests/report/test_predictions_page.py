@@ -1,0 +1,65 @@
+"""The contact sheet shows every answer, the doubtful first, and nothing of a file name is markup."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from report import predictions_page
+from report.predictions_page import PAGE_NAME, tell_counts, write_predictions
+from tests.serving.toy import BLACK, GREEN, GREY, RED, make_bundle, paint
+from vision.prediction.batch import Batch, BatchModel
+from vision.prediction.listing import open_items
+from vision.prediction.part_file import PART_NAME
+from vision.prediction.records import Answer, BatchSummary
+
+pytestmark = pytest.mark.slow
+
+
+def _write(photos: Path, out: Path) -> tuple[BatchSummary, str]:
+    bundle = make_bundle()
+    with open_items([photos]) as listing:
+        batch = Batch(listing, BatchModel(bundle.root, bundle.digest, "toy", "3"))
+        summary = write_predictions(batch, out, lambda _done, _total: None)
+    return summary, (out / PAGE_NAME).read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, colour in {"red": RED, "green": GREEN, "grey": GREY, "black": BLACK}.items():
+        for number in range(3):
+            (folder / f"{name}{number}.png").write_bytes(paint(colour, sides=(40, 40)))
+    (folder / "<script>alert(1)<.png").write_bytes(paint(GREY))
+    (folder / "torn.png").write_bytes(paint(RED)[:50])
+    return folder
+
+
+def test_the_sheet_tells_the_doubtful_first_and_every_file(photos: Path, tmp_path: Path) -> None:
+    summary, page = _write(photos, tmp_path / "out")
+    assert "14 pictures: 6 named, 4 for a person, 3 unknown, 1 not readable." in page
+    assert "14 pictures: 6 named, 4 for a person, 3 unknown, 1 not readable." in tell_counts(summary)[0]
+    places = re.findall(r'<h2 class="\w+" id="(\w+)"', page)
+    assert places == ["review", "look_alike", "unreadable", "accept"]
+    assert re.findall(r"<h3>(\w+) \((\d)\)", page) == [("green", "3"), ("red", "3")]
+    assert page.count("data:image/jpeg;base64,") == 13
+    assert page.count(f'href="{photos.absolute().as_uri()}/') == 13
+    assert "<script>" not in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert not (tmp_path / "out" / PART_NAME).exists()
+    read = BatchSummary.model_validate_json((tmp_path / "out" / "summary.json").read_bytes())
+    assert read == summary
+
+
+def test_a_long_list_is_cut_and_says_how_many_are_left(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(predictions_page.MOST_TILES, Answer.REVIEW, 1)
+    monkeypatch.setattr(predictions_page, "MOST_OF_CLASS", 2)
+    _, page = _write(photos, tmp_path / "out")
+    assert "and 3 more in" in page
+    assert page.count("and 1 more in") == 2
+    assert page.count('<li><a class="frame"') == 1 + 3 + 2 + 2
