@@ -246,7 +246,7 @@ def _draw(item: Item) -> str | None:
     """The whole picture as a small JPEG in a data URI."""
     try:
         raw = item.read()
-        width, height = probe_image(raw)
+        width, height = probe_image(raw).sides
         square = decode_image(raw, size=SIDE, resize=Resize.PAD)
     except (ImageError, OSError):
         return None

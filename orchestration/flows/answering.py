@@ -14,6 +14,7 @@ from orchestration.flows.artifacts import RunArtifacts, find_newest_training, fi
 from orchestration.store.history import list_champions, missing_champion, tell_production
 from vision.base.errors import ConfigError
 from vision.bundle.records import Bundle
+from vision.data.images import MAX_MEGAPIXELS
 from vision.prediction.batch import BatchModel
 
 LATEST = "latest"
@@ -91,4 +92,4 @@ def _find_run_of_champion(name: str) -> RunArtifacts | None:
 def _describe(model: BatchModel, told: str, run: RunArtifacts | None) -> AnsweringModel:
     dataset = run.config.dataset if run is not None else None
     group_by = getattr(dataset, "group_by", None)
-    return AnsweringModel(model, told, group_by, getattr(dataset, "max_megapixels", 100.0))
+    return AnsweringModel(model, told, group_by, getattr(dataset, "max_megapixels", MAX_MEGAPIXELS))

@@ -28,7 +28,7 @@ from vision.bundle.engine import Engine
 from vision.bundle.heat_map import heat_map, overlay
 from vision.bundle.records import ExportedGraphs
 from vision.config.data import Resize
-from vision.data.images import decode_image
+from vision.data.images import MAX_MEGAPIXELS, decode_image
 from vision.data.quality import QUALITY_COLUMNS, measure_quality
 from vision.decision.predictor import Inference, Predictor, make_predictions
 from vision.decision.records import Prediction
@@ -58,7 +58,7 @@ class Wanted:
     top_k: int = 3
     heat_maps: bool = False
     quality: bool = False
-    max_megapixels: float = 100.0
+    max_megapixels: float = MAX_MEGAPIXELS
 
 
 @dataclass(frozen=True, eq=False)

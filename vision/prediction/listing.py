@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from vision.base.errors import SourceError
 from vision.base.names import comparison_key, find_near, normalise
-from vision.data.sources.finding import find_images
+from vision.data.sources.finding import Rules, find_images
 from vision.prediction.archive import list_archive
 from vision.prediction.items import Item, make_faulty, make_item
 from vision.prediction.table import list_table
@@ -92,11 +92,13 @@ def find_place(source: Path) -> Path:
 
 
 def _add_folder(listing: Listing, root: Path, prefix: str) -> None:
-    found = find_images(root)
+    found = find_images(root, Rules(follows_links=True))
     readable = [make_item(f"{prefix}{path}", root / path) for path in found.images]
     faulty = [make_faulty(f"{prefix}{each.path}", each.reason) for each in found.quarantined]
     listing.items.extend(sorted([*readable, *faulty], key=lambda each: each.path))
     listing.others.update(found.others_below())
+    if found.set_aside:
+        listing.others["hidden"] += sum(found.set_aside.values())
 
 
 def _name_of(source: Path) -> str:
