@@ -6,14 +6,18 @@ UV     := $(VENV)/bin/uv
 UV_VERSION := 0.13.8
 PYTEST := $(PY) -m pytest --numprocesses 2 --dist loadfile --durations 30
 CONFIG ?= fast.yaml
+# Given by hand, CONFIG also says which model make serve serves; else it is the one promoted last.
+SERVED := $(if $(filter file default undefined,$(origin CONFIG)),,--config $(CONFIG))
+SMOKE := TAXON_STATE=$$state $(PY) run.py
 # uv otherwise trusts its own list of certificates, and not those of the machine.
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: help setup train serve ui test test-long check dashboard bench lock clean
+.PHONY: help setup train serve ui smoke test test-long check dashboard bench lock clean
 help:
 	@echo "make train      set up (about 1 minute, 3 GB) and train on painted fish (about 5 minutes)"
 	@echo "make serve      serve the model in production, http://127.0.0.1:3000, and print a line that asks it"
 	@echo "make ui         the page for people: drag a picture, read the answer, http://127.0.0.1:8501"
+	@echo "make smoke      the whole way on a few painted fish, in a folder of its own (about 1 minute)"
 	@echo "make test       set up and run the tests (about 5 minutes)"
 	@echo "make test-long  the tests of over 20 seconds each (about 5 minutes)"
 	@echo "make check      lint, types, import contracts"
@@ -40,7 +44,12 @@ train: setup
 	$(PY) run.py --pipeline training --config $(CONFIG)
 
 serve: setup
-	$(PY) run.py service start --config $(CONFIG)
+	$(PY) run.py serve $(SERVED)
+
+smoke: setup
+	@state=$$(mktemp -d); trap '$(SMOKE) service stop; rm -rf "$$state"' EXIT; set -e; \
+	  $(SMOKE) train smoke; $(SMOKE) serve; $(SMOKE) runs; \
+	  echo "Smoke run passed: trained, judged, exported, served; the service answers as the training did."
 
 test: $(VENV)/.dev
 	@echo "Running the tests, a real run of every pipeline among them; about 5 minutes on 2 cores ..."

@@ -15,6 +15,7 @@ from orchestration.commands.parsing import parse
 from orchestration.session.paths import ProjectPaths
 from orchestration.session.refusal import describe_refusal
 from orchestration.session.stopping import INTERRUPTED, stop_on_signals
+from orchestration.session.streams import forgive_lost_readers
 from vision.base.errors import TaxonError
 
 ROOT = Path(__file__).resolve().parent
@@ -54,6 +55,7 @@ def _tell_stopped(command: Command, exit_code: int) -> int:
 
 
 if __name__ == "__main__":
+    forgive_lost_readers()
     code = main()
     gc.freeze()  # the process ends: collecting ZenML's million objects would take a second
     sys.exit(code)

@@ -14,6 +14,12 @@ def _start(options: Namespace, paths: ProjectPaths) -> int:
     return service.start(paths, read_config(options, paths) if options.config else None)
 
 
+def _serve(options: Namespace, paths: ProjectPaths) -> int:
+    from orchestration.servers.production import serve_production
+
+    return serve_production(paths, read_config(options, paths) if options.config else None)
+
+
 def _tell_status(_options: Namespace, paths: ProjectPaths) -> int:
     from orchestration.servers import service
 
@@ -35,12 +41,12 @@ def _stop(_options: Namespace, paths: ProjectPaths) -> int:
 TAIL = argument("--tail", type=int, default=50, metavar="N", help="lines (default 50)")
 
 SERVICE = (
+    Command("serve", "let what is in production answer over HTTP", _serve, config="optional"),
     Command(
         "service start",
-        "answer over HTTP with what was deployed last",
+        "start again what was deployed last",
         _start,
         config="optional",
-        aliases=("serve",),
     ),
     Command("service status", "what answers, where, and a line that asks it", _tell_status),
     Command("service logs", "the last lines that the service printed", _show_logs, (TAIL,)),

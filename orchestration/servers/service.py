@@ -66,7 +66,7 @@ def tell_status(paths: ProjectPaths) -> int:
             f"A killed deployment left another service beside this one (process {leftover}). python run.py "
             "service start ends it; so do stop and the next deployment."
         )
-    _say("\n".join(lines))
+    say("\n".join(lines))
     return 0 if status.ready else 1
 
 
@@ -74,14 +74,14 @@ def show_logs(paths: ProjectPaths, tail: int) -> int:
     """Print the last lines of the newest service's output."""
     if tail < 1:
         raise ConfigError(f"--tail is {tail}; expected 1 or more lines.")
-    _say(service_logs(ServiceFolder(paths.home), tail) or "There is no output: no service was started yet.")
+    say(service_logs(ServiceFolder(paths.home), tail) or "There is no output: no service was started yet.")
     return 0
 
 
 def stop(paths: ProjectPaths) -> int:
     """Stop the service, if one of ours runs."""
     stopped = stop_service(ServiceFolder(paths.home))
-    _say("No service was running." if stopped is None else f"Stopped: {stopped.url} (process {stopped.pid}).")
+    say("No service was running." if stopped is None else f"Stopped: {stopped.url} (process {stopped.pid}).")
     return 0
 
 
@@ -94,7 +94,7 @@ def _deploy(paths: ProjectPaths, config: RunConfig | None) -> int:
             "--config NAME.yaml, whose champion is then deployed."
         )
     outcome = launch(PipelineName.DEPLOYMENT, config, paths)
-    _say(outcome.message)
+    say(outcome.message)
     return tell_status(paths) if outcome.exit_code == 0 else outcome.exit_code
 
 
@@ -102,7 +102,7 @@ def _tell_of_another_address(running: RunningService, config: RunConfig) -> None
     """Say so where a service that runs already was asked to listen elsewhere."""
     asked, serve = config.serve, running.serve
     if (asked.host, asked.port) != (serve.host, serve.port):
-        _say(
+        say(
             f"It ran already and was not moved to {asked.host}:{asked.port}. To move it: "
             "python run.py service stop, then the same command again."
         )
@@ -116,7 +116,7 @@ def _tell_of_a_newer_champion(paths: ProjectPaths, config: RunConfig, served: st
     champion = find_champion(config.name)
     if champion is not None and champion.digest != served:
         version = find_version_number(config.name)
-        _say(
+        say(
             f"Not served yet: version {version}, digest {champion.digest[:16]}, is in production. Deploy it:"
             " python run.py --pipeline deployment --config NAME.yaml"
         )
@@ -142,5 +142,6 @@ def _find_example(folder: ServiceFolder) -> Path | None:
     return example if example is not None and example.is_file() else None
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Print lines as they are."""
     Console(highlight=False).print(text, markup=False, soft_wrap=True)

@@ -9,11 +9,12 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import TextIO, cast
 
 from rich.console import Console
 from rich.text import Text
 
+from orchestration.session.streams import ForgivingStream
 from orchestration.session.view import RunView, draw
 
 OURS = ("vision", "orchestration", "steps", "pipelines", "materializers", "report", "serving")
@@ -48,7 +49,7 @@ def open_terminal() -> Iterator[Terminal]:
     former = [each for each in logging.root.handlers if isinstance(each, ZenMLConsoleHandler)]
     # A stream of its own: ZenML puts the step's name before, and stores, what goes through sys.stderr.
     with os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace") as stream:
-        terminal = Terminal(stream)
+        terminal = Terminal(cast(TextIO, ForgivingStream(stream)))
         for handler in former:
             logging.root.removeHandler(handler)
         logging.root.addHandler(terminal)
