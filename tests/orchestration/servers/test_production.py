@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orchestration.flows.runner import Outcome
-from orchestration.servers import production
+from orchestration.servers import production, service
 from orchestration.servers.production import serve_production
 from orchestration.session.paths import ProjectPaths
 from orchestration.store.rows import ChampionRow
@@ -24,12 +24,17 @@ NEW = ChampionRow("my-fish", "1", "b" * 64, "2026-02-01 00:00:00")
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A project whose registry and service are told by the test; what was done is noted."""
     monkeypatch.setenv("TAXON_STATE", str(tmp_path))
-    paths, done = ProjectPaths.of(tmp_path), []
+    paths = ProjectPaths.of(tmp_path)
+    done: list[Any] = []
     seen = SimpleNamespace(paths=paths, done=done, champions=(OLD, NEW), deployed=None)
 
     def launch(name: str, config: Any, _paths: ProjectPaths) -> Outcome:
         done.append((str(name), config.name))
         return Outcome("run", tmp_path, 0, "deployed")
+
+    def start(*_: Any) -> int:
+        done.append("started")
+        return 0
 
     def read_deployed(_folder: Any) -> Any:
         model = SimpleNamespace(digest=seen.deployed)
@@ -43,8 +48,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(production, "read_deployed", read_deployed)
     monkeypatch.setattr(production, "_read_training_config", read_config)
     monkeypatch.setattr(production, "launch", launch)
-    monkeypatch.setattr(production.service, "start", lambda *_: done.append("started") or 0)
-    monkeypatch.setattr(production.service, "tell_status", lambda _: 0)
+    monkeypatch.setattr(service, "start", start)
+    monkeypatch.setattr(service, "tell_status", lambda _: 0)
     return seen
 
 
