@@ -15,6 +15,9 @@ from vision.decision.records import Decision
 from vision.evaluation.records import Answer, Evaluation
 
 MOST = 6
+PHOTOGRAPHS = "photographs"
+"""The kind of strangers that are no drawings; shown where there is no look-alike to show."""
+
 KINDS = {"known": "", "near": " (never taught)", "far": " (a stranger)"}
 
 
@@ -48,7 +51,7 @@ def _list_pools(test: Evaluation) -> Iterator[list[Answer]]:
     yield [each for each in known if each.decision is Decision.REVIEW]
     yield sorted(wrong, key=lambda each: each.decision is not Decision.ACCEPT)
     yield sorted(near, key=lambda each: each.decision is not Decision.ACCEPT)
-    yield sorted(unknown, key=lambda each: each.kind != "near")
+    yield sorted(unknown, key=lambda each: (each.kind != "near", each.true_class != PHOTOGRAPHS))
 
 
 def show_answer(story: RunStory, answer: Answer, side: int) -> Picture:

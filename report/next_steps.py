@@ -163,7 +163,8 @@ def _accept_more(story: RunStory) -> Iterator[Advice]:
     if known and known[0].accepted.value < LOW_COVERAGE:
         yield Advice(
             f"Only {known[0].accepted.value:.0%} of known images are answered without a person.",
-            "A better network helps most; a higher review.target_risk accepts more, with more errors.",
+            "Training the whole network helps most (strategy: two_phase); --set review.target_risk=0.1, or a "
+            "higher one than now, accepts more, with more errors.",
         )
 
 

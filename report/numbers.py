@@ -25,17 +25,19 @@ class Number:
         value: how many of 100.
         name: of what.
         detail: what it was measured on, and what became of the others.
+        unit: after the value; empty of what was not tried.
         marked: whether it is a figure to be warned of.
     """
 
     value: str
     name: str
     detail: str
+    unit: str = " of 100"
     marked: bool = False
 
 
 def list_numbers(story: RunStory) -> tuple[Number, ...]:
-    """Named right, decided alone, look-alikes and strangers wrongly named; those that were measured."""
+    """Named right, decided alone, look-alikes and strangers wrongly named; and what was not tried."""
     if story.test is None:
         return ()
     test, rates = story.test, {each.kind: each for each in story.test.rates}
@@ -45,6 +47,8 @@ def list_numbers(story: RunStory) -> tuple[Number, ...]:
     if "near" in rates:
         classes = list_names([row.class_name for row in near_rows(test)])
         numbers.append(_count_named(rates["near"], "look-alikes wrongly named", classes))
+    else:
+        numbers.append(Number("?", "look-alikes: not tried", "no class was held out", unit=""))
     if "far" in rates:
         kinds = list_names([row.class_name for row in far_rows(test)])
         numbers.append(_count_named(rates["far"], "strangers wrongly named", kinds))

@@ -17,7 +17,7 @@ from vision.data.images import decode_image
 from vision.data.records import ImageEntry, Manifest
 from vision.evaluation.records import Answer
 
-SAMPLE_SIDE, GALLERY_SIDE, LARGE_SIDE = 144, 300, 560
+SAMPLE_SIDE, GALLERY_SIDE, LARGE_SIDE = 144, 260, 560
 """Pixels of the longer side: in a strip, in a gallery (opened at the same size), where it is shown large."""
 
 JPEG_QUALITY = 82

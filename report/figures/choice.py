@@ -69,7 +69,7 @@ def draw_differences(differences: Sequence[Difference]) -> bytes:
     certain_ones = sum(each.difference.low > 0 or each.difference.high < 0 for each in differences)
     title = f"{certain_ones} of {len(differences)} differences are certain (interval clear of zero)"
     title_figure(figure, title)
-    style_axes(axes, x="difference on the same images; right favours the first named")
+    style_axes(axes, x="right of zero favours the first named")
     axes.margins(x=0.1)
     if not differences:
         write_empty(axes, "nothing to compare")

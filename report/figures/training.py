@@ -63,7 +63,7 @@ def draw_temperature(temperature: Temperature) -> bytes:
     draw_intervals(right, [0], [temperature.gain], BLUE if temperature.applied else GREY)
     right.set_yticks([])
     right.set_ylim(0.6, -0.6)
-    style_axes(right, x="gain on held-out folds (nats)")
+    style_axes(right, x="gain on folds (nats)")
     return to_png(figure)
 
 
@@ -90,7 +90,7 @@ def _draw_history(left: Axes, right: Axes, history: TrainingHistory) -> None:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
         elif rows:
             axes.set_xscale("log")
-            axes.set_xticks(places, [f"{place:g}" for place in places])
+            axes.set_xticks(places, [f"{place:g}".removeprefix("0") for place in places])
             axes.minorticks_off()
     reached = f"{kept.validation_accuracy:.1%}, {history.describe_kept()}" if kept else "no epochs"
     x = "epoch" if epochs or not rows else "inverse L2 strength"

@@ -51,7 +51,7 @@ def draw_confusion(evaluation: Evaluation) -> bytes:
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
     longest = max((len(shorten(name)) for name in evaluation.class_names), default=1)
-    cells = min(WIDTH - 0.075 * longest - 0.4, 0.62 * max(num, 2))
+    cells = min(WIDTH - 0.075 * longest - 0.4, max(2.8, 0.62 * num))
     figure = new_figure(cells + 0.065 * longest + 0.75)
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.15)
@@ -202,8 +202,8 @@ def draw_rule(rule: DecisionRule) -> bytes:
         axes.axvline(rule.unknown.value, color=PURPLE, linewidth=2)
         beyond = "unknown" if rule.unknown.attainable else "to a person"
         axes.text(
-            rule.unknown.value, 0.97, f" {beyond} from here", transform=axes.get_xaxis_transform(), va="top",
-            fontsize=SMALL, color=PURPLE,
+            rule.unknown.value, 0.97, f"{beyond} from here ", transform=axes.get_xaxis_transform(), va="top",
+            ha="right", fontsize=SMALL, color=PURPLE,
         )  # fmt: skip
     return to_png(figure)
 

@@ -25,7 +25,7 @@ from report.figures.style import (
     to_png,
     write_empty,
 )
-from report.unknown_rows import KIND_NAMES, MAXIMUM_SOFTMAX, SINGULAR, UNDETECTABLE
+from report.unknown_rows import KIND_NAMES, MAXIMUM_SOFTMAX, UNDETECTABLE
 from vision.base.record import Interval
 from vision.data.records import POOLED
 from vision.evaluation.records import Evaluation, UnknownRow
@@ -83,7 +83,7 @@ def draw_unknown_classes(evaluation: Evaluation) -> bytes:
     draw_intervals(axes, heights, [row.auroc for row in order], BLUE, f"{_score_label(decides)} (in use)")
     axes.axvline(0.5, color=INK, linewidth=0.9)
     axes.axvline(UNDETECTABLE, color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)))
-    name_rows(axes, [f"{row.class_name} ({SINGULAR[row.kind]})" for row in order])
+    name_rows(axes, [_name_row(row) for row in order])
     title_figure(figure, _classes_title(order))
     style_axes(axes, x="AUROC (0.5 is guessing, 1 is perfect)")
     _limit_left(axes, order, list(softmax.values()))
@@ -92,6 +92,11 @@ def draw_unknown_classes(evaluation: Evaluation) -> bytes:
     else:
         write_empty(axes, "there were no unknown images to find")
     return to_png(figure)
+
+
+def _name_row(row: UnknownRow) -> str:
+    """The class; a kind of strangers is said to be one, as a class may have its name."""
+    return shorten(row.class_name) if row.kind == "near" else f"{shorten(row.class_name, 12)} (stranger)"
 
 
 def _limit_left(axes: Axes, order: list[UnknownRow], others: list[Interval]) -> None:

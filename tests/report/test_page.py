@@ -130,6 +130,8 @@ def test_the_numbers_are_those_of_the_test_and_the_worst_is_marked() -> None:
     shares = (STORY.test.accuracy, known.accepted, near.accepted, far.accepted)
     assert [each.value for each in numbers] == [format_hundred(each.value) for each in shares]
     assert [each.marked for each in numbers] == [False, False, near.accepted.value >= 0.05, False]
+    without = STORY.test.model_copy(update={"rates": (known, far)})
+    assert [each.value for each in list_numbers(replace(STORY, test=without))][2] == "?"
 
 
 def test_six_photographs_show_right_asked_wrong_look_alike_and_unknown() -> None:
