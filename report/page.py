@@ -33,6 +33,7 @@ from report.sections.section import Section
 from report.story import RunStory
 from vision.base.files import write_atomically
 from vision.base.wording import count_of, noun_for
+from vision.data.account import MUCH, count_losses
 
 TEMPLATES = Path(__file__).parent / "templates"
 NOT_KEPT = PictureCache()
@@ -68,6 +69,9 @@ def render_report(story: RunStory, pictures: PictureCache = NOT_KEPT) -> str:
         featured=show_featured(story),
         plots={"confusion": pictures.embed(Plot("truth.draw_confusion", story.test))} if story.test else {},
         stages=list_stages(story),
+        losses=[loss for loss in count_losses(story.manifest, story.splits) if loss.share > MUCH]
+        if story.manifest
+        else [],
         sections=[render_section(each, story, pictures) for each in SECTIONS if each.applies_to(story)],
     )
 

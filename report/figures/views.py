@@ -29,6 +29,7 @@ from report.formatting import format_bytes
 from vision.base.record import FileSet, Record
 from vision.base.wording import count_of
 from vision.bundle.records import Deployment, PrecisionReport
+from vision.data.account import tell_remarks
 from vision.data.records import DataReport, Manifest, Quarantined, Split, Splits
 from vision.decision.records import DecisionRule, Temperature
 from vision.drift.records import DriftReport
@@ -57,6 +58,7 @@ def _(record: Manifest) -> Views:
     rows = [(name, str(counts[name]), "held out" if name in unknown else "known") for name in sorted(counts)]
     text = f"**{len(record.entries)} images** of {len(record.class_names)} classes\n\n"
     text += markdown_table(("class", "images", "use"), rows)
+    text += "".join(f"\n- {escape_html(told)}" for told in tell_remarks(record)) + "\n"
     return {"manifest.md": text + _list_quarantined(record.quarantined)}
 
 

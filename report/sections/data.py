@@ -9,6 +9,7 @@ from report.sections.section import Section
 from report.story import RunStory
 from report.thumbnails import SAMPLE_SIDE, embed_row, sample_rows
 from vision.config.training import Strategy
+from vision.data.account import count_kinds, count_losses, list_left_out, tell_files
 from vision.data.records import Split, Splits
 
 SAMPLES_PER_CLASS = 6
@@ -22,6 +23,8 @@ def _context(story: RunStory) -> dict[str, Any]:
         "split_rows": _count_splits(story),
         "uses": _uses(story),
         "most_quarantined": MOST_QUARANTINED,
+        "left_out": list_left_out(story.manifest, story.splits) if story.manifest else (),
+        "told": tell_files(story.manifest, story.splits) if story.manifest else (),
     }
 
 
@@ -92,6 +95,11 @@ def _dataset(story: RunStory) -> dict[str, Any] | None:
         "images_digest": story.images_digest,
         "num_images": len(story.manifest.entries),
         "num_quarantined": len(story.manifest.quarantined),
+        "left_out": dict(count_kinds(list_left_out(story.manifest, story.splits))),
+        "left_out_by_class": {
+            loss.class_name: loss.num_lost for loss in count_losses(story.manifest, story.splits)
+        },
+        "remarks": [remark.model_dump() for remark in story.manifest.remarks],
         "class_names": list(story.manifest.class_names),
         "unknown_class_names": list(story.manifest.unknown_class_names),
         "splits": {split.value: _sizes(story.splits, split) for split in Split} if story.splits else None,

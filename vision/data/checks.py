@@ -5,14 +5,14 @@ The leak check does not trust the assignment: it looks at bytes, likeness and de
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from vision.base.errors import DataError, LeakError, TooFewImagesError
 from vision.base.wording import count_of
 from vision.config.data import CheckSettings
-from vision.data.records import Manifest, Quarantined, Split, Splits
+from vision.data.account import count_kinds, count_losses, list_left_out
+from vision.data.records import Manifest, Split, Splits
 
 _MOST_LISTED = 12
 
@@ -95,9 +95,10 @@ def _describe_leak(first: Split, second: Split, paths: Sequence[str]) -> str:
 
 
 def _check_quarantine(manifest: Manifest, splits: Splits, largest_share: float) -> None:
-    left_out: tuple[Quarantined, ...] = (*manifest.quarantined, *splits.quarantined)
+    left_out = list_left_out(manifest, splits)
     num_files = len(manifest.entries) + len(manifest.quarantined)
     if len(left_out) <= largest_share * num_files:
+        _check_lost_classes(manifest, splits, largest_share)
         return
     joining = [item for item in left_out if item.reason.startswith("would join ")]
     if 2 * len(joining) > len(left_out):
@@ -107,7 +108,7 @@ def _check_quarantine(manifest: Manifest, splits: Splits, largest_share: float) 
             "left out. The grouping has changed since that run, whose splits are kept. Give the data set "
             "another `name`, under which it is split anew, or go back to the dataset.group_by of that run."
         )
-    reasons = Counter(_kind(item.reason) for item in left_out).most_common(3)
+    reasons = count_kinds(left_out).most_common(3)
     listed = "; ".join(f"{count} x {reason}" for reason, count in reasons)
     raise DataError(
         f"{len(left_out)} of {num_files} files cannot be used ({listed}; first: {left_out[0].path}: "
@@ -116,9 +117,22 @@ def _check_quarantine(manifest: Manifest, splits: Splits, largest_share: float) 
     )
 
 
-def _kind(reason: str) -> str:
-    """A reason without what differs from file to file."""
-    return re.split(r" \(|[:;]", reason, maxsplit=1)[0]
+def _check_lost_classes(manifest: Manifest, splits: Splits, largest_share: float) -> None:
+    """Refuse if too many classes lose most of their files, however few these are of all."""
+    lost = [loss for loss in count_losses(manifest, splits) if loss.share > 0.5]
+    num_classes = len({*splits.class_names, *splits.unknown_class_names})
+    if len(lost) <= largest_share * num_classes:
+        return
+    left_out = list_left_out(manifest, splits)
+    first = next(item for item in left_out if item.class_name == lost[0].class_name)
+    listed = ", ".join(
+        f"{loss.class_name} {loss.num_lost} of {loss.num_files}" for loss in lost[:_MOST_LISTED]
+    )
+    raise DataError(
+        f"{len(lost)} of {num_classes} classes lose most of their files: {listed} (first: {first.path}: "
+        f"{first.reason}). Expected at most {largest_share:.0%} of the classes to. Repair the files, leave "
+        "the class out (dataset.skip_folders), or raise checks.max_quarantined."
+    )
 
 
 def _count_faults(splits: Splits, settings: CheckSettings) -> Iterator[str]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from vision.base.names import comparison_key
 from vision.base.record import FloatArray, ImageArray, IntArray
+from vision.data.account import tell_remarks
 from vision.data.grouping import suggest_groups
 from vision.data.quality import QUALITY_COLUMNS, measure_quality
 from vision.data.records import (
@@ -277,6 +278,8 @@ def _findings_on_files(
     if num_quarantined:
         num_files = len(manifest.entries) + len(manifest.quarantined)
         yield _warning(f"Left out: {num_quarantined} of {num_files} files; the list gives the reasons.")
+    for told in tell_remarks(manifest):
+        yield _info(told)
 
 
 def _findings_on_sizes(manifest: Manifest, size: int) -> Iterator[DataFinding]:

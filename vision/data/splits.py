@@ -71,7 +71,7 @@ def assign_splits(
         groups=tuple(group_of.get(row, own_name(entry)) for row, entry in enumerate(images.entries)),
         image_classes=tuple(entry.class_name for entry in entries),
         splits=tuple(chosen[group_of[row]] if row in group_of else None for row in range(len(entries))),
-        quarantined=tuple(Quarantined(path=entries[row].path, reason=out[row]) for row in sorted(out)),
+        quarantined=tuple(_quarantine(entries[row], out[row]) for row in sorted(out)),
         kept_leaks=shared if settings.on_leak is LeakPolicy.KEEP else 0,
     )
 
@@ -105,6 +105,10 @@ class _Images:
         return _Images(entries, alike)
 
 
+def _quarantine(entry: ImageEntry, reason: str) -> Quarantined:
+    return Quarantined(path=entry.path, reason=reason, class_name=entry.class_name)
+
+
 # --- what may not stay ----------------------------------------------------------------------------------
 
 
@@ -114,14 +118,15 @@ def _quarantine_contradictions(entries: Sequence[ImageEntry], out: dict[int, str
     for row, entry in enumerate(entries):
         rows_of[entry.digest].append(row)
     for rows in rows_of.values():
-        labels = sorted({entries[row].class_name for row in rows})
-        if len(labels) < 2:
+        first_of: dict[str, str] = {}
+        for row in sorted(rows, key=lambda each: entries[each].path):
+            first_of.setdefault(entries[row].class_name, entries[row].path)
+        if len(first_of) < 2:
             continue
+        words = f"the same bytes carry two labels, {' and '.join(sorted(first_of))}"
         for row in rows:
-            other = min(
-                entries[each].path for each in rows if entries[each].class_name != entries[row].class_name
-            )
-            out[row] = f"the same bytes carry two labels, {' and '.join(labels)} (also {other})"
+            other = next(path for name, path in first_of.items() if name != entries[row].class_name)
+            out[row] = f"{words} (also {other})"
 
 
 def _separate_trees(images: _Images, on_leak: LeakPolicy, out: dict[int, str]) -> int:

@@ -1,0 +1,90 @@
+"""What became of the files of a source: what is left out, of which class, and what else was found."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from vision.base.wording import count_of
+from vision.data.records import Manifest, Quarantined, Splits
+
+MUCH = 0.1
+"""Share of a class's files that, left out, is told of the class by its name."""
+
+_MOST_KINDS = 4
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Files of one class that are left out.
+
+    Attributes:
+        class_name: of the class.
+        num_lost: files that are left out.
+        num_files: all of its files.
+    """
+
+    class_name: str
+    num_lost: int
+    num_files: int
+
+    @property
+    def share(self) -> float:
+        """Of the class's files."""
+        return self.num_lost / self.num_files
+
+
+def list_left_out(manifest: Manifest, splits: Splits | None) -> tuple[Quarantined, ...]:
+    """Every file that is left out, when it was read and when it was dealt to the splits."""
+    return (*manifest.quarantined, *(splits.quarantined if splits is not None else ()))
+
+
+def count_losses(manifest: Manifest, splits: Splits | None = None) -> list[Loss]:
+    """The classes that lose files, the largest share first."""
+    unread = Counter(item.class_name for item in manifest.quarantined if item.class_name)
+    read = Counter(entry.class_name for entry in manifest.entries)
+    lost = Counter(item.class_name for item in list_left_out(manifest, splits) if item.class_name)
+    losses = [Loss(name, count, read[name] + unread[name]) for name, count in lost.items()]
+    return sorted(losses, key=lambda loss: (-loss.share, loss.class_name))
+
+
+def tell_files(manifest: Manifest, splits: Splits | None = None) -> tuple[str, ...]:
+    """A sentence for what is left out, one for every class that loses much, one for every remark."""
+    return (*_tell_left_out(manifest, splits), *tell_remarks(manifest))
+
+
+def kind_of(reason: str) -> str:
+    """A reason without what differs from file to file."""
+    return re.split(r" \(|[:;]", reason, maxsplit=1)[0]
+
+
+def count_kinds(left_out: tuple[Quarantined, ...]) -> Counter[str]:
+    """Files that are left out by the kind of the reason."""
+    return Counter(kind_of(item.reason) for item in left_out)
+
+
+def _tell_left_out(manifest: Manifest, splits: Splits | None) -> Iterator[str]:
+    left_out = list_left_out(manifest, splits)
+    if not left_out:
+        return
+    num_files = len(manifest.entries) + len(manifest.quarantined)
+    kinds = count_kinds(left_out)
+    listed = [f"{count} because {kind}" for kind, count in kinds.most_common(_MOST_KINDS)]
+    more = len(kinds) - _MOST_KINDS
+    reasons = "; ".join([*listed, *([count_of(more, "more reason")] if more > 0 else [])])
+    yield f"Left out: {len(left_out)} of {num_files} files ({reasons}; first: {left_out[0].path})."
+    for loss in count_losses(manifest, splits):
+        if loss.share > MUCH:
+            yield (
+                f"Class {loss.class_name} loses {loss.num_lost} of its {loss.num_files} files, "
+                f"{loss.share:.0%}."
+            )
+
+
+def tell_remarks(manifest: Manifest) -> Iterator[str]:
+    """A sentence for every remark on the files that are used, or that are no images."""
+    for remark in manifest.remarks:
+        first = f" (first: {remark.first})" if remark.first else ""
+        yield f"{remark.count} {remark.what}{first}."
