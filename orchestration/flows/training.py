@@ -153,7 +153,7 @@ def tell_promotion(run: Run, promotion: Promotion, story: RunStory | None) -> Ou
         tell_verdict(story, promotion),
         promoted=promoted,
         sentences=describe_model(story),
-        cautions=(*list_cautions(story), *files),
+        cautions=(*files, *list_cautions(story)),
     )
 
 
