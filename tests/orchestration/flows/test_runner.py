@@ -123,7 +123,9 @@ def test_the_terminal_tells_why_a_model_was_not_promoted_and_what_it_can_do(
     told = capsys.readouterr().err.splitlines()
     assert told[0] == f"{refused}: for a reason"
     assert told[1].startswith("It decides 90 of 100 ")
-    assert [caution.partition(" ")[0] for caution in outcome.cautions] == ["Left"]  # the file that is cut short
+    assert [caution.partition(" ")[0] for caution in outcome.cautions] == [
+        "Left"
+    ]  # the file that is cut short
 
 
 def test_a_failed_run_whose_folder_cannot_be_written_still_ends_with_its_own_error(
