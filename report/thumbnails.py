@@ -66,7 +66,9 @@ def read_photograph(manifest: Manifest, entry: ImageEntry, side: int) -> ImageAr
         return None
     longer = max(entry.width, entry.height)
     square = min(side, longer)
-    padded = decode_image(raw, size=square, resize=Resize.PAD, max_megapixels=NO_LIMIT)
+    padded = decode_image(
+        raw, size=square, resize=Resize.PAD, max_megapixels=NO_LIMIT, keeps_damage=entry.is_damaged
+    )
     width, height = (max(1, round(each * square / longer)) for each in (entry.width, entry.height))
     left, top = (square - width) // 2, (square - height) // 2
     return padded[top : top + height, left : left + width]

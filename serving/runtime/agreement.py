@@ -110,6 +110,7 @@ def _usable(manifest: Manifest, rows: IntArray, settings: ServiceSettings) -> li
         for entry in entries
         if entry.num_bytes + _ROOM_FOR_THE_FORM <= settings.max_body_bytes
         and entry.width * entry.height <= settings.max_megapixels * 1e6
+        and not entry.is_damaged
         and manifest.locate(entry).is_file()
     ]
 

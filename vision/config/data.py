@@ -121,6 +121,10 @@ class Addition(Settings):
         default=(), description="folders that are left out on purpose, by name or by path below `path`"
     )
     follow_links: bool = Field(default=False, description="follow links that lead out of the folder")
+    keep_damaged: bool = Field(
+        default=False,
+        description="train on pictures of which a part is missing, as far as they can be decoded",
+    )
 
     @model_validator(mode="after")
     def _groups_are_declared_once(self) -> Self:
@@ -193,6 +197,10 @@ class FolderSource(_GrowingSource):
         default=(), description="folders that are left out on purpose, by name or by path below `path`"
     )
     follow_links: bool = Field(default=False, description="follow links that lead out of the folder")
+    keep_damaged: bool = Field(
+        default=False,
+        description="train on pictures of which a part is missing, as far as they can be decoded",
+    )
 
     @model_validator(mode="after")
     def _groups_are_declared_once(self) -> Self:

@@ -71,7 +71,7 @@ def _tell_left_out(manifest: Manifest, splits: Splits | None) -> Iterator[str]:
         return
     num_files = len(manifest.entries) + len(manifest.quarantined)
     kinds = count_kinds(left_out)
-    listed = [f"{count} because {kind}" for kind, count in kinds.most_common(_MOST_KINDS)]
+    listed = [f"{count}: {kind}" for kind, count in kinds.most_common(_MOST_KINDS)]
     more = len(kinds) - _MOST_KINDS
     reasons = "; ".join([*listed, *([count_of(more, "more reason")] if more > 0 else [])])
     yield f"Left out: {len(left_out)} of {num_files} files ({reasons}; first: {left_out[0].path})."

@@ -112,8 +112,8 @@ def _check_quarantine(manifest: Manifest, splits: Splits, largest_share: float) 
     listed = "; ".join(f"{count} x {reason}" for reason, count in reasons)
     raise DataError(
         f"{len(left_out)} of {num_files} files cannot be used ({listed}; first: {left_out[0].path}: "
-        f"{left_out[0].reason}). Expected at most {largest_share:.0%}. Repair or remove them, or raise "
-        "checks.max_quarantined."
+        f"{left_out[0].reason}). Expected at most {largest_share:.0%}. Repair or remove them, raise "
+        "checks.max_quarantined, or use damaged pictures as far as they go (dataset.keep_damaged: true)."
     )
 
 

@@ -63,7 +63,12 @@ class Probe:
 
 
 def decode_image(
-    raw: bytes, *, size: int, resize: Resize, max_megapixels: float = MAX_MEGAPIXELS
+    raw: bytes,
+    *,
+    size: int,
+    resize: Resize,
+    max_megapixels: float = MAX_MEGAPIXELS,
+    keeps_damage: bool = False,
 ) -> ImageArray:
     """The picture in a file's bytes as a square, the same for training and for the service.
 
@@ -76,6 +81,7 @@ def decode_image(
         resize: pad keeps the whole picture and its aspect and fills with grey 128; crop keeps the centre
             square; stretch keeps the whole picture and changes its aspect.
         max_megapixels: a picture with more pixels is refused before it is decoded.
+        keeps_damage: take what is there of a picture of which a part is missing.
 
     Returns:
         (size, size, 3) uint8, sRGB.
@@ -86,7 +92,7 @@ def decode_image(
     """
     image = open_image(raw, max_megapixels)
     target = _resized_sides(image.size, size, resize)
-    loaded = load_image(raw, image, (2 * target[0], 2 * target[1]))
+    loaded = load_image(raw, image, (2 * target[0], 2 * target[1]), keeps_damage=keeps_damage)
     picture = loaded.flat.image
     box = _centre_box(picture.size) if resize is Resize.CROP else None
     sides = (size, size) if resize is Resize.CROP else target
@@ -96,12 +102,13 @@ def decode_image(
     return _pad(np.asarray(picture, dtype=np.uint8), size)
 
 
-def probe_image(raw: bytes, *, max_megapixels: float = MAX_MEGAPIXELS) -> Probe:
+def probe_image(raw: bytes, *, max_megapixels: float = MAX_MEGAPIXELS, keeps_damage: bool = False) -> Probe:
     """Width, height and format of a picture, and the certainty that it decodes to its end.
 
     Args:
         raw: the whole content of an image file.
         max_megapixels: a picture with more pixels is refused before it is decoded.
+        keeps_damage: take a picture of which a part is missing, with a remark.
 
     Raises:
         ImageFormatError: of a format that is not read, or no image.
@@ -109,7 +116,8 @@ def probe_image(raw: bytes, *, max_megapixels: float = MAX_MEGAPIXELS) -> Probe:
     """
     image = open_image(raw, max_megapixels)
     width, height = image.size
-    loaded = load_image(raw, image, (1, 1))  # an eighth of the scale; every coded byte is read all the same
+    # an eighth of the scale; every coded byte is read all the same
+    loaded = load_image(raw, image, (1, 1), keeps_damage=keeps_damage)
     if loaded.orientation in _SIDES_SWAPPED:
         width, height = height, width
     form = find_format(raw)

@@ -54,6 +54,7 @@ def build_manifest(
     *,
     quarantined: Sequence[Quarantined] = (),
     remarks: Sequence[FileRemark] = (),
+    keeps_damage: bool = False,
     progress: Progress | None = None,
 ) -> Manifest:
     """Read every file: digest, size after orientation, or the reason why it cannot be used.
@@ -65,13 +66,14 @@ def build_manifest(
         max_megapixels: larger pictures are quarantined.
         quarantined: files that the source itself leaves out.
         remarks: what the source tells of its files.
+        keeps_damage: take pictures of which a part is missing.
         progress: called with (files done, files in all).
 
     Raises:
         SourceError: not one file is a usable image, or not one of a class.
     """
     ordered = sorted(files)
-    read = partial(_read_entry, root.resolve(), max_megapixels=max_megapixels)
+    read = partial(_read_entry, root.resolve(), max_megapixels=max_megapixels, keeps_damage=keeps_damage)
     results = list(_in_order(read, ordered, progress))
     entries = tuple(result.entry for result in results if isinstance(result, _Read))
     left_out = [result for result in results if isinstance(result, Quarantined)]
@@ -99,10 +101,12 @@ class _Read:
     remarks: frozenset[Remark]
 
 
-def _read_entry(root: Path, file: SourceFile, *, max_megapixels: float) -> _Read | Quarantined:
+def _read_entry(
+    root: Path, file: SourceFile, *, max_megapixels: float, keeps_damage: bool
+) -> _Read | Quarantined:
     try:
         raw = _read_bytes(root / file.path, max_megapixels)
-        probe = probe_image(raw, max_megapixels=max_megapixels)
+        probe = probe_image(raw, max_megapixels=max_megapixels, keeps_damage=keeps_damage)
     except ImageError as error:
         return Quarantined(path=file.path, reason=str(error), class_name=file.class_name)
     except OSError as error:
@@ -118,6 +122,7 @@ def _read_entry(root: Path, file: SourceFile, *, max_megapixels: float) -> _Read
         group=file.group,
         tree=file.tree,
         is_unknown=file.is_unknown,
+        is_damaged=Remark.DAMAGED in probe.remarks,
     )
     other = {Remark.OTHER_ENDING} if has_other_ending(file.path, probe.format) else set()
     return _Read(entry, probe.remarks | other)

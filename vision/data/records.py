@@ -38,6 +38,7 @@ class ImageEntry(Value):
     group: str | None = Field(default=None, description="declared group (individual, burst, source)")
     tree: Split | None = Field(default=None, description="the split that the user's own tree gives it")
     is_unknown: bool = Field(default=False, description="of a class that is held out as unknown")
+    is_damaged: bool = Field(default=False, description="a part of its pixels is missing; kept on request")
 
 
 class Quarantined(Value):

@@ -228,7 +228,13 @@ def _decode_entry(manifest: Manifest, settings: ImageSettings, entry: ImageEntry
             "then run again."
         )
     try:
-        return decode_image(raw, size=settings.size, resize=settings.resize, max_megapixels=_NO_LIMIT)
+        return decode_image(
+            raw,
+            size=settings.size,
+            resize=settings.resize,
+            max_megapixels=_NO_LIMIT,
+            keeps_damage=entry.is_damaged,
+        )
     except ImageError as error:
         raise SourceError(f"{path}: {error}. It decoded when it was listed; run again.") from error
 

@@ -23,7 +23,7 @@ def test_what_is_left_out_is_told_by_reason_and_class() -> None:
     manifest = make(*lose("b", 2), *lose("c", 1))
     told = tell_files(manifest)
     assert told == (
-        "Left out: 3 of 343 files (3 because the JPEG is damaged or cut short; first: b/x0).",
+        "Left out: 3 of 343 files (3: the JPEG is damaged or cut short; first: b/x0).",
         "Class b loses 2 of its 12 files, 17%.",
     )
     assert [(loss.class_name, loss.num_lost, loss.num_files) for loss in count_losses(manifest)] == [

@@ -17,6 +17,7 @@ _ORIENTATIONS = range(1, 9)
 _XMP_KEYS = ("xmp", "XML:com.adobe.xmp", "Raw profile type xmp")
 _MOST_BLANK_FRAMES = 10
 _ZERO_TAIL_BYTES = 64
+_SEARCHED_BYTES = 65_536  # for an end mark: behind it cameras write films and makers' notes
 
 
 @dataclass(frozen=True)
@@ -32,61 +33,70 @@ class Loaded:
     orientation: int
 
 
-def load_image(raw: bytes, image: ImageFile.ImageFile, draft: tuple[int, int]) -> Loaded:
+def load_image(
+    raw: bytes, image: ImageFile.ImageFile, draft: tuple[int, int], *, keeps_damage: bool = False
+) -> Loaded:
     """The picture of an opened image.
 
     Args:
         raw: the file's bytes.
         image: `open_image` of them.
         draft: width and height that are enough; a JPEG is decoded at the smallest scale that gives them.
+        keeps_damage: take a picture of which a part is missing, if its decoder gives the rest.
 
     Raises:
         ImageError: damaged or cut short.
     """
     is_deep = has_deep_samples(image)
-    remarks: set[Remark] = set()
     try:
         if isinstance(image, JpegImageFile):
-            remarks |= _load_jpeg(raw, image, draft)
+            remarks, fault = _load_jpeg(raw, image, draft)
         else:
-            _check_tail(raw, image.format or "")
+            remarks, fault = set(), _find_zero_tail(raw, image.format or "")
             image.load()
             _skip_blank_frames(image)
+        if fault and not keeps_damage:
+            raise ValueError(fault)
         orientation = _orientation(image)
         flat = flatten(raw, image, is_deep=is_deep)
     except (Image.DecompressionBombError, *DECODING_FAULTS) as error:
         raise damaged(raw, error) from error
-    return Loaded(Flat(flat.image, flat.to_srgb, flat.remarks | remarks), orientation)
+    kept = {Remark.DAMAGED} if fault else set()
+    return Loaded(Flat(flat.image, flat.to_srgb, flat.remarks | remarks | kept), orientation)
 
 
-def _load_jpeg(raw: bytes, image: JpegImageFile, draft: tuple[int, int]) -> set[Remark]:
-    """Load, and ask libjpeg whether pixels are missing."""
+def _load_jpeg(raw: bytes, image: JpegImageFile, draft: tuple[int, int]) -> tuple[set[Remark], str]:
+    """Load; returns what is worth telling, and the fault if libjpeg warned that pixels are missing."""
     image.draft("RGB", draft)
     warnings = watch(image)
     image.load()
     if warnings.count == 0:
-        return (
-            set()
-            if raw.rstrip(b"\0").endswith(END_OF_IMAGE) or END_OF_IMAGE in raw[-65_536:]
-            else {Remark.NO_END_MARK}
-        )
-    # Zeros between the last pixel and the end mark are padding, unless pixels are missing.
-    shorter = raw.removesuffix(END_OF_IMAGE).rstrip(b"\0")
-    if len(shorter) < len(raw.removesuffix(END_OF_IMAGE)):
-        again = open_image(shorter, float("inf"))
-        if isinstance(again, JpegImageFile):
-            again.draft("RGB", (1, 1))
-            second = watch(again)
-            again.load()
-            if second.count == 0:
-                return {Remark.NO_END_MARK}
-    raise ValueError(f"libjpeg counts {warnings.count} faults: a part of the pixels is missing or wrong")
+        has_end = raw.endswith(END_OF_IMAGE) or END_OF_IMAGE in raw[-_SEARCHED_BYTES:]
+        return (set() if has_end else {Remark.NO_END_MARK}), ""
+    if _is_padded(raw):
+        return {Remark.NO_END_MARK}, ""
+    return set(), f"libjpeg warns {warnings.count} times: a part of the pixels is missing or wrong"
 
 
-def _check_tail(raw: bytes, form: str) -> None:
-    """Refuse compressed pixels that end in zeros: the end of the file was never written.
+def _is_padded(raw: bytes) -> bool:
+    """Whether zeros between the last pixel and the end mark are all that libjpeg warned of."""
+    open_end = raw.removesuffix(END_OF_IMAGE)
+    shorter = open_end.rstrip(b"\0")
+    if len(shorter) == len(open_end):
+        return False
+    again = open_image(shorter, float("inf"))
+    if not isinstance(again, JpegImageFile):
+        return False
+    again.draft("RGB", (1, 1))
+    warnings = watch(again)
+    again.load()
+    return warnings.count == 0
 
-    The decoders of these formats make pixels of zeros without a word.
+
+def _find_zero_tail(raw: bytes, form: str) -> str:
+    """The fault of compressed pixels that end in zeros, as if the end of the file was never written.
+
+    The decoders of these formats make pixels of zeros without a word. Empty where there is no such fault.
     """
     end = len(raw)
     if form == "WEBP":
@@ -94,9 +104,9 @@ def _check_tail(raw: bytes, form: str) -> None:
     elif form in ("AVIF", "HEIF"):
         end = _end_of_media(raw)
     else:
-        return
-    if end >= _ZERO_TAIL_BYTES and not raw[end - _ZERO_TAIL_BYTES : end].strip(b"\0"):
-        raise ValueError("its pixels end in zeros, which a copy that was not finished leaves")
+        return ""
+    is_zero = end >= _ZERO_TAIL_BYTES and not raw[end - _ZERO_TAIL_BYTES : end].strip(b"\0")
+    return "its pixels end in zeros, which a copy that was not finished leaves" if is_zero else ""
 
 
 def _end_of_media(raw: bytes) -> int:

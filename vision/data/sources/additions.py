@@ -95,6 +95,7 @@ def add_parts(base: Manifest, parts: Sequence[Part], progress: Progress | None =
             part.addition.max_megapixels,
             quarantined=part.listing.quarantined,
             remarks=part.listing.remarks,
+            keeps_damage=part.addition.keep_damaged,
             progress=progress,
         )
         entries += [_adopt(entry, part) for entry in own.entries]

@@ -50,6 +50,7 @@ def read_folder(settings: FolderSource, _data_folder: Path, progress: Progress |
         settings.max_megapixels,
         quarantined=listing.quarantined,
         remarks=listing.remarks,
+        keeps_damage=settings.keep_damaged,
         progress=progress,
     )
 

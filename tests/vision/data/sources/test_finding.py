@@ -3,14 +3,16 @@
 import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from vision.base.errors import SourceError
-from vision.config.data import FolderSource
+from vision.config.data import FolderSource, ImageSettings
 from vision.data.records import Manifest
 from vision.data.sources import read_source
 from vision.data.sources.finding import Rules, find_images
+from vision.data.store import build_store, open_images
 
 
 def image_bytes(form: str = "JPEG", value: int = 0) -> bytes:
@@ -128,3 +130,19 @@ def test_a_folder_may_be_skipped_by_its_path(root: Path) -> None:
     found = find_images(root, Rules(skipped=("chub/old",)))
     assert "perch/old/1.jpg" in found.images
     assert found.set_aside == {"chub/old": 1}
+
+
+def test_damaged_pictures_are_used_on_request_and_told(root: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(noise).save(out, "JPEG")
+    add(root, "chub/half.jpg", out.getvalue()[: len(out.getvalue()) // 2])
+    assert [item.path for item in read(root).quarantined] == ["chub/half.jpg"]
+    kept = read(root, keep_damaged=True)
+    assert (kept.quarantined, [each.path for each in kept.entries if each.is_damaged]) == (
+        (),
+        ["chub/half.jpg"],
+    )
+    assert [each.count for each in kept.remarks if "damaged" in each.what] == [1]
+    images = open_images(build_store(kept, ImageSettings(size=16), root.parent / "store"))
+    assert len(images) == 7
