@@ -18,7 +18,9 @@ from tests.vision.decision.test_predictor import make_detector, make_rule
 from tests.vision.training.nets.toy import KERAS_WARNINGS, NAMES, SIZE, export_tiny, make_images
 from vision.base.errors import BundleError
 from vision.base.files import digest_file
+from vision.base.outputs import ModelFile
 from vision.bundle.assembly import (
+    describe_contract,
     load_bundle,
     load_detector,
     load_reference,
@@ -26,10 +28,10 @@ from vision.bundle.assembly import (
     write_bundle,
 )
 from vision.bundle.engine import Engine, run_engine
-from vision.bundle.records import Bundle, Contract
+from vision.bundle.records import Bundle, Contract, ExportedGraphs
 from vision.config.export import Precision
 from vision.data.quality import QUALITY_COLUMNS
-from vision.data.records import Split
+from vision.data.records import DatasetRef, Manifest, Split
 from vision.decision.records import OodDetector
 from vision.drift.reference import DriftReference, round_embeddings
 
@@ -102,6 +104,21 @@ def test_a_loaded_bundle_answers_like_the_graph_that_went_in(copy: Bundle) -> No
     assert loaded.digest == copy.digest
     assert loaded.contract.class_names == NAMES
     assert loaded.detector.score_name == "energy"
+
+
+def test_the_contract_names_what_was_held_out_as_unknown() -> None:
+    manifest = Manifest(
+        root="/", source_digest="", class_names=NAMES, unknown_class_names=("burbot", "eel"), entries=()
+    )
+    dataset = DatasetRef(path="/", content_hash="c" * 64, num_images=0, image_size=SIZE, resize="crop")
+    model = ModelFile(
+        root=Path("/"), files={}, candidate="tiny", backbone="tiny", num_parameters=1, embedding_width=1
+    )
+    graphs = ExportedGraphs(root=Path("/"), files={}, candidate="tiny", image_size=SIZE, num_parameters=1)
+    decides = make_rule(names=NAMES), make_detector()
+    contract = describe_contract("toy", (manifest, dataset), model, graphs, Precision.FP16, decides)
+    assert contract.unknown_class_names == ("burbot", "eel")
+    assert (contract.class_names, contract.resize, contract.data_digest) == (NAMES, "crop", "c" * 64)
 
 
 def test_equal_content_gives_an_equal_digest(tmp_path: Path) -> None:

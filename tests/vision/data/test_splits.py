@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from vision.base.errors import DataError, LeakError
 from vision.config.data import LeakPolicy, SplitSettings
 from vision.data.checks import check_leaks
+from vision.data.dealing import Component
 from vision.data.records import ImageEntry, Manifest, Split, Splits
 from vision.data.splits import assign_splits
 
@@ -89,6 +90,12 @@ def test_each_class_is_dealt_by_the_shares() -> None:
         assert counts[Split.TRAIN] == pytest.approx(0.55 * num, abs=1)
         for split in (Split.VALIDATION, Split.CALIBRATION, Split.TEST):
             assert counts[split] == pytest.approx(0.15 * num, abs=1)
+
+
+def test_a_mixed_group_is_dealt_as_the_class_that_most_of_it_shows() -> None:
+    shown = ["cod", "ablet", "cod", "cod", "ablet"]
+    entries = [entry(f"{name}/{place}.png", "g") for place, name in enumerate(shown)]
+    assert Component.of("g", range(5), entries, [None] * 5).stratum == "cod"
 
 
 def test_large_groups_stray_from_the_shares_by_about_one_group() -> None:

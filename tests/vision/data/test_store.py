@@ -160,6 +160,15 @@ def test_an_array_cut_short_is_built_again(manifest: Manifest, tmp_path: Path) -
     assert np.array_equal(open_images(ref), expected_pixels(manifest))
 
 
+def test_an_array_of_another_type_is_no_array_of_pixels(manifest: Manifest, tmp_path: Path) -> None:
+    ref = build_store(manifest, SETTINGS, tmp_path / "stores")
+    np.save(Path(ref.path) / ARRAY_NAME, expected_pixels(manifest).view(np.int8))
+    with pytest.raises(StorageError, match="no readable array"):
+        open_images(ref)
+    assert build_store(manifest, SETTINGS, tmp_path / "stores") == ref
+    assert np.array_equal(open_images(ref), expected_pixels(manifest))
+
+
 def test_an_array_with_one_altered_pixel_is_built_again_with_a_warning(
     manifest: Manifest, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,10 @@ from PIL import Image
 from tests.shared_data import shared_data
 from vision.base.errors import SourceError
 from vision.config.data import FolderSource, ReefSource
-from vision.data.records import Manifest, Split
+from vision.data.records import Manifest, Quarantined, Split
 from vision.data.sources import digest_source, read_source
 from vision.data.sources.class_names import ANSWERS
-from vision.data.sources.folder import list_folder
+from vision.data.sources.folder import digest_listing, list_folder
 from vision.decision.records import Decision
 
 
@@ -46,6 +47,17 @@ def fault(root: Path, **settings: object) -> str:
 
 def reasons(root: Path) -> dict[str, str]:
     return {item.path: item.reason for item in list_folder(FolderSource(path=root)).quarantined}
+
+
+def test_what_is_left_out_counts_in_the_digest(tmp_path: Path) -> None:
+    make(tmp_path, "a/1.png", "b/2.png")
+    listing = list_folder(FolderSource(path=tmp_path))
+    left_out = [Quarantined(path="a/3.png", reason=reason) for reason in ("empty", "no image")]
+    digests = {
+        digest_listing(tmp_path, replace(listing, quarantined=items))
+        for items in ((), tuple(left_out[:1]), tuple(left_out[1:]))
+    }
+    assert len(digests) == 3
 
 
 def test_class_folders_give_the_classes_whatever_the_ending(tmp_path: Path) -> None:
