@@ -53,8 +53,14 @@ def find_fonts(characters: frozenset[str]) -> tuple[tuple[str, ...], str]:
         lacking -= _coverage(best)
     missing = "".join(map(chr, sorted(lacking)))
     if missing:
-        logger.warning("%s; until then charts show boxes in their place.", describe_missing(missing))
+        _warn(describe_missing(missing))
     return tuple(families), missing
+
+
+@cache
+def _warn(words: str) -> None:
+    """Log what is missing, once."""
+    logger.warning("%s; until then charts show boxes in their place.", words)
 
 
 @cache

@@ -19,10 +19,10 @@ CARP = "鲤"
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(font_manager, "findSystemFonts", lambda: [])
-    for each in (fonts.find_fonts, fonts._installed):
+    for each in (fonts.find_fonts, fonts._installed, fonts._warn):
         each.cache_clear()
     yield
-    for each in (fonts.find_fonts, fonts._installed):
+    for each in (fonts.find_fonts, fonts._installed, fonts._warn):
         each.cache_clear()
 
 
@@ -68,6 +68,7 @@ def test_letters_that_no_font_has_are_told_once_and_below_the_chart(caplog: pyte
         warnings.simplefilter("error")
         first = draw(CARP, "b")
         assert draw(CARP, "b") == first
+        assert draw(CARP, "c") != first
     assert len(caplog.messages) == 1
     assert "Chinese. Install fonts-noto-core" in caplog.messages[0]
     assert "fonts-noto-cjk" in fonts.describe_missing(CARP)

@@ -67,13 +67,14 @@ def check_spelling(root: Path, classes: Iterable[str], places: Mapping[str, str]
 
 
 def check_unknown_classes(root: Path, named: Iterable[str], setting: str, classes: Collection[str]) -> None:
-    """Refuse held-out classes that there are not.
+    """Refuse held-out classes that there are not, whatever their case and form.
 
     Raises:
         SourceError: with the class that was probably meant.
     """
+    keys = {comparison_key(name) for name in classes}
     for name in named:
-        if name not in classes:
+        if comparison_key(name) not in keys:
             near = find_near(name, classes)
             hint = f"; did you mean {near}?" if near else "."
             raise SourceError(

@@ -216,6 +216,7 @@ def _classify(settings: FolderSource | Addition, layout: Layout, found: Found) -
     files = []
     unlabelled: Counter[str] = Counter()
     place_of = cache(layout.place_of)
+    held_out = {comparison_key(name) for name in settings.unknown_classes}
     for path in sorted(found.images):
         place = place_of(path.rpartition("/")[0])
         if place.class_name is None:
@@ -227,7 +228,7 @@ def _classify(settings: FolderSource | Addition, layout: Layout, found: Found) -
             continue
         group = place.group if pattern is None else _match_group(pattern, path)
         key = comparison_key(group) if group else None
-        is_unknown = place.class_name in settings.unknown_classes
+        is_unknown = comparison_key(place.class_name) in held_out
         files.append(SourceFile(path, place.class_name, key, place.split, is_unknown))
     for folder, count in unlabelled.items():
         reason = f"holds {count_of(count, 'image')} and no class folders, so that they have no class"

@@ -22,6 +22,7 @@ from vision.data.sources.layout import (
 )
 from vision.data.sources.layout_words import (
     describe_file_words,
+    describe_joined_twins,
     describe_no_training,
     describe_readings,
     describe_strangers,
@@ -54,7 +55,13 @@ def find_layout(paths: Sequence[str], wanted: str, hints: Hints) -> Layout:
         return Layout((Role.CLASS,))
     if wanted == "auto":
         return _read(folders, hints, paths)
-    return _apply(tuple(Role(role) for role in wanted.split("/")), folders)
+    layout = _apply(tuple(Role(role) for role in wanted.split("/")), folders)
+    levels = layout.levels(Role.CLASS)
+    parts = {tuple(each[level] for level in levels) for each in folders if len(each) > max(levels)}
+    twins = [name for name, count in Counter(map(normalise, map(" ".join, parts))).items() if count > 1]
+    if twins and len(levels) > 1:
+        raise LayoutError(describe_joined_twins(layout, sorted(twins)))
+    return layout
 
 
 def _read(folders: Counter[Folders], hints: Hints, paths: Sequence[str]) -> Layout:

@@ -66,6 +66,14 @@ def describe_twins(names: Sequence[str], split: Split) -> str:
     return f"{list_folders(names)} are two trees for {split}. Expected one. Move all images into one of them."
 
 
+def describe_joined_twins(layout: Layout, names: Sequence[str]) -> str:
+    """Different folders that give one class name where the names of several levels are joined."""
+    return (
+        f"dataset.layout is {layout}, and different folders give the class {names[0]!r} (a space joins the "
+        "names). Expected one. Rename one of the folders."
+    )
+
+
 def describe_file_words(classes: Iterable[str], roles: tuple[Role, ...]) -> str:
     """Folders whose names say what the files are."""
     return (

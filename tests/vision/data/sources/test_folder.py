@@ -116,6 +116,7 @@ def test_one_name_in_two_forms_is_one_class_in_folders_and_in_the_configuration(
     make(tmp_path, "train/a/1.jpg", "train/b/2.jpg", f"train/{parted}/3.jpg", f"test/{composed}/4.jpg")
     assert read(tmp_path).class_names == ("a", "b", composed)
     assert read(tmp_path, unknown_classes=(parted,)).unknown_class_names == (composed,)
+    assert read(tmp_path, unknown_classes=("äsche",)).unknown_class_names == (composed,)
 
 
 def test_the_answers_that_no_class_may_be_called_are_those_of_the_decision() -> None:

@@ -202,9 +202,10 @@ def test_a_held_out_folder_beside_trees_makes_no_classes_of_them() -> None:
     ("wanted", "words"),
     [
         ("class/class/class", "3 folders deep"),
+        ("class/class", "give the class 'a b c'"),
         ("split/class", "river/ name no split"),
         ("class/split", "no split"),
     ],
 )
 def test_a_layout_that_does_not_fit_is_refused(wanted: str, words: str) -> None:
-    assert words in fault([*under(("river",)), *under(("train",))], wanted)
+    assert words in fault([*under(("river",)), *under(("train",)), *files("a b/c", "a/b c")], wanted)
