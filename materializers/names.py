@@ -40,3 +40,5 @@ class ArtifactName(StrEnum):
     DRIFT_PAGE = "drift_page"
     LOG_TRIMMING = "log_trimming"
     DEPLOYMENT = "deployment"
+    PREDICTIONS = "predictions"
+    PREDICTION_SUMMARY = "prediction_summary"

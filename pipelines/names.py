@@ -38,3 +38,7 @@ class PipelineName(StrEnum):
         "from the model in production to a service whose answers are the pipeline's own",
         "deploy",
     )
+    BATCH_PREDICTION = (
+        "batch_prediction",
+        "from a folder, CSV or ZIP of pictures to answers, as artifacts (see predict)",
+    )

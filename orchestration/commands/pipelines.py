@@ -22,6 +22,8 @@ FILES = {
     "Decision": "decision.md",
     "Drift": "drift.html",
     "Evidently": "evidently.html",
+    "Pictures": "predictions.html",
+    "Table": "predictions.csv",
     "Figures": "summary.json",
 }
 """What a run may leave in its folder, as it is announced."""

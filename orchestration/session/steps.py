@@ -53,6 +53,7 @@ STEPS = {
     "trim_log": StepWords("deleting old answers"),
     "count_new_images": StepWords("counting new images"),
     "decide_retraining": StepWords("deciding whether to train again"),
+    "answer_batch": StepWords("answering the pictures", 5, 10),
     "deploy": StepWords("building, trying and starting the service", 25),
 }
 EXPORTED = "exported"

@@ -27,7 +27,7 @@ Metadata = Mapping[str, Mapping[str, Any]]
 """Step -> key -> value."""
 
 
-WITH_FOLDER = (PipelineName.TRAINING, PipelineName.MONITORING, PipelineName.RETRAINING)
+WITH_FOLDER = tuple(each for each in PipelineName if each is not PipelineName.DEPLOYMENT)
 """Pipelines whose runs have a run folder."""
 KILLED = "its process was killed"
 

@@ -135,6 +135,11 @@ class PredictionLog(LogDatabase):
         rows = self._read(query.where(columns.number.in_(last)).order_by(columns.number))
         return [LoggedModel(digest, name, version, to_time(last)) for digest, name, version, last in rows]
 
+    def find(self, prediction_ids: Sequence[str]) -> set[str]:
+        """Those of the answers that are in the log."""
+        column = PREDICTIONS.c.prediction_id
+        return {row[0] for row in self._read(select(column).where(column.in_(prediction_ids)))}
+
     # --- deleting ---------------------------------------------------------------------------------------
 
     def delete_older_than(self, time: datetime, *, images_only: bool = False) -> int:

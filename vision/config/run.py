@@ -20,6 +20,7 @@ from vision.config.evaluation import BootstrapSettings, ComparisonSettings
 from vision.config.export import ExportSettings
 from vision.config.gate import GateSettings
 from vision.config.monitoring import DriftSettings
+from vision.config.prediction import BatchSettings
 from vision.config.retraining import RetrainingSettings
 from vision.config.serve import ServeSettings
 from vision.config.training import TrainingSettings
@@ -45,6 +46,7 @@ class RunConfig(Settings):
     serve: ServeSettings = ServeSettings()
     monitoring: DriftSettings = DriftSettings()
     retraining: RetrainingSettings = RetrainingSettings()
+    prediction: BatchSettings = BatchSettings()
 
     @model_validator(mode="after")
     def _new_images_fit_to_the_additions(self) -> Self:

@@ -9,7 +9,7 @@ from typing import Self
 
 from pydantic import Field
 
-from vision.base.record import Record, Value
+from vision.base.record import FileSet, Record, Value
 from vision.decision.records import Decision, Prediction, UnknownKind
 
 
@@ -41,6 +41,10 @@ class Row(Value):
             is_stranger = self.prediction.unknown_kind is UnknownKind.STRANGER
             return Answer.STRANGER if is_stranger else Answer.LOOK_ALIKE
         return Answer.REVIEW if self.prediction.decision is Decision.REVIEW else Answer.ACCEPT
+
+
+class PredictionFiles(FileSet):
+    """The tables, the contact sheet, the summary and the heat maps of a batch."""
 
 
 class BatchSummary(Record):
