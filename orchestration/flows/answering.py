@@ -90,6 +90,11 @@ def _find_run_of_champion(name: str) -> RunArtifacts | None:
 
 
 def _describe(model: BatchModel, told: str, run: RunArtifacts | None) -> AnsweringModel:
-    dataset = run.config.dataset if run is not None else None
+    try:
+        dataset = run.config.dataset if run is not None else None
+    except ConfigError:  # its process was killed before it was recorded; the bundle is whole
+        dataset = None
+    if dataset is None:
+        told += " (how it read groups is not recorded: --group-by says it)"
     group_by = getattr(dataset, "group_by", None)
     return AnsweringModel(model, told, group_by, getattr(dataset, "max_megapixels", MAX_MEGAPIXELS))
