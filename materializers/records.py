@@ -113,11 +113,11 @@ def describe_record(record: BaseModel) -> dict[str, Any]:
 
 
 def save_views(materializer: BaseMaterializer, record: Record) -> dict[str, VisualizationType]:
-    """Draw the record and store its views: uri -> type."""
+    """Draw the record and store its views: uri -> type; pictures first, because the first one is shown."""
     from report.figures import draw_views
 
     views: dict[str, VisualizationType] = {}
-    for name, content in draw_views(record).items():
+    for name, content in sorted(draw_views(record).items(), key=lambda view: view[0].endswith(".md")):
         uri = f"{materializer.uri}/{name}"
         with materializer.artifact_store.open(uri, "wb") as file:
             file.write(content.encode() if isinstance(content, str) else content)

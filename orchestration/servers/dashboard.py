@@ -9,9 +9,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import cast
 from urllib.error import URLError
 from urllib.request import Request, urlopen
+
+from jinja2 import DictLoader, Environment
+from starlette.templating import Jinja2Templates
 
 from orchestration.servers.local_server import Application, serve_locally
 from orchestration.session.paths import ProjectPaths
@@ -19,6 +23,7 @@ from orchestration.session.relocation import DASHBOARD_FOLDER, LOCAL_STORES_FOLD
 from vision.base.errors import ConfigError
 
 DEFAULT_PORT = 8237
+SCRIPT = Path(__file__).with_name("dashboard.js")
 RUNS_PAGE = "/projects/default/runs"
 SURVEY_DONE = {"email_opted_in": False, "user_metadata": {"finished_onboarding_survey": True}}
 
@@ -36,9 +41,12 @@ def serve_dashboard(paths: ProjectPaths, port: int = DEFAULT_PORT) -> None:
 
     def make() -> Application:
         os.environ.update(server_variables(paths))
-        from zenml.zen_server.zen_server_api import app
+        from zenml.zen_server import zen_server_api
 
-        return cast(Application, app)
+        page = Path(zen_server_api.dashboard_directory(), "index.html").read_text(encoding="utf-8")
+        pages = Environment(loader=DictLoader({"index.html": open_readably(page)}), autoescape=True)
+        zen_server_api.templates = Jinja2Templates(env=pages)
+        return cast(Application, zen_server_api.app)
 
     lock = paths.state / f"dashboard-{port}.lock"
 
@@ -62,6 +70,12 @@ def server_variables(paths: ProjectPaths) -> Mapping[str, str]:
         # A store that does not exist yet must be made; one that does is the client's to migrate.
         "DISABLE_DATABASE_MIGRATION": str(database.exists()).lower(),
     }
+
+
+def open_readably(page: str) -> str:
+    """ZenML's page with the script that opens runs as timelines and shows previews without asking."""
+    script = SCRIPT.read_text(encoding="utf-8")
+    return page.replace("</head>", f"<script>\n{script}</script>\n</head>", 1)
 
 
 def _clear_survey(url: str) -> str:
