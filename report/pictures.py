@@ -51,13 +51,17 @@ class PictureCache:
     folder: Path | None = None
 
     def embed(self, plot: Plot) -> str:
-        """The data URI of a plot, drawn where it is not at hand.
+        """The data URI of a plot; see `draw`."""
+        return embed_png(self.draw(plot))
+
+    def draw(self, plot: Plot) -> bytes:
+        """A plot as PNG, drawn where it is not at hand.
 
         Raises:
             StorageError: the drawn picture cannot be stored.
         """
         key = make_key(plot.drawing, _figures_digest(), repr(plot.record))
-        return embed_png(self.get(f"{key}.png", lambda: _draw(plot)))
+        return self.get(f"{key}.png", lambda: _draw(plot))
 
     def get(self, name: str, make: Callable[[], bytes]) -> bytes:
         """The content of the file `name`, made and stored where it is missing.

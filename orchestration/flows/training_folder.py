@@ -1,4 +1,4 @@
-"""`runs/<name>/` of a training: `summary.json` and `report.html`, from the artifacts of its ZenML run."""
+"""`runs/<name>/` of a training: report, summary and what is taken away, from the artifacts of its run."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from materializers.names import ArtifactName
 from orchestration.flows.artifacts import RunArtifacts, find_run
+from orchestration.flows.take_away import write_take_away
 from orchestration.session.paths import ProjectPaths
 from report.page import write_report
 from report.pictures import PictureCache, code_digest, make_key
@@ -40,7 +41,9 @@ run and is a figure of its own in the summary.
 
 
 def project_training(run_name: str, paths: ProjectPaths) -> RunStory:
-    """Write `runs/<run_name>/summary.json` and `report.html` from the artifact store; the story they tell.
+    """Write `runs/<run_name>/` from the artifact store; the story that it tells.
+
+    That is `report.html`, what `orchestration.flows.take_away` names, and at last `summary.json`.
 
     Raises:
         ConfigError: there is no such run.
@@ -54,6 +57,7 @@ def project_training(run_name: str, paths: ProjectPaths) -> RunStory:
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write_report(story, folder / "report.html", pictures)
+    write_take_away(run, story, folder, pictures)
     summary = summarise(story, run.circumstances, time.monotonic() - started)
     write_atomically(folder / "summary.json", json.dumps(summary, indent=2, allow_nan=False).encode())
     return story

@@ -44,7 +44,7 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ProjectPaths:
 @pytest.fixture(autouse=True)
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures have their own tests; without them a report takes milliseconds."""
-    monkeypatch.setattr("report.pictures.PictureCache.embed", lambda *_: "data:image/png;base64,")
+    monkeypatch.setattr("report.pictures.PictureCache.draw", lambda *_: b"")
 
 
 def raises(error: Exception) -> Callable[[], Any]:
