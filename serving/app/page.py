@@ -32,13 +32,15 @@ from serving.runtime.process import ServiceStatus, service_status
 from serving.runtime.running import ServiceFolder, read_deployed
 from vision.base.errors import TaxonError
 from vision.base.files import storage_errors
+from vision.data.decoding.formats import FORMATS
 
-FILE_TYPES = ["jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "heic", "heif", "gif", "avif"]
+FILE_TYPES = sorted({ending.removeprefix(".") for each in FORMATS for ending in each.endings})
 LOOK_AGAIN_SECONDS = 4.0
 MOST_CARDS = 60
 _COLUMNS = 3
 _STYLE = """<style>
 .stMainBlockContainer { padding-top: 1.5rem; padding-bottom: 2rem; max-width: 76rem; }
+[data-testid="stFileUploaderDropzoneInstructions"] { display: none; }
 </style>"""
 
 
@@ -106,7 +108,7 @@ def take_pictures(folder: ServiceFolder, service: Service) -> None:
     """Ask about what was dropped, or about the example that the last deployment left."""
     serial = st.session_state.setdefault("serial", 0)
     uploads = st.file_uploader(
-        "Drop pictures here, or choose them",
+        "Drop pictures here, or choose them (up to 200 MB each)",
         type=FILE_TYPES,
         accept_multiple_files=True,
         key=f"uploads-{serial}",
