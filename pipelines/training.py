@@ -31,6 +31,7 @@ from steps.gate.register import register
 from steps.training.infer import infer
 from steps.training.train import train
 from vision.config.run import RunConfig
+from vision.config.training import Strategy
 from vision.data.records import Split
 
 KERAS = "keras"
@@ -84,7 +85,14 @@ def training(
         *(config.images, config.unknowns.num_far, config.unknowns.strangers, seed),
         after=["set_thresholds_exported"],
     )
-    baselines = keyed(fit_baselines)(dataset, splits, seed, after=["infer_test"])
+    frozen = [
+        output
+        for candidate, output in zip(config.training.candidates.values(), outputs, strict=True)
+        if candidate.strategy is Strategy.FROZEN
+    ]
+    baselines = keyed(fit_baselines)(
+        dataset, splits, seed, frozen[0] if frozen else None, after=["infer_test"]
+    )
     keyed(evaluate, "evaluate_test")(
         winner, tested, splits, Split.TEST, served, rule, detector, bootstrap, seed, far
     )

@@ -14,6 +14,7 @@ from vision.config.run import RunConfig
 from vision.data.records import DataReport, Manifest, Splits
 from vision.decision.records import DecisionRule
 from vision.evaluation.records import Comparison, Evaluation
+from vision.evaluation.split_inflation import SplitInflation
 from vision.gate.records import Promotion, Registration
 from vision.training.records import TrainingHistory
 
@@ -47,6 +48,7 @@ class RunStory:
         weights: candidate that was trained -> where its weights came from.
         comparison: candidates side by side.
         precision_report: exported precisions against the trained network.
+        inflation: what a random split would have shown; None where that was not measured.
         rule: the decision rule that is served.
         test: the served graph on test.
         promotion: the gate's verdict.
@@ -76,6 +78,7 @@ class RunStory:
     weights: dict[str, str] = field(default_factory=dict)
     comparison: Comparison | None = None
     precision_report: PrecisionReport | None = None
+    inflation: SplitInflation | None = None
     rule: DecisionRule | None = None
     test: Evaluation | None = None
     promotion: Promotion | None = None

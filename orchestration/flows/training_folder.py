@@ -91,6 +91,7 @@ def tell_story(run: RunArtifacts, pictures: PictureCache) -> RunStory:
     dataset = run.load("ingest", ArtifactName.DATASET)
     reached_test = run.load("evaluate_test", ArtifactName.EVALUATION)
     images = _images(dataset)
+    baselines = run.load("fit_baselines", ArtifactName.BASELINES)
     return RunStory(
         run_name=run.name,
         config=config,
@@ -105,6 +106,7 @@ def tell_story(run: RunArtifacts, pictures: PictureCache) -> RunStory:
         weights=json.loads(run.circumstances.get("weights", "{}")),
         comparison=run.load("compare", ArtifactName.COMPARISON),
         precision_report=run.load("check_precisions", ArtifactName.PRECISION_REPORT),
+        inflation=baselines.inflation if baselines is not None else None,
         rule=run.load("set_thresholds_exported", ArtifactName.DECISION_RULE),
         test=reached_test,
         promotion=run.load("promote", ArtifactName.PROMOTION),

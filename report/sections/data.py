@@ -25,6 +25,7 @@ def _context(story: RunStory) -> dict[str, Any]:
         "most_quarantined": MOST_QUARANTINED,
         "left_out": list_left_out(story.manifest, story.splits) if story.manifest else (),
         "told": tell_files(story.manifest, story.splits) if story.manifest else (),
+        "inflation": _tell_inflation(story),
     }
 
 
@@ -34,6 +35,24 @@ def _plots(story: RunStory) -> dict[str, Plot]:
         return {}
     plots = {"class_counts": Plot("data.draw_class_counts", report)}
     return plots | ({"quality": Plot("data.draw_quality", report)} if report.quality else {})
+
+
+def _tell_inflation(story: RunStory) -> str:
+    """What a random split would have shown, or why that is not known; empty before test was reached."""
+    found = story.inflation
+    if found is not None:
+        return (
+            f"A random split would have shown {found.at_random:.1%}; honest is {found.by_groups:.1%} "
+            f"(a linear head on the frozen network, {found.num_images:,} images of {found.num_groups:,} "
+            "groups, judged by single images and by whole groups)."
+        )
+    if story.test is None or story.splits is None:
+        return ""
+    if not any(each.strategy is Strategy.FROZEN for each in story.config.training.candidates.values()):
+        return "What a random split would have shown was not measured: no candidate is frozen."
+    repeats = len(set(story.splits.groups)) < len(story.splits.groups)
+    why = "some class has too few groups" if repeats else "every image is a group of its own"
+    return f"What a random split would have shown was not measured: {why}."
 
 
 def _summary(story: RunStory) -> dict[str, Any]:
@@ -102,6 +121,8 @@ def _dataset(story: RunStory) -> dict[str, Any] | None:
         "remarks": [remark.model_dump() for remark in story.manifest.remarks],
         "class_names": list(story.manifest.class_names),
         "unknown_class_names": list(story.manifest.unknown_class_names),
+        "num_alike": len({row for pair in story.manifest.alike for row in pair}),
+        "split_inflation": story.inflation.model_dump() if story.inflation else None,
         "splits": {split.value: _sizes(story.splits, split) for split in Split} if story.splits else None,
     }
 

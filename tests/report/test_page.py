@@ -41,6 +41,7 @@ from vision.data.records import ImageEntry, Manifest
 from vision.decision.records import Decision
 from vision.decision.selective import UNATTAINABLE
 from vision.evaluation.records import Answer
+from vision.evaluation.split_inflation import SplitInflation
 from vision.gate.records import Verdict
 from vision.training.records import TrainingHistory
 
@@ -306,6 +307,15 @@ def test_an_unattainable_promise_needs_as_many_images_as_p_values_need_however_l
     lax = rule.model_copy(update={"unknown": rule.unknown.model_copy(update={"delta": 0.5})})
     # 0.95^n <= 0.5 holds from n = 14 on, but 0.05 (n + 1) >= 1 only from n = 19 on
     assert "it needs 19 independent" in advice_about(replace(STORY, rule=lax))
+
+
+@pytest.mark.usefixtures("no_plots")
+def test_what_a_random_split_would_have_shown_is_told_or_why_it_is_not_known() -> None:
+    found = SplitInflation(by_groups=0.631, at_random=0.726, num_images=830, num_groups=116)
+    told = words_of(replace(STORY, inflation=found))
+    assert "A random split would have shown 72.6%; honest is 63.1%" in told
+    assert "was not measured: no candidate is frozen" in words_of(STORY)
+    assert "random split" not in words_of(replace(STORY, test=None))
 
 
 @pytest.mark.usefixtures("no_plots")

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from vision.base.errors import TooFewImagesError
 from vision.base.record import FloatArray, IntArray, Record
 from vision.data.records import Split, Splits
+from vision.evaluation.split_inflation import SplitInflation
 
 PIXELS_SIDE = 32
 INVERSE_REGULARISATION = 0.01
@@ -30,6 +31,10 @@ class Baselines(Record):
     pixels_correct: tuple[bool, ...]
     majority_accuracy: float
     pixels_accuracy: float
+    inflation: SplitInflation | None = Field(
+        default=None,
+        description="what a random split would have shown; None where it was not measured",
+    )
 
 
 def fit_baselines(images: NDArray[np.uint8], splits: Splits, seed: int) -> Baselines:
