@@ -7,6 +7,7 @@ small pictures. Neighbours by name may differ more, as frames of a burst do.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections import defaultdict
@@ -46,6 +47,8 @@ FEWEST_GROUPS = 4
 SIDE = 32
 """Pixels of the small grey pictures that are hashed."""
 
+logger = logging.getLogger(__name__)
+
 _FREQUENCIES = 8
 _BLOCKS = 5
 _CHUNK = 1024
@@ -71,6 +74,12 @@ def link_alike(manifest: Manifest, images: ImageArray, resize: Resize) -> Manife
     pairs = find_alike(manifest.entries, small)
     pairs, too_alike = _without_lumps(manifest.entries, pairs)
     rows = [(int(first), int(second)) for first, second in pairs]
+    if rows:
+        logger.info(
+            "%s of %s pictures look like another (near duplicates, bursts): they are kept together.",
+            f"{len(np.unique(pairs)):,}",
+            f"{len(manifest.entries):,}",
+        )
     return manifest.model_copy(update={"alike": tuple(rows), "too_alike": too_alike})
 
 

@@ -30,7 +30,11 @@ def describe_folder(settings: FolderSource, _data_folder: Path) -> tuple[str, Ba
 def _tell_groups(settings: FolderSource, files: Sequence[SourceFile]) -> None:
     found = suggest_groups(files)
     if settings.group_by == AUTO_GROUPS:
-        used = " They are kept together." if found.pattern else " Each counts as its own."
+        used = (
+            " They are kept together."
+            if found.pattern
+            else " Each counts as its own, unless it looks like another."
+        )
         logger.info("%s%s", found.sentence(), used)
     elif found.pattern and all(file.group is None for file in files):
         logger.warning(
