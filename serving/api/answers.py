@@ -195,6 +195,7 @@ class Answerer:
                 size=contract.image_size,
                 resize=Resize(contract.resize),
                 max_megapixels=self._settings.max_megapixels,
+                least_bits=contract.least_bits,
             )
         except ImageFormatError as error:
             raise ProblemError(

@@ -146,6 +146,10 @@ def answer_here(bundle: LoadedBundle, raw: bytes) -> Prediction:
     """The pipeline's own answer to a file's bytes, with the probabilities of all classes."""
     contract = bundle.contract
     image = decode_image(
-        raw, size=contract.image_size, resize=Resize(contract.resize), max_megapixels=float("inf")
+        raw,
+        size=contract.image_size,
+        resize=Resize(contract.resize),
+        max_megapixels=float("inf"),
+        least_bits=contract.least_bits,
     )
     return bundle.predictor().predict(image[None], top_k=len(contract.class_names))[0]

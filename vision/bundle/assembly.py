@@ -94,6 +94,7 @@ def describe_contract(
         files={},
         data_digest=dataset.content_hash,
         versions=_list_versions(),
+        least_bits=dataset.least_bits,
     )
 
 

@@ -120,3 +120,4 @@ class Contract(Record):
     files: dict[str, str] = Field(description="every other file of the bundle -> SHA-256")
     data_digest: str
     versions: dict[str, str] = Field(description="library -> version that made the graph")
+    least_bits: int = Field(default=0, description="of 16, that pictures of over eight bits use at least")

@@ -49,12 +49,14 @@ class Probe:
         height: in pixels, as it is seen.
         format: name of the format that its bytes declare.
         remarks: what is worth telling of it.
+        sample_bits: how many of 16 bits its samples use, as far as they alone tell; 0 for eight bits.
     """
 
     width: int
     height: int
     format: str
     remarks: frozenset[Remark]
+    sample_bits: int = 0
 
     @property
     def sides(self) -> tuple[int, int]:
@@ -69,6 +71,7 @@ def decode_image(
     resize: Resize,
     max_megapixels: float = MAX_MEGAPIXELS,
     keeps_damage: bool = False,
+    least_bits: int = 0,
 ) -> ImageArray:
     """The picture in a file's bytes as a square, the same for training and for the service.
 
@@ -82,6 +85,7 @@ def decode_image(
             square; stretch keeps the whole picture and changes its aspect.
         max_megapixels: a picture with more pixels is refused before it is decoded.
         keeps_damage: take what is there of a picture of which a part is missing.
+        least_bits: of 16, that the pictures of the data set use (`Manifest` and `Contract` know it).
 
     Returns:
         (size, size, 3) uint8, sRGB.
@@ -92,7 +96,8 @@ def decode_image(
     """
     image = open_image(raw, max_megapixels)
     target = _resized_sides(image.size, size, resize)
-    loaded = load_image(raw, image, (2 * target[0], 2 * target[1]), keeps_damage=keeps_damage)
+    draft = 2 * target[0], 2 * target[1]
+    loaded = load_image(raw, image, draft, keeps_damage=keeps_damage, least_bits=least_bits)
     picture = loaded.flat.image
     box = _centre_box(picture.size) if resize is Resize.CROP else None
     sides = (size, size) if resize is Resize.CROP else target
@@ -121,7 +126,7 @@ def probe_image(raw: bytes, *, max_megapixels: float = MAX_MEGAPIXELS, keeps_dam
     if loaded.orientation in _SIDES_SWAPPED:
         width, height = height, width
     form = find_format(raw)
-    return Probe(width, height, form.name if form else "", loaded.flat.remarks)
+    return Probe(width, height, form.name if form else "", loaded.flat.remarks, loaded.flat.sample_bits)
 
 
 def _resized_sides(sides: tuple[int, int], size: int, resize: Resize) -> tuple[int, int]:

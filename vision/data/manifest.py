@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +25,7 @@ Progress = Callable[[int, int], None]
 
 _LARGEST_PIXEL_BYTES = 8  # 16-bit RGBA
 _HEADER_ALLOWANCE_BYTES = 2**20
+_MOST_BITS = 16
 
 
 @dataclass(frozen=True, order=True)
@@ -82,15 +83,18 @@ def build_manifest(
     _refuse_lost_classes(root, entries, left_out)
     known = {file.class_name for file in ordered if not file.is_unknown}
     unknown = {file.class_name for file in ordered if file.is_unknown}
-    return Manifest(
+    manifest = Manifest(
         root=str(root.resolve()),
         source_digest=source_digest,
         class_names=tuple(sorted(known)),
         unknown_class_names=tuple(sorted(unknown)),
         entries=entries,
         quarantined=tuple(sorted([*left_out, *quarantined], key=lambda item: item.path)),
-        remarks=(*remarks, *_count_remarks([each for each in results if isinstance(each, _Read)])),
     )
+    # where most pictures use 16 bits, those of fewer are dark, and are not brightened
+    untrue = {Remark.FEW_BITS} if manifest.least_bits >= _MOST_BITS else set()
+    found = _count_remarks([each for each in results if isinstance(each, _Read)], untrue)
+    return manifest.model_copy(update={"remarks": (*remarks, *found)})
 
 
 @dataclass(frozen=True)
@@ -123,17 +127,18 @@ def _read_entry(
         tree=file.tree,
         is_unknown=file.is_unknown,
         is_damaged=Remark.DAMAGED in probe.remarks,
+        sample_bits=probe.sample_bits,
     )
     other = {Remark.OTHER_ENDING} if has_other_ending(file.path, probe.format) else set()
     return _Read(entry, probe.remarks | other)
 
 
-def _count_remarks(read: Sequence[_Read]) -> list[FileRemark]:
+def _count_remarks(read: Sequence[_Read], untrue: Set[Remark]) -> list[FileRemark]:
     """Every remark with the number of images that it holds of, in the order of `Remark`."""
     paths = {
         remark: [each.entry.path for each in read if remark in each.remarks]
         for remark in Remark
-        if any(remark in each.remarks for each in read)
+        if remark not in untrue and any(remark in each.remarks for each in read)
     }
     return [FileRemark(what=f"pictures {remark}", count=len(of), first=of[0]) for remark, of in paths.items()]
 

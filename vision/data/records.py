@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from enum import StrEnum
 from pathlib import Path
 
@@ -39,6 +39,10 @@ class ImageEntry(Value):
     tree: Split | None = Field(default=None, description="the split that the user's own tree gives it")
     is_unknown: bool = Field(default=False, description="of a class that is held out as unknown")
     is_damaged: bool = Field(default=False, description="a part of its pixels is missing; kept on request")
+    sample_bits: int = Field(
+        default=0,
+        description="how many of 16 bits its samples use, as far as they tell; 0 for 8-bit pictures",
+    )
 
 
 class Quarantined(Value):
@@ -90,6 +94,12 @@ class Manifest(Record):
             found[second].append(first)
         return found
 
+    @property
+    def least_bits(self) -> int:
+        """How many of 16 bits most pictures of over eight use; 0 where there are none of these."""
+        counts = Counter(entry.sample_bits for entry in self.entries if entry.sample_bits)
+        return max(counts, key=lambda bits: (counts[bits], bits), default=0)
+
     def locate(self, entry: ImageEntry) -> Path:
         """Where the file of an entry lies: below the root, or below the folder that brought it."""
         top, _, rest = entry.path.partition("/")
@@ -108,6 +118,7 @@ class DatasetRef(Record):
     image_size: int
     resize: str = Field(description="resize policy: pad, crop or stretch")
     source_digest: str = Field(default="", description="digest of the source that the images are of")
+    least_bits: int = Field(default=0, description="of 16, that pictures of over eight bits use at least")
 
 
 class DataFinding(Value):

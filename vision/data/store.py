@@ -132,7 +132,8 @@ def images_at(manifest: Manifest, folder: Path, size: int, resize: str) -> Image
 
 def _store_key(manifest: Manifest, settings: ImageSettings) -> str:
     digest = hashlib.sha256()
-    digest.update(f"{DECODER_VERSION} {PIL.__version__} {settings.size} {settings.resize}\n".encode())
+    scaling = f"{settings.size} {settings.resize} {manifest.least_bits}"
+    digest.update(f"{DECODER_VERSION} {PIL.__version__} {scaling}\n".encode())
     for entry in manifest.entries:
         digest.update(f"{entry.digest}\n".encode())
     return digest.hexdigest()[:32]
@@ -159,6 +160,7 @@ def _reference(home: Path, manifest: Manifest, settings: ImageSettings, content_
         image_size=settings.size,
         resize=str(settings.resize),
         source_digest=manifest.source_digest,
+        least_bits=manifest.least_bits,
     )
 
 
@@ -206,14 +208,16 @@ def _write_array(
 
 def _decoded_chunks(manifest: Manifest, settings: ImageSettings, chunk: int) -> Iterator[ImageArray]:
     """Arrays of up to `chunk` images in order; Pillow decodes outside the interpreter's lock."""
-    decode = partial(_decode_entry, manifest, settings)
+    decode = partial(_decode_entry, manifest, settings, manifest.least_bits)
     entries = manifest.entries
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         for start in range(0, len(entries), chunk):
             yield np.stack(list(pool.map(decode, entries[start : start + chunk])))
 
 
-def _decode_entry(manifest: Manifest, settings: ImageSettings, entry: ImageEntry) -> ImageArray:
+def _decode_entry(
+    manifest: Manifest, settings: ImageSettings, least_bits: int, entry: ImageEntry
+) -> ImageArray:
     path = manifest.locate(entry)
     try:
         raw = path.read_bytes()
@@ -234,6 +238,7 @@ def _decode_entry(manifest: Manifest, settings: ImageSettings, entry: ImageEntry
             resize=settings.resize,
             max_megapixels=_NO_LIMIT,
             keeps_damage=entry.is_damaged,
+            least_bits=least_bits,
         )
     except ImageError as error:
         raise SourceError(f"{path}: {error}. It decoded when it was listed; run again.") from error

@@ -137,6 +137,7 @@ class Engines:
             size=contract.image_size,
             resize=Resize(contract.resize),
             max_megapixels=self._wanted.max_megapixels,
+            least_bits=contract.least_bits,
         )
 
     def _answer_chunk(self, items: Sequence[Item]) -> list[Answered]:

@@ -255,3 +255,17 @@ def test_memory_grows_with_the_chunk_and_not_with_the_data(tmp_path: Path) -> No
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.5 * peaks[0]  # the data grew sixfold
+
+
+def test_a_dark_picture_is_scaled_as_the_others_of_its_set(tmp_path: Path) -> None:
+    """Twelve bits in sixteen: the largest sample of the dark one would say ten."""
+    for index, value in enumerate((3_000, 3_500, 900)):
+        samples = np.full((16, 16), value, dtype=np.uint16)
+        Image.fromarray(samples).save(tmp_path / f"{index}.png")
+    files = [SourceFile(f"{index}.png", "a") for index in range(3)]
+    manifest = build_manifest(tmp_path, files, "")
+    assert [entry.sample_bits for entry in manifest.entries] == [12, 12, 10]
+    assert manifest.least_bits == 12
+    ref = build_store(manifest, ImageSettings(size=16), tmp_path / "store")
+    assert ref.least_bits == 12
+    assert [int(each[0, 0, 0]) for each in open_images(ref)] == [187, 218, 56]  # 255 / 4095 times each

@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 from PIL import Image, ImageCms, ImageFile
 
-from vision.data.decoding.depth import Reduced, is_deep_colour, reduce_colour, reduce_grey, reopened
+from vision.data.decoding.depth import Bits, Reduced, is_deep_colour, reduce_colour, reduce_grey, reopened
 from vision.data.decoding.opening import png_chunks
 from vision.data.decoding.remarks import Remark
 
@@ -33,11 +33,13 @@ class Flat:
         image: mode L, RGB or CMYK.
         to_srgb: its profile's way to sRGB; None where there is nothing to convert.
         remarks: what is worth telling.
+        sample_bits: how many of 16 bits its samples use, as far as they alone tell; 0 for eight bits.
     """
 
     image: Image.Image
     to_srgb: ImageCms.ImageCmsTransform | None
     remarks: frozenset[Remark]
+    sample_bits: int = 0
 
     def finish(self, small: Image.Image) -> Image.Image:
         """`image`, resized meanwhile, as sRGB."""
@@ -56,16 +58,19 @@ def is_all_transparent(image: Image.Image) -> bool:
     return image.getchannel("A" if image.mode in ("RGBA", "LA", "PA") else "a").getextrema()[1] == 0
 
 
-def flatten(raw: bytes, image: ImageFile.ImageFile, *, is_deep: bool) -> Flat:
+def flatten(raw: bytes, image: ImageFile.ImageFile, *, is_deep: bool, least_bits: int) -> Flat:
     """A loaded picture without transparency.
 
     Args:
         raw: the file's bytes, of which 16-bit colours are read again.
         image: as loaded.
         is_deep: `has_deep_samples` of it before it was loaded.
+        least_bits: of 16, that pictures of its data set use; 0 where that is not known.
     """
     exponent = _gamma_exponent(image)
-    reduced = _reduce(raw, image, exponent) if is_deep else None
+    bits = Bits(_declared_bits(raw), least_bits)
+    reduced = _reduce(raw, image, exponent, bits) if is_deep else None
+    sample_bits = (reduced.guessed if reduced is not None else 16) if is_deep else 0
     remarks = {Remark.FEW_BITS} if reduced is not None and reduced.bits < 16 else set()
     plain, mask = _split(image) if reduced is None else (reduced.image, reduced.mask)
     if reduced is None and exponent != 1.0:
@@ -78,18 +83,17 @@ def flatten(raw: bytes, image: ImageFile.ImageFile, *, is_deep: bool) -> Flat:
         remarks.add(Remark.ALL_TRANSPARENT)
         mask = None
     if mask is None or mask.getextrema() == (255, 255):
-        return Flat(plain, transform, frozenset(remarks))
+        return Flat(plain, transform, frozenset(remarks), sample_bits)
     backdrop = Image.new("RGB", plain.size, (PAD_GREY, PAD_GREY, PAD_GREY))
     backdrop.paste(_as_srgb(plain, transform), mask=mask)
-    return Flat(backdrop, None, frozenset(remarks))
+    return Flat(backdrop, None, frozenset(remarks), sample_bits)
 
 
 def _is_one_colour(image: Image.Image) -> bool:
     return image.convert("RGB").getcolors(1) is not None
 
 
-def _reduce(raw: bytes, image: ImageFile.ImageFile, exponent: float) -> Reduced | None:
-    bits = _declared_bits(raw)
+def _reduce(raw: bytes, image: ImageFile.ImageFile, exponent: float, bits: Bits) -> Reduced | None:
     if image.mode.startswith(("I", "F")):
         return reduce_grey(image, bits, exponent)
     return reduce_colour(image, lambda: reopened(raw, image), bits, exponent)

@@ -3,7 +3,8 @@
 A camera or a microscope often writes 10, 12 or 14 bits into 16 without saying so, and the picture is
 nearly black. How many bits are used is told by the largest sample, unless a PNG's sBIT chunk says it; a
 picture of 16 true bits has a sample in its upper three quarters, or was made from eight bits (multiples of
-257).
+257). A dark picture shows fewer bits than its camera writes: what most pictures of a data set use is the
+least that any of them is taken to use, in training and in the service.
 """
 
 from __future__ import annotations
@@ -35,12 +36,27 @@ class Reduced:
     Attributes:
         image: mode L, RGB or RGBA.
         mask: mode L, 0 where the declared transparent value was; None where none is declared.
-        bits: how many bits its samples used.
+        bits: how many of 16 bits its samples were taken to use.
+        guessed: the same, as far as the picture alone tells; 0 where its file declares them.
     """
 
     image: Image.Image
     mask: Image.Image | None
     bits: int
+    guessed: int
+
+
+@dataclass(frozen=True)
+class Bits:
+    """What is known of a picture's bits beforehand.
+
+    Attributes:
+        declared: how many its file says are used; None where it does not.
+        least: how many the pictures of its data set use, which a dark picture among them does not show.
+    """
+
+    declared: int | None = None
+    least: int = 0
 
 
 def is_deep_colour(image: ImageFile.ImageFile) -> bool:
@@ -48,12 +64,12 @@ def is_deep_colour(image: ImageFile.ImageFile) -> bool:
     return any(";16" in rawmode for rawmode in map(_rawmode, image.tile)) and image.mode in ("RGB", "RGBA")
 
 
-def reduce_grey(image: Image.Image, bits: int | None, exponent: float) -> Reduced:
+def reduce_grey(image: Image.Image, bits: Bits, exponent: float) -> Reduced:
     """A picture of one channel of 16 or 32 bits or of floating point numbers as mode L.
 
     Args:
         image: mode I;16, I or F, loaded.
-        bits: how many the file says are used, if it does.
+        bits: what is known of them.
         exponent: of the values in [0, 1]; 1 leaves them.
 
     Raises:
@@ -73,19 +89,20 @@ def reduce_grey(image: Image.Image, bits: int | None, exponent: float) -> Reduce
 
 
 def reduce_colour(
-    upper: Image.Image, reopen: Callable[[], ImageFile.ImageFile], bits: int | None, exponent: float
+    upper: Image.Image, reopen: Callable[[], ImageFile.ImageFile], bits: Bits, exponent: float
 ) -> Reduced | None:
     """A picture of 16 bits a channel, loaded by Pillow with its upper eight; None where these are enough.
 
     Args:
         upper: mode RGB or RGBA, as loaded.
         reopen: opens the file again.
-        bits: how many the file says are used, if it does.
+        bits: what is known of them.
         exponent: of the values in [0, 1]; 1 leaves them.
     """
     colours = upper.convert("RGB") if upper.mode == "RGBA" else upper
     highest = max(high for _, high in colours.getextrema())  # type: ignore[misc]
-    if exponent == 1.0 and highest >= 1 << (max(_USUAL_BITS) - 8) and (bits is None or highest >> (bits - 8)):
+    used = max(bits.declared or max(_USUAL_BITS), bits.least)
+    if exponent == 1.0 and (used >= _FULL or highest >> (used - 8)):
         return None
     lower = reopen()
     lower.tile = [tile._replace(args=_swap(tile.args)) for tile in lower.tile]
@@ -98,14 +115,14 @@ def reduce_colour(
     key = upper.info.get("transparency")
     reduced = _reduce(upper.size, "RGB", strips, bits, exponent, key if isinstance(key, tuple) else None)
     mask = upper.getchannel("A") if upper.mode == "RGBA" else reduced.mask
-    return Reduced(reduced.image, mask, reduced.bits)
+    return Reduced(reduced.image, mask, reduced.bits, reduced.guessed)
 
 
 def _reduce(
     sides: tuple[int, int],
     mode: str,
     strips: Callable[[], Iterator[tuple[int, _Samples]]],
-    bits: int | None,
+    bits: Bits,
     exponent: float,
     key: int | tuple[int, ...] | None,
 ) -> Reduced:
@@ -114,7 +131,10 @@ def _reduce(
     for _, samples in strips():
         highest = max(highest, int(samples.max()))
         is_eight = is_eight and not (samples % 257).any()
-    used = _used_bits(highest, is_eight, bits)
+    guessed = _guess_bits(highest, is_eight)
+    used = max(guessed, bits.least)
+    if bits.declared is not None:
+        guessed, used = 0, bits.declared if highest < 1 << bits.declared else _FULL
     table = _table(used, exponent)
     image = Image.new(mode, sides)
     mask = None if key is None else Image.new("L", sides)
@@ -124,12 +144,10 @@ def _reduce(
             same = samples == np.asarray(key, dtype=np.int64)
             shown = ~(same.all(axis=2) if same.ndim == 3 else same)
             mask.paste(Image.fromarray(shown.astype(np.uint8) * 255), (0, top))
-    return Reduced(image, mask, used)
+    return Reduced(image, mask, used, guessed)
 
 
-def _used_bits(highest: int, is_eight: bool, declared: int | None) -> int:
-    if declared is not None:
-        return declared if highest < 1 << declared else _FULL
+def _guess_bits(highest: int, is_eight: bool) -> int:
     if is_eight:
         return _FULL
     return next((bits for bits in _USUAL_BITS if highest < 1 << bits), _FULL)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -34,7 +34,12 @@ class Loaded:
 
 
 def load_image(
-    raw: bytes, image: ImageFile.ImageFile, draft: tuple[int, int], *, keeps_damage: bool = False
+    raw: bytes,
+    image: ImageFile.ImageFile,
+    draft: tuple[int, int],
+    *,
+    keeps_damage: bool = False,
+    least_bits: int = 0,
 ) -> Loaded:
     """The picture of an opened image.
 
@@ -43,6 +48,7 @@ def load_image(
         image: `open_image` of them.
         draft: width and height that are enough; a JPEG is decoded at the smallest scale that gives them.
         keeps_damage: take a picture of which a part is missing, if its decoder gives the rest.
+        least_bits: of 16, that pictures of its data set use; 0 where that is not known.
 
     Raises:
         ImageError: damaged or cut short.
@@ -58,11 +64,11 @@ def load_image(
         if fault and not keeps_damage:
             raise ValueError(fault)
         orientation = _orientation(image)
-        flat = flatten(raw, image, is_deep=is_deep)
+        flat = flatten(raw, image, is_deep=is_deep, least_bits=least_bits)
     except (Image.DecompressionBombError, *DECODING_FAULTS) as error:
         raise damaged(raw, error) from error
     kept = {Remark.DAMAGED} if fault else set()
-    return Loaded(Flat(flat.image, flat.to_srgb, flat.remarks | remarks | kept), orientation)
+    return Loaded(replace(flat, remarks=flat.remarks | remarks | kept), orientation)
 
 
 def _load_jpeg(raw: bytes, image: JpegImageFile, draft: tuple[int, int]) -> tuple[set[Remark], str]:
