@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from report.story import RunStory
 from report.thumbnails import LARGE_SIDE, embed_answer, name_file
 from report.tiles import Picture
+from vision.base.names import isolate
 from vision.decision.records import Decision
 from vision.evaluation.records import Answer, Evaluation
 
@@ -56,7 +57,7 @@ def _list_pools(test: Evaluation) -> Iterator[list[Answer]]:
 
 def show_answer(story: RunStory, answer: Answer, side: int) -> Picture:
     """A picture with what it shows and what the model says, in words."""
-    said = answer.class_name
+    said = isolate(answer.class_name)
     words = {
         Decision.ACCEPT: f"says {said}",
         Decision.REVIEW: f"asks a person: {said}?",
@@ -64,7 +65,7 @@ def show_answer(story: RunStory, answer: Answer, side: int) -> Picture:
     }
     return Picture(
         embed_answer(story, answer, side),
-        f"{answer.true_class}{KINDS[answer.kind]}",
+        f"{isolate(answer.true_class)}{KINDS[answer.kind]}",
         words[answer.decision],
         judge_answer(answer),
         file=name_file(story, answer),

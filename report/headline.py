@@ -9,6 +9,7 @@ from report.formatting import format_hundred, format_hundred_bounds, list_names
 from report.promises import lacks_groups, list_shortfalls
 from report.story import RunStory
 from report.unknown_rows import far_rows, near_rows
+from vision.base.names import isolate
 from vision.base.wording import count_of
 from vision.decision.records import DecisionRule
 from vision.evaluation.records import DecisionRates, Evaluation
@@ -141,7 +142,7 @@ def _describe_look_alikes(rates: DecisionRates, test: Evaluation) -> str:
     rows = near_rows(test)
     which = ""
     if len(rows) > 1:
-        which = f" Hardest to tell: {rows[0].class_name}; easiest: {rows[-1].class_name}."
+        which = f" Hardest to tell: {isolate(rows[0].class_name)}; easiest: {isolate(rows[-1].class_name)}."
     unknown, person = format_hundred(rates.called_unknown.value), format_hundred(rates.reviewed.value)
     return (
         f"Of 100 look-alikes (classes it was never taught) it calls {unknown} unknown, asks a person about "

@@ -12,6 +12,7 @@ from report.formatting import LONGEST_LIST, list_names
 from report.promises import advise_groups, lacks_groups, list_shortfalls, promised_strangers
 from report.story import RunStory
 from report.unknown_rows import UNDETECTABLE, near_rows
+from vision.base.names import isolate
 from vision.base.wording import count_of
 from vision.evaluation.records import Evaluation
 
@@ -103,10 +104,11 @@ def _help_weakest_class(story: RunStory) -> Iterator[Advice]:
     if weakest is None or weakest.f1.value >= WEAK_F1:
         return
     confused = _most_confused(story.test, weakest.class_name)
+    confused = isolate(confused) if confused else confused
     with_whom = f"; it is most often confused with {confused}" if confused else ""
     alike = f", above all of those that look like {confused}" if confused else ""
     yield Advice(
-        f"The weakest class is {weakest.class_name} with F1 {weakest.f1}{with_whom}.",
+        f"The weakest class is {isolate(weakest.class_name)} with F1 {weakest.f1}{with_whom}.",
         f"Add images of more individuals of it{alike}.",
     )
 
@@ -131,7 +133,7 @@ def _name_undetectable(story: RunStory) -> Iterator[Advice]:
             "Name one or more class folders in dataset.unknown_classes, best ones that resemble known ones.",
         )
     elif hard:
-        told = list_names([f"{row.class_name} (AUROC {row.auroc.value:.2f})" for row in hard])
+        told = list_names([f"{isolate(row.class_name)} (AUROC {row.auroc.value:.2f})" for row in hard])
         worse = list_names([row.class_name for row in hard if row.auroc.high < GUESSING])
         aside = f" {worse}: worse than guessing, it looks more known than the known." if worse else ""
         yield Advice(

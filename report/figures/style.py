@@ -21,6 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from numpy.typing import NDArray
 from PIL import Image
 
 from report.figures.fonts import describe_missing, set_fonts
@@ -95,15 +96,27 @@ def to_png(figure: Figure) -> bytes:
     """The figure as PNG bytes, the same for the same figure; letters that no font has are told below it."""
     canvas: Any = FigureCanvasAgg(figure)  # its methods have no types
     missing = set_fonts(figure)
-    if missing:
-        words = textwrap.fill(describe_missing(missing), 110)
-        figure.supxlabel(words, x=0.008, ha="left", fontsize=SMALL, color=MUTED)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
         canvas.draw()  # once; savefig would draw twice for the sake of the layout
+    pixels = np.asarray(canvas.buffer_rgba())
+    if missing:
+        pixels = np.concatenate([pixels, _draw_note(describe_missing(missing), pixels.shape[1])])
     buffer = io.BytesIO()
-    Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(buffer, "PNG", compress_level=5)
+    Image.fromarray(pixels).convert("RGB").save(buffer, "PNG", compress_level=5)
     return buffer.getvalue()
+
+
+def _draw_note(words: str, width: int) -> NDArray[np.uint8]:
+    """A strip of a picture with small words, (height, width, 4) uint8."""
+    lines = textwrap.wrap(words, max(int(width / DOTS_PER_INCH * 15), 20))
+    height = 0.17 * len(lines) + 0.1
+    figure = Figure(figsize=(width / DOTS_PER_INCH, height), dpi=DOTS_PER_INCH, facecolor="white")
+    figure.text(0.008, 0.95, "\n".join(lines), va="top", fontsize=SMALL, color=MUTED)
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    strip: NDArray[np.uint8] = np.asarray(canvas.buffer_rgba())[:, :width]
+    return np.pad(strip, ((0, 0), (0, width - strip.shape[1]), (0, 0)), constant_values=255)
 
 
 def shorten(name: str, longest: int = 24) -> str:

@@ -11,6 +11,7 @@ from report.sections.section import Section
 from report.story import RunStory
 from report.thumbnails import LARGE_SIDE, embed_heat_map
 from report.tiles import ANSWERS, Picture
+from vision.base.names import isolate
 
 MOST_MISTAKES = 12
 IN_SIGHT = 6
@@ -26,7 +27,7 @@ def _show_mistakes(story: RunStory) -> list[Picture]:
     return [
         replace(
             show_answer(story, answer, LARGE_SIDE),
-            detail=f"taken for {answer.class_name}: "
+            detail=f"taken for {isolate(answer.class_name)}: "
             f"{format_confidence(answer.confidence)} sure, {ANSWERS[answer.decision]}",
             heat_map=embed_heat_map(story, answer),
         )

@@ -19,6 +19,7 @@ from serving.app.words import (
     show_share,
 )
 from vision.base.errors import TaxonError
+from vision.base.names import isolate
 from vision.decision.records import Decision, UnknownKind
 
 _ICONS = {
@@ -149,7 +150,7 @@ def _show_reasons(card: Card, answer: PredictionAnswer) -> None:
     title = "If it were one of the known classes" if answer.decision is Decision.UNKNOWN else "Confidence"
     st.markdown(f"**{title}**")
     for each in answer.top_k[:3]:
-        text = f"{each.class_name}: {show_share(each.probability)}"
+        text = f"{isolate(each.class_name)}: {show_share(each.probability)}"
         st.progress(min(max(each.probability, 0.0), 1.0), text=escape_markdown(text))
     st.caption(escape_markdown(CONFIDENCE_IN_WORDS))
     if words.promise:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from serving.api.schemas import ModelDescription, PredictionAnswer
 from serving.client import RefusedError
 from vision.base.errors import ImageError, ImageFormatError, ServiceError, TaxonError
+from vision.base.names import isolate
 from vision.decision.records import Decision, UnknownKind
 
 CONFIDENCE_IN_WORDS = (
@@ -79,7 +80,7 @@ def put_in_words(answer: PredictionAnswer, model: ModelDescription) -> PlainAnsw
         answer: of the service.
         model: what the service said of the model that answered.
     """
-    name = answer.class_name
+    name = isolate(answer.class_name)
     if answer.unknown_kind == UnknownKind.STRANGER:
         return PlainAnswer(
             "I do not know this",

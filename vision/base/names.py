@@ -50,6 +50,12 @@ def find_hidden(name: str) -> str | None:
     return None
 
 
+def isolate(name: str) -> str:
+    """The name for a sentence: if it runs from right to left, it does not turn what is beside it."""
+    runs_left = any(unicodedata.bidirectional(each) in ("R", "AL", "AN") for each in name)
+    return f"\u2068{name}\u2069" if runs_left else name
+
+
 def find_near(name: str, names: Iterable[str], cutoff: float = 0.7) -> str | None:
     """The name that was probably meant: equal in all but case and form, else the most similar one."""
     by_key = {comparison_key(each): each for each in sorted(names, reverse=True)}

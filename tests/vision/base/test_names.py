@@ -2,7 +2,7 @@
 
 import pytest
 
-from vision.base.names import comparison_key, find_hidden, find_near, normalise
+from vision.base.names import comparison_key, find_hidden, find_near, isolate, normalise
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,12 @@ def test_a_joiner_shows_as_a_fault_only_where_no_spelling_needs_it() -> None:
     assert find_hidden("ماهی\u200cقرمز") is None
     assert "U+200C" in (find_hidden("sea\u200cbass") or "")
     assert "U+200D" in (find_hidden("ماهی\u200d") or "")
+
+
+def test_a_name_written_from_right_to_left_stands_by_itself_in_a_sentence() -> None:
+    name = "ماهی"
+    assert isolate(name) == f"\u2068{name}\u2069"
+    assert isolate("Äsche 2") == "Äsche 2"
 
 
 def test_what_was_meant_ignores_form_and_case() -> None:
