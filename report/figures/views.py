@@ -91,8 +91,9 @@ def _(record: Temperature) -> Views:
 
 @draw_views.register
 def _(record: DecisionRule) -> Views:
-    parts = (record.unknown, record.review, record.temperature)
-    return {"rule.png": draw_rule(record), "rule.md": "\n".join(scalar_table(part) for part in parts)}
+    parts = (record.stranger, record.unknown, record.review, record.temperature)
+    tables = "\n".join(scalar_table(part) for part in parts if part is not None)
+    return {"rule.png": draw_rule(record), "rule.md": tables}
 
 
 @draw_views.register
