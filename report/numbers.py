@@ -13,6 +13,9 @@ from vision.base.wording import count_of
 from vision.decision.records import DecisionRule
 from vision.evaluation.records import DecisionRates, Evaluation
 
+MOST_NAMED = 3
+"""Classes that are named on a tile; more are counted."""
+
 NOTABLE = 0.05
 """Share of look-alikes or strangers under a wrong name from which on its tile is marked."""
 
@@ -45,8 +48,9 @@ def list_numbers(story: RunStory) -> tuple[Number, ...]:
     if "known" in rates:
         numbers.append(_count_decided(rates["known"], story.rule))
     if "near" in rates:
-        classes = list_names([row.class_name for row in near_rows(test)])
-        numbers.append(_count_named(rates["near"], "look-alikes wrongly named", classes))
+        classes = [row.class_name for row in near_rows(test)]
+        told = list_names(classes) if len(classes) <= MOST_NAMED else f"{len(classes)} classes"
+        numbers.append(_count_named(rates["near"], "look-alikes wrongly named", told))
     else:
         numbers.append(Number("?", "look-alikes: not tried", "no class was held out", unit=""))
     if "far" in rates:

@@ -37,7 +37,7 @@ def draw_drift(report: DriftReport) -> bytes:
     """Distribution of every quality column and a map of the embedding, window over reference. PNG."""
     num_panels = len(report.columns) + bool(report.columns)
     down = max(1, -(-num_panels // ACROSS))
-    figure = new_figure(0.9 + 1.75 * down)
+    figure = new_figure(0.9 + 1.9 * down)
     grid = figure.subplots(down, ACROSS, squeeze=False)
     title_figure(figure, title_drift(report))
     for axes in grid.flat[num_panels:]:
@@ -99,7 +99,7 @@ def _draw_column(axes: Axes, column: ColumnDrift, colour: str) -> None:
     axes.plot(column.window_quantiles, levels, color=colour, linewidth=1.6, label="window")
     style_axes(axes, grid="both")
     name = column.column.replace("_", " ")
-    mark = f"{name}: moved, p {column.p_value:.3f}" if column.moved else f"{name}, p {column.p_value:.2f}"
+    mark = f"{name}\nmoved, p {column.p_value:.3f}" if column.moved else f"{name}\np {column.p_value:.2f}"
     axes.set_title(mark, loc="left", fontsize=SMALL, color=RED if column.moved else MUTED)
     axes.tick_params(labelsize=SMALL)
     axes.set_ylim(-0.03, 1.03)
@@ -112,7 +112,7 @@ def _draw_map(axes: Axes, report: DriftReport, colour: str) -> None:
         places = np.array(points).reshape(-1, 2)
         axes.scatter(places[:, 0], places[:, 1], s=size, color=shade, alpha=0.6, linewidths=0)
     style_axes(axes, grid="")
-    axes.set_title("what the network sees", loc="left", fontsize=SMALL, color=MUTED)
+    axes.set_title("what the network sees\n", loc="left", fontsize=SMALL, color=MUTED)
     axes.set_xticks([])
     axes.set_yticks([])
     for side in axes.spines.values():
