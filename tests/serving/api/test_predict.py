@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
+from pillow_heif import register_heif_opener
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
@@ -51,6 +52,12 @@ def test_an_image_is_answered_in_the_documented_form(client: TestClient) -> None
     assert body["model"] == {"name": "toy", "version": "3", "digest": make_bundle().digest}
     unknown = predict(client, paint(BLACK)).json()
     assert (unknown["decision"], unknown["unknown_kind"]) == ("unknown", "look_alike")
+
+
+@pytest.mark.parametrize("form", ["JPEG", "WEBP", "BMP", "GIF", "TIFF", "HEIF", "AVIF", "JPEG2000", "PPM"])
+def test_every_format_that_is_read_is_answered(client: TestClient, form: str) -> None:
+    register_heif_opener()  # so that Pillow can write it
+    assert predict(client, paint(RED, form)).json()["class_name"] == "red"
 
 
 def test_a_heat_map_comes_only_when_asked_for(client: TestClient) -> None:

@@ -81,7 +81,7 @@ def _load_jpeg(raw: bytes, image: JpegImageFile, draft: tuple[int, int]) -> tupl
         return (set() if has_end else {Remark.NO_END_MARK}), ""
     if _is_padded(raw):
         return {Remark.NO_END_MARK}, ""
-    return set(), f"libjpeg warns {warnings.count} times: a part of the pixels is missing or wrong"
+    return set(), "libjpeg warns that a part of the pixels is missing or wrong"
 
 
 def _is_padded(raw: bytes) -> bool:
