@@ -30,7 +30,7 @@ from vision.data.sources.layout_words import (
     describe_twins,
     describe_wrong_splits,
 )
-from vision.data.sources.split_words import FILE_WORDS, find_split_names, is_named_alike, words_of
+from vision.data.sources.split_words import find_split_names, is_named_alike, names_files, words_of
 
 _MOST_OF = 0.9
 """Share of the images from which on the few that lie higher up do not speak against a level of folders."""
@@ -128,7 +128,7 @@ def _choose(folders: Counter[Folders], above: Roles, hints: Hints, paths: Sequen
         return chosen or (Role.CLASS,)
     only = readings[0] if readings else (Role.CLASS,)
     classes = Layout((*above, *only)).count_classes(folders)
-    if len(classes) > 1 and all(FILE_WORDS.issuperset(words_of(name)) for name in classes):
+    if len(classes) > 1 and all(map(names_files, classes)):
         raise LayoutError(describe_file_words(classes, (*above, *only)))
     return only
 
@@ -244,7 +244,7 @@ def _find_trees(folders: Iterable[Folders], above: Roles) -> tuple[dict[str, Spl
 def _holds_classes(folders: Folders, level: int) -> bool:
     """Whether a folder below this level is more than the same name again, or a word such as images."""
     below = (name for name in folders[level + 1 :] if name != folders[level])
-    return any(not FILE_WORDS.issuperset(words_of(name)) for name in below)
+    return not all(map(names_files, below))
 
 
 def _refuse_twins(trees: Mapping[str, Split]) -> None:

@@ -11,19 +11,28 @@ from vision.base.names import normalise
 from vision.data.records import Split
 
 _SPLIT_WORDS = {
-    Split.TRAIN: ("train", "training", "trainval", "trn"),
-    Split.VALIDATION: ("val", "valid", "validation", "validate", "validating", "dev", "eval", "evaluation"),
-    Split.TEST: ("test", "testing", "tst", "holdout"),
+    Split.TRAIN: (
+        *("train", "training", "trainval", "trn", "trainings"),
+        *("entrenamiento", "entraînement", "apprentissage", "addestramento", "treinamento", "treino"),
+    ),
+    Split.VALIDATION: (
+        *("val", "valid", "validation", "validate", "validating", "dev"),
+        *("validierung", "validierungs", "validación", "validazione", "validação"),
+    ),
+    Split.TEST: (
+        *("test", "testing", "tst", "holdout", "eval", "evaluation"),
+        *("prueba", "pruebas", "teste", "essai"),
+    ),
 }
 _SPLIT_OF = {word: split for split, words in _SPLIT_WORDS.items() for word in words}
 
 # fmt: off
 FILE_WORDS = frozenset([
-    "annotation", "annotations", "box", "boxes", "class", "classes", "data", "dataset", "datasets", "dir",
-    "dirs", "file", "files", "folder", "folders", "gt", "image", "images", "img", "imgs", "jpeg",
-    "jpegimages", "jpg", "label", "labels", "mask", "masks", "part", "photo", "photos", "pic", "pics",
-    "picture", "pictures", "png", "sample", "samples", "segmentation", "set", "sets", "split", "splits",
-    "subset", "targets",
+    "annotation", "annotations", "bilder", "box", "boxes", "class", "classes", "data", "dataset",
+    "datasets", "daten", "datos", "dir", "dirs", "file", "files", "folder", "folders", "fotos", "gt",
+    "image", "images", "img", "imgs", "jpeg", "jpegimages", "jpg", "label", "labels", "mask", "masks",
+    "part", "photo", "photos", "pic", "pics", "picture", "pictures", "png", "sample", "samples",
+    "segmentation", "set", "sets", "split", "splits", "subset", "targets",
 ])
 # fmt: on
 """Words that say what files are and never what they show."""
@@ -79,6 +88,12 @@ def is_named_alike(name: str, trees: Iterable[str]) -> bool:
     """Whether a name shares a word with split folders besides their splits: `seg_pred` beside `seg_train`."""
     shared = {word for tree in trees if (read := read_split_name(tree)) is not None for word in read.rest}
     return not shared.isdisjoint(words_of(name))
+
+
+def names_files(name: str) -> bool:
+    """Whether a name says what files are and nothing of what they show: `images`, `label masks`."""
+    words = words_of(name)
+    return bool(words) and FILE_WORDS.issuperset(words)
 
 
 def words_of(name: str) -> list[str]:

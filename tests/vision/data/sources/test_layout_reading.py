@@ -43,6 +43,10 @@ def fault(paths: list[str], wanted: str = "auto", **hints: object) -> str:
         (("Fish Training Data", "Fish Validation Data", "Fish Test Data"), "split/class"),
         (("archive/images/train", "archive/images/dev", "archive/images/tst"), "place/place/split/class"),
         (("train/images", "val/images", "test/images"), "split/place/class"),
+        (("train", "dev", "eval"), "split/class"),
+        (("Trainingsdaten", "Validierungsdaten", "Testdaten"), "split/class"),
+        (("entrenamiento", "validacio\u0301n", "prueba"), "split/class"),
+        (("TRAIN_SET_FOLDER", "VAL_SET_FOLDER", "TEST_SET_FOLDER"), "split/class"),
         (("x_train/x_train", "x_val/x_val", "x_test/x_test"), "split/place/class"),
     ],
 )
@@ -67,6 +71,9 @@ def test_splits_may_lie_in_the_classes() -> None:
         ("blank", "test", "valid"),
         ("freight_train", "passenger_train"),
         ("test", "control"),
+        ("+", "-"),
+        ("\u2764", "$"),
+        ("class 1", "class 2"),
     ],
 )
 def test_a_class_may_be_called_like_a_split(classes: tuple[str, ...]) -> None:
