@@ -9,7 +9,9 @@ import pytest
 import run
 from orchestration.commands.command import Command
 from orchestration.commands.parsing import build_help, parse
+from orchestration.commands.pipelines import list_next
 from orchestration.commands.registry import COMMANDS
+from orchestration.flows.runner import Outcome
 from orchestration.schedule.config import ScheduleConfig
 from orchestration.schedule.runner import find_commands
 from orchestration.session.paths import ProjectPaths
@@ -101,6 +103,33 @@ def test_every_command_is_in_the_help_and_has_one_of_its_own(
     assert all(
         each.name in said or each.settings.get("metavar", "") in said for each in command.all_arguments
     )
+
+
+def test_a_folder_in_the_place_of_a_config_is_answered_with_the_command_that_writes_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run.main(["train", str(tmp_path)]) == 2
+    assert f"python run.py new NAME {tmp_path}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "promoted", "words"),
+    [
+        ("training", True, ["make serve", "make ui", "python run.py predict PHOTOS"]),
+        ("training", False, ["python run.py predict PHOTOS --run reef-1", "python run.py runs"]),
+        ("deployment", False, ["make ui", "python run.py runs"]),
+    ],
+)
+def test_the_commands_that_come_next_exist(
+    name: str, promoted: bool, words: list[str], tmp_path: Path
+) -> None:
+    outcome = Outcome("reef-1", tmp_path, 0, "done", promoted)
+    commands = [command for command, _ in list_next(name, outcome)]
+    assert commands == words
+    for each in commands:
+        if each.startswith("python run.py "):
+            parse(each.split()[2:])
+    assert list_next(name, Outcome.of_failure("reef-1", tmp_path, ValueError())) == ()
 
 
 def test_before_anything_is_deployed_there_is_nothing_to_start(

@@ -42,10 +42,9 @@ def build_help() -> ArgumentParser:
         description="Taxon: from a folder of images to an honest image classifier.",
         epilog="\n".join(
             [
-                "pipelines, each also as --pipeline:",
-                *(_line(each) for each in COMMANDS if each.pipeline),
                 "commands:",
-                *(_line(each) for each in COMMANDS if not each.pipeline),
+                *map(_line, COMMANDS),
+                f"pipelines, for --pipeline: {', '.join(each.name for each in COMMANDS if each.pipeline)}",
                 "NAME is a config: my-fish is configs/my-fish.yaml. Options: run.py COMMAND --help",
                 EXIT_CODES,
             ]
@@ -55,10 +54,11 @@ def build_help() -> ArgumentParser:
 
 
 def _line(command: Command) -> str:
-    name = command.name
-    if command.pipeline and command.aliases:
-        name = f"{command.aliases[0]} ({name})"
-    return f"  {name:<24}{command.text}"
+    name = command.aliases[0] if command.pipeline and command.aliases else command.name
+    words = [name, *({"needed": ["NAME"], "optional": ["[NAME]"]}.get(command.config, []))]
+    own = [each for each in command.arguments if not each.name.startswith("-")]
+    words += [str(each.settings.get("metavar", each.name)) for each in own]
+    return f"  {' '.join(words):<30}{command.text}"
 
 
 def _find_command(words: list[str]) -> tuple[Command, list[str]]:

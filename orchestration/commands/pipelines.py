@@ -32,6 +32,7 @@ Commands = Sequence[tuple[str, str]]
 """Command -> what it does."""
 SERVE = "make serve", "let it answer over HTTP"
 ASK = "make ui", "ask it in the browser: drag a picture, read the answer"
+PREDICT = "python run.py predict PHOTOS"
 LIST = "python run.py runs", "all runs, and what is in production"
 LOOK = "make dashboard", "the steps of the runs"
 
@@ -76,7 +77,7 @@ def run_flow(name: str, config: RunConfig, paths: ProjectPaths, *, cached: bool 
     """Run a pipeline, or `rollback`, and say how it ended and where to look next; the exit code."""
     style = "bold" if name == PipelineName.MONITORING else "bold green"  # drift is no green light
     outcome = launch(name, config, paths, cached=cached)
-    code = tell_outcome(outcome, style, _list_next(name, outcome))
+    code = tell_outcome(outcome, style, list_next(name, outcome))
     if name == PipelineName.DEPLOYMENT and code == 0:
         from orchestration.servers.service import tell_status
 
@@ -106,10 +107,13 @@ def tell_outcome(outcome: Outcome, style_of_done: str = "bold green", commands: 
     return outcome.exit_code
 
 
-def _list_next(name: str, outcome: Outcome) -> Commands:
+def list_next(name: str, outcome: Outcome) -> Commands:
     """The commands that one types next, and what each does."""
     if outcome.failure is not None:
         return ()
     if outcome.promoted:
-        return (SERVE, ASK, LIST)
+        return (SERVE, ASK, (PREDICT, "name your own pictures: a file, a folder, a CSV or a ZIP"))
+    if name == PipelineName.TRAINING:
+        tried = f"{PREDICT} --run {outcome.run_name}"
+        return ((tried, "try it on your own pictures all the same"), LIST)
     return (ASK, LIST) if name == PipelineName.DEPLOYMENT else (LIST, LOOK)

@@ -11,17 +11,22 @@ from orchestration.commands.schedule import SCHEDULE
 from orchestration.commands.servers import DASHBOARD, UI
 from orchestration.commands.service import SERVICE
 
+TRAINING, *LATER_PIPELINES = PIPELINES
+SERVE, *SERVICE_ACTIONS = SERVICE
+
 COMMANDS: tuple[Command, ...] = (
     NEW,
-    *PIPELINES,
+    TRAINING,
     PREDICT,
+    SERVE,
+    UI,
     RUNS,
     REPORT,
-    *SERVICE,
-    UI,
-    ROLLBACK,
-    SCHEDULE,
     DASHBOARD,
+    *LATER_PIPELINES,
+    SCHEDULE,
+    ROLLBACK,
+    *SERVICE_ACTIONS,
     CLEAN,
 )
 BY_NAME = {name: each for each in COMMANDS for name in (each.name, *each.aliases)}

@@ -34,6 +34,11 @@ def find_config(name: str, folder: Path) -> Path:
                 return candidate
     except OSError as error:
         raise ConfigError(f"{name}: no such config, {error.strerror}. Expected a name or a path.") from error
+    if Path(name).is_dir():
+        raise ConfigError(
+            f"{name}: is a folder. Expected the name of a config. Write one for the photographs in it: "
+            f"python run.py new NAME {name}"
+        )
     known = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.yaml"))
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {near[0]}?" if near else "."
