@@ -12,6 +12,7 @@ from numpy.testing import assert_array_equal
 from PIL import Image, ImageOps
 
 from tests.shared_data import shared_data
+from tests.vision.data.decoding.samples import encode as encode_any
 from vision.base.errors import ImageError, ImageFormatError
 from vision.base.record import ImageArray
 from vision.config.data import Resize
@@ -236,17 +237,21 @@ class TestRefusals:
             read(bytes(raw))
 
 
-@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "BMP"])
+@pytest.mark.parametrize(
+    "form", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "HEIF", "JPEG2000", "PPM"]
+)
 def test_the_number_of_pixels_is_checked_before_any_is_decoded(
     form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    raw = encode(picture(200, 300), form)
+    raw = encode_any(picture(200, 300), form)
 
     def refuse(*args: object) -> None:
         raise AssertionError("decoded")
 
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", refuse)
     monkeypatch.setattr("PIL.WebPImagePlugin.WebPImageFile.load", refuse)
+    monkeypatch.setattr("PIL.AvifImagePlugin.AvifImageFile.load", refuse)
+    monkeypatch.setattr("pillow_heif.HeifImageFile.load", refuse)
     with pytest.raises(ImageError, match=r"300 x 200 pixels, 0\.1 megapixels; expected at most 0\.05"):
         probe_image(raw, max_megapixels=0.05)
     with pytest.raises(ImageError, match="megapixels"):

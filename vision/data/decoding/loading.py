@@ -17,6 +17,9 @@ _ORIENTATIONS = range(1, 9)
 _XMP_KEYS = ("xmp", "XML:com.adobe.xmp", "Raw profile type xmp")
 _MOST_BLANK_FRAMES = 10
 _ZERO_TAIL_BYTES = 64
+_ZERO_SECTOR_BYTES = (
+    512  # where metadata may lie behind the pixels, as much as a disk leaves unwritten at least
+)
 _SEARCHED_BYTES = 65_536  # for an end mark: behind it cameras write films and makers' notes
 
 
@@ -104,15 +107,25 @@ def _find_zero_tail(raw: bytes, form: str) -> str:
 
     The decoders of these formats make pixels of zeros without a word. Empty where there is no such fault.
     """
-    end = len(raw)
     if form == "WEBP":
-        end = min(end, 8 + int.from_bytes(raw[4:8], "little"))
+        end, tail = _end_of_webp_pixels(raw), _ZERO_TAIL_BYTES
     elif form in ("AVIF", "HEIF"):
-        end = _end_of_media(raw)
+        end, tail = _end_of_media(raw), _ZERO_SECTOR_BYTES
     else:
         return ""
-    is_zero = end >= _ZERO_TAIL_BYTES and not raw[end - _ZERO_TAIL_BYTES : end].strip(b"\0")
+    is_zero = end >= tail and not raw[end - tail : end].strip(b"\0")
     return "its pixels end in zeros, which a copy that was not finished leaves" if is_zero else ""
+
+
+def _end_of_webp_pixels(raw: bytes) -> int:
+    """Where the last chunk of coded pixels ends in a WebP file; metadata may follow. 0 if there is none."""
+    at, end = 12, 0
+    while at + 8 <= len(raw):
+        size = int.from_bytes(raw[at + 4 : at + 8], "little")
+        if raw[at : at + 4] in (b"VP8 ", b"VP8L", b"ANMF"):
+            end = min(len(raw), at + 8 + size)
+        at += 8 + size + size % 2
+    return end
 
 
 def _end_of_media(raw: bytes) -> int:

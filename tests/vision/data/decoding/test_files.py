@@ -177,6 +177,9 @@ def test_damage_is_refused(raw: bytes) -> None:
         pytest.param(JPEG[:-2] + bytes(3000) + b"\xff\xd9", id="zeros before the end mark"),
         pytest.param(JPEG + bytes(3000) + b"MotionPhoto" * 99, id="a film behind the picture"),
         pytest.param(PNG[:-12], id="png without its end"),
+        pytest.param(
+            encode(noise(), "WEBP", lossless=True, exif=Image.Exif().tobytes() + bytes(900)), id="webp, exif"
+        ),
         pytest.param(PNG + bytes(4096), id="png padded to a sector"),
         pytest.param(
             PNG[:33] + chunk(b"zTXt", b"Work\0\0" + zlib.compress(b"{} " * 10**6)) + PNG[33:], id="long text"
