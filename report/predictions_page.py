@@ -23,7 +23,7 @@ from vision.decision.records import Prediction
 from vision.prediction.batch import Batch, Progress, finish_batch, run_batch
 from vision.prediction.engines import Listen
 from vision.prediction.items import Item
-from vision.prediction.records import Answer, BatchSummary, Row
+from vision.prediction.records import Answer, BatchSummary, Row, list_sources
 
 PAGE_NAME = "predictions.html"
 MOST_TILES = {Answer.REVIEW: 72, Answer.LOOK_ALIKE: 48, Answer.STRANGER: 48}
@@ -87,13 +87,13 @@ class Group:
 
 def write_predictions(
     batch: Batch, folder: Path, progress: Progress, listen: Listen = lambda _: None
-) -> BatchSummary:
-    """Answer a batch into `folder`: its tables, its summary and its contact sheet; raises as `run_batch`."""
+) -> tuple[BatchSummary, list[Row]]:
+    """Answer a batch into `folder`: its tables, its summary and its contact sheet; else as `run_batch`."""
     summary, rows = run_batch(batch, folder, progress, listen)
     items = {each.path: each for each in batch.listing.items}
     write_atomically(folder / PAGE_NAME, render_sheet(summary, rows, items))
     finish_batch(folder)
-    return summary
+    return summary, rows
 
 
 def render_sheet(summary: BatchSummary, rows: Sequence[Row], items: Mapping[str, Item]) -> str:
@@ -113,6 +113,7 @@ def render_sheet(summary: BatchSummary, rows: Sequence[Row], items: Mapping[str,
     return render_page(
         "predictions.html.j2",
         summary=summary,
+        sources=list_sources(summary.sources),
         headline=write_headline(summary),
         advice=write_advice(summary),
         tiles=_list_counts(summary),
@@ -228,7 +229,7 @@ def _name_answer(answer: Answer, prediction: Prediction) -> tuple[str, str]:
     if answer is Answer.LOOK_ALIKE:
         return "unknown", f"nearest: {plain_name(prediction.class_name)}"
     second = prediction.top_k[1:2]
-    return sure, "".join(f"or {plain_name(name)} {_percent(each)}" for name, each in second)
+    return sure, "".join(f"or {plain_name(name)} {_percent(each)}" for name, each in second if each >= 0.005)
 
 
 def _percent(share: float) -> str:
@@ -256,6 +257,15 @@ def _draw(item: Item) -> str | None:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=_JPEG_QUALITY)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def tell_row(row: Row) -> str:
+    """One answer as a terminal prints it."""
+    if row.prediction is None:
+        return f"{row.path}: cannot be read, {row.fault}"
+    words = {Answer.ACCEPT: "", Answer.REVIEW: "a person decides: ", Answer.STRANGER: "unknown: "}
+    name, other = _name_answer(row.answer, row.prediction)
+    return f"{row.path}: {words.get(row.answer, '')}{name}{f', {other}' if other else ''}"
 
 
 def tell_counts(summary: BatchSummary) -> list[str]:

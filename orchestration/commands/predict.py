@@ -29,22 +29,26 @@ if TYPE_CHECKING:
     from vision.prediction.batch import Batch
 
 FOLDER = "predictions"
+MOST_TOLD = 12
+"""Of so few files each answer is printed."""
 PLAIN_SECONDS = 8.0
 """Where there is no terminal, how far it is is told no more often."""
 
 
 def _predict(options: Namespace, paths: ProjectPaths) -> int:
     """Answer what was asked; 0 where at least one file could be read, else 2."""
-    from report.predictions_page import PAGE_NAME, tell_counts, write_predictions
+    from report.predictions_page import PAGE_NAME, tell_counts, tell_row, write_predictions
     from vision.prediction.batch import Batch
     from vision.prediction.engines import Wanted
     from vision.prediction.listing import find_place, open_items
-    from vision.prediction.records import Answer
+    from vision.prediction.records import Answer, list_sources
     from vision.prediction.tables import CSV_NAME, PARQUET_NAME
 
     console = Console(file=sys.stderr, highlight=False)
     say = partial(console.print, markup=False, soft_wrap=True)
     model_name, words = _split_words(options, paths)
+    if options.top < 1:
+        raise ConfigError(f"--top is {options.top}. Expected 1 or more classes.")
     sources = [Path(each) for each in words]
     for source in sources:
         find_place(source)  # a wrong path is told before ZenML is imported
@@ -54,11 +58,11 @@ def _predict(options: Namespace, paths: ProjectPaths) -> int:
         wanted = Wanted(options.top, options.heat_maps, max_megapixels=found.max_megapixels)
         batch = Batch(listing, found.model, wanted)
         folder = _choose_folder(batch, options.out, paths)
-        say(f"Pictures  {count_of(len(listing.items), 'file')} of {', '.join(listing.sources)}")
+        say(f"Pictures  {count_of(len(listing.items), 'file')} of {list_sources(listing.sources)}")
         say(f"Into      {folder}\n")
         with _show_progress(console) as progress:
-            summary = write_predictions(batch, folder, progress)
-    for line in tell_counts(summary):
+            summary, rows = write_predictions(batch, folder, progress)
+    for line in [*(tell_row(each) for each in rows if len(rows) <= MOST_TOLD), *tell_counts(summary)]:
         say(line)
     say(f"\nLook      {folder / PAGE_NAME}")
     say(f"Table     {folder / CSV_NAME} ({PARQUET_NAME} beside it)")
@@ -117,16 +121,21 @@ def _choose_folder(batch: Batch, out: str | None, paths: ProjectPaths) -> Path:
 def _show_progress(console: Console) -> Iterator[Callable[[int, int], None]]:
     """How many of how many, images a second and time left: drawn on a terminal, else a line now and then."""
     began = told = time.monotonic()
+    before: int | None = None
 
     def describe(done: int, total: int) -> str:
-        rate = done / max(time.monotonic() - began, 1e-9)
-        return f"{rate:.0f} images/s, {in_words((total - done) / max(rate, 1e-9))} left"
+        nonlocal before, began
+        if before is None:
+            before, began = done, time.monotonic()
+        rate = (done - before) / max(time.monotonic() - began, 1e-9)
+        return f"{rate:.0f} images/s, {in_words((total - done) / rate)} left" if rate > 0 else ""
 
     def tell(done: int, total: int) -> None:
         nonlocal told
+        words = describe(done, total)
         if time.monotonic() - told >= PLAIN_SECONDS:
             told = time.monotonic()
-            console.print(f"{done:,} of {total:,}, {describe(done, total)}")
+            console.print(f"{done:,} of {total:,}, {words}")
 
     if not console.is_terminal:
         yield tell

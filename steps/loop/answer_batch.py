@@ -66,7 +66,7 @@ def answer_batch(
         batch = Batch(listing, BatchModel(bundle.root, digest, name, version), wanted)
         folder = Path(state) / batch.key
         listen = (lambda _: None) if opened is None else partial(_log, opened, batch)
-        summary = write_predictions(batch, folder, ProgressLog("answers"), listen)
+        summary, _ = write_predictions(batch, folder, ProgressLog("answers"), listen)
     (folder / JOB_NAME).unlink()
     root = Path(shutil.move(folder, mkdtemp(prefix="predictions-"))).resolve()
     files = [each for each in sorted(root.rglob("*")) if each.is_file()]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from report import predictions_page
-from report.predictions_page import PAGE_NAME, tell_counts, write_predictions
+from report.predictions_page import PAGE_NAME, tell_counts, tell_row, write_predictions
 from tests.serving.toy import BLACK, GREEN, GREY, RED, make_bundle, paint
 from vision.prediction.batch import Batch, BatchModel
 from vision.prediction.listing import open_items
@@ -22,7 +22,7 @@ def _write(photos: Path, out: Path) -> tuple[BatchSummary, str]:
     bundle = make_bundle()
     with open_items([photos]) as listing:
         batch = Batch(listing, BatchModel(bundle.root, bundle.digest, "toy", "3"))
-        summary = write_predictions(batch, out, lambda _done, _total: None)
+        summary, _ = write_predictions(batch, out, lambda _done, _total: None)
     return summary, (out / PAGE_NAME).read_text(encoding="utf-8")
 
 
@@ -63,3 +63,15 @@ def test_a_long_list_is_cut_and_says_how_many_are_left(
     assert "and 3 more in" in page
     assert page.count("and 1 more in") == 2
     assert page.count('<li><a class="frame"') == 1 + 3 + 2 + 2
+
+
+def test_one_answer_is_told_in_a_line(photos: Path, tmp_path: Path) -> None:
+    bundle = make_bundle()
+    with open_items([photos]) as listing:
+        batch = Batch(listing, BatchModel(bundle.root, bundle.digest, "toy", "3"))
+        _, rows = write_predictions(batch, tmp_path / "out", lambda _done, _total: None)
+    told = {row.path: tell_row(row) for row in rows}
+    assert told["red0.png"] == "red0.png: red over 99%"
+    assert told["grey0.png"].startswith("grey0.png: a person decides: ")
+    assert told["black0.png"].startswith("black0.png: unknown")
+    assert told["torn.png"].startswith("torn.png: cannot be read, ")

@@ -22,7 +22,7 @@ SUMMARY_NAME = "summary.json"
 LOCK_NAME = ".lock"
 
 Progress = Callable[[int, int], None]
-"""Is told how many of how many new files are answered."""
+"""Is told how many of how many files are answered, first how many were before."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +103,14 @@ def finish_batch(folder: Path) -> None:
 def _answer(batch: Batch, engines: Engines, part: PartFile, progress: Progress, listen: Listen) -> int:
     """Answer the files that have no answer yet, each once; how many there were."""
     missing = {each.path: each for each in batch.listing.items if part.find(each.path, each.stamp) is None}
-    done = 0
+    total = len({each.path for each in batch.listing.items})
+    done = total - len(missing)
+    progress(done, total)
     for chunk in engines.answer(list(missing.values())):
         listen(chunk)
         part.add([Part(stamp=each.item.stamp, row=each.row) for each in chunk])
         done += len(chunk)
-        progress(done, len(missing))
+        progress(done, total)
     return len(missing)
 
 

@@ -12,6 +12,8 @@ from pydantic import Field
 from vision.base.record import FileSet, Record, Value
 from vision.decision.records import Decision, Prediction, UnknownKind
 
+_MOST_SOURCES = 3
+
 
 class Answer(StrEnum):
     """What a file's row says: the decision, look-alikes and strangers apart, or that it cannot be read."""
@@ -45,6 +47,14 @@ class Row(Value):
 
 class PredictionFiles(FileSet):
     """The tables, the contact sheet, the summary and the heat maps of a batch."""
+
+
+def list_sources(sources: Sequence[str]) -> str:
+    """What was asked, as in `a.png, b.png and 17 more`."""
+    if len(sources) <= _MOST_SOURCES:
+        return ", ".join(sources)
+    shown = ", ".join(sources[: _MOST_SOURCES - 1])
+    return f"{shown} and {len(sources) - _MOST_SOURCES + 1} more"
 
 
 class BatchSummary(Record):
