@@ -374,7 +374,7 @@ def test_undetectable_classes_are_named_and_others_are_not() -> None:
     assert (
         "Practically undetectable as unknown: false_wrasse (AUROC 0.55) and ghost_goby (AUROC 0.69)." in told
     )
-    assert "moon damsel" not in told
+    assert "moon_damsel" not in told
 
 
 def test_sure_mistakes_are_label_suspects_named_by_file() -> None:
