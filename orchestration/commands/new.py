@@ -15,7 +15,7 @@ from rich.text import Text
 from orchestration.commands.command import Command, argument
 from orchestration.projects.draft import describe_layout
 from orchestration.session.paths import ProjectPaths
-from vision.base.wording import join_words
+from vision.base.wording import count_of, join_words
 from vision.config.data import CheckSettings
 from vision.data.survey import ClassSize, Survey
 
@@ -48,9 +48,19 @@ def _new(options: Namespace, paths: ProjectPaths) -> int:
     show_survey(console, options.project, started.survey)
     for label, path in (("Look at", started.sheet), ("Wrote", started.config)):
         console.print(Text.assemble((f"{label:<{LABEL}}", "bold"), str(path)), soft_wrap=True)
-    train = f"  python run.py train {options.project}   learn these classes, {started.time}"
-    console.print(Text.assemble("\n", ("Next", "bold"), f"\n{train}"), soft_wrap=True)
+    tell_next(
+        console,
+        (f"python run.py train {options.project}", f"learn these classes, {started.time}"),
+        (f"python run.py predict {options.project} PICTURES", "then let it answer: files, folders, a ZIP"),
+    )
     return 0
+
+
+def tell_next(console: Console, *commands: tuple[str, str]) -> None:
+    """Print what to type next, and what each command does."""
+    width = max(len(command) for command, _ in commands)
+    lines = "".join(f"\n  {command:<{width}}   {text}" for command, text in commands)
+    console.print(Text.assemble("\n", ("Next", "bold"), lines), soft_wrap=True)
 
 
 def show_survey(console: Console, name: str, survey: Survey) -> None:
@@ -102,9 +112,14 @@ def _list_findings(survey: Survey, sizes: list[ClassSize]) -> Iterator[tuple[str
         )
     copies = survey.num_copies()
     if copies:
-        yield "Copies", f"{copies:,} pictures are exact copies of others; they stay in one split", "yellow"
+        yield (
+            "Copies",
+            f"{count_of(copies, 'picture')} with the bytes of another; both stay in one split",
+            "yellow",
+        )
     for remark in survey.manifest.remarks:
-        yield "Note", f"{remark.count:,} {remark.what} (first: {remark.first})", "yellow"
+        first = f" (first: {remark.first})" if remark.first else ""
+        yield "Note", f"{remark.count:,} {remark.what}{first}", "yellow"
     yield from _tell_left_out(survey)
 
 

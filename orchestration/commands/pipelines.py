@@ -24,6 +24,7 @@ FILES = {
     "Evidently": "evidently.html",
     "Pictures": "predictions.html",
     "Table": "predictions.csv",
+    "Model": "model/README.md",
     "Figures": "summary.json",
 }
 """What a run may leave in its folder, as it is announced."""

@@ -117,7 +117,7 @@ def test_the_screen_tells_small_classes_copies_and_what_is_left_out(photos: Path
     told = tell(survey_folder(FolderSource(path=photos)))
     assert "5 pictures, needs 8" in told
     assert "burbot: training refuses" in told
-    assert "1 pictures are exact copies" in told
+    assert "1 picture with the bytes of another" in told
     assert "perch/broken.png" in told
 
 
