@@ -110,7 +110,17 @@ def _list_findings(survey: Survey, sizes: list[ClassSize]) -> Iterator[tuple[str
             "the class out (unknown_classes in the config).",
             "red",
         )
-    copies = survey.num_copies()
+    copies, alike = survey.num_copies(), survey.num_alike()
+    if alike:
+        yield (
+            "Alike",
+            f"{count_of(alike, 'picture')} with the looks of another (copy, burst) share its split: "
+            f"{survey.num_together():,} independent groups in all",
+            "",
+        )
+    if survey.manifest.too_alike:
+        names = join_words(survey.manifest.too_alike)
+        yield "Alike", f"the pictures of {names} are too much alike to be told apart by looks", "yellow"
     if copies:
         yield (
             "Copies",

@@ -1,15 +1,28 @@
-"""What a folder of images holds, before anything is configured: classes, groups, sizes, what is left out."""
+"""What a folder of images holds, before anything is configured: classes, groups, sizes, what is left out.
+
+Every image is read; up to `MOST_COMPARED` are compared by their looks as well, as a training does it.
+"""
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from statistics import median
 
-from vision.config.data import AUTO_GROUPS, CheckSettings, FolderSource
+import numpy as np
+
+from vision.base.files import storage_errors
+from vision.base.record import ImageArray
+from vision.config.data import AUTO_GROUPS, CheckSettings, FolderSource, Resize
 from vision.data.grouping import Suggestion, suggest_groups
+from vision.data.images import decode_image
+from vision.data.links import Links, keys_of
+from vision.data.near_duplicates import link_alike
 from vision.data.records import ImageEntry, Manifest
 from vision.data.sources import read_source
 from vision.data.sources.declaration import Progress
@@ -21,6 +34,12 @@ FEW_IMAGES = 30
 """Of a class; with fewer its figures mean little."""
 
 FEW_GROUPS = 10
+
+MOST_COMPARED = 20_000
+"""Images that are compared by their looks; of more the training tells."""
+
+_SIDE = 96
+_NO_LIMIT = 1e6
 
 
 @dataclass(frozen=True)
@@ -63,24 +82,40 @@ class Survey:
     layout: str
     suggestion: Suggestion | None
 
+    @cached_property
+    def together(self) -> tuple[str, ...]:
+        """For each image the name of what shares a split: by its group, its bytes or its looks."""
+        entries, alike, links = self.manifest.entries, self.manifest.lookalikes(), Links()
+        for row, entry in enumerate(entries):
+            links.add(entry, None, [entries[other] for other in alike.get(row, ())])
+        return tuple(links.find(keys_of(entry)[0]) for entry in entries)
+
     @property
     def has_groups(self) -> bool:
-        """Whether it is known which images belong together."""
-        return any(entry.group is not None for entry in self.manifest.entries)
+        """Whether it is known of some images that they belong together."""
+        return self.num_together() < len(self.manifest.entries)
+
+    def num_together(self) -> int:
+        """How many independent groups there are."""
+        return len(set(self.together))
+
+    def num_alike(self) -> int:
+        """Images that look like another one: saved anew, scaled, the next of a burst."""
+        return len({row for pair in self.manifest.alike for row in pair})
 
     def class_sizes(self) -> list[ClassSize]:
         """All classes by name, those that are held out last."""
         images = Counter(entry.class_name for entry in self.manifest.entries)
         groups: dict[str, set[str]] = defaultdict(set)
-        for entry in self.manifest.entries:
-            groups[entry.class_name].add(entry.group or entry.path)
+        for entry, group in zip(self.manifest.entries, self.together, strict=True):
+            groups[entry.class_name].add(group)
         known, unknown = self.manifest.class_names, self.manifest.unknown_class_names
         return [
             ClassSize(name, images[name], len(groups[name]), name in unknown) for name in (*known, *unknown)
         ]
 
     def num_groups(self) -> int:
-        """Groups of all images; an image without one is a group of its own."""
+        """Groups by name; an image without one is a group of its own."""
         return len({entry.group or entry.path for entry in self.manifest.entries})
 
     def num_copies(self) -> int:
@@ -106,10 +141,11 @@ def survey_folder(settings: FolderSource, progress: Progress | None = None) -> S
 
     Raises:
         SourceError: it cannot be read as classes.
+        StorageError: a file went away meanwhile.
     """
     if settings.group_by == AUTO_GROUPS:
         settings = settings.model_copy(update={"group_by": None})
-    manifest = read_source(settings, Path(), progress=progress)
+    manifest = _compare(read_source(settings, Path(), progress=progress), progress)
     layout = str(find_layout([entry.path for entry in manifest.entries], settings.layout, _hints(settings)))
     if settings.group_by is not None or any(entry.group is not None for entry in manifest.entries):
         return Survey(settings, manifest, layout, None)
@@ -128,6 +164,27 @@ def choose_samples(entries: Sequence[ImageEntry], most: int) -> list[ImageEntry]
     pool = firsts if len(firsts) >= most else list(entries)
     step = len(pool) / min(most, len(pool))
     return [pool[int(place * step)] for place in range(min(most, len(pool)))]
+
+
+def _compare(manifest: Manifest, progress: Progress | None) -> Manifest:
+    """The manifest with what looks alike; as it is, where there are too many images to hold in memory."""
+    entries, side = manifest.entries, _SIDE
+    if len(entries) > MOST_COMPARED:
+        return manifest
+    images = np.empty((len(entries), side, side, 3), np.uint8)
+
+    def decode(row: int) -> ImageArray:
+        path = manifest.locate(entries[row])
+        with storage_errors(path, "read"):
+            raw = path.read_bytes()
+        return decode_image(raw, size=side, resize=Resize.PAD, max_megapixels=_NO_LIMIT)
+
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        for row, image in enumerate(pool.map(decode, range(len(entries)))):
+            images[row] = image
+            if progress is not None:
+                progress(row + 1, len(entries))
+    return link_alike(manifest, images, Resize.PAD)
 
 
 def _hints(settings: FolderSource) -> Hints:

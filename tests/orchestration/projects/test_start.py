@@ -133,6 +133,19 @@ def test_names_that_tell_no_groups_are_said_to(tmp_path: Path) -> None:
     assert config.dataset.group_by is None
 
 
+def test_pictures_that_look_alike_are_counted_as_one_group_whatever_their_names(tmp_path: Path) -> None:
+    for number in range(16):
+        path = tmp_path / ("a" if number % 2 else "b") / f"IMG_{1000 + 7 * number}.png"
+        save_noise(path, number, (12, 9))
+        with Image.open(path) as picture:
+            picture.resize((120, 90)).save(path)
+            picture.resize((90, 68)).save(path.with_name(f"DSC_{2000 + 13 * number}.jpg"), quality=70)
+    survey = survey_folder(FolderSource(path=tmp_path))
+    assert (survey.num_alike(), survey.num_together()) == (32, 16)
+    assert {size.num_groups for size in survey.class_sizes()} == {8}
+    assert "16 independent groups" in tell(survey)
+
+
 def test_the_shipped_folder_config_is_the_same_text_with_defaults() -> None:
     assert (run.ROOT / "configs" / "folder.yaml").read_text(encoding="utf-8") == write_example()
 
