@@ -10,12 +10,14 @@ counts that shows anything.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 from PIL import Image
 
 from vision.base.record import ImageArray
 from vision.config.data import Resize
+from vision.data.decoding.capture_time import read_capture_time
 from vision.data.decoding.colour import PAD_GREY
 from vision.data.decoding.formats import find_format
 from vision.data.decoding.loading import load_image
@@ -50,6 +52,7 @@ class Probe:
         format: name of the format that its bytes declare.
         remarks: what is worth telling of it.
         sample_bits: how many of 16 bits its samples use, as far as they alone tell; 0 for eight bits.
+        taken_at: local time at which its camera says that it was taken.
     """
 
     width: int
@@ -57,6 +60,7 @@ class Probe:
     format: str
     remarks: frozenset[Remark]
     sample_bits: int = 0
+    taken_at: datetime | None = None
 
     @property
     def sides(self) -> tuple[int, int]:
@@ -126,7 +130,14 @@ def probe_image(raw: bytes, *, max_megapixels: float = MAX_MEGAPIXELS, keeps_dam
     if loaded.orientation in _SIDES_SWAPPED:
         width, height = height, width
     form = find_format(raw)
-    return Probe(width, height, form.name if form else "", loaded.flat.remarks, loaded.flat.sample_bits)
+    return Probe(
+        width=width,
+        height=height,
+        format=form.name if form else "",
+        remarks=loaded.flat.remarks,
+        sample_bits=loaded.flat.sample_bits,
+        taken_at=read_capture_time(image),
+    )
 
 
 def _resized_sides(sides: tuple[int, int], size: int, resize: Resize) -> tuple[int, int]:

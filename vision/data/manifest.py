@@ -126,6 +126,7 @@ def _read_entry(
         group=file.group,
         tree=file.tree,
         is_unknown=file.is_unknown,
+        taken_at=probe.taken_at,
         is_damaged=Remark.DAMAGED in probe.remarks,
         sample_bits=probe.sample_bits,
     )

@@ -2,7 +2,7 @@
 
 Each picture has a perceptual hash of 64 bits, the signs of its low frequencies. Those that differ in few bits
 are found by sorting on parts of them, never by comparing all pairs; what is found is compared once more as
-small pictures. Neighbours by name may differ more, as frames of a burst do.
+small pictures. Neighbours by name or time may differ more, as frames of a burst do.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -37,6 +38,9 @@ BURST_DISTANCE = 10
 
 BURST_LIKENESS = 0.8
 """Correlation of the small pictures of neighbours of one burst at least."""
+
+BURST_SECONDS = 10
+"""Between two pictures of a class, for the later to be the neighbour in time of the earlier."""
 
 LARGEST_SHARE = 0.5
 """Of a class; more pictures than that are not joined because they look alike."""
@@ -89,7 +93,7 @@ def find_alike(entries: Sequence[ImageEntry], small: SmallPictures) -> IntArray:
     hashes, rows = hash_pictures(small), np.flatnonzero(structured)
     near = rows[find_pairs(hashes[rows])]
     near = near[_likeness(small, near) >= LIKENESS]
-    neighbours = _neighbours(entries)
+    neighbours = np.concatenate([_neighbours_by_name(entries), _neighbours_by_time(entries)])
     neighbours = neighbours[structured[neighbours].all(axis=1)]
     apart = np.bitwise_count(hashes[neighbours[:, 0]] ^ hashes[neighbours[:, 1]])
     neighbours = neighbours[apart <= BURST_DISTANCE]
@@ -202,7 +206,22 @@ def _likeness(small: SmallPictures, pairs: IntArray) -> NDArray[np.float32]:
     return found
 
 
-def _neighbours(entries: Sequence[ImageEntry]) -> IntArray:
+def _neighbours_by_time(entries: Sequence[ImageEntry]) -> IntArray:
+    """Pairs (m, 2) of rows of one class that were taken one after the other within `BURST_SECONDS`."""
+    classes: dict[str, list[tuple[datetime, int]]] = defaultdict(list)
+    for row, entry in enumerate(entries):
+        if entry.taken_at is not None:
+            classes[entry.class_name].append((entry.taken_at, row))
+    pairs = [
+        (first, second)
+        for taken in classes.values()
+        for (before, first), (after, second) in pairwise(sorted(taken))
+        if (after - before).total_seconds() <= BURST_SECONDS
+    ]
+    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def _neighbours_by_name(entries: Sequence[ImageEntry]) -> IntArray:
     """Pairs (m, 2) of rows that follow one another in a folder, numbers in names read as numbers."""
     folders: dict[tuple[str, str], list[int]] = defaultdict(list)
     for row, entry in enumerate(entries):

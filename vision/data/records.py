@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -38,6 +39,7 @@ class ImageEntry(Value):
     group: str | None = Field(default=None, description="declared group (individual, burst, source)")
     tree: Split | None = Field(default=None, description="the split that the user's own tree gives it")
     is_unknown: bool = Field(default=False, description="of a class that is held out as unknown")
+    taken_at: datetime | None = Field(default=None, description="the camera's local time, from EXIF")
     is_damaged: bool = Field(default=False, description="a part of its pixels is missing; kept on request")
     sample_bits: int = Field(
         default=0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import combinations
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 from tests.shared_data import shared_data
 from vision.base.record import ImageArray
 from vision.config.data import Resize
-from vision.data.images import decode_image
+from vision.data.images import decode_image, probe_image
 from vision.data.near_duplicates import DISTANCE, SIDE, find_alike, find_pairs, link_alike, shrink_pictures
 from vision.data.records import ImageEntry, Manifest
 
@@ -40,7 +41,8 @@ def look_at(
     for path, raw in files:
         width, height = Image.open(io.BytesIO(raw)).size
         known = {"class_name": path.split("/")[0], "digest": path, "num_bytes": len(raw)}
-        entries.append(ImageEntry(path=path, width=width, height=height, **known))
+        taken = probe_image(raw).taken_at
+        entries.append(ImageEntry(path=path, width=width, height=height, taken_at=taken, **known))
     return entries, np.stack([decode_image(raw, size=SIZE, resize=resize) for _, raw in files])
 
 
@@ -81,6 +83,22 @@ def test_frames_of_a_burst_are_joined_to_their_neighbours_by_number() -> None:
     joined = pairs_of([*frames, ("a/IMG_12.jpg", encode(paint(2)))])
     assert {("a/IMG_8.jpg", "a/IMG_9.jpg")} <= {tuple(sorted(pair, key=len)) for pair in joined}
     assert not any("a/IMG_12.jpg" in pair for pair in joined)
+
+
+def test_pictures_that_were_taken_within_seconds_and_look_alike_are_joined_whatever_their_names() -> None:
+    def shoot(second: int, shift: int) -> bytes:
+        exif = Image.Exif()
+        exif.get_ifd(0x8769)[0x9003] = f"2024:05:12 14:03:{second:02d}"
+        stream = io.BytesIO()
+        picture = paint(1).crop((shift, 0, 120, 90)).resize((120, 90))
+        picture.save(stream, "JPEG", quality=95, exif=exif)
+        return stream.getvalue()
+
+    files = [("a/c7.jpg", shoot(1, 0)), ("a/f2.jpg", shoot(4, 8)), ("a/d1.jpg", encode(paint(2)))]
+    files += [("a/x9.jpg", shoot(40, 14)), ("a/e0.jpg", encode(paint(3)))]
+    assert pairs_of(files) == {("a/c7.jpg", "a/f2.jpg")}
+    assert probe_image(files[1][1]).taken_at == datetime(2024, 5, 12, 14, 3, 4)
+    assert probe_image(encode(paint(1))).taken_at is None
 
 
 def test_every_pair_within_the_distance_is_found_once() -> None:
