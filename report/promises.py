@@ -145,8 +145,11 @@ def advise_groups(manifest: Manifest | None) -> Advice:
 
 
 def lacks_groups(story: RunStory) -> bool:
-    """Whether no image of the data set says what it belongs to."""
-    return story.manifest is not None and not _has_groups(story.manifest)
+    """Whether no image of the data set says what it belongs to, and most look like no other."""
+    if story.manifest is None or _has_groups(story.manifest):
+        return False
+    alike = {row for pair in story.manifest.alike for row in pair}
+    return 2 * len(alike) < len(story.manifest.entries)
 
 
 def promised_strangers(rule: DecisionRule) -> float:

@@ -22,7 +22,7 @@ from report.next_steps import derive_advice
 from report.numbers import list_numbers
 from report.page import render_report, write_report
 from report.pictures import PictureCache
-from report.promises import list_promises
+from report.promises import lacks_groups, list_promises
 from report.story import LeftOut, RunStory
 from report.thumbnails import embed_answer, embed_image, embed_row, read_photograph, sample_rows
 from tests.example_story import (
@@ -329,6 +329,10 @@ def test_a_data_set_without_groups_is_told_to_declare_them() -> None:
     next_steps = words_of(story).split("What to do next")[-1].split("The data")[0]
     assert "No groups are declared" in next_steps
     assert "set dataset.group_by" in next_steps
+    pairs = tuple((row, row + 1) for row in range(len(entries) - 1))
+    assert not lacks_groups(
+        replace(story, manifest=STORY.manifest.model_copy(update={"entries": entries, "alike": pairs}))
+    )
     named = tuple(entry.model_copy(update={"group": None}) for entry in STORY.manifest.entries)
     suggested = replace(STORY, manifest=STORY.manifest.model_copy(update={"entries": named}))
     assert "Your file names suggest 216 of them. Set dataset.group_by: '^(?P<gr" in words_of(suggested)

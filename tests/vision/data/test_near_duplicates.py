@@ -95,7 +95,7 @@ def test_pictures_that_were_taken_within_seconds_and_look_alike_are_joined_whate
         return stream.getvalue()
 
     files = [("a/c7.jpg", shoot(1, 0)), ("a/f2.jpg", shoot(4, 8)), ("a/d1.jpg", encode(paint(2)))]
-    files += [("a/x9.jpg", shoot(40, 14)), ("a/e0.jpg", encode(paint(3)))]
+    files += [("a/x9.jpg", shoot(40, 20)), ("a/e0.jpg", encode(paint(3)))]
     assert pairs_of(files) == {("a/c7.jpg", "a/f2.jpg")}
     assert probe_image(files[1][1]).taken_at == datetime(2024, 5, 12, 14, 3, 4)
     assert probe_image(encode(paint(1))).taken_at is None
