@@ -128,8 +128,7 @@ def _list_findings(survey: Survey, sizes: list[ClassSize]) -> Iterator[tuple[str
             "yellow",
         )
     for remark in survey.manifest.remarks:
-        first = f" (first: {remark.first})" if remark.first else ""
-        yield "Note", f"{remark.count:,} {remark.what}{first}", "yellow"
+        yield "Note", remark.tell(), "yellow"
     yield from _tell_left_out(survey)
 
 
@@ -153,6 +152,12 @@ def _tell_left_out(survey: Survey) -> Iterator[tuple[str, str, str]]:
         yield "", f"{item.path}: {item.reason}", "yellow"
     if len(left_out) > MOST_LEFT_OUT:
         yield "", f"and {len(left_out) - MOST_LEFT_OUT:,} more, which the report lists", "yellow"
+    limit = CheckSettings().max_quarantined
+    if len(left_out) > limit * (len(left_out) + len(survey.manifest.entries)):
+        advice = (
+            "Repair them, or add --set dataset.keep_damaged=true: damaged ones are used as far as they go."
+        )
+        yield "", f"A training stops at over {limit:.0%}. {advice}", "red"
 
 
 NEW = Command(

@@ -85,6 +85,4 @@ def _tell_left_out(manifest: Manifest, splits: Splits | None) -> Iterator[str]:
 
 def tell_remarks(manifest: Manifest) -> Iterator[str]:
     """A sentence for every remark on the files that are used, or that are no images."""
-    for remark in manifest.remarks:
-        first = f" (first: {remark.first})" if remark.first else ""
-        yield f"{remark.count} {remark.what}{first}."
+    yield from (remark.tell() for remark in manifest.remarks)

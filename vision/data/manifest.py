@@ -141,7 +141,7 @@ def _count_remarks(read: Sequence[_Read], untrue: Set[Remark]) -> list[FileRemar
         for remark in Remark
         if remark not in untrue and any(remark in each.remarks for each in read)
     }
-    return [FileRemark(what=f"pictures {remark}", count=len(of), first=of[0]) for remark, of in paths.items()]
+    return [FileRemark(what=str(remark), count=len(of), first=of[0]) for remark, of in paths.items()]
 
 
 def _refuse_lost_classes(root: Path, entries: Sequence[ImageEntry], left_out: Sequence[Quarantined]) -> None:

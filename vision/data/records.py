@@ -58,9 +58,14 @@ class Quarantined(Value):
 class FileRemark(Value):
     """Something that a person should know of files that are used, or that are no images."""
 
-    what: str = Field(description='completes "12 ..."')
+    what: str = Field(description="stands before the number of files")
     count: int = Field(description="number of files")
     first: str = Field(default="", description="path of the first of them")
+
+    def tell(self) -> str:
+        """The remark as a sentence."""
+        first = f" (first: {self.first})" if self.first else ""
+        return f"{self.what[:1].upper()}{self.what[1:]}: {self.count:,}{first}."
 
 
 class AddedFolder(Value):

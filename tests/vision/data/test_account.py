@@ -33,9 +33,9 @@ def test_what_is_left_out_is_told_by_reason_and_class() -> None:
 
 
 def test_remarks_are_told() -> None:
-    remark = FileRemark(what="pictures have no end mark", count=5, first="a/1")
+    remark = FileRemark(what="pictures without an end mark", count=5, first="a/1")
     told = tell_files(make().model_copy(update={"remarks": (remark,)}))
-    assert told == ("5 pictures have no end mark (first: a/1).",)
+    assert told == ("Pictures without an end mark: 5 (first: a/1).",)
 
 
 def test_one_of_three_classes_that_loses_most_of_its_files_stops_the_run() -> None:

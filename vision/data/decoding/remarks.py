@@ -6,11 +6,11 @@ from enum import StrEnum
 
 
 class Remark(StrEnum):
-    """Something odd about a usable image; the value completes "12 pictures ..."."""
+    """Something odd about a usable image; the value stands before the number of such images."""
 
-    DAMAGED = "are damaged and a part of them is missing; they are used, because dataset.keep_damaged says so"
-    NO_END_MARK = "have no end mark or padding behind it; all their pixels are there"
-    FEW_BITS = "use 10, 12 or 14 of 16 bits and were brightened to the full range"
-    ALL_TRANSPARENT = "are wholly transparent; their colours were used without the transparency"
-    PROFILE = "have a colour profile and were converted to sRGB"
-    OTHER_ENDING = "are of another format than their file names say"
+    DAMAGED = "damaged pictures, used as far as they go (dataset.keep_damaged)"
+    NO_END_MARK = "pictures without an end mark, or with padding before it; all their pixels are there"
+    FEW_BITS = "pictures of 10, 12 or 14 bits in 16, brightened to the full range"
+    ALL_TRANSPARENT = "wholly transparent pictures, whose colours were used without the transparency"
+    PROFILE = "pictures with a colour profile, converted to sRGB"
+    OTHER_ENDING = "pictures of another format than their file names say, read by their bytes"

@@ -64,6 +64,7 @@ class Found:
         quarantined: files and folders that are left out.
         others: folder (POSIX, relative, "" is the root) -> files of other kinds by their endings.
         folders: every folder that was looked into, and every link to one.
+        first_other: path of the first file of another kind.
         set_aside: hidden files, and folders that are hidden, skipped on request, or of a system or viewer ->
             files in it.
     """
@@ -73,6 +74,7 @@ class Found:
     others: dict[str, Counter[str]] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
     set_aside: dict[str, int] = field(default_factory=dict)
+    first_other: str = ""
 
     def leave_out(self, path: str, reason: str) -> None:
         """Quarantine a file or folder."""
@@ -81,6 +83,7 @@ class Found:
     def count_other(self, path: str, kind: str) -> None:
         """Count a file that is no image."""
         folder = path.rpartition("/")[0]
+        self.first_other = min(self.first_other or path, path)
         self.others.setdefault(folder, Counter())[kind] += 1
 
     def others_below(self, folder: str = "") -> Counter[str]:
@@ -94,16 +97,11 @@ class Found:
         found = []
         others = self.others_below()
         if others:
-            kinds = list_counts(others)
-            found.append(
-                FileRemark(what=f"other files lie beside the pictures ({kinds})", count=others.total())
-            )
+            what = f"other files beside the pictures ({list_counts(others)})"
+            found.append(FileRemark(what=what, count=others.total(), first=_shown(self.first_other)))
         if self.set_aside:
             first = min(self.set_aside)
-            what = (
-                "files were passed over: hidden ones, and those in folders that are hidden, skipped on "
-                "request or made by a system or viewer"
-            )
+            what = "files passed over, because they or their folders are hidden, skipped or made by a viewer"
             found.append(FileRemark(what=what, count=sum(self.set_aside.values()), first=_shown(first)))
         return tuple(found)
 
