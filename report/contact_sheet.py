@@ -18,8 +18,9 @@ SIDE = 132
 """Pixels of the longer side of a picture."""
 GAP = 6
 MOST_CLASSES = 60
-_NAMES_INCHES = 1.9
+_NAMES_INCHES = 2.0
 _TITLE_INCHES = 0.45
+_FOOT_INCHES = 0.25
 
 
 def draw_contact_sheet(survey: Survey) -> bytes:
@@ -35,10 +36,17 @@ def draw_contact_sheet(survey: Survey) -> bytes:
     mosaic = np.concatenate(rows)
     height, width = (each / DOTS_PER_INCH for each in mosaic.shape[:2])
     figure = Figure(
-        figsize=(width + _NAMES_INCHES, height + _TITLE_INCHES), dpi=DOTS_PER_INCH, facecolor="white"
+        figsize=(width + _NAMES_INCHES, height + _TITLE_INCHES + _FOOT_INCHES),
+        dpi=DOTS_PER_INCH,
+        facecolor="white",
     )
-    figure.figimage(mosaic, xo=round(_NAMES_INCHES * DOTS_PER_INCH), yo=0, origin="upper")
-    total = height + _TITLE_INCHES
+    figure.figimage(
+        mosaic,
+        xo=round(_NAMES_INCHES * DOTS_PER_INCH),
+        yo=round(_FOOT_INCHES * DOTS_PER_INCH),
+        origin="upper",
+    )
+    total = height + _TITLE_INCHES + _FOOT_INCHES
     figure.text(
         0.1 / (width + _NAMES_INCHES),
         1 - 0.28 / total,

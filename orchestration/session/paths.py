@@ -20,7 +20,7 @@ class ProjectPaths:
         images: decoded image stores, content addressed.
         pictures: drawn pictures of reports, content addressed.
         data: painted data sets, content addressed.
-        runs: one folder a run: summary.json and report.html.
+        runs: one folder a run: report, summary, and of a training what is taken away.
         lock: the file that the going run holds.
         scratch: temporary files of the going run; what a killed run left there the next one wipes.
     """
