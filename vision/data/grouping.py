@@ -13,6 +13,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from vision.config.data import AUTO_GROUPS
 from vision.data.manifest import SourceFile
 from vision.data.records import ImageEntry
 
@@ -89,16 +90,18 @@ class Suggestion:
     """What the names tell of groups.
 
     Attributes:
-        pattern: for `dataset.group_by`; None where the names tell nothing.
+        pattern: for `dataset.group_by`; `auto` where no pattern says it; None where the names tell nothing.
         num_images: that were looked at.
         num_groups: that the pattern makes of them; an image that it does not fit is one of its own.
         why: what the group is read from, or why there is none.
+        groups: group of each picture; None where it is one of its own.
     """
 
     pattern: str | None
     num_images: int
     num_groups: int
     why: str
+    groups: tuple[str | None, ...] = ()
 
     def sentence(self) -> str:
         """What was found, for a person."""
@@ -111,6 +114,8 @@ class Suggestion:
 
     def setting(self) -> str:
         """The line for the configuration, in YAML's quotes; empty where there is no pattern."""
+        if self.pattern == AUTO_GROUPS:
+            return f"group_by: {AUTO_GROUPS}"
         return "" if self.pattern is None else "group_by: '" + self.pattern.replace("'", "''") + "'"
 
 
@@ -130,11 +135,11 @@ def suggest_groups(files: Sequence[SourceFile | ImageEntry]) -> Suggestion:
     for form in forms:
         found = _read(files, f"^(?P<group>.+?)(?P<tail>{form.tail}){_END}")
         if found is not None:
-            return Suggestion(found[0], len(files), found[1], form.why)
+            return Suggestion(found[0], len(files), found[1], form.why, found[2])
     if min(file.path.count("/") for file in files) > 1:
         found = _read(files, r"/(?P<group>[^/]+)(?P<tail>/[^/]+)$")
         if found is not None:
-            return Suggestion(found[0], len(files), found[1], "the folder below the class")
+            return Suggestion(found[0], len(files), found[1], "the folder below the class", found[2])
     return Suggestion(None, len(files), len(files), "numbers, times or names of their own")
 
 
@@ -144,11 +149,13 @@ def _copy_words(files: Sequence[SourceFile | ImageEntry]) -> list[str]:
     return sorted({re.escape(word) for word in found}) if len(found) >= FEWEST_COPIES * len(files) else []
 
 
-def _read(files: Sequence[SourceFile | ImageEntry], pattern: str) -> tuple[str, int] | None:
-    """Pattern and number of groups, if a pattern with the parts group and tail divides the pictures sensibly.
+def _read(
+    files: Sequence[SourceFile | ImageEntry], pattern: str
+) -> tuple[str, int, tuple[str | None, ...]] | None:
+    """Pattern, number of groups and groups, if a pattern with group and tail divides the pictures sensibly.
 
     Where most groups are found in several classes, each class numbers its own: individual 1 of one class is
-    not individual 1 of another, and the pattern reads the class's folder too.
+    not individual 1 of another, and the pattern reads the class's folder too; `auto` knows it otherwise.
     """
     matches = _match(pattern, files)
     if sum(match is not None for match in matches) < FEWEST_MATCHES * len(files):
@@ -160,14 +167,18 @@ def _read(files: Sequence[SourceFile | ImageEntry], pattern: str) -> tuple[str, 
     options = [(f"^(?P<group>{short}", shared), (pattern.replace("(?P<tail>", "(?:"), shared)]
     if _mostly_span(files, shared):
         own = pattern.replace("^(?P<group>.+?)", group).replace("/(?P<group>[^/]+)", group)
-        options = [(f"(?P<group>[^/]+/{short}", owned), (own.replace("(?P<tail>", "(?:"), owned), *options]
+        options = [
+            (f"(?P<group>[^/]+/{short}", owned),
+            (own.replace("(?P<tail>", "(?:"), owned),
+            (AUTO_GROUPS, owned),
+        ]
     for option, groups in options:
-        if [match and match["group"] for match in _match(option, files)] == groups:
+        if option == AUTO_GROUPS or [match and match["group"] for match in _match(option, files)] == groups:
             names = [group or file.path for group, file in zip(groups, files, strict=True)]
             bare = {
                 group for group, text in zip(names, shared, strict=True) if text and not _identifies(text)
             }
-            return (option, len(set(names))) if _divides_sensibly(files, names, bare) else None
+            return (option, len(set(names)), tuple(groups)) if _divides_sensibly(files, names, bare) else None
     return None
 
 

@@ -61,6 +61,14 @@ def test_names_that_tell_groups_give_a_pattern_that_makes_them(names: Names, num
     assert f"{num_groups} individuals" in found.sentence()
 
 
+def test_copies_in_a_folder_below_are_grouped_within_their_class_by_auto_alone() -> None:
+    """img_0 of one class is not img_0 of another, which no pattern can say of files at two depths."""
+    files = name_files(lambda _, i: f"img_{i // 4}.jpg" if i % 4 == 0 else f"aug/img_{i // 4}_aug{i % 4}.jpg")
+    found = suggest_groups(files)
+    assert (found.pattern, found.num_groups, found.setting()) == ("auto", 45, "group_by: auto")
+    assert len(set(found.groups)) == 45
+
+
 UNGROUPED: dict[str, Names] = {
     "camera": lambda _, i: f"IMG_{i:04d}.jpg",
     "many cameras": lambda _, i: f"{('IMG', 'DSC', 'PXL', 'SAM', 'GOPR')[i % 5]}_{i:04d}.jpg",

@@ -242,14 +242,12 @@ def _pattern(settings: FolderSource | Addition) -> re.Pattern[str] | None:
 
 def _group_by_names(files: list[SourceFile]) -> list[SourceFile]:
     """The files with the groups that their names tell; as they are where folders say what a group is."""
-    suggested = suggest_groups(files).pattern
-    if suggested is None or any(file.group is not None for file in files):
+    suggested = suggest_groups(files)
+    if suggested.pattern is None or any(file.group is not None for file in files):
         return files
-    pattern = re.compile(suggested)
-    groups = [_match_group(pattern, file.path) for file in files]
     return [
         replace(file, group=comparison_key(group) if group else None)
-        for file, group in zip(files, groups, strict=True)
+        for file, group in zip(files, suggested.groups, strict=True)
     ]
 
 
