@@ -101,7 +101,7 @@ def is_unfinished(folder: Path, job_key: str) -> bool:
 
 
 def _read_parts(file: IO[bytes]) -> dict[str, Part]:
-    """The whole lines; from the first that is not whole on, the file is cut off."""
+    """The answers in whole lines; from the first that is not whole on, the file is cut off."""
     file.seek(0)
     known: dict[str, Part] = {}
     end = 0
@@ -112,7 +112,8 @@ def _read_parts(file: IO[bytes]) -> dict[str, Part]:
             part = None
         if part is None:
             break
-        known[part.row.path] = part
+        if part.row.prediction is not None:  # what could not be read is tried again
+            known[part.row.path] = part
         end += len(line)
     file.truncate(end)
     file.seek(end)

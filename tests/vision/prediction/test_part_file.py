@@ -1,0 +1,35 @@
+"""What a stopped batch leaves: whole lines count, and what could not be read is tried again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vision.decision.records import Decision, Prediction
+from vision.prediction.part_file import PART_NAME, Part, is_unfinished, open_part_file
+from vision.prediction.records import Row
+
+ANSWER = Prediction(
+    decision=Decision.ACCEPT,
+    class_name="cod",
+    confidence=0.1 + 0.2,
+    top_k=(("cod", 0.1 + 0.2),),
+    unknown_score=1 / 3,
+    unknown_threshold=float("inf"),
+    p_value=0.5,
+    reasons=("so",),
+)
+
+
+def test_answers_are_read_back_to_the_bit_and_faults_and_torn_lines_are_not(tmp_path: Path) -> None:
+    good = Part(stamp="1 2", row=Row(path="a b.png", group="g", prediction=ANSWER))
+    with open_part_file(tmp_path, "key") as part:
+        part.add([good, Part(stamp="3", row=Row(path="b.png", fault="cannot be read"))])
+    whole = (tmp_path / PART_NAME).read_bytes()
+    (tmp_path / PART_NAME).write_bytes(whole + whole[:50])
+    with open_part_file(tmp_path, "key") as part:
+        assert part.find("a b.png", "1 2") == good.row
+        assert part.find("a b.png", "changed") is None
+        assert part.find("b.png", "3") is None
+    assert (tmp_path / PART_NAME).read_bytes() == whole
+    assert is_unfinished(tmp_path, "key")
+    assert not is_unfinished(tmp_path, "another")
