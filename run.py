@@ -49,8 +49,8 @@ def _run_stoppable(command: Command, options: Namespace) -> int:
 
 
 def _tell_stopped(command: Command, exit_code: int) -> int:
-    lost = " Nothing was lost: finished steps are kept, and the same command goes on from there."
-    sys.stderr.write(f"Stopped.{lost if command.pipeline else ''}\n")
+    lost = " Nothing was lost: what is finished is kept, and the same command goes on from there."
+    sys.stderr.write(f"Stopped.{lost if command.pipeline or command.resumable else ''}\n")
     return exit_code
 
 

@@ -43,6 +43,7 @@ class Command:
         config: whether it takes `NAME` or `--config NAME.yaml`, and `--set`: `needed`, `optional`, `no`.
         aliases: other names for it.
         pipeline: it can also be asked for as `--pipeline NAME`.
+        resumable: where it was stopped, the same command goes on, as every pipeline does.
         stoppable: SIGTERM and SIGHUP end it as Ctrl-C does; servers end in ways of their own.
     """
 
@@ -54,6 +55,7 @@ class Command:
     aliases: tuple[str, ...] = ()
     pipeline: bool = False
     stoppable: bool = True
+    resumable: bool = False
 
     @property
     def all_arguments(self) -> tuple[Argument, ...]:

@@ -6,7 +6,7 @@ import shlex
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -37,22 +37,28 @@ PLAIN_SECONDS = 8.0
 
 def _predict(options: Namespace, paths: ProjectPaths) -> int:
     """Answer what was asked; 0 where at least one file could be read, else 2."""
-    from report.predictions_page import PAGE_NAME, tell_counts, tell_row, write_predictions
-    from vision.prediction.batch import Batch
-    from vision.prediction.engines import Wanted
-    from vision.prediction.listing import find_place, open_items
-    from vision.prediction.records import Answer, list_sources
-    from vision.prediction.tables import CSV_NAME, PARQUET_NAME
+    from vision.prediction.listing import find_place
 
-    console = Console(file=sys.stderr, highlight=False)
-    say = partial(console.print, markup=False, soft_wrap=True)
     model_name, words = _split_words(options, paths)
     if options.top < 1:
         raise ConfigError(f"--top is {options.top}. Expected 1 or more classes.")
     sources = [Path(each) for each in words]
     for source in sources:
         find_place(source)  # a wrong path is told before ZenML is imported
-    found = _find_model(options, model_name, paths)
+    return _answer(options, sources, _find_model(options, model_name, paths), paths)
+
+
+def _answer(options: Namespace, sources: Sequence[Path], found: AnsweringModel, paths: ProjectPaths) -> int:
+    """Answer these places with this model, and say what came of it; the exit code."""
+    from report.predictions_page import PAGE_NAME, tell_counts, tell_row, write_predictions
+    from vision.prediction.batch import Batch
+    from vision.prediction.engines import Wanted
+    from vision.prediction.listing import open_items
+    from vision.prediction.records import Answer, list_sources
+    from vision.prediction.tables import CSV_NAME, PARQUET_NAME
+
+    console = Console(file=sys.stderr, highlight=False)
+    say = partial(console.print, markup=False, soft_wrap=True)
     say(f"Model     {found.told}")
     with open_items(sources, options.group_by or found.group_by) as listing:
         wanted = Wanted(options.top, options.heat_maps, max_megapixels=found.max_megapixels)
@@ -167,4 +173,5 @@ PREDICT = Command(
         argument("--group-by", metavar="PATTERN", help="groups in file names (default: as in training)"),
         argument("--top", type=int, default=3, metavar="K", help="classes that are told of each (default 3)"),
     ),
+    resumable=True,
 )
