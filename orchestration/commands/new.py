@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -13,11 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestration.commands.command import Command, argument
-from orchestration.projects.draft import describe_layout
 from orchestration.session.paths import ProjectPaths
 from vision.base.wording import count_of, join_words
 from vision.config.data import CheckSettings
-from vision.data.survey import ClassSize, Survey
+
+if TYPE_CHECKING:  # the survey imports scipy, which no other command needs to start
+    from vision.data.survey import ClassSize, Survey
 
 BAR = 24
 MOST_ROWS = 40
@@ -97,6 +99,8 @@ def _draw_classes(survey: Survey, sizes: list[ClassSize]) -> Table:
 
 def _list_findings(survey: Survey, sizes: list[ClassSize]) -> Iterator[tuple[str, str, str]]:
     """Label, text and style of each thing worth knowing."""
+    from orchestration.projects.draft import describe_layout
+
     smallest, usual, largest = (f"{each.width} x {each.height}" for each in survey.size_range())
     spread = f"usually {usual}, from {smallest} to {largest}"
     yield "Sizes", spread if smallest != largest else f"all {usual}", ""

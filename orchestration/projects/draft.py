@@ -35,7 +35,15 @@ _CORES = 2
 
 _START_SECONDS = 20.0
 _OTHER_PIPELINES = frozenset(
-    {"read_window", "monitor", "trim_log", "count_new_images", "decide_retraining", "deploy"}
+    {
+        "read_window",
+        "monitor",
+        "trim_log",
+        "count_new_images",
+        "decide_retraining",
+        "answer_batch",
+        "deploy",
+    }
 )
 _LINE = 112
 
