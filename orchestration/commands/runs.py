@@ -16,6 +16,8 @@ from orchestration.session.environment import prepare_environment
 from orchestration.session.paths import ProjectPaths
 from orchestration.store.rows import WITH_FOLDER, ChampionRow, RunRow
 
+WIDE = 110
+"""Columns of a terminal on which the winner is shown, too."""
 STYLES = {"promoted": "green", "kept": "cyan", "refused": "yellow", "failed": "red", "drift": "yellow"}
 """Colour by the first word of how a run ended."""
 
@@ -27,13 +29,15 @@ def _list_runs(_options: Namespace, paths: ProjectPaths) -> int:
 
     rows, champions = list_history(paths)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-    console.print(_draw_runs(rows) if rows else "No runs yet. Start one: make train")
+    console.print(
+        _draw_runs(rows, wide=console.width >= WIDE) if rows else "No runs yet. Start one: make train"
+    )
     if champions:
         console.print(_draw_champions(champions))
     unwritten = next((row for row in rows[:1] if _lacks_folder(row, paths)), None)
     if unwritten is not None:
         console.print(
-            f"{unwritten.name} has no report: its process was killed. Write it: "
+            f"The newest run was stopped before its report was written. To write it: "
             f"python run.py report --run {unwritten.name}",
             markup=False,
             soft_wrap=True,
@@ -41,15 +45,20 @@ def _list_runs(_options: Namespace, paths: ProjectPaths) -> int:
     return 0
 
 
-def _draw_runs(rows: Sequence[RunRow]) -> Table:
-    table = Table("run", "winner", box=SIMPLE_HEAD)
-    table.add_column("right", justify="right")
-    table.add_column("alone", justify="right")
+def _draw_runs(rows: Sequence[RunRow], *, wide: bool) -> Table:
+    """The runs as a table; a narrow one leaves the winner out, so that names stay whole."""
+    table = Table(box=SIMPLE_HEAD)
+    table.add_column("run", no_wrap=True, overflow="ignore")
+    table.add_column("right", justify="right", no_wrap=True)
+    table.add_column("alone", justify="right", no_wrap=True)
+    if wide:
+        table.add_column("winner")
     table.add_column("how it ended", overflow="fold")
     for row in rows:
         style = next((style for word, style in STYLES.items() if row.ending.startswith(word)), "")
-        shares = ("" if share is None else f"{share:.0%}" for share in (row.accuracy, row.alone))
-        table.add_row(Text(row.name), Text(row.winner), *shares, Text(row.ending, style=style))
+        shares = ["" if share is None else f"{share:.0%}" for share in (row.accuracy, row.alone)]
+        winner = [Text(row.winner)] if wide else []
+        table.add_row(Text(row.name), *shares, *winner, Text(row.ending, style=style))
     table.caption = "right: test images named right; alone: decided without a person"
     table.caption_justify = "left"
     return table

@@ -29,7 +29,7 @@ Metadata = Mapping[str, Mapping[str, Any]]
 
 WITH_FOLDER = tuple(each for each in PipelineName if each is not PipelineName.DEPLOYMENT)
 """Pipelines whose runs have a run folder."""
-KILLED = "its process was killed"
+KILLED = "stopped before its end"
 
 
 @dataclass(frozen=True)

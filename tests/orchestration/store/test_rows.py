@@ -22,7 +22,7 @@ TOLD: dict[str, Any] = {
         ("completed", {}, "", (None, None), "completed"),
         ("running", {}, "", (None, None), "running"),
         ("failed", {}, "SourceError: no folder.\nmore", (None, None), "failed: SourceError: no folder."),
-        ("failed", TOLD, "", (0.72, 0.46), "failed: its process was killed"),
+        ("failed", TOLD, "", (0.72, 0.46), "failed: stopped before its end"),
         (
             "completed",
             {"monitor": {"status": "drift", "cause": "capture"}},
