@@ -40,6 +40,7 @@ ROOMS: dict[str, set[str]] = {
     "loop/read_window": {DATA, DECISION, DRIFT, SERVING},
     "loop/trim_log": {DATA, DECISION, DRIFT, SERVING},
     "loop/monitor": {DATA, DECISION, DRIFT, BUNDLE},
+    "loop/answer_batch": {DATA, DECISION, DRIFT, BUNDLE, SERVING, "prediction"},
     "loop/count_new_images": LOOP,
     "loop/decide_retraining": LOOP,
 }
@@ -55,14 +56,15 @@ SETTINGS: dict[str, set[str]] = {
     "decision/calibrate": {"evaluation"},
     "decision/fit_unknowns": set(),
     "decision/set_thresholds": {"decision", "evaluation"},
-    "evaluation/evaluate": {"data", "evaluation"},
+    "evaluation/evaluate": {"evaluation"},
     "evaluation/compare": {"evaluation"},
     "evaluation/fit_baselines": {"data"},
 }
 """The settings modules that the cached steps of a training reach."""
 
 TRAIN = """
-materializers/__init__.py materializers/arrays.py materializers/files.py materializers/records.py
+materializers/__init__.py materializers/arrays.py materializers/files.py materializers/plain.py
+materializers/records.py
 steps/__init__.py steps/training/__init__.py steps/training/train.py
 vision/__init__.py
 vision/backbones/__init__.py vision/backbones/blocks.py vision/backbones/cnn.py
@@ -73,6 +75,9 @@ vision/backbones/torch_file.py
 vision/base/__init__.py vision/base/closure.py vision/base/errors.py vision/base/files.py
 vision/base/home.py vision/base/names.py vision/base/outputs.py vision/base/record.py vision/base/softmax.py
 vision/config/__init__.py vision/config/base.py vision/config/data.py vision/config/training.py
+vision/data/decoding/__init__.py vision/data/decoding/capture_time.py vision/data/decoding/colour.py
+vision/data/decoding/depth.py vision/data/decoding/formats.py vision/data/decoding/jpeg_warnings.py
+vision/data/decoding/loading.py vision/data/decoding/opening.py vision/data/decoding/remarks.py
 vision/data/__init__.py vision/data/images.py vision/data/quality.py vision/data/records.py
 vision/data/store.py
 vision/training/__init__.py vision/training/nets/__init__.py vision/training/nets/batches.py
