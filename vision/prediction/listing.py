@@ -14,6 +14,9 @@ from pathlib import Path, PurePosixPath
 
 from vision.base.errors import SourceError
 from vision.base.names import comparison_key, find_near, normalise
+from vision.config.data import AUTO_GROUPS
+from vision.data.grouping import suggest_groups
+from vision.data.manifest import SourceFile
 from vision.data.sources.finding import Rules, find_images
 from vision.prediction.archive import list_archive
 from vision.prediction.items import Item, make_faulty, make_item
@@ -45,7 +48,8 @@ def open_items(sources: Sequence[Path], group_by: str | None = None) -> Iterator
 
     Args:
         sources: picture files, folders (with all below them), CSV files with a column of paths, ZIP files.
-        group_by: pattern with a part named `group`; of file names, or of paths if it holds a slash.
+        group_by: pattern with a part named `group`; of file names, or of paths if it holds a slash; or
+            `auto`: the names themselves tell it, if they do.
 
     Raises:
         SourceError: a place is not there or cannot be listed, a CSV has no column of paths, a ZIP is damaged
@@ -67,7 +71,7 @@ def open_items(sources: Sequence[Path], group_by: str | None = None) -> Iterator
                 listing.items.append(make_item(str(source), place))
         if not listing.items:
             raise SourceError(_describe_nothing(listing))
-        pattern = _compile(group_by)
+        pattern = _find_pattern(group_by, listing.items)
         if pattern is not None:
             listing.items = [_with_group(each, pattern) for each in listing.items]
         yield listing
@@ -108,8 +112,10 @@ def _name_of(source: Path) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60] or "pictures"
 
 
-def _compile(group_by: str | None) -> re.Pattern[str] | None:
-    """The pattern; None where there is none, or where it is a word such as auto, which no name matches."""
+def _find_pattern(group_by: str | None, items: Sequence[Item]) -> re.Pattern[str] | None:
+    """The pattern of groups, None where there is none."""
+    if group_by == AUTO_GROUPS:  # classes are not known here: all pictures count as of one
+        group_by = suggest_groups([SourceFile(each.path, "", None) for each in items]).pattern
     pattern = re.compile(group_by) if group_by else None
     return pattern if pattern is not None and "group" in pattern.groupindex else None
 

@@ -122,3 +122,10 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
     (tmp_path / "p.zip").write_bytes(paint(RED))
     with pytest.raises(SourceError, match="ZIP"), open_items([tmp_path / "p.zip"]):
         pass
+
+
+def test_names_tell_groups_where_the_training_read_them_so(tmp_path: Path) -> None:
+    names = [f"visit{visit:02}_frame{frame}.png" for visit in range(8) for frame in range(4)]
+    with open_items([_fill(tmp_path / "photos", *names)], "auto") as listing:
+        groups = {each.path: each.group for each in listing.items}
+    assert groups == {name: name.partition("_frame")[0] for name in names}
