@@ -16,7 +16,8 @@ from rich.text import Text
 from orchestration.commands.command import Command, argument
 from orchestration.session.paths import ProjectPaths
 from vision.base.wording import count_of, join_words
-from vision.config.data import CheckSettings
+from vision.config.data import CheckSettings, SplitSettings
+from vision.config.gate import GateSettings
 
 if TYPE_CHECKING:  # the survey imports scipy, which no other command needs to start
     from vision.data.survey import ClassSize, Survey
@@ -113,6 +114,14 @@ def _list_findings(survey: Survey, sizes: list[ClassSize]) -> Iterator[tuple[str
             f"{join_words(refused)}: training refuses them. Add pictures, take the folder away, or hold "
             "the class out (unknown_classes in the config).",
             "red",
+        )
+    tested, needed = round(SplitSettings().test * survey.num_together()), GateSettings().min_test_groups
+    if tested < needed and "split" not in survey.layout:
+        yield (
+            "Too few",
+            f"test would have about {count_of(tested, 'independent picture')}, and the gate asks "
+            f"for {needed}: it will refuse the model. Add pictures of other individuals.",
+            "yellow",
         )
     copies, alike = survey.num_copies(), survey.num_alike()
     if alike:
