@@ -8,8 +8,8 @@ from PIL import Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from vision.data.decoding.colour import Flat, flatten, has_deep_samples, is_all_transparent
-from vision.data.decoding.jpeg_warnings import watch
-from vision.data.decoding.opening import DECODING_FAULTS, END_OF_IMAGE, damaged, open_image
+from vision.data.decoding.jpeg_damage import find_jpeg_damage
+from vision.data.decoding.opening import DECODING_FAULTS, END_OF_IMAGE, damaged
 from vision.data.decoding.remarks import Remark
 
 _ORIENTATION_TAG = 0x0112
@@ -77,29 +77,16 @@ def load_image(
 def _load_jpeg(raw: bytes, image: JpegImageFile, draft: tuple[int, int]) -> tuple[set[Remark], str]:
     """Load; returns what is worth telling, and the fault if libjpeg warned that pixels are missing."""
     image.draft("RGB", draft)
-    warnings = watch(image)
     image.load()
-    if warnings.count == 0:
+    fault = find_jpeg_damage(raw, image.mode)
+    if not fault:
         has_end = raw.endswith(END_OF_IMAGE) or END_OF_IMAGE in raw[-_SEARCHED_BYTES:]
         return (set() if has_end else {Remark.NO_END_MARK}), ""
-    if _is_padded(raw):
-        return {Remark.NO_END_MARK}, ""
-    return set(), "libjpeg warns that a part of the pixels is missing or wrong"
-
-
-def _is_padded(raw: bytes) -> bool:
-    """Whether zeros between the last pixel and the end mark are all that libjpeg warned of."""
-    open_end = raw.removesuffix(END_OF_IMAGE)
-    shorter = open_end.rstrip(b"\0")
-    if len(shorter) == len(open_end):
-        return False
-    again = open_image(shorter, float("inf"))
-    if not isinstance(again, JpegImageFile):
-        return False
-    again.draft("RGB", (1, 1))
-    warnings = watch(again)
-    again.load()
-    return warnings.count == 0
+    padded = raw.removesuffix(END_OF_IMAGE)
+    shorter = padded.rstrip(b"\0")
+    if len(shorter) < len(padded) and not find_jpeg_damage(shorter, image.mode):
+        return {Remark.NO_END_MARK}, ""  # zeros between the last pixel and the end mark were all
+    return set(), f"libjpeg warns: {fault}"
 
 
 def _find_zero_tail(raw: bytes, form: str) -> str:
