@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.shared_data import REPOSITORY
@@ -18,6 +19,10 @@ CPU time is what counts, because a loaded machine does not change it; the second
 
 # ZenML looks for the main module's file, which a worker of pytest-xdist has not.
 os.environ.setdefault("ZENML_CUSTOM_SOURCE_ROOT", str(REPOSITORY))
+
+
+hypothesis.settings.register_profile("taxon", deadline=None)  # a loaded machine is no fault of an example
+hypothesis.settings.load_profile("taxon")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -155,6 +155,7 @@ UNCACHED = (
     "monitor",
     "trim_log",
     "decide_retraining",
+    "answer_batch",
 )
 """Steps that read or change the world outside their inputs: registry, service, log, clock, other runs."""
 
