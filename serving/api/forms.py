@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Protocol
 
 from python_multipart.multipart import parse_options_header
@@ -11,7 +10,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from serving.api.problems import ProblemError
-from serving.api.settings import ServiceSettings
+from serving.api.state import ServiceState
 from serving.log.entries import MAX_CHARACTERS
 
 _MAX_TEXT_BYTES = 4 * MAX_CHARACTERS
@@ -26,13 +25,13 @@ class WrongForm(Protocol):
 
 
 async def read_form(
-    request: Request, settings: ServiceSettings, wrong: WrongForm, *, num_files: int, num_texts: int
+    state: ServiceState, request: Request, wrong: WrongForm, *, num_files: int, num_texts: int
 ) -> FormData:
     """The form of a request, its files in memory.
 
     Args:
+        state: bounds bytes of a body, and seconds to send it in.
         request: its body is not read yet.
-        settings: bytes of a body, and seconds to send it in.
         wrong: the endpoint's own refusal, which says what its form holds.
         num_files: at most.
         num_texts: at most.
@@ -49,20 +48,12 @@ async def read_form(
     if charset.lower() not in ("utf-8", "utf8"):  # some of Python's codecs are no charsets at all
         raise wrong(f"A form in the charset {charset[:40]!r} arrived, not in UTF-8")
     parser = _Utf8Parser(request.headers, request.stream(), max_files=num_files, max_fields=num_texts)
-    parser.spool_max_size = settings.max_body_bytes + 1
+    parser.spool_max_size = state.settings.max_body_bytes + 1
     try:
-        async with asyncio.timeout(settings.body_seconds):
+        async with state.receiving(request.state.client):
             return await parser.parse()
     except MultiPartException as error:
         raise wrong(f"A form arrived that cannot be read ({error.message.rstrip('.')})") from error
-    except TimeoutError as error:
-        raise ProblemError(
-            "too-slow",
-            arrived=f"The body did not arrive within {settings.body_seconds:g} seconds",
-            expected="the whole body by then",
-            advice="Send a smaller image, or try again on a better line",
-            headers={"connection": "close"},
-        ) from error
 
 
 class _Utf8Parser(MultiPartParser):

@@ -21,6 +21,9 @@ from vision.base.errors import TaxonError
 LoadAnswerer = Callable[[ServiceSettings, ServiceMetrics], Answerer]
 """Loads, verifies and warms up; raises TaxonError where the model is refused."""
 
+SLOW_SECONDS = 3.0
+"""How long an upload keeps its place when others want it."""
+
 _logger = logging.getLogger("taxon.serving")
 
 
@@ -35,6 +38,7 @@ class ServiceState:
         self._answerer: Answerer | None = None
         self._refusal: str | None = None
         self._num_in_flight: Counter[str] = Counter()  # by client
+        self._uploads: dict[asyncio.Timeout, tuple[str, float]] = {}  # its client, and when it began
         self._places_per_key = settings.places_per_key
         self._turns = asyncio.Semaphore(settings.threads)  # one a thread; waited for with a bound
         self._threads = ThreadPoolExecutor(settings.threads, "answer")
@@ -77,13 +81,15 @@ class ServiceState:
     def admission(self, client: str) -> Iterator[None]:
         """Hold one request of at most `max_in_flight`, so that bodies in memory stay bounded.
 
-        One client may hold `places_per_key` of them: slow uploads by one key shut no other key out.
+        One client may hold `places_per_key` of them. Where none is left, the oldest upload that has taken
+        SLOW_SECONDS gives its place away: slow uploads shut nobody out.
 
         Raises:
             ProblemError: as many are held already (429).
         """
         held, most = self._num_in_flight, self.settings.max_in_flight
-        if held[client] >= self._places_per_key or held.total() >= most:
+        own = held[client] >= self._places_per_key
+        if (own or held.total() >= most) and not self._end_slow_upload(client if own else None):
             raise ProblemError(
                 "busy",
                 arrived=f"A request arrived while {held.total()} others are held, {held[client]} of this key",
@@ -96,6 +102,41 @@ class ServiceState:
             yield
         finally:
             held[client] -= 1
+
+    @asynccontextmanager
+    async def receiving(self, client: str) -> AsyncIterator[None]:
+        """Bound the time in which a client sends a body.
+
+        Raises:
+            ProblemError: it has not arrived in time, or gave its place away (408).
+        """
+        seconds = self.settings.body_seconds
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                self._uploads[limit] = client, asyncio.get_running_loop().time()
+                try:
+                    yield
+                finally:
+                    self._uploads.pop(limit, None)
+        except TimeoutError as error:
+            raise ProblemError(
+                "too-slow",
+                arrived=f"The body did not arrive within {seconds:g} seconds, or {SLOW_SECONDS:g} while others "
+                "waited",
+                expected="the whole body by then",
+                advice="Send a smaller image, or try again on a better line",
+                headers={"connection": "close"},
+            ) from error
+
+    def _end_slow_upload(self, client: str | None) -> bool:
+        """End the oldest upload, of one client or any, that has taken SLOW_SECONDS; whether there was one."""
+        now = asyncio.get_running_loop().time()
+        for limit, (sender, began) in self._uploads.items():  # oldest first
+            if client in (None, sender) and now - began >= SLOW_SECONDS:
+                del self._uploads[limit]
+                limit.reschedule(now)
+                return True
+        return False
 
     async def answer(self, answerer: Answerer, question: Question) -> PredictionAnswer:
         """The answer, made in one of the threads.

@@ -28,11 +28,11 @@ SETTINGS = ServiceSettings()
 
 
 @contextmanager
-def serving_toy(log: Path | None = None) -> Iterator[RunningService]:
+def serving_toy(log: Path | None = None, settings: ServiceSettings = SETTINGS) -> Iterator[RunningService]:
     """The toy's service in a thread of this process, on a port of its own, with a log in the file `log`."""
     metrics = ServiceMetrics()
     load = load_toy if log is None else logged_toy(log)
-    state = ServiceState(SETTINGS, metrics, load)
+    state = ServiceState(settings, metrics, load)
     protocol = type("Counted", (BoundedH11,), {"count": staticmethod(metrics.count_refusal)})
     server = uvicorn.Server(
         uvicorn.Config(Application(state, parse_keys(KEYS)), port=0, http=protocol, log_level="error")

@@ -20,7 +20,7 @@ async def correct(state: ServiceState, request: Request) -> CorrectionAnswer:
     """Write a correction down."""
     answerer = state.require_answerer(request)
     with state.admission(request.state.client):
-        form = await read_form(request, state.settings, _wrong_form, num_files=0, num_texts=len(_FIELDS))
+        form = await read_form(state, request, _wrong_form, num_files=0, num_texts=len(_FIELDS))
     texts = {name: text.strip() for name, text in form.multi_items() if not isinstance(text, UploadFile)}
     if set(texts) != set(_FIELDS):
         raise _wrong_form(f"The fields {', '.join(sorted(texts)) or 'none'} arrived")

@@ -29,7 +29,7 @@ async def predict(state: ServiceState, request: Request) -> PredictionAnswer:
     answerer = state.require_answerer(request)
     explain = _read_explain(request)
     with state.admission(request.state.client):
-        form = await read_form(request, state.settings, _wrong_form, num_files=1, num_texts=1)
+        form = await read_form(state, request, _wrong_form, num_files=1, num_texts=1)
         try:
             image, group = _check_fields(form)
             question = Question(
