@@ -121,8 +121,7 @@ class ServiceState:
         except TimeoutError as error:
             raise ProblemError(
                 "too-slow",
-                arrived=f"The body did not arrive within {seconds:g} seconds, or {SLOW_SECONDS:g} while others "
-                "waited",
+                arrived=f"The body took over {seconds:g} seconds, or {SLOW_SECONDS:g} while others waited",
                 expected="the whole body by then",
                 advice="Send a smaller image, or try again on a better line",
                 headers={"connection": "close"},
