@@ -40,7 +40,7 @@ def serving_toy(log: Path | None = None, settings: ServiceSettings = SETTINGS) -
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not server.started and time.monotonic() < deadline:
             time.sleep(0.01)
         service = describe(server.servers[0].sockets[0].getsockname()[1])

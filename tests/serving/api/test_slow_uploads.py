@@ -34,6 +34,7 @@ def test_slow_uploads_give_their_places_away(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("serving.api.state.SLOW_SECONDS", 60.0)
     settings = ServiceSettings(max_in_flight=3, body_seconds=120)
     with serving_toy(settings=settings) as service:
+        assert ask_service(service.url, KEY, paint(RED)).class_name == "red"
         slow = [socket.create_connection(("127.0.0.1", service.serve.port)) for _ in range(3)]
         for each in slow:
             each.sendall(HEAD.format(key=KEY).encode())
