@@ -89,7 +89,7 @@ def captions(page: AppTest) -> list[str]:
 
 def test_a_known_picture_is_named_with_its_heat_map(up: ServiceFolder) -> None:
     page = drop(open_page(), ("a.png", paint(RED)))
-    assert page.success[0].value.startswith(r"#### Red \(very sure\)")
+    assert page.success[0].value.startswith(r"#### red \(very sure\)")
     assert not page.info
     assert not page.warning
     assert captions(page) == [r"a\.png", "Warm: what spoke most for red. A hint, no outline."]
@@ -192,7 +192,7 @@ def test_the_example_of_the_last_deployment_is_at_hand(up: ServiceFolder, tmp_pa
     leave_example(up, example)
     page = open_page()
     page.button[0].click().run()
-    assert "Red" in page.success[0].value
+    assert "red" in page.success[0].value
     assert not [each for each in page.button if "test images" in each.label]
 
 
