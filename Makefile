@@ -48,8 +48,8 @@ serve: setup
 
 smoke: setup
 	@state=$$(mktemp -d); trap '$(SMOKE) service stop; rm -rf "$$state"' EXIT; set -e; \
-	  $(SMOKE) train smoke; $(SMOKE) serve; $(SMOKE) runs; \
-	  echo "Smoke run passed: trained, judged, exported, served; the service answers as the training did."
+	  $(SMOKE) train smoke; $(SMOKE) predict smoke "$$state"/data/reef-*/unknown; $(SMOKE) serve; $(SMOKE) runs; \
+	  echo "Smoke run passed: trained, judged, exported, asked, served; the service answers as the training did."
 
 test: $(VENV)/.dev
 	@echo "Running the tests, a real run of every pipeline among them; about 5 minutes on 2 cores ..."

@@ -14,6 +14,7 @@ from report.story import RunStory
 from report.unknown_rows import UNDETECTABLE, near_rows
 from vision.base.names import isolate
 from vision.base.wording import count_of
+from vision.decision.records import ReviewThreshold
 from vision.evaluation.records import Evaluation
 
 WEAK_F1 = 0.9
@@ -162,12 +163,27 @@ def _accept_more(story: RunStory) -> Iterator[Advice]:
     known = [rates for rates in story.test.rates if rates.kind == "known"] if story.test else []
     if story.rule is not None and not story.rule.review.attainable:
         return  # nothing is accepted, whatever the network: told with the promises
-    if known and known[0].accepted.value < LOW_COVERAGE:
+    if story.rule is not None and known and known[0].accepted.value < LOW_COVERAGE:
         yield Advice(
             f"Only {known[0].accepted.value:.0%} of known images are answered without a person.",
-            "Training the whole network helps most (strategy: two_phase); --set review.target_risk=0.1, or a "
-            "higher one than now, accepts more, with more errors.",
+            f"Pictures of other individuals help most.{_loosen(story.rule.review)}",
         )
+
+
+def _loosen(review: ReviewThreshold) -> str:
+    """The next promise of the ladder that decides more alone, as a setting; empty where there is none."""
+    more = [
+        rung
+        for rung in review.ladder
+        if rung.attainable and rung.target_risk > review.target_risk and rung.coverage > review.coverage
+    ]
+    if not more:
+        return ""
+    rung = min(more, key=lambda each: each.target_risk)
+    return (
+        f" --set review.target_risk={rung.target_risk:g} decides {rung.coverage:.0%} alone, "
+        f"of which at most {rung.target_risk:.0%} are wrong; nothing is trained again."
+    )
 
 
 def _calibrate(story: RunStory) -> Iterator[Advice]:

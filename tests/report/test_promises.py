@@ -96,6 +96,25 @@ def test_a_better_network_is_no_advice_where_nothing_can_be_accepted() -> None:
     assert low not in [each.finding for each in derive_advice(replace(story, rule=rule_without("review")))]
 
 
+@pytest.mark.parametrize(
+    ("target", "told"), [(0.2, "--set review.target_risk=0.2 decides 80% alone"), (0.05, "")]
+)
+def test_the_next_looser_promise_is_named_where_it_decides_more(target: float, told: str) -> None:
+    assert STORY.test is not None
+    assert STORY.rule is not None
+    low = Interval(value=0.1, low=0.1, high=0.1)
+    known = STORY.test.rates[0].model_copy(update={"accepted": low})
+    rung = RiskRung(target_risk=target, attainable=True, value=0.5, coverage=0.8, risk=0.1, risk_bound=0.2)
+    changes = {"target_risk": 0.1, "coverage": 0.4, "attainable": True, "ladder": (rung,)}
+    rule = STORY.rule.model_copy(update={"review": STORY.rule.review.model_copy(update=changes)})
+    story = replace(
+        STORY, rule=rule, test=STORY.test.model_copy(update={"rates": (known, *STORY.test.rates[1:])})
+    )
+    (advice,) = [each for each in derive_advice(story) if each.finding.startswith("Only 10%")]
+    assert ("--set" in advice.action) is bool(told)
+    assert told in advice.action
+
+
 def test_a_model_that_errs_too_often_is_not_told_to_bring_more_images() -> None:
     rule = rule_without("review", num_images=400, num_groups=400, design_effect=1.0)
     (shortfall,) = list_shortfalls(replace(STORY, rule=rule))

@@ -212,7 +212,7 @@ def _classify(settings: FolderSource | Addition, layout: Layout, found: Found) -
     pattern = _pattern(settings)
     if pattern is not None:  # said beforehand: a match that hangs lets nothing else run
         where = "paths" if "/" in pattern.pattern else "file names"
-        logger.info("looking for groups in %d %s by %r", len(found.images), where, pattern.pattern)
+        logger.info("looking for groups in %d %s by %s", len(found.images), where, pattern.pattern)
     files = []
     unlabelled: Counter[str] = Counter()
     place_of = cache(layout.place_of)

@@ -201,7 +201,7 @@ def test_a_group_pattern_is_named_before_it_is_matched(
     monkeypatch.setattr(re, "compile", lambda _: Hanging())
     with caplog.at_level(logging.INFO, "vision"), pytest.raises(KeyboardInterrupt):
         list_folder(settings)
-    assert caplog.messages == [f"looking for groups in 2 file names by {Hanging.pattern!r}"]
+    assert caplog.messages == [f"looking for groups in 2 file names by {Hanging.pattern}"]
 
 
 def test_unknown_classes_are_marked(tmp_path: Path) -> None:
