@@ -15,6 +15,9 @@ from vision.decision.records import DecisionRule
 from vision.evaluation.records import DecisionRates, Evaluation
 from vision.gate.records import Promotion, Verdict
 
+MISSED = 0.5
+"""Share named rightly below which a class is told beside the verdict."""
+
 NOTHING_READ = "It ended before the data were read."
 
 
@@ -78,13 +81,23 @@ def describe_model(story: RunStory) -> tuple[str, ...]:
     sentences.append(
         f"Right on {format_hundred(test.accuracy.value)} of 100 new pictures"
         f"{f' ({bounds})' if bounds else ''}; "
-        f"measured on {count_of(test.num_images, 'picture')}{groups}."
+        f"measured on {count_of(test.num_images, 'picture')}{groups}.{_tell_weakest(test)}"
     )
     if "near" in rates:
         sentences.append(_describe_look_alikes(rates["near"], test))
     if "far" in rates:
         sentences.append(_describe_strangers(rates["far"], test))
     return tuple(sentences)
+
+
+def _tell_weakest(test: Evaluation) -> str:
+    """The class that is most often missed; empty where none is missed more often than not."""
+    tested = [row for row in test.classes if row.num_images]
+    weakest = min(tested, key=lambda row: row.recall, default=None)
+    if weakest is None or weakest.recall >= MISSED:
+        return ""
+    right = round(weakest.recall * weakest.num_images)
+    return f" Do not rely on {isolate(weakest.class_name)}: {right} of {weakest.num_images} right."
 
 
 def list_stages(story: RunStory) -> tuple[tuple[str, bool], ...]:

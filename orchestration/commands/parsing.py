@@ -70,6 +70,8 @@ def _find_command(words: list[str]) -> tuple[Command, list[str]]:
             rest = words[:place] + words[place + (1 if "=" in word else 2) :]
             return _find_pipeline(help_parser, given), rest
     places = [place for place, word in enumerate(words) if word in _FIRST_WORDS]
+    if words[:1] == ["help"]:
+        words = ["--help"]
     if words and not words[0].startswith("-") and places[:1] != [0]:
         help_parser.error(_unknown("command", words[0], _FIRST_WORDS))
     if not places:

@@ -67,7 +67,7 @@ def missing_champion(model_name: str, consequence: str) -> ConfigError:
 
 def tell_production(model_name: str) -> str:
     """Which models are in production instead of the one that a config names, and what to do."""
-    train = "python run.py --pipeline training --config NAME.yaml"
+    train = f"python run.py train {model_name}. A refused one answers by: predict --run latest PICTURES"
     champions = list_champions()
     if not champions:
         return f"No other model is in production either. Train it: {train}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vision.base.files import open_atomically, write_atomically
+from vision.decision.records import Decision
 from vision.prediction.records import Answer, Row
 
 CSV_NAME = "predictions.csv"
@@ -16,7 +17,7 @@ PARQUET_NAME = "predictions.parquet"
 
 _TEXTS = ("path", "decision", "class")
 _EVIDENCE = ("unknown_score", "unknown_threshold", "p_value")
-_LAST = ("unknown_kind", "reason", "group", "heat_map")
+_LAST = ("unknown_kind", "nearest", "reason", "group", "heat_map")
 
 
 def list_columns(top_k: int) -> list[str]:
@@ -28,26 +29,27 @@ def list_columns(top_k: int) -> list[str]:
 def tabulate(row: Row) -> dict[str, Any]:
     """One row by column; what it lacks is None.
 
-    `class` is the most probable class, also where the answer is unknown; `decision` is accept, review,
-    unknown or unreadable.
+    `decision` is accept, review, unknown or unreadable. An unknown picture has no `class`, so that who counts
+    the column counts no stranger; the class that it is most like stands in `nearest`.
     """
     told: dict[str, Any] = {"path": row.path, "group": row.group, "heat_map": row.heat_map or None}
     given = row.prediction
     if given is None:
         return told | {"decision": Answer.UNREADABLE.value, "reason": row.fault}
-    told |= {
+    if given.decision is Decision.UNKNOWN:
+        told["nearest"] = given.class_name
+    else:
+        told |= {"class": given.class_name, "confidence": given.confidence}
+        for place, (name, probability) in enumerate(given.top_k[1:], 2):
+            told |= {f"class_{place}": name, f"confidence_{place}": probability}
+    return told | {
         "decision": given.decision.value,
-        "class": given.class_name,
-        "confidence": given.confidence,
         "unknown_score": given.unknown_score,
         "unknown_threshold": given.unknown_threshold,
         "p_value": given.p_value,
         "unknown_kind": given.unknown_kind and given.unknown_kind.value,
         "reason": "; ".join(given.reasons),
     }
-    for place, (name, probability) in enumerate(given.top_k[1:], 2):
-        told |= {f"class_{place}": name, f"confidence_{place}": probability}
-    return told
 
 
 def write_tables(folder: Path, rows: Sequence[Row]) -> None:

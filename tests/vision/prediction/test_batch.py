@@ -79,12 +79,15 @@ def test_every_file_is_a_row_of_both_tables_or_counted(photos: Path, tmp_path: P
     assert "damaged" in torn["reason"] or "cut" in torn["reason"]
     decided = {each["path"]: (each["decision"], each["class"]) for each in told}
     assert decided["red0.jpg"] == ("accept", "red")
-    assert decided["black0.jpg"][0] == "unknown"
+    assert decided["black0.jpg"] == ("unknown", "")
+    assert next(each["nearest"] for each in told if each["path"] == "black0.jpg")
     assert decided["grey0.jpg"][0] == "review"
     parquet = pq.read_table(tmp_path / "out" / "predictions.parquet").to_pylist()
     assert [each["path"] for each in parquet] == [each["path"] for each in told]
     assert list(parquet[0]) == list(told[0])
-    assert parquet[0]["confidence"] == pytest.approx(float(told[0]["confidence"]), rel=1e-5)
+    for csv_row, row in zip(told, parquet, strict=True):
+        sure = float(csv_row["confidence"]) if csv_row["confidence"] else None
+        assert row["confidence"] == (sure and pytest.approx(sure, rel=1e-5))
     assert summary.counts[Answer.UNREADABLE] == 1
     assert (summary.num_files, len(rows), summary.others) == (41, 41, {".txt": 1})
     assert sum(summary.accepted_classes.values()) == summary.counts[Answer.ACCEPT]

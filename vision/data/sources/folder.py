@@ -221,7 +221,7 @@ def _classify(settings: FolderSource | Addition, layout: Layout, found: Found) -
         place = place_of(path.rpartition("/")[0])
         if place.class_name is None:
             if place.unlabelled is None:
-                reason = "lies outside the class folders, so that it has no class"
+                reason = "lies outside the class folders, so that it has no class: make a folder a class"
                 found.quarantined.append(Quarantined(path=path, reason=reason))
             else:
                 unlabelled[place.unlabelled] += 1
