@@ -65,12 +65,14 @@ def open_items(sources: Sequence[Path], group_by: str | None = None) -> Iterator
                 listing.items.extend(list_table(place))
             elif place.suffix.lower() == ".zip":
                 items, others = stack.enter_context(list_archive(place))
-                listing.items.extend(items)
+                prefix = "" if len(sources) == 1 else f"{source}/"
+                listing.items.extend(replace(each, path=f"{prefix}{each.path}") for each in items)
                 listing.others.update(others)
             else:
                 listing.items.append(make_item(str(source), place))
         if not listing.items:
             raise SourceError(_describe_nothing(listing))
+        listing.items = _tell_apart(listing.items)
         pattern = _find_pattern(group_by, listing.items)
         if pattern is not None:
             listing.items = [_with_group(each, pattern) for each in listing.items]
@@ -103,6 +105,18 @@ def _add_folder(listing: Listing, root: Path, prefix: str) -> None:
     listing.others.update(found.others_below())
     if found.set_aside:
         listing.others["hidden"] += sum(found.set_aside.values())
+
+
+def _tell_apart(items: Sequence[Item]) -> list[Item]:
+    """The items, of which two with one name are one file: another file of that name gets a number."""
+    known: dict[str, tuple[Path | None, str]] = {}
+    told = []
+    for each in items:
+        path, number, identity = each.path, 2, (each.file, each.stamp)
+        while known.setdefault(path, identity) != identity:
+            path, number = f"{each.path} ({number})", number + 1
+        told.append(replace(each, path=path))
+    return told
 
 
 def _name_of(source: Path) -> str:

@@ -44,9 +44,16 @@ def _make_item(table: Path, row: list[str], number: int, column: int, group_colu
     group = row[group_column].strip() if group_column is not None and group_column < len(row) else ""
     place = Path(text).expanduser() if text.startswith("~/") else Path(text)
     file = table.parent / place
-    if "\\" in text and not file.exists():  # a table that was written on Windows
+    if "\\" in text and not _is_there(file):  # a table that was written on Windows
         file = table.parent / PureWindowsPath(text).as_posix()
     return make_item(text, file, group or None)
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        return file.exists()
+    except OSError:  # no file can be called so
+        return False
 
 
 def _read_rows(path: Path) -> Iterator[list[str]]:

@@ -129,3 +129,28 @@ def test_names_tell_groups_where_the_training_read_them_so(tmp_path: Path) -> No
     with open_items([_fill(tmp_path / "photos", *names)], "auto") as listing:
         groups = {each.path: each.group for each in listing.items}
     assert groups == {name: name.partition("_frame")[0] for name in names}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_files_of_one_name_are_told_apart_and_one_file_twice_is_one(tmp_path: Path) -> None:
+    archives = []
+    for name, colour in (("z1.zip", RED), ("z2.zip", (0, 0, 200))):
+        archives.append(tmp_path / name)
+        with zipfile.ZipFile(archives[-1], "w") as packed:
+            packed.writestr("1.png", paint(colour))
+            packed.writestr("1.png" if name == "z2.zip" else "2.png", paint((0, 200, 0)))
+    with open_items(archives) as listing:
+        assert len({(each.path, each.stamp) for each in listing.items}) == 4
+        assert len({each.path for each in listing.items}) == 4
+    _fill(tmp_path, "photos/a.png")
+    with open_items([tmp_path / "photos" / "a.png"] * 2) as listing:
+        assert len({each.path for each in listing.items}) == 1
+
+
+def test_a_cell_that_no_file_can_be_called_is_a_row_with_its_reason(tmp_path: Path) -> None:
+    _fill(tmp_path, "a.png")
+    long = "C:\\" + "x" * 300 + ".jpg"
+    (tmp_path / "list.csv").write_text(f"path\na.png\n{long}\n")
+    with open_items([tmp_path / "list.csv"]) as listing:
+        there, odd = listing.items
+    assert (there.fault, "cannot be opened" in odd.fault) == ("", True)
