@@ -33,7 +33,7 @@ def colours_of(raw: bytes) -> np.ndarray:
     return np.array([np.median(each.reshape(-1, 3), axis=0) for each in corners])
 
 
-def check(raw: bytes, expected: object = COLOURS, most: int = 4) -> None:
+def assert_colours(raw: bytes, expected: object = COLOURS, most: int = 4) -> None:
     assert np.abs(colours_of(raw) - np.array(expected)).max() <= most
 
 
@@ -48,7 +48,7 @@ GREYS = [(red,) * 3 for red, _, _ in COLOURS]
 def test_every_format_gives_the_same_picture(form: str) -> None:
     options = {"quality": 95} if form in ("AVIF", "HEIF") else {}
     raw = encode(eight(quadrants()), form, **options)
-    check(raw, most=9)
+    assert_colours(raw, most=9)
     assert probe_image(raw).sides == (48, 48)
 
 
@@ -58,49 +58,49 @@ class TestColour:
         options = {"quality": 95, "subsampling": 0} if form == "JPEG" else {}
         options |= {"lossless": True} if form == "WEBP" else {}
         raw = encode(eight(quadrants()), form, icc_profile=swapped_profile(), **options)
-        check(raw, [colour[::-1] for colour in COLOURS])
+        assert_colours(raw, [colour[::-1] for colour in COLOURS])
         assert Remark.PROFILE in probe_image(raw).remarks
 
     def test_a_damaged_profile_is_ignored(self) -> None:
-        check(encode(eight(quadrants()), "PNG", icc_profile=b"junk" * 50))
+        assert_colours(encode(eight(quadrants()), "PNG", icc_profile=b"junk" * 50))
 
     def test_transparent_places_are_grey_whatever_the_profile(self) -> None:
         layered = eight(quadrants()).convert("RGBA")
         layered.paste((9, 9, 9, 0), (0, 0, 24, 24))
         raw = encode(layered, "PNG", icc_profile=swapped_profile())
-        check(raw, [GREY, *(colour[::-1] for colour in COLOURS[1:])])
+        assert_colours(raw, [GREY, *(colour[::-1] for colour in COLOURS[1:])])
 
     def test_linear_light_is_brightened(self) -> None:
         linear = ((quadrants() / 255) ** 2.2 * 65_535).astype(np.uint16)
-        check(deep_png(linear, (b"gAMA", struct.pack(">I", 100_000))))
+        assert_colours(deep_png(linear, (b"gAMA", struct.pack(">I", 100_000))))
 
     def test_the_usual_gamma_and_srgb_change_nothing(self) -> None:
         full = quadrants() * np.uint16(257)
-        check(deep_png(full, (b"gAMA", struct.pack(">I", 45_455))), most=0)
-        check(deep_png(full, (b"sRGB", b"\0"), (b"gAMA", struct.pack(">I", 100_000))), most=0)
+        assert_colours(deep_png(full, (b"gAMA", struct.pack(">I", 45_455))), most=0)
+        assert_colours(deep_png(full, (b"sRGB", b"\0"), (b"gAMA", struct.pack(">I", 100_000))), most=0)
 
 
 class TestDepth:
     @pytest.mark.parametrize("bits", [10, 12, 14, 16])
     def test_few_bits_fill_the_range_in_grey_and_in_colour(self, bits: int) -> None:
         scale = ((1 << bits) - 1) // 255
-        check(deep_png(greys(scale)), GREYS)
+        assert_colours(deep_png(greys(scale)), GREYS)
         raw = deep_png(quadrants() * np.uint16(scale))
-        check(raw)
+        assert_colours(raw)
         assert (Remark.FEW_BITS in probe_image(raw).remarks) == (bits < 16)
 
     def test_a_dark_picture_of_true_sixteen_bits_stays_dark(self) -> None:
         dark = [[each // 8 for each in colour] for colour in COLOURS]
-        check(deep_png(quadrants(colours=dark) * np.uint16(257)), dark, most=0)
+        assert_colours(deep_png(quadrants(colours=dark) * np.uint16(257)), dark, most=0)
 
     def test_the_files_own_word_on_its_bits_holds(self) -> None:
-        check(deep_png(greys(32), (b"sBIT", b"\x0d")), GREYS)
-        check(deep_png(greys(257), (b"sBIT", b"\x0c")), GREYS)
+        assert_colours(deep_png(greys(32), (b"sBIT", b"\x0d")), GREYS)
+        assert_colours(deep_png(greys(257), (b"sBIT", b"\x0c")), GREYS)
 
     @pytest.mark.parametrize("most", [1.0, 255.0, 65_535.0])
     def test_floating_point_numbers_fill_the_range(self, most: float) -> None:
         values = (quadrants()[..., 0] / 255 * most).astype(np.float32)
-        check(encode(Image.fromarray(values), "TIFF"), GREYS)
+        assert_colours(encode(Image.fromarray(values), "TIFF"), GREYS)
 
     def test_other_floating_point_numbers_are_refused(self) -> None:
         with pytest.raises(ImageError, match="from -1 to"):
@@ -111,7 +111,7 @@ class TestDepth:
         samples = quadrants() * np.uint16(4) if channels == 3 else greys(16)
         key = samples[0, 0].reshape(-1).astype(">u2").tobytes()
         expected = COLOURS if channels == 3 else GREYS
-        check(deep_png(samples, (b"tRNS", key)), [GREY, *expected[1:]])
+        assert_colours(deep_png(samples, (b"tRNS", key)), [GREY, *expected[1:]])
 
 
 class TestTransparency:
@@ -119,12 +119,12 @@ class TestTransparency:
         layered = eight(quadrants())
         layered.putalpha(0)
         raw = encode(layered, "PNG")
-        check(raw, most=0)
+        assert_colours(raw, most=0)
         assert Remark.ALL_TRANSPARENT in probe_image(raw).remarks
 
     def test_an_empty_first_frame_is_passed_over(self) -> None:
         empty, shown = Image.new("RGBA", (48, 48)), eight(quadrants()).convert("RGBA")
-        check(encode(empty, "WEBP", save_all=True, append_images=[shown], lossless=True))
+        assert_colours(encode(empty, "WEBP", save_all=True, append_images=[shown], lossless=True))
 
 
 def close(raw: bytes) -> bytes:
