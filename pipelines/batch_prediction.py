@@ -20,4 +20,5 @@ def batch_prediction(
     state: str,
 ) -> None:
     """Answer what lies at `path`; `model` is the champion's name and version."""
-    answer_batch(champion.bundle(), (*model, champion.digest), path, settings, group_by, log_url, state)
+    about = (*model, champion.digest)
+    answer_batch(champion.bundle(), champion.splits(), about, path, settings, group_by, log_url, state)

@@ -19,6 +19,7 @@ from vision.base.files import write_atomically
 from vision.base.wording import count_of, join_words
 from vision.config.data import Resize
 from vision.data.images import decode_image, probe_image
+from vision.data.records import Split
 from vision.decision.records import Prediction
 from vision.prediction.batch import Batch, Progress, finish_batch, run_batch
 from vision.prediction.engines import Listen
@@ -116,6 +117,7 @@ def render_sheet(summary: BatchSummary, rows: Sequence[Row], items: Mapping[str,
         sources=list_sources(summary.sources),
         headline=write_headline(summary),
         advice=write_advice(summary),
+        seen=tell_seen(summary),
         tiles=_list_counts(summary),
         groups=[groups[each] for each in MOST_TILES if each in groups],
         classes=[groups[f"class {each}"] for each in summary.accepted_classes],
@@ -150,6 +152,23 @@ def write_advice(summary: BatchSummary) -> str:
             "pictures are like those it was tried on."
         )
     return " ".join(filter(None, told)) or "The model decided nothing of this alone."
+
+
+def tell_seen(summary: BatchSummary) -> str:
+    """How many of the pictures the model was made from, byte for byte, and what that means; may be empty."""
+    learnt = {name: number for name, number in summary.seen.items() if name != Split.TEST}
+    total, tested = sum(learnt.values()), summary.seen.get(Split.TEST, 0)
+    these, were = count_of(summary.num_files, "picture"), "was" if total == 1 else "were"
+    told = []
+    if total:
+        parts = join_words([f"{number:,} {name}" for name, number in sorted(learnt.items())])
+        told.append(
+            f"{total:,} of these {these} {were} in its training ({parts}): the answers to them say little "
+            "about new pictures."
+        )
+    if tested:
+        told.append(f"{tested:,} of these {these} {'was' if tested == 1 else 'were'} in its test.")
+    return " ".join(told)
 
 
 def _list_counts(summary: BatchSummary) -> list[tuple[str, str, str]]:
@@ -281,6 +300,8 @@ def tell_counts(summary: BatchSummary) -> list[str]:
     if summary.accepted_classes:
         named = sorted(summary.accepted_classes.items(), key=lambda each: -each[1])
         lines.append(f"Named: {', '.join(f'{number:,} {plain_name(name)}' for name, number in named)}.")
+    if summary.seen:
+        lines.append(tell_seen(summary))
     if summary.others:
         others = ", ".join(f"{number} x {ending}" for ending, number in sorted(summary.others.items()))
         lines.append(f"Beside the pictures, not looked at: {others}.")

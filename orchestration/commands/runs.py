@@ -100,7 +100,14 @@ REPORT = Command(
     "report",
     "write runs/<name>/ again from the artifact store",
     _write_report,
-    (argument("--run", default="latest", metavar="NAME", help="which run (default latest)"),),
+    (
+        argument(
+            "--run",
+            default="latest",
+            metavar="NAME",
+            help="which run (default latest: the last training that ended with a model)",
+        ),
+    ),
 )
 CLEAN = Command(
     "clean",

@@ -15,6 +15,7 @@ from orchestration.store.history import list_champions, missing_champion, tell_p
 from vision.base.errors import ConfigError
 from vision.bundle.records import Bundle
 from vision.data.images import MAX_MEGAPIXELS
+from vision.data.records import Splits
 from vision.prediction.batch import BatchModel
 
 LATEST = "latest"
@@ -57,12 +58,13 @@ def find_in_production(name: str | None = None) -> AnsweringModel:
     told = f"{name} version {version}, in production"
     if others:
         told += f" (as are {', '.join(others)}: choose with --model)"
-    model = BatchModel(bundle.root, champion.digest, name, version)
+    splits: Splits = champion.splits().load()
+    model = BatchModel(bundle.root, champion.digest, name, version, splits.uses())
     return _describe(model, told, _find_run_of_champion(name))
 
 
 def find_winner(run_name: str) -> AnsweringModel:
-    """The winner of a training run, in production or not; `latest` is the newest training.
+    """The winner of a training run, in production or not; `latest` is the last that ended with a model.
 
     Raises:
         ConfigError: there is no such run, or it has no winner that was exported.
@@ -75,8 +77,10 @@ def find_winner(run_name: str) -> AnsweringModel:
             f"Run {run.name} has no model that could answer. Expected a training run that came as far as its "
             "winner; python run.py runs lists them."
         )
+    splits = run.load("validate", ArtifactName.SPLITS)
+    uses = splits.uses() if isinstance(splits, Splits) else {}
     told = f"the winner of {run.name}"
-    return _describe(BatchModel(bundle.root, bundle.digest, bundle.name), told, run)
+    return _describe(BatchModel(bundle.root, bundle.digest, bundle.name, uses=uses), told, run)
 
 
 def _find_run_of_champion(name: str) -> RunArtifacts | None:

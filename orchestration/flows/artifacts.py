@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from zenml import log_metadata
 from zenml.client import Client
+from zenml.enums import ExecutionStatus
 
 from materializers.names import ArtifactName
 from orchestration.flows.machine import describe_machine
@@ -223,16 +224,22 @@ def find_run(run_name: str) -> PipelineRunResponse:
 
 
 def find_newest_training() -> PipelineRunResponse:
-    """The training run that was started last.
+    """The last training run that ended with a model, promoted or not: what `latest` means.
 
     Raises:
         ConfigError: there is none.
     """
     runs = Client().list_pipeline_runs(
-        pipeline_name=PipelineName.TRAINING.value, sort_by="desc:created", size=1
+        pipeline_name=PipelineName.TRAINING.value,
+        status=ExecutionStatus.COMPLETED.value,
+        sort_by="desc:created",
+        size=1,
     )
     if not runs.items:
-        raise ConfigError("There is no training run yet. Start one: make train")
+        raise ConfigError(
+            "No training run has ended with a model yet, which `latest` means. Expected the name of a run "
+            "(python run.py runs lists them), or a training first: python run.py train NAME"
+        )
     return find_run(runs.items[0].name)
 
 

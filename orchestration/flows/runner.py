@@ -325,7 +325,7 @@ def write_folder(flow: FolderFlow[Written], run: Run) -> Written | None:
 
 
 def project_again(run_name: str, paths: ProjectPaths) -> Path:
-    """Write the folder of a run of any pipeline; by the name `latest` of the newest training run.
+    """Write the folder of a run of any pipeline; `latest` is the last training that ended with a model.
 
     Raises:
         ConfigError: there is no such run, it is still going, or its pipeline's runs have no folder.

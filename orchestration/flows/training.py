@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from materializers.names import ArtifactName
 from materializers.registry import find_champion
 from orchestration.flows.artifacts import load_output
 from orchestration.flows.deployment import follow_promotion
-from orchestration.flows.runner import NO_VERDICT, Finished, FolderFlow, Outcome, Plan, Run, run_pipeline
+from orchestration.flows.runner import (
+    LATEST,
+    NO_VERDICT,
+    Finished,
+    FolderFlow,
+    Outcome,
+    Plan,
+    Run,
+    run_pipeline,
+)
 from orchestration.flows.training_folder import point_latest_at, project_training
 from orchestration.session.paths import ProjectPaths
 from orchestration.store.lost import expire_lost_images
@@ -69,6 +78,8 @@ class TrainingFlow(FolderFlow[RunStory]):
     def carry_out(self, run: Run) -> Outcome:
         """Train, point `runs/latest` at the run, and serve what was promoted where the config says so."""
         outcome = run_pipeline(self, run)
+        if outcome.failure is not None:
+            return _tell_latest(outcome)
         self._point_latest(run)
         return follow_promotion(outcome, run)
 
@@ -79,6 +90,15 @@ class TrainingFlow(FolderFlow[RunStory]):
             point_latest_at(run.folder)
         except StorageError as error:
             logger.warning("runs/latest does not lead to this run: %s", error)
+
+
+def _tell_latest(outcome: Outcome) -> Outcome:
+    """That of a failed run, which says what `runs/latest` leads to still."""
+    latest = outcome.folder.parent / LATEST
+    if not latest.exists():
+        return outcome
+    told = f"runs/latest still leads to {latest.resolve().name}, the last run that ended with a model."
+    return replace(outcome, cautions=(*outcome.cautions, told))
 
 
 @dataclass(frozen=True)

@@ -72,8 +72,8 @@ def point_latest_at(folder: Path) -> None:
     link = folder.parent / "latest"
     if link.is_dir() and not link.is_symlink():
         raise StorageError(
-            f"{link} is a folder. Expected a link to the newest run, or nothing. Remove that folder: the "
-            "next run makes the link."
+            f"{link} is a folder. Expected a link to the last run with a model, or nothing. Remove that "
+            "folder: the next run makes the link."
         )
     fresh = folder.parent / f".latest-{os.getpid()}"
     with storage_errors(link, "point it at the run"):

@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from zenml.client import Client
-from zenml.enums import ModelStages
+from zenml.enums import ExecutionStatus, ModelStages
 from zenml.utils.pagination_utils import depaginate
 
 from materializers.names import ArtifactName
 from materializers.registry import DIGEST_KEY, RUN_KEY
 from orchestration.session.paths import ProjectPaths
 from orchestration.store.windows import list_window_artifacts
+from pipelines.names import PipelineName
 from vision.base.errors import ConfigError
 from vision.base.files import storage_errors
 from vision.base.home import project_home
@@ -45,7 +46,6 @@ logger = logging.getLogger(__name__)
 
 LATEST_NAME = "latest"
 SUMMARY_NAME = "summary.json"
-REPORT_NAME = "report.html"  # of training runs alone, which `runs/latest` leads to
 STORE_FOLDER = re.compile(r"[0-9a-f]{32}")
 PAINTED_FOLDER = re.compile(r"reef-[0-9a-f]{16}")
 _NUM_VERDICTS = 2
@@ -288,12 +288,18 @@ def _measure(path: Path) -> int:
 
 
 def _point_latest(paths: ProjectPaths) -> None:
-    """Point `runs/latest` at the newest training run that is left, if its own is gone."""
+    """Point `runs/latest` at the last training with a model that is left, if its own run is gone."""
     latest = paths.runs / LATEST_NAME
     if not latest.is_symlink() or latest.exists():
         return
     with storage_errors(latest, "repoint"):
         latest.unlink()
-        left = [folder for folder in paths.runs.glob("*") if (folder / REPORT_NAME).is_file()]
+        ended = depaginate(
+            Client().list_pipeline_runs,
+            pipeline_name=PipelineName.TRAINING.value,
+            status=ExecutionStatus.COMPLETED.value,
+            sort_by="desc:created",
+        )
+        left = [run.name for run in ended if (paths.runs / run.name / SUMMARY_NAME).is_file()]
         if left:
-            latest.symlink_to(max(left, key=lambda folder: folder.stat().st_mtime).name)
+            latest.symlink_to(left[0])

@@ -21,6 +21,7 @@ from vision.base.files import digest_file
 from vision.base.progress import ProgressLog
 from vision.bundle.records import Bundle
 from vision.config.prediction import BatchSettings
+from vision.data.records import Splits
 from vision.prediction.batch import Batch, BatchModel
 from vision.prediction.engines import Answered, Wanted
 from vision.prediction.listing import open_items
@@ -38,6 +39,7 @@ logger = logging.getLogger(__name__)
 @step(enable_cache=False)
 def answer_batch(
     bundle: Bundle,
+    splits: Splits,
     model: tuple[str, str, str],
     path: str,
     settings: BatchSettings,
@@ -52,6 +54,7 @@ def answer_batch(
 
     Args:
         bundle: what answers.
+        splits: of the images that it was made from.
         model: its name, version and pinned digest.
         path: what is asked.
         settings: what is wanted of each answer.
@@ -63,7 +66,7 @@ def answer_batch(
     wanted = Wanted(settings.top_k, settings.heat_maps, quality=log_url is not None)
     log = nullcontext(None) if log_url is None else closing(PredictionLog(log_url, wait_s=WAIT_S))
     with open_items([Path(path)], group_by) as listing, log as opened:
-        batch = Batch(listing, BatchModel(bundle.root, digest, name, version), wanted)
+        batch = Batch(listing, BatchModel(bundle.root, digest, name, version, splits.uses()), wanted)
         folder = Path(state) / batch.key
         listen = (lambda _: None) if opened is None else partial(_log, opened, batch)
         summary, _ = write_predictions(batch, folder, ProgressLog("answers"), listen)
@@ -75,11 +78,15 @@ def answer_batch(
 
 
 def _log(log: PredictionLog, batch: Batch, chunk: Sequence[Answered]) -> None:
-    """Log the answers to files that this model was not asked about before, as they are now."""
-    entries = [entry for each in chunk if (entry := _make_entry(batch.model, each)) is not None]
-    known = log.find([entry.prediction_id for entry in entries])
-    for entry in entries:
-        if entry.prediction_id not in known:
+    """Log the answers to pictures that this model was not asked about before.
+
+    A picture counts once, however often and under whatever names it is asked: a folder that grows and is
+    answered every night tells monitoring what is new in it, not its oldest pictures again and again.
+    """
+    entries = {each.prediction_id: each for each in (_make_entry(batch.model, one) for one in chunk) if each}
+    known = log.find(list(entries))
+    for prediction_id, entry in entries.items():
+        if prediction_id not in known:
             log.append(entry)
 
 
@@ -92,9 +99,9 @@ def _make_entry(model: BatchModel, answered: Answered) -> LogEntry | None:
         or answered.quality is None
     ):
         return None
-    about = f"{model.digest}\0{answered.item.file or answered.item.path}\0{answered.item.stamp}"
+    about = f"{model.digest}\0{answered.row.digest}"
     return LogEntry(
-        prediction_id=hashlib.sha256(about.encode("utf-8", "surrogateescape")).hexdigest()[:32],
+        prediction_id=hashlib.sha256(about.encode()).hexdigest()[:32],
         time=datetime.now(UTC),
         client=CLIENT,
         file_name=answered.row.path,

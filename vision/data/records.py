@@ -210,6 +210,14 @@ class Splits(Record):
             (digest, name) for digest, name, split in columns if split is not None and name in known
         )
 
+    def uses(self) -> dict[str, str]:
+        """Digest of every image in use -> its split, as a word."""
+        return {
+            digest: split.value
+            for digest, split in zip(self.digests, self.splits, strict=True)
+            if split is not None
+        }
+
     def group_array(self) -> NDArray[np.str_]:
         """Group of every image, shape (n,)."""
         return np.array(self.groups, dtype=np.str_)

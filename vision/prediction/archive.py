@@ -16,7 +16,8 @@ from pathlib import Path, PurePosixPath
 
 from vision.base.errors import ImageError, SourceError
 from vision.data.decoding.formats import HEAD_BYTES, find_format, has_image_ending
-from vision.prediction.items import MAX_BYTES, Item, describe_size, make_faulty, show_name
+from vision.data.sources.finding import is_set_aside
+from vision.prediction.items import HIDDEN, MAX_BYTES, Item, describe_size, make_faulty, show_name
 
 MAX_MEMBERS = 1_000_000
 MAX_RATIO = 200
@@ -46,7 +47,9 @@ def list_archive(path: Path) -> Iterator[tuple[list[Item], Counter[str]]]:
         others: Counter[str] = Counter()
         items = []
         for member in members:
-            if _is_beside(archive, member):
+            if _is_hidden(member):
+                others[HIDDEN] += 1
+            elif not (has_image_ending(member.filename) or _begins_as_a_picture(archive, member)):
                 others[PurePosixPath(member.filename).suffix.lower() or "no ending"] += 1
             else:
                 items.append(_make_item(archive, member))
@@ -64,11 +67,12 @@ def _check_bounds(path: Path, members: list[zipfile.ZipInfo]) -> None:
         )
 
 
-def _is_beside(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
-    """Whether a member is none that one asks about: hidden, or no picture by its ending and its bytes."""
-    parts = PurePosixPath(member.filename).parts
-    is_hidden = any(part.startswith(".") and part != ".." for part in parts) or "__MACOSX" in parts
-    return is_hidden or not (has_image_ending(member.filename) or _begins_as_a_picture(archive, member))
+def _is_hidden(member: zipfile.ZipInfo) -> bool:
+    """Whether a folder would set the file aside: hidden, or below a folder of the system or a viewer."""
+    *folders, name = (part for part in PurePosixPath(member.filename).parts if part != "..")
+    return name.startswith(".") or any(
+        is_set_aside(folder, below_class=place > 0) for place, folder in enumerate(folders)
+    )
 
 
 def _begins_as_a_picture(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:

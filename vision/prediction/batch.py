@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from vision.base.files import storage_errors, write_atomically
 from vision.base.lock import RunLock
 from vision.data.images import DECODER_VERSION
 from vision.prediction.engines import Engines, Listen, Wanted
+from vision.prediction.items import Item
 from vision.prediction.listing import Listing
 from vision.prediction.part_file import PART_NAME, Part, PartFile, open_part_file
 from vision.prediction.records import BatchSummary, Row
@@ -27,12 +28,21 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class BatchModel:
-    """The model that answers: a bundle's folder, its pinned digest, and what it is called."""
+    """The model that answers.
+
+    Attributes:
+        root: the bundle's folder.
+        digest: its pinned one.
+        name: what the model is called.
+        version: in the registry; empty for the winner of a run.
+        uses: digest of each image that it was made from -> its split.
+    """
 
     root: Path
     digest: str
     name: str
     version: str = ""
+    uses: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -81,7 +91,7 @@ def run_batch(
     engines = Engines(batch.model.root, batch.model.digest, batch.wanted, folder)
     with RunLock(folder / LOCK_NAME, "predict"), open_part_file(folder, batch.key) as part:
         num_new = _answer(batch, engines, part, progress, listen)
-        rows = [_find_row(part, each.path, each.stamp, each.group) for each in batch.listing.items]
+        rows = [_find_row(batch, part, each) for each in batch.listing.items]
         summary = _summarise(batch, engines, num_new).with_rows(rows)
         summary = summary.model_copy(update={"seconds": time.monotonic() - started})
         write_tables(folder, rows)
@@ -114,12 +124,12 @@ def _answer(batch: Batch, engines: Engines, part: PartFile, progress: Progress, 
     return len(missing)
 
 
-def _find_row(part: PartFile, path: str, stamp: str, group: str | None) -> Row:
-    """The row of a file that is answered by now, with its group in this listing."""
-    row = part.find(path, stamp)
+def _find_row(batch: Batch, part: PartFile, item: Item) -> Row:
+    """The row of a file that is answered by now, with its group in this listing and where it was seen."""
+    row = part.find(item.path, item.stamp)
     if row is None:
-        raise KeyError(path)
-    return row if row.group == group else row.model_copy(update={"group": group})
+        raise KeyError(item.path)
+    return row.model_copy(update={"group": item.group, "seen": batch.model.uses.get(row.digest, "")})
 
 
 def _summarise(batch: Batch, engines: Engines, num_new: int) -> BatchSummary:

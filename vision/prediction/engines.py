@@ -142,11 +142,11 @@ class Engines:
 
     def _answer_chunk(self, items: Sequence[Item]) -> list[Answered]:
         started = time.perf_counter()
-        read: list[tuple[Item, ImageArray]] = []
+        read: list[tuple[str, ImageArray]] = []
         faults: dict[int, str] = {}
         for place, item in enumerate(items):
             try:
-                read.append((item, self._read(item)))
+                read.append(self._read(item))
             except (ImageError, OSError) as error:
                 faults[place] = _describe(error)
         inference, predictions = self._run(np.stack([image for _, image in read])) if read else (None, [])
@@ -158,14 +158,23 @@ class Engines:
                 answered.append(Answered(item, Row(path=item.path, group=item.group, fault=faults[place])))
                 continue
             drawn = self._draw(item, read[row][1], inference, row, predictions[row])
-            answered.append(_join(item, inference, row, predictions[row], drawn, seconds))
+            told = Row(
+                path=item.path,
+                group=item.group,
+                prediction=predictions[row],
+                heat_map=drawn,
+                digest=read[row][0],
+            )
+            answered.append(_join(item, told, inference, row, seconds))
             row += 1
         return answered
 
-    def _read(self, item: Item) -> ImageArray:
+    def _read(self, item: Item) -> tuple[str, ImageArray]:
+        """Digest of the file's bytes, and the picture."""
         if item.fault:
             raise ImageError(item.fault)
-        return self.decode(item.read())
+        raw = item.read()
+        return hashlib.sha256(raw).hexdigest(), self.decode(raw)
 
     def _run(self, images: ImageArray) -> tuple[Inference, list[Prediction]]:
         predictor = self._predictors.get()
@@ -197,12 +206,10 @@ def name_heat_map(path: str) -> str:
     return f"{stem[:60]}-{hashlib.sha256(path.encode()).hexdigest()[:12]}.jpg"
 
 
-def _join(
-    item: Item, inference: Inference, row: int, prediction: Prediction, drawn: str, seconds: float
-) -> Answered:
+def _join(item: Item, told: Row, inference: Inference, row: int, seconds: float) -> Answered:
     return Answered(
         item,
-        Row(path=item.path, group=item.group, prediction=prediction, heat_map=drawn),
+        told,
         logits=inference.forward.logits[row],
         embedding=inference.forward.embeddings[row],
         quality=inference.quality[row],

@@ -13,6 +13,10 @@ MAX_BYTES = 256_000_000
 """Of one file; larger ones are not read into memory."""
 
 
+HIDDEN = "hidden"
+"""What files are counted as that are hidden, or lie in a folder of the system or a viewer."""
+
+
 @dataclass(frozen=True)
 class Item:
     """One file that is asked about.

@@ -19,7 +19,7 @@ from vision.data.grouping import suggest_groups
 from vision.data.manifest import SourceFile
 from vision.data.sources.finding import Rules, find_images
 from vision.prediction.archive import list_archive
-from vision.prediction.items import Item, make_faulty, make_item
+from vision.prediction.items import HIDDEN, Item, make_faulty, make_item
 from vision.prediction.table import list_table
 
 EXPECTED = "Expected a picture, a folder, a CSV file or a ZIP file."
@@ -104,7 +104,7 @@ def _add_folder(listing: Listing, root: Path, prefix: str) -> None:
     listing.items.extend(sorted([*readable, *faulty], key=lambda each: each.path))
     listing.others.update(found.others_below())
     if found.set_aside:
-        listing.others["hidden"] += sum(found.set_aside.values())
+        listing.others[HIDDEN] += sum(found.set_aside.values())
 
 
 def _tell_apart(items: Sequence[Item]) -> list[Item]:

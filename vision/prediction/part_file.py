@@ -112,7 +112,7 @@ def _read_parts(file: IO[bytes]) -> dict[str, Part]:
             part = None
         if part is None:
             break
-        if part.row.prediction is not None:  # what could not be read is tried again
+        if part.row.prediction is not None and part.row.digest:  # what could not be read is tried again
             known[part.row.path] = part
         end += len(line)
     file.truncate(end)

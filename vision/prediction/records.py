@@ -33,6 +33,8 @@ class Row(Value):
     prediction: Prediction | None = None
     fault: str = ""
     heat_map: str = Field(default="", description="file name in the output folder; empty: none was asked for")
+    digest: str = Field(default="", description="SHA-256 of the file's bytes; empty: it could not be read")
+    seen: str = Field(default="", description="split in which the model had this very file; empty: in none")
 
     @property
     def answer(self) -> Answer:
@@ -74,6 +76,9 @@ class BatchSummary(Record):
     others: dict[str, int] = Field(
         default_factory=dict, description="file ending -> files beside the pictures, which were not asked"
     )
+    seen: dict[str, int] = Field(
+        default_factory=dict, description="split -> files that the model had in it, byte for byte"
+    )
     num_reused: int = Field(default=0, description="rows that an earlier, stopped attempt had answered")
     seconds: float = 0.0
 
@@ -91,7 +96,10 @@ class BatchSummary(Record):
         accepted = Counter(
             row.prediction.class_name for row in rows if row.prediction and row.answer is Answer.ACCEPT
         )
-        counts = Counter(row.answer for row in rows)
         return self.model_copy(
-            update={"counts": dict(counts), "accepted_classes": dict(sorted(accepted.items()))}
+            update={
+                "counts": dict(Counter(row.answer for row in rows)),
+                "accepted_classes": dict(sorted(accepted.items())),
+                "seen": dict(Counter(row.seen for row in rows if row.seen)),
+            }
         )

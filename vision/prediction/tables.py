@@ -17,7 +17,7 @@ PARQUET_NAME = "predictions.parquet"
 
 _TEXTS = ("path", "decision", "class")
 _EVIDENCE = ("unknown_score", "unknown_threshold", "p_value")
-_LAST = ("unknown_kind", "nearest", "reason", "group", "heat_map")
+_LAST = ("unknown_kind", "nearest", "reason", "group", "heat_map", "seen")
 
 
 def list_columns(top_k: int) -> list[str]:
@@ -30,9 +30,11 @@ def tabulate(row: Row) -> dict[str, Any]:
     """One row by column; what it lacks is None.
 
     `decision` is accept, review, unknown or unreadable. An unknown picture has no `class`, so that who counts
-    the column counts no stranger; the class that it is most like stands in `nearest`.
+    the column counts no stranger; the class that it is most like stands in `nearest`. `seen` is
+    the split in which the model had this very file.
     """
     told: dict[str, Any] = {"path": row.path, "group": row.group, "heat_map": row.heat_map or None}
+    told["seen"] = row.seen or None
     given = row.prediction
     if given is None:
         return told | {"decision": Answer.UNREADABLE.value, "reason": row.fault}

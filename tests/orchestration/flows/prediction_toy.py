@@ -58,5 +58,5 @@ if __name__ == "__main__":
     seen["taken"] = ask(str(folder), "--out", str(folder))
     seen["unreadable"] = ask(str(folder / "torn.png"))
     seen["pipeline"] = answer(folder)
-    seen["pipeline again"] = answer(folder)
+    seen["pipeline again"] = answer(Path(shutil.copytree(folder, PATHS.home / "moved")))
     Path(sys.argv[1]).write_text(json.dumps(seen))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -134,6 +135,25 @@ def test_a_failed_run_whose_folder_cannot_be_written_still_ends_with_its_own_err
     failure = ExportError("no graph")
     told = project(paths, monkeypatch, trouble=StorageError("full"), promotion=None, failure=failure)
     assert (told.exit_code, told.message) == (1, "ExportError: no graph")
+
+
+def test_latest_stays_at_the_last_run_with_a_model_where_one_fails_and_says_so(
+    paths: ProjectPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latest = paths.runs / "latest"
+    failure = ExportError("no graph")
+    failed = project(paths, monkeypatch, trouble=None, promotion=None, failure=failure)
+    assert not latest.exists()
+    assert failed.cautions == ()
+    (paths.runs / "reef-0").mkdir()
+    point_latest_at(paths.runs / "reef-0")
+    shutil.rmtree(paths.runs / "reef-1")
+    failed = project(paths, monkeypatch, trouble=None, promotion=None, failure=failure)
+    assert (latest.resolve().name, failed.exit_code) == ("reef-0", 1)
+    assert "latest still leads to reef-0" in failed.cautions[0]
+    shutil.rmtree(paths.runs / "reef-1")
+    project(paths, monkeypatch, trouble=None, promotion=verdict(Verdict.REFUSED))
+    assert latest.resolve().name == "reef-1"
 
 
 @pytest.mark.parametrize("failure", [None, ExportError("no graph")])

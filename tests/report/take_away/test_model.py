@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import venv
 import zipfile
@@ -43,7 +44,7 @@ from vision.decision.records import DecisionRule, OodDetector
 from vision.decision.scores import OodScore, score_unknown
 from vision.decision.strangers import measure_strangers
 
-MOST_LINES = 80
+MOST_LINES = 84
 PACKAGES = ("numpy", "pillow", "ai-edge-litert")
 
 slow = [pytest.mark.slow, KERAS_WARNINGS]
@@ -195,6 +196,16 @@ class TestWithGraph:
             Engine.of(export_tiny(), Precision.FP16).forward(images[:3]).logits,
         )
         assert {path.name for path in folder.iterdir()} == {GRAPH, LABELS, CONTRACT, ARRAYS, PROGRAM}
+
+    def test_a_pipe_is_no_picture_and_a_damaged_part_ends_the_program(self, tmp_path: Path) -> None:
+        folder, _ = write(tmp_path)
+        os.mkfifo(tmp_path / "pipe.jpg")
+        with pytest.raises(ValueError, match="is no file"):
+            load_program(folder).answer(tmp_path / "pipe.jpg")
+        graph = (folder / GRAPH).read_bytes()
+        (folder / GRAPH).write_bytes(graph[:-9])
+        with pytest.raises(SystemExit, match=r"model\.tflite is damaged"):
+            load_program(folder)
 
     def test_an_altered_bundle_is_not_taken_away(self, tmp_path: Path) -> None:
         write(tmp_path)

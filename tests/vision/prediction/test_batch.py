@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from report.predictions_page import tell_counts, tell_seen
 from serving.api.answers import Question
 from tests.serving.toy import BLACK, GREEN, GREY, RED, make_answerer, make_bundle, paint
 from vision.base.errors import StorageError
@@ -153,3 +155,20 @@ def test_what_monitoring_needs_is_handed_on_where_it_is_wanted(photos: Path, tmp
     assert answered.quality.any()
     assert answered.logits is not None
     assert answered.logits.shape == (3,)
+
+
+def test_a_file_that_the_model_was_made_from_is_told_by_its_bytes(photos: Path, tmp_path: Path) -> None:
+    bundle = make_bundle()
+    digests = {each.name: hashlib.sha256(each.read_bytes()).hexdigest() for each in photos.glob("*.jpg")}
+    uses = {digests["red0.jpg"]: "train", digests["torn.jpg"]: "train", digests["grey1.jpg"]: "test"}
+    (photos / "copy of red.jpg").write_bytes((photos / "red0.jpg").read_bytes())
+    with open_items([photos]) as listing:
+        batch = Batch(listing, BatchModel(bundle.root, bundle.digest, "toy", uses=uses))
+        summary, _ = run_batch(batch, tmp_path / "out", lambda _done, _total: None)
+    with (tmp_path / "out" / "predictions.csv").open(newline="") as file:
+        seen = {each["path"]: each["seen"] for each in csv.DictReader(file) if each["seen"]}
+    assert seen == {"red0.jpg": "train", "copy of red.jpg": "train", "grey1.jpg": "test"}
+    assert summary.seen == {"train": 2, "test": 1}
+    assert "2 of these 42 pictures were in its training" in tell_seen(summary)
+    assert "1 of these 42 pictures was in its test" in tell_seen(summary)
+    assert tell_seen(summary) in tell_counts(summary)

@@ -56,6 +56,16 @@ def test_a_table_names_files_from_its_own_folder_and_those_that_are_gone_are_tol
     assert "cannot be opened" in gone.fault
 
 
+def test_hidden_files_count_alike_in_a_folder_and_in_an_archive(tmp_path: Path) -> None:
+    hidden = ["a/.1.png", ".git/b.png", "__MACOSX/a/._c.png", "a/thumbs/d.png", "@eaDir/e.png"]
+    root = _fill(tmp_path / "photos", "a/b.png", *hidden)
+    packed = _pack(tmp_path / "p.zip", dict.fromkeys(["a/b.png", *hidden], paint(RED)))
+    for place in (root, packed):
+        with open_items([place]) as listing:
+            assert [each.path for each in listing.items] == ["a/b.png"]
+            assert dict(listing.others) == {"hidden": 5}
+
+
 def test_a_table_without_a_column_of_paths_says_which_it_has(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("name,label\na.png,red\n")
     with (

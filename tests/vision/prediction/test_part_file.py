@@ -21,7 +21,7 @@ ANSWER = Prediction(
 
 
 def test_answers_are_read_back_to_the_bit_and_faults_and_torn_lines_are_not(tmp_path: Path) -> None:
-    good = Part(stamp="1 2", row=Row(path="a b.png", group="g", prediction=ANSWER))
+    good = Part(stamp="1 2", row=Row(path="a b.png", group="g", prediction=ANSWER, digest="c0de"))
     with open_part_file(tmp_path, "key") as part:
         part.add([good, Part(stamp="3", row=Row(path="b.png", fault="cannot be read"))])
     whole = (tmp_path / PART_NAME).read_bytes()

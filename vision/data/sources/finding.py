@@ -215,6 +215,17 @@ def sort_left_out(quarantined: Iterable[Quarantined]) -> tuple[Quarantined, ...]
     return tuple(sorted(quarantined, key=lambda item: item.path))
 
 
+def is_set_aside(folder: str, *, below_class: bool) -> bool:
+    """Whether a folder of this name is hidden, or one in which systems or viewers keep copies of pictures."""
+    return bool(_SYSTEM_FOLDER.match(folder) or (below_class and _THUMBS.match(folder)))
+
+
+def _count_files(folder: Path) -> int:
+    """Files below a folder that is not looked into; one that cannot be listed counts as one."""
+    closed: list[OSError] = []
+    return sum(len(names) for _, _, names in os.walk(folder, onerror=closed.append)) + len(closed)
+
+
 @dataclass
 class _Walk:
     """One search below a root."""
@@ -257,8 +268,8 @@ class _Walk:
     def _take_folder(self, path: str, above: frozenset[Path]) -> None:
         name = path.rpartition("/")[2]
         is_skipped = name in self.rules.skipped or path in self.rules.skipped
-        if is_skipped or _SYSTEM_FOLDER.match(name) or ("/" in path and _THUMBS.match(name)):
-            self.found.set_aside[path] = sum(len(names) for _, _, names in os.walk(self.root / path))
+        if is_skipped or is_set_aside(name, below_class="/" in path):
+            self.found.set_aside[path] = _count_files(self.root / path)
             return
         self.found.folders.add(path)
         self.scan(f"{path}/", above)

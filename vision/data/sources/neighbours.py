@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import logging
 import re
 import shlex
 from collections import Counter, defaultdict
@@ -17,6 +18,8 @@ from pathlib import Path, PurePosixPath
 
 from vision.base.wording import count_of
 from vision.data.sources.split_words import FILE_WORDS, words_of
+
+logger = logging.getLogger(__name__)
 
 _BOXES = "Cut the boxes out into one folder per class; docs/layouts.md shows how for YOLO"
 _MOST_LOOKED_AT = 200
@@ -149,8 +152,13 @@ def _read_table(path: Path, names: set[str], stems: set[str]) -> Table | None:
         dialect = csv.Sniffer().sniff(_read_start(path)[:8192], ",;\t|")
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(itertools.islice(csv.DictReader(file, delimiter=dialect.delimiter), _MOST_ROWS))
-    except (csv.Error, OSError, UnicodeDecodeError):
+    except csv.Error:
         return None  # no table that names images
+    except (OSError, UnicodeDecodeError) as error:
+        logger.warning(
+            "%s cannot be read (%s), so it was not searched for labels. Save it as CSV in UTF-8.", path, error
+        )
+        return None
     if not rows:
         return None
     columns = [column for column in rows[0] if column]

@@ -17,6 +17,7 @@ from vision.config.data import FolderSource, ReefSource
 from vision.data.records import Manifest, Quarantined, Split
 from vision.data.sources import digest_source, read_source
 from vision.data.sources.class_names import ANSWERS
+from vision.data.sources.finding import find_images
 from vision.data.sources.folder import digest_listing, list_folder
 from vision.decision.records import Decision
 
@@ -221,6 +222,21 @@ def test_hidden_files_and_folders_are_skipped_and_counted(tmp_path: Path) -> Non
     others, hidden = manifest.remarks[:2]
     assert (others.count, "1 .txt" in others.what) == (1, True)
     assert (hidden.count, hidden.first) == (3, ".git")
+
+
+def test_a_hidden_folder_that_cannot_be_listed_counts_as_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path, "a/1.jpg", "b/2.jpg", ".cache/4.jpg", ".cache/closed/5.jpg")
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert find_images(tmp_path).set_aside == {".cache": 2}
 
 
 def test_what_looks_like_an_image_and_cannot_be_used_is_quarantined(tmp_path: Path) -> None:

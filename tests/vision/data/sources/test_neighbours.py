@@ -114,3 +114,11 @@ def test_names_that_cameras_write_and_tables_of_other_things_are_no_labels(tmp_p
     write(tmp_path, "weather.csv", "day,rain\n1,2\n2,3\n")
     write(tmp_path, "empty.csv", "")
     assert "one class only, 'photos'" in fault(tmp_path)
+
+
+def test_a_table_that_cannot_be_read_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    make(tmp_path, "1.jpg", "2.jpg")
+    (tmp_path / "labels.csv").write_bytes("file,fish\n1.jpg,brème\n2.jpg,perche\n".encode("latin-1"))
+    fault(tmp_path)
+    assert "labels.csv cannot be read" in caplog.text
+    assert "CSV in UTF-8" in caplog.text
