@@ -22,7 +22,8 @@ AFFORDABLE_SECONDS = 300.0
 """What fine-tuning may add without being asked for."""
 
 USUAL_SIZE = 160
-SMALLER_SIZES = (128, 96)
+SMALL_SIZE = 96
+_TINY = 64
 _TWICE = "224 shows more of a picture and takes twice as long"
 TEMPLATE = Path(__file__).parent / "config.yaml.j2"
 
@@ -79,9 +80,12 @@ class Plan:
 
 
 def choose_size(usual_side: int) -> int:
-    """Pixels a side for the network: no more than a usual picture has, 96 at least."""
-    sizes = (USUAL_SIZE, *SMALLER_SIZES)
-    return next((size for size in sizes if size <= usual_side), sizes[-1])
+    """Pixels a side for the network: pretrained features gain by enlarging small pictures, but not tiny ones.
+
+    Out-of-fold accuracy of a head on EfficientNet-Lite0, at 96 and 160 pixels: pictures of 109 pixels 82 and
+    88%, of 28 pixels 83 and 83%.
+    """
+    return USUAL_SIZE if usual_side >= _TINY else SMALL_SIZE
 
 
 def describe_layout(layout: str) -> str:
@@ -99,6 +103,7 @@ def write_draft(name: str, survey: Survey, plan: Plan) -> str:
     """The configuration of a folder that was looked at."""
     adds = f"adds about {in_words(plan.fine_seconds)} here"
     smallest = min(survey.class_sizes(), key=lambda each: each.num_images)
+    enough = f"enough: a usual picture here has {survey.usual_side()}"
     return _render(
         survey.settings,
         purpose=f"{len(survey.manifest.entries):,} pictures of {len(survey.manifest.class_names)} classes, "
@@ -110,7 +115,9 @@ def write_draft(name: str, survey: Survey, plan: Plan) -> str:
         group_words=_tell_groups(survey),
         example_class=_as_yaml(smallest.name),
         size=plan.size,
-        size_words=_TWICE if plan.size == USUAL_SIZE else f"a usual picture here has {survey.usual_side()}",
+        size_words=_TWICE
+        if plan.size == USUAL_SIZE
+        else enough,
         fine_tuned=plan.fine_tuned,
         fine_words=f"It {adds}." if plan.fine_tuned else f"To try it, remove the marks: it {adds}.",
     )
