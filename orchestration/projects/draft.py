@@ -115,9 +115,7 @@ def write_draft(name: str, survey: Survey, plan: Plan) -> str:
         group_words=_tell_groups(survey),
         example_class=_as_yaml(smallest.name),
         size=plan.size,
-        size_words=_TWICE
-        if plan.size == USUAL_SIZE
-        else enough,
+        size_words=_TWICE if plan.size == USUAL_SIZE else enough,
         fine_tuned=plan.fine_tuned,
         fine_words=f"It {adds}." if plan.fine_tuned else f"To try it, remove the marks: it {adds}.",
     )
