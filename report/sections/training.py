@@ -37,6 +37,7 @@ def _speed(history: TrainingHistory | None) -> dict[str, Any]:
         "strengths": [row.regularisation for row in history.strengths],
         "best_epoch": history.kept_epoch,
         "kept": history.describe_kept(),
+        "recipe": list(history.recipe),
     }
 
 

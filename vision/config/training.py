@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from vision.backbones import BACKBONES
+from vision.config.augment import AugmentSettings
 from vision.config.base import Fraction, PositiveFloat, Settings
 
 
@@ -34,17 +35,6 @@ class Strategy(StrEnum):
     TWO_PHASE = "two_phase"
 
 
-class AugmentSettings(Settings):
-    """Random changes of training images. All 0 or False: none."""
-
-    flip: bool = True
-    translation: Fraction = Field(default=0.08, description="largest shift, share of the side")
-    rotation_degrees: float = Field(default=10.0, ge=0.0, le=180.0)
-    zoom: Fraction = 0.1
-    brightness: Fraction = Field(default=0.15, description="largest change, share of the range")
-    contrast: Fraction = 0.15
-
-
 UNREAD: dict[Strategy, tuple[str, ...]] = {
     Strategy.FROZEN: (
         "epochs",
@@ -52,6 +42,12 @@ UNREAD: dict[Strategy, tuple[str, ...]] = {
         "learning_rate",
         "weight_decay",
         "label_smoothing",
+        "loss",
+        "focal_gamma",
+        "schedule",
+        "warm_up",
+        "clip_norm",
+        "weight_averaging",
         "patience",
         "augment",
         "mixed_precision",
@@ -98,6 +94,32 @@ class CandidateSettings(Settings):
         description="frozen: inverse L2 strengths of which grouped cross-validated NLL chooses one",
     )
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0, allow_inf_nan=False)
+    loss: Literal["cross_entropy", "focal"] = Field(
+        default="cross_entropy", description="focal: images that are already right count less"
+    )
+    focal_gamma: PositiveFloat = Field(default=2.0, le=10.0, description="focal: how much less")
+    balance: Literal["auto", "weights", "none"] = Field(
+        default="auto",
+        description="weights: every class counts alike; auto: only where the largest class has more than "
+        "three times the images of the smallest",
+    )
+    schedule: Literal["cosine", "plateau"] = Field(
+        default="cosine",
+        description="cosine: warm-up, then down to 0; plateau: a third after every third epoch without a "
+        "better validation loss",
+    )
+    warm_up: Fraction = Field(default=0.1, description="cosine: share of the steps until the peak")
+    clip_norm: PositiveFloat | None = Field(
+        default=None, description="largest norm of the gradient of all weights together; none: no bound"
+    )
+    weight_averaging: float = Field(
+        default=0.0,
+        ge=0.0,
+        lt=1.0,
+        allow_inf_nan=False,
+        description="share of the running mean that stays at every step, 0.99 for example; what is judged "
+        "and kept is that mean; 0: none",
+    )
     patience: int = Field(default=6, ge=1, description="epochs without a better validation loss")
     augment: AugmentSettings = AugmentSettings()
     mixed_precision: bool = Field(
@@ -125,6 +147,16 @@ class CandidateSettings(Settings):
         if widths is not None and self.width not in widths:
             listed = ", ".join(str(each) for each in widths)
             raise ValueError(f"{self.backbone} has the widths {listed}; got {self.width}")
+        return self
+
+    @model_validator(mode="after")
+    def _choices_read_their_settings(self) -> Self:
+        for name, reader, chosen in (
+            ("focal_gamma", "loss: focal", self.loss == "focal"),
+            ("warm_up", "schedule: cosine", self.schedule == "cosine"),
+        ):
+            if not chosen and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name} is read by {reader} alone; remove it or set {reader}")
         return self
 
     @model_validator(mode="after")

@@ -36,6 +36,7 @@ class TrainingHistory(Record):
     num_train_images: int
     seconds: float
     images_per_second: float
+    recipe: tuple[str, ...] = Field(default=(), description="loss, rate, changes and balance, in words")
 
     @property
     def strengths(self) -> tuple[EpochRecord, ...]:

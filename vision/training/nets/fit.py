@@ -47,8 +47,10 @@ from vision.training.nets.models import (
     fix_batch_norm,
     hasten_batch_norm,
 )
+from vision.training.nets.recipe import averaged, compile_model, make_callbacks, make_schedule, rate_at
 from vision.training.nets.seeding import seeded
-from vision.training.nets.watch import Phase, Report, Watch, make_optimizer, make_schedule
+from vision.training.nets.watch import Phase, Report, Watch
+from vision.training.recipe_words import describe_recipe
 from vision.training.records import EpochRecord, TrainingHistory
 
 logger = logging.getLogger(__name__)
@@ -122,6 +124,7 @@ class _Training:
     def run(self) -> None:
         self.train = self._examples_of(Split.TRAIN, self.images)
         self.validation = self._examples_of(Split.VALIDATION, self.images)
+        logger.info("train %s: %s", self.name, "; ".join(self.recipe()))
         match self.settings.strategy:
             case Strategy.FULL:
                 model = self._build(mixed=self.settings.mixed_precision)
@@ -164,7 +167,12 @@ class _Training:
             num_train_images=len(self.train.rows),
             seconds=seconds,
             images_per_second=self.num_seen / seconds,
+            recipe=self.recipe(),
         )
+
+    def recipe(self) -> tuple[str, ...]:
+        augmented = self.settings.strategy not in (Strategy.FROZEN, Strategy.PARTIAL)
+        return describe_recipe(self.settings, self.train.labels, self.train.weights, augmented=augmented)
 
     @property
     def _checkpoint(self) -> Path:
@@ -188,7 +196,8 @@ class _Training:
     def _examples(self, rows: IntArray, inputs: Any) -> Examples:
         labels = self.splits.labels()[rows]
         num_classes = len(self.splits.class_names)
-        return Examples(inputs, rows, labels, num_classes, balance_weights(labels, num_classes))
+        weights = balance_weights(labels, num_classes, self.settings.balance)
+        return Examples(inputs, rows, labels, num_classes, weights)
 
     def _fit_head(self) -> None:
         """Fit the logistic head on cached features of train; validation is left to the phase that follows."""
@@ -316,8 +325,12 @@ class _Training:
         batches, steps = training_batches(train, settings.batch_size, settings.epochs, self.seed, augment)
         batch_size = min(settings.batch_size, len(train.rows))
         phase = Phase(self.name, phase_name, peak, settings.epochs, steps, batch_size, settings.patience)
-        schedule = make_schedule(phase)
-        self._compile(model, schedule)
+        schedule = make_schedule(phase, settings)
+        compile_model(model, schedule, settings)
+        first = len(self.records)
+
+        def losses() -> list[float]:
+            return [row.validation_loss for row in self.records[first:]]
 
         def finish_epoch(epoch: int, logs: Mapping[str, float]) -> bool:
             number = self._record(
@@ -326,9 +339,10 @@ class _Training:
                 float(logs["accuracy"]),
                 float(logs["val_nll"]),
                 float(logs["val_accuracy"]),
-                float(schedule((epoch + 1) * steps - 1)),
+                rate_at(schedule, model.optimizer, (epoch + 1) * steps - 1),
             )
-            return self._keep_if_best(whole, number, float(logs["val_nll"]))
+            with averaged(model, settings):
+                return self._keep_if_best(whole, number, float(logs["val_nll"]))
 
         watch = Watch(phase, finish_epoch, self.progress)
         model.fit(
@@ -336,24 +350,11 @@ class _Training:
             epochs=settings.epochs,
             steps_per_epoch=steps,
             validation_data=plain_batches(validation, settings.batch_size),
-            callbacks=[watch],
+            callbacks=[*make_callbacks(settings, peak, losses), watch],
             shuffle=False,
             verbose=0,
         )
         self.num_seen += watch.num_seen
-
-    def _compile(self, model: keras.Model, schedule: keras.optimizers.schedules.LearningRateSchedule) -> None:
-        model.compile(
-            optimizer=make_optimizer(schedule, self.settings.weight_decay),
-            loss=keras.losses.CategoricalCrossentropy(
-                from_logits=True, label_smoothing=self.settings.label_smoothing
-            ),
-            metrics=[
-                keras.metrics.CategoricalAccuracy(name="accuracy"),
-                keras.metrics.CategoricalCrossentropy(from_logits=True, name="nll"),
-            ],
-            jit_compile=False,
-        )
 
     def _keep_if_best(self, whole: keras.Model, epoch: int, validation_loss: float) -> bool:
         if not validation_loss < self.best_loss:

@@ -1,4 +1,4 @@
-"""What surrounds the epochs of one phase: learning rate, optimiser, and a callback that watches it."""
+"""One phase of a training, and the callback that watches its epochs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ import numpy as np
 
 from vision.base.errors import TrainingError
 from vision.base.progress import TrainingProgress
-
-_WARM_UP = 0.1
 
 Report = Callable[[TrainingProgress], None]
 
@@ -104,24 +102,3 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
                 f"{self._phase.candidate}: the loss became {loss} in epoch {self._epoch + 1}. Lower "
                 f"training.candidates.{self._phase.candidate}.learning_rate (now {self._phase.peak:g})."
             )
-
-
-def make_schedule(phase: Phase) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Linear warm-up over a tenth of the steps, then a cosine to 0 (Loshchilov and Hutter 2017)."""
-    steps = phase.steps * phase.epochs
-    warm_up = max(1, round(_WARM_UP * steps))
-    return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0,
-        decay_steps=max(1, steps - warm_up),
-        warmup_target=phase.peak,
-        warmup_steps=warm_up,
-    )
-
-
-def make_optimizer(
-    schedule: keras.optimizers.schedules.LearningRateSchedule, weight_decay: float
-) -> keras.optimizers.Optimizer:
-    """AdamW (Loshchilov and Hutter 2019) that decays kernels alone."""
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer

@@ -8,12 +8,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from tests.vision.training.nets.toy import KERAS_WARNINGS
 from vision.base.record import FloatArray
-from vision.config.training import AugmentSettings
+from vision.config.augment import AugmentSettings
+from vision.training.nets.augmentation import change_images, describe_transform
 from vision.training.nets.batches import (
     Examples,
     balance_weights,
-    change_images,
-    describe_transform,
     draw_epoch,
     plain_batches,
     training_batches,

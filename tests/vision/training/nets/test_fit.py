@@ -180,7 +180,7 @@ def test_a_loss_that_is_not_finite_says_to_lower_the_learning_rate(
     monkeypatch.setattr(
         training,
         "make_schedule",
-        lambda _: keras.optimizers.schedules.ExponentialDecay(float("nan"), 1, 1.0),
+        lambda *_: keras.optimizers.schedules.ExponentialDecay(float("nan"), 1, 1.0),
     )
     with pytest.raises(TrainingError, match=r"loss became nan in epoch 1. Lower training.candidates.tiny"):
         train(tiny_settings(epochs=1), tmp_path)

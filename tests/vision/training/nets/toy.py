@@ -12,8 +12,9 @@ import pytest
 from vision.base.outputs import ModelFile
 from vision.base.record import ImageArray
 from vision.bundle.records import ExportedGraphs
+from vision.config.augment import AugmentSettings
 from vision.config.export import GraphSettings, Precision
-from vision.config.training import UNREAD, AugmentSettings, CandidateSettings, Strategy
+from vision.config.training import UNREAD, CandidateSettings, Strategy
 from vision.data.records import Split, Splits
 from vision.training.records import TrainingHistory
 
