@@ -85,8 +85,9 @@ def training_batches(
     batch_size = min(batch_size, num_examples)
     steps = num_examples // batch_size
     one_hot = examples.one_hot()
-    changed = augment is not None and augment != NOTHING
-    augmentation = Augmentation(augment, examples.inputs.shape[1], seed) if changed else None
+    augmentation = None
+    if augment is not None and augment != NOTHING:
+        augmentation = Augmentation(augment, examples.inputs.shape[1], seed)
 
     @lru_cache(maxsize=3)
     def epoch_tables(epoch: int) -> tuple[IntArray, FloatArray]:
