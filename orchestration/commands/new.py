@@ -16,10 +16,10 @@ from rich.text import Text
 from orchestration.commands.command import Command, argument
 from orchestration.session.paths import ProjectPaths
 from vision.base.wording import count_of, join_words
-from vision.config.data import CheckSettings, SplitSettings
-from vision.config.gate import GateSettings
+from vision.config.data import CheckSettings
 
 if TYPE_CHECKING:  # the survey imports scipy, which no other command needs to start
+    from orchestration.projects.outlook import Outlook
     from vision.data.survey import ClassSize, Survey
 
 BAR = 24
@@ -51,18 +51,19 @@ def _new(options: Namespace, paths: ProjectPaths) -> int:
     show_survey(console, options.project, started.survey)
     for label, path in (("Look at", started.sheet), ("Wrote", started.config)):
         console.print(Text.assemble((f"{label:<{LABEL}}", "bold"), str(path)), soft_wrap=True)
-    tell_next(
-        console,
-        (f"python run.py train {options.project}", f"learn these classes, {started.time}"),
-        (f"python run.py predict {options.project} PICTURES", "then let it answer: files, folders, a ZIP"),
-    )
+    show_outlook(console, started.outlook)
     return 0
 
 
-def tell_next(console: Console, *commands: tuple[str, str]) -> None:
-    """Print what to type next, and what each command does."""
-    width = max(len(command) for command, _ in commands)
-    lines = "".join(f"\n  {command:<{width}}   {text}" for command, text in commands)
+def show_outlook(console: Console, outlook: Outlook) -> None:
+    """Print what stands in the way of a model, what helps, and what to type next."""
+    refused = [("Refused", line, "red") for line in outlook.refusal.splitlines()]
+    for label, text, style in (*refused, *(("Gate", each, "yellow") for each in outlook.doubts)):
+        console.print(Text.assemble((f"{label:<{LABEL}}", "bold"), (text, style)), soft_wrap=True)
+    if outlook.advice:
+        console.print(Text.assemble((f"{'Do this':<{LABEL}}", "bold"), outlook.advice), soft_wrap=True)
+    width = max(len(command) for command, _ in outlook.commands)
+    lines = "".join(f"\n  {command:<{width}}   {text}" for command, text in outlook.commands)
     console.print(Text.assemble("\n", ("Next", "bold"), lines), soft_wrap=True)
 
 
@@ -73,7 +74,7 @@ def show_survey(console: Console, name: str, survey: Survey) -> None:
     console.print(Text.assemble((name, "bold"), f"  {title} in {manifest.root}"), soft_wrap=True)
     sizes = survey.class_sizes()
     console.print(_draw_classes(survey, sizes))
-    for label, text, style in _list_findings(survey, sizes):
+    for label, text, style in _list_findings(survey):
         console.print(Text.assemble((f"{label:<{LABEL}}", "bold"), (text, style)), soft_wrap=True)
 
 
@@ -98,7 +99,7 @@ def _draw_classes(survey: Survey, sizes: list[ClassSize]) -> Table:
     return table
 
 
-def _list_findings(survey: Survey, sizes: list[ClassSize]) -> Iterator[tuple[str, str, str]]:
+def _list_findings(survey: Survey) -> Iterator[tuple[str, str, str]]:
     """Label, text and style of each thing worth knowing."""
     from orchestration.projects.draft import describe_layout
 
@@ -107,22 +108,6 @@ def _list_findings(survey: Survey, sizes: list[ClassSize]) -> Iterator[tuple[str
     yield "Sizes", spread if smallest != largest else f"all {usual}", ""
     yield "Folders", describe_layout(survey.layout), ""
     yield from _tell_groups(survey)
-    refused = [size.name for size in sizes if size.fault(CheckSettings())]
-    if refused:
-        yield (
-            "Too few",
-            f"{join_words(refused)}: training refuses them. Add pictures, take the folder away, or hold "
-            "the class out (unknown_classes in the config).",
-            "red",
-        )
-    tested, needed = round(SplitSettings().test * survey.num_together()), GateSettings().min_test_groups
-    if tested < needed and "split" not in survey.layout:
-        yield (
-            "Too few",
-            f"test would have about {count_of(tested, 'independent picture')}, and the gate asks "
-            f"for {needed}: it will refuse the model. Add pictures of other individuals.",
-            "yellow",
-        )
     copies, alike = survey.num_copies(), survey.num_alike()
     if alike:
         yield (
@@ -165,12 +150,6 @@ def _tell_left_out(survey: Survey) -> Iterator[tuple[str, str, str]]:
         yield "", f"{item.path}: {item.reason}", "yellow"
     if len(left_out) > MOST_LEFT_OUT:
         yield "", f"and {len(left_out) - MOST_LEFT_OUT:,} more, which the report lists", "yellow"
-    limit = CheckSettings().max_quarantined
-    if len(left_out) > limit * (len(left_out) + len(survey.manifest.entries)):
-        advice = (
-            "Repair them, or add --set dataset.keep_damaged=true: damaged ones are used as far as they go."
-        )
-        yield "", f"A training stops at over {limit:.0%}. {advice}", "red"
 
 
 NEW = Command(

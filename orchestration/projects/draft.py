@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import yaml
 
 from orchestration.session.steps import STEPS
 from vision.base.progress import in_words
 from vision.config.data import AUTO_GROUPS, FolderSource
+from vision.config.yaml_text import write_inline
 from vision.data.survey import Survey
 
 ENOUGH_TO_FINE_TUNE = 1000
@@ -113,7 +113,7 @@ def write_draft(name: str, survey: Survey, plan: Plan) -> str:
         name=name,
         layout_words=f"Here: {describe_layout(survey.layout)}. Where folders allow two readings",
         group_words=_tell_groups(survey),
-        example_class=_as_yaml(smallest.name),
+        example_class=write_inline(smallest.name),
         size=plan.size,
         size_words=_TWICE if plan.size == USUAL_SIZE else enough,
         fine_tuned=plan.fine_tuned,
@@ -151,10 +151,10 @@ def _render(settings: FolderSource, **values: Any) -> str:
     environment.globals["comment"] = _comment
     given = settings.model_dump(mode="json", exclude_defaults=True)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        dataset=[f"{key}: {_as_yaml(value)}" for key, value in given.items() if key != "group_by"],
+        dataset=[f"{key}: {write_inline(value)}" for key, value in given.items() if key != "group_by"],
         layout_set="layout" in given,
         unknown_set="unknown_classes" in given,
-        group_by=f"group_by: {_as_yaml(settings.group_by)}" if settings.group_by else "# group_by: auto",
+        group_by=f"group_by: {write_inline(settings.group_by)}" if settings.group_by else "# group_by: auto",
         enough=ENOUGH_TO_FINE_TUNE,
         **values,
     )
@@ -174,10 +174,3 @@ def _comment(text: str, indent: int) -> str:
     """A text as lines of comment."""
     mark = f"{' ' * indent}# "
     return textwrap.fill(text, _LINE, initial_indent=mark, subsequent_indent=mark, break_long_words=False)
-
-
-def _as_yaml(value: object) -> str:
-    """A value on one line, in quotes where YAML would read something else."""
-    flow = isinstance(value, list | dict)
-    text = yaml.safe_dump(value, allow_unicode=True, width=10**6, default_flow_style=flow or None)
-    return text.removesuffix("\n").removesuffix("\n...")

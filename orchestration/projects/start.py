@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestration.projects.draft import Plan, write_draft
+from orchestration.projects.outlook import Outlook, foresee
 from report.contact_sheet import draw_contact_sheet
 from vision.base.errors import ConfigError
 from vision.base.files import write_atomically
@@ -31,13 +32,13 @@ class Started:
         survey: what was found in the folder.
         config: the file that was written.
         sheet: the contact sheet.
-        time: how long a training takes, in words.
+        outlook: what a training would come to, and what to type next.
     """
 
     survey: Survey
     config: Path
     sheet: Path
-    time: str
+    outlook: Outlook
 
 
 def start_project(
@@ -67,10 +68,10 @@ def start_project(
     survey = survey_folder(settings, progress)
     plan = Plan.of(survey, len(os.sched_getaffinity(0)))
     text = write_draft(name, survey, plan)
-    settle(RunConfig, parse_yaml(text, str(config)), config)
+    settled = settle(RunConfig, parse_yaml(text, str(config)), config)
     write_atomically(sheet, draw_contact_sheet(survey))
     write_atomically(config, text)
-    return Started(survey, config, sheet, f"about {in_words(plan.seconds)}")
+    return Started(survey, config, sheet, foresee(survey, settled, f"about {in_words(plan.seconds)}"))
 
 
 def _settle_folder(name: str, folder: str, config: Path, overrides: Sequence[str]) -> FolderSource:

@@ -6,6 +6,7 @@ from typing import Annotated
 from zenml import step
 
 from materializers.names import ArtifactName
+from vision.config.decision import ReviewSettings
 from vision.config.evaluation import BootstrapSettings
 from vision.config.gate import GateSettings
 from vision.data.exploration import explore as explore_data
@@ -23,12 +24,14 @@ def explore(
     dataset: DatasetRef,
     splits: Splits,
     gate: GateSettings,
+    review: ReviewSettings,
     bootstrap: BootstrapSettings,
     seed: int,
+    previous: Splits | None = None,
 ) -> Annotated[DataReport, ArtifactName.DATA_REPORT]:
     """Counts, quality, duplicates, quarantined files and findings; also floors that nothing can reach."""
     report = explore_data(manifest, open_images(dataset), splits)
-    unreachable = find_unreachable(splits, gate, bootstrap, seed)
+    unreachable = find_unreachable(splits, gate, review, bootstrap, seed, previous)
     for finding in (*unreachable, *find_doubtful_labels(manifest)):
         logger.warning(finding.message)
     return report.model_copy(update={"findings": (*unreachable, *report.findings)})

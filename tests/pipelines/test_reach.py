@@ -50,7 +50,7 @@ SETTINGS: dict[str, set[str]] = {
     "data/ingest": {"data"},
     "data/split": {"data"},
     "data/validate": {"data"},
-    "data/explore": {"data", "evaluation", "gate"},
+    "data/explore": {"data", "decision", "evaluation", "gate"},
     "training/train": {"data", "training"},
     "training/infer": {"data", "training"},
     "decision/calibrate": {"evaluation"},

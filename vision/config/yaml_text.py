@@ -67,6 +67,13 @@ def parse_yaml(text: str, name: str) -> Any:
         raise ConfigError(f"{name}: not YAML: {_describe(error, text)}") from error
 
 
+def write_inline(value: object) -> str:
+    """A value on one line, in quotes where YAML would read something else."""
+    flow = isinstance(value, list | dict)
+    text = yaml.safe_dump(value, allow_unicode=True, width=10**6, default_flow_style=flow or None)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
 class _Loader(yaml.SafeLoader):
     """The safe loader, which also refuses a key that one mapping has twice."""
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
 import numpy as np
 
+from vision.config.decision import ReviewSettings
 from vision.config.evaluation import BootstrapSettings
 from vision.config.gate import GateSettings
 from vision.data.records import DataFinding, Split, Splits
+from vision.decision.selective import fit_review
 from vision.evaluation.answered import KNOWN
 from vision.evaluation.baselines import find_majority
 from vision.gate.judge import MAJORITY, PIXELS, Challenger, judge_gate
@@ -21,15 +26,41 @@ _SETTINGS = {
     f"gain over {PIXELS}": "min_gain_over_pixels",
 }
 """The gate's check -> the setting that holds its floor."""
+_BY_GROUPS = ("test groups", "known called unknown")
 
 
 def find_unreachable(
-    splits: Splits, settings: GateSettings, bootstrap: BootstrapSettings, seed: int
+    splits: Splits,
+    settings: GateSettings,
+    review: ReviewSettings,
+    bootstrap: BootstrapSettings,
+    seed: int,
+    previous: Splits | None = None,
 ) -> tuple[DataFinding, ...]:
-    """A finding for each floor that even a model without a mistake misses."""
+    """A finding for each floor that even a model without a mistake misses.
+
+    Args:
+        splits: of the images; there are some in test.
+        settings: the floors.
+        review: the promise on what is decided without a person.
+        bootstrap: of the gate's intervals.
+        seed: draws them.
+        previous: splits of the model in production, if there is one.
+    """
+    told = [*_list_missed(splits, settings, review, bootstrap, seed), *_list_lost_classes(splits, previous)]
+    return tuple(
+        DataFinding(severity="warning", message=f"The gate will refuse whatever is trained here. {each}")
+        for each in told
+    )
+
+
+def _list_missed(
+    splits: Splits, settings: GateSettings, review: ReviewSettings, bootstrap: BootstrapSettings, seed: int
+) -> Iterator[str]:
     labels, train, test = splits.labels(), splits.rows(Split.TRAIN), splits.rows(Split.TEST)
     groups, digests = splits.group_array()[test], np.array(splits.digests, dtype=np.str_)[test]
     always, never = np.ones(len(test), dtype=bool), np.zeros(len(test), dtype=bool)
+    accepted = always if _can_promise(splits, review) else never
     perfect = Challenger(
         bundle_digest="",
         class_names=splits.class_names,
@@ -39,15 +70,36 @@ def find_unreachable(
         called_unknown=never,
         majority_correct=labels[test] == find_majority(labels[train]),
         pixels_correct=never,
-        shown={KNOWN: Shown(digests, groups, Replies(always, never, always))},
+        shown={KNOWN: Shown(digests, groups, Replies(accepted, never, always))},
     )
-    judged = judge_gate(perfect, None, settings, bootstrap, seed)
-    return tuple(
-        DataFinding(
-            severity="warning",
-            message="No model can pass the gate on these test images, even without a mistake. "
-            f"{check.message} Add test groups of the rarer classes, or lower gate.{_SETTINGS[check.name]}.",
+    for check in judge_gate(perfect, None, settings, bootstrap, seed).checks:
+        if not check.passed:
+            needed = _count_needed(settings, bootstrap.level) if check.name in _BY_GROUPS else ""
+            yield (
+                f"Of a model without a mistake it would say: {check.message}{needed} Add pictures of other "
+                f"groups, of the rarer classes above all, or change gate.{_SETTINGS[check.name]}."
+            )
+
+
+def _count_needed(settings: GateSettings, level: float) -> str:
+    """How many test groups it takes that none called unknown is evidence of few, in words."""
+    most = settings.max_known_called_unknown
+    for_unknown = math.ceil(math.log((1 - level) / 2) / math.log1p(-most)) if 0 < most < 1 else 0
+    return f" It takes about {max(settings.min_test_groups, for_unknown)} test groups."
+
+
+def _can_promise(splits: Splits, review: ReviewSettings) -> bool:
+    """Whether all images outside test, answered without a mistake, let anything be decided alone."""
+    rows = np.concatenate([splits.rows(split) for split in Split if split is not Split.TEST])
+    right = np.ones(len(rows), dtype=bool)
+    return fit_review(np.ones(len(rows)), right, ~right, splits.group_array()[rows], review).attainable
+
+
+def _list_lost_classes(splits: Splits, previous: Splits | None) -> Iterator[str]:
+    known = previous.class_names if previous is not None else ()
+    lost = sorted(set(known) - set(splits.class_names))
+    if lost:
+        yield (
+            f"The model in production knows {', '.join(lost)}, which these images lack, so the two cannot be "
+            "compared. Put the classes back, or give the new data set a name of its own."
         )
-        for check in judged.checks
-        if not check.passed
-    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -11,9 +13,10 @@ from PIL import Image
 from rich.console import Console
 
 import run
-from orchestration.commands.new import NEW, show_survey
+from orchestration.commands.new import NEW, show_outlook, show_survey
 from orchestration.commands.parsing import parse
 from orchestration.projects.draft import ENOUGH_TO_FINE_TUNE, Plan, choose_size, write_draft, write_example
+from orchestration.projects.outlook import foresee
 from orchestration.projects.start import start_project
 from orchestration.session.paths import ProjectPaths
 from tests.orchestration.projects.photographs import make_frames, save_noise
@@ -34,7 +37,11 @@ def photos(tmp_path: Path) -> Path:
 
 def tell(survey: Survey) -> str:
     out = io.StringIO()
-    show_survey(Console(file=out, width=200), "my-fish", survey)
+    console = Console(file=out, width=200)
+    show_survey(console, "my-fish", survey)
+    text = write_draft("my-fish", survey, Plan.of(survey, 2))
+    settled = settle(RunConfig, parse_yaml(text, ""), Path("my-fish.yaml"))
+    show_outlook(console, foresee(survey, settled, "two minutes"))
     return out.getvalue()
 
 
@@ -116,10 +123,29 @@ def test_the_screen_tells_small_classes_copies_and_what_is_left_out(photos: Path
     (photos / "perch" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     told = tell(survey_folder(FolderSource(path=photos)))
     assert "5 pictures, needs 8" in told
-    assert "burbot: training refuses" in told
+    assert "Class 'burbot' has 5 usable images" in told
+    assert "Add pictures to burbot" in told
     assert "1 picture with the bytes of another" in told
     assert "perch/broken.png" in told
-    assert "the gate asks for 10" in told  # of 15 groups test gets 2
+
+
+def test_where_training_would_refuse_the_last_lines_are_what_helps(tmp_path: Path) -> None:
+    photos = make_frames(tmp_path / "photos", individuals=8)
+    for number in range(5):
+        save_noise(photos / "no" / f"{number}.png", 900 + number)
+    told = tell(survey_folder(FolderSource(path=photos)))
+    *_, train, held_out = told.rstrip().splitlines()
+    assert train.endswith("once that is done")
+    typed = re.search(r"python run\.py train my-fish --set (.+?)   ", held_out)
+    assert typed is not None
+    key, _, value = shlex.split(typed[1])[0].partition("=")
+    assert (key, parse_yaml(value, "")) == ("dataset.unknown_classes", ["no"])
+    survey = survey_folder(FolderSource(path=photos, unknown_classes=("no",)))
+    again = tell(survey)
+    assert "Refused" not in again
+    assert "Gate" in again  # of 16 groups test gets 2
+    assert "It takes about 17 test groups" in again
+    assert "refused at its end" in again
 
 
 def test_names_that_tell_no_groups_are_said_to(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from tests.vision.toy import make_splits
+from vision.config.decision import ReviewSettings
 from vision.config.evaluation import BootstrapSettings
 from vision.config.gate import GateSettings
 from vision.data.records import Split
@@ -411,6 +412,30 @@ def test_a_floor_that_no_model_can_reach_is_found_before_training(num_rare: int,
     rows: list[tuple[str, str, Split | None]] = [
         (name, f"{part}{i}", part) for part in (Split.TRAIN, Split.TEST) for i, name in enumerate(names)
     ]
-    findings = find_unreachable(make_splits(rows, CLASSES), SETTINGS, BOOTSTRAP, seed=0)
+    findings = find_unreachable(make_splits(rows, CLASSES), SETTINGS, ReviewSettings(), BOOTSTRAP, seed=0)
     assert [finding.severity for finding in findings] == ["warning"] * len(floors)
-    assert all("lower gate.min_gain_over_majority" in finding.message for finding in findings)
+    assert all("change gate.min_gain_over_majority" in finding.message for finding in findings)
+
+
+def test_a_share_that_no_promise_allows_and_a_lost_class_are_found_before_training() -> None:
+    """Twenty groups can promise 20% wrong; 1% takes hundreds."""
+    rows: list[tuple[str, str, Split | None]] = [
+        (name, f"{part}{name}{i}", part)
+        for part, number in ((Split.TRAIN, 10), (Split.TEST, 20))
+        for name in CLASSES
+        for i in range(number)
+    ]
+    splits = make_splits(rows, CLASSES)
+    asked = SETTINGS.model_copy(update={"min_decided": 0.3})
+
+    def find(risk: float, previous: tuple[str, ...]) -> list[str]:
+        earlier = splits.model_copy(update={"class_names": previous})
+        review = ReviewSettings(target_risk=risk)
+        found = find_unreachable(splits, asked, review, BOOTSTRAP, seed=0, previous=earlier)
+        return [each.message for each in found]
+
+    assert find(0.2, CLASSES) == []
+    (message,) = find(0.01, CLASSES)
+    assert "gate.min_decided" in message
+    (message,) = find(0.2, (*CLASSES, "whale"))
+    assert "knows whale" in message
