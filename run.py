@@ -23,12 +23,13 @@ ROOT = Path(__file__).resolve().parent
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
-    command, options = parse(sys.argv[1:] if arguments is None else arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    command, options = parse(arguments)
     try:
         return _run_stoppable(command, options) if command.stoppable else _run(command, options)
     except TaxonError as error:
         console = Console(file=sys.stderr, highlight=False)
-        for line in describe_refusal(error):
+        for line in describe_refusal(error, arguments):
             console.print(line, soft_wrap=True)
         return error.exit_code
     except KeyboardInterrupt:

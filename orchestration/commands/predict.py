@@ -22,7 +22,7 @@ from orchestration.session.paths import ProjectPaths
 from vision.base.errors import ConfigError
 from vision.base.progress import in_words
 from vision.base.wording import count_of
-from vision.config.loading import find_config, load_config
+from vision.config.loading import find_config, find_near_config, load_config
 
 if TYPE_CHECKING:
     from orchestration.flows.answering import AnsweringModel
@@ -78,9 +78,8 @@ def _answer(options: Namespace, sources: Sequence[Path], found: AnsweringModel, 
 def _split_words(options: Namespace, paths: ProjectPaths) -> tuple[str | None, list[str]]:
     """Name of the model that a config names, and what is asked; as in `predict my-fish photos`."""
     words, config = list(options.what), options.config
-    is_config = (paths.root / "configs" / f"{words[0]}.yaml").is_file()
-    if config is None and len(words) > 1 and is_config and not Path(words[0]).exists():
-        config = words.pop(0)
+    if config is None and not Path(words[0]).expanduser().exists():
+        config = _take_config(words, paths.root / "configs")
     given = [each for each in (config, options.model, options.run) if each]
     if len(given) > 1:
         raise ConfigError(
@@ -89,6 +88,29 @@ def _split_words(options: Namespace, paths: ProjectPaths) -> tuple[str | None, l
     if config is None:
         return options.model, words
     return load_config(find_config(config, paths.root / "configs"), []).name, words
+
+
+def _take_config(words: list[str], configs: Path) -> str | None:
+    """The config that the first of the words names, which is taken from them; None where it names none.
+
+    Raises:
+        ConfigError: it is like a config's name, or names one, and no pictures are named.
+    """
+    name, *pictures = words
+    if not (configs / f"{name}.yaml").is_file():
+        near = find_near_config(name, configs)
+        if near is None:
+            return None
+        meant = shlex.join(["python", "run.py", "predict", near, *(pictures or ["PICTURES"])])
+        raise ConfigError(
+            f"{name}: there is no such model, file or folder. Expected one of these. Type {meant}"
+        )
+    if not pictures:
+        raise ConfigError(
+            f"{name} is a model, and no pictures are named. Expected a picture, a folder, a CSV file or a "
+            f"ZIP file after it. Type python run.py predict {name} PICTURES"
+        )
+    return words.pop(0)
 
 
 def _find_model(options: Namespace, name: str | None, paths: ProjectPaths) -> AnsweringModel:

@@ -82,7 +82,8 @@ def _settle_folder(name: str, folder: str, config: Path, overrides: Sequence[str
             f"--set {other}: does not say how the folder is read. Expected dataset.KEY=VALUE, such as "
             f"dataset.layout=place/class. Change other settings in {config}, once it is written."
         )
-    path = Path(folder).expanduser() if folder.startswith("~") else Path(folder)
+    path = (Path(folder).expanduser() if folder.startswith("~") else Path(folder)).absolute()
+    path = path.resolve() if ".." in path.parts else path  # the config is read from wherever one stands
     least = {"backbone": "efficientnet_lite0", "weights": "auto", "strategy": "frozen"}
     tree = {
         "name": name,

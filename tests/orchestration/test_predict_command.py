@@ -15,6 +15,8 @@ import run
         (["nowhere"], "there is no such file or folder"),
         ([".", "--run", "a", "--model", "b"], "Two models were named, b and a"),
         ([".", "--config", "nowhere"], "nowhere"),
+        (["fsat", "more photos"], "python run.py predict fast 'more photos'"),
+        (["fast"], "no pictures are named"),
         (["fast", "nowhere"], "nowhere: there is no such file"),
     ],
 )

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import ValidationError
 
 from vision.base.errors import ConfigError
+from vision.base.names import find_near
 from vision.config.base import Settings
 from vision.config.data import FolderSource, ReefSource
 from vision.config.run import RunConfig
@@ -39,10 +40,19 @@ def find_config(name: str, folder: Path) -> Path:
             f"{name}: is a folder. Expected the name of a config. Write one for the photographs in it: "
             f"python run.py new NAME {name}"
         )
-    known = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.yaml"))
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {near[0]}?" if near else "."
-    raise ConfigError(f"{name}: no such config{hint} Expected a path, or one of: {', '.join(known)}.")
+    known, near = list_configs(folder), find_near_config(name, folder)
+    hint = f" Did you mean {near}?" if near else ""
+    raise ConfigError(f"{name}: no such config. Expected a path, or one of: {', '.join(known)}.{hint}")
+
+
+def list_configs(folder: Path) -> list[str]:
+    """Names of the configs in a folder and below it, as they are typed."""
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+
+
+def find_near_config(name: str, folder: Path) -> str | None:
+    """The config that was probably meant by a name that none has; None where none is like it."""
+    return find_near(name.removesuffix(".yaml"), list_configs(folder))
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:

@@ -102,14 +102,15 @@ def test_of_two_readings_the_one_that_is_typed_is_written(tmp_path: Path) -> Non
         start_project("other", str(tmp_path / "photos"), tmp_path, ["images.size=96"])
 
 
-def test_the_home_folder_is_filled_in_and_a_relative_path_stays(
+def test_the_config_names_the_folder_wherever_one_stands(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     for name, typed, written in (
         ("one", f"~/{photos.name}", tmp_path / photos.name),
-        ("two", photos.name, Path(photos.name)),
+        ("two", photos.name, photos),
+        ("three", f"nowhere/../{photos.name}", photos),
     ):
         dataset = load_config(start_project(name, typed, tmp_path).config).dataset
         assert isinstance(dataset, FolderSource)

@@ -1,0 +1,29 @@
+"""An error about folders names a command that can be copied as it stands."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestration.session.refusal import describe_refusal
+from vision.base.errors import SourceError
+
+ERROR = SourceError(
+    "photos: can be read in two ways. Expected one. Type --set dataset.layout=class or --set dataset.layout=auto"
+)
+
+
+@pytest.mark.parametrize(
+    ("typed", "command"),
+    [
+        (["train", "my-fish"], "python run.py train my-fish"),
+        (["new", "a", "my photos"], "python run.py new a 'my photos'"),
+        (
+            ["train", "a", "--set", "dataset.layout=x", "--set", "seed=3"],
+            "python run.py train a --set seed=3",
+        ),
+        (["train", "--set", "seed=3", "a"], "python run.py train --set seed=3 a"),
+    ],
+)
+def test_a_layout_is_told_as_the_whole_command(typed: list[str], command: str) -> None:
+    told = "\n".join(line.plain for line in describe_refusal(ERROR, typed))
+    assert f"{command} --set dataset.layout=class or {command} --set dataset.layout=auto" in told
