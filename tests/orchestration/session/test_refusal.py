@@ -8,7 +8,8 @@ from orchestration.session.refusal import describe_refusal
 from vision.base.errors import SourceError
 
 ERROR = SourceError(
-    "photos: can be read in two ways. Expected one. Type --set dataset.layout=class or --set dataset.layout=auto"
+    "photos: can be read in two ways. Expected one. "
+    "Type --set dataset.layout=class or --set dataset.layout=auto"
 )
 
 
