@@ -51,6 +51,7 @@ def training(
     splits = keyed(validate)(manifest, proposed, config.checks)
     keyed(explore)(manifest, dataset, splits, config.gate, config.review, bootstrap, seed, champion_splits)
 
+    dropouts = config.training.dropouts()
     rows = []
     for name, candidate in config.training.candidates.items():
         model, heads, _ = keyed(train, f"train_{name}")(
@@ -61,6 +62,7 @@ def training(
         evaluation = keyed(evaluate, f"evaluate_{name}")(
             *(name, output, splits, Split.VALIDATION, KERAS, rule, detector, bootstrap, seed),
             held_out=held_out,
+            dropouts=dropouts,
         )
         rows.append((evaluation, model, heads, output, held_out, rule, detector))
     evaluations, models, fold_heads, outputs, held_outs, rules, detectors = (
@@ -94,7 +96,8 @@ def training(
         dataset, splits, seed, frozen[0] if frozen else None, after=["infer_test"]
     )
     keyed(evaluate, "evaluate_test")(
-        winner, tested, splits, Split.TEST, served, rule, detector, bootstrap, seed, far
+        *(winner, tested, splits, Split.TEST, served, rule, detector, bootstrap, seed, far),
+        dropouts=dropouts,
     )
     bundle = keyed(assemble)(
         config.name, manifest, dataset, model, graphs, served, rule, detector, exported, held_out

@@ -30,12 +30,18 @@ def evaluate(
     seed: int,
     far: dict[str, ModelOutputs] | None = None,
     held_out: HeldOut | None = None,
+    dropouts: dict[str, float] | None = None,
 ) -> Annotated[Evaluation, ArtifactName.EVALUATION]:
-    """Everything measured: accuracy, calibration, unknowns, decisions, with intervals."""
+    """Everything measured: accuracy, calibration, unknowns, decisions, with intervals.
+
+    `dropouts` has the rate of each candidate whose last layer was trained with dropout.
+    """
+    dropout = (dropouts or {}).get(candidate, 0.0)
     unknown = select(outputs, splits, split, unknown=True)
     if held_out is None:
-        images = Images(select(outputs, splits, split), unknown, far)
+        images = Images(select(outputs, splits, split), unknown, far, dropout=dropout)
     else:
         known = held_out.at(splits.rows(split))
-        images = Images(known.label(outputs, splits), unknown, far, known.scores, known.stranger_scores)
+        labelled = known.label(outputs, splits)
+        images = Images(labelled, unknown, far, known.scores, known.stranger_scores, dropout)
     return evaluate_outputs(images, rule, detector, Subject(candidate, split, form), bootstrap, seed)

@@ -195,3 +195,11 @@ class TrainingSettings(Settings):
             if name in ("exported", "test"):
                 raise ValueError(f"candidate name {name!r} is taken by steps of the pipeline; choose another")
         return value
+
+    def dropouts(self) -> dict[str, float]:
+        """Rate of each candidate whose last layer is trained with dropout; a frozen one's is not."""
+        return {
+            name: each.dropout
+            for name, each in self.candidates.items()
+            if each.dropout and each.strategy is not Strategy.FROZEN
+        }

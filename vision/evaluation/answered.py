@@ -16,6 +16,10 @@ from vision.data.labelled import Labelled
 from vision.decision.predictor import Decisions, decide, decide_scored
 from vision.decision.records import DecisionRule, OodDetector
 from vision.decision.scores import OodScore, score_unknown
+from vision.evaluation.dropout import SCORE_NAME, measure_disagreement
+
+_SEED = 0
+"""Known and unknown images lose the same entries of their embeddings."""
 
 KNOWN, NEAR, FAR = "known", "near", "far"
 
@@ -31,6 +35,7 @@ class Images:
         known_strangers: stranger scores of `known`, where `known_scores` are given.
         unknown: of held-out classes; None or empty where there are none.
         far: far kind -> outputs of its images, each image its own group; None or empty where there are none.
+        dropout: rate that the network's last layer was trained with; 0: without.
     """
 
     known: Labelled
@@ -38,6 +43,7 @@ class Images:
     far: Mapping[str, ModelOutputs] | None = None
     known_scores: Mapping[OodScore, FloatArray] | None = None
     known_strangers: FloatArray | None = None
+    dropout: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +56,8 @@ class Answered:
         class_names: (m,) str, true class, or kind of far image.
         groups: (m,) str.
         decisions: the answers.
-        scores: unknown scores by name, (m,) each: every one, or those that were held out.
+        scores: unknown scores by name, (m,) each: every one, or those that were held out, and `mc_dropout`
+            where the network has dropout.
         drawn: resamples of the groups; of unknown kinds, class by class.
     """
 
@@ -59,20 +66,25 @@ class Answered:
     class_names: NDArray[np.str_]
     groups: NDArray[np.str_]
     decisions: Decisions
-    scores: dict[OodScore, FloatArray]
+    scores: dict[str, FloatArray]
     drawn: GroupResamples
 
 
 def answer(
-    kind: str, images: Labelled, rule: DecisionRule, detector: OodDetector, drawn: GroupResamples
+    kind: str,
+    images: Labelled,
+    rule: DecisionRule,
+    detector: OodDetector,
+    drawn: GroupResamples,
+    dropout: float = 0.0,
 ) -> Answered:
     """What images of one kind are answered, and every unknown score of them."""
     seen = images.outputs.logits, images.outputs.embeddings
     decisions = decide(rule, detector, *seen, images.outputs.early)
-    scores = {
+    scores: dict[str, FloatArray] = {
         name: decisions.scores if name == rule.unknown.score_name else score_unknown(detector, *seen, name)
         for name in OodScore
-    }
+    } | _reported(images, dropout)
     return Answered(kind, images.outputs.rows, images.class_names, images.groups, decisions, scores, drawn)
 
 
@@ -82,12 +94,16 @@ def answer_known(
     """What the known images are answered, by their held-out scores where there are any."""
     known, scores = images.known, images.known_scores
     if scores is None:
-        return answer(KNOWN, known, rule, detector, drawn)
+        return answer(KNOWN, known, rule, detector, drawn, images.dropout)
     deciding = scores[OodScore(rule.unknown.score_name)]
     decisions = decide_scored(rule, known.outputs.logits, deciding, images.known_strangers)
-    return Answered(
-        KNOWN, known.outputs.rows, known.class_names, known.groups, decisions, dict(scores), drawn
-    )
+    own = dict(scores) | _reported(known, images.dropout)
+    return Answered(KNOWN, known.outputs.rows, known.class_names, known.groups, decisions, own, drawn)
+
+
+def _reported(images: Labelled, dropout: float) -> dict[str, FloatArray]:
+    """Scores that are reported and never decide."""
+    return {SCORE_NAME: measure_disagreement(images.outputs, dropout, _SEED)} if dropout else {}
 
 
 def answer_others(
@@ -105,7 +121,11 @@ def answer_others(
     if present:
         kinds[FAR] = pool_far(present)
     return [
-        answer(kind, each, rule, detector, resample_groups(each.groups, bootstrap, rng, each.class_names))
+        answer(
+            *(kind, each, rule, detector),
+            resample_groups(each.groups, bootstrap, rng, each.class_names),
+            images.dropout,
+        )
         for kind, each in kinds.items()
     ]
 

@@ -192,7 +192,7 @@ def _describe_unknown(known: Answered, other: Answered, deciding: OodScore) -> l
                 UnknownRow(
                     class_name=name,
                     kind=other.kind,
-                    score_name=score.value,
+                    score_name=str(score),
                     auroc=percentile_interval(auroc(of_known, of_other[chosen]), drawn, known.drawn.level),
                     fpr_at_95_tpr=fpr_at_95_tpr(of_known, of_other[chosen]),
                     found=found,

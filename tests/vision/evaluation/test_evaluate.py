@@ -28,6 +28,7 @@ from vision.decision.records import (
 )
 from vision.decision.scores import OodScore, score_unknown
 from vision.evaluation.answered import Images
+from vision.evaluation.dropout import measure_disagreement
 from vision.evaluation.evaluate import Subject, evaluate
 from vision.evaluation.metrics import auroc
 from vision.evaluation.records import Evaluation
@@ -216,6 +217,31 @@ def test_every_score_has_a_row_for_every_class_and_for_all(evaluation: Evaluatio
             ("far", "all", 60),
         ]
         assert np.isnan([row.found for row in rows]).all() == (score is not OodScore.FWK)
+
+
+def test_disagreement_under_dropout_is_one_more_row_of_a_network_that_has_dropout() -> None:
+    images = Images(KNOWN, UNKNOWN, make_far(30), dropout=0.5)
+    measured = evaluate(images, RULE, DETECTOR, Subject("winner", "test", "fp16"), BOOTSTRAP, 0)
+    rows = [row for row in measured.unknown if row.score_name == "mc_dropout"]
+    assert [row.class_name for row in rows] == ["eel", "flounder", "all", "blank", "noise", "all"]
+    by_name = {row.class_name: row.auroc.value for row in rows}
+    assert by_name["eel"] > 0.6
+    assert np.isnan([row.found for row in rows]).all()
+    assert measured.deciding_rows()[0].score_name == OodScore.FWK
+
+
+def test_disagreement_is_the_mutual_information_of_answer_and_what_is_dropped() -> None:
+    outputs = KNOWN.outputs
+    assert measure_disagreement(outputs, 1e-9, 0).max() < 1e-6
+    some, more = (measure_disagreement(outputs, rate, 0, passes=200).mean() for rate in (0.1, 0.5))
+    assert 0 < some < more < np.log(4)
+    one = replace(outputs, embeddings=np.eye(1, WIDTH, dtype="f"), logits=outputs.logits[:1])
+    one = replace(one, kernel=np.zeros((WIDTH, 2), "f"), bias=np.zeros(2, "f"), logits=np.zeros((1, 2), "f"))
+    one.kernel[0] = [50.0, -50.0]
+    # Dropped half the time: an even answer; else a sure one. H(mean) - mean(H) by hand.
+    mixed = np.array([0.75, 0.25])
+    expected = -(mixed * np.log(mixed)).sum() - np.log(2) / 2
+    assert measure_disagreement(one, 0.5, 1, passes=4000)[0] == pytest.approx(expected, abs=0.02)
 
 
 def test_auroc_of_a_row_is_that_of_its_class_alone(evaluation: Evaluation) -> None:
