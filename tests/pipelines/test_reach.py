@@ -51,8 +51,8 @@ SETTINGS: dict[str, set[str]] = {
     "data/split": {"data"},
     "data/validate": {"data"},
     "data/explore": {"data", "decision", "evaluation", "gate"},
-    "training/train": {"data", "training"},
-    "training/infer": {"data", "training"},
+    "training/train": {"augment", "data", "training"},
+    "training/infer": {"augment", "data", "training"},
     "decision/calibrate": {"evaluation"},
     "decision/fit_unknowns": set(),
     "decision/set_thresholds": {"decision", "evaluation"},
@@ -74,17 +74,18 @@ vision/backbones/mobilenet.py
 vision/backbones/torch_file.py
 vision/base/__init__.py vision/base/closure.py vision/base/errors.py vision/base/files.py
 vision/base/home.py vision/base/names.py vision/base/outputs.py vision/base/record.py vision/base/softmax.py
-vision/config/__init__.py vision/config/base.py vision/config/data.py vision/config/training.py
+vision/config/__init__.py vision/config/augment.py vision/config/base.py vision/config/data.py
+vision/config/training.py
 vision/data/decoding/__init__.py vision/data/decoding/capture_time.py vision/data/decoding/colour.py
 vision/data/decoding/depth.py vision/data/decoding/formats.py vision/data/decoding/jpeg_damage.py
 vision/data/decoding/loading.py vision/data/decoding/opening.py vision/data/decoding/remarks.py
 vision/data/__init__.py vision/data/images.py vision/data/quality.py vision/data/records.py
 vision/data/store.py
-vision/training/__init__.py vision/training/nets/__init__.py vision/training/nets/batches.py
-vision/training/nets/fit.py vision/training/nets/heads.py vision/training/nets/inference.py
-vision/training/nets/model_file.py vision/training/nets/models.py vision/training/nets/seeding.py
-vision/training/nets/watch.py
-vision/training/records.py
+vision/training/__init__.py vision/training/nets/__init__.py vision/training/nets/augmentation.py
+vision/training/nets/batches.py vision/training/nets/fit.py vision/training/nets/heads.py vision/training/nets/inference.py
+vision/training/nets/model_file.py vision/training/nets/models.py vision/training/nets/recipe.py
+vision/training/nets/seeding.py vision/training/nets/watch.py
+vision/training/recipe_words.py vision/training/records.py
 """
 
 
