@@ -155,7 +155,7 @@ def check_addition_names(additions: Sequence[Addition]) -> None:
             )
 
 
-class _GrowingSource(Settings):
+class GrowingSource(Settings):
     """Base of every source: folders of further labelled images may join it."""
 
     additions: tuple[Addition, ...] = Field(
@@ -169,7 +169,7 @@ class _GrowingSource(Settings):
         return value
 
 
-class ReefSource(_GrowingSource):
+class ReefSource(GrowingSource):
     """Painted fish: a data set that needs no download. Deterministic from `seed`."""
 
     source: Literal["reef"] = "reef"
@@ -184,7 +184,7 @@ class ReefSource(_GrowingSource):
     turbidity: Fraction = Field(default=0.0, description="drift: 0 the reef's own water, 1 very turbid, dim")
 
 
-class FolderSource(_GrowingSource):
+class FolderSource(GrowingSource):
     """A folder of images: one folder per class, with folders of splits, places or groups above or below."""
 
     source: Literal["folder"] = "folder"
@@ -206,9 +206,6 @@ class FolderSource(_GrowingSource):
     def _groups_are_declared_once(self) -> Self:
         _check_one_kind_of_group(self.layout, self.group_by)
         return self
-
-
-SourceSettings = Annotated[ReefSource | FolderSource, Field(discriminator="source")]
 
 
 class ImageSettings(Settings):

@@ -16,8 +16,8 @@ from pydantic import ValidationError
 from vision.base.errors import ConfigError
 from vision.base.names import find_near
 from vision.config.base import Settings
-from vision.config.data import FolderSource, ReefSource
 from vision.config.run import RunConfig
+from vision.config.sources import KINDS
 from vision.config.yaml_text import parse_yaml, read_text
 
 Kind = TypeVar("Kind", bound=Settings)
@@ -164,6 +164,6 @@ def _known_keys(kind: type[Settings], location: Sequence[Any]) -> list[str]:
             node = get_args(node)[1]
         elif getattr(node, "__origin__", None) is tuple:
             node = get_args(node)[0]
-        elif part in ("reef", "folder"):
-            node = {"reef": ReefSource, "folder": FolderSource}[str(part)]
+        elif part in KINDS:
+            node = KINDS[part]
     return list(node.model_fields) if isinstance(node, type) and issubclass(node, Settings) else []

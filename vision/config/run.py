@@ -11,7 +11,6 @@ from vision.config.data import (
     Addition,
     CheckSettings,
     ImageSettings,
-    SourceSettings,
     SplitSettings,
     check_addition_names,
 )
@@ -23,6 +22,7 @@ from vision.config.monitoring import DriftSettings
 from vision.config.prediction import BatchSettings
 from vision.config.retraining import RetrainingSettings
 from vision.config.serve import ServeSettings
+from vision.config.sources import SourceSettings
 from vision.config.training import TrainingSettings
 
 

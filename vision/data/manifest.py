@@ -18,7 +18,7 @@ from vision.base.errors import ImageError, SourceError
 from vision.data.decoding.formats import READ_FORMATS, has_other_ending
 from vision.data.decoding.remarks import Remark
 from vision.data.images import MAX_MEGAPIXELS, probe_image
-from vision.data.records import FileRemark, ImageEntry, Manifest, Quarantined, Split
+from vision.data.records import Box, FileRemark, ImageEntry, Manifest, Quarantined, Split
 
 Progress = Callable[[int, int], None]
 """Called with (files done, files in all)."""
@@ -38,6 +38,7 @@ class SourceFile:
         group: declared group (individual, burst, source), if any.
         tree: the split that the user's own tree gives it, if any.
         is_unknown: of a class that is held out as unknown.
+        box: where the subject is: left, top, width, height as shares (0..1) of the picture as it is seen.
     """
 
     path: str
@@ -45,6 +46,7 @@ class SourceFile:
     group: str | None = None
     tree: Split | None = None
     is_unknown: bool = False
+    box: Box | None = None
 
 
 def build_manifest(
@@ -126,6 +128,7 @@ def _read_entry(
         group=file.group,
         tree=file.tree,
         is_unknown=file.is_unknown,
+        box=file.box,
         taken_at=probe.taken_at,
         is_damaged=Remark.DAMAGED in probe.remarks,
         sample_bits=probe.sample_bits,

@@ -27,6 +27,10 @@ class Split(StrEnum):
     TEST = "test"
 
 
+Box = tuple[float, float, float, float]
+"""Left, top, width and height as shares (0..1) of the picture as it is seen, after EXIF orientation."""
+
+
 class ImageEntry(Value):
     """One usable image file. `path` is POSIX, relative to the manifest's root; `Manifest.locate` finds it."""
 
@@ -45,6 +49,7 @@ class ImageEntry(Value):
         default=0,
         description="how many of 16 bits its samples use, as far as they tell; 0 for 8-bit pictures",
     )
+    box: Box | None = Field(default=None, description="where the subject is, as far as the source says")
 
 
 class Quarantined(Value):

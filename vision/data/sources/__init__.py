@@ -1,6 +1,7 @@
 """Where images come from; every source gives a manifest and a digest of its content.
 
-A kind of source is a module that declares a `Source`, settings in `vision.config.data`, and one line here.
+A kind of source is a module that declares a `Source`, settings in a module of `vision.config` and a name in
+`vision.config.sources`, and one line here.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from vision.config.data import FolderSource, ReefSource, SourceSettings
+from vision.config.data import FolderSource, GrowingSource, ReefSource
+from vision.config.sources import SourceSettings
 from vision.data.records import Manifest
 from vision.data.sources.additions import add_parts, digest_parts, list_parts
 from vision.data.sources.declaration import Base, Progress, Source
@@ -17,9 +19,7 @@ from vision.data.sources.folder import find_addition
 from vision.data.sources.painted import REEF
 from vision.data.sources.user_folder import FOLDER
 
-SOURCES: Mapping[type[FolderSource | ReefSource], Source] = MappingProxyType(
-    {FolderSource: FOLDER, ReefSource: REEF}
-)
+SOURCES: Mapping[type[GrowingSource], Source] = MappingProxyType({FolderSource: FOLDER, ReefSource: REEF})
 
 
 def read_source(settings: SourceSettings, data_folder: Path, *, progress: Progress | None = None) -> Manifest:

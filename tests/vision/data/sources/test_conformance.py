@@ -11,7 +11,8 @@ import pytest
 
 from tests.end_to_end.project import draw_image
 from vision.base.errors import SourceError
-from vision.config.data import FolderSource, ReefSource, SourceSettings
+from vision.config.data import FolderSource, GrowingSource, ReefSource
+from vision.config.sources import SourceSettings
 from vision.data.sources import SOURCES, check_source, digest_source, read_source
 
 COLOURS = {"amber": (230, 170, 40), "cobalt": (40, 70, 200), "slate": (110, 120, 130)}
@@ -38,7 +39,7 @@ def reef(seed: int) -> ReefSource:
     return ReefSource(seed=seed, images_per_class=2, unknown_images_per_class=2)
 
 
-CASES = {
+CASES: dict[type[GrowingSource], Case] = {
     FolderSource: Case(
         lambda folder: draw(folder / "a"),
         lambda folder: draw(folder / "b", num_images=3),
@@ -57,7 +58,7 @@ def test_every_kind_that_can_be_configured_is_registered_and_tested() -> None:
 @EACH
 @pytest.mark.slow
 def test_a_source_lists_classes_groups_and_digests_alike_each_time(
-    kind: type[FolderSource | ReefSource], tmp_path: Path
+    kind: type[GrowingSource], tmp_path: Path
 ) -> None:
     settings, data = CASES[kind].settings(tmp_path), tmp_path / "data"
     check_source(settings)
@@ -80,14 +81,14 @@ def test_a_source_lists_classes_groups_and_digests_alike_each_time(
 
 @EACH
 @pytest.mark.slow
-def test_other_images_have_another_digest(kind: type[FolderSource | ReefSource], tmp_path: Path) -> None:
+def test_other_images_have_another_digest(kind: type[GrowingSource], tmp_path: Path) -> None:
     case, data = CASES[kind], tmp_path / "data"
     first, second = (digest_source(make(tmp_path), data) for make in (case.settings, case.changed))
     assert first != second
 
 
 @EACH
-def test_what_cannot_be_read_is_told(kind: type[FolderSource | ReefSource], tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_told(kind: type[GrowingSource], tmp_path: Path) -> None:
     wrong = CASES[kind].wrong
     if wrong is None:
         pytest.skip("it is painted: nothing can be missing")
