@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from orchestration.commands.command import Command
+from orchestration.commands.corrections import CORRECTIONS
 from orchestration.commands.new import NEW
 from orchestration.commands.pipelines import PIPELINES, ROLLBACK
 from orchestration.commands.predict import PREDICT
@@ -27,6 +28,7 @@ COMMANDS: tuple[Command, ...] = (
     SCHEDULE,
     ROLLBACK,
     *SERVICE_ACTIONS,
+    CORRECTIONS,
     CLEAN,
 )
 BY_NAME = {name: each for each in COMMANDS for name in (each.name, *each.aliases)}

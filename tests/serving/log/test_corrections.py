@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from serving.log.corrections import Correction, add_correction, read_corrections
+from serving.log.corrections import Correction, add_correction, list_corrected, read_corrections
 from serving.log.prediction_log import PredictionLog
 from tests.serving.answers import DIGEST, START, make_entry
 
@@ -18,10 +18,30 @@ def correction(serial: int = 1, class_name: str = "blue_tang", minutes: int = 0)
 def test_corrections_are_read_back_in_their_order_by_model(log: PredictionLog) -> None:
     log.append(make_entry(1))
     log.append(make_entry(2, model_digest="other"))
-    said = [correction(1), correction(2), correction(1, "Äsche", minutes=5)]
+    said = [correction(1), correction(2), Correction("id-1", "Äsche", "office", START + timedelta(minutes=5))]
     assert all(add_correction(log, each) for each in said)
     assert read_corrections(log) == said
     assert read_corrections(log, DIGEST) == [said[0], said[2]]
+
+
+def test_a_later_word_of_one_person_takes_the_place_of_the_former_and_anothers_is_kept(
+    log: PredictionLog,
+) -> None:
+    for serial in (1, 2):
+        log.append(make_entry(serial, model_name="reef", model_version=str(serial), group="visit-1"))
+    first, later = correction(1, "cod"), correction(1, "hake", minutes=5)
+    others = Correction("id-1", "cod", "office", START), correction(2)
+    for each in (first, *others, later):
+        add_correction(log, each)
+    assert read_corrections(log) == [*others, later]
+    told = list_corrected(log, "reef")
+    assert [each.correction for each in told] == [*others, later]
+    assert (told[0].model, told[0].group, told[0].file_name) == (
+        "reef version 1",
+        "visit-1",
+        make_entry(1).file_name,
+    )
+    assert list_corrected(log, "another") == []
 
 
 def test_a_correction_of_no_answer_is_not_kept(log: PredictionLog) -> None:

@@ -1,0 +1,100 @@
+"""`run.py corrections`: what people said that answers should have been, as a table or a CSV file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from orchestration.commands.command import Command, argument, read_config
+from orchestration.session.paths import ProjectPaths
+from vision.base.files import write_atomically
+from vision.base.wording import count_of
+from vision.config.serve import PredictionLogSettings
+
+if TYPE_CHECKING:  # the log imports SQLAlchemy
+    from serving.log.corrections import CorrectedAnswer
+
+COLUMNS = ("time", "file", "group", "decision", "answered", "corrected", "by", "model", "prediction_id")
+MOST_SHOWN = 50
+
+
+def _list_corrections(options: Namespace, paths: ProjectPaths) -> int:
+    """Print the newest corrections of a model, or write all into a file."""
+    config = read_config(options, paths) if options.config else None
+    url = config.serve.log.url if config else PredictionLogSettings().url
+    found = _read(url, config.name if config else None, paths)
+    rows = [_tabulate(each) for each in found]
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    of = f" of {config.name}" if config else ""
+    if options.csv is not None:
+        write_atomically(Path(options.csv), _write_csv(rows))
+        console.print(f"Wrote {count_of(len(rows), 'correction')}{of} into {options.csv}", soft_wrap=True)
+        return 0
+    if not rows:
+        console.print(
+            f"No answer{of} was corrected. The page (make ui) asks below each answer, and a program may send "
+            "POST /corrections.",
+            soft_wrap=True,
+        )
+        return 0
+    console.print(_draw(rows[-MOST_SHOWN:]))
+    shown = f"; the last {MOST_SHOWN} are shown, --csv FILE writes all" if len(rows) > MOST_SHOWN else ""
+    console.print(f"{count_of(len(rows), 'correction')}{of}{shown}.", soft_wrap=True)
+    return 0
+
+
+def _read(url: str, model_name: str | None, paths: ProjectPaths) -> list[CorrectedAnswer]:
+    """All corrections in the log, or those of one model; none where there is no log yet."""
+    from serving.log.corrections import list_corrected
+    from serving.log.prediction_log import PredictionLog
+    from serving.log.url import is_sqlite, parse_url, resolve_log_url
+
+    place = resolve_log_url(url, paths.home)
+    database = parse_url(place)
+    if is_sqlite(database) and not Path(database.database or "").exists():
+        return []
+    with closing(PredictionLog(place, create=False)) as log:
+        return list_corrected(log, model_name)
+
+
+def _tabulate(each: CorrectedAnswer) -> dict[str, str]:
+    said = each.correction
+    time = f"{said.time:%Y-%m-%d %H:%M:%S}"
+    values = (time, each.file_name, each.group or "", each.decision, each.class_name, said.class_name)
+    return dict(zip(COLUMNS, (*values, said.client, each.model, said.prediction_id), strict=True))
+
+
+def _write_csv(rows: Sequence[dict[str, str]]) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS)
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _draw(rows: Sequence[dict[str, str]]) -> Table:
+    shown = [name for name in COLUMNS if name not in ("prediction_id", "group")]
+    table = Table(*shown, box=SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*(Text(row[name]) for name in shown))
+    return table
+
+
+CORRECTIONS = Command(
+    "corrections",
+    "what people said that answers should have been",
+    _list_corrections,
+    (argument("--csv", metavar="FILE", help="write all of them into a file instead"),),
+    config="optional",
+)
