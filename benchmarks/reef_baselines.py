@@ -23,9 +23,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.reef_sheet import paint_sheet
 from vision.config.data import ReefSource
 from vision.data.sources.reef.dataset import PaintTask, paint_bytes, plan_reef
-from vision.data.sources.reef.sheet import paint_sheet
 from vision.data.sources.reef.species import KNOWN_SPECIES
 
 Features = NDArray[np.float32]

@@ -51,20 +51,7 @@ def training(
     splits = keyed(validate)(manifest, proposed, config.checks)
     keyed(explore)(manifest, dataset, splits, config.gate, config.review, bootstrap, seed, champion_splits)
 
-    dropouts = config.training.dropouts()
-    rows = []
-    for name, candidate in config.training.candidates.items():
-        model, heads, _ = keyed(train, f"train_{name}")(
-            *(name, candidate, dataset, splits, seed), after=["explore"]
-        )
-        output = keyed(infer, f"infer_{name}")(model, dataset, splits)
-        detector, held_out, rule = _fit_rule(config, output, heads, splits, name)
-        evaluation = keyed(evaluate, f"evaluate_{name}")(
-            *(name, output, splits, Split.VALIDATION, KERAS, rule, detector, bootstrap, seed),
-            held_out=held_out,
-            dropouts=dropouts,
-        )
-        rows.append((evaluation, model, heads, output, held_out, rule, detector))
+    rows = [_train_candidate(config, name, dataset, splits) for name in config.training.candidates]
     evaluations, models, fold_heads, outputs, held_outs, rules, detectors = (
         list(each) for each in zip(*rows, strict=True)
     )
@@ -97,17 +84,32 @@ def training(
     )
     keyed(evaluate, "evaluate_test")(
         *(winner, tested, splits, Split.TEST, served, rule, detector, bootstrap, seed, far),
-        dropouts=dropouts,
+        dropouts=config.training.dropouts(),
     )
     bundle = keyed(assemble)(
         config.name, manifest, dataset, model, graphs, served, rule, detector, exported, held_out
     )
     promotion = keyed(promote)(
-        *(bundle, tested, rule, detector, far, config.images, config.unknowns, baselines, manifest, splits),
-        *(config.gate, bootstrap, seed, store_folder),
+        *(bundle, tested, rule, detector, far, baselines, manifest, splits, config, store_folder),
         *(champion_bundle, champion.digest if champion else None, champion_splits),
     )
     keyed(register)(config.name, bundle, splits, promotion, manifest)
+
+
+def _train_candidate(config: RunConfig, name: str, dataset: Any, splits: Any) -> tuple[Any, ...]:
+    """Evaluation, model, fold heads, outputs, held-out answers, rule and detector of one candidate."""
+    candidate, seed = config.training.candidates[name], config.seed
+    model, heads, _ = keyed(train, f"train_{name}")(
+        *(name, candidate, dataset, splits, seed), after=["explore"]
+    )
+    output = keyed(infer, f"infer_{name}")(model, dataset, splits)
+    detector, held_out, rule = _fit_rule(config, output, heads, splits, name)
+    evaluation = keyed(evaluate, f"evaluate_{name}")(
+        *(name, output, splits, Split.VALIDATION, KERAS, rule, detector, config.bootstrap, seed),
+        held_out=held_out,
+        dropouts=config.training.dropouts(),
+    )
+    return evaluation, model, heads, output, held_out, rule, detector
 
 
 def _fit_rule(config: RunConfig, outputs: Any, heads: Any, splits: Any, name: str) -> tuple[Any, Any, Any]:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-from PIL import Image
-
 from report.formatting import plain_name
 from report.page import render_page
+from report.thumbnails import as_data_uri
 from vision.base.errors import ImageError
 from vision.base.files import write_atomically
 from vision.base.wording import count_of, join_words
-from vision.config.data import Resize
-from vision.data.images import decode_image, probe_image
 from vision.data.records import Split
+from vision.data.thumbnails import make_thumbnail
 from vision.decision.records import Prediction
 from vision.prediction.batch import Batch, Progress, finish_batch, run_batch
 from vision.prediction.engines import Listen
@@ -33,7 +28,6 @@ MOST_ACCEPTED, LEAST_OF_CLASS, MOST_OF_CLASS = 144, 6, 24
 SIDE = 240
 """Pixels of a thumbnail's longer side, twice what is shown."""
 
-_JPEG_QUALITY = 80
 _THREADS = 4
 
 _TITLES = {
@@ -265,17 +259,9 @@ def _draw_all(items: Sequence[Item]) -> dict[str, str]:
 def _draw(item: Item) -> str | None:
     """The whole picture as a small JPEG in a data URI."""
     try:
-        raw = item.read()
-        width, height = probe_image(raw).sides
-        square = decode_image(raw, size=SIDE, resize=Resize.PAD)
+        return as_data_uri("image/jpeg", make_thumbnail(item.read(), SIDE))
     except (ImageError, OSError):
         return None
-    sides = [max(1, round(side * SIDE / max(width, height))) for side in (width, height)]
-    left, top = ((SIDE - side) // 2 for side in sides)
-    picture = np.ascontiguousarray(square[top : top + sides[1], left : left + sides[0]])
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=_JPEG_QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
 def tell_row(row: Row) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 
 import numpy as np
 from PIL import Image
@@ -12,9 +11,8 @@ from PIL import Image
 from report.story import RunStory
 from vision.base.record import ImageArray
 from vision.bundle.heat_map import overlay
-from vision.config.data import Resize
-from vision.data.images import decode_image
 from vision.data.records import ImageEntry, Manifest
+from vision.data.thumbnails import make_jpeg, shrink
 from vision.evaluation.records import Answer
 
 SAMPLE_SIDE, GALLERY_SIDE, LARGE_SIDE = 144, 260, 560
@@ -29,14 +27,12 @@ def embed_image(image: ImageArray, side: int = SAMPLE_SIDE) -> str:
     """A JPEG data URI of one image (h, w, 3) uint8, at most `side` pixels a side."""
     picture = Image.fromarray(np.ascontiguousarray(image))
     picture.thumbnail((side, side))
-    buffer = io.BytesIO()
-    picture.save(buffer, format="JPEG", quality=JPEG_QUALITY)
-    return _data_uri("image/jpeg", buffer.getvalue())
+    return as_data_uri("image/jpeg", make_jpeg(np.asarray(picture), JPEG_QUALITY))
 
 
 def embed_png(content: bytes) -> str:
     """A data URI of a PNG file."""
-    return _data_uri("image/png", content)
+    return as_data_uri("image/png", content)
 
 
 def embed_row(story: RunStory, row: int, side: int) -> str | None:
@@ -64,14 +60,7 @@ def read_photograph(manifest: Manifest, entry: ImageEntry, side: int) -> ImageAr
         return None
     if hashlib.sha256(raw).hexdigest() != entry.digest:
         return None
-    longer = max(entry.width, entry.height)
-    square = min(side, longer)
-    padded = decode_image(
-        raw, size=square, resize=Resize.PAD, max_megapixels=NO_LIMIT, keeps_damage=entry.is_damaged
-    )
-    width, height = (max(1, round(each * square / longer)) for each in (entry.width, entry.height))
-    left, top = (square - width) // 2, (square - height) // 2
-    return padded[top : top + height, left : left + width]
+    return shrink(raw, side, max_megapixels=NO_LIMIT, keeps_damage=entry.is_damaged)
 
 
 def embed_answer(story: RunStory, answer: Answer, side: int = GALLERY_SIDE) -> str | None:
@@ -111,5 +100,6 @@ def sample_rows(story: RunStory, class_name: str, count: int) -> list[int]:
     return [pool[place] for place in places]
 
 
-def _data_uri(kind: str, content: bytes) -> str:
+def as_data_uri(kind: str, content: bytes) -> str:
+    """A file of a media type, to stand in a page."""
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"

@@ -11,7 +11,7 @@ import jinja2
 
 from orchestration.session.steps import STEPS
 from vision.base.progress import in_words
-from vision.config.data import AUTO_GROUPS, FolderSource
+from vision.config.data import FolderSource
 from vision.config.yaml_text import write_inline
 from vision.data.survey import Survey
 
@@ -118,25 +118,6 @@ def write_draft(name: str, survey: Survey, plan: Plan) -> str:
         size_words=_TWICE if plan.size == USUAL_SIZE else enough,
         fine_tuned=plan.fine_tuned,
         fine_words=f"It {adds}." if plan.fine_tuned else f"To try it, remove the marks: it {adds}.",
-    )
-
-
-def write_example() -> str:
-    """The configuration of no folder in particular, as it is shipped."""
-    return _render(
-        FolderSource(path=Path("photos"), group_by=AUTO_GROUPS),
-        purpose="Your own photographs, one folder a class; `python run.py new NAME FOLDER` fills this in.",
-        cost="A few minutes for 1,500 images on 2 CPU cores.",
-        command="python run.py --pipeline training --config folder.yaml --set name=my-fish "
-        "--set dataset.path=photos",
-        name="photos",
-        layout_words="Folders above or below classes are read by themselves; where they allow two readings",
-        group_words="auto reads it from the file names where they tell it, and the run says what it found.",
-        example_class="burbot",
-        size=USUAL_SIZE,
-        size_words=_TWICE,
-        fine_tuned=False,
-        fine_words="To try it, remove the marks: it adds minutes.",
     )
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from serving.api.schemas import ModelDescription
-from serving.thumbnails import MAX_MEGAPIXELS, make_jpeg, make_thumbnail
 from vision.config.data import Resize
 from vision.data.images import decode_image, probe_image
+from vision.data.thumbnails import make_jpeg, make_thumbnail
 
 SHOWN_SIDE = 1024
 SENT_SIDE = 1536
@@ -46,11 +46,9 @@ def prepare_picture(name: str, content: bytes, model: ModelDescription) -> Pictu
 
 def _fit(content: bytes, model: ModelDescription) -> bytes:
     """The file, shrunk where the service would refuse it for its size."""
-    width, height = probe_image(content, max_megapixels=MAX_MEGAPIXELS).sides
+    width, height = probe_image(content).sides
     few_bytes = len(content) + _ROOM_FOR_THE_FORM <= model.max_body_bytes
     if few_bytes and width * height <= model.max_megapixels * 1e6:
         return content
     resize = Resize(model.resize)
-    return make_jpeg(
-        decode_image(content, size=SENT_SIDE, resize=resize, max_megapixels=MAX_MEGAPIXELS), quality=95
-    )
+    return make_jpeg(decode_image(content, size=SENT_SIDE, resize=resize), quality=95)

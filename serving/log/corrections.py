@@ -106,19 +106,3 @@ def list_corrected(log: LogDatabase, model_name: str | None = None) -> list[Corr
         )
         for answer, named, client, time_us, file_name, group, decision, class_name, model, version in rows
     ]
-
-
-def read_corrections(log: LogDatabase, model_digest: str | None = None) -> list[Correction]:
-    """All corrections, oldest first, or those of one model's answers.
-
-    Raises:
-        LogError: the log cannot be read.
-    """
-    columns = CORRECTIONS.c
-    query = select(PREDICTIONS.c.prediction_id, columns.class_name, columns.client, columns.time_us)
-    query = query.join(PREDICTIONS, columns.number == PREDICTIONS.c.number).order_by(columns.id)
-    if model_digest is not None:
-        query = query.where(PREDICTIONS.c.model_digest == model_digest)
-    with log.transaction(writes=False) as connection:
-        rows = connection.execute(query).all()
-    return [Correction(answer, name, client, to_time(time_us)) for answer, name, client, time_us in rows]

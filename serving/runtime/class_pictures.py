@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from serving.runtime.running import ServiceFolder
-from serving.thumbnails import make_thumbnail
 from vision.base.errors import TaxonError
 from vision.base.files import digest_file, storage_errors
 from vision.data.records import ImageEntry, Manifest, Split, Splits
+from vision.data.thumbnails import make_thumbnail
 
 SIDE = 200
 """Pixels of the longer side."""

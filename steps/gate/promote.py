@@ -9,10 +9,8 @@ from materializers.names import ArtifactName
 from vision.base.home import project_home
 from vision.base.outputs import ModelOutputs
 from vision.bundle.records import Bundle
-from vision.config.data import ImageSettings, Resize
-from vision.config.decision import UnknownSettings
-from vision.config.evaluation import BootstrapSettings
-from vision.config.gate import GateSettings
+from vision.config.data import Resize
+from vision.config.run import RunConfig
 from vision.data.records import Manifest, Splits
 from vision.data.store import images_at
 from vision.decision.records import DecisionRule, OodDetector
@@ -30,14 +28,10 @@ def promote(
     rule: DecisionRule,
     detector: OodDetector,
     far: dict[str, ModelOutputs],
-    images: ImageSettings,
-    unknowns: UnknownSettings,
     baselines: Baselines,
     manifest: Manifest,
     splits: Splits,
-    settings: GateSettings,
-    bootstrap: BootstrapSettings,
-    seed: int,
+    config: RunConfig,
     store_folder: str,
     champion: Bundle | None = None,
     champion_digest: str | None = None,
@@ -51,11 +45,11 @@ def promote(
         partial(images_at, manifest, project_home() / store_folder),
         far,
         lambda size, resize: make_all_far(
-            unknowns.num_far,
-            images.model_copy(update={"size": size, "resize": Resize(resize)}),
-            seed,
-            unknowns.strangers,
+            config.unknowns.num_far,
+            config.images.model_copy(update={"size": size, "resize": Resize(resize)}),
+            config.seed,
+            config.unknowns.strangers,
         ),
     )
     incumbent = Incumbent.of(champion, champion_digest, champion_splits)
-    return judge(bundle, served, current, settings, bootstrap, seed, incumbent)
+    return judge(bundle, served, current, config.gate, config.bootstrap, config.seed, incumbent)

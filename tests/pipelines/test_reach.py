@@ -34,7 +34,7 @@ ROOMS: dict[str, set[str]] = {
     "export/require_precision": {DATA, DECISION, EVALUATION, BUNDLE},
     "export/infer_exported": {DATA, DECISION, BUNDLE},
     "export/assemble": {DATA, DECISION, DRIFT, BUNDLE},
-    "gate/promote": {DATA, DECISION, EVALUATION, BUNDLE, DRIFT, GATE},
+    "gate/promote": {DATA, DECISION, EVALUATION, BUNDLE, BACKBONES, DRIFT, GATE},
     "gate/register": LOOP | {BUNDLE},
     "loop/deploy": {DATA, DECISION, DRIFT, BUNDLE, SERVING},
     "loop/read_window": {DATA, DECISION, DRIFT, SERVING},

@@ -195,13 +195,29 @@ def judge_gate(
     checks += gathered
     if not all(check.passed for check in gathered):
         return _conclude(challenger, champion, settings, checks, gains, Verdict.REFUSED)
+    learned, duel, differences = _hold_duel(challenger, champion, current, original, settings, bootstrap, rng)
+    checks.append(learned)
+    failed_before = not all(check.passed for check in checks)
+    fallback = Verdict.REFUSED if failed_before else Verdict.KEPT
+    return _conclude(challenger, champion, settings, checks + duel, gains + differences, fallback)
+
+
+def _hold_duel(
+    challenger: Challenger,
+    champion: Champion,
+    current: PairedAnswers,
+    original: PairedAnswers,
+    settings: GateSettings,
+    bootstrap: BootstrapSettings,
+    rng: np.random.Generator,
+) -> tuple[GateCheck, list[GateCheck], list[Difference]]:
+    """Whether new images were learned, whether the champion is beaten in all else, and by how much."""
     differences = [
         _difference(metric, pair, bootstrap, rng)
         for metric, pair in (("accuracy", current), (ON_ORIGINAL, original))
     ]
     other = current.where(~np.isin(current.digests, original.digests))
     gain = _proven_gain(other, settings, bootstrap, rng)
-    checks.append(_check_learned(other, gain, settings, bootstrap.level))
     learned = {*champion.trained_digests, *challenger.trained_digests}
     uses, in_use = compare_uses(challenger.shown, champion.replies, learned, settings, bootstrap, rng)
     duel = [
@@ -209,9 +225,7 @@ def judge_gate(
         _check_current(differences[0], current),
         _check_original(differences[1], original, gain, settings),
     ]
-    failed_before = not all(check.passed for check in checks)
-    fallback = Verdict.REFUSED if failed_before else Verdict.KEPT
-    return _conclude(challenger, champion, settings, checks + duel, gains + in_use + differences, fallback)
+    return _check_learned(other, gain, settings, bootstrap.level), duel, in_use + differences
 
 
 # --- floors ---------------------------------------------------------------------------------------------

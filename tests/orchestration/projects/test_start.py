@@ -12,10 +12,9 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-import run
 from orchestration.commands.new import NEW, show_outlook, show_survey
 from orchestration.commands.parsing import parse
-from orchestration.projects.draft import ENOUGH_TO_FINE_TUNE, Plan, choose_size, write_draft, write_example
+from orchestration.projects.draft import ENOUGH_TO_FINE_TUNE, Plan, choose_size, write_draft
 from orchestration.projects.outlook import foresee
 from orchestration.projects.start import start_project
 from orchestration.session.paths import ProjectPaths
@@ -172,10 +171,6 @@ def test_pictures_that_look_alike_are_counted_as_one_group_whatever_their_names(
     assert (survey.num_alike(), survey.num_together()) == (32, 16)
     assert {size.num_groups for size in survey.class_sizes()} == {8}
     assert "16 independent groups" in tell(survey)
-
-
-def test_the_shipped_folder_config_is_the_same_text_with_defaults() -> None:
-    assert (run.ROOT / "configs" / "folder.yaml").read_text(encoding="utf-8") == write_example()
 
 
 @pytest.mark.parametrize(("side", "size"), [(4000, 160), (109, 160), (28, 96)])

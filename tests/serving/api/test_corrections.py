@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from serving.log.corrections import read_corrections
+from serving.log.corrections import list_corrected
 from serving.log.prediction_log import PredictionLog
 from tests.serving.api.client import WITH_KEY, Response, check_problem, logged_toy, predict, serve
 from tests.serving.toy import BLACK, KEY, OTHER_KEY, RED, paint
@@ -41,7 +41,7 @@ def test_a_correction_is_kept_with_the_name_of_its_key(client: TestClient, path:
     assert told.status_code == 200
     assert (told.json()["class_name"], told.json()["corrected_by"]) == ("Äsche", "other")
     with closing(PredictionLog(f"sqlite:///{path}", create=False)) as log:
-        (kept,) = read_corrections(log)
+        (kept,) = (each.correction for each in list_corrected(log))
         (entry,) = log.read_newest(predict(client, paint(RED)).json()["model"]["digest"], 9)[:1]
     assert (kept.prediction_id, kept.client, kept.class_name) == (answered, "other", "Äsche")
     assert entry.unknown_kind is UnknownKind.LOOK_ALIKE

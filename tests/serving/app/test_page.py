@@ -15,7 +15,7 @@ from streamlit.testing.v1.element_tree import Image
 import serving.app
 from serving.api.schemas import PredictionAnswer
 from serving.client import ask_service
-from serving.log.corrections import read_corrections
+from serving.log.corrections import list_corrected
 from serving.log.prediction_log import PredictionLog
 from serving.runtime.running import RunningService, ServiceFolder, write_record
 from tests.serving.live import serving_toy
@@ -141,7 +141,7 @@ def test_a_correction_reaches_the_log_with_who_said_so(logged: ServiceFolder) ->
     assert not page.exception
     assert "You say: **green**" in texts(page)
     with closing(PredictionLog(f"sqlite:///{logged.home}/log.sqlite", create=False)) as log:
-        (kept,) = read_corrections(log)
+        (kept,) = (each.correction for each in list_corrected(log))
     assert (kept.class_name, kept.client) == ("green", "team")
 
 

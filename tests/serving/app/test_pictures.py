@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from serving.app.pictures import SENT_SIDE, SHOWN_SIDE, prepare_picture
-from serving.thumbnails import make_thumbnail
 from tests.serving.app.test_words import MODEL
 from tests.serving.toy import RED, paint
 from vision.base.errors import ImageError, ImageFormatError
 from vision.config.data import Resize
 from vision.data.images import decode_image
+from vision.data.thumbnails import make_thumbnail
 
 
 def photograph(width: int = 3000, height: int = 2000) -> bytes:
@@ -53,7 +53,7 @@ def test_too_many_pixels_are_shrunk_as_too_many_bytes_are() -> None:
 @pytest.mark.parametrize("sides", [(3000, 100), (40, 900), (64, 64)])
 def test_a_thumbnail_is_the_whole_picture_without_padding(sides: tuple[int, int]) -> None:
     shown = Image.open(io.BytesIO(make_thumbnail(paint(RED, "PNG", sides), SHOWN_SIDE)))
-    assert max(shown.size) == SHOWN_SIDE
+    assert max(shown.size) == min(SHOWN_SIDE, max(sides))
     assert shown.size[0] / shown.size[1] == pytest.approx(sides[0] / sides[1], rel=0.02)
     assert np.asarray(shown)[..., 0].min() > 200
 

@@ -6,22 +6,26 @@ from datetime import timedelta
 
 import pytest
 
-from serving.log.corrections import Correction, add_correction, list_corrected, read_corrections
+from serving.log.corrections import Correction, add_correction, list_corrected
 from serving.log.prediction_log import PredictionLog
-from tests.serving.answers import DIGEST, START, make_entry
+from tests.serving.answers import START, make_entry
 
 
 def correction(serial: int = 1, class_name: str = "blue_tang", minutes: int = 0) -> Correction:
     return Correction(f"id-{serial}", class_name, "lab", START + timedelta(minutes=minutes))
 
 
+def read(log: PredictionLog, model: str | None = None) -> list[Correction]:
+    return [each.correction for each in list_corrected(log, model)]
+
+
 def test_corrections_are_read_back_in_their_order_by_model(log: PredictionLog) -> None:
     log.append(make_entry(1))
-    log.append(make_entry(2, model_digest="other"))
+    log.append(make_entry(2, model_name="other"))
     said = [correction(1), correction(2), Correction("id-1", "Äsche", "office", START + timedelta(minutes=5))]
     assert all(add_correction(log, each) for each in said)
-    assert read_corrections(log) == said
-    assert read_corrections(log, DIGEST) == [said[0], said[2]]
+    assert read(log) == said
+    assert read(log, "other") == [said[1]]
 
 
 def test_a_later_word_of_one_person_takes_the_place_of_the_former_and_anothers_is_kept(
@@ -33,7 +37,7 @@ def test_a_later_word_of_one_person_takes_the_place_of_the_former_and_anothers_i
     others = Correction("id-1", "cod", "office", START), correction(2)
     for each in (first, *others, later):
         add_correction(log, each)
-    assert read_corrections(log) == [*others, later]
+    assert read(log) == [*others, later]
     told = list_corrected(log, "reef")
     assert [each.correction for each in told] == [*others, later]
     assert (told[0].model, told[0].group, told[0].file_name) == (
@@ -47,7 +51,7 @@ def test_a_later_word_of_one_person_takes_the_place_of_the_former_and_anothers_i
 def test_a_correction_of_no_answer_is_not_kept(log: PredictionLog) -> None:
     log.append(make_entry(1))
     assert not add_correction(log, correction(7))
-    assert read_corrections(log) == []
+    assert read(log) == []
 
 
 def test_a_deleted_answer_takes_its_corrections_along(log: PredictionLog) -> None:
@@ -55,7 +59,7 @@ def test_a_deleted_answer_takes_its_corrections_along(log: PredictionLog) -> Non
         log.append(make_entry(serial))
         add_correction(log, correction(serial))
     assert log.delete_answers(prediction_id="id-1") == 1
-    assert read_corrections(log) == [correction(2)]
+    assert read(log) == [correction(2)]
 
 
 @pytest.mark.parametrize("name", ["", "x" * 256, "a\0b"])

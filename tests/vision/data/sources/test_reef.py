@@ -30,7 +30,6 @@ from vision.data.sources.reef.fish import Pose, draw_fish, draw_individual
 from vision.data.sources.reef.noise import cut_field, noise_atlas, smooth_step
 from vision.data.sources.reef.painter import HEIGHT, WIDTH, encode_jpeg, paint_image
 from vision.data.sources.reef.patterns import BodyGrid, draw_markings, paint_pattern
-from vision.data.sources.reef.sheet import paint_sheet
 from vision.data.sources.reef.species import (
     KNOWN_SPECIES,
     SPECIES,
@@ -407,8 +406,3 @@ def test_leftovers_of_a_killed_run_are_cleared_away(tmp_path: Path, monkeypatch:
 def test_folder_without_a_reef_is_a_source_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no reef"):
         list_reef_files(tmp_path)
-
-
-def test_sheet_has_two_halves_of_eight_rows() -> None:
-    sheet = paint_sheet(1, num_columns=2)
-    assert sheet.size == (2 * (2 * 196 + 12), 8 * 172 + 4)
