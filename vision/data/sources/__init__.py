@@ -11,15 +11,19 @@ from pathlib import Path
 from types import MappingProxyType
 
 from vision.config.data import FolderSource, GrowingSource, ReefSource
+from vision.config.labelled import CocoSource
 from vision.config.sources import SourceSettings
 from vision.data.records import Manifest
 from vision.data.sources.additions import add_parts, digest_parts, list_parts
+from vision.data.sources.coco.source import COCO
 from vision.data.sources.declaration import Base, Progress, Source
 from vision.data.sources.folder import find_addition
 from vision.data.sources.painted import REEF
 from vision.data.sources.user_folder import FOLDER
 
-SOURCES: Mapping[type[GrowingSource], Source] = MappingProxyType({FolderSource: FOLDER, ReefSource: REEF})
+SOURCES: Mapping[type[GrowingSource], Source] = MappingProxyType(
+    {FolderSource: FOLDER, ReefSource: REEF, CocoSource: COCO}
+)
 
 
 def read_source(settings: SourceSettings, data_folder: Path, *, progress: Progress | None = None) -> Manifest:

@@ -21,6 +21,7 @@ from vision.data.sources.split_words import FILE_WORDS, words_of
 
 logger = logging.getLogger(__name__)
 
+_COCO_WORDS = re.compile('"(bbox|categories)"')
 _BOXES = "Cut the boxes out into one folder per class; docs/layouts.md shows how for YOLO"
 _MOST_LOOKED_AT = 200
 _MOST_ROWS = 100_000
@@ -81,6 +82,15 @@ def describe_neighbour(root: Path, images: Sequence[str]) -> str | None:
         root: the folder.
         images: paths of its images, relative to it.
     """
+    labels = next(
+        (path for path, start in _json_files(root) if '"images"' in start and _COCO_WORDS.search(start)), None
+    )
+    if labels is not None:
+        return (
+            f"has labels in a file of COCO's form, {labels.relative_to(root)}. Expected one folder per "
+            "class. Such a file is a source too: write under dataset: {source: coco, annotations: "
+            f"{labels}, images: {root}}} (docs/sources.md#coco)"
+        )
     boxes = _find_boxes(root, images)
     if boxes is not None:
         return (
@@ -90,14 +100,6 @@ def describe_neighbour(root: Path, images: Sequence[str]) -> str | None:
     table = _find_table(root, images)
     if table is not None:
         return _describe_table(root, images, table)
-    labels = next(
-        (path for path, start in _json_files(root) if '"images"' in start and '"categories"' in start), None
-    )
-    if labels is not None:
-        return (
-            f"has labels in a file of COCO's form, {labels.relative_to(root)}. Such files are not read. "
-            "Expected one folder per class. Copy each image into the folder of its class."
-        )
     return _describe_names(root, images)
 
 
@@ -111,9 +113,6 @@ def _find_boxes(root: Path, images: Sequence[str]) -> str | None:
         found = [path for image in some for path in _beside(root / image, suffix, folder)]
         if 2 * len(found) >= len(some) > 0 and (suffix != ".txt" or _has_boxes(found[0])):
             return f"{words}, {found[0].relative_to(root)} beside the images"
-    for path, start in _json_files(root):
-        if '"images"' in start and '"bbox"' in start:
-            return f"COCO, {path.relative_to(root)}"
     return None
 
 

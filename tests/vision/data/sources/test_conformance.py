@@ -10,8 +10,10 @@ from typing import get_args
 import pytest
 
 from tests.end_to_end.project import draw_image
+from tests.vision.data.sources.coco import drawing
 from vision.base.errors import SourceError
 from vision.config.data import FolderSource, GrowingSource, ReefSource
+from vision.config.labelled import CocoSource
 from vision.config.sources import SourceSettings
 from vision.data.sources import SOURCES, check_source, digest_source, read_source
 
@@ -39,11 +41,22 @@ def reef(seed: int) -> ReefSource:
     return ReefSource(seed=seed, images_per_class=2, unknown_images_per_class=2)
 
 
+def coco(folder: Path, num_images: int) -> CocoSource:
+    images = [drawing.image(f"i{i}", location=f"p{i}") for i in range(num_images)]
+    marks = [drawing.mark(f"i{i}", i % 3, (8, 12, 16, 24)) for i in range(num_images)]
+    return drawing.write(folder, images, marks, unknown_classes=("chub",), use="boxes")
+
+
 CASES: dict[type[GrowingSource], Case] = {
     FolderSource: Case(
         lambda folder: draw(folder / "a"),
         lambda folder: draw(folder / "b", num_images=3),
         lambda folder: FolderSource(path=folder / "absent"),
+    ),
+    CocoSource: Case(
+        lambda folder: coco(folder / "a", 6),
+        lambda folder: coco(folder / "b", 9),
+        lambda folder: CocoSource(annotations=folder / "absent.json"),
     ),
     ReefSource: Case(lambda _: reef(1), lambda _: reef(2), None),
 }

@@ -45,9 +45,9 @@ def test_boxes_of_other_kinds_are_called_so(tmp_path: Path) -> None:
     assert "Pascal VOC" in fault(tmp_path / "voc")
     make(tmp_path / "coco", "train/1.jpg", "val/2.jpg")
     write(tmp_path, "coco/annotations/train.json", '{"images": [], "annotations": [{"bbox": []}]}')
-    assert "detection set (COCO" in fault(tmp_path / "coco")
+    assert "source: coco, annotations: " in fault(tmp_path / "coco")
     write(tmp_path, "coco/annotations/train.json", '{"images": [], "categories": []}')
-    assert "labels in a file of COCO's form" in fault(tmp_path / "coco")
+    assert "docs/sources.md#coco" in fault(tmp_path / "coco")
 
 
 def test_boxes_are_cut_out_as_the_page_shows(tmp_path: Path) -> None:

@@ -1,0 +1,48 @@
+"""Sources whose labels lie in a file beside the images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from vision.config.base import Fraction, PositiveFloat
+from vision.config.data import ClassNames, GrowingSource
+
+
+class LabelledSource(GrowingSource):
+    """What every source has whose labels are not the names of folders."""
+
+    unknown_classes: ClassNames = Field(default=(), description="classes held out as unknown")
+    skip_classes: ClassNames = Field(default=(), description="classes that are left out on purpose")
+    max_megapixels: PositiveFloat = Field(default=200.0, description="larger images are quarantined")
+    keep_damaged: bool = Field(default=False, description="train on pictures of which a part is missing")
+
+
+class BoxedSource(LabelledSource):
+    """What every source has that may know where in a picture its subject is."""
+
+    use: Literal["frames", "boxes"] = Field(
+        default="frames",
+        description="frames: one example a picture, which then needs one class; boxes: cut one example out "
+        "of every box",
+    )
+    margin: Fraction = Field(default=0.1, description="kept around a box, as a share of its longer side")
+    group_by: Literal["auto", "location", "sequence"] = Field(
+        default="auto",
+        description="what stays in one split: all pictures of a location, or of a sequence (seq_id, else a "
+        "pause of at most 60 s); auto takes the location where every class has been seen at four or more",
+    )
+
+
+class CocoSource(BoxedSource):
+    """A COCO or COCO Camera Traps file, and a folder of images; boxes also from MegaDetector's results."""
+
+    source: Literal["coco"] = "coco"
+    annotations: Path = Field(description="the .json file with images, categories and annotations")
+    images: Path | None = Field(default=None, description="the images' folder; default: that of the file")
+    detections: Path | None = Field(
+        default=None, description="MegaDetector's results: boxes for pictures that have a label and no box"
+    )
+    min_confidence: Fraction = Field(default=0.2, description="of a detection that counts")
