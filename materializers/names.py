@@ -23,6 +23,7 @@ class ArtifactName(StrEnum):
     DECISION_RULE = "decision_rule"
     EVALUATION = "evaluation"
     COMPARISON = "comparison"
+    GAINS = "gains"
     WINNER = "winner"
     GRAPHS = "graphs"
     PRECISION_OUTPUTS = "precision_outputs"

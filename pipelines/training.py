@@ -19,6 +19,7 @@ from steps.evaluation.compare import compare
 from steps.evaluation.evaluate import evaluate
 from steps.evaluation.fit_baselines import fit_baselines
 from steps.evaluation.infer_test import infer_test
+from steps.evaluation.measure_gains import measure_gains
 from steps.evaluation.pick_winner import pick_winner
 from steps.export.assemble import assemble
 from steps.export.check_precisions import check_precisions
@@ -86,6 +87,12 @@ def training(
         *(winner, tested, splits, Split.TEST, served, rule, detector, bootstrap, seed, far),
         dropouts=config.training.dropouts(),
     )
+    if config.evaluation.tta:
+        keyed(measure_gains)(
+            *(graphs, served, dataset, splits, config.images, config.unknowns, rule, detector),
+            *(models, rules, detectors, config.evaluation, bootstrap, seed),
+            after=["infer_test"],
+        )
     bundle = keyed(assemble)(
         config.name, manifest, dataset, model, graphs, served, rule, detector, exported, held_out
     )

@@ -13,7 +13,7 @@ from vision.bundle.records import PrecisionReport
 from vision.config.run import RunConfig
 from vision.data.records import DataReport, Manifest, Splits
 from vision.decision.records import DecisionRule
-from vision.evaluation.records import Comparison, Evaluation
+from vision.evaluation.records import Comparison, Evaluation, Gains
 from vision.evaluation.split_inflation import SplitInflation
 from vision.gate.records import Promotion, Registration
 from vision.training.records import TrainingHistory
@@ -47,6 +47,7 @@ class RunStory:
         evaluations: one per candidate, on validation.
         weights: candidate that was trained -> where its weights came from.
         comparison: candidates side by side.
+        gains: what several answers to one picture gain; None where that was not asked.
         precision_report: exported precisions against the trained network.
         inflation: what a random split would have shown; None where that was not measured.
         rule: the decision rule that is served.
@@ -77,6 +78,7 @@ class RunStory:
     evaluations: tuple[Evaluation, ...] = ()
     weights: dict[str, str] = field(default_factory=dict)
     comparison: Comparison | None = None
+    gains: Gains | None = None
     precision_report: PrecisionReport | None = None
     inflation: SplitInflation | None = None
     rule: DecisionRule | None = None

@@ -105,6 +105,7 @@ def tell_story(run: RunArtifacts, pictures: PictureCache) -> RunStory:
         evaluations=tuple(run.load_each("evaluate", ArtifactName.EVALUATION).values()),
         weights=json.loads(run.circumstances.get("weights", "{}")),
         comparison=run.load("compare", ArtifactName.COMPARISON),
+        gains=run.load("measure_gains", ArtifactName.GAINS),
         precision_report=run.load("check_precisions", ArtifactName.PRECISION_REPORT),
         inflation=baselines.inflation if baselines is not None else None,
         rule=run.load("set_thresholds_exported", ArtifactName.DECISION_RULE),

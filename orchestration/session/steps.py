@@ -40,6 +40,7 @@ STEPS = {
     "evaluate": StepWords("judging {}", 0.6),
     "evaluate_test": StepWords("judging the test", 2),
     "compare": StepWords("comparing the networks"),
+    "measure_gains": StepWords("asking again by views and candidates"),
     "pick_winner": StepWords("picking the winner", 0.6),
     "export": StepWords("exporting the winner", 20),
     "check_precisions": StepWords("comparing precisions"),

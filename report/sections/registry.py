@@ -7,6 +7,7 @@ from report.sections.choice import CHOICE
 from report.sections.data import DATA
 from report.sections.errs import ERRS
 from report.sections.export import EXPORT
+from report.sections.gains import GAINS
 from report.sections.gate import GATE
 from report.sections.knows import KNOWS
 from report.sections.next import NEXT
@@ -26,6 +27,7 @@ SECTIONS: tuple[Section, ...] = (
     SURE,
     TRAINING,
     CHOICE,
+    GAINS,
     EXPORT,
     GATE,
     PROVENANCE,

@@ -25,6 +25,7 @@ ROOMS: dict[str, set[str]] = {
     "decision/set_thresholds": {DATA, DECISION},
     "evaluation/evaluate": {DATA, DECISION, EVALUATION},
     "evaluation/compare": {DATA, DECISION, EVALUATION},
+    "evaluation/measure_gains": {DATA, DECISION, EVALUATION, BUNDLE, TRAINING, BACKBONES},
     "evaluation/pick_winner": {DATA, DECISION, EVALUATION},
     "evaluation/fit_baselines": {DATA, EVALUATION},
     "evaluation/infer_test": {DATA, DECISION, EVALUATION, BUNDLE},

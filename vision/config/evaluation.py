@@ -20,3 +20,13 @@ class ComparisonSettings(Settings):
     """How the winner is chosen on validation."""
 
     metric: Literal["accuracy", "macro_f1", "nll"] = "accuracy"
+
+
+class EvaluationSettings(Settings):
+    """What is measured on test beside the answers that are served."""
+
+    tta: bool = Field(
+        default=False,
+        description="what the mean over views of a picture, and over all candidates, gains and costs",
+    )
+    views: int = Field(default=4, ge=2, le=8, description="of a picture: as it is, mirrored, shifted")

@@ -15,7 +15,7 @@ from vision.config.data import (
     check_addition_names,
 )
 from vision.config.decision import ReviewSettings, UnknownSettings
-from vision.config.evaluation import BootstrapSettings, ComparisonSettings
+from vision.config.evaluation import BootstrapSettings, ComparisonSettings, EvaluationSettings
 from vision.config.export import ExportSettings
 from vision.config.gate import GateSettings
 from vision.config.monitoring import DriftSettings
@@ -40,6 +40,7 @@ class RunConfig(Settings):
     unknowns: UnknownSettings = UnknownSettings()
     review: ReviewSettings = ReviewSettings()
     comparison: ComparisonSettings = ComparisonSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
     export: ExportSettings = ExportSettings()
     gate: GateSettings = GateSettings()
     deploy: bool = Field(default=False, description="serve a promoted bundle at the end of training")

@@ -187,3 +187,31 @@ class Comparison(Record):
     reason: str
     candidates: tuple[CandidateRow, ...]
     differences: tuple[Difference, ...]
+
+
+class GainRow(Value):
+    """One way of asking for an answer, against the plain one on the same images; gains favour this one."""
+
+    name: str
+    num_passes: int = Field(description="networks or views that are asked")
+    milliseconds: float = Field(description="an image")
+    accuracy: Interval
+    nll: Interval
+    accuracy_gain: Interval
+    nll_gain: Interval
+    unknown_auroc: dict[str, float] = Field(default_factory=dict, description="kind -> AUROC")
+    unknown_gains: dict[str, Interval] = Field(default_factory=dict, description="kind -> gain in AUROC")
+
+    @property
+    def pays(self) -> bool:
+        """Whether something is better beyond doubt and nothing is worse beyond doubt."""
+        gains = (self.accuracy_gain, self.nll_gain, *self.unknown_gains.values())
+        return any(each.low > 0 for each in gains) and not any(each.high < 0 for each in gains)
+
+
+class Gains(Record):
+    """What views of a picture and an ensemble gain on test; the first row is the plain answer."""
+
+    num_images: int
+    num_groups: int
+    rows: tuple[GainRow, ...]
