@@ -36,6 +36,8 @@ from vision.evaluation.records import (
     DecisionRates,
     Difference,
     Evaluation,
+    GainRow,
+    Gains,
     ReliabilityBin,
     RocCurve,
     UnknownRow,
@@ -412,6 +414,33 @@ def make_images(manifest: Manifest, size: int = 64) -> ImageArray:
     return images
 
 
+def make_gains() -> Gains:
+    """Views that gain a little and an ensemble that loses."""
+    rows = (
+        ("one answer", 1, 0.0),
+        ("4 views of each picture", 4, 0.02),
+        ("all candidates: cnn, residual", 2, -0.05),
+    )
+    return Gains(
+        num_images=360,
+        num_groups=120,
+        rows=tuple(
+            GainRow(
+                name=name,
+                num_passes=passes,
+                milliseconds=2.0 * passes,
+                accuracy=around(0.9 + gain),
+                nll=around(0.3 - gain),
+                accuracy_gain=around(gain, 0.01),
+                nll_gain=around(gain, 0.01),
+                unknown_auroc={"near": 0.8, "far": 0.95},
+                unknown_gains={"near": around(0.0, 0.01), "far": around(0.0, 0.01)},
+            )
+            for name, passes, gain in rows
+        ),
+    )
+
+
 def make_story(images: ImageArray | None = None, manifest: Manifest | None = None) -> RunStory:
     """A whole run that ended in a promotion."""
     manifest = manifest or make_manifest()
@@ -430,6 +459,7 @@ def make_story(images: ImageArray | None = None, manifest: Manifest | None = Non
         evaluations=(first, second),
         weights={"cnn": "trained from scratch", "residual": "trained from scratch"},
         comparison=make_comparison(first, second),
+        gains=make_gains(),
         precision_report=make_precisions(),
         rule=make_rule(splits.class_names),
         test=make_evaluation("cnn", Split.TEST, splits=splits),

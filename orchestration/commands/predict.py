@@ -38,10 +38,12 @@ PLAIN_SECONDS = 8.0
 def _predict(options: Namespace, paths: ProjectPaths) -> int:
     """Answer what was asked; 0 where at least one file could be read, else 2."""
     from vision.prediction.listing import find_place
+    from vision.prediction.views import check_views
 
     model_name, words = _split_words(options, paths)
     if options.top < 1:
         raise ConfigError(f"--top is {options.top}. Expected 1 or more classes.")
+    check_views(options.tta)
     sources = [Path(each) for each in words]
     for source in sources:
         find_place(source)  # a wrong path is told before ZenML is imported
@@ -61,10 +63,14 @@ def _answer(options: Namespace, sources: Sequence[Path], found: AnsweringModel, 
     say = partial(console.print, markup=False, soft_wrap=True)
     say(f"Model     {found.told}")
     with open_items(sources, options.group_by or found.group_by) as listing:
-        wanted = Wanted(options.top, options.heat_maps, max_megapixels=found.max_megapixels)
+        wanted = Wanted(
+            options.top, options.heat_maps, max_megapixels=found.max_megapixels, views=options.tta
+        )
         batch = Batch(listing, found.model, wanted)
         folder = _choose_folder(batch, options.out, paths)
         say(f"Pictures  {count_of(len(listing.items), 'file')} of {list_sources(listing.sources)}")
+        if options.tta > 1:
+            say(f"Views     {options.tta} of each, for what a person decides; accepted only where they agree")
         say(f"Into      {folder}\n")
         with _show_progress(console) as progress:
             summary, rows = write_predictions(batch, folder, progress)
@@ -193,6 +199,13 @@ PREDICT = Command(
         argument("--out", metavar="FOLDER", help="where the answers go (default predictions/NAME-TIME)"),
         argument("--heat-maps", action="store_true", help="also write what each answer was read from"),
         argument("--group-by", metavar="PATTERN", help="groups in file names (default: as in training)"),
+        argument(
+            "--tta",
+            type=int,
+            default=1,
+            metavar="VIEWS",
+            help="mean of 2 to 8 views of each picture, where a person decides",
+        ),
         argument("--top", type=int, default=3, metavar="K", help="classes that are told of each (default 3)"),
     ),
     resumable=True,

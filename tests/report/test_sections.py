@@ -71,7 +71,7 @@ def test_a_run_that_failed_early_has_only_the_sections_that_need_nothing() -> No
 @pytest.mark.parametrize(
     "missing",
     [
-        *("manifest", "splits", "data_report", "comparison", "precision_report", "rule", "test"),
+        *("manifest", "splits", "data_report", "comparison", "gains", "precision_report", "rule", "test"),
         *("promotion", "registration", "images", "far_images", "orchestration_seconds"),
     ],
 )

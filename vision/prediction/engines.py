@@ -34,6 +34,7 @@ from vision.decision.predictor import Inference, Predictor, make_predictions
 from vision.decision.records import Prediction
 from vision.prediction.items import Item
 from vision.prediction.records import Row
+from vision.prediction.views import average_views, tell_by_views
 
 CHUNK = 16
 """Files that a worker takes at a time."""
@@ -53,12 +54,14 @@ class Wanted:
         heat_maps: write overlays of what spoke for the class.
         quality: measure what monitoring compares.
         max_megapixels: of a picture; larger ones are not decoded.
+        views: of each picture that are asked; 1 is the picture as it is.
     """
 
     top_k: int = 3
     heat_maps: bool = False
     quality: bool = False
     max_megapixels: float = MAX_MEGAPIXELS
+    views: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,12 +180,17 @@ class Engines:
         return hashlib.sha256(raw).hexdigest(), self.decode(raw)
 
     def _run(self, images: ImageArray) -> tuple[Inference, list[Prediction]]:
-        predictor = self._predictors.get()
+        predictor, wanted = self._predictors.get(), self._wanted
         try:
             inference = predictor.run(images)
+            predictions = make_predictions(predictor.rule, inference.decisions, wanted.top_k)
+            if wanted.views > 1:
+                first, temperature = inference.decisions.probs, predictor.rule.temperature.value
+                probs = average_views(images, first, predictor.forward, wanted.views, temperature)
+                predictions = tell_by_views(predictor.rule, predictions, probs, wanted.views, wanted.top_k)
         finally:
             self._predictors.put(predictor)
-        return inference, make_predictions(predictor.rule, inference.decisions, self._wanted.top_k)
+        return inference, predictions
 
     def _draw(
         self, item: Item, image: ImageArray, inference: Inference, row: int, prediction: Prediction

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -16,11 +17,14 @@ from report.predictions_page import tell_counts, tell_seen
 from serving.api.answers import Question
 from tests.serving.toy import BLACK, GREEN, GREY, RED, make_answerer, make_bundle, paint
 from vision.base.errors import StorageError
+from vision.bundle.assembly import load_bundle
+from vision.decision.records import Decision
 from vision.prediction.batch import Batch, BatchModel, finish_batch, run_batch
 from vision.prediction.engines import Answered, Wanted
 from vision.prediction.listing import open_items
 from vision.prediction.part_file import PART_NAME
 from vision.prediction.records import Answer, BatchSummary, Row
+from vision.prediction.views import tell_by_views
 
 pytestmark = pytest.mark.slow
 
@@ -172,3 +176,41 @@ def test_a_file_that_the_model_was_made_from_is_told_by_its_bytes(photos: Path, 
     assert "2 of these 42 pictures were in its training" in tell_seen(summary)
     assert "1 of these 42 pictures was in its test" in tell_seen(summary)
     assert tell_seen(summary) in tell_counts(summary)
+
+
+def test_views_leave_accepted_and_unknown_pictures_alone_and_tell_those_for_review(
+    photos: Path, tmp_path: Path
+) -> None:
+    _, plain = _run(photos, tmp_path / "plain", Wanted(top_k=2))
+    _, viewed = _run(photos, tmp_path / "viewed", Wanted(top_k=2, views=4))
+    seen = set()
+    for before, after in zip(plain, viewed, strict=True):
+        one, several = before.prediction, after.prediction
+        if one is None or several is None:
+            assert one is several
+            continue
+        seen.add(one.decision)
+        if one.decision is Decision.REVIEW:
+            assert several.decision is Decision.REVIEW
+            assert "mean of 4 views" in several.reasons[-1]
+        else:
+            assert several == one  # flat pictures look alike whatever the view
+    assert len(seen) > 1
+
+
+def test_an_accepted_picture_whose_views_name_another_class_goes_to_review(
+    photos: Path, tmp_path: Path
+) -> None:
+    bundle = make_bundle()
+    rule = load_bundle(bundle.root, bundle.digest).contract.rule
+    _, rows = _run(photos, tmp_path / "out", Wanted(top_k=2))
+    accepted = next(
+        each.prediction for each in rows if each.prediction and each.prediction.decision is Decision.ACCEPT
+    )
+    others = np.array([0.1 if name == accepted.class_name else 1.0 for name in rule.class_names])
+    probs = others / others.sum()
+    (told,) = tell_by_views(rule, [accepted], probs[None], 3, top_k=2)
+    assert told.decision is Decision.REVIEW
+    assert told.class_name != accepted.class_name
+    assert told.confidence == pytest.approx(probs.max())
+    assert (told.unknown_score, told.p_value) == (accepted.unknown_score, accepted.p_value)
