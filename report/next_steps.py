@@ -86,7 +86,7 @@ def _broken_promises(story: RunStory) -> Iterator[Advice]:
     wrong = known[0].wrong_among_accepted_interval
     if wrong is not None and wrong.low > target:
         yield Advice(
-            f"On test {wrong.value:.1%} of the accepted answers are wrong, more than the promised "
+            f"On test {wrong.value:.1%} of what it decides alone is wrong, more than the promised "
             f"{100 * target:g}%.",
             "Calibration and test images seem to differ; look at the worst mistakes before trusting it.",
         )
@@ -165,7 +165,7 @@ def _accept_more(story: RunStory) -> Iterator[Advice]:
         return  # nothing is accepted, whatever the network: told with the promises
     if story.rule is not None and known and known[0].accepted.value < LOW_COVERAGE:
         yield Advice(
-            f"Only {known[0].accepted.value:.0%} of known images are answered without a person.",
+            f"Only {known[0].accepted.value:.0%} of known images are decided alone.",
             f"Pictures of other individuals help most.{_loosen(story.rule.review)}",
         )
 

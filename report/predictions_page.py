@@ -123,10 +123,10 @@ def render_sheet(summary: BatchSummary, rows: Sequence[Row], items: Mapping[str,
 
 
 def write_headline(summary: BatchSummary) -> str:
-    """How many pictures got which answer, as in `1,053 pictures: 617 named, 434 for a person, 2 unknown`."""
+    """How many pictures got which answer, as in `9 pictures: 6 decided alone, 2 for a person, 1 unknown`."""
     unknown = summary.count(Answer.LOOK_ALIKE, Answer.STRANGER)
     told = [
-        f"{summary.count(Answer.ACCEPT):,} named",
+        f"{summary.count(Answer.ACCEPT):,} decided alone",
         f"{summary.count(Answer.REVIEW):,} for a person",
         f"{unknown:,} unknown",
     ]
@@ -142,8 +142,8 @@ def write_advice(summary: BatchSummary) -> str:
     told = [f"Look first at the {doubtful:,} that wait for a person." if doubtful else ""]
     if summary.count(Answer.ACCEPT) and summary.target_risk is not None:
         told.append(
-            f"Of those it named, at most {100 * summary.target_risk:.3g} in 100 are wrong, as long as the "
-            "pictures are like those it was tried on."
+            f"Of those decided alone, at most {100 * summary.target_risk:.3g} in 100 are wrong, as long as "
+            "the pictures are like those it was tried on."
         )
     return " ".join(filter(None, told)) or "The model decided nothing of this alone."
 
@@ -177,7 +177,7 @@ def _list_counts(summary: BatchSummary) -> list[tuple[str, str, str]]:
     tiles = [
         (f"{summary.count(Answer.REVIEW):,}", "for a person", Answer.REVIEW.value),
         (f"{unknown:,}", f"unknown{': ' if kinds else ''}{join_words(kinds)}", first.value),
-        (f"{summary.count(Answer.ACCEPT):,}", "named", Answer.ACCEPT.value),
+        (f"{summary.count(Answer.ACCEPT):,}", "decided alone", Answer.ACCEPT.value),
     ]
     if summary.count(Answer.UNREADABLE):
         told = f"{summary.count(Answer.UNREADABLE):,}", "could not be read", Answer.UNREADABLE.value
@@ -285,7 +285,9 @@ def tell_counts(summary: BatchSummary) -> list[str]:
         lines.append(f"Unknown: {join_words(unknown)}.")
     if summary.accepted_classes:
         named = sorted(summary.accepted_classes.items(), key=lambda each: -each[1])
-        lines.append(f"Named: {', '.join(f'{number:,} {plain_name(name)}' for name, number in named)}.")
+        lines.append(
+            f"Decided alone: {', '.join(f'{number:,} {plain_name(name)}' for name, number in named)}."
+        )
     if summary.seen:
         lines.append(tell_seen(summary))
     if summary.others:

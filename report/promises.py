@@ -63,7 +63,7 @@ def list_promises(story: RunStory) -> tuple[Promise, ...]:
     review, wrong = story.rule.review, known[0].wrong_among_accepted_interval
     value = known[0].wrong_among_accepted
     decided = Promise(
-        f"at most {100 * review.target_risk:g}% of accepted answers are wrong",
+        f"at most {100 * review.target_risk:g}% of what is decided alone is wrong",
         f"a person looks where confidence is below {review.value:.4f}" if review.attainable else "",
         format_range(wrong) if wrong else format_share(value),
         _state(value, wrong.low if wrong else math.nan, review.target_risk, attainable=review.attainable),
@@ -209,12 +209,12 @@ def _miss_review(rule: DecisionRule, known: _Known | None) -> Iterator[Advice]:
             "More images like these would not help: it errs too often where it is sure. A better network may."
         )
     yield Advice(
-        f"That at most {100 * review.target_risk:g}% of the accepted are wrong cannot be promised with "
-        f"{_count(review, int(review.num_images / review.design_effect + 1e-9))} held-out images and the "
+        f"That at most {100 * review.target_risk:g}% of what is decided alone is wrong cannot be promised "
+        f"with {_count(review, int(review.num_images / review.design_effect + 1e-9))} held-out images and the "
         "errors made on them.",
         way,
         Severity.WARNING,
-        f"It accepts nothing on its own: every image{but} goes to a person.",
+        f"It decides nothing alone: every image{but} goes to a person.",
     )
 
 

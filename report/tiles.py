@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from vision.decision.records import Decision
 
 ANSWERS = {
-    Decision.ACCEPT: "accepted",
+    Decision.ACCEPT: "decided alone",
     Decision.REVIEW: "sent to a person",
     Decision.UNKNOWN: "called unknown",
 }

@@ -13,7 +13,7 @@ from orchestration.session.steps import STEPS
 from vision.base.progress import in_words
 from vision.config.data import FolderSource
 from vision.config.yaml_text import write_inline
-from vision.data.survey import Survey
+from vision.data.survey import USUAL_SIZE, Survey, choose_size
 
 ENOUGH_TO_FINE_TUNE = 1000
 """Images from which on training the whole network may pay."""
@@ -21,9 +21,6 @@ ENOUGH_TO_FINE_TUNE = 1000
 AFFORDABLE_SECONDS = 300.0
 """What fine-tuning may add without being asked for."""
 
-USUAL_SIZE = 160
-SMALL_SIZE = 96
-_TINY = 64
 _TWICE = "224 shows more of a picture and takes twice as long"
 TEMPLATE = Path(__file__).parent / "config.yaml.j2"
 
@@ -77,15 +74,6 @@ class Plan:
         fine_seconds = pace * _FINE_EPOCHS * _TRAINED_SHARE * num_images / _IMAGES_A_SECOND
         fine_tuned = num_images >= ENOUGH_TO_FINE_TUNE and fine_seconds <= AFFORDABLE_SECONDS
         return cls(size, cores, seconds + fine_tuned * fine_seconds, fine_seconds, fine_tuned)
-
-
-def choose_size(usual_side: int) -> int:
-    """Pixels a side for the network: pretrained features gain by enlarging small pictures, but not tiny ones.
-
-    Out-of-fold accuracy of a head on EfficientNet-Lite0, at 96 and 160 pixels: pictures of 109 pixels 82 and
-    88%, of 28 pixels 83 and 83%.
-    """
-    return USUAL_SIZE if usual_side >= _TINY else SMALL_SIZE
 
 
 def describe_layout(layout: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from report.glossary import read_glossary
 from report.sections.section import Section
 from report.story import RunStory
 
@@ -12,6 +13,7 @@ from report.story import RunStory
 def _context(story: RunStory) -> dict[str, Any]:
     return {
         "seconds_rows": _list_seconds(story),
+        "words": read_glossary(),
         "config_text": story.config.model_dump_json(indent=2),
     }
 

@@ -74,9 +74,9 @@ def show_small(card: Card) -> None:
         if card.asked.shown:
             st.image(card.asked.shown, caption=escape_markdown(card.asked.name), width="stretch")
         if answer is not None:
+            _show_examples(card, answer)
             _ask_for_correction(card)
             with st.expander("Why?"):
-                _show_examples(card, answer)
                 _show_reasons(card, answer)
 
 

@@ -25,7 +25,7 @@ from serving.app.visit import (
     summarize,
     write_csv,
 )
-from serving.app.words import escape_markdown, explain_fault, introduce, tell_limits
+from serving.app.words import escape_markdown, explain_fault, introduce, tell_limits, tell_promises
 from serving.client import describe_model
 from serving.runtime.class_pictures import find_class_pictures
 from serving.runtime.process import ServiceStatus, service_status
@@ -35,6 +35,7 @@ from vision.base.files import storage_errors
 from vision.data.decoding.formats import FORMATS
 
 FILE_TYPES = sorted({ending.removeprefix(".") for each in FORMATS for ending in each.endings})
+GLOSSARY = Path(__file__).resolve().parents[2] / "docs" / "glossary.md"
 LOOK_AGAIN_SECONDS = 4.0
 MOST_CARDS = 60
 _COLUMNS = 3
@@ -159,6 +160,7 @@ def show_answers(folder: ServiceFolder, service: Service) -> None:
         return
     if cards:
         st.markdown(f"**{count_answers(newest)}**")
+        st.caption(escape_markdown(tell_promises(service.model)))
     for start in range(0, min(len(cards), MOST_CARDS), _COLUMNS):
         for column, card in zip(st.columns(_COLUMNS), cards[start : start + _COLUMNS], strict=False):
             with column:
@@ -203,6 +205,8 @@ def show_model(folder: ServiceFolder, model: ModelDescription, status: ServiceSt
             help="Of the pictures that follow. Monitoring counts groups, not pictures: ten frames of one "
             "fish are one fish. Left empty, all pictures of this visit are one group.",
         )
+    with st.expander("What the words mean", icon=":material/menu_book:"):
+        st.markdown(GLOSSARY.read_text(encoding="utf-8").partition("\n\n")[2])
     st.caption(escape_markdown(introduce(model)))
 
 

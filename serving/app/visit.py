@@ -96,7 +96,7 @@ def order_by_doubt(asked: Sequence[Asked]) -> list[int]:
 
 def count_answers(asked: Sequence[Asked]) -> str:
     """How many pictures got which answer, in words."""
-    words = {3: "named", 1: "for you to look at", 2: "unknown", 0: "without an answer"}
+    words = {3: "decided alone", 1: "for you to look at", 2: "unknown", 0: "without an answer"}
     ranks = [_rank(each) for each in asked]
     told = [f"{ranks.count(rank)} {text}" for rank, text in words.items() if rank in ranks]
     return f"{len(asked)} pictures: {', '.join(told)}"

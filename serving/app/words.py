@@ -73,6 +73,23 @@ def tell_limits(model: ModelDescription) -> tuple[str, ...]:
     return tuple(limits)
 
 
+def tell_promises(model: ModelDescription) -> str:
+    """What the model promises of its answers to several pictures; empty where it promises nothing.
+
+    Args:
+        model: what the service said of it.
+    """
+    named, unknown = model.review, model.unknown
+    told = []
+    if named.attainable:
+        risk = show_share(named.target_risk)
+        told.append(f"Of those decided alone at most {risk} are wrong: {_terms(named.delta)}.")
+    if unknown.attainable:
+        alpha = show_share(unknown.alpha)
+        told.append(f"Of pictures of its classes at most {alpha} are called unknown by mistake.")
+    return " ".join(told)
+
+
 def put_in_words(answer: PredictionAnswer, model: ModelDescription) -> PlainAnswer:
     """The decision, what to do with it, and what it promises.
 

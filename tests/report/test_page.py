@@ -282,7 +282,7 @@ def test_the_promise_about_accepted_answers_is_broken_only_beyond_chance_in_prom
     known = STORY.test.rates[0].model_copy(update=update)
     story = replace(STORY, test=STORY.test.model_copy(update={"rates": (known, *STORY.test.rates[1:])}))
     assert list_promises(story)[1].state == state
-    assert ("accepted answers are wrong" in advice_about(story)) == (state == "broken")
+    assert ("what it decides alone is wrong" in advice_about(story)) == (state == "broken")
 
 
 def test_the_promise_about_accepted_answers_is_open_where_no_interval_was_measured() -> None:
@@ -291,7 +291,7 @@ def test_the_promise_about_accepted_answers_is_open_where_no_interval_was_measur
     known = STORY.test.rates[0].model_copy(update=update)
     story = replace(STORY, test=STORY.test.model_copy(update={"rates": (known, *STORY.test.rates[1:])}))
     assert list_promises(story)[1].state == "open"
-    assert "accepted answers are wrong" not in advice_about(story)
+    assert "what it decides alone is wrong" not in advice_about(story)
 
 
 def test_an_unattainable_promise_says_how_many_images_it_needs() -> None:
@@ -348,7 +348,7 @@ def test_the_report_never_shows_a_threshold_that_stands_for_none() -> None:
     words = words_of(replace(STORY, rule=rule.model_copy(update={"review": review})))
     assert "1.01" not in words
     assert "Every image goes to a person, whatever its unknown score and however sure" in words
-    answer = "It accepts nothing on its own: every image goes to a person"
+    answer = "It decides nothing alone: every image goes to a person"
     assert words.index(answer) < words.index("What to do next")
 
 

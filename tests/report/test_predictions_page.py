@@ -40,8 +40,10 @@ def photos(tmp_path: Path) -> Path:
 
 def test_the_sheet_tells_the_doubtful_first_and_every_file(photos: Path, tmp_path: Path) -> None:
     summary, page = _write(photos, tmp_path / "out")
-    assert "14 pictures: 6 named, 4 for a person, 3 unknown, 1 not readable." in page
-    assert "14 pictures: 6 named, 4 for a person, 3 unknown, 1 not readable." in tell_counts(summary)[0]
+    assert "14 pictures: 6 decided alone, 4 for a person, 3 unknown, 1 not readable." in page
+    assert (
+        "14 pictures: 6 decided alone, 4 for a person, 3 unknown, 1 not readable." in tell_counts(summary)[0]
+    )
     places = re.findall(r'<h2 class="\w+" id="(\w+)"', page)
     assert places == ["review", "look_alike", "unreadable", "accept"]
     assert re.findall(r"<h3>(\w+) \((\d)\)", page) == [("green", "3"), ("red", "3")]

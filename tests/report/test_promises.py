@@ -58,7 +58,7 @@ def test_a_model_that_never_says_unknown_tells_how_many_groups_that_takes() -> N
 def test_a_model_that_accepts_nothing_tells_how_many_images_that_takes() -> None:
     rule = rule_without("review", num_images=50, num_groups=50, design_effect=1.0, num_needed=115)
     told = list_cautions(ungrouped(replace(STORY, rule=rule)))
-    assert told[0].startswith("It accepts nothing on its own")
+    assert told[0].startswith("It decides nothing alone")
     assert "about 828 images in all, where there are 360 now" in told[0]  # 360 * 115 / 50
     assert "dataset.group_by" in told[1]
     assert len(told) == 2
@@ -91,7 +91,7 @@ def test_a_better_network_is_no_advice_where_nothing_can_be_accepted() -> None:
     nothing = Interval(value=0.0, low=0.0, high=0.0)
     known = STORY.test.rates[0].model_copy(update={"accepted": nothing})
     story = replace(STORY, test=STORY.test.model_copy(update={"rates": (known, *STORY.test.rates[1:])}))
-    low = "Only 0% of known images are answered without a person."
+    low = "Only 0% of known images are decided alone."
     assert low in [each.finding for each in derive_advice(story)]
     assert low not in [each.finding for each in derive_advice(replace(story, rule=rule_without("review")))]
 
@@ -216,7 +216,7 @@ def test_a_promise_is_not_rounded_to_a_stricter_one() -> None:
     story = replace(STORY, rule=rule.model_copy(update={"unknown": unknown, "review": review}))
     told = [each.text for each in list_promises(story)]
     assert told[0].startswith("at most 2.5% of known")
-    assert told[1].startswith("at most 0.4% of accepted")
+    assert told[1].startswith("at most 0.4% of what is decided alone")
     assert story.test is not None
     assert "at most 0.4 in 100 are wrong" in describe_model(story)[0]
 

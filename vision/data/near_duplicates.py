@@ -74,7 +74,11 @@ def link_alike(manifest: Manifest, images: ImageArray, resize: Resize) -> Manife
         images: (n, size, size, 3) uint8, row i is entry i; a memory map is read in chunks.
         resize: how they were made square.
     """
-    small = shrink_pictures(images, manifest.entries, resize)
+    return link_small(manifest, shrink_pictures(images, manifest.entries, resize))
+
+
+def link_small(manifest: Manifest, small: SmallPictures) -> Manifest:
+    """As `link_alike`, of grey pictures (n, SIDE, SIDE) that `shrink_picture` made."""
     pairs = find_alike(manifest.entries, small)
     pairs, too_alike = _without_lumps(manifest.entries, pairs)
     rows = [(int(first), int(second)) for first, second in pairs]
@@ -101,14 +105,19 @@ def find_alike(entries: Sequence[ImageEntry], small: SmallPictures) -> IntArray:
     return _unique_pairs(np.concatenate([near, neighbours]), len(entries))
 
 
+def shrink_picture(image: ImageArray, entry: ImageEntry, resize: Resize) -> SmallPictures:
+    """A square picture (size, size, 3) as a grey one (SIDE, SIDE), without the padding."""
+    picture = Image.fromarray(image).convert("L")
+    if resize is Resize.PAD:
+        picture = picture.crop(_content_box(entry, picture.width))
+    return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+
+
 def shrink_pictures(images: ImageArray, entries: Sequence[ImageEntry], resize: Resize) -> SmallPictures:
     """Grey pictures (n, SIDE, SIDE), without the padding."""
 
-    def shrink(row: int) -> ImageArray:
-        picture = Image.fromarray(np.asarray(images[row])).convert("L")
-        if resize is Resize.PAD:
-            picture = picture.crop(_content_box(entries[row], picture.width))
-        return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+    def shrink(row: int) -> SmallPictures:
+        return shrink_picture(np.asarray(images[row]), entries[row], resize)
 
     small = np.empty((len(images), SIDE, SIDE), dtype=np.uint8)
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:

@@ -17,12 +17,11 @@ from statistics import median
 import numpy as np
 
 from vision.base.files import storage_errors
-from vision.base.record import ImageArray
 from vision.config.data import AUTO_GROUPS, CheckSettings, FolderSource, Resize
 from vision.data.grouping import Suggestion, suggest_groups
 from vision.data.images import decode_image
 from vision.data.links import Links, keys_of
-from vision.data.near_duplicates import link_alike
+from vision.data.near_duplicates import SIDE, SmallPictures, link_small, shrink_picture
 from vision.data.records import ImageEntry, Manifest
 from vision.data.sources import read_source
 from vision.data.sources.declaration import Progress
@@ -38,7 +37,11 @@ FEW_GROUPS = 10
 MOST_COMPARED = 20_000
 """Images that are compared by their looks; of more the training tells."""
 
-_SIDE = 96
+USUAL_SIZE = 160
+"""Pixels a side of the network's input."""
+
+SMALL_SIZE = 96
+_TINY = 64
 _NO_LIMIT = 1e6
 
 
@@ -124,7 +127,7 @@ class Survey:
 
     def usual_side(self) -> int:
         """The longer side of a usual image, in pixels."""
-        return int(median(max(entry.width, entry.height) for entry in self.manifest.entries))
+        return _usual_side(self.manifest.entries)
 
     def size_range(self) -> tuple[ImageEntry, ImageEntry, ImageEntry]:
         """The smallest image, a usual one and the largest, by pixels."""
@@ -158,6 +161,15 @@ def survey_folder(settings: FolderSource, progress: Progress | None = None) -> S
     return Survey(grouped, manifest.model_copy(update={"entries": entries}), layout, suggestion)
 
 
+def choose_size(usual_side: int) -> int:
+    """Pixels a side for the network: pretrained features gain by enlarging small pictures, but not tiny ones.
+
+    Out-of-fold accuracy of a head on EfficientNet-Lite0, at 96 and 160 pixels: pictures of 109 pixels 82 and
+    88%, of 28 pixels 83 and 83%.
+    """
+    return USUAL_SIZE if usual_side >= _TINY else SMALL_SIZE
+
+
 def choose_samples(entries: Sequence[ImageEntry], most: int) -> list[ImageEntry]:
     """Some images of one class, spread over its groups as far as there are enough of them."""
     firsts = list({entry.group or entry.path: entry for entry in reversed(entries)}.values())[::-1]
@@ -166,25 +178,30 @@ def choose_samples(entries: Sequence[ImageEntry], most: int) -> list[ImageEntry]
     return [pool[int(place * step)] for place in range(min(most, len(pool)))]
 
 
+def _usual_side(entries: Sequence[ImageEntry]) -> int:
+    return int(median(max(entry.width, entry.height) for entry in entries))
+
+
 def _compare(manifest: Manifest, progress: Progress | None) -> Manifest:
-    """The manifest with what looks alike; as it is, where there are too many images to hold in memory."""
-    entries, side = manifest.entries, _SIDE
+    """The manifest with what looks alike, decoded as a training will; as it is, where there are too many."""
+    entries, side = manifest.entries, choose_size(_usual_side(manifest.entries))
     if len(entries) > MOST_COMPARED:
         return manifest
-    images = np.empty((len(entries), side, side, 3), np.uint8)
+    small = np.empty((len(entries), SIDE, SIDE), np.uint8)
 
-    def decode(row: int) -> ImageArray:
+    def decode(row: int) -> SmallPictures:
         path = manifest.locate(entries[row])
         with storage_errors(path, "read"):
             raw = path.read_bytes()
-        return decode_image(raw, size=side, resize=Resize.PAD, max_megapixels=_NO_LIMIT)
+        image = decode_image(raw, size=side, resize=Resize.PAD, max_megapixels=_NO_LIMIT)
+        return shrink_picture(image, entries[row], Resize.PAD)
 
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        for row, image in enumerate(pool.map(decode, range(len(entries)))):
-            images[row] = image
+        for row, picture in enumerate(pool.map(decode, range(len(entries)))):
+            small[row] = picture
             if progress is not None:
                 progress(row + 1, len(entries))
-    return link_alike(manifest, images, Resize.PAD)
+    return link_small(manifest, small)
 
 
 def _hints(settings: FolderSource) -> Hints:

@@ -66,7 +66,7 @@ def test_what_cannot_be_answered_is_an_error(seen: dict[str, Any], asked: str) -
 def test_the_pipeline_gives_the_same_table_as_an_artifact(seen: dict[str, Any]) -> None:
     assert seen["pipeline"]["code"] == 0
     assert seen["pipeline"]["table"] == _table(seen, "champion")
-    assert "3 named, 0 for a person, 1 unknown, 1 not readable" in seen["pipeline"]["message"]
+    assert "3 decided alone, 0 for a person, 1 unknown, 1 not readable" in seen["pipeline"]["message"]
 
 
 def test_answers_are_logged_once(seen: dict[str, Any]) -> None:

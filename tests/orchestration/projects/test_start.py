@@ -14,7 +14,7 @@ from rich.console import Console
 
 from orchestration.commands.new import NEW, show_outlook, show_survey
 from orchestration.commands.parsing import parse
-from orchestration.projects.draft import ENOUGH_TO_FINE_TUNE, Plan, choose_size, write_draft
+from orchestration.projects.draft import ENOUGH_TO_FINE_TUNE, Plan, write_draft
 from orchestration.projects.outlook import foresee
 from orchestration.projects.start import start_project
 from orchestration.session.paths import ProjectPaths
@@ -26,7 +26,7 @@ from vision.config.loading import load_config, settle
 from vision.config.run import RunConfig
 from vision.config.yaml_text import parse_yaml
 from vision.data.sources import read_source
-from vision.data.survey import Survey, survey_folder
+from vision.data.survey import Survey, choose_size, survey_folder
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ def test_a_known_picture_is_named_with_its_heat_map(up: ServiceFolder) -> None:
 def test_several_pictures_are_answered_at_once_the_doubtful_first(up: ServiceFolder) -> None:
     files = ("red.png", paint(RED)), ("grey.png", paint(GREY)), ("black.png", paint(BLACK))
     page = drop(open_page(), *files, ("junk.jpg", b"no picture"))
-    assert "4 pictures: 1 named, 1 for you to look at, 1 unknown, 1 without an answer" in texts(page)
+    assert "4 pictures: 1 decided alone, 1 for you to look at, 1 unknown, 1 without an answer" in texts(page)
     assert page.error[0].value.startswith(r"junk\.jpg is not a picture\. Send a JPEG")
     shown = [caption for caption in captions(page) if "png" in caption]
     assert shown == [r"grey\.png", r"black\.png", r"red\.png"]

@@ -31,7 +31,7 @@ def test_the_csv_has_a_row_a_picture() -> None:
 
 def test_the_doubtful_come_first() -> None:
     assert order_by_doubt(HISTORY) == [1, 2, 3, 0]
-    assert count_answers(HISTORY[:2]) == "2 pictures: 1 named, 1 without an answer"
+    assert count_answers(HISTORY[:2]) == "2 pictures: 1 decided alone, 1 without an answer"
 
 
 def test_a_long_visit_keeps_answers_and_no_pictures() -> None:
