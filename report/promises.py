@@ -210,8 +210,8 @@ def _miss_review(rule: DecisionRule, known: _Known | None) -> Iterator[Advice]:
         )
     yield Advice(
         f"That at most {100 * review.target_risk:g}% of what is decided alone is wrong cannot be promised "
-        f"with {_count(review, int(review.num_images / review.design_effect + 1e-9))} held-out images and the "
-        "errors made on them.",
+        f"with {_count(review, int(review.num_images / review.design_effect + 1e-9))} held-out images "
+        "and the errors made on them.",
         way,
         Severity.WARNING,
         f"It decides nothing alone: every image{but} goes to a person.",
