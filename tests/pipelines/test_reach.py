@@ -48,7 +48,7 @@ ROOMS: dict[str, set[str]] = {
 """Every step, and the rooms that it reaches beside its own file, base, settings and materializers."""
 
 SETTINGS: dict[str, set[str]] = {
-    "data/ingest": {"data"},
+    "data/ingest": {"data", "sources"},
     "data/split": {"data"},
     "data/validate": {"data"},
     "data/explore": {"data", "decision", "evaluation", "gate"},
@@ -85,8 +85,9 @@ vision/data/store.py
 vision/training/__init__.py vision/training/nets/__init__.py vision/training/nets/augmentation.py
 vision/training/nets/batches.py vision/training/nets/fit.py vision/training/nets/heads.py
 vision/training/nets/inference.py
-vision/training/nets/model_file.py vision/training/nets/models.py vision/training/nets/recipe.py
-vision/training/nets/seeding.py vision/training/nets/watch.py
+vision/training/nets/model_file.py vision/training/nets/models.py vision/training/nets/phases.py
+vision/training/nets/recipe.py vision/training/nets/seeding.py vision/training/nets/state.py
+vision/training/nets/strategies.py vision/training/nets/watch.py
 vision/training/recipe_words.py vision/training/records.py
 """
 

@@ -19,7 +19,7 @@ from vision.base.outputs import ModelFile
 from vision.base.progress import TrainingProgress
 from vision.config.training import CandidateSettings
 from vision.data.records import Split, Splits
-from vision.training.nets import fit as training
+from vision.training.nets import phases, state
 from vision.training.nets.fit import train_candidate
 from vision.training.nets.inference import run_model
 from vision.training.nets.models import EMBEDDING, build_model, load_trained
@@ -178,7 +178,7 @@ def test_a_loss_that_is_not_finite_says_to_lower_the_learning_rate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        training,
+        phases,
         "make_schedule",
         lambda *_: keras.optimizers.schedules.ExponentialDecay(float("nan"), 1, 1.0),
     )
@@ -192,7 +192,7 @@ def test_running_out_of_memory_says_to_halve_the_batch(
     def run_out(*_: object) -> None:
         raise tf.errors.ResourceExhaustedError(None, None, "OOM")
 
-    monkeypatch.setattr(training, "training_batches", run_out)
+    monkeypatch.setattr(phases, "training_batches", run_out)
     with pytest.raises(TrainingError, match=r"Halve training.candidates.tiny.batch_size"):
         train(tiny_settings(), tmp_path)
 
@@ -205,7 +205,7 @@ def test_a_full_disk_is_a_storage_error_and_leaves_no_model_file(
         with storage_errors(path):
             raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(training, "save_weights", fill)
+    monkeypatch.setattr(state, "save_weights", fill)
     with pytest.raises(StorageError, match="No space"):
         train(tiny_settings(epochs=1), tmp_path)
     assert list(tmp_path.glob("*.keras")) == []

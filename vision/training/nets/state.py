@@ -1,0 +1,181 @@
+"""What is known of one training while it goes on: its examples, its records, the best weights so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from vision.base.errors import TrainingError
+from vision.base.files import digest_file
+from vision.base.outputs import FoldHeads, ModelFile
+from vision.base.record import ImageArray, IntArray
+from vision.config.training import CandidateSettings, Strategy
+from vision.data.records import Split, Splits
+from vision.training.nets.batches import Examples, balance_weights
+from vision.training.nets.model_file import save_model, save_weights
+from vision.training.nets.models import EMBEDDING, build_model, find_weights
+from vision.training.nets.watch import Report
+from vision.training.recipe_words import describe_recipe
+from vision.training.records import EpochRecord, TrainingHistory
+
+HEAD = "head"
+_BEST = "best.weights.h5"
+
+
+@dataclass(eq=False)
+class Training:
+    """State of one training.
+
+    Attributes:
+        name: of the candidate.
+        settings: of the candidate.
+        images: (n, s, s, 3) uint8.
+        splits: of the images.
+        seed: of everything random.
+        folder: what is written lies here.
+        progress: told after every batch.
+        train: what is learned from.
+        validation: what decides which epoch is kept.
+        records: epochs so far, and strengths of a head.
+        heads: of the folds of a frozen backbone.
+        best_epoch: number of the record whose weights are kept.
+        best_loss: its validation loss.
+        num_seen: images that went through the network so far.
+    """
+
+    name: str
+    settings: CandidateSettings
+    images: ImageArray
+    splits: Splits
+    seed: int
+    folder: Path
+    progress: Report | None
+    train: Examples = field(init=False)
+    validation: Examples = field(init=False)
+    records: list[EpochRecord] = field(default_factory=list)
+    heads: FoldHeads = field(default_factory=FoldHeads.none)
+    best_epoch: int = 0
+    best_loss: float = float("inf")
+    num_seen: int = 0
+
+    def __post_init__(self) -> None:
+        """Look the examples up; TrainingError if train or validation lacks images."""
+        self.train = self.examples_of(Split.TRAIN, self.images)
+        self.validation = self.examples_of(Split.VALIDATION, self.images)
+
+    @property
+    def best_path(self) -> Path:
+        """The best weights so far."""
+        return self.folder / _BEST
+
+    def save(self) -> ModelFile:
+        """The best weights as a float32 network, whatever precision it was trained in."""
+        model = self.build_best()
+        path = self.folder / ModelFile.FILE_NAME
+        save_model(model, path)
+        self.best_path.unlink()
+        return ModelFile(
+            root=self.folder,
+            files={ModelFile.FILE_NAME: digest_file(path)},
+            candidate=self.name,
+            backbone=str(self.settings.backbone),
+            num_parameters=int(model.count_params()),
+            embedding_width=int(model.get_layer(EMBEDDING).output.shape[-1]),
+            strategy=str(self.settings.strategy),
+            head_only=self.records[self.best_epoch - 1].phase == HEAD,
+        )
+
+    def describe(self, seconds: float) -> TrainingHistory:
+        """How it went."""
+        return TrainingHistory(
+            candidate=self.name,
+            backbone=str(self.settings.backbone),
+            strategy=str(self.settings.strategy),
+            epochs=tuple(self.records),
+            best_epoch=self.best_epoch,
+            num_train_images=len(self.train.rows),
+            seconds=seconds,
+            images_per_second=self.num_seen / seconds,
+            recipe=self.recipe(),
+        )
+
+    def recipe(self) -> tuple[str, ...]:
+        """Loss, rate, changes and balance, in words."""
+        augmented = self.settings.strategy not in (Strategy.FROZEN, Strategy.PARTIAL)
+        return describe_recipe(self.settings, self.train.labels, self.train.weights, augmented=augmented)
+
+    def build(self) -> keras.Model:
+        """The network with the weights that it starts from, float32."""
+        return self._build(find_weights(self.settings), mixed=False)
+
+    def build_to_train(self) -> keras.Model:
+        """The same in the precision that it is trained in."""
+        return self._build(find_weights(self.settings), mixed=self.settings.mixed_precision)
+
+    def build_best(self, *, mixed: bool = False) -> keras.Model:
+        """The network with the best weights so far."""
+        model = self._build(None, mixed=mixed)
+        model.load_weights(str(self.best_path))
+        return model
+
+    def _build(self, weights: Path | None, *, mixed: bool) -> keras.Model:
+        former = keras.config.dtype_policy()
+        keras.config.set_dtype_policy("mixed_float16" if mixed else "float32")
+        try:
+            return build_model(self.settings, len(self.splits.class_names), self.images.shape[1], weights)
+        finally:
+            keras.config.set_dtype_policy(former)
+
+    def examples_of(self, split: Split, inputs: Any) -> Examples:
+        """A split's rows of `inputs`; TrainingError if it has fewer than two images."""
+        rows = self.splits.rows(split)
+        if len(rows) < 2:
+            raise TrainingError(f"{self.name}: {split} has {len(rows)} images; expected at least 2.")
+        return self.examples(rows, inputs)
+
+    def examples(self, rows: IntArray, inputs: Any) -> Examples:
+        """Some rows of `inputs` with their labels, weighted as the settings balance classes."""
+        labels = self.splits.labels()[rows]
+        num_classes = len(self.splits.class_names)
+        weights = balance_weights(labels, num_classes, self.settings.balance)
+        return Examples(inputs, rows, labels, num_classes, weights)
+
+    def record(
+        self,
+        phase: str,
+        on_train: tuple[float, float],
+        on_validation: tuple[float, float],
+        rate: float,
+        strength: float | None = None,
+    ) -> int:
+        """Note an epoch, or a strength of a head; its number.
+
+        Args:
+            phase: its name.
+            on_train: loss and accuracy.
+            on_validation: loss and accuracy.
+            rate: learning rate at its end.
+            strength: inverse L2 strength of a head.
+        """
+        epoch = len(self.records) + 1
+        self.records.append(
+            EpochRecord(
+                epoch=epoch,
+                phase=phase,
+                loss=on_train[0],
+                accuracy=on_train[1],
+                validation_loss=on_validation[0],
+                validation_accuracy=on_validation[1],
+                learning_rate=rate,
+                regularisation=strength,
+            )
+        )
+        return epoch
+
+    def keep(self, whole: keras.Model, epoch: int, validation_loss: float) -> None:
+        """The weights become the best so far."""
+        save_weights(whole, self.best_path)
+        self.best_epoch, self.best_loss = epoch, validation_loss
