@@ -30,12 +30,15 @@ from steps.export.require_precision import require_precision
 from steps.gate.promote import promote
 from steps.gate.register import register
 from steps.training.infer import infer
+from steps.training.infer_teacher import infer_teacher
 from steps.training.train import train
 from vision.config.run import RunConfig
-from vision.config.training import Strategy
+from vision.config.training import CHAMPION, Strategy
 from vision.data.records import Split
 
 KERAS = "keras"
+OUTPUTS = 3
+"""Where a candidate's outputs stand in what `_train_candidate` gives."""
 
 
 @pipeline(name=PipelineName.TRAINING.value, execution_mode=ExecutionMode.FAIL_FAST)
@@ -52,9 +55,16 @@ def training(
     splits = keyed(validate)(manifest, proposed, config.checks)
     keyed(explore)(manifest, dataset, splits, config.gate, config.review, bootstrap, seed, champion_splits)
 
-    rows = [_train_candidate(config, name, dataset, splits) for name in config.training.candidates]
+    rows: dict[str, tuple[Any, ...]] = {}
+    teachers: dict[str, Any] = {}
+    if champion and any(each.distil_from == CHAMPION for each in config.training.candidates.values()):
+        teachers[CHAMPION] = keyed(infer_teacher)(champion_bundle, champion.digest, dataset, splits)
+    for name, candidate in config.training.in_order().items():
+        teacher = teachers.get(candidate.distil_from or "")
+        rows[name] = _train_candidate(config, name, dataset, splits, teacher)
+        teachers[name] = rows[name][OUTPUTS]
     evaluations, models, fold_heads, outputs, held_outs, rules, detectors = (
-        list(each) for each in zip(*rows, strict=True)
+        list(each) for each in zip(*(rows[name] for name in config.training.candidates), strict=True)
     )
 
     comparison = keyed(compare)(
@@ -103,11 +113,13 @@ def training(
     keyed(register)(config.name, bundle, splits, promotion, manifest)
 
 
-def _train_candidate(config: RunConfig, name: str, dataset: Any, splits: Any) -> tuple[Any, ...]:
+def _train_candidate(
+    config: RunConfig, name: str, dataset: Any, splits: Any, teacher: Any
+) -> tuple[Any, ...]:
     """Evaluation, model, fold heads, outputs, held-out answers, rule and detector of one candidate."""
     candidate, seed = config.training.candidates[name], config.seed
     model, heads, _ = keyed(train, f"train_{name}")(
-        *(name, candidate, dataset, splits, seed), after=["explore"]
+        *(name, candidate, dataset, splits, seed, teacher), after=["explore"]
     )
     output = keyed(infer, f"infer_{name}")(model, dataset, splits)
     detector, held_out, rule = _fit_rule(config, output, heads, splits, name)

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass, replace
 
 from materializers.names import ArtifactName
-from materializers.registry import find_champion
+from materializers.registry import Champion, find_champion
 from orchestration.flows.artifacts import load_output
 from orchestration.flows.deployment import follow_promotion
 from orchestration.flows.runner import (
@@ -30,7 +30,7 @@ from report.story import LeftOut, RunStory
 from vision.base.errors import ConfigError, StorageError
 from vision.base.wording import join_words
 from vision.config.run import RunConfig
-from vision.config.training import CandidateSettings
+from vision.config.training import CHAMPION, CandidateSettings
 from vision.data.account import tell_files
 from vision.data.sources import digest_source
 from vision.data.sources.learned import keep_learned
@@ -56,6 +56,7 @@ class TrainingFlow(FolderFlow[RunStory]):
             DataError: the source has no usable images.
         """
         champion = find_champion(run.config.name)
+        check_teacher(run.config, champion)
         config = digest_stranger_folders(run.config)
         machine = resolve_candidates(keep_learned(config, champion.additions() if champion else ()))
         logger.info("Reading the source ...")
@@ -116,6 +117,20 @@ class Resolved:
     weights: dict[str, str]
 
 
+def check_teacher(config: RunConfig, champion: Champion | None) -> None:
+    """Refuse students of the champion where there is none.
+
+    Raises:
+        ConfigError: a candidate learns from the champion, and no model of this name is in production.
+    """
+    students = [name for name, each in config.training.candidates.items() if each.distil_from == CHAMPION]
+    if students and champion is None:
+        raise ConfigError(
+            f"training.candidates.{students[0]}.distil_from is champion, but no model {config.name} is in "
+            "production. Train one first, or name another candidate as teacher."
+        )
+
+
 def digest_stranger_folders(config: RunConfig) -> RunConfig:
     """The configuration with the digest of every folder of strangers.
 
@@ -150,6 +165,10 @@ def resolve_candidates(config: RunConfig) -> Resolved:
         else:
             kept[name] = settle_precision(resolved.settings, gpu=gpu)
             weights[name] = resolved.reason
+    for name in [each for each, own in kept.items() if own.distil_from in config.training.candidates]:
+        if kept[name].distil_from not in kept:
+            left_out.append(LeftOut(name, f"its teacher {kept[name].distil_from} cannot be trained"))
+            del kept[name], weights[name]
     if offline:
         sit = "sits" if len(offline) == 1 else "sit"
         logger.info("No network: %s %s this one out.", join_words(offline), sit)

@@ -30,6 +30,7 @@ STEPS = {
     "validate": StepWords("checking the data"),
     "explore": StepWords("looking at the classes", 2),
     "train": StepWords("training {}", 4, 10),
+    "infer_teacher": StepWords("asking the model in production", 1, 4),
     "infer": StepWords("asking {}", 3, 5),
     "infer_exported": StepWords("asking the exported network", 1, 4),
     "infer_precisions": StepWords("trying its precisions", 1, 1),

@@ -7,7 +7,7 @@ from typing import Annotated
 from zenml import step
 
 from materializers.names import ArtifactName
-from vision.base.outputs import FoldHeads, ModelFile
+from vision.base.outputs import FoldHeads, ModelFile, ModelOutputs
 from vision.base.progress import TrainingLog
 from vision.config.training import CandidateSettings
 from vision.data.records import DatasetRef, Splits
@@ -17,7 +17,12 @@ from vision.training.records import TrainingHistory
 
 @step
 def train(
-    name: str, settings: CandidateSettings, dataset: DatasetRef, splits: Splits, seed: int
+    name: str,
+    settings: CandidateSettings,
+    dataset: DatasetRef,
+    splits: Splits,
+    seed: int,
+    teacher: ModelOutputs | None = None,
 ) -> tuple[
     Annotated[ModelFile, ArtifactName.MODEL],
     Annotated[FoldHeads, ArtifactName.FOLD_HEADS],
@@ -28,5 +33,7 @@ def train(
 
     folder = Path(mkdtemp(prefix="train-"))
     images = open_images(dataset)
-    model, heads, history = train_candidate(name, settings, images, splits, seed, folder, TrainingLog())
+    model, heads, history = train_candidate(
+        name, settings, images, splits, seed, folder, TrainingLog(), teacher
+    )
     return model, heads, history  # ZenML reads from this line that there are three outputs

@@ -20,6 +20,7 @@ ROOMS: dict[str, set[str]] = {
     "data/explore": {DATA, DECISION, EVALUATION, GATE},
     "training/train": {DATA, TRAINING, BACKBONES},
     "training/infer": {DATA, TRAINING, BACKBONES},
+    "training/infer_teacher": {DATA, DECISION, DRIFT, BUNDLE},
     "decision/calibrate": {DATA, DECISION},
     "decision/fit_unknowns": {DATA, DECISION},
     "decision/set_thresholds": {DATA, DECISION},
@@ -83,8 +84,8 @@ vision/data/decoding/loading.py vision/data/decoding/opening.py vision/data/deco
 vision/data/__init__.py vision/data/images.py vision/data/quality.py vision/data/records.py
 vision/data/store.py
 vision/training/__init__.py vision/training/nets/__init__.py vision/training/nets/augmentation.py
-vision/training/nets/batches.py vision/training/nets/fit.py vision/training/nets/heads.py
-vision/training/nets/inference.py
+vision/training/nets/batches.py vision/training/nets/distillation.py vision/training/nets/fit.py
+vision/training/nets/heads.py vision/training/nets/inference.py
 vision/training/nets/model_file.py vision/training/nets/models.py vision/training/nets/phases.py
 vision/training/nets/recipe.py vision/training/nets/seeding.py vision/training/nets/state.py
 vision/training/nets/strategies.py vision/training/nets/watch.py

@@ -48,6 +48,9 @@ UNREAD: dict[Strategy, tuple[str, ...]] = {
         "warm_up",
         "clip_norm",
         "weight_averaging",
+        "distil_from",
+        "distil_temperature",
+        "distil_weight",
         "patience",
         "augment",
         "mixed_precision",
@@ -61,6 +64,10 @@ UNREAD: dict[Strategy, tuple[str, ...]] = {
 
 FRESH_RATE = 1e-3
 """Default peak learning rate of weights that are not pretrained."""
+
+
+CHAMPION = "champion"
+"""As a teacher: the model that is in production."""
 
 
 class CandidateSettings(Settings):
@@ -120,6 +127,11 @@ class CandidateSettings(Settings):
         description="share of the running mean that stays at every step, 0.99 for example; what is judged "
         "and kept is that mean; 0: none",
     )
+    distil_from: str | None = Field(
+        default=None, description="teacher: another candidate, or champion, the model in production"
+    )
+    distil_temperature: PositiveFloat = Field(default=2.0, le=100.0, description="softens both sides")
+    distil_weight: Fraction = Field(default=0.5, description="of the teacher; the labels have the rest")
     patience: int = Field(default=6, ge=1, description="epochs without a better validation loss")
     augment: AugmentSettings = AugmentSettings()
     mixed_precision: bool = Field(
@@ -154,6 +166,8 @@ class CandidateSettings(Settings):
         for name, reader, chosen in (
             ("focal_gamma", "loss: focal", self.loss == "focal"),
             ("warm_up", "schedule: cosine", self.schedule == "cosine"),
+            ("distil_temperature", "distil_from: TEACHER", self.distil_from is not None),
+            ("distil_weight", "distil_from: TEACHER", self.distil_from is not None),
         ):
             if not chosen and getattr(self, name) != type(self).model_fields[name].default:
                 raise ValueError(f"{name} is read by {reader} alone; remove it or set {reader}")
@@ -192,9 +206,32 @@ class TrainingSettings(Settings):
         for name in value:
             if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
                 raise ValueError(f"candidate name {name!r}: expected lower-case letters, digits and _")
-            if name in ("exported", "test"):
+            if name in ("exported", "test", CHAMPION):
                 raise ValueError(f"candidate name {name!r} is taken by steps of the pipeline; choose another")
         return value
+
+    @model_validator(mode="after")
+    def _teachers_are_candidates(self) -> Self:
+        for name, each in self.candidates.items():
+            teacher = each.distil_from
+            if teacher in (None, CHAMPION):
+                continue
+            others = [other for other in self.candidates if other != name]
+            if teacher not in others:
+                raise ValueError(
+                    f"{name}.distil_from is {teacher!r}; expected {CHAMPION} or another candidate "
+                    f"({', '.join(others) or 'there is none'})"
+                )
+            if self.candidates[teacher].distil_from is not None:
+                raise ValueError(
+                    f"{name}.distil_from is {teacher!r}, which has a teacher itself; name that one instead"
+                )
+        return self
+
+    def in_order(self) -> dict[str, CandidateSettings]:
+        """The candidates, teachers before their students."""
+        students = {name: each for name, each in self.candidates.items() if each.distil_from}
+        return {n: each for n, each in self.candidates.items() if n not in students} | students
 
     def dropouts(self) -> dict[str, float]:
         """Rate of each candidate whose last layer is trained with dropout; a frozen one's is not."""

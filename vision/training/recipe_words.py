@@ -24,6 +24,11 @@ def describe_recipe(
     if settings.strategy is Strategy.FROZEN:
         return ("logistic head on fixed features", balance)
     told = [_describe_loss(settings), _describe_rate(settings)]
+    if settings.distil_from is not None:
+        told.append(
+            f"{settings.distil_weight:.0%} learned from {settings.distil_from} at temperature "
+            f"{settings.distil_temperature:g}"
+        )
     if settings.clip_norm is not None:
         told.append(f"gradient clipped to norm {settings.clip_norm:g}")
     if settings.weight_averaging:

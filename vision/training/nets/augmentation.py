@@ -22,7 +22,7 @@ NUM_MOVES = 7
 NUM_SQUARES = 2
 
 Batch = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
-"""Images (b, s, s, 3) float32 in 0..255, one-hot labels (b, k), weights (b,)."""
+"""Images (b, s, s, 3) float32 in 0..255, targets (b, k) or (b, 2k), weights (b,)."""
 
 
 class StepSeeds(keras.random.SeedGenerator):  # type: ignore[misc]  # Keras is untyped here
@@ -143,10 +143,10 @@ def _mix(mixer: Any, batch: Batch, seeds: StepSeeds) -> Batch:
     """Each image mixed with another of the batch; labels and weights are mixed so that losses are."""
     images, labels, weights = batch
     transformation = mixer.get_random_transformation(images, training=True, seed=seeds)
-    shares = mixer.transform_labels(labels * weights[:, None], transformation, training=True)
-    mixed = tf.reduce_sum(shares, axis=1)
+    counted = tf.concat([labels, tf.ones_like(labels[:, :1])], axis=1) * weights[:, None]
+    shares = mixer.transform_labels(counted, transformation, training=True)
     images = mixer.transform_images(images, transformation, training=True)
-    return images, shares / mixed[:, None], mixed
+    return images, shares[:, :-1] / shares[:, -1:], shares[:, -1]
 
 
 def blank_squares(images: tf.Tensor, corners: tf.Tensor, square: int) -> tf.Tensor:

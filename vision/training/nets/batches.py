@@ -32,6 +32,7 @@ class Examples:
         labels: (m,) int64.
         num_classes: k.
         weights: (m,) float32, how much each example counts.
+        teacher: (m, k) float32, softened probabilities that a teacher gives; None where there is none.
     """
 
     inputs: NDArray[Any]
@@ -39,10 +40,16 @@ class Examples:
     labels: IntArray
     num_classes: int
     weights: FloatArray
+    teacher: FloatArray | None = None
 
     def one_hot(self) -> FloatArray:
         """(m, k) float32."""
         return np.eye(self.num_classes, dtype=np.float32)[self.labels]
+
+    def targets(self) -> FloatArray:
+        """(m, k) one-hot labels or, with a teacher, (m, 2k): labels, then its probabilities; float32."""
+        one_hot = self.one_hot()
+        return one_hot if self.teacher is None else np.hstack([one_hot, self.teacher.astype(np.float32)])
 
 
 LARGEST_RATIO = 3.0
@@ -77,14 +84,14 @@ def draw_epoch(num_examples: int, seed: int, epoch: int) -> tuple[IntArray, Floa
 def training_batches(
     examples: Examples, batch_size: int, epochs: int, seed: int, augment: AugmentSettings | None
 ) -> tuple[tf.data.Dataset, int]:
-    """Batches (inputs, one-hot labels, weights) of all epochs in one stream, and the steps of an epoch.
+    """Batches (inputs, targets, weights) of all epochs in one stream, and the steps of an epoch.
 
     Every batch is full: the examples left over at the end of an epoch are other ones in each epoch.
     """
     num_examples = len(examples.rows)
     batch_size = min(batch_size, num_examples)
     steps = num_examples // batch_size
-    one_hot = examples.one_hot()
+    targets = examples.targets()
     augmentation = None
     if augment is not None and augment != NOTHING:
         augmentation = Augmentation(augment, examples.inputs.shape[1], seed)
@@ -99,11 +106,11 @@ def training_batches(
         chosen = order[start : start + batch_size]
         inputs = np.asarray(examples.inputs[examples.rows[chosen]])
         changes = augmentation.describe(draws[chosen]) if augmentation else ()
-        return inputs, one_hot[chosen], examples.weights[chosen], *changes
+        return inputs, targets[chosen], examples.weights[chosen], *changes
 
     changes = Augmentation.SHAPES if augmentation else ()
     kinds = [tf.as_dtype(examples.inputs.dtype), *[tf.float32] * (2 + len(changes))]
-    shapes = [examples.inputs.shape[1:], (examples.num_classes,), (), *changes]
+    shapes = [examples.inputs.shape[1:], targets.shape[1:], (), *changes]
 
     def fetch(step: tf.Tensor) -> tuple[tf.Tensor, ...]:
         parts = tf.numpy_function(gather, [step], kinds, stateful=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from vision.base.errors import TrainingError
-from vision.base.outputs import FoldHeads, ModelFile
+from vision.base.outputs import FoldHeads, ModelFile, ModelOutputs
 from vision.base.record import ImageArray
 from vision.config.training import CandidateSettings
 from vision.data.records import Splits
@@ -30,6 +30,7 @@ def train_candidate(
     seed: int,
     work_folder: Path,
     progress: Report | None = None,
+    teacher: ModelOutputs | None = None,
 ) -> tuple[ModelFile, FoldHeads, TrainingHistory]:
     """The best checkpoint of one candidate, the heads of its folds, and how its training went.
 
@@ -43,6 +44,7 @@ def train_candidate(
             deterministic operations are switched on, but nothing has been tested there.
         work_folder: the model file and the checkpoint are written here.
         progress: told after every batch.
+        teacher: what `distil_from` says of the training images; None where it names none.
 
     Raises:
         ConfigError: the weights file is missing, changed, or of another network.
@@ -52,7 +54,7 @@ def train_candidate(
     started = time.monotonic()
     try:
         with seeded(seed):
-            training = Training(name, settings, images, splits, seed, work_folder, progress)
+            training = Training(name, settings, images, splits, seed, work_folder, progress, teacher)
             logger.info("train %s: %s", name, "; ".join(training.recipe()))
             STRATEGIES[settings.strategy](training)
             return training.save(), training.heads, training.describe(time.monotonic() - started)

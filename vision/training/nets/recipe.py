@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from vision.config.training import CandidateSettings
+from vision.training.nets.distillation import DistilledLoss, TruthAccuracy, TruthNll
 from vision.training.nets.watch import Phase
 
 PLATEAU_FACTOR = 1 / 3
@@ -47,25 +48,27 @@ def make_optimizer(schedule: Schedule, settings: CandidateSettings) -> keras.opt
 
 
 def make_loss(settings: CandidateSettings) -> keras.losses.Loss:
-    """Cross-entropy, or focal loss (Lin et al. 2017), of logits against one-hot or mixed labels."""
+    """Cross-entropy or focal loss (Lin et al. 2017) of logits against labels, with a teacher where named."""
+    smoothing = settings.label_smoothing
     if settings.loss == "focal":
-        return keras.losses.CategoricalFocalCrossentropy(
-            alpha=1.0,
-            gamma=settings.focal_gamma,
-            from_logits=True,
-            label_smoothing=settings.label_smoothing,
+        plain = keras.losses.CategoricalFocalCrossentropy(
+            alpha=1.0, gamma=settings.focal_gamma, from_logits=True, label_smoothing=smoothing
         )
-    return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
+    else:
+        plain = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
+    if settings.distil_from is None:
+        return plain
+    return DistilledLoss(plain, settings.distil_temperature, settings.distil_weight)
 
 
 def compile_model(model: keras.Model, schedule: Schedule, settings: CandidateSettings) -> None:
-    """Give a model its optimiser, its loss, and the metrics `accuracy` and `nll`."""
+    """Give a model its optimiser, its loss, and the metrics `accuracy` and `nll` of the true labels."""
     model.compile(
         optimizer=make_optimizer(schedule, settings),
         loss=make_loss(settings),
         metrics=[
-            keras.metrics.CategoricalAccuracy(name="accuracy"),
-            keras.metrics.CategoricalCrossentropy(from_logits=True, name="nll"),
+            TruthAccuracy(name="accuracy"),
+            TruthNll(from_logits=True, name="nll"),
         ],
         jit_compile=False,
     )

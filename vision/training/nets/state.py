@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,9 @@ import keras
 
 from vision.base.errors import TrainingError
 from vision.base.files import digest_file
-from vision.base.outputs import FoldHeads, ModelFile
+from vision.base.outputs import FoldHeads, ModelFile, ModelOutputs
 from vision.base.record import ImageArray, IntArray
+from vision.base.softmax import softmax
 from vision.config.training import CandidateSettings, Strategy
 from vision.data.records import Split, Splits
 from vision.training.nets.batches import Examples, balance_weights
@@ -37,6 +38,7 @@ class Training:
         seed: of everything random.
         folder: what is written lies here.
         progress: told after every batch.
+        teacher: what `distil_from` says of the training images; None where it names none.
         train: what is learned from.
         validation: what decides which epoch is kept.
         records: epochs so far, and strengths of a head.
@@ -53,6 +55,7 @@ class Training:
     seed: int
     folder: Path
     progress: Report | None
+    teacher: ModelOutputs | None = None
     train: Examples = field(init=False)
     validation: Examples = field(init=False)
     records: list[EpochRecord] = field(default_factory=list)
@@ -134,7 +137,11 @@ class Training:
         rows = self.splits.rows(split)
         if len(rows) < 2:
             raise TrainingError(f"{self.name}: {split} has {len(rows)} images; expected at least 2.")
-        return self.examples(rows, inputs)
+        examples = self.examples(rows, inputs)
+        if self.teacher is None or split is not Split.TRAIN:
+            return examples
+        taught = softmax(self.teacher.take(rows).logits, self.settings.distil_temperature)
+        return replace(examples, teacher=taught)
 
     def examples(self, rows: IntArray, inputs: Any) -> Examples:
         """Some rows of `inputs` with their labels, weighted as the settings balance classes."""
