@@ -155,7 +155,7 @@ def tell_seen(summary: BatchSummary) -> str:
     these, were = count_of(summary.num_files, "picture"), "was" if total == 1 else "were"
     told = []
     if total:
-        parts = join_words([f"{number:,} {name}" for name, number in sorted(learnt.items())])
+        parts = join_words([f"{learnt[each]:,} {each}" for each in Split if each in learnt])
         told.append(
             f"{total:,} of these {these} {were} in its training ({parts}): the answers to them say little "
             "about new pictures."

@@ -38,7 +38,7 @@ from vision.evaluation.records import ClassRow, DecisionRates, Evaluation
 
 LARGEST_WITH_COUNTS = 25
 DECISION_LABELS = {
-    Decision.ACCEPT: "accepted",
+    Decision.ACCEPT: "decided alone",
     Decision.REVIEW: "sent to a person",
     Decision.UNKNOWN: "called unknown",
 }
@@ -173,7 +173,7 @@ def draw_ladder(record: tuple[Evaluation, float]) -> bytes:
         100 * in_force, 0.04, " in force", transform=axes.get_xaxis_transform(), fontsize=SMALL, color=PURPLE
     )
     title_figure(figure, "The more mistakes are promised at most, the more is decided alone")
-    style_axes(axes, x="at most so many of 100 accepted answers are wrong", y="accepted", grid="y")
+    style_axes(axes, x="at most so many of 100 decided alone are wrong", y="decided alone", grid="y")
     axes.set_ylim(0, 1.02)
     axes.set_xlim(0, 21)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
@@ -259,7 +259,7 @@ def _rates_title(rates: list[DecisionRates]) -> str:
     ]
     parts = []
     if known and math.isfinite(known.accepted.value):
-        parts.append(f"{known.accepted.value:.0%} of known images accepted")
+        parts.append(f"{known.accepted.value:.0%} of known images decided alone")
     if found:
         parts.append(f"called unknown: {', '.join(found)}")
     return "; ".join(parts) or "What images are answered"

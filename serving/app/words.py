@@ -83,10 +83,10 @@ def tell_promises(model: ModelDescription) -> str:
     told = []
     if named.attainable:
         risk = show_share(named.target_risk)
-        told.append(f"Of those decided alone at most {risk} are wrong: {_terms(named.delta)}.")
+        told.append(f"Of what I decide alone at most {risk} is wrong: {_terms(named.delta)}.")
     if unknown.attainable:
         alpha = show_share(unknown.alpha)
-        told.append(f"Of pictures of its classes at most {alpha} are called unknown by mistake.")
+        told.append(f"Of pictures of the classes that I know I call at most {alpha} unknown by mistake.")
     return " ".join(told)
 
 
@@ -172,16 +172,14 @@ def _why_review(answer: PredictionAnswer, model: ModelDescription) -> str:
             f"I am {sure} sure, but I was calibrated on too few images to promise how often I am right, so "
             "every answer of mine is for a person to check."
         )
-    return (
-        f"I am {sure} sure. From {show_share(model.review.threshold)} on an answer stands without a person."
-    )
+    return f"I am {sure} sure. From {show_share(model.review.threshold)} on I decide alone."
 
 
 def _promise_of_review(model: ModelDescription) -> str:
     if not model.review.attainable:
         return ""
     return (
-        f"Of all answers that I let stand, this one among them, at most "
+        f"Of all that I decide alone, this one among them, at most "
         f"{show_share(model.review.target_risk)} are wrong: {_terms(model.review.delta)}."
     )
 

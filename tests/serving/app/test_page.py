@@ -103,9 +103,24 @@ def test_several_pictures_are_answered_at_once_the_doubtful_first(up: ServiceFol
     assert page.error[0].value.startswith(r"junk\.jpg is not a picture\. Send a JPEG")
     shown = [caption for caption in captions(page) if "png" in caption]
     assert shown == [r"grey\.png", r"black\.png", r"red\.png"]
+    assert "Of what I decide alone at most" in texts(page)
     assert "please look yourself" in page.warning[0].value
     assert "I do not know this" in page.info[0].value
     assert page.dataframe[0].value["picture"].tolist() == ["junk.jpg", "black.png", "grey.png", "red.png"]
+
+
+def test_several_pictures_stand_beside_pictures_of_their_classes(
+    up: ServiceFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "taught.png").write_bytes(paint(RED))
+    shown = {name: [tmp_path / "taught.png"] for name in ("red", "green", "blue")}
+    monkeypatch.setattr("serving.runtime.class_pictures.find_class_pictures", lambda *_: shown)
+    page = drop(open_page(), ("a.png", paint(RED)), ("b.png", paint(GREY)))
+    folded = [each.value for expander in page.expander for each in expander.caption]
+    compare = [each.value for each in page.caption if each.value.startswith("Compare")]
+    assert len(compare) == 2
+    assert "Compare: red as it was taught" in compare
+    assert not set(compare) & set(folded)
 
 
 def test_each_picture_is_asked_once_in_a_group_of_its_own_however_often_the_page_is_drawn(

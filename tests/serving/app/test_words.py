@@ -56,7 +56,7 @@ def test_accepted_is_named_with_its_confidence_and_promise() -> None:
     assert "one of the 2 kinds that I know" in words.meaning
     assert "at most 2% are wrong" in words.meaning
     assert words.promise == (
-        "Of all answers that I let stand, this one among them, at most 2% are wrong: on images like those I "
+        "Of all that I decide alone, this one among them, at most 2% are wrong: on images like those I "
         "was calibrated on, with 90% probability."
     )
 
@@ -103,7 +103,7 @@ def test_a_stranger_is_told_as_such_and_no_class_is_the_nearest() -> None:
 def test_unsure_is_for_a_person_and_promises_nothing() -> None:
     words = put_in_words(answer(Decision.REVIEW, confidence=0.55), MODEL)
     assert words.title == "Perhaps ring_damsel: please look yourself"
-    assert words.meaning == "I am 55% sure. From 80% on an answer stands without a person."
+    assert words.meaning == "I am 55% sure. From 80% on I decide alone."
     assert words.promise == ""
 
 
