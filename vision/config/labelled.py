@@ -46,3 +46,26 @@ class CocoSource(BoxedSource):
         default=None, description="MegaDetector's results: boxes for pictures that have a label and no box"
     )
     min_confidence: Fraction = Field(default=0.2, description="of a detection that counts")
+
+
+class TfdsSource(LabelledSource):
+    """An image-classification set of TensorFlow Datasets, by its name."""
+
+    source: Literal["tfds"] = "tfds"
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9_]*(/[\w.+-]+)?(:[\d.*]+)?$",
+        description="as TensorFlow Datasets has it: fashion_mnist, cifar10:3.0.2, imagenette/320px",
+    )
+    data_dir: Path | None = Field(
+        default=None,
+        description="where prepared sets lie; default: TFDS_DATA_DIR, else ~/tensorflow_datasets",
+    )
+    files: Path | None = Field(
+        default=None, description="a folder with the files that its makers publish, fetched by yourself"
+    )
+    download: bool = Field(default=False, description="fetch the set from its makers if it is not there")
+    splits: tuple[str, ...] = Field(
+        default=(),
+        description="its splits that are used, or parts of them, as train[:1000]; default: those whose names "
+        "say train, validation or test",
+    )

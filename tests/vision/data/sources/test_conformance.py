@@ -11,9 +11,10 @@ import pytest
 
 from tests.end_to_end.project import draw_image
 from tests.vision.data.sources.coco import drawing
+from tests.vision.data.sources.tfds.tiny import write_tiles
 from vision.base.errors import SourceError
 from vision.config.data import FolderSource, GrowingSource, ReefSource
-from vision.config.labelled import CocoSource
+from vision.config.labelled import CocoSource, TfdsSource
 from vision.config.sources import SourceSettings
 from vision.data.sources import SOURCES, check_source, digest_source, read_source
 
@@ -22,11 +23,17 @@ COLOURS = {"amber": (230, 170, 40), "cobalt": (40, 70, 200), "slate": (110, 120,
 
 @dataclass(frozen=True)
 class Case:
-    """A small source of one kind, one that holds other images, and one that cannot be read."""
+    """A small source of one kind, one that holds other images, and one that cannot be read.
+
+    `may_be_stored`: what is missing may have been stored before, so that only reading tells. `has_groups`:
+    it says what belongs together.
+    """
 
     settings: Callable[[Path], SourceSettings]
     changed: Callable[[Path], SourceSettings]
     wrong: Callable[[Path], SourceSettings] | None
+    may_be_stored: bool = False
+    has_groups: bool = True
 
 
 def draw(folder: Path, num_images: int = 2) -> FolderSource:
@@ -47,6 +54,13 @@ def coco(folder: Path, num_images: int) -> CocoSource:
     return drawing.write(folder, images, marks, unknown_classes=("chub",), use="boxes")
 
 
+def named(folder: Path, num_tiles: int) -> TfdsSource:
+    write_tiles(folder / "files", num_tiles)
+    return TfdsSource(
+        name="tiny_tiles", data_dir=folder / "tfds", files=folder / "files", unknown_classes=("bag",)
+    )
+
+
 CASES: dict[type[GrowingSource], Case] = {
     FolderSource: Case(
         lambda folder: draw(folder / "a"),
@@ -57,6 +71,13 @@ CASES: dict[type[GrowingSource], Case] = {
         lambda folder: coco(folder / "a", 6),
         lambda folder: coco(folder / "b", 9),
         lambda folder: CocoSource(annotations=folder / "absent.json"),
+    ),
+    TfdsSource: Case(
+        lambda folder: named(folder / "a", 12),
+        lambda folder: named(folder / "b", 15),
+        lambda folder: TfdsSource(name="tiny_tiles", data_dir=folder / "absent"),
+        may_be_stored=True,
+        has_groups=False,
     ),
     ReefSource: Case(lambda _: reef(1), lambda _: reef(2), None),
 }
@@ -86,7 +107,7 @@ def test_a_source_lists_classes_groups_and_digests_alike_each_time(
     }
     assert [entry.path for entry in manifest.entries] == sorted(entry.path for entry in manifest.entries)
     assert all(manifest.locate(entry).is_file() for entry in manifest.entries)
-    assert all(entry.group for entry in manifest.entries)
+    assert all(bool(entry.group) == CASES[kind].has_groups for entry in manifest.entries)
     assert all(
         entry.is_unknown == (entry.class_name in manifest.unknown_class_names) for entry in manifest.entries
     )
@@ -105,6 +126,7 @@ def test_what_cannot_be_read_is_told(kind: type[GrowingSource], tmp_path: Path) 
     wrong = CASES[kind].wrong
     if wrong is None:
         pytest.skip("it is painted: nothing can be missing")
-    for ask in (check_source, lambda settings: digest_source(settings, tmp_path)):
+    checks = () if CASES[kind].may_be_stored else (check_source,)
+    for ask in (*checks, lambda settings: digest_source(settings, tmp_path)):
         with pytest.raises(SourceError, match="absent"):
             ask(wrong(tmp_path))

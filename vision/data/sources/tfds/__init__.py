@@ -1,0 +1,1 @@
+"""A set of TensorFlow Datasets as a source: prepared by its builder, written once as files."""
