@@ -352,3 +352,20 @@ def test_an_unknown_key_of_an_addition_gets_a_suggestion(tmp_path: Path) -> None
 def test_values_that_no_run_could_use_are_refused(tmp_path: Path, override: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         load_config(write(tmp_path), [override])
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("images.size=24", r"candidates\.net: vit_small takes images of 32 px and more; images\.size is 24"),
+        ("export.precision=int8", r"candidates\.net: vit_small is not exported as int8: .*slower"),
+        ("export.precisions=[fp16, int8]", r"vit_small is not exported as int8"),
+    ],
+)
+def test_what_a_backbone_cannot_do_is_refused_with_the_reason(
+    tmp_path: Path, override: str, words: str
+) -> None:
+    path = write(tmp_path, training={"candidates": {"net": {"backbone": "vit_small"}}})
+    load_config(path)
+    with pytest.raises(ConfigError, match=words):
+        load_config(path, [override])

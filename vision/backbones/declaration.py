@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,12 @@ class KerasWeights:
     Attributes:
         locate: width and image size in pixels -> path on the server and file name.
         adapt: changes the loaded network to what the weights expect; None where there is nothing to do.
+        digests: file name -> MD5 (32 digits) or SHA-256 (64) in hex, for the files that Keras lists.
     """
 
     locate: Callable[[float, int], tuple[str, str]]
     adapt: Callable[[Any], None] | None = None
+    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Backbone:
         weights: its pretrained weights; None: it is trained from scratch alone.
         fine_tuning_rate: peak learning rate at which all of its pretrained weights are trained safely; used
             where the configuration names none.
+        min_size: smallest image side in pixels that it takes.
+        refused: precisions that are not worth exporting, by name, and why.
     """
 
     name: str
@@ -64,3 +68,5 @@ class Backbone:
     cut: str | None = None
     weights: KerasWeights | PackagedWeights | None = None
     fine_tuning_rate: float = 1e-4
+    min_size: int = 16
+    refused: Mapping[str, str] = field(default_factory=dict)

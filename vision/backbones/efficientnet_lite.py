@@ -124,4 +124,5 @@ EFFICIENTNET_LITE0 = Backbone(
     early="block4_add",
     cut="block14_add",
     weights=PackagedWeights(find_weights, SHA256, load_weights),
+    min_size=32,
 )

@@ -35,4 +35,5 @@ MOBILENET_V2 = Backbone(
     widths=(0.35, 0.5, 0.75, 1.0, 1.3, 1.4),
     cut="block_15_add",
     weights=KerasWeights(locate_weights),
+    min_size=32,
 )

@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from vision.backbones import BACKBONES
 from vision.config.base import Seed, Settings
 from vision.config.data import (
     Addition,
@@ -62,6 +63,23 @@ class RunConfig(Settings):
                 f"retraining.forget names {', '.join(sorted(named))}, which dataset.additions or "
                 "retraining.new_images names as well; take it out of one of them"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _networks_fit_to_images_and_precisions(self) -> Self:
+        for name, candidate in self.training.candidates.items():
+            backbone, where = BACKBONES[candidate.backbone], f"training.candidates.{name}"
+            if self.images.size < backbone.min_size:
+                raise ValueError(
+                    f"{where}: {backbone.name} takes images of {backbone.min_size} px and more; images.size "
+                    f"is {self.images.size}. Raise it, or choose another backbone"
+                )
+            for precision in self.export.graphs().precisions:
+                if precision in backbone.refused:
+                    raise ValueError(
+                        f"{where}: {backbone.name} is not exported as {precision}: "
+                        f"{backbone.refused[precision]}. Remove {precision} from export, or the candidate"
+                    )
         return self
 
     def with_new_images(self) -> RunConfig:

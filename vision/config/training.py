@@ -54,6 +54,8 @@ UNREAD: dict[Strategy, tuple[str, ...]] = {
         "patience",
         "augment",
         "mixed_precision",
+        "jit",
+        "devices",
     ),
     Strategy.PARTIAL: ("head_regularisation", "augment", "mixed_precision"),
     Strategy.FULL: ("head_regularisation",),
@@ -138,6 +140,12 @@ class CandidateSettings(Settings):
         default=False,
         description="full, two_phase: train in float16 where it is safe; filled in before the pipeline "
         "starts where a GPU is found, unless it is given",
+    )
+    jit: bool = Field(
+        default=False, description="compile the training step with XLA; on a CPU it does not pay"
+    )
+    devices: Literal["all", "one"] = Field(
+        default="all", description="all GPUs of the machine share each batch, or one trains alone"
     )
 
     @property

@@ -37,6 +37,7 @@ class TrainingHistory(Record):
     seconds: float
     images_per_second: float
     recipe: tuple[str, ...] = Field(default=(), description="loss, rate, changes and balance, in words")
+    device: str = ""
 
     @property
     def strengths(self) -> tuple[EpochRecord, ...]:

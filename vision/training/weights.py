@@ -76,11 +76,13 @@ def resolve_weights(
     patience = download_seconds if settings.weights == AUTO else 10 * download_seconds
     folder = cache_folder or default_cache_folder()
     source, name = imagenet_file(settings, image_size)
+    path, reason = folder / name, f"ImageNet weights from {folder}"
     try:
-        if (folder / name).is_file():
-            return _pin(settings, folder / name, f"ImageNet weights from {folder}")
-        _download(f"{address}/{source}", folder / name, connect_seconds, patience)
-        return _pin(settings, folder / name, f"ImageNet weights downloaded to {folder}")
+        if not path.is_file():
+            _download(f"{address}/{source}", path, connect_seconds, patience)
+            reason = f"ImageNet weights downloaded to {folder}"
+        _check_digest(path, weights)
+        return _pin(settings, path, reason)
     except (OSError, httpx.HTTPError, ConfigError) as error:
         reason = (
             f"ImageNet weights for {settings.backbone} are not to be had: {name} is not usable in {folder}, "
@@ -136,6 +138,20 @@ def _pin(settings: CandidateSettings, path: Path, reason: str) -> ResolvedWeight
         )
     pinned = settings.model_copy(update={"weights": str(path), "weights_digest": digest})
     return ResolvedWeights(pinned, reason)
+
+
+def _check_digest(path: Path, weights: KerasWeights | None) -> None:
+    """Refuse a file other than the one that Keras lists under its name."""
+    expected = weights.digests.get(path.name) if weights else None
+    if expected is None:
+        return
+    kind = "sha256" if len(expected) == 64 else "md5"
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, kind).hexdigest()
+    if found != expected:
+        raise ConfigError(
+            f"{kind.upper()} {found}; expected {expected}: the file was changed or cut short, remove it"
+        )
 
 
 def _read(path: Path) -> tuple[str, bytes]:

@@ -17,10 +17,11 @@ from vision.config.training import CandidateSettings
 from vision.training.weights import default_cache_folder, imagenet_file, resolve_weights
 
 CONTENT = b"\x89HDF\r\n\x1a\n" + b"weights" * 100
+NAME = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_96_no_top.h5"
 NOWHERE = "http://127.0.0.1:9"
 
 
-def settings(weights: str, backbone: str = "efficientnet_b0", width: float = 1.0) -> CandidateSettings:
+def settings(weights: str, backbone: str = "mobilenet_v2", width: float = 1.0) -> CandidateSettings:
     return CandidateSettings(backbone=backbone, weights=weights, width=width)
 
 
@@ -32,7 +33,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    path = tmp_path / "www" / "keras-applications" / "efficientnetb0_notop.h5"
+    path = tmp_path / "www" / "tensorflow" / "keras-applications" / "mobilenet_v2" / NAME
     path.parent.mkdir(parents=True)
     path.write_bytes(CONTENT)
     handler = partial(_Quiet, directory=str(tmp_path / "www"))
@@ -82,17 +83,28 @@ def test_the_file_of_mobilenet_is_the_one_that_keras_takes(size: int, width: flo
 
 
 def test_auto_takes_the_cache_without_asking_the_network(tmp_path: Path) -> None:
-    (tmp_path / "efficientnetb0_notop.h5").write_bytes(CONTENT)
+    (tmp_path / NAME).write_bytes(CONTENT)
     resolved = resolve_weights(settings("auto"), 96, tmp_path, address=NOWHERE)
     assert resolved.settings is not None
-    assert resolved.settings.weights == str(tmp_path / "efficientnetb0_notop.h5")
+    assert resolved.settings.weights == str(tmp_path / NAME)
 
 
 def test_auto_downloads_into_the_cache(tmp_path: Path, server: str) -> None:
     resolved = resolve_weights(settings("auto"), 96, tmp_path / "cache", address=server)
     assert resolved.settings is not None
     assert Path(resolved.settings.weights).read_bytes() == CONTENT
-    assert [each.name for each in (tmp_path / "cache").iterdir()] == ["efficientnetb0_notop.h5"]
+    assert [each.name for each in (tmp_path / "cache").iterdir()] == [NAME]
+
+
+@pytest.mark.parametrize("backbone", ["efficientnet_b0", "convnext_tiny"])
+def test_a_file_that_is_not_the_one_keras_lists_is_refused(tmp_path: Path, backbone: str) -> None:
+    _, name = imagenet_file(settings("auto", backbone), 96)
+    (tmp_path / name).write_bytes(CONTENT)
+    resolved = resolve_weights(settings("auto", backbone), 96, tmp_path, address=NOWHERE)
+    assert resolved.settings is None
+    assert "expected" in resolved.reason
+    with pytest.raises(ConfigError, match="changed or cut short"):
+        resolve_weights(settings("imagenet", backbone), 96, tmp_path, address=NOWHERE)
 
 
 def test_auto_without_cache_and_network_is_left_out_within_seconds(tmp_path: Path) -> None:
@@ -106,7 +118,7 @@ def test_auto_without_cache_and_network_is_left_out_within_seconds(tmp_path: Pat
 
 
 def test_imagenet_that_is_not_to_be_had_is_a_config_error(tmp_path: Path, server: str) -> None:
-    wanted = settings("imagenet", "mobilenet_v2")
+    wanted = settings("imagenet", "efficientnet_v2_b0")
     with pytest.raises(ConfigError, match="404"):
         resolve_weights(wanted, 96, tmp_path / "cache", address=server)
 

@@ -13,6 +13,7 @@ from vision.base.outputs import FoldHeads, ModelFile, ModelOutputs
 from vision.base.record import ImageArray
 from vision.config.training import CandidateSettings
 from vision.data.records import Splits
+from vision.training.nets.devices import placed_on
 from vision.training.nets.seeding import seeded
 from vision.training.nets.state import Training
 from vision.training.nets.strategies import STRATEGIES
@@ -53,11 +54,11 @@ def train_candidate(
     """
     started = time.monotonic()
     try:
-        with seeded(seed):
+        with seeded(seed), placed_on(settings.devices) as device:
             training = Training(name, settings, images, splits, seed, work_folder, progress, teacher)
-            logger.info("train %s: %s", name, "; ".join(training.recipe()))
+            logger.info("train %s: %s", name, "; ".join([f"on {device}", *training.recipe()]))
             STRATEGIES[settings.strategy](training)
-            return training.save(), training.heads, training.describe(time.monotonic() - started)
+            return training.save(), training.heads, training.describe(time.monotonic() - started, device)
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
         raise TrainingError(
             f"{name}: memory ran out while training with batches of {settings.batch_size} at "

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import layers
 
 from vision.backbones import BACKBONES
@@ -102,10 +103,14 @@ def fix_batch_norm(model: keras.Model) -> None:
 
 
 def hasten_batch_norm(model: keras.Model) -> None:
-    """Let running statistics follow within dozens of steps; ImageNet's momentum of .999 wants thousands."""
+    """Let running statistics follow within dozens of steps; ImageNet's momentum of .999 wants thousands.
+
+    Where several devices share a batch, they normalise by the whole batch.
+    """
     for layer in model.layers:
         if isinstance(layer, layers.BatchNormalization):
             layer.momentum = MOMENTUM
+            layer.synchronized = tf.distribute.has_strategy()
 
 
 def find_weights(settings: CandidateSettings) -> Path | None:

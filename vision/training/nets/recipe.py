@@ -70,7 +70,7 @@ def compile_model(model: keras.Model, schedule: Schedule, settings: CandidateSet
             TruthAccuracy(name="accuracy"),
             TruthNll(from_logits=True, name="nll"),
         ],
-        jit_compile=False,
+        jit_compile=settings.jit,
     )
 
 

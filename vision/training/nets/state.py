@@ -91,7 +91,7 @@ class Training:
             head_only=self.records[self.best_epoch - 1].phase == HEAD,
         )
 
-    def describe(self, seconds: float) -> TrainingHistory:
+    def describe(self, seconds: float, device: str) -> TrainingHistory:
         """How it went."""
         return TrainingHistory(
             candidate=self.name,
@@ -103,6 +103,7 @@ class Training:
             seconds=seconds,
             images_per_second=self.num_seen / seconds,
             recipe=self.recipe(),
+            device=device,
         )
 
     def recipe(self) -> tuple[str, ...]:

@@ -1,0 +1,82 @@
+"""Size and speed of every backbone as it is served: `python -m benchmarks.backbones`.
+
+Random weights, which cost the same as trained ones; LiteRT, one thread, the precisions one after the other
+in every round so that other load falls on all of them. Some ten minutes on two idle cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from vision.backbones import BACKBONES
+from vision.base.outputs import ModelFile
+from vision.bundle.engine import Engine
+from vision.config.export import GraphSettings, Precision
+from vision.config.training import CandidateSettings
+
+HEAD = """| backbone | parameters | fp16 | fp32 | fp16 | int8 | int8 exported |
+|---|---|---|---|---|---|---|"""
+
+
+def measure(name: str, size: int, rounds: int, folder: Path) -> str:
+    """One row: parameters, megabytes of fp16, milliseconds an image in each precision."""
+    import keras
+
+    from vision.training.nets.export import export_graphs
+    from vision.training.nets.models import EMBEDDING, build_model
+
+    weights = "none" if BACKBONES[name].weights is None else "auto"
+    keras.utils.set_random_seed(1)
+    model = build_model(CandidateSettings(backbone=name, weights=weights), 10, size)
+    model.save(folder / ModelFile.FILE_NAME)
+    file = ModelFile(
+        root=folder,
+        files={},
+        candidate=name,
+        backbone=name,
+        num_parameters=model.count_params(),
+        embedding_width=int(model.get_layer(EMBEDDING).output.shape[1]),
+    )
+    images = np.random.default_rng(0).integers(0, 256, (16, size, size, 3), dtype=np.uint8)
+    settings = GraphSettings(precisions=tuple(Precision), num_calibration_images=16)
+    graphs = export_graphs(file, images, np.arange(16), settings, folder / "graphs")
+    paths = {each: graphs.path(graphs.file_name(each)) for each in Precision}
+    times = time_engines({each: Engine(path) for each, path in paths.items()}, images, rounds)
+    shown = " | ".join(f"{times[each]:.0f} ms" for each in Precision)
+    megabytes = paths[Precision.FP16].stat().st_size / 1e6
+    exported = "no" if "int8" in BACKBONES[name].refused else "yes"
+    return f"| `{name}` | {file.num_parameters / 1e6:.1f} M | {megabytes:.1f} MB | {shown} | {exported} |"
+
+
+def time_engines(engines: dict[Precision, Engine], images: np.ndarray, rounds: int) -> dict[Precision, float]:
+    """Median milliseconds of one image; the first round is not counted."""
+    seconds: dict[Precision, list[float]] = {each: [] for each in engines}
+    for i in range(rounds + 1):
+        for precision, engine in engines.items():
+            started = time.perf_counter()
+            engine.forward(images[i % len(images)][None])
+            seconds[precision].append(time.perf_counter() - started)
+    return {each: 1000 * statistics.median(found[1:]) for each, found in seconds.items()}
+
+
+def main() -> None:
+    """Print the table of docs/training.md, row by row."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("names", nargs="*", default=list(BACKBONES), help="backbones; default all")
+    parser.add_argument("--size", type=int, default=160, help="pixels")
+    parser.add_argument("--rounds", type=int, default=20)
+    arguments = parser.parse_args()
+    print(HEAD)
+    for name in arguments.names:
+        with tempfile.TemporaryDirectory(prefix="taxon-backbones-") as folder:
+            print(measure(name, arguments.size, arguments.rounds, Path(folder)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

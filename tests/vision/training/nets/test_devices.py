@@ -1,0 +1,86 @@
+"""Two devices that share a batch train what one trains; a GPU is used where there is one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+
+from tests.shared_data import REPOSITORY
+from tests.vision.training.nets.toy import KERAS_WARNINGS, make_images, tiny_settings
+from vision.training.nets.devices import placed_on
+from vision.training.nets.fit import train_candidate
+
+pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
+
+TWO = """
+import json, sys
+from pathlib import Path
+import tensorflow as tf
+half = tf.config.LogicalDeviceConfiguration()
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [half, half])
+import numpy as np
+from tests.vision.training.nets.toy import make_images, tiny_settings
+from vision.training.nets.fit import train_candidate
+from vision.training.nets.inference import run_model
+images, splits = make_images()
+found = {}
+for devices in ("one", "all"):
+    settings = tiny_settings(dropout=0.0, devices=devices)
+    model, _, history = train_candidate("tiny", settings, images, splits, 3, Path(sys.argv[1]) / devices)
+    logits = run_model(model, images, np.arange(9)).logits
+    found[devices] = (history.device, [row.validation_loss for row in history.epochs], logits.tolist())
+print(json.dumps(found))
+"""
+
+
+def test_two_devices_train_what_one_trains_with_the_same_batch(tmp_path: Path) -> None:
+    for name in ("one", "all"):
+        (tmp_path / name).mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", TWO, str(tmp_path)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    (alone, losses, logits), (both, shared_losses, shared_logits) = json.loads(
+        done.stdout.splitlines()[-1]
+    ).values()
+    assert alone.startswith("CPU, ")
+    assert both.startswith("2 CPUs, ")
+    assert shared_losses == pytest.approx(losses, rel=1e-2)
+    for one, other in zip(logits, shared_logits, strict=True):
+        assert other == pytest.approx(one, abs=0.02)
+
+
+def test_xla_trains_the_same_network(tmp_path: Path) -> None:
+    images, splits = make_images()
+    losses = []
+    for jit in (False, True):
+        settings = tiny_settings(backbone="vgg_small", epochs=1, dropout=0.0, jit=jit)
+        _, _, history = train_candidate("tiny", settings, images, splits, 3, tmp_path)
+        losses.append(history.epochs[0].validation_loss)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+
+
+@pytest.mark.gpu
+def test_a_gpu_trains_where_there_is_one(tmp_path: Path) -> None:
+    if not tf.config.list_physical_devices("GPU"):
+        pytest.skip("no GPU that TensorFlow can use")
+    images, splits = make_images()
+    settings = tiny_settings(mixed_precision=True, jit=True)
+    _, _, history = train_candidate("tiny", settings, images, splits, 3, tmp_path)
+    assert "GPU" in history.device
+    assert history.epochs[-1].loss < history.epochs[0].loss
+
+
+def test_one_device_needs_no_strategy() -> None:
+    with placed_on("one") as device:
+        assert not tf.distribute.has_strategy()
+    assert "core" in device or "GPU" in device
