@@ -70,10 +70,10 @@ materializers/records.py
 steps/__init__.py steps/training/__init__.py steps/training/train.py
 vision/__init__.py
 vision/backbones/__init__.py vision/backbones/blocks.py vision/backbones/cnn.py
-vision/backbones/cnn_residual.py vision/backbones/declaration.py vision/backbones/efficientnet.py
-vision/backbones/efficientnet_lite.py
-vision/backbones/mobilenet.py
-vision/backbones/torch_file.py
+vision/backbones/cnn_residual.py vision/backbones/convnext.py vision/backbones/declaration.py
+vision/backbones/efficientnet.py vision/backbones/efficientnet_lite.py vision/backbones/efficientnet_v2.py
+vision/backbones/mobilenet.py vision/backbones/mobilenet_v3.py vision/backbones/resnet.py
+vision/backbones/torch_file.py vision/backbones/vgg.py vision/backbones/vit.py
 vision/base/__init__.py vision/base/closure.py vision/base/errors.py vision/base/files.py
 vision/base/home.py vision/base/names.py vision/base/outputs.py vision/base/record.py vision/base/softmax.py
 vision/config/__init__.py vision/config/augment.py vision/config/base.py vision/config/data.py
@@ -84,8 +84,8 @@ vision/data/decoding/loading.py vision/data/decoding/opening.py vision/data/deco
 vision/data/__init__.py vision/data/images.py vision/data/quality.py vision/data/records.py
 vision/data/store.py
 vision/training/__init__.py vision/training/nets/__init__.py vision/training/nets/augmentation.py
-vision/training/nets/batches.py vision/training/nets/distillation.py vision/training/nets/fit.py
-vision/training/nets/heads.py vision/training/nets/inference.py
+vision/training/nets/batches.py vision/training/nets/devices.py vision/training/nets/distillation.py
+vision/training/nets/fit.py vision/training/nets/heads.py vision/training/nets/inference.py
 vision/training/nets/model_file.py vision/training/nets/models.py vision/training/nets/phases.py
 vision/training/nets/recipe.py vision/training/nets/seeding.py vision/training/nets/state.py
 vision/training/nets/strategies.py vision/training/nets/watch.py

@@ -38,6 +38,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.long
 def test_two_devices_train_what_one_trains_with_the_same_batch(tmp_path: Path) -> None:
     for name in ("one", "all"):
         (tmp_path / name).mkdir()
@@ -59,6 +60,7 @@ def test_two_devices_train_what_one_trains_with_the_same_batch(tmp_path: Path) -
         assert other == pytest.approx(one, abs=0.02)
 
 
+@pytest.mark.long
 def test_xla_trains_the_same_network(tmp_path: Path) -> None:
     images, splits = make_images()
     losses = []
