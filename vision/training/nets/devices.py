@@ -32,6 +32,6 @@ def _describe(chosen: list[tf.config.LogicalDevice]) -> str:
     kind = chosen[0].device_type
     number = kind if len(chosen) == 1 else f"{len(chosen)} {kind}s"
     if kind == "CPU":
-        return f"{number}, {len(os.sched_getaffinity(0))} cores"
+        return f"{number}, {os.cpu_count()} cores"
     details = tf.config.experimental.get_device_details(tf.config.list_physical_devices(kind)[0])
     return f"{number}, {details.get('device_name', 'of unknown name')}"
