@@ -36,7 +36,7 @@ MEMBERS = [
 ]
 EACH = pytest.mark.parametrize("backbone", BACKBONES.values(), ids=lambda each: each.name)
 AGREEMENT = {Precision.FP32: 0.9999, Precision.FP16: 0.99, Precision.INT8: 0.6}
-"""Correlation with Keras' embeddings; random weights in dozens of layers make more of rounding than trained."""
+"""Correlation with embeddings of Keras; many layers of random weights make much of rounding."""
 APPLICATIONS = {
     "mobilenet_v2": ("MobileNetV2", "mobilenet_v2"),
     "mobilenet_v3_small": ("MobileNetV3Small", "mobilenet_v3"),
