@@ -13,7 +13,7 @@ from report.thumbnails import as_data_uri
 from vision.base.errors import ImageError
 from vision.base.files import write_atomically
 from vision.base.wording import count_of, join_words
-from vision.data.records import Split
+from vision.data.records import HELD_OUT, Split
 from vision.data.thumbnails import make_thumbnail
 from vision.decision.records import Prediction
 from vision.prediction.batch import Batch, Progress, finish_batch, run_batch
@@ -150,18 +150,19 @@ def write_advice(summary: BatchSummary) -> str:
 
 def tell_seen(summary: BatchSummary) -> str:
     """How many of the pictures the model was made from, byte for byte, and what that means; may be empty."""
-    learnt = {name: number for name, number in summary.seen.items() if name != Split.TEST}
-    total, tested = sum(learnt.values()), summary.seen.get(Split.TEST, 0)
+    learnt = {each: summary.seen[each] for each in Split if each in summary.seen and each is not Split.TEST}
+    total, tested = sum(learnt.values()), summary.seen.get(Split.TEST, 0) + summary.seen.get(HELD_OUT, 0)
     these, were = count_of(summary.num_files, "picture"), "was" if total == 1 else "were"
     told = []
     if total:
-        parts = join_words([f"{learnt[each]:,} {each}" for each in Split if each in learnt])
+        parts = join_words([f"{number:,} {each}" for each, number in learnt.items()])
         told.append(
             f"{total:,} of these {these} {were} in its training ({parts}): the answers to them say little "
             "about new pictures."
         )
     if tested:
-        told.append(f"{tested:,} of these {these} {'was' if tested == 1 else 'were'} in its test.")
+        verb = "was" if tested == 1 else "were"
+        told.append(f"{tested:,} of these {these} {verb} set aside to measure it, and taught it nothing.")
     return " ".join(told)
 
 

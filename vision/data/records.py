@@ -18,6 +18,10 @@ POOLED = "all"
 """Class name of the row that pools a kind of unknown images; no class that is held out may have it."""
 
 
+HELD_OUT = "held out"
+"""Use of an image of a class that is never taught: it measures what is answered to look-alikes."""
+
+
 class Split(StrEnum):
     """What an image is used for; no image has two uses."""
 
@@ -216,10 +220,12 @@ class Splits(Record):
         )
 
     def uses(self) -> dict[str, str]:
-        """Digest of every image in use -> its split, as a word."""
+        """Digest of every image in use -> its split, or HELD_OUT where its class was never taught."""
+        known = set(self.class_names)
+        columns = zip(self.digests, self.image_classes, self.splits, strict=True)
         return {
-            digest: split.value
-            for digest, split in zip(self.digests, self.splits, strict=True)
+            digest: split.value if name in known else HELD_OUT
+            for digest, name, split in columns
             if split is not None
         }
 

@@ -34,7 +34,9 @@ class Row(Value):
     fault: str = ""
     heat_map: str = Field(default="", description="file name in the output folder; empty: none was asked for")
     digest: str = Field(default="", description="SHA-256 of the file's bytes; empty: it could not be read")
-    seen: str = Field(default="", description="split in which the model had this very file; empty: in none")
+    seen: str = Field(
+        default="", description="split in which the model had this very file, or held out; empty: in none"
+    )
 
     @property
     def answer(self) -> Answer:
@@ -77,7 +79,7 @@ class BatchSummary(Record):
         default_factory=dict, description="file ending -> files beside the pictures, which were not asked"
     )
     seen: dict[str, int] = Field(
-        default_factory=dict, description="split -> files that the model had in it, byte for byte"
+        default_factory=dict, description="split or held out -> files that the model had in it, byte for byte"
     )
     num_reused: int = Field(default=0, description="rows that an earlier, stopped attempt had answered")
     seconds: float = 0.0

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.vision.toy import make_splits
 from vision.base.errors import DataError, LeakError
 from vision.config.data import LeakPolicy, SplitSettings
 from vision.data.checks import check_leaks
 from vision.data.dealing import Component
-from vision.data.records import ImageEntry, Manifest, Split, Splits
+from vision.data.records import HELD_OUT, ImageEntry, Manifest, Split, Splits
 from vision.data.splits import assign_splits
 
 SETTINGS = SplitSettings()
@@ -510,3 +511,14 @@ def test_dropping_leaves_trees_that_share_nothing(entries: list[ImageEntry], dat
     for each, split in zip(placed, splits.splits, strict=True):
         if split is not None and each.tree is not Split.TRAIN:
             assert split is each.tree
+
+
+def test_an_image_of_a_class_that_is_held_out_is_used_in_no_split_that_teaches() -> None:
+    rows: list[tuple[str, str, Split | None]] = [
+        ("cod", "a", Split.TRAIN),
+        ("cod", "b", Split.TEST),
+        ("whale", "c", Split.VALIDATION),
+        ("cod", "d", None),
+    ]
+    splits = make_splits(rows, ("cod",))
+    assert list(splits.uses().values()) == ["train", "test", HELD_OUT]

@@ -174,7 +174,7 @@ def test_a_file_that_the_model_was_made_from_is_told_by_its_bytes(photos: Path, 
     assert seen == {"red0.jpg": "train", "copy of red.jpg": "train", "grey1.jpg": "test"}
     assert summary.seen == {"train": 2, "test": 1}
     assert "2 of these 42 pictures were in its training" in tell_seen(summary)
-    assert "1 of these 42 pictures was in its test" in tell_seen(summary)
+    assert "1 of these 42 pictures was set aside to measure it" in tell_seen(summary)
     assert tell_seen(summary) in tell_counts(summary)
 
 
