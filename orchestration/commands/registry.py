@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestration.commands.command import Command
 from orchestration.commands.corrections import CORRECTIONS
+from orchestration.commands.harvest import HARVEST
 from orchestration.commands.new import NEW
 from orchestration.commands.pipelines import PIPELINES, ROLLBACK
 from orchestration.commands.predict import PREDICT
@@ -17,6 +18,7 @@ SERVE, *SERVICE_ACTIONS = SERVICE
 
 COMMANDS: tuple[Command, ...] = (
     NEW,
+    HARVEST,
     TRAINING,
     PREDICT,
     SERVE,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from vision.config.base import Fraction, PositiveFloat
 from vision.config.data import ClassNames, GrowingSource
@@ -46,6 +46,28 @@ class CocoSource(BoxedSource):
         default=None, description="MegaDetector's results: boxes for pictures that have a label and no box"
     )
     min_confidence: Fraction = Field(default=0.2, description="of a detection that counts")
+
+
+class FathomnetSource(BoxedSource):
+    """Photographs of the sea from FathomNet, which `run.py harvest` fetches into a folder."""
+
+    source: Literal["fathomnet"] = "fathomnet"
+    folder: Path = Field(description="where the harvest lies")
+    use: Literal["frames", "boxes"] = "boxes"
+    concepts: tuple[str, ...] = Field(
+        default=(), description="the classes, as FathomNet calls them; default: those with the most boxes"
+    )
+    num_classes: int = Field(default=10, ge=2, le=1_000, description="how many, where none are named")
+    min_images: int = Field(default=100, ge=1, description="a concept with fewer is passed over")
+    max_images: int = Field(default=500, ge=1, description="of a class, from as many dives as there are")
+    workers: int = Field(default=8, ge=1, le=100, description="pictures that are fetched side by side")
+    api: str = Field(default="https://database.fathomnet.org/api", pattern=r"^https?://\S+[^/\s]$")
+
+    @model_validator(mode="after")
+    def _bounds_are_in_order(self) -> Self:
+        if self.max_images < self.min_images:
+            raise ValueError(f"max_images {self.max_images} is below min_images {self.min_images}")
+        return self
 
 
 class TfdsSource(LabelledSource):

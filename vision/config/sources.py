@@ -7,9 +7,11 @@ from typing import Annotated, get_args
 from pydantic import Field
 
 from vision.config.data import FolderSource, GrowingSource, ReefSource
-from vision.config.labelled import CocoSource, TfdsSource
+from vision.config.labelled import CocoSource, FathomnetSource, TfdsSource
 
-SourceSettings = Annotated[ReefSource | FolderSource | CocoSource | TfdsSource, Field(discriminator="source")]
+SourceSettings = Annotated[
+    ReefSource | FolderSource | CocoSource | TfdsSource | FathomnetSource, Field(discriminator="source")
+]
 
 KINDS: dict[str, type[GrowingSource]] = {
     kind.model_fields["source"].default: kind for kind in get_args(get_args(SourceSettings)[0])

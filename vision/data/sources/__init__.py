@@ -11,19 +11,20 @@ from pathlib import Path
 from types import MappingProxyType
 
 from vision.config.data import FolderSource, GrowingSource, ReefSource
-from vision.config.labelled import CocoSource, TfdsSource
+from vision.config.labelled import CocoSource, FathomnetSource, TfdsSource
 from vision.config.sources import SourceSettings
 from vision.data.records import Manifest
 from vision.data.sources.additions import add_parts, digest_parts, list_parts
 from vision.data.sources.coco.source import COCO
 from vision.data.sources.declaration import Base, Progress, Source
+from vision.data.sources.fathomnet.source import FATHOMNET
 from vision.data.sources.folder import find_addition
 from vision.data.sources.painted import REEF
 from vision.data.sources.tfds.source import TFDS
 from vision.data.sources.user_folder import FOLDER
 
 SOURCES: Mapping[type[GrowingSource], Source] = MappingProxyType(
-    {FolderSource: FOLDER, ReefSource: REEF, CocoSource: COCO, TfdsSource: TFDS}
+    {FolderSource: FOLDER, ReefSource: REEF, CocoSource: COCO, TfdsSource: TFDS, FathomnetSource: FATHOMNET}
 )
 
 

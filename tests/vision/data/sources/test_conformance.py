@@ -14,7 +14,7 @@ from tests.vision.data.sources.coco import drawing
 from tests.vision.data.sources.tfds.tiny import write_tiles
 from vision.base.errors import SourceError
 from vision.config.data import FolderSource, GrowingSource, ReefSource
-from vision.config.labelled import CocoSource, TfdsSource
+from vision.config.labelled import CocoSource, FathomnetSource, TfdsSource
 from vision.config.sources import SourceSettings
 from vision.data.sources import SOURCES, check_source, digest_source, read_source
 
@@ -54,6 +54,12 @@ def coco(folder: Path, num_images: int) -> CocoSource:
     return drawing.write(folder, images, marks, unknown_classes=("chub",), use="boxes")
 
 
+def harvested(folder: Path, num_images: int) -> FathomnetSource:
+    written = coco(folder, num_images)
+    written.annotations.rename(folder / "annotations.json")
+    return FathomnetSource(folder=folder, unknown_classes=("chub",))
+
+
 def named(folder: Path, num_tiles: int) -> TfdsSource:
     write_tiles(folder / "files", num_tiles)
     return TfdsSource(
@@ -78,6 +84,11 @@ CASES: dict[type[GrowingSource], Case] = {
         lambda folder: TfdsSource(name="tiny_tiles", data_dir=folder / "absent"),
         may_be_stored=True,
         has_groups=False,
+    ),
+    FathomnetSource: Case(
+        lambda folder: harvested(folder / "a", 6),
+        lambda folder: harvested(folder / "b", 9),
+        lambda folder: FathomnetSource(folder=folder / "absent"),
     ),
     ReefSource: Case(lambda _: reef(1), lambda _: reef(2), None),
 }
