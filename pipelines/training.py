@@ -53,7 +53,7 @@ def training(
     manifest, dataset = keyed(ingest)(config.dataset, config.images, source_digest, data_folder, store_folder)
     proposed = keyed(split)(manifest, config.split, seed, champion_splits)
     splits = keyed(validate)(manifest, proposed, config.checks)
-    keyed(explore)(manifest, dataset, splits, config.gate, config.review, bootstrap, seed, champion_splits)
+    keyed(explore)(manifest, dataset, splits, config.gate, config.review, bootstrap, seed)
 
     rows: dict[str, tuple[Any, ...]] = {}
     teachers: dict[str, Any] = {}

@@ -27,11 +27,10 @@ def explore(
     review: ReviewSettings,
     bootstrap: BootstrapSettings,
     seed: int,
-    previous: Splits | None = None,
 ) -> Annotated[DataReport, ArtifactName.DATA_REPORT]:
     """Counts, quality, duplicates, quarantined files and findings; also floors that nothing can reach."""
     report = explore_data(manifest, open_images(dataset), splits)
-    unreachable = find_unreachable(splits, gate, review, bootstrap, seed, previous)
+    unreachable = find_unreachable(splits, gate, review, bootstrap, seed)
     for finding in (*unreachable, *find_doubtful_labels(manifest)):
         logger.warning(finding.message)
     return report.model_copy(update={"findings": (*unreachable, *report.findings)})

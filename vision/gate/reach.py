@@ -35,7 +35,6 @@ def find_unreachable(
     review: ReviewSettings,
     bootstrap: BootstrapSettings,
     seed: int,
-    previous: Splits | None = None,
 ) -> tuple[DataFinding, ...]:
     """A finding for each floor that even a model without a mistake misses.
 
@@ -45,12 +44,10 @@ def find_unreachable(
         review: the promise on what is decided without a person.
         bootstrap: of the gate's intervals.
         seed: draws them.
-        previous: splits of the model in production, if there is one.
     """
-    told = [*_list_missed(splits, settings, review, bootstrap, seed), *_list_lost_classes(splits, previous)]
     return tuple(
         DataFinding(severity="warning", message=f"The gate will refuse whatever is trained here. {each}")
-        for each in told
+        for each in _list_missed(splits, settings, review, bootstrap, seed)
     )
 
 
@@ -93,13 +90,3 @@ def _can_promise(splits: Splits, review: ReviewSettings) -> bool:
     rows = np.concatenate([splits.rows(split) for split in Split if split is not Split.TEST])
     right = np.ones(len(rows), dtype=bool)
     return fit_review(np.ones(len(rows)), right, ~right, splits.group_array()[rows], review).attainable
-
-
-def _list_lost_classes(splits: Splits, previous: Splits | None) -> Iterator[str]:
-    known = previous.class_names if previous is not None else ()
-    lost = sorted(set(known) - set(splits.class_names))
-    if lost:
-        yield (
-            f"The model in production knows {', '.join(lost)}, which these images lack, so the two cannot be "
-            "compared. Put the classes back, or give the new data set a name of its own."
-        )

@@ -8,6 +8,7 @@ import shlex
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
@@ -21,10 +22,12 @@ from orchestration.session.paths import ProjectPaths
 from tests.orchestration.projects.photographs import make_frames, save_noise
 from tests.shared_data import shared_data
 from vision.base.errors import ConfigError, SourceError
-from vision.config.data import FolderSource
+from vision.config.data import FolderSource, Resize
 from vision.config.loading import load_config, settle
 from vision.config.run import RunConfig
 from vision.config.yaml_text import parse_yaml
+from vision.data.images import decode_image
+from vision.data.near_duplicates import link_alike
 from vision.data.sources import read_source
 from vision.data.survey import Survey, choose_size, survey_folder
 
@@ -171,6 +174,10 @@ def test_pictures_that_look_alike_are_counted_as_one_group_whatever_their_names(
     assert (survey.num_alike(), survey.num_together()) == (32, 16)
     assert {size.num_groups for size in survey.class_sizes()} == {8}
     assert "16 independent groups" in tell(survey)
+    size, manifest = choose_size(survey.usual_side()), survey.manifest
+    raw = [manifest.locate(each).read_bytes() for each in manifest.entries]
+    images = np.stack([decode_image(each, size=size, resize=Resize.PAD) for each in raw])
+    assert link_alike(manifest, images, Resize.PAD).alike == manifest.alike  # what a training will find
 
 
 @pytest.mark.parametrize(("side", "size"), [(4000, 160), (109, 160), (28, 96)])
