@@ -43,3 +43,4 @@ class ArtifactName(StrEnum):
     DEPLOYMENT = "deployment"
     PREDICTIONS = "predictions"
     PREDICTION_SUMMARY = "prediction_summary"
+    TUNING = "tuning"

@@ -33,6 +33,11 @@ class PipelineName(StrEnum):
         "from drift, new images and age to a decision; on a yes, training",
         "retrain",
     )
+    TUNING = (
+        "tuning",
+        "from trials of learning rate, strategy, augmentation and dropout to a config with the best of them",
+        "tune",
+    )
     DEPLOYMENT = (
         "deployment",
         "from the model in production to a service whose answers are the pipeline's own",

@@ -23,6 +23,7 @@ FILES = {
     "Drift": "drift.html",
     "Evidently": "evidently.html",
     "Pictures": "predictions.html",
+    "Trials": "tuning.html",
     "Table": "predictions.csv",
     "Model": "model/README.md",
     "Figures": "summary.json",
@@ -37,7 +38,7 @@ PREDICT = "python run.py predict PHOTOS"
 LIST = "python run.py runs", "all runs, and what is in production"
 LOOK = "make dashboard", "the steps of the runs"
 
-CACHED = (PipelineName.TRAINING, PipelineName.RETRAINING)
+CACHED = (PipelineName.TRAINING, PipelineName.RETRAINING, PipelineName.TUNING)
 """Pipelines that reuse finished steps of earlier runs."""
 
 NO_CACHE = argument("--no-cache", action="store_true", help="run every step anew")

@@ -41,7 +41,7 @@ if TYPE_CHECKING:  # ZenML must not be imported before its environment is prepar
 
 logger = logging.getLogger(__name__)
 
-READS_IMAGES = (PipelineName.TRAINING, PipelineName.RETRAINING)
+READS_IMAGES = (PipelineName.TRAINING, PipelineName.RETRAINING, PipelineName.TUNING)
 LATEST = "latest"
 NO_VERDICT = "The run ended without a verdict; its log says why."
 

@@ -31,6 +31,7 @@ STEPS = {
     "explore": StepWords("looking at the classes", 2),
     "train": StepWords("training {}", 4, 10),
     "infer_teacher": StepWords("asking the model in production", 1, 4),
+    "tune": StepWords("trying settings", 60, 100),
     "infer": StepWords("asking {}", 3, 5),
     "infer_exported": StepWords("asking the exported network", 1, 4),
     "infer_precisions": StepWords("trying its precisions", 1, 1),

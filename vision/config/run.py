@@ -25,6 +25,7 @@ from vision.config.retraining import RetrainingSettings
 from vision.config.serve import ServeSettings
 from vision.config.sources import SourceSettings
 from vision.config.training import TrainingSettings
+from vision.config.tuning import TuningSettings
 
 
 class RunConfig(Settings):
@@ -49,6 +50,7 @@ class RunConfig(Settings):
     monitoring: DriftSettings = DriftSettings()
     retraining: RetrainingSettings = RetrainingSettings()
     prediction: BatchSettings = BatchSettings()
+    tuning: TuningSettings = TuningSettings()
 
     @model_validator(mode="after")
     def _new_images_fit_to_the_additions(self) -> Self:

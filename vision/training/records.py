@@ -69,3 +69,42 @@ class TrainingHistory(Record):
             return f"epoch {self.kept_epoch}"
         told = f"the head, strength {kept.regularisation:g}"
         return f"{told}; fine-tuning did not help" if self.trained_epochs else told
+
+
+class TrialRecord(Value):
+    """One set of settings that a search tried; what its strategy does not read is None."""
+
+    number: int = Field(description="from 0; -1 for the settings as they are configured")
+    state: str = Field(description="complete, pruned (stopped early as hopeless) or failed")
+    strategy: str
+    learning_rate: float | None = None
+    augment: str | None = Field(default=None, description="name of the policy")
+    dropout: float | None = None
+    nll: float | None = Field(default=None, description="on validation, of the best epoch; nats")
+    accuracy: float | None = Field(default=None, description="on validation, of the same epoch")
+    seconds: float = 0.0
+    reason: str = Field(default="", description="why it failed")
+
+
+class TuningRecord(Record):
+    """A search over the settings of one candidate."""
+
+    candidate: str
+    backbone: str
+    configured: TrialRecord = Field(description="the settings as they are configured, tried like the others")
+    trials: tuple[TrialRecord, ...]
+    importances: dict[str, float] = Field(
+        default_factory=dict,
+        description="share of the differences in NLL that each setting explains (PED-ANOVA, Watanabe et al. 2023)",
+    )
+
+    @property
+    def complete(self) -> tuple[TrialRecord, ...]:
+        """The trials that came to their end."""
+        return tuple(each for each in self.trials if each.nll is not None and each.state == "complete")
+
+    @property
+    def best(self) -> TrialRecord:
+        """That of the lowest NLL; the configured settings where no trial is better."""
+        known = [self.configured, *self.complete]
+        return min(known, key=lambda each: float("inf") if each.nll is None else each.nll)

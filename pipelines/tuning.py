@@ -1,0 +1,31 @@
+"""From images to the settings under which one candidate learns best."""
+
+from zenml import pipeline
+from zenml.enums import ExecutionMode
+
+from materializers.registry import Champion
+from pipelines.caching import keyed
+from pipelines.names import PipelineName
+from steps.data.ingest import ingest
+from steps.data.split import split
+from steps.data.validate import validate
+from steps.training.tune import tune
+from vision.config.run import RunConfig
+
+
+@pipeline(name=PipelineName.TUNING.value, execution_mode=ExecutionMode.FAIL_FAST)
+def tuning(
+    config: RunConfig,
+    candidate: str,
+    source_digest: str,
+    data_folder: str,
+    store_folder: str,
+    study_file: str,
+    champion: Champion | None,
+) -> None:
+    """Ingest and split as a training does, then try settings of one candidate."""
+    manifest, dataset = keyed(ingest)(config.dataset, config.images, source_digest, data_folder, store_folder)
+    proposed = keyed(split)(manifest, config.split, config.seed, champion.splits() if champion else None)
+    splits = keyed(validate)(manifest, proposed, config.checks)
+    base = config.training.candidates[candidate]
+    keyed(tune)(candidate, base, config.tuning, dataset, splits, config.seed, study_file)
