@@ -45,13 +45,13 @@ def describe_settings(trial: TrialRecord) -> str:
     return ", ".join(told)
 
 
-def write_tuning(name: str, record: TuningRecord, config: Path | None, path: Path) -> None:
+def write_tuning(name: str, record: TuningRecord, command: str | None, path: Path) -> None:
     """Write the page, whole or not at all.
 
     Args:
         name: of the project.
         record: the search.
-        config: the file with the best settings; None where none was written.
+        command: what trains with the best settings; None where none is better.
         path: of the page.
 
     Raises:
@@ -65,7 +65,7 @@ def write_tuning(name: str, record: TuningRecord, config: Path | None, path: Pat
         record=record,
         headline=sentences[0],
         sentences=sentences[1:],
-        config=config,
+        command=command,
         history=embed_png(draw_history(record)),
         slices=embed_png(draw_slices(record)),
         importances=embed_png(draw_importances(record)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -66,7 +67,7 @@ class TuningFlow(FolderFlow[Tuned | None]):
         return Plan(tuning, arguments, config, source_digest, (), machine.weights)
 
     def project(self, run_name: str, paths: ProjectPaths) -> Tuned | None:
-        """Write tuning.html, summary.json and, where a trial was better, `configs/NAME-tuned.yaml`."""
+        """Write tuning.html, summary.json and, where a trial was better, `NAME-tuned.yaml`."""
         run = RunArtifacts(find_run(run_name))
         folder = paths.runs / run.name
         record = run.load("tune", ArtifactName.TUNING)
@@ -77,9 +78,10 @@ class TuningFlow(FolderFlow[Tuned | None]):
         config = run.config
         written = None
         if record.best.number >= 0:
-            written = paths.root / "configs" / f"{config.name}-tuned.yaml"
-            write_atomically(written, draft_tuned(config, record))
-        write_tuning(config.name, record, written, folder / "tuning.html")
+            written = folder / f"{config.name}-tuned.yaml"
+            write_atomically(written, draft_tuned(config, record, written))
+        command = None if written is None else command_of(written)
+        write_tuning(config.name, record, command, folder / "tuning.html")
         write_atomically(folder / "summary.json", record.model_dump_json(indent=1))
         return Tuned(record, written)
 
@@ -90,7 +92,7 @@ class TuningFlow(FolderFlow[Tuned | None]):
         first, *others = describe_tuning(done.written.record)
         config = done.written.config
         if config is not None:
-            others += [f"Settings   {config}", f"Train with them: python run.py train {config.stem}"]
+            others.append(f"Train with it: {command_of(config)}")
         return done.run.outcome(0, first, sentences=tuple(others))
 
 
@@ -128,28 +130,32 @@ def digest_search(config: RunConfig, source_digest: str) -> str:
     return sha256("\0".join(told).encode()).hexdigest()[:16]
 
 
-def draft_tuned(config: RunConfig, record: TuningRecord) -> str:
+def draft_tuned(config: RunConfig, record: TuningRecord, path: Path) -> str:
     """The configuration with the best settings as a further candidate beside those that were configured."""
     base = config.training.candidates[record.candidate]
-    best = _without_files(apply_trial(base, record.best))
-    candidates = {
-        record.candidate: _dump(_without_files(base)),
-        f"{record.candidate[:34]}_tuned": _dump(best),
-    }
+    best = apply_trial(base, record.best)
+    tuned = f"{record.candidate[:34]}_tuned"
+    candidates = {record.candidate: _dump(base), tuned: _dump(best)}
     tree = config.model_dump(mode="json", exclude_defaults=True, exclude={"training", "tuning"})
-    tree["dataset"] = {"source": config.dataset.source, **tree.get("dataset", {})}
-    head = (
-        f"# The best of {len(record.trials)} trials beside {record.candidate} as it was configured: training "
-        "compares\n# the two on validation, and its gate judges the better one on test. Written by `run.py "
-        "tune`;\n# the next search writes it anew.\n"
-        f"# Command   python run.py --pipeline training --config {config.name}-tuned.yaml\n"
-    )
+    tree["dataset"] = {"source": config.dataset.source, **tree["dataset"]}
     tree |= {"name": config.name, "training": {"candidates": candidates}}
+    tried = len(record.trials)
+    head = (
+        f"# Purpose   {record.candidate} as configured, and {tuned}, the best of {tried} trials.\n"
+        "# Cost      That of both trainings.\n"
+        "# Expect    Training compares them on validation; the gate judges the better one on test.\n"
+        f"# Command   {command_of(path)}\n"
+    )
     return head + yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=110)
 
 
+def command_of(path: Path) -> str:
+    """What trains a configuration that lies elsewhere than in `configs/`."""
+    return f"python run.py --pipeline training --config {shlex.quote(str(path))}"
+
+
 def _dump(settings: CandidateSettings) -> dict[str, object]:
-    told = settings.model_dump(mode="json", exclude_defaults=True)
+    told = _without_files(settings).model_dump(mode="json", exclude_defaults=True)
     return {"backbone": str(settings.backbone), "strategy": str(settings.strategy), **told}
 
 

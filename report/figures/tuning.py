@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from report.figures.style import (
     BLUE,
@@ -102,11 +102,13 @@ def _draw_slice(axes: Axes, record: TuningRecord, name: str) -> None:
         names = sorted(set(values))
         axes.scatter([names.index(value) for value in values], nll, s=26, color=colours)
         axes.set_xticks(range(len(names)), names)
-        axes.margins(x=0.25)
+        axes.set_xlim(-0.6, len(names) - 0.4)
     else:
         axes.scatter(values, nll, s=26, color=colours)
         if name == "learning_rate":
             axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
     style_axes(axes, x=VARIED[name], y="NLL", grid="both")
 
 

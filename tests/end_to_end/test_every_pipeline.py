@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
 from tests.end_to_end.loop import Loop, run_loop
+from vision.config.loading import load_config
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.slow]
 
@@ -21,6 +23,17 @@ def test_a_training_that_promotes_is_deployed_and_answers_as_the_pipeline(loop: 
     assert loop.trained.code == 0, loop.trained.output[-4000:]
     gate = loop.project.summary()["gate"]
     assert (gate["verdict"], gate["bundle_digest"]) == ("promoted", loop.served())
+
+
+def test_a_search_of_settings_ends_with_a_page_and_a_config_that_training_takes(loop: Loop) -> None:
+    space = "tuning.space.learning_rate=[0.002, 0.02]"
+    done = loop.command("--pipeline", "tuning", "--set", "tuning.trials=2", "--set", space)
+    assert done.code == 0, done.output[-4000:]
+    folder = loop.newest("tuning")
+    assert len(json.loads((folder / "summary.json").read_text())["trials"]) == 2
+    assert (folder / "tuning.html").is_file()
+    for config in folder.glob("*-tuned.yaml"):  # none where no trial was better
+        assert set(load_config(config).training.candidates) == {"cnn", "cnn_tuned"}
 
 
 def test_answers_to_images_like_those_of_calibration_are_quiet(loop: Loop) -> None:

@@ -21,6 +21,7 @@ ROOMS: dict[str, set[str]] = {
     "training/train": {DATA, TRAINING, BACKBONES},
     "training/infer": {DATA, TRAINING, BACKBONES},
     "training/infer_teacher": {DATA, DECISION, DRIFT, BUNDLE},
+    "training/tune": {DATA, TRAINING, BACKBONES},
     "decision/calibrate": {DATA, DECISION},
     "decision/fit_unknowns": {DATA, DECISION},
     "decision/set_thresholds": {DATA, DECISION},

@@ -95,7 +95,7 @@ class TuningRecord(Record):
     trials: tuple[TrialRecord, ...]
     importances: dict[str, float] = Field(
         default_factory=dict,
-        description="share of the differences in NLL that each setting explains (PED-ANOVA, Watanabe et al. 2023)",
+        description="share of the differences in NLL that each setting explains (PED-ANOVA, Watanabe 2023)",
     )
 
     @property

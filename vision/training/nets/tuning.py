@@ -185,7 +185,7 @@ class _Told:
 
     def __call__(self, study: optuna.Study, trial: FrozenTrial) -> None:
         done = len(_finished(study))
-        complete = [each.value for each in study.trials if each.value is not None]
+        complete = _values(study)
         own = f"NLL {trial.value:.3f}" if trial.state is TrialState.COMPLETE else trial.state.name.lower()
         best = f", best {min(complete):.3f}" if complete else ""
         logger.info("tune: trial %d of %d: %s%s", done, self.trials, own, best)
@@ -203,6 +203,12 @@ def _finished(study: optuna.Study) -> list[FrozenTrial]:
     """Trials that count: not those that a kill ended."""
     ended = study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
     return [each for each in ended if each.state is not TrialState.FAIL or "reason" in each.user_attrs]
+
+
+def _values(study: optuna.Study) -> list[float]:
+    """NLL of the complete trials; a pruned one has another value."""
+    done = study.get_trials(states=(TrialState.COMPLETE,))
+    return [each.value for each in done if each.value is not None]
 
 
 def _find_equal(trial: optuna.Trial) -> FrozenTrial | None:
@@ -227,8 +233,10 @@ def _describe(trial: FrozenTrial) -> TrialRecord:
 
 def _weigh(study: optuna.Study) -> dict[str, float]:
     """Importance of each setting; empty where the trials are too few or all alike."""
-    if len({each.value for each in study.trials if each.value is not None}) < _TELLING_TRIALS:
+    if len(set(_values(study))) < _TELLING_TRIALS:
         return {}
     with suppress(ValueError, RuntimeError):
-        return {name: float(value) for name, value in optuna.importance.get_param_importances(study).items()}
+        weights = optuna.importance.get_param_importances(study)
+        varied = [name for name in weights if len({each.params.get(name) for each in study.trials}) > 1]
+        return {name: float(weights[name]) for name in varied}
     return {}

@@ -8,10 +8,11 @@ import optuna
 import pytest
 
 from tests.vision.training.nets import toy
+from vision.base.errors import TrainingError
 from vision.config.training import CandidateSettings, Strategy
 from vision.config.tuning import SpaceSettings, TuningSettings
 from vision.training.nets import tuning
-from vision.training.records import EpochRecord, TrainingHistory, TrialRecord
+from vision.training.records import EpochRecord, TrainingHistory, TrialRecord, TuningRecord
 from vision.training.trials import apply_trial
 
 pytestmark = toy.KERAS_WARNINGS
@@ -19,7 +20,7 @@ BASE = toy.tiny_settings()
 SPACE = SpaceSettings(learning_rate=(1e-3, 3e-2), augment=("none", "light"))
 
 
-def search(folder: Path, trials: int = 3, seed: int = 3) -> tuning.TuningRecord:
+def search(folder: Path, trials: int = 3, seed: int = 3) -> TuningRecord:
     images, splits = toy.make_images()
     settings = TuningSettings(trials=trials, space=SPACE)
     return tuning.tune("tiny", BASE, settings, images, splits, seed, folder / "study.db")
@@ -111,12 +112,12 @@ def test_equal_settings_are_trained_once(tmp_path: Path, trained: list[Candidate
 def test_a_trial_that_cannot_be_trained_is_recorded_with_its_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trained: list[CandidateSettings]
 ) -> None:
-    train = tuning.train_candidate
+    train = vars(tuning)["train_candidate"]
 
     def fail(name: str, *others: object) -> object:
         if name == "trial_2":
-            raise tuning.TrainingError("the loss became nan")
-        return train(name, *others)  # type: ignore[arg-type]
+            raise TrainingError("the loss became nan")
+        return train(name, *others)
 
     monkeypatch.setattr(tuning, "train_candidate", fail)
     record = search(tmp_path, trials=3)
