@@ -40,6 +40,7 @@ _OTHER_PIPELINES = frozenset(
         "count_new_images",
         "decide_retraining",
         "answer_batch",
+        "tune",
         "deploy",
     }
 )
