@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from materializers.names import ArtifactName
@@ -165,10 +166,10 @@ def resolve_candidates(config: RunConfig) -> Resolved:
         else:
             kept[name] = settle_precision(resolved.settings, gpu=gpu)
             weights[name] = resolved.reason
-    for name in [each for each, own in kept.items() if own.distil_from in config.training.candidates]:
-        if kept[name].distil_from not in kept:
-            left_out.append(LeftOut(name, f"its teacher {kept[name].distil_from} cannot be trained"))
-            del kept[name], weights[name]
+    for each in find_orphans(kept):
+        logger.warning("%s sits this one out: %s", each.name, each.reason)
+        left_out.append(each)
+        del kept[each.name], weights[each.name]
     if offline:
         sit = "sits" if len(offline) == 1 else "sit"
         logger.info("No network: %s %s this one out.", join_words(offline), sit)
@@ -177,6 +178,15 @@ def resolve_candidates(config: RunConfig) -> Resolved:
         raise ConfigError(f"No candidate can be trained on this machine. {reasons}")
     training = config.training.model_copy(update={"candidates": kept})
     return Resolved(config.model_copy(update={"training": training}), tuple(left_out), weights)
+
+
+def find_orphans(kept: Mapping[str, CandidateSettings]) -> list[LeftOut]:
+    """Students whose teacher is not among the candidates that are trained."""
+    return [
+        LeftOut(name, f"its teacher {each.distil_from} cannot be trained")
+        for name, each in kept.items()
+        if each.distil_from not in (None, CHAMPION, *kept)
+    ]
 
 
 def tell_promotion(run: Run, promotion: Promotion, story: RunStory | None) -> Outcome:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
@@ -68,13 +69,18 @@ def measure_gains(
     several = [average_opinions(f"{settings.views} views of each picture", views)]
     if len(candidates) > 1:
         opinions = [
-            form_opinion(each.candidate, show(partial(run_model, each)), own, its_detector)
+            form_opinion(each.candidate, _untimed(show(partial(run_model, each))), own, its_detector)
             for each, own, its_detector in zip(candidates, rules, detectors, strict=True)
         ]
         several.append(
             average_opinions(f"all candidates: {', '.join(each.name for each in opinions)}", opinions)
         )
     return compare_opinions(views[0], several, shown[0].known, shown[0].others, bootstrap, seed)
+
+
+def _untimed(shown: Shown) -> Shown:
+    """What Keras says, without its time: loading and compiling it say nothing of a service."""
+    return replace(shown, ms=float("nan"))
 
 
 def _show(run: Run, shown: dict[str, ViewedImages], splits: Splits) -> Shown:

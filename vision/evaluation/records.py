@@ -194,7 +194,7 @@ class GainRow(Value):
 
     name: str
     num_passes: int = Field(description="networks or views that are asked")
-    milliseconds: float = Field(description="an image")
+    milliseconds: float = Field(description="an image; NaN where it was not asked as it would be served")
     accuracy: Interval
     nll: Interval
     accuracy_gain: Interval

@@ -28,6 +28,7 @@ from report.summary import summarise
 from tests.example_story import make_config, make_story
 from vision.base.errors import BundleError, ConfigError, StorageError
 from vision.base.lock import RunLock
+from vision.config.run import RunConfig
 from vision.config.training import CandidateSettings
 from vision.data.records import DatasetRef
 from vision.training.weights import ResolvedWeights
@@ -252,3 +253,27 @@ def test_resolving_tells_where_kept_weights_come_from_and_why_others_are_left_ou
     assert list(resolved.config.training.candidates) == ["cnn"]
     assert resolved.weights == {"cnn": "trained from scratch"}
     assert resolved.left_out == (LeftOut("residual", "no network"),)
+
+
+def test_a_student_is_left_out_with_its_teacher_and_needs_a_champion_that_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = make_config()
+    candidates = config.training.candidates
+
+    def student_of(teacher: str | None) -> RunConfig:
+        learning = candidates["cnn"].model_copy(update={"distil_from": teacher})
+        own = config.training.model_copy(update={"candidates": candidates | {"cnn": learning}})
+        return config.model_copy(update={"training": own})
+
+    def resolve(settings: CandidateSettings, size: int) -> ResolvedWeights:
+        known = settings.distil_from is not None
+        return ResolvedWeights(settings=settings if known else None, reason="no network")
+
+    monkeypatch.setattr(training, "resolve_weights", resolve)
+    assert list(training.resolve_candidates(student_of("champion")).config.training.candidates) == ["cnn"]
+    with pytest.raises(ConfigError, match="its teacher residual cannot be trained"):
+        training.resolve_candidates(student_of("residual"))
+    with pytest.raises(ConfigError, match="is in production"):
+        training.check_teacher(student_of("champion"), None)
+    training.check_teacher(student_of("residual"), None)
