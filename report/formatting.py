@@ -9,6 +9,7 @@ from vision.base.record import Interval
 
 NOTHING = "n/a"
 LONGEST_LIST = 5
+_NOISE = 1e-9
 
 
 def format_value(value: object) -> str:
@@ -35,8 +36,8 @@ def format_interval(interval: Interval) -> str:
 
 
 def format_share(value: float) -> str:
-    """`95.3%`; n/a for NaN."""
-    return NOTHING if math.isnan(value) else f"{100 * value:.1f}%"
+    """`95.3%`; `under 0.1%` and `over 99.9%` where it would round to none or to all; n/a for NaN."""
+    return NOTHING if math.isnan(value) else f"{_in_tenths(value)}%"
 
 
 def format_range(interval: Interval) -> str:
@@ -56,14 +57,23 @@ def format_hundred(share: float) -> str:
     if math.isnan(share):
         return NOTHING
     whole = f"{100 * share:.0f}"
-    return f"{100 * share:.1f}" if whole in ("0", "100") and share not in (0, 1) else whole
+    return _in_tenths(share) if whole in ("0", "100") and share not in (0, 1) else whole
+
+
+def _in_tenths(share: float) -> str:
+    """A share of 100 with one decimal, which is 0 or 100 for none and for all alone."""
+    told = f"{100 * share:.1f}"
+    if told == "0.0" and share > 0:
+        return "under 0.1"
+    return "over 99.9" if told == "100.0" and share < 1 else told
 
 
 def format_hundred_bounds(interval: Interval) -> str:
-    """`51 to 87`; empty where too few groups give an interval."""
+    """`50 to 88`, rounded outwards: no bound is better than it is; empty where there is no interval."""
     if math.isnan(interval.low):
         return ""
-    return f"{format_hundred(interval.low)} to {format_hundred(interval.high)}"
+    low, high = math.floor(100 * interval.low + _NOISE), math.ceil(100 * interval.high - _NOISE)
+    return f"{low} to {high}"
 
 
 def format_confidence(confidence: float) -> str:

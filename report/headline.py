@@ -141,11 +141,13 @@ def _describe_known(known: DecisionRates, rule: DecisionRule) -> str:
             f"It decides nothing alone: {person} of 100 go to you with a suggestion, {unknown} are called "
             "unknown."
         )
-    wrong = known.wrong_among_accepted
+    wrong, promised = known.wrong_among_accepted, rule.review.target_risk
     measured = "" if math.isnan(wrong) else f" ({format_hundred(wrong)} on test)"
+    if wrong > promised:  # which rounding may hide
+        measured = f" ({100 * wrong:.3g} on test, which is more)"
     return (
         f"It decides {format_hundred(known.accepted.value)} of 100 pictures alone, of which at most "
-        f"{100 * rule.review.target_risk:g} in 100 are wrong{measured}; {person} go to a person, {unknown} "
+        f"{100 * promised:g} in 100 are wrong{measured}; {person} go to a person, {unknown} "
         "are called unknown."
     )
 

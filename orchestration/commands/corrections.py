@@ -18,6 +18,7 @@ from rich.text import Text
 
 from orchestration.commands.command import Command, argument, read_config
 from orchestration.session.paths import ProjectPaths
+from vision.base.cells import as_cell
 from vision.base.files import write_atomically
 from vision.base.wording import count_of
 from vision.config.serve import PredictionLogSettings
@@ -79,7 +80,7 @@ def _write_csv(rows: Sequence[dict[str, str]]) -> str:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, COLUMNS)
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: as_cell(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
 
 

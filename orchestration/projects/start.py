@@ -69,8 +69,10 @@ def start_project(
     plan = Plan.of(survey, len(os.sched_getaffinity(0)))
     text = write_draft(name, survey, plan)
     settled = settle(RunConfig, parse_yaml(text, str(config)), config)
-    write_atomically(sheet, draw_contact_sheet(survey))
-    write_atomically(config, text)
+    picture = draw_contact_sheet(survey)
+    _refuse_taken(name, config, sheet)  # another `new` may have written them while this one looked
+    write_atomically(config, text)  # first: a sheet that is alone would only stand in the way
+    write_atomically(sheet, picture)
     return Started(survey, config, sheet, foresee(survey, settled, f"about {in_words(plan.seconds)}"))
 
 

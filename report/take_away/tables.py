@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from report.unknown_rows import KIND_NAMES
+from vision.base.cells import as_cell
 from vision.base.outputs import ModelOutputs
 from vision.data.labelled import select
 from vision.data.records import POOLED, Manifest, Split, Splits
@@ -88,6 +89,4 @@ def _plain(value: object) -> object:
     """A number with four digits; nothing for NaN. A text that a spreadsheet would run is marked as text."""
     if isinstance(value, float):
         return "" if np.isnan(value) else round(value, _DIGITS)
-    if isinstance(value, str) and value[:1] in tuple("=+-@\t\r"):
-        return f"'{value}"
-    return value
+    return as_cell(value)

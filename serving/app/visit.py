@@ -12,6 +12,7 @@ from serving.api.schemas import ModelDescription, PredictionAnswer
 from serving.app.pictures import prepare_picture
 from serving.app.words import explain_fault
 from serving.client import ask_service, correct_answer
+from vision.base.cells import as_cell
 from vision.base.errors import TaxonError
 from vision.decision.records import Decision
 
@@ -128,7 +129,7 @@ def write_csv(history: Sequence[Asked]) -> bytes:
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS)
     writer.writeheader()
-    writer.writerows(tabulate(history))
+    writer.writerows({name: as_cell(value) for name, value in row.items()} for row in tabulate(history))
     return text.getvalue().encode("utf-8-sig")
 
 

@@ -41,6 +41,10 @@ def test_corrections_of_one_model_are_listed_and_written(
         ("reef_fast.jpg", "Äsche, jung", "lab"),
         ("other.jpg", "Äsche, jung", "lab"),
     ]
+    with closing(PredictionLog(f"sqlite:///{home}/state/predictions.sqlite")) as log:
+        add_correction(log, Correction("id-1", '=HYPERLINK("http://x")', "lab", START))
+    assert run.main(["corrections", "--csv", str(home / "said.csv")]) == 0
+    assert "'=HYPERLINK" in (home / "said.csv").read_text(encoding="utf-8")
     capsys.readouterr()
     assert run.main(["corrections", "fast", "--set", "name=other"]) == 0
     told = capsys.readouterr().out

@@ -221,6 +221,18 @@ def test_a_promise_is_not_rounded_to_a_stricter_one() -> None:
     assert "at most 0.4 in 100 are wrong" in describe_model(story)[0]
 
 
+def test_a_measured_share_above_the_promise_is_not_rounded_to_it() -> None:
+    assert STORY.test is not None
+    rule = make_rule()
+    promised = rule.review.target_risk
+    rates = tuple(
+        each.model_copy(update={"wrong_among_accepted": promised + 0.004}) if each.kind == "known" else each
+        for each in STORY.test.rates
+    )
+    told = describe_model(replace(STORY, test=STORY.test.model_copy(update={"rates": rates})))[0]
+    assert f"({100 * promised + 0.4:g} on test, which is more)" in told
+
+
 def test_a_confidence_that_no_image_reaches_is_null_in_the_summary() -> None:
     review = summarise(replace(STORY, rule=rule_without("review")), {}, 0.0)["rule"]["review"]
     assert (review["attainable"], review["value"]) == (False, None)

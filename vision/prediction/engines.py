@@ -209,9 +209,12 @@ class Engines:
 
 
 def name_heat_map(path: str) -> str:
-    """A file name of its own for each path: the file's stem, and a digest of the whole path."""
+    """A file name of its own for each path: the file's stem, and a digest of the whole path.
+
+    A stem of 40 characters has at most 160 bytes; file systems take names of 255.
+    """
     stem = "".join(each if each.isalnum() or each in "-_" else "_" for each in PurePosixPath(path).stem)
-    return f"{stem[:60]}-{hashlib.sha256(path.encode()).hexdigest()[:12]}.jpg"
+    return f"{stem[:40]}-{hashlib.sha256(path.encode()).hexdigest()[:12]}.jpg"
 
 
 def _join(item: Item, told: Row, inference: Inference, row: int, seconds: float) -> Answered:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vision.base.cells import as_cell, as_path_cell
 from vision.base.files import open_atomically, write_atomically
 from vision.decision.records import Decision
 from vision.prediction.records import Answer, Row
@@ -66,7 +67,9 @@ def write_tables(folder: Path, rows: Sequence[Row]) -> None:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, restval="")
     writer.writeheader()
-    writer.writerows({name: _shorten(value) for name, value in each.items()} for each in told)
+    for each in told:
+        cells = {name: _shorten(value) for name, value in each.items()}
+        writer.writerow(cells | {"path": as_path_cell(each["path"])})
     write_atomically(folder / CSV_NAME, text.getvalue())
 
 
@@ -85,5 +88,5 @@ def _is_number(column: str) -> bool:
 
 
 def _shorten(value: Any) -> Any:
-    """Numbers with six digits, which is more than they carry."""
-    return f"{value:.6g}" if isinstance(value, float) else value
+    """Numbers with six digits, which is more than they carry; texts as cells."""
+    return f"{value:.6g}" if isinstance(value, float) else as_cell(value)

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from orchestration.commands.new import NEW, show_outlook, show_survey
 from orchestration.commands.parsing import parse
+from orchestration.projects import start
 from orchestration.projects.draft import ENOUGH_TO_FINE_TUNE, Plan, write_draft
 from orchestration.projects.outlook import foresee
 from orchestration.projects.start import start_project
@@ -22,6 +23,7 @@ from orchestration.session.paths import ProjectPaths
 from tests.orchestration.projects.photographs import make_frames, save_noise
 from tests.shared_data import shared_data
 from vision.base.errors import ConfigError, SourceError
+from vision.base.files import write_atomically
 from vision.config.data import FolderSource, Resize
 from vision.config.loading import load_config, settle
 from vision.config.run import RunConfig
@@ -79,6 +81,34 @@ def test_nothing_is_overwritten_and_no_model_is_shared(photos: Path, tmp_path: P
     (configs / "fish.png").unlink()
     with pytest.raises(ConfigError, match=r"other\.yaml"):
         start_project("fish", str(photos), configs)
+
+
+def test_one_that_was_stopped_while_it_wrote_leaves_a_config_or_a_free_name(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+
+    def write_one(path: Path, content: bytes | str) -> None:
+        if written:
+            raise KeyboardInterrupt
+        written.append(path.name)
+        write_atomically(path, content)
+
+    monkeypatch.setattr(start, "write_atomically", write_one)
+    with pytest.raises(KeyboardInterrupt):
+        start_project("fish", str(photos), tmp_path)
+    assert written == ["fish.yaml"]
+
+
+def test_what_another_wrote_while_the_folder_was_looked_at_stays(photos: Path, tmp_path: Path) -> None:
+    config = tmp_path / "fish.yaml"
+
+    def write_meanwhile(_done: int, _total: int) -> None:
+        config.write_text("mine: true\n")
+
+    with pytest.raises(ConfigError, match="there already"):
+        start_project("fish", str(photos), tmp_path, progress=write_meanwhile)
+    assert config.read_text() == "mine: true\n"
 
 
 @pytest.mark.parametrize("name", ["My Fish", "../fish", "3fish", ""])

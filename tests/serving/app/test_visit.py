@@ -19,6 +19,11 @@ HISTORY = [
 ]
 
 
+def test_no_cell_is_a_formula() -> None:
+    (row,) = csv.DictReader(io.StringIO(write_csv([Asked("=1+1", "@cam", NOW)]).decode("utf-8-sig")))
+    assert (row["file"], row["group"]) == ("'=1+1", "'@cam")
+
+
 def test_the_csv_has_a_row_a_picture() -> None:
     rows = list(csv.DictReader(io.StringIO(write_csv(HISTORY).decode("utf-8-sig"))))
     assert tuple(rows[0]) == COLUMNS

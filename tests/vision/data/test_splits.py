@@ -522,3 +522,23 @@ def test_an_image_of_a_class_that_is_held_out_is_used_in_no_split_that_teaches()
     ]
     splits = make_splits(rows, ("cod",))
     assert list(splits.uses().values()) == ["train", "test", HELD_OUT]
+
+
+@settings(max_examples=150, deadline=None)
+@given(entry_lists(), st.data())
+def test_no_two_that_look_alike_are_in_two_splits_however_they_are_chained(
+    entries: list[ImageEntry], data: st.DataObject
+) -> None:
+    rows = st.integers(0, len(entries) - 1)
+    drawn = data.draw(st.lists(st.tuples(rows, rows), max_size=len(entries)))
+    alike = tuple(sorted({(min(pair), max(pair)) for pair in drawn if pair[0] != pair[1]}))
+    trees = st.sampled_from([None, Split.TRAIN, Split.TEST])
+    placed = [each.model_copy(update={"tree": data.draw(trees)}) for each in entries]
+    manifest = manifest_of(data.draw(st.sampled_from([entries, placed]))).model_copy(update={"alike": alike})
+    half = len(entries) // 2
+    old = manifest.model_copy(update={"entries": manifest.entries[:half], "alike": ()})
+    options = data.draw(st.sampled_from([DROP, MOVE]))
+    previous = assign_splits(old, options, 3) if half and data.draw(st.booleans()) else None
+    splits = assign_splits(manifest, options, 3, previous)
+    for first, second in alike:
+        assert len({splits.splits[first], splits.splits[second]} - {None}) < 2

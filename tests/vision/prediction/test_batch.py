@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from report.predictions_page import tell_counts, tell_seen
+from report.predictions_page import tell_counts, tell_seen, write_predictions
 from serving.api.answers import Question
 from tests.serving.toy import BLACK, GREEN, GREY, RED, make_answerer, make_bundle, paint
 from vision.base.errors import StorageError
@@ -97,6 +97,26 @@ def test_every_file_is_a_row_of_both_tables_or_counted(photos: Path, tmp_path: P
     assert summary.counts[Answer.UNREADABLE] == 1
     assert (summary.num_files, len(rows), summary.others) == (41, 41, {".txt": 1})
     assert sum(summary.accepted_classes.values()) == summary.counts[Answer.ACCEPT]
+
+
+def test_names_that_a_spreadsheet_or_a_browser_would_run_are_text(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    names = ["+1.jpg", "<img src=x onerror=alert(1)>.jpg", "=cmd|x.jpg", "\U00020000" * 62 + ".jpg"]
+    for name in names:
+        (folder / name).write_bytes(paint(RED, "JPEG"))
+    bundle = make_bundle()
+    with open_items([folder]) as listing:
+        batch = Batch(listing, BatchModel(bundle.root, bundle.digest, "toy", "3"), Wanted(heat_maps=True))
+        _, rows = write_predictions(batch, tmp_path / "out", lambda _done, _total: None)
+    with (tmp_path / "out" / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        paths = [row["path"] for row in csv.DictReader(file)]
+    assert sorted(paths) == sorted(["./+1.jpg", names[1], "./=cmd|x.jpg", names[3]])
+    assert all((folder / path).is_file() for path in paths)
+    assert all((tmp_path / "out" / row.heat_map).is_file() for row in rows)
+    page = (tmp_path / "out" / "predictions.html").read_text(encoding="utf-8")
+    assert "&lt;img src=x onerror" in page
+    assert "<img src=x onerror" not in page
 
 
 def test_a_stopped_batch_goes_on_and_repeats_nothing(photos: Path, tmp_path: Path) -> None:

@@ -1,0 +1,18 @@
+"""Texts as cells of a CSV file: none that a spreadsheet would run as a formula."""
+
+from __future__ import annotations
+
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+"""What a cell begins with that a spreadsheet runs."""
+
+
+def as_cell(value: object) -> object:
+    """The value; a text that a spreadsheet would run has an apostrophe before it, which marks it as text."""
+    if isinstance(value, str) and value.startswith(FORMULA_SIGNS):
+        return f"'{value}"
+    return value
+
+
+def as_path_cell(path: str) -> str:
+    """The path; one that a spreadsheet would run has ./ before it, which names the same file."""
+    return f"./{path}" if path.startswith(FORMULA_SIGNS) else path
