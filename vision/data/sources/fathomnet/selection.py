@@ -143,10 +143,10 @@ def _find_named(settings: FathomnetSource, counts: Sequence[Count]) -> list[str]
     for name in settings.concepts:
         if comparison_key(name) not in known:
             near = find_near(name, known.values())
-            hint = f" Did you mean {near}?" if near else ""
+            hint = f"; did you mean {near}?" if near else "."
             raise SourceError(
-                f"FathomNet has no boxes of {name!r}.{hint} Expected some of its {len(known)} concepts; "
-                "python run.py harvest --scan lists them. Correct dataset.concepts."
+                f"FathomNet has no boxes of {name!r}{hint} Expected some of its {len(known)} concepts. "
+                "List them: python run.py harvest NAME --scan, and correct dataset.concepts."
             )
     return [known[comparison_key(name)] for name in settings.concepts]
 

@@ -88,9 +88,9 @@ def open_set(settings: TfdsSource) -> NamedSet:
         builder = tfds.builder(settings.name, data_dir=data_dir, try_gcs=False)
     except tfds.core.registered.DatasetNotFoundError as error:
         near = find_near(settings.name, tfds.list_builders(with_community_datasets=False))
-        hint = f" Did you mean {near}?" if near else ""
+        hint = f"; did you mean {near}?" if near else "."
         raise SourceError(
-            f"TensorFlow Datasets has no set {settings.name!r}.{hint} Expected a name of "
+            f"TensorFlow Datasets has no set {settings.name!r}{hint} Expected a name of "
             "https://www.tensorflow.org/datasets/catalog. Correct dataset.name."
         ) from error
     except (ValueError, AssertionError) as error:  # no such version, no such variant

@@ -143,7 +143,7 @@ def test_other_settings_select_anew_and_fetch_only_what_is_missing(sea: StandIn,
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"concepts": ("Vampyroteuthos", "Tomopteris")}, "Did you mean Vampyroteuthis"),
+        ({"concepts": ("Vampyroteuthos", "Tomopteris")}, "did you mean Vampyroteuthis"),
         ({"concepts": ("Vampyroteuthis", "Tomopteris")}, "1 usable photographs of 'Tomopteris'"),
         ({"min_images": 4, "num_classes": 5, "max_images": 5}, None),
         ({"min_images": 6, "max_images": 6}, "1 concepts .* at least 6"),

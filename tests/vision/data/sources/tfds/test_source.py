@@ -63,7 +63,7 @@ def test_a_set_prepared_in_the_older_format_gives_the_same(tmp_path: Path) -> No
     ("name", "words"),
     [
         ("fashion_mnist", r"fashion_mnist/3\.0\.1 .*absent.*download=true.*t10k-images-idx3-ubyte\.gz"),
-        ("fashion_mnits", "Did you mean fashion_mnist"),
+        ("fashion_mnits", "did you mean fashion_mnist"),
         ("fashion_mnist:9.9.9", r"9\.9\.9"),
         ("ag_news_subset", "no set for image classification"),
     ],
