@@ -35,7 +35,9 @@ from vision.base.files import storage_errors
 from vision.base.home import project_home
 from vision.base.lock import RunLock
 from vision.base.wording import count_of
+from vision.data.sources.coco.cutting import DONE
 from vision.data.sources.reef.dataset import STAMP_NAME
+from vision.data.sources.tfds.source import CARD
 
 if TYPE_CHECKING:
     from zenml.models import ArtifactVersionResponse, PipelineRunResponse
@@ -47,9 +49,14 @@ logger = logging.getLogger(__name__)
 LATEST_NAME = "latest"
 SUMMARY_NAME = "summary.json"
 STORE_FOLDER = re.compile(r"[0-9a-f]{32}")
-PAINTED_FOLDER = re.compile(r"reef-[0-9a-f]{16}")
+MADE_FOLDERS = {
+    re.compile(r"reef-[0-9a-f]{16}"): STAMP_NAME,
+    re.compile(r"boxes-[0-9a-f]{16}"): DONE,
+    re.compile(r"tfds-.+-[0-9a-f]{12}"): CARD,
+}
+"""Name of a folder of images that Taxon paints, cuts out or writes -> the file that it puts there."""
 _NUM_VERDICTS = 2
-UNFINISHED_FOLDER = re.compile(r"\.reef-[0-9a-f]{16}\.unfinished-[0-9]+")
+UNFINISHED_FOLDER = re.compile(r"\.reef-[0-9a-f]{16}\.unfinished-[0-9]+|\.(boxes|tfds)-.+\.partial")
 
 
 class Reason(StrEnum):
@@ -217,11 +224,11 @@ def _folders_without(folders: Iterable[Path], needed: set[Path], known: set[Path
 
 
 def _unused_stores(client: Client, paths: ProjectPaths) -> list[Path]:
-    """Decoded images and painted data that no remaining artifact refers to, and every drawn picture."""
+    """Decoded images and data made by Taxon that no remaining artifact refers to, and every drawn picture."""
     images = _referred_folders(client, ArtifactName.DATASET, _store_of)
     roots = _referred_folders(client, ArtifactName.MANIFEST, _sources_of)
     unused = [each for each in paths.images.glob("*") if _is_store(each) and not _holds(each, images)]
-    unused += [each for each in paths.data.glob("*") if _is_painted(each) and not _holds(each, roots)]
+    unused += [each for each in paths.data.glob("*") if _is_made(each) and not _holds(each, roots)]
     return [*unused, *paths.pictures.glob("*")]
 
 
@@ -230,12 +237,14 @@ def _is_store(folder: Path) -> bool:
     return STORE_FOLDER.fullmatch(folder.name) is not None and folder.is_dir() and not folder.is_symlink()
 
 
-def _is_painted(folder: Path) -> bool:
-    """Whether Taxon painted a folder: its name says so and its stamp is there, or painting was cut short."""
+def _is_made(folder: Path) -> bool:
+    """Whether Taxon made a folder of images: by its name and its stamp, or it was stopped while it did."""
     if folder.is_symlink() or not folder.is_dir():
         return False
-    stamped = PAINTED_FOLDER.fullmatch(folder.name) and (folder / STAMP_NAME).is_file()
-    return bool(stamped or UNFINISHED_FOLDER.fullmatch(folder.name))
+    stamped = any(
+        name.fullmatch(folder.name) and (folder / stamp).is_file() for name, stamp in MADE_FOLDERS.items()
+    )
+    return stamped or UNFINISHED_FOLDER.fullmatch(folder.name) is not None
 
 
 def _referred_folders(

@@ -51,14 +51,17 @@ def test_photographs_and_files_of_the_user_in_data_are_never_removed(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_painted_folders_and_what_a_killed_painter_left_go_unless_an_artifact_refers_to_them(
+def test_folders_that_taxon_made_and_what_a_killed_process_left_go_unless_an_artifact_refers_to_them(
     paths: ProjectPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept, gone = paths.data / f"reef-{KEY}", paths.data / f"reef-{KEY[::-1]}"
     fill(kept, "reef.json", "a.jpg")
     fill(gone, "reef.json", "a.jpg")
     fill(paths.data / f".reef-{KEY}.unfinished-123", "a.jpg")
-    assert remove_stores(paths, monkeypatch, kept) == 30
+    fill(paths.data / f"boxes-{KEY}", ".done")
+    fill(paths.data / f".boxes-{KEY}.partial", "a.jpg")
+    fill(paths.data / f"tfds-fashion_mnist-{KEY[:12]}", "set.json")
+    assert remove_stores(paths, monkeypatch, kept) == 60
     assert list(paths.data.iterdir()) == [kept]
 
 

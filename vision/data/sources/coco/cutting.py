@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from PIL import Image, ImageOps
 
 from vision.base.errors import ImageError
-from vision.base.files import storage_errors, write_atomically
+from vision.base.files import PARTIAL_SUFFIX, storage_errors, write_atomically
 from vision.data.decoding.opening import DECODING_FAULTS, open_image
 from vision.data.images import MAX_MEGAPIXELS
 from vision.data.records import Box
@@ -129,14 +130,22 @@ def cut_boxes(
         lines = done.read_text(encoding="utf-8").splitlines()
         return {name: reason for name, _, reason in (line.partition("\t") for line in lines)}
     logger.info("Cutting %d boxes out of %d photographs into %s", len(examples), len(by_photo), folder)
+    partial = folder.with_name(f".{folder.name}{PARTIAL_SUFFIX}")
+    for leftover in (partial, folder):  # of a run that was stopped
+        shutil.rmtree(leftover, ignore_errors=True)
     faults: dict[str, str] = {}
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        work = pool.map(lambda item: _cut(root / item[0], item[1], folder, margin), by_photo.items())
+        work = pool.map(lambda item: _cut(root / item[0], item[1], partial, margin), by_photo.items())
         for number, own in enumerate(work, start=1):
             faults |= own
             if progress is not None:
                 progress(number, len(by_photo))
-    write_atomically(done, "".join(f"{name}\t{reason}\n" for name, reason in sorted(faults.items())))
+    write_atomically(
+        partial / DONE, "".join(f"{name}\t{reason}\n" for name, reason in sorted(faults.items()))
+    )
+    with storage_errors(folder):
+        os.sync()
+        partial.replace(folder)
     return faults
 
 
@@ -170,8 +179,7 @@ def _with_margin(box: Box, sides: tuple[int, int], margin: float) -> tuple[int, 
 
 
 def _save(part: Image.Image, path: Path, seen: Image.Image) -> None:
-    """Write the pixels with the photograph's colour profile and its EXIF; whole files only."""
-    partial = path.with_name(f".{path.name}.partial")
+    """Write the pixels with the photograph's colour profile and its EXIF."""
     extra = {"icc_profile": seen.info.get("icc_profile"), "exif": seen.getexif()}
     is_jpeg = path.suffix == ".jpg"
     if is_jpeg and part.mode not in ("L", "RGB"):
@@ -179,7 +187,6 @@ def _save(part: Image.Image, path: Path, seen: Image.Image) -> None:
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if is_jpeg:
-            part.save(partial, "JPEG", quality=_QUALITY, subsampling=0, **extra)
+            part.save(path, "JPEG", quality=_QUALITY, subsampling=0, **extra)
         else:
-            part.save(partial, "PNG", **extra)
-        partial.replace(path)
+            part.save(path, "PNG", **extra)

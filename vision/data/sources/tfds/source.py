@@ -26,7 +26,9 @@ from vision.data.sources.tfds.builder import NamedSet, open_set
 
 logger = logging.getLogger(__name__)
 
-_CARD = "set.json"
+CARD = "set.json"
+"""The file of a written set that says what is in it."""
+
 _UNLABELLED = "pictures of the set without a class, left out"
 
 
@@ -50,7 +52,7 @@ class Card(Value):
 def _write_set(settings: TfdsSource, data_folder: Path) -> tuple[Path, Card]:
     """The folder with the set's files and what they are, written unless they are there already."""
     folder = data_folder.resolve() / f"tfds-{_key(settings)}"
-    card = folder / _CARD
+    card = folder / CARD
     if card.is_file():
         with storage_errors(card, "read"):
             return folder, Card.model_validate_json(card.read_bytes())
@@ -60,7 +62,7 @@ def _write_set(settings: TfdsSource, data_folder: Path) -> tuple[Path, Card]:
     with storage_errors(folder):
         shutil.rmtree(partial, ignore_errors=True)
         written = _write_splits(found, _choose_splits(settings, found), partial)
-        (partial / _CARD).write_text(written.model_dump_json(), encoding="utf-8")
+        (partial / CARD).write_text(written.model_dump_json(), encoding="utf-8")
         os.sync()
         partial.replace(folder)
     return folder, written
