@@ -8,9 +8,11 @@ from pydantic import Field
 
 from vision.config.data import FolderSource, GrowingSource, ReefSource
 from vision.config.labelled import CocoSource, FathomnetSource, TfdsSource
+from vision.config.tables import CsvSource
 
 SourceSettings = Annotated[
-    ReefSource | FolderSource | CocoSource | TfdsSource | FathomnetSource, Field(discriminator="source")
+    ReefSource | FolderSource | CocoSource | TfdsSource | FathomnetSource | CsvSource,
+    Field(discriminator="source"),
 ]
 
 KINDS: dict[str, type[GrowingSource]] = {

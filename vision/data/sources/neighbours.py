@@ -1,6 +1,6 @@
 """What a folder without class folders is instead: a detection set, a table of labels, labels in file names.
 
-Each is named with what to type. Only folders of classes are read; nothing here reads labels into a data set.
+Each is named with what to type. Nothing here reads labels into a data set.
 """
 
 from __future__ import annotations
@@ -60,19 +60,15 @@ class Table:
 
     Attributes:
         path: the file.
-        delimiter: between its columns.
         file_column: names the image.
         label_column: says what it shows, if a column may.
         num_images: images of the folder that it names.
-        has_stems: whether images are named without their ending.
     """
 
     path: Path
-    delimiter: str
     file_column: str
     label_column: str | None
     num_images: int
-    has_stems: bool
 
 
 def describe_neighbour(root: Path, images: Sequence[str]) -> str | None:
@@ -163,11 +159,12 @@ def _read_table(path: Path, names: set[str], stems: set[str]) -> Table | None:
     columns = [column for column in rows[0] if column]
     values = {column: [str(row.get(column) or "") for row in rows] for column in columns}
     known = {
-        (column, has_stems): len({PurePosixPath(value).name for value in values[column]} & own)
+        column: max(
+            len({PurePosixPath(value).name for value in values[column]} & own) for own in (names, stems)
+        )
         for column in columns
-        for has_stems, own in ((False, names), (True, stems))
     }
-    (file_column, has_stems), count = max(known.items(), key=lambda item: item[1])
+    file_column, count = max(known.items(), key=lambda item: item[1])
     if 2 * count < min(len(rows), len(names)) or not count:
         return None
     labels = [
@@ -176,7 +173,7 @@ def _read_table(path: Path, names: set[str], stems: set[str]) -> Table | None:
         if each != file_column and 2 <= len(set(values[each])) <= max(len(rows) // 2, 2)
     ]
     labels.sort(key=lambda each: not _LABEL_WORDS.intersection(words_of(each)))
-    return Table(path, dialect.delimiter, file_column, next(iter(labels), None), count, has_stems)
+    return Table(path, file_column, next(iter(labels), None), count)
 
 
 def _describe_table(root: Path, images: Sequence[str], table: Table) -> str:
@@ -185,23 +182,17 @@ def _describe_table(root: Path, images: Sequence[str], table: Table) -> str:
         f"has a table of labels: {path} names {table.num_images} of {count_of(len(images), 'image')} "
         f"(column {table.file_column!r})"
     )
-    expected = "Tables of labels are not read. Expected one folder per class."
     names = Counter(PurePosixPath(image).name for image in images)
     if table.label_column is None or max(names.values()) > 1:
-        return f"{found}. {expected} Copy each image into the folder of its class."
-    name = "stem" if table.has_stems else "name"
-    opened = f'open({_text(table.path)}, encoding="utf-8-sig"), delimiter={_text(table.delimiter)}'
-    lines = [
-        "import csv, pathlib, shutil",
-        f'files = {{file.{name}: file for file in pathlib.Path({_text(root)}).rglob("*.*")}}',
-        f"for row in csv.DictReader({opened}):",
-        f"    file = files.get(pathlib.PurePosixPath(row[{_text(table.file_column)}]).name)",
-        f"    folder = pathlib.Path({_text(_sorted_root(root))}, row[{_text(table.label_column)}])",
-        "    folder.mkdir(parents=True, exist_ok=True)",
-        "    file and shutil.copy(file, folder)",
-    ]
-    found += f" and what it shows ({table.label_column!r})"
-    return f"{found}. {expected} Make these folders with{_type(root, lines)}"
+        return (
+            f"{found}. Expected one folder per class, or a column of classes and one of paths below {root}."
+        )
+    return (
+        f"{found} and what it shows ({table.label_column!r}). Expected one folder per class. Such a table is "
+        f"a source too: write under\n\ndataset: {{source: csv, path: {_text(table.path)}, images: "
+        f"{_text(root)}, path_column: {_text(table.file_column)}, label_column: "
+        f"{_text(table.label_column)}}}\n\n(docs/sources.md#csv)"
+    )
 
 
 # --- labels in file names -------------------------------------------------------------------------------

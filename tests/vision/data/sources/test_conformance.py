@@ -16,6 +16,7 @@ from vision.base.errors import SourceError
 from vision.config.data import FolderSource, GrowingSource, ReefSource
 from vision.config.labelled import CocoSource, FathomnetSource, TfdsSource
 from vision.config.sources import SourceSettings
+from vision.config.tables import CsvSource
 from vision.data.sources import SOURCES, check_source, digest_source, read_source
 
 COLOURS = {"amber": (230, 170, 40), "cobalt": (40, 70, 200), "slate": (110, 120, 130)}
@@ -67,6 +68,14 @@ def named(folder: Path, num_tiles: int) -> TfdsSource:
     )
 
 
+def listed(folder: Path, num_images: int) -> CsvSource:
+    draw(folder, num_images)
+    paths = sorted(path.relative_to(folder) for path in folder.rglob("*.png"))
+    rows = [f"{path},{path.parts[0]},{path.name.split('_')[0]}" for path in paths]
+    (folder / "labels.csv").write_text("\n".join(["path,label,fish", *rows]), encoding="utf-8")
+    return CsvSource(path=folder / "labels.csv", group_column="fish", unknown_classes=("slate",))
+
+
 CASES: dict[type[GrowingSource], Case] = {
     FolderSource: Case(
         lambda folder: draw(folder / "a"),
@@ -89,6 +98,11 @@ CASES: dict[type[GrowingSource], Case] = {
         lambda folder: harvested(folder / "a", 6),
         lambda folder: harvested(folder / "b", 9),
         lambda folder: FathomnetSource(folder=folder / "absent"),
+    ),
+    CsvSource: Case(
+        lambda folder: listed(folder / "a", 2),
+        lambda folder: listed(folder / "b", 3),
+        lambda folder: CsvSource(path=folder / "absent.csv"),
     ),
     ReefSource: Case(lambda _: reef(1), lambda _: reef(2), None),
 }

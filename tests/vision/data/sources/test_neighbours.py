@@ -4,11 +4,15 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.vision.data.sources.test_folder import fault, make, read
+from vision.config.tables import CsvSource
+from vision.data.sources import read_source
 
 LAYOUTS = Path(__file__).parents[4] / "docs" / "layouts.md"
 BOX = "0 0.5 0.5 0.2 0.2\n"
@@ -74,7 +78,7 @@ def test_boxes_are_cut_out_as_the_page_shows(tmp_path: Path) -> None:
         ("photos/meta/a.csv", "label;bild", "{1};{0}.jpg", "utf-8"),
     ],
 )
-def test_a_table_of_labels_is_told_with_a_command_that_makes_class_folders(
+def test_a_table_of_labels_is_told_with_the_source_that_reads_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str, head: str, row: str, encoding: str
 ) -> None:
     make(tmp_path / "photos", *(f"images/{index}.jpg" for index in range(10)))
@@ -83,13 +87,9 @@ def test_a_table_of_labels_is_told_with_a_command_that_makes_class_folders(
     monkeypatch.chdir(tmp_path)
     message = fault(Path("photos"))
     assert "names 10 of 10 images" in message
-    run_command(message, tmp_path)
-    assert "dataset.path=photos-by-class" in message
-    manifest = read(tmp_path / "photos-by-class")
-    assert [(name, sum(e.class_name == name for e in manifest.entries)) for name in manifest.class_names] == [
-        ("it's perch", 5),
-        ("Äsche", 5),
-    ]
+    settings = CsvSource.model_validate(yaml.safe_load(message.split("\n\n")[1])["dataset"])
+    manifest = read_source(settings, tmp_path / "data")
+    assert Counter(entry.class_name for entry in manifest.entries) == {"it's perch": 5, "Äsche": 5}
 
 
 def test_images_of_one_name_are_not_sorted_by_a_table(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_images_of_one_name_are_not_sorted_by_a_table(tmp_path: Path) -> None:
     write(tmp_path, "labels.csv", "file,label\n1.jpg,a\n2.jpg,b\n")
     message = fault(tmp_path)
     assert "labels.csv" in message
-    assert "python -c" not in message
+    assert "source: csv" not in message
 
 
 def test_classes_in_file_names_are_told_with_a_command_that_makes_folders(tmp_path: Path) -> None:

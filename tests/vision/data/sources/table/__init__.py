@@ -1,0 +1,1 @@
+"""Tests of the sources whose rows name the images."""

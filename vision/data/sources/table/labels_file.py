@@ -1,0 +1,128 @@
+"""A CSV file of paths and labels as a source."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+
+from vision.base.errors import SourceError
+from vision.base.names import comparison_key, find_near
+from vision.config.tables import CsvSource
+from vision.data.records import Manifest
+from vision.data.sources.declaration import Base, Progress, Source
+from vision.data.sources.finding import find_root
+from vision.data.sources.folder import FolderListing
+from vision.data.sources.table.reading import PATH_COLUMNS, read_cell, read_table
+from vision.data.sources.table.rows import LabelRow, describe_rows, list_rows, read_rows
+
+LABEL_COLUMNS = (
+    *("label", "labels", "class", "classname", "class_name", "category", "kind", "target", "type"),
+    *("species", "specie", "breed"),
+)
+"""Names of the column of labels, in any case."""
+
+
+def find_table(settings: CsvSource) -> Path:
+    """The folder of the images.
+
+    Raises:
+        SourceError: it is missing, or the table is.
+    """
+    path = settings.path.expanduser()
+    if not path.is_file():
+        beside = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = find_near(path.name, beside)
+        raise SourceError(
+            f"{path}: there is no such file. Expected a CSV file of paths and labels. "
+            + (f"Did you mean {path.parent / near}?" if near else "Correct dataset.path.")
+        )
+    return find_root(
+        settings.images or path.parent, "Expected the folder that paths start from; set dataset.images to it."
+    )
+
+
+def list_table(settings: CsvSource) -> tuple[Path, FolderListing]:
+    """The folder of the images, and those that the table names.
+
+    Raises:
+        SourceError: the table, a column or the folder is not there; or the rows are no data set.
+    """
+    root = find_table(settings)
+    header, rows = read_table(settings.path.expanduser())
+    return root, list_rows(str(settings.path), root, _read(settings, header, rows), settings)
+
+
+def _read(settings: CsvSource, header: list[str], rows: Iterable[list[str]]) -> Iterator[LabelRow]:
+    def place(column: str | None, setting: str) -> int | None:
+        return None if column is None else _place(settings, header, column, setting)
+
+    path = place(settings.path_column or _guess(settings, header, PATH_COLUMNS, "path"), "path_column")
+    label = place(settings.rank, "rank") if settings.rank else None
+    if label is None:
+        own = settings.label_column or _guess(settings, header, LABEL_COLUMNS, "label")
+        label = place(own, "label_column")
+    group = place(settings.group_column, "group_column")
+    split = place(settings.split_column, "split_column")
+    sides = [place(column, "box_columns") for column in settings.box_columns or ()]
+    for number, row in enumerate(rows, 2):
+        if not any(row):
+            continue
+        yield LabelRow(
+            place=f"row {number}",
+            path=read_cell(row, path),
+            label=read_cell(row, label),
+            group=read_cell(row, group),
+            split=None if split is None else read_cell(row, split),
+            box=_read_box(settings, number, [read_cell(row, side) for side in sides]),
+        )
+
+
+def _read_box(settings: CsvSource, number: int, cells: list[str]) -> tuple[float, float, float, float] | None:
+    if not any(cells):
+        return None
+    try:
+        left, top, width, height = map(float, cells)
+    except ValueError:
+        raise SourceError(
+            f"{settings.path}: row {number} has the box {', '.join(map(repr, cells))}. Expected four numbers "
+            "of pixels, or four empty cells. Correct the row or dataset.box_columns."
+        ) from None
+    return left, top, width, height
+
+
+def _place(settings: CsvSource, header: list[str], column: str, setting: str) -> int:
+    keys = [comparison_key(name) for name in header]
+    if column in header:
+        return header.index(column)
+    if keys.count(comparison_key(column)) == 1:
+        return keys.index(comparison_key(column))
+    near = find_near(column, header)
+    raise SourceError(
+        f"{settings.path}: dataset.{setting} names the column {column!r}, which is not there"
+        f"{f'; did you mean {near}?' if near else '.'} Expected one of: {', '.join(header)}."
+    )
+
+
+def _guess(settings: CsvSource, header: list[str], names: Collection[str], what: str) -> str:
+    found = [name for name in header if comparison_key(name) in names]
+    if len(found) == 1:
+        return found[0]
+    said = f"{' and '.join(found)} may each be the {what}" if found else f"no column is called {what}"
+    raise SourceError(
+        f"{settings.path}: {said}. Expected one. Say which: dataset.{what}_column, one of "
+        f"{', '.join(header) or 'none'}."
+    )
+
+
+def describe_table(settings: CsvSource, _data_folder: Path) -> tuple[str, Base]:
+    """Digest of rows and files, and the classes."""
+    return describe_rows(*list_table(settings))
+
+
+def read_labels(settings: CsvSource, _data_folder: Path, progress: Progress | None) -> Manifest:
+    """The manifest of the pictures that the table names."""
+    root, listing = list_table(settings)
+    return read_rows(root, listing, settings, progress)
+
+
+CSV = Source(check=find_table, describe=describe_table, read=read_labels)

@@ -1,0 +1,220 @@
+"""Rows of path and label become image files: checked, counted once, and contradictions set aside."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from vision.base.errors import SourceError
+from vision.base.names import comparison_key, normalise
+from vision.config.labelled import LabelledSource
+from vision.data.manifest import SourceFile, build_manifest
+from vision.data.records import FileRemark, Manifest, Quarantined, Split
+from vision.data.sources.class_names import check_class_names, check_spelling, check_unknown_classes
+from vision.data.sources.coco.cutting import OUTSIDE, place_boxes, read_sides
+from vision.data.sources.coco.document import Mark
+from vision.data.sources.declaration import Base, Progress
+from vision.data.sources.finding import find_images
+from vision.data.sources.folder import FolderListing, digest_listing
+from vision.data.sources.split_words import read_split_name
+
+_UNLABELLED = "rows without a label, which teach nothing"
+_REPEATED = "rows that name a picture again, counted once"
+_SKIPPED = "rows of classes that are left out on purpose"
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """What one row says of a picture.
+
+    Attributes:
+        place: the row, as messages name it.
+        path: as it is written.
+        label: its class; empty if it has none.
+        group: what it belongs to, if anything.
+        split: the word of its split; None where the table has no splits.
+        box: left, top, width and height in pixels.
+    """
+
+    place: str
+    path: str
+    label: str
+    group: str = ""
+    split: str | None = None
+    box: tuple[float, float, float, float] | None = None
+
+
+@dataclass
+class _Sorted:
+    rows: dict[str, list[LabelRow]] = field(default_factory=lambda: defaultdict(list))
+    quarantined: list[Quarantined] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    firsts: dict[str, str] = field(default_factory=dict)
+
+    def count(self, what: str, path: str) -> None:
+        self.counts[what] += 1
+        self.firsts.setdefault(what, path)
+
+
+def list_rows(table: str, root: Path, rows: Iterable[LabelRow], settings: LabelledSource) -> FolderListing:
+    """The pictures that rows name, with class, group, split and box.
+
+    Args:
+        table: what the rows are of, for messages.
+        root: what relative paths start from.
+        rows: in any order.
+        settings: which classes are left out or held out.
+
+    Raises:
+        SourceError: fewer than two known classes, a split that is none, a class that is not there.
+    """
+    found, places = _Sorted(), _Places(root)
+    skipped = {comparison_key(name) for name in settings.skip_classes}
+    classes = set()
+    for row in rows:
+        label = normalise(row.label)
+        classes.add(label)
+        path = places.find(row.path)
+        if path is None:
+            reason = f"lies outside {root}; set dataset.images" if row.path else "the row names no file"
+            found.quarantined.append(Quarantined(path=row.path or row.place, reason=reason))
+        elif not label:
+            found.count(_UNLABELLED, row.path)
+        elif comparison_key(label) in skipped:
+            found.count(_SKIPPED, row.path)
+        else:
+            found.rows[path].append(row)
+    classes.discard("")
+    for named, setting in ((settings.skip_classes, "skip"), (settings.unknown_classes, "unknown")):
+        check_unknown_classes(Path(table), named, f"dataset.{setting}_classes", classes)
+    held_out = {comparison_key(name) for name in settings.unknown_classes}
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        work = sorted(found.rows.items())
+        results = list(pool.map(lambda item: _make_file(table, root, item[0], item[1], held_out), work))
+    for path, of_one in found.rows.items():
+        for _ in of_one[1:]:
+            found.count(_REPEATED, path)
+    files = tuple(each for each in results if isinstance(each, SourceFile))
+    _check_files(table, files, found)
+    quarantined = [*found.quarantined, *(each for each in results if isinstance(each, Quarantined))]
+    remarks = tuple(
+        FileRemark(what=what, count=count, first=found.firsts[what]) for what, count in found.counts.items()
+    )
+    return FolderListing(files, tuple(sorted(quarantined, key=lambda item: item.path)), remarks)
+
+
+def describe_rows(root: Path, listing: FolderListing) -> tuple[str, Base]:
+    """SHA-256 over what the rows say and the bytes of their files; the classes."""
+    digest = hashlib.sha256(digest_listing(root, listing).encode())
+    for file in listing.files:
+        facts = (file.path, file.class_name, file.group, file.tree and str(file.tree), file.is_unknown)
+        digest.update(f"{facts!r} {file.box!r}\n".encode("utf-8", "surrogateescape"))
+    known, held_out = (
+        frozenset(file.class_name for file in listing.files if file.is_unknown == unknown)
+        for unknown in (False, True)
+    )
+    return digest.hexdigest(), Base(root, known, held_out)
+
+
+def read_rows(
+    root: Path, listing: FolderListing, settings: LabelledSource, progress: Progress | None
+) -> Manifest:
+    """The manifest of the pictures that rows name.
+
+    Raises:
+        SourceError: not one is usable, or not one of a class.
+    """
+    return build_manifest(
+        root,
+        listing.files,
+        describe_rows(root, listing)[0],
+        settings.max_megapixels,
+        quarantined=listing.quarantined,
+        remarks=listing.remarks,
+        keeps_damage=settings.keep_damaged,
+        progress=progress,
+    )
+
+
+class _Places:
+    """Finds the files of a folder by what a table calls them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self._names = root.absolute(), dict[str, list[str]]()
+
+    def find(self, text: str) -> str | None:
+        """The POSIX path below the root; None if the text is empty or leads out of it.
+
+        A name that is not there may be a file farther down, or lack its ending, if only one is called so.
+        """
+        if not text:
+            return None
+        file = Path(os.path.normpath(self.root / Path(text).expanduser()))
+        if "\\" in text and not file.exists():  # a table that was written on Windows
+            file = Path(os.path.normpath(self.root / PureWindowsPath(text).as_posix()))
+        if not file.is_relative_to(self.root):
+            return None
+        path = file.relative_to(self.root).as_posix()
+        if file.exists():
+            return path
+        if not self._names:
+            self._names = self._index()
+        named = self._names.get(PurePosixPath(path).name, [])
+        return named[0] if len(named) == 1 and "/" not in path else path
+
+    def _index(self) -> dict[str, list[str]]:
+        names: dict[str, list[str]] = defaultdict(list, {"": []})
+        for image in find_images(self.root).images:
+            for name in {PurePosixPath(image).name, PurePosixPath(image).stem}:
+                names[name].append(image)
+        return dict(names)
+
+
+def _make_file(
+    table: str, root: Path, path: str, rows: Sequence[LabelRow], held_out: set[str]
+) -> SourceFile | Quarantined:
+    first = rows[0]
+    label = normalise(first.label)
+    for what in ("label", "group", "split"):
+        values = sorted({normalise(getattr(row, what) or "") for row in rows})
+        if len(values) > 1:
+            said = " and ".join(f"{value!r}" for value in values)
+            where = ", ".join(row.place for row in rows[:3])
+            return Quarantined(path=path, reason=f"{where} give it the {what} {said}", class_name=label)
+    marks = [Mark(label, row.box) for row in rows if row.box is not None]
+    box = None
+    if marks and (sides := read_sides(root / path)) is not None:
+        box = place_boxes(marks, sides, None)
+        if box is None:
+            return Quarantined(path=path, reason=OUTSIDE, class_name=label)
+    tree = None if first.split is None else _read_split(table, first)
+    return SourceFile(path, label, first.group or None, tree, comparison_key(label) in held_out, box)
+
+
+def _read_split(table: str, row: LabelRow) -> Split:
+    found = read_split_name(row.split or "")
+    if found is None:
+        raise SourceError(
+            f"{table}: {row.place} has the split {row.split!r}. Expected train, validation or test in every "
+            "row with a label. Correct it, or take the column out of the settings."
+        )
+    return found.split
+
+
+def _check_files(table: str, files: Sequence[SourceFile], found: _Sorted) -> None:
+    classes = sorted({file.class_name for file in files})
+    if len({file.class_name for file in files if not file.is_unknown}) < 2:
+        told = "; ".join(f"{count} {what}" for what, count in found.counts.items())
+        faults = f"; {len(found.quarantined)} set aside" if found.quarantined else ""
+        raise SourceError(
+            f"{table}: {'only ' + ', '.join(classes) if classes else 'no class'} to learn from"
+            f"{'; ' + told if told else ''}{faults}. Expected at least two known classes. Check the columns, "
+            "dataset.skip_classes and dataset.unknown_classes."
+        )
+    check_class_names(Path(table), files)
+    check_spelling(Path(table), classes)
