@@ -358,7 +358,7 @@ def test_values_that_no_run_could_use_are_refused(tmp_path: Path, override: str,
     ("override", "words"),
     [
         ("images.size=24", r"candidates\.net: vit_small takes images of 32 px and more; images\.size is 24"),
-        ("export.precision=int8", r"candidates\.net: vit_small is not exported as int8: .*slower"),
+        ("export.precision=int8", r"candidates\.net: vit_small is not exported as int8: .*no faster"),
         ("export.precisions=[fp16, int8]", r"vit_small is not exported as int8"),
     ],
 )
