@@ -18,7 +18,6 @@ SERVE, *SERVICE_ACTIONS = SERVICE
 
 COMMANDS: tuple[Command, ...] = (
     NEW,
-    HARVEST,
     TRAINING,
     PREDICT,
     SERVE,
@@ -31,6 +30,7 @@ COMMANDS: tuple[Command, ...] = (
     ROLLBACK,
     *SERVICE_ACTIONS,
     CORRECTIONS,
+    HARVEST,
     CLEAN,
 )
 BY_NAME = {name: each for each in COMMANDS for name in (each.name, *each.aliases)}

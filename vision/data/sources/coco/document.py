@@ -74,8 +74,15 @@ class Document:
     above: Mapping[str, str] = field(default_factory=dict)
 
 
-Id = Annotated[str, BeforeValidator(str)]  # 1 and "1" are one
-OptionalId = Annotated[str | None, BeforeValidator(lambda value: None if value in (None, "") else str(value))]
+def _read_id(value: Any) -> Any:
+    """An id as text: 1, 1.0 and "1" are one; None where there is none."""
+    if value is None or value == "":
+        return None
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+Id = Annotated[str, BeforeValidator(_read_id)]
+OptionalId = Annotated[str | None, BeforeValidator(_read_id)]
 
 
 class _Image(BaseModel):
@@ -97,7 +104,7 @@ class _Category(BaseModel):
 
 class _Annotation(BaseModel):
     image_id: Id
-    category_id: Id
+    category_id: OptionalId  # of a box that nobody has named: none
     bbox: list[float] | None = None
     bbox_relative: list[float] | None = None
     sequence_level_annotation: bool = False
@@ -172,7 +179,7 @@ def _check_ids(path: Path, file: _File) -> None:
     )
     for what, known, named in (
         ("image", images, [each.image_id for each in file.annotations]),
-        ("category", categories, [each.category_id for each in file.annotations]),
+        ("category", categories, [each.category_id for each in file.annotations if each.category_id]),
     ):
         lost = [each for each in named if each not in known]
         if lost:
@@ -232,6 +239,8 @@ def _join(file: _File) -> Document:
     names = {each.id: normalise(each.name) for each in file.categories}
     marks: dict[str, list[Mark]] = {each.id: [] for each in file.images}
     for each in file.annotations:
+        if each.category_id is None:
+            continue
         box = each.bbox or each.bbox_relative
         marks[each.image_id].append(
             Mark(

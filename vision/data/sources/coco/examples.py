@@ -267,8 +267,8 @@ def _tell_ranks(classes: set[str], above: Mapping[str, str]) -> list[FileRemark]
                 below[keys[other]].append(name)
     return [
         FileRemark(
-            what=f"classes that {name!r} holds too, so that both may be right ({join_words(own[:3])}); leave "
-            "it out with skip_classes, or join them",
+            what=f"classes that belong to {name!r}, which is a class too ({join_words(own[:3])}): "
+            "either answer is right; leave it out with skip_classes",
             count=len(own),
         )
         for name, own in sorted(below.items())

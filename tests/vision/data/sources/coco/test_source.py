@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.shared_data import shared_data
 from tests.vision.data.sources.coco.drawing import image, mark, save, write
 from vision.base.errors import SourceError
 from vision.config.labelled import CocoSource
 from vision.data.records import Manifest
 from vision.data.sources import digest_source, read_source
+from vision.data.sources.coco.document import read_document
 
 PERCH_AND_CHUB = [image("a"), image("b")], [mark("a", 1), mark("b", 2)]
 
@@ -37,6 +39,26 @@ def test_frames_have_the_class_of_their_annotations_and_the_box_around_all_of_th
     manifest = read(write(tmp_path, [image("a"), image("b"), image("c")], boxes))
     assert classes(manifest) == {"a.png": "perch", "b.png": "chub", "c.png": "empty"}
     assert [entry.box for entry in manifest.entries] == [(0.125, 0.25, 0.625, 0.5), None, None]
+
+
+def test_ids_are_numbers_or_text_and_a_box_without_a_name_is_no_label(tmp_path: Path) -> None:
+    settings = write(tmp_path, [image("a", id=1), image("b", id="2"), image("c", id=3)], [])
+    content = json.loads(settings.annotations.read_text())
+    content["annotations"] = [
+        {"image_id": number, "category_id": name, "bbox": [8, 12, 16, 24]}
+        for number, name in (("1", 1.0), (2.0, "2"), (3, None), (1, None))
+    ]
+    settings.annotations.write_text(json.dumps(content))
+    manifest = read(settings)
+    assert classes(manifest) == {"a.png": "perch", "b.png": "chub"}
+    assert told(manifest) == {"pictures without any annotation": 1}
+
+
+@pytest.mark.parametrize(("name", "num_boxes"), [("fathomnet2023_val", 2282), ("fgvc2025_dataset_test", 0)])
+def test_files_of_real_competitions_are_read(name: str, num_boxes: int) -> None:
+    document = read_document(shared_data("fathomnet_json") / f"{name}.json")
+    assert sum(len(photo.marks) for photo in document.photos) == num_boxes
+    assert all(photo.size for photo in document.photos)
 
 
 def test_no_annotation_is_not_empty_and_several_classes_are_never_one(tmp_path: Path) -> None:
