@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestration.commands.catalog import CATALOG
 from orchestration.commands.command import Command
 from orchestration.commands.corrections import CORRECTIONS
 from orchestration.commands.harvest import HARVEST
@@ -31,6 +32,7 @@ COMMANDS: tuple[Command, ...] = (
     *SERVICE_ACTIONS,
     CORRECTIONS,
     HARVEST,
+    CATALOG,
     CLEAN,
 )
 BY_NAME = {name: each for each in COMMANDS for name in (each.name, *each.aliases)}

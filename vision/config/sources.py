@@ -8,10 +8,10 @@ from pydantic import Field
 
 from vision.config.data import FolderSource, GrowingSource, ReefSource
 from vision.config.labelled import CocoSource, FathomnetSource, TfdsSource
-from vision.config.tables import CsvSource
+from vision.config.tables import CatalogSource, CsvSource
 
 SourceSettings = Annotated[
-    ReefSource | FolderSource | CocoSource | TfdsSource | FathomnetSource | CsvSource,
+    ReefSource | FolderSource | CocoSource | TfdsSource | FathomnetSource | CsvSource | CatalogSource,
     Field(discriminator="source"),
 ]
 

@@ -28,3 +28,14 @@ class CsvSource(LabelledSource):
     box_columns: tuple[str, str, str, str] | None = Field(
         default=None, description="left, top, width and height of the subject in pixels"
     )
+
+
+class CatalogSource(LabelledSource):
+    """The images of a catalogue in a database, which `run.py catalog` fills."""
+
+    source: Literal["catalog"] = "catalog"
+    url: str | None = Field(
+        default=None,
+        description="sqlite:///catalog.db or postgresql://user@host/name, the password in PGPASSWORD or "
+        "~/.pgpass; default: catalog.db in the project's data folder",
+    )

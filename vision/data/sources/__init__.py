@@ -13,7 +13,7 @@ from types import MappingProxyType
 from vision.config.data import FolderSource, GrowingSource, ReefSource
 from vision.config.labelled import CocoSource, FathomnetSource, TfdsSource
 from vision.config.sources import SourceSettings
-from vision.config.tables import CsvSource
+from vision.config.tables import CatalogSource, CsvSource
 from vision.data.records import Manifest
 from vision.data.sources.additions import add_parts, digest_parts, list_parts
 from vision.data.sources.coco.source import COCO
@@ -21,6 +21,7 @@ from vision.data.sources.declaration import Base, Progress, Source
 from vision.data.sources.fathomnet.source import FATHOMNET
 from vision.data.sources.folder import find_addition
 from vision.data.sources.painted import REEF
+from vision.data.sources.table.catalog_source import CATALOG
 from vision.data.sources.table.labels_file import CSV
 from vision.data.sources.tfds.source import TFDS
 from vision.data.sources.user_folder import FOLDER
@@ -33,6 +34,7 @@ SOURCES: Mapping[type[GrowingSource], Source] = MappingProxyType(
         TfdsSource: TFDS,
         FathomnetSource: FATHOMNET,
         CsvSource: CSV,
+        CatalogSource: CATALOG,
     }
 )
 

@@ -16,8 +16,9 @@ from vision.base.errors import SourceError
 from vision.config.data import FolderSource, GrowingSource, ReefSource
 from vision.config.labelled import CocoSource, FathomnetSource, TfdsSource
 from vision.config.sources import SourceSettings
-from vision.config.tables import CsvSource
+from vision.config.tables import CatalogSource, CsvSource
 from vision.data.sources import SOURCES, check_source, digest_source, read_source
+from vision.data.sources.table.catalog import fill_catalog, locate_catalog
 
 COLOURS = {"amber": (230, 170, 40), "cobalt": (40, 70, 200), "slate": (110, 120, 130)}
 
@@ -76,6 +77,12 @@ def listed(folder: Path, num_images: int) -> CsvSource:
     return CsvSource(path=folder / "labels.csv", group_column="fish", unknown_classes=("slate",))
 
 
+def catalogued(folder: Path, num_images: int) -> CatalogSource:
+    manifest = read_source(draw(folder, num_images), folder)
+    fill_catalog(locate_catalog(None, folder), manifest)
+    return CatalogSource(url=f"sqlite:///{folder / 'catalog.db'}")
+
+
 CASES: dict[type[GrowingSource], Case] = {
     FolderSource: Case(
         lambda folder: draw(folder / "a"),
@@ -103,6 +110,11 @@ CASES: dict[type[GrowingSource], Case] = {
         lambda folder: listed(folder / "a", 2),
         lambda folder: listed(folder / "b", 3),
         lambda folder: CsvSource(path=folder / "absent.csv"),
+    ),
+    CatalogSource: Case(
+        lambda folder: catalogued(folder / "a", 2),
+        lambda folder: catalogued(folder / "b", 3),
+        lambda folder: CatalogSource(url=f"sqlite:///{folder / 'absent.db'}"),
     ),
     ReefSource: Case(lambda _: reef(1), lambda _: reef(2), None),
 }
