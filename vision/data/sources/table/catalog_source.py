@@ -35,6 +35,9 @@ def list_catalog(settings: CatalogSource, data_folder: Path) -> tuple[Path, Fold
     name = url.render_as_string(hide_password=True)
     if not found:
         raise SourceError(f"{name}: the catalogue is empty. Fill it: python run.py catalog FOLDER")
+    relative = next((row["path"] for row in found if not Path(row["path"]).is_absolute()), None)
+    if relative is not None:
+        raise SourceError(f"{name}: names the path {relative!r}. Expected absolute paths. Correct the rows.")
     root = Path(os.path.commonpath([os.path.dirname(row["path"]) for row in found]))  # noqa: PTH120
     has_splits = any(row["split"] for row in found)
     rows = [

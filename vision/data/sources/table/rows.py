@@ -145,12 +145,12 @@ class _Places:
     """Finds the files of a folder by what a table calls them."""
 
     def __init__(self, root: Path) -> None:
-        self.root, self._names = root.absolute(), dict[str, list[str]]()
+        self.root, self._names = Path(os.path.normpath(root.absolute())), dict[str, list[str]]()
 
     def find(self, text: str) -> str | None:
         """The POSIX path below the root; None if the text is empty or leads out of it.
 
-        A name that is not there may be a file farther down, or lack its ending, if only one is called so.
+        A bare name that is not there may be a file farther down, or lack its ending, if one is called so.
         """
         if not text:
             return None
@@ -160,12 +160,12 @@ class _Places:
         if not file.is_relative_to(self.root):
             return None
         path = file.relative_to(self.root).as_posix()
-        if file.exists():
+        if file.exists() or path != text or "/" in text:
             return path
         if not self._names:
             self._names = self._index()
         named = self._names.get(PurePosixPath(path).name, [])
-        return named[0] if len(named) == 1 and "/" not in path else path
+        return named[0] if len(named) == 1 else path
 
     def _index(self) -> dict[str, list[str]]:
         names: dict[str, list[str]] = defaultdict(list, {"": []})

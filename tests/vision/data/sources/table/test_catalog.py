@@ -41,9 +41,11 @@ def test_what_was_listed_is_read_again(tmp_path: Path, url: str) -> None:
         same = by_path[f"other/{entry.path}"]
         assert same == entry.model_copy(update={"path": same.path})
     assert {row["type"] for row in read_catalog(place)} == {"PNG"}
-    with create_engine(place).begin() as connection:  # rows of another program
+    engine = create_engine(place)
+    with engine.begin() as connection:  # rows of another program
         connection.execute(update(IMAGES).values(label=None))
         connection.execute(insert(IMAGES), {"path": "/gone.png", "filename": "gone.png", "label": "a"})
+    engine.dispose()
     with pytest.raises(SourceError, match="rows without a label"):
         digest_source(settings, tmp_path)
 
