@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--student", required=True)
     parser.add_argument("--run", default="latest")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, help="of the student; default: as in the run")
     parser.add_argument("--temperature", type=float, default=2.0)
     parser.add_argument("--weight", type=float, default=0.5)
     options = parser.parse_args()
@@ -54,6 +55,7 @@ def main() -> None:
     images = open_images(run.load("ingest", ArtifactName.DATASET))
     teacher = run.load(f"infer_{options.teacher}", ArtifactName.OUTPUTS)
     plain = run.config.training.candidates[options.student]
+    plain = plain.model_copy(update={"epochs": options.epochs or plain.epochs})
     distilled = plain.model_copy(
         update={
             "distil_from": options.teacher,
