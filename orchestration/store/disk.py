@@ -32,7 +32,7 @@ from orchestration.store.windows import list_window_artifacts
 from pipelines.names import PipelineName
 from vision.base.errors import ConfigError
 from vision.base.files import storage_errors
-from vision.base.home import project_home
+from vision.base.home import checkpoints_folder, project_home
 from vision.base.lock import RunLock
 from vision.base.wording import count_of
 from vision.data.sources.coco.cutting import DONE
@@ -113,7 +113,7 @@ def clean(paths: ProjectPaths, keep: int) -> Freed:
             client.delete_pipeline_run(run.id)
         num_bytes = _remove_artifacts(client)
         left = [*_stale_run_folders(client, paths), *_orphaned_artifacts(client, paths)]
-        left += [*_unused_stores(client, paths), *paths.scratch.glob("*")]
+        left += [*_unused_stores(client, paths), *paths.scratch.glob("*"), *checkpoints_folder().glob("*")]
         num_bytes += _remove_all(left, paths.home)
         _point_latest(paths)
     kept = Counter(reasons[run.id] for run in runs if run.id in reasons)

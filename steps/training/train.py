@@ -4,9 +4,10 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Annotated
 
-from zenml import step
+from zenml import get_step_context, step
 
 from materializers.names import ArtifactName
+from vision.base.home import checkpoints_folder
 from vision.base.outputs import FoldHeads, ModelFile, ModelOutputs
 from vision.base.progress import TrainingLog
 from vision.config.training import CandidateSettings
@@ -32,8 +33,9 @@ def train(
     from vision.training.nets.fit import train_candidate
 
     folder = Path(mkdtemp(prefix="train-"))
-    images = open_images(dataset)
+    # The next run whose step has the same cache key finds what a killed one left there.
+    checkpoints = checkpoints_folder() / str(get_step_context().step_run.cache_key)
     model, heads, history = train_candidate(
-        name, settings, images, splits, seed, folder, TrainingLog(), teacher
+        *(name, settings, open_images(dataset), splits, seed, folder, TrainingLog(), teacher, checkpoints)
     )
     return model, heads, history  # ZenML reads from this line that there are three outputs

@@ -21,6 +21,11 @@ def project_home(root: Path = ROOT) -> Path:
     return Path(os.environ.get(STATE_VARIABLE) or root).resolve()
 
 
+def checkpoints_folder() -> Path:
+    """Where trainings that go on keep their checkpoints, each in a folder of its own."""
+    return project_home() / "state" / "checkpoints"
+
+
 def home_context() -> dict[str, Path]:
     """The context in which pydantic writes places relative to the project's folder and reads them again."""
     return {_KEY: project_home()}

@@ -82,15 +82,21 @@ def draw_epoch(num_examples: int, seed: int, epoch: int) -> tuple[IntArray, Floa
 
 
 def training_batches(
-    examples: Examples, batch_size: int, epochs: int, seed: int, augment: AugmentSettings | None
+    examples: Examples,
+    batch_size: int,
+    epochs: int,
+    seed: int,
+    augment: AugmentSettings | None,
+    first: int = 0,
 ) -> tuple[tf.data.Dataset, int]:
     """Batches (inputs, targets, weights) of all epochs in one stream, and the steps of an epoch.
+
+    The stream begins with step `first`, as if those before it had been taken from it.
 
     Every batch is full: the examples left over at the end of an epoch are other ones in each epoch.
     """
     num_examples = len(examples.rows)
-    batch_size = min(batch_size, num_examples)
-    steps = num_examples // batch_size
+    batch_size, steps = batch_shape(num_examples, batch_size)
     targets = examples.targets()
     augmentation = None
     if augment is not None and augment != NOTHING:
@@ -120,10 +126,16 @@ def training_batches(
         batch = tf.cast(inputs, tf.float32), labels, weights
         return augmentation.change(batch, changes, step) if augmentation else batch
 
-    stream = tf.data.Dataset.range(epochs * steps).map(
+    stream = tf.data.Dataset.range(first, epochs * steps).map(
         fetch, num_parallel_calls=_GATHERERS, deterministic=True
     )
     return stream.prefetch(2), steps
+
+
+def batch_shape(num_examples: int, batch_size: int) -> tuple[int, int]:
+    """Images a batch, at most as many as there are, and batches an epoch."""
+    batch_size = min(batch_size, num_examples)
+    return batch_size, num_examples // batch_size
 
 
 def plain_batches(examples: Examples, batch_size: int) -> tf.data.Dataset:

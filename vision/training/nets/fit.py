@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-import time
 from pathlib import Path
-
-import tensorflow as tf
 
 from vision.base.errors import TrainingError
 from vision.base.outputs import FoldHeads, ModelFile, ModelOutputs
 from vision.base.record import ImageArray
 from vision.config.training import CandidateSettings
 from vision.data.records import Splits
+from vision.training.nets.checkpoint import Checkpoint
 from vision.training.nets.devices import placed_on
+from vision.training.nets.phases import OUT_OF_MEMORY
 from vision.training.nets.seeding import seeded
 from vision.training.nets.state import Training
 from vision.training.nets.strategies import STRATEGIES
@@ -32,6 +32,7 @@ def train_candidate(
     work_folder: Path,
     progress: Report | None = None,
     teacher: ModelOutputs | None = None,
+    checkpoints: Path | None = None,
 ) -> tuple[ModelFile, FoldHeads, TrainingHistory]:
     """The best checkpoint of one candidate, the heads of its folds, and how its training went.
 
@@ -43,24 +44,46 @@ def train_candidate(
             known images outside test.
         seed: two runs with one seed give the same network on the same machine's CPU. On a GPU TensorFlow's
             deterministic operations are switched on, but nothing has been tested there.
-        work_folder: the model file and the checkpoint are written here.
+        work_folder: the model file and cached features are written here.
         progress: told after every batch.
         teacher: what `distil_from` says of the training images; None where it names none.
+        checkpoints: folder of this training alone, deleted at its end. What a killed training of the same
+            settings and data left there is taken up; the network is then the same as without the kill. None:
+            in the work folder.
 
     Raises:
         ConfigError: the weights file is missing, changed, or of another network.
         TrainingError: the loss is not finite, memory ran out, or train or validation lacks images.
         StorageError: the checkpoint could not be written.
     """
-    started = time.monotonic()
+    identity = identify(name, settings, images, splits, seed, teacher)
+    checkpoint = Checkpoint(checkpoints or work_folder / "checkpoint", identity)
     try:
         with seeded(seed), placed_on(settings.devices) as device:
-            training = Training(name, settings, images, splits, seed, work_folder, progress, teacher)
+            training = Training(
+                *(name, settings, images, splits, seed, work_folder, checkpoint, progress, teacher)
+            )
             logger.info("train %s: %s", name, "; ".join([f"on {device}", *training.recipe()]))
             STRATEGIES[settings.strategy](training)
-            return training.save(), training.heads, training.describe(time.monotonic() - started, device)
-    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+            trained = training.save(), training.heads, training.describe(device)
+    except OUT_OF_MEMORY as error:
         raise TrainingError(
-            f"{name}: memory ran out while training with batches of {settings.batch_size} at "
-            f"{images.shape[1]} px. Halve training.candidates.{name}.batch_size, or lower images.size."
+            f"{name}: memory ran out while training at {images.shape[1]} px, even with small batches. Lower "
+            f"images.size, or take a smaller network for training.candidates.{name}."
         ) from error
+    checkpoint.delete()
+    return trained
+
+
+def identify(
+    name: str,
+    settings: CandidateSettings,
+    images: ImageArray,
+    splits: Splits,
+    seed: int,
+    teacher: ModelOutputs | None = None,
+) -> str:
+    """Digest of what a training follows from: a checkpoint of another one is not taken up."""
+    parts = [name, settings.model_dump_json(), str(images.shape), splits.model_dump_json(), str(seed)]
+    parts += [] if teacher is None else [hashlib.sha256(teacher.logits.tobytes()).hexdigest()]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -1,71 +1,210 @@
-"""One phase of a training: epochs of one network at one course of the learning rate."""
+"""One phase of a training: epochs of one network at one course of the learning rate.
+
+It goes on where a killed process was, and with half the batch where memory runs out.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import keras
 import numpy as np
+import tensorflow as tf
 
-from vision.training.nets.batches import Examples, plain_batches, training_batches
-from vision.training.nets.recipe import averaged, compile_model, make_callbacks, make_schedule, rate_at
+from vision.training.nets.batches import Examples, batch_shape, plain_batches, training_batches
+from vision.training.nets.checkpoint import Standing, lasting_variables
+from vision.training.nets.recipe import (
+    Schedule,
+    averaged,
+    compile_model,
+    make_callbacks,
+    make_schedule,
+    rate_at,
+)
 from vision.training.nets.state import Training
 from vision.training.nets.watch import Phase, Watch
 
+logger = logging.getLogger(__name__)
 
-def fit_phase(
-    training: Training,
-    model: keras.Model,
-    whole: keras.Model,
-    examples: tuple[Examples, Examples],
-    name: str,
-    peak: float,
-) -> None:
-    """Train a network; its weights are kept whenever validation improves.
+OUT_OF_MEMORY = (tf.errors.ResourceExhaustedError, MemoryError)
+SMALLEST_BATCH = 2
 
-    Args:
+
+@dataclass(eq=False)
+class Epochs:
+    """Epochs of one network, of which the weights of the best are kept.
+
+    Attributes:
         training: gets the records, and the best weights.
         model: what is trained, a part of
         whole: the network whose weights are kept.
-        examples: of train and validation.
+        train: examples to learn from.
+        validation: examples that decide which epoch is best.
         name: of the phase, as it is recorded.
         peak: largest learning rate.
-
-    Raises:
-        TrainingError: the loss is not finite.
-        StorageError: the weights could not be written.
+        epochs: how many at most.
+        phase: the same for those who watch.
     """
-    settings, (train, validation) = training.settings, examples
-    augment = settings.augment if train.inputs.dtype == np.uint8 else None
-    batches, steps = training_batches(train, settings.batch_size, settings.epochs, training.seed, augment)
-    batch_size = min(settings.batch_size, len(train.rows))
-    phase = Phase(training.name, name, peak, settings.epochs, steps, batch_size, settings.patience)
-    schedule = make_schedule(phase, settings)
-    compile_model(model, schedule, settings)
-    first = len(training.records)
 
-    def losses() -> list[float]:
-        return [row.validation_loss for row in training.records[first:]]
+    training: Training
+    model: keras.Model
+    whole: keras.Model
+    train: Examples
+    validation: Examples
+    name: str
+    peak: float
+    epochs: int
+    phase: Phase = field(init=False)
+    _first: int = field(init=False)
+    _saved: tuple[int, Standing] = field(init=False)
+    _schedule: Schedule = field(init=False)
 
-    def finish_epoch(epoch: int, logs: Mapping[str, float]) -> bool:
-        rate = rate_at(schedule, model.optimizer, (epoch + 1) * steps - 1)
+    def run(self) -> None:
+        """Train, as far as a former process has not.
+
+        Raises:
+            TrainingError: the loss is not finite.
+            StorageError: the weights or the checkpoint could not be written.
+        """
+        self.training.do_once(self._run)
+
+    def _run(self) -> None:
+        self._first = len(self.training.records)
+        self._compile()
+        step = self._take_up()
+        while step < self.epochs * self.phase.steps and self._waited() < self.phase.patience:
+            try:
+                step = self._train_from(step)
+            except OUT_OF_MEMORY:
+                if self.training.batch_size // 2 < SMALLEST_BATCH:
+                    raise
+                step = self._halve()
+
+    def _compile(self) -> None:
+        settings = self.training.settings
+        batch_size, steps = batch_shape(len(self.train.rows), self.training.batch_size)
+        self.phase = Phase(
+            *(self.training.name, self.name, self.peak, self.epochs, steps, batch_size, settings.patience)
+        )
+        self._schedule = make_schedule(self.phase, settings)
+        compile_model(self.model, self._schedule, settings)
+        self.model.optimizer.build(self.model.trainable_variables)
+
+    def _take_up(self) -> int:
+        """The step to begin with: that of the checkpoint, whose numbers the network gets, or 0."""
+        saved = self.training.checkpoint.state
+        if saved is None or saved.standing is None:
+            self.save(0)
+            return 0
+        self.training.checkpoint.restore(lasting_variables(self.model))
+        self._stand(saved.step, saved.standing)
+        epoch, batch = divmod(saved.step, self.phase.steps)
+        where = self.training.name, epoch + 1, batch, self.phase.steps
+        logger.info("train %s: taken up again in epoch %d, after %d of %d batches", *where)
+        return saved.step
+
+    def save(self, step: int) -> None:
+        """Write down that `step` batches are done."""
+        in_epoch = step % self.phase.steps != 0
+        running = self.model.metrics_variables if in_epoch else []
+        state = self.training.state(step, in_epoch=in_epoch)
+        self.training.checkpoint.write(state, [*lasting_variables(self.model), *running])
+        self._saved = step, self.training.standing()
+
+    def _stand(self, step: int, standing: Standing) -> None:
+        self.training.stand(standing)
+        self._saved = step, standing
+
+    def _train_from(self, step: int) -> int:
+        """Finish the epoch that was begun, or train all that are left; the steps done then."""
+        training, settings, steps = self.training, self.training.settings, self.phase.steps
+        epoch, done = divmod(step, steps)
+        augment = settings.augment if self.train.inputs.dtype == np.uint8 else None
+        sizes = training.batch_size, self.epochs
+        batches, _ = training_batches(self.train, *sizes, training.seed, augment, step)
+        saver = _Saver(self, step)
+        self.model.fit(
+            batches,
+            initial_epoch=epoch,
+            epochs=epoch + 1 if done else self.epochs,
+            steps_per_epoch=steps - done,
+            validation_data=plain_batches(self.validation, training.batch_size),
+            callbacks=[
+                *make_callbacks(settings, self.peak, self._losses),
+                Watch(self.phase, self._finish_epoch, training.progress, step),
+                saver,
+            ],
+            shuffle=False,
+            verbose=0,
+        )
+        if done:  # `fit` ends with the mean of the weights where there is one; the next epoch needs the last
+            training.checkpoint.restore(lasting_variables(self.model))
+        return saver.step
+
+    def _halve(self) -> int:
+        """Half the batch, from the start of the epoch in which memory ran out; the steps done then."""
+        training, before = self.training, self.phase
+        saved, standing = self._saved
+        training.stand(standing)
+        training.batch_size = before.batch_size // 2
+        self._compile()
+        training.checkpoint.restore(lasting_variables(self.model))
+        epoch = saved // before.steps
+        step = epoch * self.phase.steps
+        self.model.optimizer.iterations.assign(step)
+        logger.warning(
+            "train %s: memory ran out with batches of %d; on with %d from the start of epoch %d",
+            *(training.name, before.batch_size, training.batch_size, epoch + 1),
+        )
+        self.save(step)
+        return step
+
+    def _finish_epoch(self, epoch: int, logs: Mapping[str, float]) -> int:
+        training, steps = self.training, self.phase.steps
+        rate = rate_at(self._schedule, self.model.optimizer, (epoch + 1) * steps - 1)
         on_train = float(logs["nll"]), float(logs["accuracy"])
         on_validation = float(logs["val_nll"]), float(logs["val_accuracy"])
-        number = training.record(name, on_train, on_validation, rate)
-        if not on_validation[0] < training.best_loss:
-            return False
-        with averaged(model, settings):
-            training.keep(whole, number, on_validation[0])
-        return True
+        number = training.record(self.name, on_train, on_validation, rate)
+        if on_validation[0] < training.best_loss:
+            with averaged(self.model, training.settings):
+                training.keep(self.whole, number, on_validation[0])
+        return self._waited()
 
-    watch = Watch(phase, finish_epoch, training.progress)
-    model.fit(
-        batches,
-        epochs=settings.epochs,
-        steps_per_epoch=steps,
-        validation_data=plain_batches(validation, settings.batch_size),
-        callbacks=[*make_callbacks(settings, peak, losses), watch],
-        shuffle=False,
-        verbose=0,
-    )
-    training.num_seen += watch.num_seen
+    def _losses(self) -> list[float]:
+        return [row.validation_loss for row in self.training.records[self._first :]]
+
+    def _waited(self) -> int:
+        """Epochs of this phase since the best."""
+        return len(self.training.records) - max(self.training.best_epoch, self._first)
+
+
+class _Saver(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped here
+    """Counts steps and images, and writes checkpoints."""
+
+    def __init__(self, epochs: Epochs, step: int) -> None:
+        super().__init__()
+        self.step = step
+        self._epochs = epochs
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        """Put back the running figures of an epoch that was begun."""
+        saved = self._epochs.training.checkpoint.state
+        if saved is not None and saved.in_epoch and saved.step == self.step:
+            nothing = np.zeros((1, self._epochs.train.num_classes), np.float32)
+            self.model.compute_metrics(None, nothing, nothing)  # makes variables that are not there yet
+            first = len(lasting_variables(self.model))
+            self._epochs.training.checkpoint.restore(self.model.metrics_variables, first)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        """Count; write a checkpoint if the last one is some time ago."""
+        phase, training = self._epochs.phase, self._epochs.training
+        self.step += 1
+        training.num_seen += phase.batch_size
+        if training.checkpoint.due and self.step % phase.steps != 0:
+            self._epochs.save(self.step)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        """Write a checkpoint."""
+        self._epochs.save(self.step)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from vision.base.softmax import softmax
 from vision.config.training import CandidateSettings, Strategy
 from vision.data.records import Split, Splits
 from vision.training.nets.batches import Examples, balance_weights
+from vision.training.nets.checkpoint import Checkpoint, Standing, TrainingState
 from vision.training.nets.model_file import save_model, save_weights
 from vision.training.nets.models import EMBEDDING, build_model, find_weights
 from vision.training.nets.watch import Report
@@ -36,7 +39,8 @@ class Training:
         images: (n, s, s, 3) uint8.
         splits: of the images.
         seed: of everything random.
-        folder: what is written lies here.
+        folder: the model file and cached features are written here.
+        checkpoint: where it stands, for the case that it is killed.
         progress: told after every batch.
         teacher: what `distil_from` says of the training images; None where it names none.
         train: what is learned from.
@@ -46,6 +50,7 @@ class Training:
         best_epoch: number of the record whose weights are kept.
         best_loss: its validation loss.
         num_seen: images that went through the network so far.
+        batch_size: smaller than that of the settings where memory ran out.
     """
 
     name: str
@@ -54,6 +59,7 @@ class Training:
     splits: Splits
     seed: int
     folder: Path
+    checkpoint: Checkpoint
     progress: Report | None
     teacher: ModelOutputs | None = None
     train: Examples = field(init=False)
@@ -63,23 +69,72 @@ class Training:
     best_epoch: int = 0
     best_loss: float = float("inf")
     num_seen: int = 0
+    batch_size: int = field(init=False)
+    _finished: list[Standing] = field(default_factory=list)
+    _started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         """Look the examples up; TrainingError if train or validation lacks images."""
+        saved = self.checkpoint.state
+        self.batch_size = saved.batch_size if saved else self.settings.batch_size
         self.train = self.examples_of(Split.TRAIN, self.images)
         self.validation = self.examples_of(Split.VALIDATION, self.images)
 
     @property
     def best_path(self) -> Path:
         """The best weights so far."""
-        return self.folder / _BEST
+        return self.checkpoint.folder / _BEST
+
+    @property
+    def seconds(self) -> float:
+        """Since it began, without the time between a kill and the next start."""
+        return time.monotonic() - self._started
+
+    def do_once(self, phase: Callable[[], None]) -> None:
+        """Do a phase, or, if it was finished before the training was killed, put back what it came to."""
+        saved = self.checkpoint.state
+        number = len(self._finished)
+        if saved is not None and number < len(saved.finished):
+            self.stand(saved.finished[number])
+            self._finished.append(saved.finished[number])
+            return
+        phase()
+        self._finished.append(self.standing())
+        self.checkpoint.write(self.state())
+
+    def standing(self) -> Standing:
+        """What it has come to."""
+        return Standing(
+            records=tuple(self.records),
+            best_epoch=self.best_epoch,
+            best_loss=self.best_loss,
+            num_seen=self.num_seen,
+            seconds=self.seconds,
+        )
+
+    def stand(self, standing: Standing) -> None:
+        """Take up what it had come to."""
+        self.records[:] = standing.records
+        self.best_epoch, self.best_loss = standing.best_epoch, standing.best_loss
+        self.num_seen = standing.num_seen
+        self._started = min(self._started, time.monotonic() - standing.seconds)
+
+    def state(self, step: int | None = None, *, in_epoch: bool = False) -> TrainingState:
+        """What is written down: between phases, or after a step of one."""
+        return TrainingState(
+            identity=self.checkpoint.identity,
+            finished=tuple(self._finished),
+            standing=None if step is None else self.standing(),
+            step=step or 0,
+            batch_size=self.batch_size,
+            in_epoch=in_epoch,
+        )
 
     def save(self) -> ModelFile:
         """The best weights as a float32 network, whatever precision it was trained in."""
         model = self.build_best()
         path = self.folder / ModelFile.FILE_NAME
         save_model(model, path)
-        self.best_path.unlink()
         return ModelFile(
             root=self.folder,
             files={ModelFile.FILE_NAME: digest_file(path)},
@@ -91,8 +146,9 @@ class Training:
             head_only=self.records[self.best_epoch - 1].phase == HEAD,
         )
 
-    def describe(self, seconds: float, device: str) -> TrainingHistory:
+    def describe(self, device: str) -> TrainingHistory:
         """How it went."""
+        seconds = self.seconds
         return TrainingHistory(
             candidate=self.name,
             backbone=str(self.settings.backbone),
@@ -109,7 +165,10 @@ class Training:
     def recipe(self) -> tuple[str, ...]:
         """Loss, rate, changes and balance, in words."""
         augmented = self.settings.strategy not in (Strategy.FROZEN, Strategy.PARTIAL)
-        return describe_recipe(self.settings, self.train.labels, self.train.weights, augmented=augmented)
+        told = describe_recipe(self.settings, self.train.labels, self.train.weights, augmented=augmented)
+        if self.batch_size == self.settings.batch_size:
+            return told
+        return (*told, f"batches of {self.batch_size}: memory ran out at {self.settings.batch_size}")
 
     def build(self) -> keras.Model:
         """The network with the weights that it starts from, float32."""

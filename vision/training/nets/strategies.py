@@ -35,7 +35,7 @@ from vision.training.nets.batches import Examples
 from vision.training.nets.heads import HeadTrial, assign_folds, choose_head, fit_heads, head_logits
 from vision.training.nets.inference import run_batches, run_layers
 from vision.training.nets.models import EMBEDDING, LOGITS, fix_batch_norm, hasten_batch_norm
-from vision.training.nets.phases import fit_phase
+from vision.training.nets.phases import Epochs
 from vision.training.nets.state import HEAD, Training
 
 logger = logging.getLogger(__name__)
@@ -51,8 +51,9 @@ def train_full(training: Training) -> None:
     """Train all weights."""
     model = training.build_to_train()
     hasten_batch_norm(model)
-    examples = training.train, training.validation
-    fit_phase(training, model, model, examples, Strategy.FULL.value, training.settings.peak_learning_rate)
+    settings = training.settings
+    examples, name = (training.train, training.validation), Strategy.FULL.value
+    Epochs(training, model, model, *examples, name, settings.peak_learning_rate, settings.epochs).run()
 
 
 def train_frozen(training: Training) -> None:
@@ -71,18 +72,17 @@ def train_frozen(training: Training) -> None:
 
 def train_partial(training: Training) -> None:
     """Cache what enters the last block, then train block and head on it."""
-    model = training.build()
-    cut = model.get_layer(BACKBONES[training.settings.backbone].cut).output
-    inputs = _cache(training, keras.Model(model.input, [cut]), cut.shape[1:])
-    last = keras.Model(cut, model.output)
-    fix_batch_norm(last)
-    examples = training.examples_of(Split.TRAIN, inputs), training.examples_of(Split.VALIDATION, inputs)
-    fit_phase(training, last, model, examples, Strategy.PARTIAL.value, training.settings.peak_learning_rate)
+    model, settings = training.build(), training.settings
+    fix_batch_norm(model)
+    cut = model.get_layer(BACKBONES[settings.backbone].cut).output
+    last, examples = _cut(training, model, cut)
+    name, peak = Strategy.PARTIAL.value, settings.peak_learning_rate
+    Epochs(training, last, model, *examples, name, peak, settings.epochs).run()
 
 
 def train_two_phase(training: Training) -> None:
     """The head, then all weights; if no epoch is better, once more at a tenth of the rate, or the head."""
-    _fit_head(training)
+    training.do_once(lambda: _fit_head(training))
     before, peak = training.best_loss, training.settings.peak_learning_rate
     _fine_tune(training, peak, ALL)
     if training.best_loss < before:
@@ -161,7 +161,8 @@ def _fine_tune(training: Training, peak: float, name: str) -> None:
     """Train all weights from the best so far."""
     model = training.build_best(mixed=training.settings.mixed_precision)
     fix_batch_norm(model)
-    fit_phase(training, model, model, (training.train, training.validation), name, peak)
+    examples, epochs = (training.train, training.validation), training.settings.epochs
+    Epochs(training, model, model, *examples, name, peak, epochs).run()
 
 
 def _fall_back(training: Training) -> None:
@@ -174,11 +175,21 @@ def _fall_back(training: Training) -> None:
     training.records += [row.model_copy(update={"epoch": i}) for i, row in enumerate(epochs, first)]
 
 
+def _cut(
+    training: Training, model: keras.Model, cut: keras.KerasTensor
+) -> tuple[keras.Model, tuple[Examples, Examples]]:
+    """The part of a network above `cut`, with the cached values of `cut` for train and validation."""
+    inputs = _cache(training, keras.Model(model.input, [cut]), cut.shape[1:])
+    examples = training.examples_of(Split.TRAIN, inputs), training.examples_of(Split.VALIDATION, inputs)
+    return keras.Model(cut, model.output), examples
+
+
 def _cache(training: Training, model: keras.Model, shape: tuple[int, ...]) -> Any:
     """Outputs of the fixed part as float16 in a file, row by row of the images; other rows stay 0."""
     rows = np.concatenate([training.train.rows, training.validation.rows])
     path = training.folder / _FEATURES
     with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
         cached = open_memmap(path, mode="w+", dtype=np.float16, shape=(len(training.images), *shape))
         done = 0
         for (values,) in run_batches(model, training.images, rows):

@@ -39,23 +39,25 @@ class Phase:
 
 
 class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped here
-    """Tells progress, hands on every epoch, stops early, refuses a loss that is not finite.
-
-    Attributes:
-        num_seen: training images so far.
-    """
+    """Tells progress, hands on every epoch, stops early, refuses a loss that is not finite."""
 
     def __init__(
-        self, phase: Phase, finish_epoch: Callable[[int, Mapping[str, float]], bool], tell: Report | None
+        self,
+        phase: Phase,
+        finish_epoch: Callable[[int, Mapping[str, float]], int],
+        tell: Report | None,
+        done: int = 0,
     ) -> None:
-        """`finish_epoch` takes the epoch, from 0, and its figures, and says whether it is the best so far."""
+        """A callback of the steps from `done` on.
+
+        `finish_epoch` takes the epoch, from 0, and its figures, and gives how many ago the best was.
+        """
         super().__init__()
-        self.num_seen = 0
         self._phase = phase
         self._finish_epoch = finish_epoch
         self._tell = tell
         self._epoch = 0
-        self._waited = 0
+        self._done = self._first = done
         self._started = 0.0
         self._accuracy: float | None = None
 
@@ -67,15 +69,15 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
         """Note the epoch, from 0."""
         self._epoch = epoch
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Count images, tell progress; TrainingError if the loss is not finite."""
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        """Tell progress; TrainingError if the loss is not finite."""
         phase = self._phase
-        self.num_seen += phase.batch_size
+        self._done += 1
         self._refuse_infinite((logs or {}).get("loss", 0.0))
         if self._tell is None:
             return
         planned = phase.epochs * phase.steps
-        done = self._epoch * phase.steps + batch + 1
+        done = self._done - self._first
         passed = max(time.monotonic() - self._started, 1e-9)
         self._tell(
             TrainingProgress(
@@ -83,7 +85,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
                 epoch=self._epoch + 1,
                 epochs=phase.epochs,
                 images_per_second=done * phase.batch_size / passed,
-                remaining_seconds=(planned - done) * passed / done,
+                remaining_seconds=(planned - self._done) * passed / done,
                 validation_accuracy=self._accuracy,
             )
         )
@@ -93,8 +95,7 @@ class Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
         logs = logs or {}
         self._refuse_infinite(logs["loss"] + logs["val_nll"])
         self._accuracy = float(logs["val_accuracy"])
-        self._waited = 0 if self._finish_epoch(epoch, logs) else self._waited + 1
-        self.model.stop_training = self._waited >= self._phase.patience
+        self.model.stop_training = self._finish_epoch(epoch, logs) >= self._phase.patience
 
     def _refuse_infinite(self, loss: float) -> None:
         if not np.isfinite(loss):

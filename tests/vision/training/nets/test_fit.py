@@ -9,7 +9,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
 from tests.vision.training.nets.toy import KERAS_WARNINGS, make_images, tiny_settings, train_tiny
@@ -184,17 +183,6 @@ def test_a_loss_that_is_not_finite_says_to_lower_the_learning_rate(
     )
     with pytest.raises(TrainingError, match=r"loss became nan in epoch 1. Lower training.candidates.tiny"):
         train(tiny_settings(epochs=1), tmp_path)
-
-
-def test_running_out_of_memory_says_to_halve_the_batch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def run_out(*_: object) -> None:
-        raise tf.errors.ResourceExhaustedError(None, None, "OOM")
-
-    monkeypatch.setattr(phases, "training_batches", run_out)
-    with pytest.raises(TrainingError, match=r"Halve training.candidates.tiny.batch_size"):
-        train(tiny_settings(), tmp_path)
 
 
 def test_a_full_disk_is_a_storage_error_and_leaves_no_model_file(
