@@ -85,8 +85,8 @@ vision/data/decoding/loading.py vision/data/decoding/opening.py vision/data/deco
 vision/data/__init__.py vision/data/images.py vision/data/quality.py vision/data/records.py
 vision/data/store.py
 vision/training/__init__.py vision/training/nets/__init__.py vision/training/nets/augmentation.py
-vision/training/nets/batches.py vision/training/nets/checkpoint.py vision/training/nets/devices.py
-vision/training/nets/distillation.py
+vision/training/nets/batches.py vision/training/nets/checkpoint.py vision/training/nets/cuts.py
+vision/training/nets/devices.py vision/training/nets/distillation.py
 vision/training/nets/fit.py vision/training/nets/heads.py vision/training/nets/inference.py
 vision/training/nets/model_file.py vision/training/nets/models.py vision/training/nets/phases.py
 vision/training/nets/recipe.py vision/training/nets/seeding.py vision/training/nets/state.py

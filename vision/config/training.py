@@ -31,6 +31,7 @@ class Strategy(StrEnum):
 
     FROZEN = "frozen"
     PARTIAL = "partial"
+    PROGRESSIVE = "progressive"
     FULL = "full"
     TWO_PHASE = "two_phase"
 
@@ -58,6 +59,7 @@ UNREAD: dict[Strategy, tuple[str, ...]] = {
         "devices",
     ),
     Strategy.PARTIAL: ("head_regularisation", "augment", "mixed_precision"),
+    Strategy.PROGRESSIVE: (),
     Strategy.FULL: ("head_regularisation",),
     Strategy.TWO_PHASE: (),
 }
@@ -138,8 +140,8 @@ class CandidateSettings(Settings):
     augment: AugmentSettings = AugmentSettings()
     mixed_precision: bool = Field(
         default=False,
-        description="full, two_phase: train in float16 where it is safe; filled in before the pipeline "
-        "starts where a GPU is found, unless it is given",
+        description="full, progressive, two_phase: train in float16 where it is safe; filled in before the "
+        "pipeline starts where a GPU is found, unless it is given",
     )
     jit: bool = Field(
         default=False, description="compile the training step with XLA; on a CPU it does not pay"

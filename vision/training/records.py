@@ -10,7 +10,8 @@ from vision.base.record import Record, Value
 class EpochRecord(Value):
     """One epoch of training, or one strength that a head was fitted with.
 
-    `phase` is head, all or slower (two_phase) or the strategy's name; `epoch` counts all rows.
+    `phase` is head, all or slower (two_phase), stage 1 to 3 (progressive) or the strategy's name; `epoch`
+    counts all rows.
     """
 
     epoch: int

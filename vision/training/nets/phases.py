@@ -68,9 +68,6 @@ class Epochs:
             TrainingError: the loss is not finite.
             StorageError: the weights or the checkpoint could not be written.
         """
-        self.training.do_once(self._run)
-
-    def _run(self) -> None:
         self._first = len(self.training.records)
         self._compile()
         step = self._take_up()

@@ -90,14 +90,21 @@ class Training:
         """Since it began, without the time between a kill and the next start."""
         return time.monotonic() - self._started
 
+    @property
+    def num_finished(self) -> int:
+        """Phases so far."""
+        return len(self._finished)
+
     def do_once(self, phase: Callable[[], None]) -> None:
-        """Do a phase, or, if it was finished before the training was killed, put back what it came to."""
+        """Build and train a phase, or, if it was finished before a kill, put back what it came to."""
         saved = self.checkpoint.state
         number = len(self._finished)
         if saved is not None and number < len(saved.finished):
             self.stand(saved.finished[number])
             self._finished.append(saved.finished[number])
             return
+        # Drawn anew in each phase, so that it does not matter which ones were skipped.
+        keras.utils.set_random_seed((self.seed + number) % 2**32)
         phase()
         self._finished.append(self.standing())
         self.checkpoint.write(self.state())

@@ -6,6 +6,10 @@
   have not seen, so that no image has to be kept from training (`vision.decision.held_out`).
 - partial: the input of the last block is computed once and cached; block and head are trained on it, without
   augmentation, batch normalisation fixed.
+- progressive: the head as in frozen; then the last third of the network, two thirds and all of it, each stage
+  from the best before it, at a third of its learning rate, with a third of the epochs; batch normalisation
+  fixed. Without augmentation what lies below is run once and cached. If no epoch is better than the head,
+  what is kept is what frozen gives.
 - two_phase: the head as in frozen, then all weights with augmentation, batch normalisation fixed; a second
   phase in which no epoch is better than the head is repeated once at a tenth of the learning rate; if that
   does not help either, what is kept is what frozen gives.
@@ -16,7 +20,12 @@ What is kept is the epoch of the lowest validation NLL (without label smoothing)
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+import math
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -29,9 +38,11 @@ from vision.base.files import storage_errors
 from vision.base.outputs import FoldHeads
 from vision.base.record import FloatArray, IntArray
 from vision.base.softmax import nll
+from vision.config.augment import NOTHING
 from vision.config.training import Strategy
 from vision.data.records import Split
 from vision.training.nets.batches import Examples
+from vision.training.nets.cuts import find_cuts, fix_below
 from vision.training.nets.heads import HeadTrial, assign_folds, choose_head, fit_heads, head_logits
 from vision.training.nets.inference import run_batches, run_layers
 from vision.training.nets.models import EMBEDDING, LOGITS, fix_batch_norm, hasten_batch_norm
@@ -44,16 +55,21 @@ ALL = "all"
 AGAIN = "slower"
 SLOWER = 0.1
 """Of the learning rate, where fine-tuning is repeated."""
-_FEATURES = "features.npy"
+NUM_STAGES = 3
+STAGE_FACTOR = 1 / 3
+"""Of progressive: each stage's learning rate is this share of the one before."""
 
 
 def train_full(training: Training) -> None:
     """Train all weights."""
-    model = training.build_to_train()
-    hasten_batch_norm(model)
-    settings = training.settings
-    examples, name = (training.train, training.validation), Strategy.FULL.value
-    Epochs(training, model, model, *examples, name, settings.peak_learning_rate, settings.epochs).run()
+
+    def train_all() -> None:
+        model, settings = training.build_to_train(), training.settings
+        hasten_batch_norm(model)
+        examples, name = (training.train, training.validation), Strategy.FULL.value
+        Epochs(training, model, model, *examples, name, settings.peak_learning_rate, settings.epochs).run()
+
+    training.do_once(train_all)
 
 
 def train_frozen(training: Training) -> None:
@@ -72,19 +88,23 @@ def train_frozen(training: Training) -> None:
 
 def train_partial(training: Training) -> None:
     """Cache what enters the last block, then train block and head on it."""
-    model, settings = training.build(), training.settings
-    fix_batch_norm(model)
-    cut = model.get_layer(BACKBONES[settings.backbone].cut).output
-    last, examples = _cut(training, model, cut)
-    name, peak = Strategy.PARTIAL.value, settings.peak_learning_rate
-    Epochs(training, last, model, *examples, name, peak, settings.epochs).run()
+
+    def train_last_block() -> None:
+        model, settings = training.build(), training.settings
+        fix_batch_norm(model)
+        cut = model.get_layer(BACKBONES[settings.backbone].cut).output
+        with _cached_above(training, model, cut) as (last, train, validation):
+            name, peak = Strategy.PARTIAL.value, settings.peak_learning_rate
+            Epochs(training, last, model, train, validation, name, peak, settings.epochs).run()
+
+    training.do_once(train_last_block)
 
 
 def train_two_phase(training: Training) -> None:
     """The head, then all weights; if no epoch is better, once more at a tenth of the rate, or the head."""
     training.do_once(lambda: _fit_head(training))
     before, peak = training.best_loss, training.settings.peak_learning_rate
-    _fine_tune(training, peak, ALL)
+    training.do_once(lambda: _fine_tune(training, peak, ALL))
     if training.best_loss < before:
         return
     slower = SLOWER * peak
@@ -92,7 +112,17 @@ def train_two_phase(training: Training) -> None:
         "train %s: no epoch at learning rate %g was better on validation; again at %g",
         *(training.name, peak, slower),
     )
-    _fine_tune(training, slower, AGAIN)
+    training.do_once(lambda: _fine_tune(training, slower, AGAIN))
+    if not training.best_loss < before:
+        _fall_back(training)
+
+
+def train_progressive(training: Training) -> None:
+    """The head, then from the top the last third of the network, two thirds, and all of it."""
+    training.do_once(lambda: _fit_head(training))
+    before, rate = training.best_loss, training.settings.peak_learning_rate
+    for stage in range(NUM_STAGES):
+        training.do_once(partial(_train_stage, training, stage, rate * STAGE_FACTOR**stage))
     if not training.best_loss < before:
         _fall_back(training)
 
@@ -101,6 +131,7 @@ STRATEGIES: Mapping[Strategy, Callable[[Training], None]] = MappingProxyType(
     {
         Strategy.FROZEN: train_frozen,
         Strategy.PARTIAL: train_partial,
+        Strategy.PROGRESSIVE: train_progressive,
         Strategy.TWO_PHASE: train_two_phase,
         Strategy.FULL: train_full,
     }
@@ -165,6 +196,24 @@ def _fine_tune(training: Training, peak: float, name: str) -> None:
     Epochs(training, model, model, *examples, name, peak, epochs).run()
 
 
+def _train_stage(training: Training, stage: int, rate: float) -> None:
+    """Train what lies above a stage's cut, from the best so far.
+
+    What lies below is run once if nothing changes the images and its values have room on the disk.
+    """
+    settings = training.settings
+    model = training.build_best(mixed=settings.mixed_precision)
+    fix_batch_norm(model)
+    cut = find_cuts(model, NUM_STAGES)[stage]
+    fix_below(model, cut)
+    name, epochs = f"stage {stage + 1}", max(1, settings.epochs // NUM_STAGES)
+    if cut is not None and settings.augment == NOTHING and _has_room(training, cut):
+        with _cached_above(training, model, cut) as (above, train, validation):
+            Epochs(training, above, model, train, validation, name, rate, epochs).run()
+    else:
+        Epochs(training, model, model, training.train, training.validation, name, rate, epochs).run()
+
+
 def _fall_back(training: Training) -> None:
     """Keep the head of strategy frozen; the epochs that did not help stand after its rows."""
     logger.info("train %s: fine-tuning did not help; the head alone is kept", training.name)
@@ -175,19 +224,34 @@ def _fall_back(training: Training) -> None:
     training.records += [row.model_copy(update={"epoch": i}) for i, row in enumerate(epochs, first)]
 
 
-def _cut(
+def _has_room(training: Training, cut: keras.KerasTensor) -> bool:
+    """Whether the cached values of a cut would take at most half of the disk that is free."""
+    num_bytes = 2 * len(training.images) * math.prod(cut.shape[1:])
+    training.folder.mkdir(parents=True, exist_ok=True)
+    room: bool = num_bytes <= shutil.disk_usage(training.folder).free / 2
+    if not room:
+        text = (
+            "train %s: %.0f MB of values below the trained layers have no room on the disk; they are run anew"
+        )
+        logger.info(text, training.name, num_bytes / 1e6)
+    return room
+
+
+@contextmanager
+def _cached_above(
     training: Training, model: keras.Model, cut: keras.KerasTensor
-) -> tuple[keras.Model, tuple[Examples, Examples]]:
-    """The part of a network above `cut`, with the cached values of `cut` for train and validation."""
-    inputs = _cache(training, keras.Model(model.input, [cut]), cut.shape[1:])
-    examples = training.examples_of(Split.TRAIN, inputs), training.examples_of(Split.VALIDATION, inputs)
-    return keras.Model(cut, model.output), examples
+) -> Iterator[tuple[keras.Model, Examples, Examples]]:
+    """The part of a network above `cut`, and its inputs for train and validation, run once and cached."""
+    path = training.folder / f"features-{training.num_finished}.npy"
+    inputs = _cache(training, keras.Model(model.input, [cut]), cut.shape[1:], path)
+    examples = [training.examples_of(split, inputs) for split in (Split.TRAIN, Split.VALIDATION)]
+    yield keras.Model(cut, model.output), examples[0], examples[1]
+    path.unlink()
 
 
-def _cache(training: Training, model: keras.Model, shape: tuple[int, ...]) -> Any:
+def _cache(training: Training, model: keras.Model, shape: tuple[int, ...], path: Path) -> Any:
     """Outputs of the fixed part as float16 in a file, row by row of the images; other rows stay 0."""
     rows = np.concatenate([training.train.rows, training.validation.rows])
-    path = training.folder / _FEATURES
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         cached = open_memmap(path, mode="w+", dtype=np.float16, shape=(len(training.images), *shape))
