@@ -38,6 +38,11 @@ class PipelineName(StrEnum):
         "from trials of learning rate, strategy, augmentation and dropout to a config with the best of them",
         "tune",
     )
+    FINETUNE_COMPARISON = (
+        "finetune_comparison",
+        "one pretrained network under each strategy, side by side: right, decided alone, time",
+        "compare-strategies",
+    )
     DEPLOYMENT = (
         "deployment",
         "from the model in production to a service whose answers are the pipeline's own",

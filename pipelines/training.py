@@ -38,7 +38,7 @@ from vision.data.records import Split
 
 KERAS = "keras"
 OUTPUTS = 3
-"""Where a candidate's outputs stand in what `_train_candidate` gives."""
+"""Where a candidate's outputs stand in what `train_candidate` gives."""
 
 
 @pipeline(name=PipelineName.TRAINING.value, execution_mode=ExecutionMode.FAIL_FAST)
@@ -61,7 +61,7 @@ def training(
         teachers[CHAMPION] = keyed(infer_teacher)(champion_bundle, champion.digest, dataset, splits)
     for name, candidate in config.training.in_order().items():
         teacher = teachers.get(candidate.distil_from or "")
-        rows[name] = _train_candidate(config, name, dataset, splits, teacher)
+        rows[name] = train_candidate(config, name, dataset, splits, teacher)
         teachers[name] = rows[name][OUTPUTS]
     evaluations, models, fold_heads, outputs, held_outs, rules, detectors = (
         list(each) for each in zip(*(rows[name] for name in config.training.candidates), strict=True)
@@ -113,9 +113,7 @@ def training(
     keyed(register)(config.name, bundle, splits, promotion, manifest)
 
 
-def _train_candidate(
-    config: RunConfig, name: str, dataset: Any, splits: Any, teacher: Any
-) -> tuple[Any, ...]:
+def train_candidate(config: RunConfig, name: str, dataset: Any, splits: Any, teacher: Any) -> tuple[Any, ...]:
     """Evaluation, model, fold heads, outputs, held-out answers, rule and detector of one candidate."""
     candidate, seed = config.training.candidates[name], config.seed
     model, heads, _ = keyed(train, f"train_{name}")(

@@ -24,6 +24,7 @@ FILES = {
     "Evidently": "evidently.html",
     "Pictures": "predictions.html",
     "Trials": "tuning.html",
+    "Strategies": "strategies.html",
     "Table": "predictions.csv",
     "Model": "model/README.md",
     "Figures": "summary.json",
@@ -38,7 +39,12 @@ PREDICT = "python run.py predict PHOTOS"
 LIST = "python run.py runs", "all runs, and what is in production"
 LOOK = "make dashboard", "the steps of the runs"
 
-CACHED = (PipelineName.TRAINING, PipelineName.RETRAINING, PipelineName.TUNING)
+CACHED = (
+    PipelineName.TRAINING,
+    PipelineName.RETRAINING,
+    PipelineName.TUNING,
+    PipelineName.FINETUNE_COMPARISON,
+)
 """Pipelines that reuse finished steps of earlier runs."""
 
 NO_CACHE = argument("--no-cache", action="store_true", help="run every step anew")

@@ -41,7 +41,12 @@ if TYPE_CHECKING:  # ZenML must not be imported before its environment is prepar
 
 logger = logging.getLogger(__name__)
 
-READS_IMAGES = (PipelineName.TRAINING, PipelineName.RETRAINING, PipelineName.TUNING)
+READS_IMAGES = (
+    PipelineName.TRAINING,
+    PipelineName.RETRAINING,
+    PipelineName.TUNING,
+    PipelineName.FINETUNE_COMPARISON,
+)
 LATEST = "latest"
 NO_VERDICT = "The run ended without a verdict; its log says why."
 

@@ -88,6 +88,9 @@ class Epochs:
         self._schedule = make_schedule(self.phase, settings)
         compile_model(self.model, self._schedule, settings)
         self.model.optimizer.build(self.model.trainable_variables)
+        if not tf.distribute.has_strategy():  # with several devices Keras makes them by itself
+            nothing = np.zeros((1, self.train.num_classes), np.float32)
+            self.model.compute_metrics(None, nothing, nothing)  # makes the variables of metrics
 
     def _take_up(self) -> int:
         """The step to begin with: that of the checkpoint, whose numbers the network gets, or 0."""
@@ -189,8 +192,6 @@ class _Saver(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untype
         """Put back the running figures of an epoch that was begun."""
         saved = self._epochs.training.checkpoint.state
         if saved is not None and saved.in_epoch and saved.step == self.step:
-            nothing = np.zeros((1, self._epochs.train.num_classes), np.float32)
-            self.model.compute_metrics(None, nothing, nothing)  # makes variables that are not there yet
             first = len(lasting_variables(self.model))
             self._epochs.training.checkpoint.restore(self.model.metrics_variables, first)
 
