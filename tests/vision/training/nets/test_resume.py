@@ -82,6 +82,7 @@ def test_a_process_killed_inside_an_epoch_goes_on_to_the_same_bytes(tmp_path: Pa
     assert not (tmp_path / "c").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("at", [3, 6])  # inside the first epoch, first step of the second
 def test_running_mean_dropout_clipping_and_plateau_are_taken_up_too(
     tmp_path: Path, at: int, caplog: pytest.LogCaptureFixture
@@ -96,7 +97,8 @@ def test_running_mean_dropout_clipping_and_plateau_are_taken_up_too(
     assert (resumed.files, again.epochs) == (unbroken.files, history.epochs)
 
 
-@pytest.mark.parametrize("strategy", ["two_phase", "partial"])
+@pytest.mark.long
+@pytest.mark.parametrize("strategy", ["two_phase", "partial", "progressive"])
 def test_phases_that_are_finished_are_not_done_again(tmp_path: Path, weights: Path, strategy: str) -> None:
     settings = tiny_settings(backbone="mobilenet_v2", width=0.35, strategy=strategy, weights=str(weights))
     unbroken, history = train(settings, tmp_path / "b")
@@ -106,6 +108,7 @@ def test_phases_that_are_finished_are_not_done_again(tmp_path: Path, weights: Pa
     assert (resumed.files, again.epochs) == (unbroken.files, history.epochs)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("spoilt", ["other settings", "broken"])
 def test_a_checkpoint_of_other_settings_or_a_broken_one_is_left_aside_and_told(
     tmp_path: Path, spoilt: str, caplog: pytest.LogCaptureFixture
