@@ -14,6 +14,7 @@ from materializers.names import ArtifactName
 from orchestration.flows.artifacts import RunArtifacts, find_run
 from orchestration.flows.take_away import write_take_away
 from orchestration.session.paths import ProjectPaths
+from report.exploration_page import Explored, write_exploration
 from report.page import write_report
 from report.pictures import PictureCache, code_digest, make_key
 from report.story import MACHINE, LeftOut, RunStory
@@ -24,6 +25,7 @@ from vision.base.record import FloatArray, ImageArray
 from vision.bundle.assembly import load_bundle
 from vision.bundle.heat_map import heat_map
 from vision.config.run import RunConfig
+from vision.config.training import Strategy
 from vision.data.records import DatasetRef
 from vision.data.store import open_images
 from vision.evaluation.far import make_all_far
@@ -43,7 +45,8 @@ run and is a figure of its own in the summary.
 def project_training(run_name: str, paths: ProjectPaths) -> RunStory:
     """Write `runs/<run_name>/` from the artifact store; the story that it tells.
 
-    That is `report.html`, what `orchestration.flows.take_away` names, and at last `summary.json`.
+    That is `report.html`, `exploration.html` with `suspected_labels.csv`, what
+    `orchestration.flows.take_away` names, and at last `summary.json`.
 
     Raises:
         ConfigError: there is no such run.
@@ -57,6 +60,9 @@ def project_training(run_name: str, paths: ProjectPaths) -> RunStory:
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     write_report(story, folder / "report.html", pictures)
+    explored = find_explored(run)
+    if explored is not None:
+        write_exploration(story, explored, folder, pictures)
     write_take_away(run, story, folder, pictures)
     summary = summarise(story, run.circumstances, time.monotonic() - started)
     write_atomically(folder / "summary.json", json.dumps(summary, indent=2, allow_nan=False).encode())
@@ -122,6 +128,18 @@ def tell_story(run: RunArtifacts, pictures: PictureCache) -> RunStory:
         far_images=_far_images(config, reached_test, pictures) if reached_test is not None else None,
         heat_maps=_heat_maps(run, reached_test, images, pictures),
     )
+
+
+def find_explored(run: RunArtifacts) -> Explored | None:
+    """The candidate that the images are explored with, a frozen one first; None where none got that far."""
+    candidates = run.config.training.candidates
+    frozen_first = sorted(candidates, key=lambda name: candidates[name].strategy is not Strategy.FROZEN)
+    for name in frozen_first:
+        outputs = run.load(f"infer_{name}", ArtifactName.OUTPUTS)
+        held_out = run.load(f"fit_unknowns_{name}", ArtifactName.HELD_OUT)
+        if outputs is not None and held_out is not None:
+            return Explored(name, candidates[name].strategy is Strategy.FROZEN, outputs, held_out)
+    return None
 
 
 def _images(dataset: DatasetRef | None) -> ImageArray | None:

@@ -156,10 +156,14 @@ def check_addition_names(additions: Sequence[Addition]) -> None:
 
 
 class GrowingSource(Settings):
-    """Base of every source: folders of further labelled images may join it."""
+    """Base of every source: folders of further labelled images may join it, and labels be corrected."""
 
     additions: tuple[Addition, ...] = Field(
         default=(), description="folders of further labelled images, one folder per class"
+    )
+    corrections: Path | None = Field(
+        default=None,
+        description="a suspected_labels.csv in which you wrote `exclude` or `relabel` into the column action",
     )
 
     @field_validator("additions")

@@ -14,6 +14,7 @@ from vision.config.data import FolderSource, GrowingSource, ReefSource
 from vision.config.labelled import CocoSource, FathomnetSource, TfdsSource
 from vision.config.sources import SourceSettings
 from vision.config.tables import CatalogSource, CsvSource
+from vision.data.label_corrections import apply_corrections, digest_corrections
 from vision.data.records import Manifest
 from vision.data.sources.additions import add_parts, digest_parts, list_parts
 from vision.data.sources.coco.source import COCO
@@ -48,14 +49,14 @@ def read_source(settings: SourceSettings, data_folder: Path, *, progress: Progre
         progress: called with (files done, files in all), for each part of the data anew.
 
     Raises:
-        SourceError: no images where images were expected, or an addition that does not fit.
+        SourceError: no images where images were expected, an addition or a correction that does not fit.
         StorageError: a painted data set could not be written.
     """
     base = SOURCES[type(settings)].read(settings, data_folder, progress)
-    if not settings.additions:
-        return base
-    fits_to = Base(Path(base.root), base.class_names, base.unknown_class_names)
-    return add_parts(base, list_parts(settings.additions, fits_to), progress)
+    if settings.additions:
+        fits_to = Base(Path(base.root), base.class_names, base.unknown_class_names)
+        base = add_parts(base, list_parts(settings.additions, fits_to), progress)
+    return base if settings.corrections is None else apply_corrections(base, settings.corrections)
 
 
 def check_source(settings: SourceSettings) -> None:
@@ -76,7 +77,9 @@ def digest_source(settings: SourceSettings, data_folder: Path) -> str:
     additions, of the source's own digest and theirs.
 
     Raises:
-        SourceError: no images where images were expected, or an addition that does not fit.
+        SourceError: no images where images were expected, an addition or a correction that does not fit.
     """
     digest, base = SOURCES[type(settings)].describe(settings, data_folder)
-    return digest_parts(digest, list_parts(settings.additions, base)) if settings.additions else digest
+    if settings.additions:
+        digest = digest_parts(digest, list_parts(settings.additions, base))
+    return digest if settings.corrections is None else digest_corrections(digest, settings.corrections)
