@@ -22,6 +22,7 @@ from vision.data.sources.declaration import Base, Progress, Source
 from vision.data.sources.fathomnet.source import FATHOMNET
 from vision.data.sources.folder import find_addition
 from vision.data.sources.painted import REEF
+from vision.data.sources.remote import check_remote, copy_remote
 from vision.data.sources.table.catalog_source import CATALOG
 from vision.data.sources.table.labels_file import CSV
 from vision.data.sources.tfds.source import TFDS
@@ -49,9 +50,11 @@ def read_source(settings: SourceSettings, data_folder: Path, *, progress: Progre
         progress: called with (files done, files in all), for each part of the data anew.
 
     Raises:
-        SourceError: no images where images were expected, an addition or a correction that does not fit.
+        SourceError: no images where images were expected, an addition or a correction that does not fit, or
+            a bucket that cannot be read.
         StorageError: a painted data set could not be written.
     """
+    settings = copy_remote(settings, data_folder)
     base = SOURCES[type(settings)].read(settings, data_folder, progress)
     if settings.additions:
         fits_to = Base(Path(base.root), base.class_names, base.unknown_class_names)
@@ -60,12 +63,13 @@ def read_source(settings: SourceSettings, data_folder: Path, *, progress: Progre
 
 
 def check_source(settings: SourceSettings) -> None:
-    """Find the folders of a source and of its additions without reading them.
+    """Find the folders of a source and of its additions without reading them; list those of a bucket.
 
     Raises:
-        SourceError: one is missing, or no folder.
+        SourceError: one is missing, or no folder, or may not be listed.
     """
-    SOURCES[type(settings)].check(settings)
+    if not check_remote(settings):
+        SOURCES[type(settings)].check(settings)
     for addition in settings.additions:
         find_addition(addition)
 
@@ -79,6 +83,7 @@ def digest_source(settings: SourceSettings, data_folder: Path) -> str:
     Raises:
         SourceError: no images where images were expected, an addition or a correction that does not fit.
     """
+    settings = copy_remote(settings, data_folder)
     digest, base = SOURCES[type(settings)].describe(settings, data_folder)
     if settings.additions:
         digest = digest_parts(digest, list_parts(settings.additions, base))

@@ -1,0 +1,159 @@
+"""A folder of an object store is copied once into the data folder, and read from there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import fsspec
+
+from vision.base.errors import SourceError
+from vision.base.files import write_atomically
+from vision.config.data import FolderSource
+from vision.config.sources import SourceSettings
+from vision.config.tables import CsvSource
+
+_URL = re.compile(r"(s3|s3a|gs|gcs|az|abfs):/+(.+)")
+_WORKERS = 8
+_STAMPS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified")
+
+logger = logging.getLogger(__name__)
+
+
+def find_url(path: Path | None) -> str | None:
+    """The URL that a path of the settings is (`Path` makes one slash of two); None of a local path."""
+    match = _URL.fullmatch(path.as_posix()) if path is not None else None
+    return f"{match[1]}://{match[2].rstrip('/')}" if match else None
+
+
+def copy_remote(settings: SourceSettings, data_folder: Path) -> SourceSettings:
+    """The settings with local copies in place of the URLs; copies what is new or changed.
+
+    Raises:
+        SourceError: the store cannot be read, or holds no file there.
+    """
+    if not isinstance(settings, FolderSource | CsvSource):
+        return settings
+    update: dict[str, Any] = {}
+    images = settings.images if isinstance(settings, CsvSource) else None
+    url, images_url = find_url(settings.path), find_url(images)
+    if url is not None and isinstance(settings, CsvSource):
+        place = PurePosixPath(settings.path)
+        only = place.name if images is not None else ""
+        parent = url.rpartition("/")[0]
+        update["path"] = copy_folder(parent, data_folder, only) / place.name
+    elif url is not None:
+        update["path"] = copy_folder(url, data_folder)
+    if images_url is not None:
+        update["images"] = copy_folder(images_url, data_folder)
+    return settings.model_copy(update=update) if update else settings
+
+
+def check_remote(settings: SourceSettings) -> bool:
+    """Whether the settings name URLs, each of which can be listed.
+
+    Raises:
+        SourceError: one cannot.
+    """
+    paths = [getattr(settings, name, None) for name in ("path", "images")]
+    urls = [url for path in paths if isinstance(path, Path) and (url := find_url(path)) is not None]
+    for url in urls:
+        store, place = _connect(url)
+        try:
+            store.ls(place)
+        except Exception as error:
+            raise _refuse(url, error) from error
+    return bool(urls)
+
+
+def copy_folder(url: str, data_folder: Path, only: str = "") -> Path:
+    """The local folder that holds what lies below a URL now, or of it the one file `only`.
+
+    A file counts as copied if the store states the ETag (or time) and size that it had then. Files that are
+    gone are deleted. What was copied before an interruption stays.
+
+    Raises:
+        SourceError: the store cannot be read, or holds no file there.
+    """
+    store, place = _connect(url)
+    name = hashlib.sha256(f"{url}\0{only}".encode()).hexdigest()[:16]
+    folder, index = (data_folder.resolve() / "remote" / each for each in (name, f"{name}.json"))
+    wanted = _list(store, place, url, only)
+    known = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else {}
+    done = {path: stamp for path, (_, stamp) in wanted.items() if known.get(path) == stamp}
+    done = {path: stamp for path, stamp in done.items() if (folder / path).is_file()}
+    for path in known.keys() - wanted.keys():
+        (folder / path).unlink(missing_ok=True)
+    missing = sorted(wanted.keys() - done.keys())
+    if missing:
+        logger.info("Copying %d of %d files of %s into %s", len(missing), len(wanted), url, folder)
+    try:
+        with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
+            work = {pool.submit(_fetch, store, wanted[path][0], folder / path): path for path in missing}
+            try:
+                for future in as_completed(work):
+                    future.result()
+                    done[work[future]] = wanted[work[future]][1]
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+    except Exception as error:
+        raise _refuse(url, error) from error
+    finally:
+        write_atomically(index, json.dumps(done, sort_keys=True))
+    return folder
+
+
+def _connect(url: str) -> tuple[Any, str]:
+    try:
+        store, place = fsspec.core.url_to_fs(url)
+    except ImportError as error:
+        raise SourceError(
+            f"{url}: {error}. Expected the library that reads such a store. For s3:// type: pip install -r "
+            "requirements-extras.txt"
+        ) from error
+    store.invalidate_cache()
+    return store, place.rstrip("/")
+
+
+def _list(store: Any, place: str, url: str, only: str) -> dict[str, tuple[str, str]]:
+    """Path below the URL -> the store's own key, and what changes with its content."""
+    try:
+        found = store.find(f"{place}/{only}" if only else place, detail=True)
+    except Exception as error:
+        raise _refuse(url, error) from error
+    listed = {}
+    for key, info in found.items():
+        path = key.removeprefix(f"{place}/")
+        if path == key or ".." in PurePosixPath(path).parts or key.endswith("/"):
+            continue  # the folder itself, or a name that no file below it can have
+        stamp = next((str(info[name]) for name in _STAMPS if info.get(name)), "")
+        listed[path] = (key, f"{stamp} {info.get('size')}")
+    if not listed:
+        raise SourceError(
+            f"{url}{f'/{only}' if only else ''}: holds no file. Expected images, or a table of them. Correct "
+            "the path under dataset."
+        )
+    return listed
+
+
+def _fetch(store: Any, key: str, path: Path) -> None:
+    """Copy one file; it appears under its name when it is whole."""
+    partial = path.with_name(f".{path.name}.partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    store.get_file(key, str(partial))
+    partial.replace(path)
+
+
+def _refuse(url: str, error: Exception) -> SourceError:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return SourceError(
+        f"{url}: cannot be read: {type(error).__name__}, {reason}. Expected a bucket and folder that may be "
+        "listed and read. Check the name, the credentials (for s3:// AWS_ACCESS_KEY_ID and "
+        "AWS_SECRET_ACCESS_KEY or ~/.aws) and, of a store of your own, AWS_ENDPOINT_URL."
+    )
