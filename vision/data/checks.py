@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from vision.base.errors import DataError, LeakError, TooFewImagesError
 from vision.base.wording import count_of
 from vision.config.data import CheckSettings
-from vision.data.account import count_kinds, count_losses, list_left_out
+from vision.data.account import count_kinds, count_losses, kind_of, list_left_out
+from vision.data.label_corrections import EXCLUDED
 from vision.data.records import Manifest, Split, Splits
 
 _MOST_LISTED = 12
@@ -26,7 +27,8 @@ def check_splits(manifest: Manifest, splits: Splits, settings: CheckSettings) ->
         settings: the limits.
 
     Raises:
-        DataError: the splits are of other images, or too large a share of the files is quarantined.
+        DataError: the splits are of other images, or too large a share of the files is quarantined; images
+            that a person excluded do not count.
         TooFewImagesError: fewer than two classes; a class with too few images or groups, or with none in one
             of the splits. All faults are listed.
         LeakError: two splits share bytes or a group.
@@ -36,7 +38,7 @@ def check_splits(manifest: Manifest, splits: Splits, settings: CheckSettings) ->
             f"The splits assign {len(splits.digests)} images that are not the {len(manifest.entries)} of the "
             "manifest. Expected one row for each image, in its order. Split this manifest again."
         )
-    _check_quarantine(manifest, splits, settings.max_quarantined)
+    _check_quarantine(_without_excluded(manifest), splits, settings.max_quarantined)
     faults = list(_count_faults(splits, settings))
     if faults:
         listed = faults[:_MOST_LISTED]
@@ -92,6 +94,12 @@ def _describe_leak(first: Split, second: Split, paths: Sequence[str]) -> str:
         f"(first: {paths[0]}). Expected none. Remove the copies, or set dataset.group_by so that the "
         "split knows the groups."
     )
+
+
+def _without_excluded(manifest: Manifest) -> Manifest:
+    """The manifest without the images that a person excluded: they are usable, and left out on purpose."""
+    kept = tuple(item for item in manifest.quarantined if kind_of(item.reason) != EXCLUDED)
+    return manifest.model_copy(update={"quarantined": kept})
 
 
 def _check_quarantine(manifest: Manifest, splits: Splits, largest_share: float) -> None:

@@ -16,6 +16,9 @@ from vision.data.records import ImageEntry, Manifest, Quarantined
 
 COLUMNS = ("path", "label", "suggestion", "margin", "group", "group_margin", "action")
 EXCLUDE, RELABEL = "exclude", "relabel"
+EXCLUDED = "excluded by dataset.corrections"
+"""Begins the reason of an image that a person excluded, before the line of the table."""
+
 _NEEDED = ("path", "label", "suggestion", "action")
 
 
@@ -62,7 +65,7 @@ def apply_corrections(manifest: Manifest, file: Path) -> Manifest:
                 "written for other data, or two rows correct it. Remove the row."
             )
         if each.action == EXCLUDE:
-            reason = f"excluded by {file.name}, line {each.line}"
+            reason = f"{EXCLUDED}: {file.name}, line {each.line}"
             left_out[each.path] = Quarantined(path=each.path, reason=reason, class_name=each.label)
         else:
             entries[each.path] = _relabel(manifest, entry, each.suggestion, where)

@@ -11,8 +11,10 @@ from PIL import Image
 
 from report.exploration_page import write_table
 from tests.vision.toy import make_held_out
-from vision.base.errors import SourceError
-from vision.config.data import FolderSource, SplitSettings
+from vision.base.errors import DataError, SourceError
+from vision.config.data import CheckSettings, FolderSource, SplitSettings
+from vision.data.account import tell_files
+from vision.data.checks import check_splits
 from vision.data.label_corrections import COLUMNS
 from vision.data.records import Manifest
 from vision.data.sources import digest_source, read_source
@@ -98,3 +100,20 @@ def test_a_file_that_is_missing_or_lacks_columns_is_refused(photos: Path, tmp_pa
     (tmp_path / "short.csv").write_text("path;label\n")
     with pytest.raises(SourceError, match="no column path"):
         read_source(source(photos, tmp_path / "short.csv"), tmp_path)
+
+
+def test_many_excluded_images_are_told_as_one_kind_and_do_not_stop_the_run(
+    photos: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "table.csv"
+    rows = [f"bream/{i}.png,bream,cod,exclude" for i in range(3)]
+    table.write_text("\n".join(["path,label,suggestion,action", *rows]))
+    manifest = read_source(source(photos, table), tmp_path)
+    splits = assign_splits(manifest, SplitSettings(), seed=1)
+    told = " ".join(tell_files(manifest, splits))
+    assert "3: excluded by dataset.corrections;" in told
+    settings = CheckSettings(min_images_per_class=4, min_groups_per_class=4, max_quarantined=0.1)
+    check_splits(manifest, splits, settings)
+    broken = tuple(each.model_copy(update={"reason": "not an image"}) for each in manifest.quarantined)
+    with pytest.raises(DataError, match="3 of 24 files cannot be used"):
+        check_splits(manifest.model_copy(update={"quarantined": broken}), splits, settings)
