@@ -27,6 +27,7 @@ from vision.config.loading import find_config, find_near_config, load_config
 if TYPE_CHECKING:
     from orchestration.flows.answering import AnsweringModel
     from vision.prediction.batch import Batch
+    from vision.prediction.publishing.publication import Publisher
 
 FOLDER = "predictions"
 MOST_TOLD = 12
@@ -44,6 +45,7 @@ def _predict(options: Namespace, paths: ProjectPaths) -> int:
     if options.top < 1:
         raise ConfigError(f"--top is {options.top}. Expected 1 or more classes.")
     check_views(options.tta)
+    _check_format(options)
     sources = [Path(each) for each in words]
     for source in sources:
         find_place(source)  # a wrong path is told before ZenML is imported
@@ -56,6 +58,7 @@ def _answer(options: Namespace, sources: Sequence[Path], found: AnsweringModel, 
     from vision.prediction.batch import Batch
     from vision.prediction.engines import Wanted
     from vision.prediction.listing import open_items
+    from vision.prediction.publishing.publication import describe_places
     from vision.prediction.records import Answer, list_sources
     from vision.prediction.tables import CSV_NAME, PARQUET_NAME
 
@@ -67,10 +70,13 @@ def _answer(options: Namespace, sources: Sequence[Path], found: AnsweringModel, 
             options.top, options.heat_maps, max_megapixels=found.max_megapixels, views=options.tta
         )
         batch = Batch(listing, found.model, wanted)
+        publisher = _prepare_publication(options, batch)
         folder = _choose_folder(batch, options.out, paths)
         say(f"Pictures  {count_of(len(listing.items), 'file')} of {list_sources(listing.sources)}")
         if options.tta > 1:
             say(f"Views     {options.tta} of each, for what a person decides; accepted only where they agree")
+        if publisher is not None:
+            say(f"Survey    {describe_places(publisher)}")
         say(f"Into      {folder}\n")
         with _show_progress(console) as progress:
             summary, rows = write_predictions(batch, folder, progress)
@@ -78,7 +84,32 @@ def _answer(options: Namespace, sources: Sequence[Path], found: AnsweringModel, 
         say(line)
     say(f"\nLook      {folder / PAGE_NAME}")
     say(f"Table     {folder / CSV_NAME} ({PARQUET_NAME} beside it)")
+    for line in publisher.publish(folder, summary, rows) if publisher is not None else []:
+        say(line)
     return 2 if summary.count(Answer.UNREADABLE) == summary.num_files else 0
+
+
+def _prepare_publication(options: Namespace, batch: Batch) -> Publisher | None:
+    """What `--format` needs beside the answers; None where no format was asked for."""
+    from vision.prediction.publishing.publication import prepare_publication
+
+    if options.format is None:
+        return None
+    return prepare_publication(options.format, Path(options.deployments).expanduser(), batch)
+
+
+def _check_format(options: Namespace) -> None:
+    """Refuse a format without a table of deployments, and a table without a format."""
+    if options.format is not None and options.deployments is None:
+        raise ConfigError(
+            f"--format {options.format} came without a table of deployments. Expected where and when the "
+            "cameras stood, which photographs do not say. Add --deployments deployments.csv"
+        )
+    if options.deployments is not None and options.format is None:
+        raise ConfigError(
+            "--deployments came without a format. Expected both. Add --format camtrap-dp or "
+            "--format darwin-core"
+        )
 
 
 def _split_words(options: Namespace, paths: ProjectPaths) -> tuple[str | None, list[str]]:
@@ -197,6 +228,14 @@ PREDICT = Command(
         argument("--model", metavar="NAME", help="the same by the model's own name"),
         argument("--run", metavar="NAME", help="the winner of this run answers, in production or not"),
         argument("--out", metavar="FOLDER", help="where the answers go (default predictions/NAME-TIME)"),
+        argument(
+            "--format",
+            choices=("camtrap-dp", "darwin-core"),
+            help="also a package to publish, beside the tables; needs --deployments",
+        ),
+        argument(
+            "--deployments", metavar="CSV", help="where and when the cameras stood (with survey.yaml beside)"
+        ),
         argument("--heat-maps", action="store_true", help="also write what each answer was read from"),
         argument("--group-by", metavar="PATTERN", help="groups in file names (default: as in training)"),
         argument(

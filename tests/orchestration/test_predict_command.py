@@ -17,6 +17,8 @@ import run
         ([".", "--config", "nowhere"], "nowhere"),
         (["fsat", "more photos"], "python run.py predict fast 'more photos'"),
         (["fast"], "no pictures are named"),
+        ([".", "--format", "camtrap-dp"], "Add --deployments"),
+        ([".", "--deployments", "a.csv"], "Add --format camtrap-dp"),
         (["fast", "nowhere"], "nowhere: there is no such file"),
     ],
 )

@@ -28,6 +28,7 @@ class Item:
         group: individual, camera or visit, where one is known.
         file: where it lies on the disk; None inside an archive.
         fault: why it cannot be read; empty where it may be.
+        deployment, taken: as a table says where and when it was taken; empty where none does.
     """
 
     path: str
@@ -36,6 +37,8 @@ class Item:
     group: str | None = None
     file: Path | None = None
     fault: str = ""
+    deployment: str = ""
+    taken: str = ""
 
 
 def make_item(path: str, file: Path, group: str | None = None) -> Item:

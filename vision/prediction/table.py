@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path, PureWindowsPath
 
 from vision.base.errors import SourceError
@@ -27,7 +28,16 @@ def list_table(path: Path) -> list[Item]:
             "picture lies. Name it so in the first line."
         )
     group = columns.get(GROUP_COLUMN)
-    return [_make_item(path, row, number, found, group) for number, row in enumerate(rows, 2) if any(row)]
+    deployment, taken = columns.get("deployment", columns.get("deploymentid")), columns.get("timestamp")
+    return [
+        replace(
+            _make_item(path, row, number, found, group),
+            deployment=read_cell(row, deployment),
+            taken=read_cell(row, taken),
+        )
+        for number, row in enumerate(rows, 2)
+        if any(row)
+    ]
 
 
 def _make_item(table: Path, row: list[str], number: int, column: int, group_column: int | None) -> Item:

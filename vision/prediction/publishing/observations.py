@@ -1,0 +1,109 @@
+"""What a publication says of each picture: animal, unknown, or left for a person."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from vision.base.errors import SourceError
+from vision.decision.records import Decision
+from vision.prediction.publishing.deployments import Deployment, Shot, tell_time
+from vision.prediction.publishing.survey import Survey, Taxon
+from vision.prediction.records import BatchSummary, Row
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What is published beside the answers."""
+
+    survey: Survey
+    deployments: Mapping[str, Deployment]
+    shots: Mapping[str, Shot]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One picture as it is published.
+
+    Attributes:
+        id: of the picture; the same in every publication of it.
+        path: relative to the folder that was asked, or its address.
+        kind: animal, human, vehicle or blank where the answer was accepted; else unknown or unclassified.
+        class_name: the model's; of an accepted answer, else what it is nearest to.
+        probability: calibrated, that the class is right; None unless accepted.
+        taxon: of an accepted animal.
+        tags: the decision, as in `decision:review | nearest:perch`.
+        by, at: the model and the time of its answer.
+    """
+
+    id: str
+    path: str
+    shot: Shot
+    kind: str
+    class_name: str
+    probability: float | None
+    taxon: Taxon | None
+    tags: str
+    by: str
+    at: str
+
+
+def observe(publication: Publication, summary: BatchSummary, rows: Sequence[Row]) -> list[Observation]:
+    """An observation a picture; those that cannot be read are left out.
+
+    Raises:
+        SourceError: where or when a picture was taken is not known, or its path cannot be published.
+    """
+    version = f" version {summary.model_version}" if summary.model_version else ""
+    by = f"Taxon {summary.model_name}{version} ({summary.model_digest[:12]})"
+    at = tell_time(datetime.now(UTC))
+    answered = {row.path: row for row in rows if row.prediction}
+    return [_observe(publication, row, by, at) for row in answered.values()]
+
+
+def _observe(publication: Publication, row: Row, by: str, at: str) -> Observation:
+    survey, shot = publication.survey, publication.shots.get(row.path)
+    path = row.path.removeprefix("./")
+    if shot is None or row.prediction is None:
+        raise SourceError(f"{row.path}: has changed while it was answered. Type the command again.")
+    if path.startswith((".", "/", "~")) or ".." in path:
+        raise SourceError(
+            f"{row.path}: cannot be published. Expected a path below one folder, without .. in it. Name the "
+            "folder that holds the pictures."
+        )
+    given, taxon, probability = row.prediction, None, None
+    kind: str = "unclassified"
+    tags = f"decision:{given.decision.value}"
+    if given.decision is Decision.ACCEPT:
+        kind = survey.observation_types.get(given.class_name, "animal")
+        probability = given.confidence
+        taxon = survey.find_taxon(given.class_name) if kind == "animal" else None
+    else:
+        kind = "unknown" if given.decision is Decision.UNKNOWN else kind
+        tags += f" | nearest:{given.class_name}"
+    name = hashlib.sha256(f"{shot.deployment}\n{path}\n{row.digest}".encode()).hexdigest()[:24]
+    return Observation(
+        name,
+        f"{survey.media_url or ''}{path}",
+        shot,
+        kind,
+        given.class_name,
+        probability,
+        taxon,
+        tags,
+        by,
+        at,
+    )
+
+
+def write_csv(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
+    """A table as text; cells stand as they are, since programs read it."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
