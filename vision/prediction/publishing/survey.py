@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import indent
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,6 +19,7 @@ samplingDesign: targeted            # simpleRandom systematicRandom clusteredRan
 captureMethod: [activityDetection]  # or timeLapse
 individualAnimals: false            # true where single animals are recognised
 """
+_SHOWN = indent(EXAMPLE.rstrip(), "    ")
 _CAMTRAP_NEEDS = ("sampling_design", "capture_method", "individual_animals")
 
 Ranks = Literal["kingdom", "phylum", "class", "order", "family", "genus", "species", "subspecies"]
@@ -91,7 +93,7 @@ def read_survey(path: Path, *, for_camtrap: bool) -> Survey:
     if not path.is_file():
         raise ConfigError(
             f"{path} is not there. Expected what the photographs do not say of the survey. Write it, "
-            f"with your own words, for example:\n{EXAMPLE}"
+            f"with your own words, for example:\n{_SHOWN}"
         )
     told: Any = parse_yaml(read_text(path), str(path))
     try:
@@ -100,10 +102,10 @@ def read_survey(path: Path, *, for_camtrap: bool) -> Survey:
         faults = "; ".join(
             f"{'.'.join(map(str, each['loc'])) or 'all'}: {each['msg']}" for each in error.errors()
         )
-        raise ConfigError(f"{path}: {faults}. Expected as in this example:\n{EXAMPLE}") from error
+        raise ConfigError(f"{path}: {faults}. Expected as in this example:\n{_SHOWN}") from error
     missing = [to_camel(each) for each in _CAMTRAP_NEEDS if getattr(survey, each) is None]
     if for_camtrap and missing:
         raise ConfigError(
-            f"{path} lacks {', '.join(missing)}. Expected as Camtrap DP needs it, as in:\n{EXAMPLE}"
+            f"{path} lacks {', '.join(missing)}. Expected as Camtrap DP needs it, as in:\n{_SHOWN}"
         )
     return survey
