@@ -116,7 +116,7 @@ def place_items(
     """Path -> where and when, of all pictures that can be read.
 
     Raises:
-        SourceError: of some it is not known; it says of which and why.
+        SourceError: of some it is not known, or the path cannot be published; it says of which and why.
     """
     shots, faults = {}, []
     for item in items:
@@ -131,7 +131,7 @@ def place_items(
     if faults:
         more = f"; and {len(faults) - _MOST_TOLD} more" if len(faults) > _MOST_TOLD else ""
         raise SourceError(
-            f"Of {count_of(len(faults), 'picture')} it is not known where or when: "
+            f"{count_of(len(faults), 'picture')} cannot be published: "
             f"{'; '.join(faults[:_MOST_TOLD])}{more}. Expected a folder named as the deployment and a time "
             "in EXIF, or a CSV file of paths with the columns deployment and timestamp. Name the CSV file in "
             "place of the folder."
@@ -140,6 +140,9 @@ def place_items(
 
 
 def _place(item: Item, deployments: Mapping[str, Deployment], max_megapixels: float) -> Shot:
+    path = item.path.removeprefix("./")
+    if path.startswith((".", "/", "~")) or ".." in path:  # Camtrap DP takes no such path
+        raise ValueError("its path does not lie below one folder: name that folder, or paths from the CSV's")
     named = (item.deployment, *PurePosixPath(item.path).parts[:-1], item.group)
     name = next((each for each in named if each in deployments), None)
     if item.deployment and name != item.deployment:

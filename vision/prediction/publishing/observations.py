@@ -8,6 +8,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 from vision.base.errors import SourceError
 from vision.decision.records import Decision
@@ -56,7 +57,7 @@ def observe(publication: Publication, summary: BatchSummary, rows: Sequence[Row]
     """An observation a picture; those that cannot be read are left out.
 
     Raises:
-        SourceError: where or when a picture was taken is not known, or its path cannot be published.
+        SourceError: a picture became readable only while the others were answered.
     """
     version = f" version {summary.model_version}" if summary.model_version else ""
     by = f"Taxon {summary.model_name}{version} ({summary.model_digest[:12]})"
@@ -67,14 +68,8 @@ def observe(publication: Publication, summary: BatchSummary, rows: Sequence[Row]
 
 def _observe(publication: Publication, row: Row, by: str, at: str) -> Observation:
     survey, shot = publication.survey, publication.shots.get(row.path)
-    path = row.path.removeprefix("./")
     if shot is None or row.prediction is None:
         raise SourceError(f"{row.path}: has changed while it was answered. Type the command again.")
-    if path.startswith((".", "/", "~")) or ".." in path:
-        raise SourceError(
-            f"{row.path}: cannot be published. Expected a path below one folder, without .. in it. Name the "
-            "folder that holds the pictures."
-        )
     given, taxon, probability = row.prediction, None, None
     kind: str = "unclassified"
     tags = f"decision:{given.decision.value}"
@@ -85,19 +80,11 @@ def _observe(publication: Publication, row: Row, by: str, at: str) -> Observatio
     else:
         kind = "unknown" if given.decision is Decision.UNKNOWN else kind
         tags += f" | nearest:{given.class_name}"
-    name = hashlib.sha256(f"{shot.deployment}\n{path}\n{row.digest}".encode()).hexdigest()[:24]
-    return Observation(
-        name,
-        f"{survey.media_url or ''}{path}",
-        shot,
-        kind,
-        given.class_name,
-        probability,
-        taxon,
-        tags,
-        by,
-        at,
-    )
+    name = hashlib.sha256(f"{shot.deployment}\n{row.path}\n{row.digest}".encode()).hexdigest()[:24]
+    path = row.path.removeprefix("./")
+    if survey.media_url:
+        path = survey.media_url + quote(path)
+    return Observation(name, path, shot, kind, given.class_name, probability, taxon, tags, by, at)
 
 
 def write_csv(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:

@@ -39,8 +39,11 @@ class Publisher:
         """
         found = observe(self.publication, summary, rows)
         path = FORMATS[self.format](self.publication, found, folder)
-        counts = Counter(each.kind for each in found)
+        kept = [each for each in found if each.taxon] if self.format == DARWIN_CORE else found
+        counts = Counter(each.kind for each in kept)
         told = ", ".join(f"{count:,} {kind}" for kind, count in counts.most_common()) or "nothing"
+        if len(kept) < len(found):
+            told += f"; {len(found) - len(kept):,} others, which are no accepted animals, left out"
         bare = sorted(
             {each.class_name for each in found if each.kind == "animal"} - {*self.publication.survey.names}
         )

@@ -169,6 +169,7 @@ def test_a_table_of_pictures_says_where_and_when(photos: Path) -> None:
     root = _publish(table, "camtrap-dp") / "camtrap-dp"
     (media,) = _read((root / "media.csv").read_text())
     assert (media["deploymentID"], media["timestamp"]) == ("east", "2026-06-02T03:00:00+02:00")
-    table.write_text("path,deployment\nphotos/plain.png,east\n")
-    with pytest.raises(SourceError, match="EXIF has no time"):
-        _publish(table, "camtrap-dp")
+    for path, told in (("photos/plain.png", "EXIF has no time"), (str(plain), "below one folder")):
+        table.write_text(f"path,deployment\n{path},east\n")
+        with pytest.raises(SourceError, match=told):
+            _publish(table, "camtrap-dp")
