@@ -19,6 +19,7 @@ from vision.config.run import RunConfig
 
 FILES = {
     "Report": "report.html",
+    "Data": "exploration.html",
     "Decision": "decision.md",
     "Drift": "drift.html",
     "Evidently": "evidently.html",
