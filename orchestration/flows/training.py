@@ -20,6 +20,7 @@ from orchestration.flows.runner import (
     Run,
     run_pipeline,
 )
+from orchestration.flows.tracking import check_tracking, command_of, track
 from orchestration.flows.training_folder import point_latest_at, project_training
 from orchestration.session.paths import ProjectPaths
 from orchestration.store.lost import expire_lost_images
@@ -52,10 +53,11 @@ class TrainingFlow(FolderFlow[RunStory]):
         """The DAG, with the champion as opponent and the candidates that this machine can train.
 
         Raises:
-            ConfigError: none can be trained, or the champion learned from an added folder that the config
-                does not name any more.
+            ConfigError: none can be trained, the champion learned from an added folder that the config does
+                not name any more, or MLflow is asked for and not installed.
             DataError: the source has no usable images.
         """
+        check_tracking(run.config)
         champion = find_champion(run.config.name)
         check_teacher(run.config, champion)
         config = digest_stranger_folders(run.config)
@@ -75,7 +77,9 @@ class TrainingFlow(FolderFlow[RunStory]):
         """The gate's verdict, and what the model can do."""
         run, story = done.run, done.written
         promotion = story.promotion if story else load_output(run.name, "promote", ArtifactName.PROMOTION)
-        return run.outcome(1, NO_VERDICT) if promotion is None else tell_promotion(run, promotion, story)
+        if promotion is None:
+            return run.outcome(1, NO_VERDICT)
+        return _track(tell_promotion(run, promotion, story), run, promotion, story)
 
     def carry_out(self, run: Run) -> Outcome:
         """Train, point `runs/latest` at the run, and serve what was promoted where the config says so."""
@@ -92,6 +96,19 @@ class TrainingFlow(FolderFlow[RunStory]):
             point_latest_at(run.folder)
         except StorageError as error:
             logger.warning("runs/latest does not lead to this run: %s", error)
+
+
+def _track(outcome: Outcome, run: Run, promotion: Promotion, story: RunStory | None) -> Outcome:
+    """Write the training into MLflow where that is asked for; that it cannot be written hides no verdict."""
+    if run.config.tracking is None:
+        return outcome
+    if story is None:
+        return replace(outcome, cautions=(*outcome.cautions, "MLflow has nothing of this run either."))
+    try:
+        track(story, promotion, run.paths)
+    except StorageError as error:
+        return replace(outcome, cautions=(*outcome.cautions, str(error)))
+    return replace(outcome, sentences=(*outcome.sentences, f"MLflow: {command_of(run.paths)}"))
 
 
 def _tell_latest(outcome: Outcome) -> Outcome:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -51,6 +51,9 @@ class RunConfig(Settings):
     retraining: RetrainingSettings = RetrainingSettings()
     prediction: BatchSettings = BatchSettings()
     tuning: TuningSettings = TuningSettings()
+    tracking: Literal["mlflow"] | None = Field(
+        default=None, description="write every training that is judged into an MLflow store in the project"
+    )
 
     @model_validator(mode="after")
     def _new_images_fit_to_the_additions(self) -> Self:
