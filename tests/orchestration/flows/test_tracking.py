@@ -95,7 +95,7 @@ def test_a_training_is_a_run_with_a_nested_one_for_each_candidate_and_goes_on_in
     assert {"figures/confusion.png", "figures/training.png"} <= figures
     assert {each.path for each in client.list_artifacts(parent.info.run_id)} >= {"model", "report.html"}
     champion = client.get_model_version_by_alias("reef", "champion")
-    assert (champion.version, champion.run_id) == ("1", parent.info.run_id)
+    assert (int(champion.version), champion.run_id) == (1, parent.info.run_id)
 
     moved = tmp_path / "there"
     shutil.move(tmp_path / "here", moved)
@@ -105,7 +105,7 @@ def test_a_training_is_a_run_with_a_nested_one_for_each_candidate_and_goes_on_in
     assert not (tmp_path / "here").exists()
     client = MlflowClient(command_of(there).split()[-1])
     assert len(client.search_runs([experiment.experiment_id])) == 6
-    assert client.get_model_version_by_alias("reef", "champion").version == "1"
+    assert int(client.get_model_version_by_alias("reef", "champion").version) == 1
     source = Path(client.download_artifacts(parent.info.run_id, "model/reef.tflite", str(tmp_path)))
     assert source.read_bytes() == b"TFL3"
 
