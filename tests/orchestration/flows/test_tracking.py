@@ -36,7 +36,7 @@ def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProjectPa
     yield ProjectPaths.of(tmp_path)
     import mlflow
 
-    mlflow.set_tracking_uri(None)
+    mlflow.set_tracking_uri("")
     os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
@@ -88,9 +88,9 @@ def test_a_training_is_a_run_with_a_nested_one_for_each_candidate_and_goes_on_in
     assert parent.data.metrics["test/accuracy_low"] == pytest.approx(story.test.accuracy.low)
     assert cnn.data.metrics["validation/nll"] == pytest.approx(story.evaluations[0].nll.value)
     curve = client.get_metric_history(cnn.info.run_id, "epochs/validation_loss")
-    assert [(point.step, point.value) for point in curve] == [
-        (row.epoch, pytest.approx(row.validation_loss)) for row in story.histories[0].epochs
-    ]
+    epochs = story.histories[0].epochs
+    assert [point.step for point in curve] == [row.epoch for row in epochs]
+    assert [point.value for point in curve] == pytest.approx([row.validation_loss for row in epochs])
     figures = {each.path for each in client.list_artifacts(cnn.info.run_id, "figures")}
     assert {"figures/confusion.png", "figures/training.png"} <= figures
     assert {each.path for each in client.list_artifacts(parent.info.run_id)} >= {"model", "report.html"}
