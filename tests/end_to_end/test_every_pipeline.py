@@ -26,8 +26,9 @@ def test_a_training_that_promotes_is_deployed_and_answers_as_the_pipeline(loop: 
 
 
 def test_a_search_of_settings_ends_with_a_page_and_a_config_that_training_takes(loop: Loop) -> None:
-    space = "tuning.space.learning_rate=[0.002, 0.02]"
-    done = loop.command("--pipeline", "tuning", "--set", "tuning.trials=2", "--set", space)
+    settings = ("tuning.trials=2", "tuning.space.augment=[light]", "training.candidates.cnn.epochs=2")
+    overrides = [part for each in settings for part in ("--set", each)]
+    done = loop.command("--pipeline", "tuning", *overrides)
     assert done.code == 0, done.output[-4000:]
     folder = loop.newest("tuning")
     assert len(json.loads((folder / "summary.json").read_text())["trials"]) == 2

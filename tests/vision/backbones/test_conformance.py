@@ -28,7 +28,7 @@ from vision.training.weights import imagenet_file
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
 
 SIZE, NUM_CLASSES = 64, 3
-LARGE = ("efficientnet_b4", "resnet50", "convnext_tiny")
+LARGE = ("efficientnet_b4", "efficientnet_v2_b0", "resnet50", "convnext_tiny")
 """Seconds to build, above 17 million parameters."""
 MEMBERS = [
     pytest.param(each, id=each.name, marks=pytest.mark.long if each.name in LARGE else ())
