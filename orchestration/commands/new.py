@@ -104,7 +104,7 @@ def _list_findings(survey: Survey) -> Iterator[tuple[str, str, str]]:
     from orchestration.projects.draft import describe_layout
 
     smallest, usual, largest = (f"{each.width} x {each.height}" for each in survey.size_range())
-    spread = f"usually {usual}, from {smallest} to {largest}"
+    spread = f"usually about {usual}, from {smallest} to {largest} (by area)"
     yield "Sizes", spread if smallest != largest else f"all {usual}", ""
     yield "Folders", describe_layout(survey.layout), ""
     yield from _tell_groups(survey)

@@ -117,6 +117,8 @@ def _split_words(options: Namespace, paths: ProjectPaths) -> tuple[str | None, l
     words, config = list(options.what), options.config
     if config is None and not Path(words[0]).expanduser().exists():
         config = _take_config(words, paths.root / "configs")
+        if config is not None and options.run is not None and options.model is None:
+            return None, words  # the run says which model; its project's name may stand before the pictures
     given = [each for each in (config, options.model, options.run) if each]
     if len(given) > 1:
         raise ConfigError(

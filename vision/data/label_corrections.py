@@ -8,11 +8,14 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 from vision.base.errors import SourceError
-from vision.data.records import ImageEntry, Manifest, Quarantined
+from vision.data.records import FileRemark, ImageEntry, Manifest, Quarantined
+
+logger = logging.getLogger(__name__)
 
 COLUMNS = ("path", "label", "suggestion", "margin", "group", "group_margin", "action")
 EXCLUDE, RELABEL = "exclude", "relabel"
@@ -51,7 +54,8 @@ def apply_corrections(manifest: Manifest, file: Path) -> Manifest:
     """
     entries = {entry.path: entry for entry in manifest.entries}
     left_out: dict[str, Quarantined] = {}
-    for each in _read(file):
+    rows = _read(file)
+    for each in rows:
         where = f"{file}, line {each.line}"
         entry = entries.get(each.path)
         if entry is None or each.path in left_out:
@@ -69,12 +73,16 @@ def apply_corrections(manifest: Manifest, file: Path) -> Manifest:
             left_out[each.path] = Quarantined(path=each.path, reason=reason, class_name=each.label)
         else:
             entries[each.path] = _relabel(manifest, entry, each.suggestion, where)
+    num_relabelled = sum(each.action == RELABEL for each in rows)
+    logger.info("%s: %d excluded, %d relabelled", file.name, len(left_out), num_relabelled)
+    remark = FileRemark(what=f"images relabelled by {file.name}", count=num_relabelled)
     kept = tuple(entry for path, entry in entries.items() if path not in left_out)
     quarantined = sorted([*manifest.quarantined, *left_out.values()], key=lambda item: item.path)
     return manifest.model_copy(
         update={
             "entries": kept,
             "quarantined": tuple(quarantined),
+            "remarks": (*manifest.remarks, *([remark] if num_relabelled else [])),
             "source_digest": digest_corrections(manifest.source_digest, file),
         }
     )

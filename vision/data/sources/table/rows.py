@@ -181,11 +181,12 @@ def _make_file(
     first = rows[0]
     label = normalise(first.label)
     for what in ("label", "group", "split"):
-        values = sorted({normalise(getattr(row, what) or "") for row in rows})
-        if len(values) > 1:
-            said = " and ".join(f"{value!r}" for value in values)
-            where = ", ".join(row.place for row in rows[:3])
-            return Quarantined(path=path, reason=f"{where} give it the {what} {said}", class_name=label)
+        by_value: dict[str, LabelRow] = {}
+        for row in rows:
+            by_value.setdefault(normalise(getattr(row, what) or ""), row)
+        if len(by_value) > 1:
+            told = ", ".join(f"{row.place} {value!r}" for value, row in by_value.items())
+            return Quarantined(path=path, reason=f"rows differ in the {what}: {told}", class_name=label)
     marks = [Mark(label, row.box) for row in rows if row.box is not None]
     box = None
     if marks and (sides := read_sides(root / path)) is not None:
