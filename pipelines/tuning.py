@@ -28,4 +28,7 @@ def tuning(
     proposed = keyed(split)(manifest, config.split, config.seed, champion.splits() if champion else None)
     splits = keyed(validate)(manifest, proposed, config.checks)
     base = config.training.candidates[candidate]
-    keyed(tune)(candidate, base, config.tuning, dataset, splits, config.seed, study_file)
+    # never from the cache: a search that its minutes ended goes on, and one that is whole ends at once
+    tune.with_options(enable_cache=False)(
+        candidate, base, config.tuning, dataset, splits, config.seed, study_file
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from materializers.names import ArtifactName
-from materializers.registry import find_champion
+from materializers.registry import Champion, find_champion
 from orchestration.flows.artifacts import RunArtifacts, find_run
 from orchestration.flows.runner import NO_VERDICT, Finished, FolderFlow, Outcome, Plan, Run
 from orchestration.flows.training import resolve_candidates
@@ -62,7 +62,9 @@ class TuningFlow(FolderFlow[Tuned | None]):
         source_digest = digest_source(config.dataset, run.paths.data)
         expire_lost_images(source_digest, config.images)
         places = run.paths.relative(run.paths.data), run.paths.relative(run.paths.images)
-        study = run.paths.relative(run.paths.state / STUDIES / f"{digest_search(config, source_digest)}.db")
+        study = run.paths.relative(
+            run.paths.state / STUDIES / f"{digest_search(config, source_digest, champion)}.db"
+        )
         arguments = config, name, source_digest, *places, study, champion
         return Plan(tuning, arguments, config, source_digest, (), machine.weights)
 
@@ -113,6 +115,11 @@ def choose_candidate(config: RunConfig) -> str:
         )
     trained = [name for name, each in candidates.items() if each.strategy is not Strategy.FROZEN]
     name = wanted or next(iter(trained or candidates))
+    if candidates[name].distil_from is not None:
+        raise ConfigError(
+            f"Candidate {name} learns from a teacher ({candidates[name].distil_from}), which a search does "
+            "not run. Expected a candidate without distil_from: --set tuning.candidate=NAME"
+        )
     strategies = config.tuning.space.strategies or (candidates[name].strategy,)
     if set(strategies) == {Strategy.FROZEN}:
         raise ConfigError(
@@ -123,10 +130,11 @@ def choose_candidate(config: RunConfig) -> str:
     return name
 
 
-def digest_search(config: RunConfig, source_digest: str) -> str:
-    """Name of a study: the same for a longer search of the same settings over the same images."""
-    parts = (config.training, config.tuning.space, config.images, config.split, config.checks)
-    told = [source_digest, str(config.seed), *(each.model_dump_json() for each in parts)]
+def digest_search(config: RunConfig, source_digest: str, champion: Champion | None) -> str:
+    """Name of a study: the same for a longer search of the same settings over the same images and splits."""
+    parts = (config.dataset, config.training, config.tuning.space, config.images, config.split, config.checks)
+    kept_splits = champion.digest if champion else ""
+    told = [source_digest, kept_splits, str(config.seed), *(each.model_dump_json() for each in parts)]
     return sha256("\0".join(told).encode()).hexdigest()[:16]
 
 

@@ -99,7 +99,7 @@ def _relabel(manifest: Manifest, entry: ImageEntry, name: str, where: str) -> Im
 def _read(file: Path) -> list[Correction]:
     """The rows with an action, in the order of the file."""
     try:
-        reader = csv.DictReader(io.StringIO(_read_bytes(file).decode("utf-8-sig"), newline=""))
+        reader = csv.DictReader(io.StringIO(_read_bytes(file).decode("utf-8-sig"), newline=""), strict=True)
         missing = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
         rows = [] if missing else [(reader.line_num, row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Text,
     create_engine,
     delete,
+    func,
     insert,
     inspect,
     select,
@@ -81,7 +82,8 @@ def fill_catalog(url: URL, manifest: Manifest) -> int:
         SourceError: the database cannot be reached or written.
     """
     rows = [_make_row(manifest, entry) for entry in manifest.entries]
-    below = IMAGES.c.path.startswith(f"{manifest.root}/", autoescape=True)
+    root = f"{manifest.root}/"
+    below = func.substr(IMAGES.c.path, 1, len(root)) == root  # LIKE would ignore case in SQLite
     with _open(url, creates=True) as connection:
         IMAGES.metadata.create_all(connection)
         connection.execute(delete(IMAGES).where(below))

@@ -92,8 +92,13 @@ def _read_box(settings: CsvSource, number: int, cells: list[str]) -> tuple[float
 
 def _place(settings: CsvSource, header: list[str], column: str, setting: str) -> int:
     keys = [comparison_key(name) for name in header]
-    if column in header:
+    if header.count(column) == 1:
         return header.index(column)
+    if header.count(column) > 1:
+        raise SourceError(
+            f"{settings.path}: {header.count(column)} columns are called {column!r} (dataset.{setting}). "
+            "Expected one. Rename the others."
+        )
     if keys.count(comparison_key(column)) == 1:
         return keys.index(comparison_key(column))
     near = find_near(column, header)

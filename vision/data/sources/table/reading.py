@@ -31,10 +31,12 @@ def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
                 "of paths. Split it."
             )
         text = _decode(path)
-        rows = list(csv.reader(io.StringIO(text), delimiter=_find_delimiter(path, text)))
+        lines = io.StringIO(text, newline="")
+        rows = list(csv.reader(lines, delimiter=_find_delimiter(path, text), strict=True))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SourceError(
-            f"{path}: cannot be read as a CSV file: {error}. Save it as CSV in UTF-8."
+            f"{path}: cannot be read as a CSV file: {error}. Expected every quote to be closed. Save it as "
+            "CSV in UTF-8."
         ) from error
     header = [name.strip() for name in rows[0]] if rows else []
     return header, rows[1:]

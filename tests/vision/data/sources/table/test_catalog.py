@@ -50,6 +50,12 @@ def test_what_was_listed_is_read_again(tmp_path: Path, url: str) -> None:
         digest_source(settings, tmp_path)
 
 
+def test_a_folder_whose_name_differs_in_case_is_another(tmp_path: Path, url: str) -> None:
+    place = locate_catalog(url, tmp_path)
+    others = fill_catalog(place, read_source(draw(tmp_path / "photos", 2), tmp_path))
+    assert fill_catalog(place, read_source(draw(tmp_path / "Photos", 2), tmp_path)) == others + 6
+
+
 @pytest.mark.parametrize(
     ("url", "words"),
     [

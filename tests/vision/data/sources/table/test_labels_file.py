@@ -111,3 +111,10 @@ def test_what_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises(SourceError, match=words):
         read(write(tmp_path, ROWS, head=head), **settings)
+
+
+def test_an_unclosed_quote_and_a_name_that_two_columns_have_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="quote"):
+        read(write(tmp_path, [*ROWS[:3], 'd.png;"chub']))
+    with pytest.raises(SourceError, match="2 columns are called 'species'"):
+        read(write(tmp_path, ["a.png;Äsche;chub"], head="file;species;species"), label_column="species")
