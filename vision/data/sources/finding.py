@@ -29,6 +29,7 @@ _RAW_ENDINGS = frozenset(
 _RAW_REASON = (
     "a camera's raw file; develop it to JPEG or TIFF, as darktable-cli, RawTherapee or the maker's program do"
 )
+_TABLE = "; a table of labels is read by dataset: {source: csv, path: ...} (docs/sources.md#csv)"
 _MAX_DEPTH = 50
 
 # Folders in which systems and viewers keep copies of pictures: hidden ones, a NAS's @eaDir, @tmp and
@@ -117,7 +118,8 @@ def find_root(path: Path, expected: str) -> Path:
         if root.is_dir():
             return root
         if root.exists():
-            raise SourceError(f"{root}: is a file. {expected}")
+            table = _TABLE if root.suffix.lower() in (".csv", ".tsv") else ""
+            raise SourceError(f"{root}: is a file{table}. {expected}")
         siblings = [entry.name for entry in root.parent.iterdir()] if root.parent.is_dir() else []
     except (OSError, RuntimeError) as error:  # RuntimeError: the home of a user that there is not
         fault = error.strerror if isinstance(error, OSError) else error

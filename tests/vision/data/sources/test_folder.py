@@ -363,6 +363,8 @@ class TestFaults:
     def test_a_file_where_a_folder_is_expected(self, tmp_path: Path) -> None:
         make(tmp_path, "a.jpg")
         assert "a.jpg: is a file. Expected one folder per class" in fault(tmp_path / "a.jpg")
+        make(tmp_path, "labels.csv")
+        assert "source: csv" in fault(tmp_path / "labels.csv")
 
     def test_a_folder_without_images_tells_what_it_holds(self, tmp_path: Path) -> None:
         (tmp_path / "b").mkdir()
