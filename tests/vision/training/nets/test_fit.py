@@ -168,7 +168,8 @@ def test_fine_tuning_that_fails_is_repeated_slower_and_then_gives_what_frozen_gi
     assert history.best_epoch == 1
     assert model.fine_tuning_failed
     assert "did not help" in history.describe_kept()
-    assert ["again at 0.1" in line or "did not help" in line for line in caplog.messages] == [True, True]
+    assert any("again at 0.1" in line for line in caplog.messages)
+    assert any("did not help" in line for line in caplog.messages)
     frozen, _ = train(mobilenet(weights, "frozen", head_regularisation=(0.01,)), tmp_path / "frozen")
     assert frozen.files == model.files
 
