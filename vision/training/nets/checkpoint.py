@@ -82,7 +82,7 @@ class Checkpoint:
         """Read the file; what is broken or of another training is told, and counts as absent."""
         path = self.folder / _FILE
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 state = TrainingState.model_validate_json(file[_STATE].tobytes())
                 self._variables = [file[str(i)] for i in range(len(file.files) - 1)]
         except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
