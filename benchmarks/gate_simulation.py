@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from vision.config.evaluation import BootstrapSettings
 from vision.config.gate import GateSettings
 from vision.gate.contradictions import NewLabels
-from vision.gate.judge import Challenger, Champion, judge_gate
+from vision.gate.judge import judge_gate
 from vision.gate.records import Verdict
+from vision.gate.sides import Challenger, Champion
 
 NUM_CLASSES = 8
 NUM_OLD_GROUPS = 150

@@ -55,18 +55,9 @@ def training(
     splits = keyed(validate)(manifest, proposed, config.checks)
     keyed(explore)(manifest, dataset, splits, config.gate, config.review, bootstrap, seed)
 
-    rows: dict[str, tuple[Any, ...]] = {}
-    teachers: dict[str, Any] = {}
-    if champion and any(each.distil_from == CHAMPION for each in config.training.candidates.values()):
-        teachers[CHAMPION] = keyed(infer_teacher)(champion_bundle, champion.digest, dataset, splits)
-    for name, candidate in config.training.in_order().items():
-        teacher = teachers.get(candidate.distil_from or "")
-        rows[name] = train_candidate(config, name, dataset, splits, teacher)
-        teachers[name] = rows[name][OUTPUTS]
-    evaluations, models, fold_heads, outputs, held_outs, rules, detectors = (
-        list(each) for each in zip(*(rows[name] for name in config.training.candidates), strict=True)
+    evaluations, models, fold_heads, outputs, held_outs, rules, detectors = train_candidates(
+        config, champion, champion_bundle, dataset, splits
     )
-
     comparison = keyed(compare)(
         evaluations, models, held_outs, rules, splits, config.comparison, bootstrap, seed
     )
@@ -85,14 +76,8 @@ def training(
         *(config.images, config.unknowns.num_far, config.unknowns.strangers, seed),
         after=["set_thresholds_exported"],
     )
-    frozen = [
-        output
-        for candidate, output in zip(config.training.candidates.values(), outputs, strict=True)
-        if candidate.strategy is Strategy.FROZEN
-    ]
-    baselines = keyed(fit_baselines)(
-        dataset, splits, seed, frozen[0] if frozen else None, after=["infer_test"]
-    )
+    frozen = _first_frozen(config, outputs)
+    baselines = keyed(fit_baselines)(dataset, splits, seed, frozen, after=["infer_test"])
     keyed(evaluate, "evaluate_test")(
         *(winner, tested, splits, Split.TEST, served, rule, detector, bootstrap, seed, far),
         dropouts=config.training.dropouts(),
@@ -111,6 +96,30 @@ def training(
         *(champion_bundle, champion.digest if champion else None, champion_splits),
     )
     keyed(register)(config.name, bundle, splits, promotion, manifest)
+
+
+def train_candidates(
+    config: RunConfig, champion: Champion | None, champion_bundle: Any, dataset: Any, splits: Any
+) -> tuple[list[Any], ...]:
+    """What `train_candidate` gives, a list of each over the candidates as the config orders them."""
+    rows: dict[str, tuple[Any, ...]] = {}
+    teachers: dict[str, Any] = {}
+    if champion and any(each.distil_from == CHAMPION for each in config.training.candidates.values()):
+        teachers[CHAMPION] = keyed(infer_teacher)(champion_bundle, champion.digest, dataset, splits)
+    for name, candidate in config.training.in_order().items():
+        teacher = teachers.get(candidate.distil_from or "")
+        rows[name] = train_candidate(config, name, dataset, splits, teacher)
+        teachers[name] = rows[name][OUTPUTS]
+    return tuple(
+        list(each) for each in zip(*(rows[name] for name in config.training.candidates), strict=True)
+    )
+
+
+def _first_frozen(config: RunConfig, outputs: list[Any]) -> Any:
+    """Outputs of the first candidate whose backbone stays frozen; None if there is none."""
+    candidates = config.training.candidates.values()
+    pairs = zip(candidates, outputs, strict=True)
+    return next((output for each, output in pairs if each.strategy is Strategy.FROZEN), None)
 
 
 def train_candidate(config: RunConfig, name: str, dataset: Any, splits: Any, teacher: Any) -> tuple[Any, ...]:

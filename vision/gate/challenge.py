@@ -22,8 +22,9 @@ from vision.decision.served import Served
 from vision.evaluation.answered import FAR, KNOWN, NEAR, pool_far
 from vision.evaluation.baselines import Baselines
 from vision.gate.contradictions import NewLabels
-from vision.gate.judge import Challenger, Champion, judge_gate
+from vision.gate.judge import judge_gate
 from vision.gate.records import Promotion
+from vision.gate.sides import Challenger, Champion
 from vision.gate.use import Replies, Shown
 
 ImagesAt = Callable[[int, str], ImageArray]

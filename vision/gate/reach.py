@@ -14,7 +14,8 @@ from vision.data.records import DataFinding, Split, Splits
 from vision.decision.selective import fit_review
 from vision.evaluation.answered import KNOWN
 from vision.evaluation.baselines import find_majority
-from vision.gate.judge import MAJORITY, PIXELS, Challenger, judge_gate
+from vision.gate.judge import MAJORITY, PIXELS, judge_gate
+from vision.gate.sides import Challenger
 from vision.gate.use import Replies, Shown
 
 _SETTINGS = {

@@ -14,9 +14,10 @@ from vision.config.evaluation import BootstrapSettings
 from vision.config.gate import GateSettings
 from vision.data.records import Split
 from vision.gate.contradictions import NewLabels
-from vision.gate.judge import Challenger, Champion, judge_gate
+from vision.gate.judge import judge_gate
 from vision.gate.reach import find_unreachable
 from vision.gate.records import Promotion, Verdict
+from vision.gate.sides import Challenger, Champion
 from vision.gate.use import USES, Replies, Shown
 from vision.gate.words import WHY
 
