@@ -1,10 +1,10 @@
 """The service as an ASGI application: what passes its checks reaches an endpoint, all else is a problem.
 
 A request is checked in this order: the exact path (404), before any metric or log line could be named after
-it; the method (405); headers that two readers could read differently (400); the key (401); the size of the
-body, as declared and again while it streams in (413). A body that is too large is read and dropped for a
-while before that is said: plain clients send all of it before they listen, and would meet a closed
-connection instead.
+it; the method (405); headers that two readers could read differently (400); the key (401) and what it is for
+(403); the size of the body, as declared and again while it streams in (413). A body that is too large is read
+and dropped for a while before that is said: plain clients send all of it before they listen, and would meet a
+closed connection instead.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from starlette.types import Message, Receive, Scope, Send
 from serving.api.endpoint import Access, Endpoint
 from serving.api.endpoints import ENDPOINTS
 from serving.api.endpoints.probes import READYZ
+from serving.api.keys import ApiKey, KeyScope
 from serving.api.problems import ProblemError
 from serving.api.state import ServiceState
 
@@ -47,9 +48,9 @@ class Application:
     """ASGI application over a state; its lifespan loads the model."""
 
     def __init__(
-        self, state: ServiceState, keys: Mapping[str, bytes], endpoints: Sequence[Endpoint] = ENDPOINTS
+        self, state: ServiceState, keys: Mapping[str, ApiKey], endpoints: Sequence[Endpoint] = ENDPOINTS
     ) -> None:
-        """Answer at `endpoints` who has one of `keys` (client -> SHA-256 of its key)."""
+        """Answer at `endpoints` who has one of `keys`, by client."""
         self._state = state
         self._keys = keys
         self._endpoints = {each.path: each for each in endpoints}
@@ -124,7 +125,7 @@ class Application:
         """What endpoints find as `request.state`: whose key came, and whether from this machine.
 
         Raises:
-            ProblemError: the headers are ambiguous (400), or a key is missing (401).
+            ProblemError: the headers are ambiguous (400), a key is missing (401) or not for this (403).
         """
         headers: Headers = scope["headers"]
         _check_singles(headers)
@@ -136,12 +137,14 @@ class Application:
         )
         if client is None and not allowed:
             raise _no_key(len(given))
+        if client is not None and endpoint.scope is not None:
+            _check_scope(self._keys[client], endpoint.scope)
         return {"client": client, "local": local, "endpoints": tuple(self._endpoints.values())}
 
     def _find_client(self, key: bytes) -> str | None:
         """Whose key this is; every one is compared, each in constant time, whatever the others gave."""
         digest = hashlib.sha256(key).digest()
-        found = [client for client, own in self._keys.items() if hmac.compare_digest(own, digest)]
+        found = [client for client, own in self._keys.items() if hmac.compare_digest(own.digest, digest)]
         return found[0] if found else None
 
     async def _check_declared_size(self, headers: Headers, receive: Receive) -> None:
@@ -223,6 +226,17 @@ def _no_key(number: int) -> ProblemError:
         "says where one lies",
         headers={"www-authenticate": 'ApiKey realm="taxon"', **_CLOSE},
     )
+
+
+def _check_scope(key: ApiKey, scope: KeyScope) -> None:
+    if scope not in key.scopes:
+        raise ProblemError(
+            "scope",
+            arrived="A key arrived that is not for this",
+            expected=f"a key with the scope {scope}",
+            advice="Use another key, or ask the operator for one",
+            headers=_CLOSE,
+        )
 
 
 def _malformed(arrived: str, expected: str) -> ProblemError:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
+from serving.api.keys import KeyScope
 from serving.api.state import ServiceState
 
 
@@ -32,6 +33,7 @@ class Endpoint:
         example: a command that works, with $KEY and $URL.
         methods: that are answered; the first is documented.
         access: who may ask.
+        scope: that a key needs; None: any key will do.
         media_type: of the answer.
         answer: what the answer holds; None where that is no JSON of ours.
         problems: codes of `serving.api.problems.PROBLEMS` that the handler may answer.
@@ -45,6 +47,7 @@ class Endpoint:
     example: str
     methods: tuple[str, ...] = ("GET", "HEAD")
     access: Access = Access.OPEN
+    scope: KeyScope | None = None
     media_type: str = "application/json"
     answer: type[BaseModel] | None = None
     problems: tuple[str, ...] = ()

@@ -51,6 +51,8 @@ def _describe(endpoint: Endpoint) -> dict[str, Any]:
     elif endpoint.access is Access.LOCAL_OR_KEY:
         told["security"] = [{"key": []}, {}]
         told["description"] = "The machine that serves may ask without a key."
+    if endpoint.scope is not None:
+        told["description"] = f"{told.get('description', '')} The key needs `{endpoint.scope}`.".strip()
     if endpoint.query is not None:
         fields = endpoint.query.model_json_schema()["properties"]
         told["parameters"] = [
@@ -76,6 +78,8 @@ def _refusals(endpoint: Endpoint) -> dict[str, Any]:
     codes = [*endpoint.problems, *COMMON_PROBLEMS, "fault"]
     if endpoint.access is not Access.OPEN:
         codes.append("no-key")
+    if endpoint.scope is not None:
+        codes.append("scope")
     by_status: dict[int, list[str]] = {}
     for code in codes:
         by_status.setdefault(PROBLEMS[code][0].value, []).append(code)

@@ -21,6 +21,7 @@ PROBLEMS: Mapping[str, tuple[HTTPStatus, str]] = MappingProxyType(
     {
         "malformed-request": (HTTPStatus.BAD_REQUEST, "Headers that two programs could read differently."),
         "no-key": (HTTPStatus.UNAUTHORIZED, "No X-API-Key, or one that is none of this service's."),
+        "scope": (HTTPStatus.FORBIDDEN, "The key is not for this."),
         "no-such-path": (HTTPStatus.NOT_FOUND, "The path does not exist."),
         "no-such-answer": (HTTPStatus.NOT_FOUND, "The log holds no answer of that prediction_id."),
         "wrong-method": (HTTPStatus.METHOD_NOT_ALLOWED, "The path has another method."),

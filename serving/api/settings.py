@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from serving.api.keys import CHECK_CLIENT
+from serving.api.keys import CHECK_CLIENT, ApiKey, parse_keys, read_keys_file
 from vision.base.errors import ConfigError
 
 PREFIX = "TAXON_"
@@ -19,6 +20,7 @@ class ServiceSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     api_keys: SecretStr = Field(default=SecretStr(""), description="name:key,name:key; none: never ready")
+    api_keys_file: Path | None = Field(default=None, description="file with more of them, one a line")
     log_url: SecretStr | None = Field(
         default=None, description="database of the prediction log; none: no log"
     )
@@ -43,13 +45,22 @@ class ServiceSettings(BaseModel):
     engine_threads: int = Field(default=1, ge=1, le=64, description="threads of one run of the graph")
     top_k: int = Field(default=5, ge=1, le=100, description="classes in an answer")
 
+    def read_keys(self) -> dict[str, ApiKey]:
+        """Every client's key, from the variable and from the file.
+
+        Raises:
+            ConfigError: an entry is wrong, or the file cannot be read.
+        """
+        more = read_keys_file(self.api_keys_file) if self.api_keys_file is not None else ""
+        return parse_keys(f"{self.api_keys.get_secret_value()},{more}")
+
     @property
     def places_per_key(self) -> int:
         """Requests of one key held at a time, so that slow uploads by one shut no other key out."""
         if self.max_in_flight_per_key is not None:
             return self.max_in_flight_per_key
         entries = (each.partition(":")[0].strip() for each in self.api_keys.get_secret_value().split(","))
-        several = len({name for name in entries if name} - {CHECK_CLIENT}) > 1
+        several = self.api_keys_file or len({name for name in entries if name} - {CHECK_CLIENT}) > 1
         return max(1, self.max_in_flight * 3 // 4) if several else self.max_in_flight
 
 

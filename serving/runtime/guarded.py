@@ -8,7 +8,6 @@ from pathlib import Path
 
 from serving.api.answers import Answerer
 from serving.api.application import Application
-from serving.api.keys import parse_keys
 from serving.api.loading import load_answerer
 from serving.api.metrics import ServiceMetrics
 from serving.api.pinned import PINNED_NAME, PinnedModel, read_pinned
@@ -21,8 +20,8 @@ FindBundle = Callable[[PinnedModel], Path]
 """Folder of the bundle of a pinned model; raises BundleError where there is none."""
 
 _NO_KEYS = (
-    "TAXON_API_KEYS is not set, so nobody could ask. Expected name:key,name:key. Start the service with "
-    "python run.py service start, which makes a key."
+    "Neither TAXON_API_KEYS nor TAXON_API_KEYS_FILE is set, so nobody could ask. Expected name:key,name:key. "
+    "Start the service with python run.py service start, which makes a key."
 )
 
 
@@ -34,7 +33,7 @@ def guard_endpoints(find_bundle: FindBundle) -> tuple[Application, ServiceMetric
     settings, keys, fault = ServiceSettings(), {}, ConfigError(_NO_KEYS)
     try:
         settings = read_settings(os.environ)
-        keys = parse_keys(settings.api_keys.get_secret_value())
+        keys = settings.read_keys()
     except ConfigError as error:
         fault = error
 

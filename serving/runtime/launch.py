@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from serving.api.keys import CHECK_CLIENT, LOCAL_CLIENT, parse_keys, read_or_make_key
+from serving.api.keys import CHECK_CLIENT, LOCAL_CLIENT, read_or_make_key
 from serving.api.settings import read_settings
 from serving.log.url import resolve_log_url
 from serving.runtime import supervisor
@@ -44,6 +44,7 @@ _LOG_VARIABLES = {
     "TAXON_LOG_WAIT_S": "serve.log.wait_s",
     "TAXON_KEEP_IMAGES": "serve.log.keep_images",
 }
+_KEY_VARIABLES = "TAXON_API_KEYS", "TAXON_API_KEYS_FILE"
 # What must not reach the service: another project's code, and settings of somebody else's BentoML.
 _NOT_HANDED_ON = ("PYTHONPATH", "PYTHONSTARTUP", "BENTOML_CONFIG", "BENTOML_CONFIG_OPTIONS")
 
@@ -290,8 +291,8 @@ def make_environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def keys_from_environment() -> bool:
-    """Whether TAXON_API_KEYS gives the clients' keys; else there is the local client's key in its file."""
-    return bool(os.environ.get("TAXON_API_KEYS"))
+    """Whether the environment gives the clients' keys; else there is the local client's key in its file."""
+    return any(os.environ.get(name) for name in _KEY_VARIABLES)
 
 
 def service_variables(
@@ -310,16 +311,19 @@ def service_variables(
             )
     log_url = resolve_log_url(serve.log.url, folder.home)
     linked = folder.root.resolve() != folder.home.resolve() / "state" / "service"
-    clients = os.environ.get("TAXON_API_KEYS") or f"{LOCAL_CLIENT}:{read_or_make_key(folder.key)}"
+    clients, keys_file = (os.environ.get(name, "") for name in _KEY_VARIABLES)
+    if not keys_from_environment():
+        clients = f"{LOCAL_CLIENT}:{read_or_make_key(folder.key)}"
     variables = {
         "TAXON_INSTANCE": instance,
         "TAXON_API_KEYS": f"{clients},{CHECK_CLIENT}:{check_key}",
+        "TAXON_API_KEYS_FILE": keys_file and str(Path(keys_file).absolute()),
         "TAXON_LOG_URL": log_url if linked else serve.log.url,  # relative: the worker follows a move
         "TAXON_LOG_WAIT_S": str(serve.log.wait_s),
         "TAXON_KEEP_IMAGES": str(serve.log.keep_images).lower(),
     }
     settings = read_settings({**os.environ, **variables})
-    parse_keys(settings.api_keys.get_secret_value())
+    settings.read_keys()
     return variables
 
 

@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from serving.api.endpoint import Access, Endpoint
 from serving.api.forms import read_form
+from serving.api.keys import KeyScope
 from serving.api.problems import ProblemError
 from serving.api.schemas import CorrectionAnswer, CorrectionForm
 from serving.api.state import ServiceState
@@ -46,6 +47,7 @@ CORRECTIONS = Endpoint(
     path="/corrections",
     methods=("POST",),
     access=Access.KEY,
+    scope=KeyScope.FEEDBACK,
     summary="Say what an answer should have been; it is kept with your key's name and the time",
     handler=correct,
     answer=CorrectionAnswer,

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from serving.api.endpoint import Access, Endpoint
+from serving.api.keys import KeyScope
 from serving.api.metrics import MEDIA_TYPE
 from serving.api.state import ServiceState
 
@@ -20,6 +21,7 @@ async def tell_metrics(state: ServiceState, _request: Request) -> Response:
 METRICS = Endpoint(
     path="/metrics",
     access=Access.LOCAL_OR_KEY,
+    scope=KeyScope.METRICS,
     summary="Answers by decision, refusals, lost log entries and latency, for Prometheus",
     handler=tell_metrics,
     example='curl -H "X-API-Key: $KEY" "$URL/metrics"',

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from serving.api.answers import Question
 from serving.api.endpoint import Access, Endpoint
 from serving.api.forms import read_form
-from serving.api.keys import CHECK_CLIENT
+from serving.api.keys import CHECK_CLIENT, KeyScope
 from serving.api.problems import ProblemError
 from serving.api.schemas import PredictionAnswer, PredictionForm, PredictionQuery
 from serving.api.state import ServiceState
@@ -103,6 +103,7 @@ PREDICT = Endpoint(
     path="/predict",
     methods=("POST",),
     access=Access.KEY,
+    scope=KeyScope.PREDICT,
     summary="Class, calibrated confidence and decision (accept, review or unknown) for one image",
     handler=predict,
     answer=PredictionAnswer,

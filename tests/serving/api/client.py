@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from serving.api.answers import Answerer
 from serving.api.application import Application
-from serving.api.keys import CHECK_CLIENT, parse_keys
+from serving.api.keys import CHECK_CLIENT, KeyScope, parse_keys
 from serving.api.metrics import ServiceMetrics
 from serving.api.problems import MEDIA_TYPE
 from serving.api.settings import ServiceSettings
@@ -22,6 +22,8 @@ from tests.serving.toy import KEY, KEYS, make_answerer
 
 WITH_KEY = {"X-API-Key": KEY}
 CHECK_KEY = "c" * 24
+SCOPED_KEYS = {scope: scope.ljust(16, "-") for scope in KeyScope}
+"""A key for one thing alone, each."""
 Response = Any
 
 
@@ -43,7 +45,8 @@ def serve(
 ) -> Iterator[TestClient]:
     """A client on this machine; with `wait`, once the model is loaded."""
     state = ServiceState(settings or ServiceSettings(), ServiceMetrics(), load)
-    application = Application(state, parse_keys(f"{KEYS},{CHECK_CLIENT}:{CHECK_KEY}"))
+    scoped = ",".join(f"only-{scope}@{scope}:{key}" for scope, key in SCOPED_KEYS.items())
+    application = Application(state, parse_keys(f"{KEYS},{scoped},{CHECK_CLIENT}:{CHECK_KEY}"))
     with TestClient(application, "http://127.0.0.1:3000", client=("127.0.0.1", 5)) as client:
         deadline = time.monotonic() + 30
         while wait and client.get("/readyz").status_code == 503 and time.monotonic() < deadline:

@@ -16,7 +16,7 @@ from serving.api.endpoints import ENDPOINTS
 from serving.api.openapi import describe_api
 from serving.api.page import render_page
 from serving.api.problems import MEDIA_TYPE, PROBLEMS
-from tests.serving.api.client import logged_toy, predict, serve
+from tests.serving.api.client import SCOPED_KEYS, logged_toy, predict, serve
 from tests.serving.toy import KEY, RED, paint
 from tests.vision.training.nets.toy import KERAS_WARNINGS
 
@@ -70,6 +70,16 @@ def test_a_key_is_asked_for_as_declared(client: TestClient, endpoint: Endpoint) 
     answer = client.request(endpoint.methods[0], endpoint.path, headers={"X-Forwarded-For": "192.0.2.1"})
     assert (answer.status_code == 401) == (endpoint.access is not Access.OPEN)
     assert ("security" in told(endpoint)) == (endpoint.access is not Access.OPEN)
+
+
+@EACH
+def test_a_key_for_something_else_is_403_and_learns_no_more(client: TestClient, endpoint: Endpoint) -> None:
+    for scope, key in SCOPED_KEYS.items():
+        answer = client.request(endpoint.methods[0], endpoint.path, headers={"X-API-Key": key})
+        assert (answer.status_code == 403) == (endpoint.scope not in (None, scope))
+        if answer.status_code == 403:
+            assert scope not in answer.text
+    assert ("403" in told(endpoint)["responses"]) == (endpoint.scope is not None)
 
 
 @EACH

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from serving.api.keys import MAX_KEY_BYTES, parse_keys, read_or_make_key
+from serving.api.keys import MAX_KEY_BYTES, KeyScope, parse_keys, read_or_make_key
+from serving.api.settings import ServiceSettings
 from tests.serving.toy import KEY, KEYS
 from vision.base.errors import ConfigError
 
@@ -25,6 +28,9 @@ from vision.base.errors import ConfigError
         "team:0123456789abcdef,team:fedcba9876543210",
         "team:0123456789abcdef,other:0123456789abcdef",
         "team:" + "k" * (MAX_KEY_BYTES + 1),
+        "team@all:0123456789abcdef",
+        "team@:0123456789abcdef",
+        "team@predict+:0123456789abcdef",
     ],
 )
 def test_another_form_is_refused_without_repeating_a_key(text: str) -> None:
@@ -40,6 +46,28 @@ def test_no_text_is_no_client_and_the_keys_are_not_kept() -> None:
     assert not parse_keys(" , ")
     assert list(parse_keys(KEYS)) == ["team", "other"]
     assert KEY not in repr(parse_keys(KEYS))
+
+
+def test_a_key_may_be_for_some_things_alone_and_a_colon_in_it_is_its_own() -> None:
+    keys = parse_keys(
+        "camera@predict:0123456789abcdef,people@predict+feedback:fedcba98:76543210,all:abcdefghijklmnop"
+    )
+    assert keys["camera"].scopes == {KeyScope.PREDICT}
+    assert keys["people"].scopes == {KeyScope.PREDICT, KeyScope.FEEDBACK}
+    assert keys["people"].digest == hashlib.sha256(b"fedcba98:76543210").digest()
+    assert keys["all"].scopes == set(KeyScope)
+
+
+def test_keys_of_a_file_are_added_unless_everybody_could_read_them(tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_text("# of the reef\ncamera@predict:0123456789abcdef\n\npeople:fedcba9876543210\n")
+    path.chmod(0o640)
+    settings = ServiceSettings(api_keys=SecretStr(KEYS), api_keys_file=path)
+    assert list(settings.read_keys()) == ["team", "other", "camera", "people"]
+    assert settings.places_per_key < settings.max_in_flight
+    path.chmod(0o644)
+    with pytest.raises(ConfigError, match="open to everybody"):
+        settings.read_keys()
 
 
 def test_a_key_file_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:

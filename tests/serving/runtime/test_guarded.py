@@ -15,8 +15,9 @@ from tests.serving.toy import KEY, KEYS
 @pytest.mark.parametrize(
     ("variables", "words"),
     [
-        ({}, "TAXON_API_KEYS is not set"),
+        ({}, "nobody could ask"),
         ({"TAXON_API_KEYS": "team:short"}, "key of team"),
+        ({"TAXON_API_KEYS_FILE": "/no/keys"}, "/no/keys cannot be read"),
         ({"TAXON_API_KEYS": KEYS, "TAXON_THREADS": "many"}, "TAXON_THREADS"),
         ({"TAXON_API_KEYS": KEYS}, "not the checkout"),
     ],
