@@ -73,7 +73,7 @@ def training(
     # The test split is read here for the first time: every network, threshold and rule stands by now.
     tested, far = keyed(infer_test)(
         *(graphs, served, dataset, splits),
-        *(config.images, config.unknowns.num_far, config.unknowns.strangers, seed),
+        *(config.unknowns.num_far, config.unknowns.strangers, seed),
         after=["set_thresholds_exported"],
     )
     frozen = _first_frozen(config, outputs)
@@ -84,7 +84,7 @@ def training(
     )
     if config.evaluation.tta:
         keyed(measure_gains)(
-            *(graphs, served, dataset, splits, config.images, config.unknowns, rule, detector),
+            *(graphs, served, dataset, splits, config.unknowns, rule, detector),
             *(models, rules, detectors, config.evaluation, bootstrap, seed),
             after=["infer_test"],
         )

@@ -27,7 +27,7 @@ from vision.bundle.heat_map import heat_map
 from vision.config.run import RunConfig
 from vision.config.training import Strategy
 from vision.data.records import DatasetRef
-from vision.data.store import open_images
+from vision.data.store import open_images, settings_of
 from vision.evaluation.far import make_all_far
 from vision.evaluation.records import Evaluation
 
@@ -125,7 +125,7 @@ def tell_story(run: RunArtifacts, pictures: PictureCache) -> RunStory:
         machine={key: run.circumstances[key] for key in MACHINE if key in run.circumstances},
         images_digest=run.images_digest,
         images=images,
-        far_images=_far_images(config, reached_test, pictures) if reached_test is not None else None,
+        far_images=_far_images(config, dataset, reached_test, pictures) if dataset and reached_test else None,
         heat_maps=_heat_maps(run, reached_test, images, pictures),
     )
 
@@ -153,11 +153,11 @@ def _images(dataset: DatasetRef | None) -> ImageArray | None:
 
 
 def _far_images(
-    config: RunConfig, test: Evaluation, pictures: PictureCache
+    config: RunConfig, dataset: DatasetRef, test: Evaluation, pictures: PictureCache
 ) -> dict[str, dict[int, ImageArray]]:
     """The far unknowns among the examples, made again exactly as `infer_test` made them."""
     shown = sorted({(each.true_class, each.row) for each in test.examples if each.kind == "far"})
-    arguments = (config.unknowns.num_far, config.images, config.seed, config.unknowns.strangers)
+    arguments = (config.unknowns.num_far, settings_of(dataset), config.seed, config.unknowns.strangers)
 
     def paint() -> dict[str, ImageArray]:
         made = make_all_far(*arguments)

@@ -17,7 +17,7 @@ from zenml.utils.pagination_utils import depaginate
 
 from materializers.names import ArtifactName
 from vision.base.home import project_home
-from vision.config.data import ImageSettings
+from vision.config.data import ImageSettings, Resize
 from vision.data.store import is_whole
 
 if TYPE_CHECKING:
@@ -49,12 +49,14 @@ def expire_lost_images(source_digest: str, images: ImageSettings) -> None:
         images: how it is decoded.
     """
     client = Client()
-    wanted = (source_digest, images.size, images.resize.value)
+    wanted = (source_digest, images.size)
+    resizes = set(Resize) if images.resize is Resize.AUTO else {images.resize}
     versions = depaginate(client.list_artifact_versions, artifact=ArtifactName.DATASET.value, hydrate=True)
     lost = [
         version
         for version in versions
-        if tuple(version.run_metadata.get(key) for key in ("source_digest", "image_size", "resize")) == wanted
+        if tuple(version.run_metadata.get(key) for key in ("source_digest", "image_size")) == wanted
+        and version.run_metadata.get("resize") in resizes
         and not is_whole(project_home() / str(version.run_metadata.get("path")))
     ]
     _expire(client, lost)

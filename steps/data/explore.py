@@ -29,7 +29,7 @@ def explore(
     seed: int,
 ) -> Annotated[DataReport, ArtifactName.DATA_REPORT]:
     """Counts, quality, duplicates, quarantined files and findings; also floors that nothing can reach."""
-    report = explore_data(manifest, open_images(dataset), splits)
+    report = explore_data(manifest, open_images(dataset), splits, dataset.resize_reason)
     unreachable = find_unreachable(splits, gate, review, bootstrap, seed)
     for finding in (*unreachable, *find_doubtful_labels(manifest)):
         logger.warning(finding.message)

@@ -1,5 +1,6 @@
 """Read the source: every file into the manifest, every usable image into the decoded store."""
 
+import logging
 from typing import Annotated
 
 from zenml import step
@@ -11,8 +12,11 @@ from vision.config.data import ImageSettings
 from vision.config.sources import SourceSettings
 from vision.data.near_duplicates import link_alike
 from vision.data.records import DatasetRef, Manifest
+from vision.data.shapes import settle_resize
 from vision.data.sources import read_source
 from vision.data.store import build_store, open_images
+
+logger = logging.getLogger(__name__)
 
 
 @step
@@ -30,7 +34,10 @@ def ingest(
     manifest = read_source(
         source, project_home() / data_folder, progress=ProgressLog("ingest: images painted or read")
     )
+    settled, reason = settle_resize(images, manifest)
+    logger.info(reason)
     dataset = build_store(
-        manifest, images, project_home() / store_folder, progress=ProgressLog("ingest: images decoded")
+        manifest, settled, project_home() / store_folder, progress=ProgressLog("ingest: images decoded")
     )
-    return link_alike(manifest, open_images(dataset), images.resize), dataset
+    dataset = dataset.model_copy(update={"resize_reason": reason})
+    return link_alike(manifest, open_images(dataset), settled.resize), dataset

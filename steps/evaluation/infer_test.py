@@ -9,12 +9,11 @@ from materializers.names import ArtifactName
 from vision.base.outputs import ModelOutputs
 from vision.bundle.engine import Engine, run_engine
 from vision.bundle.records import ExportedGraphs
-from vision.config.data import ImageSettings
 from vision.config.decision import StrangerFolder
 from vision.config.export import Precision
 from vision.data.labelled import rows_of
 from vision.data.records import DatasetRef, Split, Splits
-from vision.data.store import open_images
+from vision.data.store import open_images, settings_of
 from vision.evaluation.far import make_all_far
 
 
@@ -24,7 +23,6 @@ def infer_test(
     precision: str,
     dataset: DatasetRef,
     splits: Splits,
-    images: ImageSettings,
     num_far: int,
     strangers: tuple[StrangerFolder, ...],
     seed: int,
@@ -38,6 +36,6 @@ def infer_test(
     """
     engine = Engine.of(graphs, Precision(precision))
     outputs = run_engine(engine, open_images(dataset), rows_of(splits, Split.TEST))
-    made = make_all_far(num_far, images, seed, strangers)
+    made = make_all_far(num_far, settings_of(dataset), seed, strangers)
     far = {kind: run_engine(engine, own, np.arange(len(own))) for kind, own in made.items()}
     return outputs, far

@@ -14,13 +14,12 @@ from vision.base.outputs import ModelFile, ModelOutputs
 from vision.base.record import IntArray
 from vision.bundle.engine import Engine, run_engine
 from vision.bundle.records import ExportedGraphs
-from vision.config.data import ImageSettings
 from vision.config.decision import UnknownSettings
 from vision.config.evaluation import BootstrapSettings, EvaluationSettings
 from vision.config.export import Precision
 from vision.data.labelled import rows_of, select
 from vision.data.records import DatasetRef, Split, Splits
-from vision.data.store import open_images
+from vision.data.store import open_images, settings_of
 from vision.data.views import ViewedImages
 from vision.decision.records import DecisionRule, OodDetector
 from vision.evaluation.answered import FAR, NEAR, pool_far
@@ -39,7 +38,6 @@ def measure_gains(
     precision: str,
     dataset: DatasetRef,
     splits: Splits,
-    images: ImageSettings,
     unknowns: UnknownSettings,
     rule: DecisionRule,
     detector: OodDetector,
@@ -54,7 +52,7 @@ def measure_gains(
     from vision.training.nets.inference import run_model
 
     test = open_images(dataset)
-    far = make_all_far(unknowns.num_far, images, seed, unknowns.strangers)
+    far = make_all_far(unknowns.num_far, settings_of(dataset), seed, unknowns.strangers)
     engine = Engine.of(graphs, Precision(precision))
 
     def show(run: Run, view: int = 0) -> Shown:

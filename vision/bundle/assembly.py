@@ -95,6 +95,7 @@ def describe_contract(
         data_digest=dataset.content_hash,
         versions=_list_versions(),
         least_bits=dataset.least_bits,
+        resize_reason=dataset.resize_reason,
     )
 
 

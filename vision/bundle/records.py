@@ -121,3 +121,4 @@ class Contract(Record):
     data_digest: str
     versions: dict[str, str] = Field(description="library -> version that made the graph")
     least_bits: int = Field(default=0, description="of 16, that pictures of over eight bits use at least")
+    resize_reason: str = Field(default="", description="why that resize, a sentence")

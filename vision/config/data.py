@@ -15,11 +15,15 @@ from vision.config.base import Fraction, OpenFraction, PositiveFloat, Seed, Sett
 
 
 class Resize(StrEnum):
-    """How an image becomes a square: pad keeps all and the aspect, crop the centre, stretch neither."""
+    """How an image becomes a square: pad keeps all and the aspect, crop the centre, stretch all.
+
+    `auto` stands in a config alone: `settle_resize` picks one of the three by the shapes of the pictures.
+    """
 
     PAD = "pad"
     CROP = "crop"
     STRETCH = "stretch"
+    AUTO = "auto"
 
 
 class LeakPolicy(StrEnum):
@@ -216,7 +220,11 @@ class ImageSettings(Settings):
     """How files become arrays."""
 
     size: int = Field(default=96, ge=16, le=1024, description="pixels; the network's square input")
-    resize: Resize = Resize.PAD
+    resize: Resize = Field(
+        default=Resize.PAD,
+        description="pad: all of it and its shape, on grey; stretch: all of it, its shape lost; crop: the "
+        "centre; auto: stretch where pictures are nearly square, else pad",
+    )
 
 
 class CheckSettings(Settings):

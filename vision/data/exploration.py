@@ -32,13 +32,14 @@ _FEW_GROUPS = 10
 _NEAR_BLANK_CONTRAST = 0.02
 
 
-def explore(manifest: Manifest, images: ImageArray, splits: Splits) -> DataReport:
+def explore(manifest: Manifest, images: ImageArray, splits: Splits, resize_reason: str = "") -> DataReport:
     """Counts, quality, duplicates, what is left out, and findings in plain words.
 
     Args:
         manifest: the images.
         images: (n, size, size, 3) uint8, row i is entry i; a memory map is read in chunks.
         splits: the assignment, aligned with both.
+        resize_reason: how the pictures became squares, a sentence.
     """
     quality = _measure_in_chunks(images)
     counts = tuple(_count_classes(splits))
@@ -52,7 +53,7 @@ def explore(manifest: Manifest, images: ImageArray, splits: Splits) -> DataRepor
         *_findings_on_likeness(manifest),
         *_findings_on_trees(manifest, splits),
         *_findings_on_files(manifest, duplicates, len(quarantined)),
-        *_findings_on_sizes(manifest, images.shape[1]),
+        *_findings_on_sizes(manifest, images.shape[1], resize_reason),
         *_findings_on_blanks(manifest, quality),
     ]
     return DataReport(
@@ -282,7 +283,7 @@ def _findings_on_files(
         yield _info(told)
 
 
-def _findings_on_sizes(manifest: Manifest, size: int) -> Iterator[DataFinding]:
+def _findings_on_sizes(manifest: Manifest, size: int, resize_reason: str) -> Iterator[DataFinding]:
     if not manifest.entries:
         return
     widths = np.array([entry.width for entry in manifest.entries])
@@ -291,12 +292,8 @@ def _findings_on_sizes(manifest: Manifest, size: int) -> Iterator[DataFinding]:
         f"Sizes: {widths.min()} to {widths.max()} pixels wide (median {np.median(widths):.0f}), "
         f"{heights.min()} to {heights.max()} high (median {np.median(heights):.0f})."
     )
-    aspect = float(np.median(np.maximum(widths, heights) / np.minimum(widths, heights)))
-    if aspect >= 2.0:
-        yield _info(
-            f"The pictures are long: the longer side is {aspect:.1f} times the shorter. images.resize: pad "
-            "keeps all of them and their shape; crop would cut them."
-        )
+    if resize_reason:
+        yield _info(resize_reason)
     num_small = int((np.maximum(widths, heights) < size).sum())
     if num_small:
         yield _warning(

@@ -142,6 +142,8 @@ def probe_image(raw: bytes, *, max_megapixels: float = MAX_MEGAPIXELS, keeps_dam
 
 def _resized_sides(sides: tuple[int, int], size: int, resize: Resize) -> tuple[int, int]:
     """Width and height that the whole picture has after the resize, before cropping or padding."""
+    if resize is Resize.AUTO:
+        raise ValueError("resize is auto. Expected pad, crop or stretch, as settle_resize gives.")
     if resize is Resize.STRETCH:
         return size, size
     width, height = sides

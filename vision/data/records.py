@@ -135,6 +135,7 @@ class DatasetRef(Record):
     resize: str = Field(description="resize policy: pad, crop or stretch")
     source_digest: str = Field(default="", description="digest of the source that the images are of")
     least_bits: int = Field(default=0, description="of 16, that pictures of over eight bits use at least")
+    resize_reason: str = Field(default="", description="the pictures' shapes and what is done, a sentence")
 
 
 class DataFinding(Value):

@@ -120,6 +120,11 @@ def open_images(ref: DatasetRef) -> np.memmap[tuple[int, ...], np.dtype[np.uint8
     return images
 
 
+def settings_of(ref: DatasetRef) -> ImageSettings:
+    """How the images of a store were decoded; the resize is never `auto`."""
+    return ImageSettings(size=ref.image_size, resize=Resize(ref.resize))
+
+
 def images_at(manifest: Manifest, folder: Path, size: int, resize: str) -> ImageArray:
     """A manifest's images decoded at another size, for a network with another input; (n, size, size, 3).
 

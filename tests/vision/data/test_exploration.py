@@ -55,9 +55,10 @@ def noise(num: int) -> ImageArray:
     return np.random.default_rng(0).integers(0, 256, (num, 16, 16, 3), dtype=np.uint8)
 
 
-def report_of(manifest: Manifest, images: ImageArray | None = None) -> DataReport:
+def report_of(manifest: Manifest, images: ImageArray | None = None, resize_reason: str = "") -> DataReport:
     splits = assign_splits(manifest, SplitSettings(on_leak=LeakPolicy.DROP), 7)
-    return explore(manifest, noise(len(manifest.entries)) if images is None else images, splits)
+    images = noise(len(manifest.entries)) if images is None else images
+    return explore(manifest, images, splits, resize_reason)
 
 
 def messages(report: DataReport, severity: str | None = None) -> str:
@@ -194,9 +195,9 @@ def test_what_is_carved_out_of_the_training_tree_is_said() -> None:
 
 def test_sizes_and_aspect_are_said() -> None:
     entries = [entry(f"a/{i}.png", sides=(300, 100)) for i in range(9)] + [entry("a/s.png", sides=(12, 9))]
-    report = report_of(manifest_of(entries))
+    report = report_of(manifest_of(entries), resize_reason="Pictures are long.")
     assert "12 to 300 pixels wide (median 300), 9 to 100 high (median 100)" in messages(report, "info")
-    assert "the longer side is 3.0 times the shorter" in messages(report, "info")
+    assert "Pictures are long." in messages(report, "info")
     assert "Smaller than 16 pixels, and enlarged: 1 of 10 images" in messages(report, "warning")
 
 
