@@ -1,4 +1,4 @@
-"""`run.py new NAME FOLDER`: look at a folder of photographs, write its config, say what to type next."""
+"""`run.py new NAME FOLDER` or `CSV`: look at photographs, write its config, say what to type next."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from orchestration.commands.command import Command, argument
 from orchestration.session.paths import ProjectPaths
 from vision.base.wording import count_of, join_words
 from vision.config.data import CheckSettings
+from vision.config.tables import CsvSource
 
 if TYPE_CHECKING:  # the survey imports scipy, which no other command needs to start
     from orchestration.projects.outlook import Outlook
@@ -25,6 +26,7 @@ if TYPE_CHECKING:  # the survey imports scipy, which no other command needs to s
 BAR = 24
 MOST_ROWS = 40
 MOST_LEFT_OUT = 5
+MOST_UNUSED = 8
 LABEL = 10
 
 
@@ -42,7 +44,7 @@ def _new(options: Namespace, paths: ProjectPaths) -> int:
         task = bar.add_task("", total=None)
         started = start_project(
             options.project,
-            options.folder,
+            options.source,
             paths.root / "configs",
             options.overrides,
             lambda done, total: bar.update(task, completed=done, total=total),
@@ -106,7 +108,10 @@ def _list_findings(survey: Survey) -> Iterator[tuple[str, str, str]]:
     smallest, usual, largest = (f"{each.width} x {each.height}" for each in survey.size_range())
     spread = f"usually about {usual}, from {smallest} to {largest} (by area)"
     yield "Sizes", spread if smallest != largest else f"all {usual}", ""
-    yield "Folders", describe_layout(survey.layout), ""
+    if isinstance(survey.settings, CsvSource):
+        yield from _tell_columns(survey.settings)
+    else:
+        yield "Folders", describe_layout(survey.layout), ""
     yield from _tell_groups(survey)
     copies, alike = survey.num_copies(), survey.num_alike()
     if alike:
@@ -128,6 +133,23 @@ def _list_findings(survey: Survey) -> Iterator[tuple[str, str, str]]:
     for remark in survey.manifest.remarks:
         yield "Note", remark.tell(), "yellow"
     yield from _tell_left_out(survey)
+
+
+def _tell_columns(settings: CsvSource) -> Iterator[tuple[str, str, str]]:
+    from vision.data.sources.table.columns import list_unused
+
+    named = {
+        "picture": settings.path_column,
+        "class": settings.rank or settings.label_column,
+        "group": settings.group_column,
+        "split": settings.split_column,
+        "box": " ".join(settings.box_columns or ()),
+    }
+    yield "Columns", ", ".join(f"{what} {name!r}" for what, name in named.items() if name), ""
+    unused = list_unused(settings)
+    if unused:
+        more = f" and {len(unused) - MOST_UNUSED} more" if len(unused) > MOST_UNUSED else ""
+        yield "", f"not used: {', '.join(unused[:MOST_UNUSED])}{more}", ""
 
 
 def _tell_groups(survey: Survey) -> Iterator[tuple[str, str, str]]:
@@ -154,18 +176,23 @@ def _tell_left_out(survey: Survey) -> Iterator[tuple[str, str, str]]:
 
 NEW = Command(
     "new",
-    "look at a folder of photographs and write its config",
+    "look at photographs and write their config",
     _new,
     (
         argument("project", metavar="NAME", help="of the project: my-fish writes configs/my-fish.yaml"),
-        argument("folder", metavar="FOLDER", help="of photographs, one folder a class"),
+        argument(
+            "source",
+            metavar="FOLDER|CSV",
+            help="photographs, one folder a class; or a table of paths and labels",
+        ),
         argument(
             "--set",
             metavar="dataset.KEY=VALUE",
             action="append",
             default=[],
             dest="overrides",
-            help="how the folder is read, as in --set dataset.layout=place/class; may be repeated",
+            help="how it is read, as in --set dataset.layout=place/class or dataset.label_column=species; "
+            "may be repeated",
         ),
     ),
 )

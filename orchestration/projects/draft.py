@@ -12,6 +12,7 @@ import jinja2
 from orchestration.session.steps import STEPS
 from vision.base.progress import in_words
 from vision.config.data import FolderSource
+from vision.config.tables import CsvSource
 from vision.config.yaml_text import write_inline
 from vision.data.survey import USUAL_SIZE, Survey, choose_size
 
@@ -89,7 +90,7 @@ def describe_layout(layout: str) -> str:
 
 
 def write_draft(name: str, survey: Survey, plan: Plan) -> str:
-    """The configuration of a folder that was looked at."""
+    """The configuration of a folder or a table that was looked at."""
     adds = f"adds about {in_words(plan.fine_seconds)} here"
     smallest = min(survey.class_sizes(), key=lambda each: each.num_images)
     enough = f"enough: a usual picture here has {survey.usual_side()}"
@@ -110,7 +111,7 @@ def write_draft(name: str, survey: Survey, plan: Plan) -> str:
     )
 
 
-def _render(settings: FolderSource, **values: Any) -> str:
+def _render(settings: FolderSource | CsvSource, **values: Any) -> str:
     environment = jinja2.Environment(
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -122,7 +123,9 @@ def _render(settings: FolderSource, **values: Any) -> str:
     given = settings.model_dump(mode="json", exclude_defaults=True)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         dataset=[f"{key}: {write_inline(value)}" for key, value in given.items() if key != "group_by"],
-        layout_set="layout" in given,
+        source=settings.source,
+        layout_set="layout" in given or settings.source != "folder",
+        group_column=given.get("group_column"),
         unknown_set="unknown_classes" in given,
         group_by=f"group_by: {write_inline(settings.group_by)}" if settings.group_by else "# group_by: auto",
         enough=ENOUGH_TO_FINE_TUNE,
@@ -132,6 +135,8 @@ def _render(settings: FolderSource, **values: Any) -> str:
 
 def _tell_groups(survey: Survey) -> str:
     """What is known of groups, for the comment."""
+    if isinstance(survey.settings, CsvSource) and survey.settings.group_column:
+        return f"Here the column {survey.settings.group_column} says it: {survey.num_groups():,} groups."
     if survey.suggestion is not None and survey.suggestion.pattern is None:
         return survey.suggestion.sentence()
     found = f"Here {len(survey.manifest.entries):,} pictures are of {survey.num_groups():,} groups"

@@ -1,4 +1,4 @@
-"""Looks at a folder of photographs and writes a project's configuration, with a contact sheet beside it."""
+"""Looks at a folder or a table of photographs and writes a project's config, beside it a contact sheet."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ from pathlib import Path
 
 from orchestration.projects.draft import Plan, write_draft
 from orchestration.projects.outlook import Outlook, foresee
+from orchestration.projects.source import settle_source
 from report.contact_sheet import draw_contact_sheet
 from vision.base.errors import ConfigError
 from vision.base.files import write_atomically
 from vision.base.progress import in_words
-from vision.config.data import FolderSource
 from vision.config.loading import settle
 from vision.config.run import RunConfig
 from vision.config.yaml_text import parse_yaml
 from vision.data.sources.declaration import Progress
-from vision.data.survey import Survey, survey_folder
-
-_SETTABLE = "dataset."
+from vision.data.survey import Survey, survey_images
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Started:
     """A project that was started.
 
     Attributes:
-        survey: what was found in the folder.
+        survey: what was found.
         config: the file that was written.
         sheet: the contact sheet.
         outlook: what a training would come to, and what to type next.
@@ -43,29 +41,29 @@ class Started:
 
 def start_project(
     name: str,
-    folder: str,
+    source: str,
     configs: Path,
     overrides: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Started:
-    """Look at a folder and write `NAME.yaml` and `NAME.png` into `configs`; nothing is overwritten.
+    """Look at a folder or a table; write `NAME.yaml` and `NAME.png` into `configs`, overwriting nothing.
 
     Args:
         name: of the project, its configuration and its model.
-        folder: of photographs, as it was typed.
+        source: the folder of photographs, or the table of paths and labels, as it was typed.
         configs: where configurations lie.
-        overrides: `dataset.KEY=VALUE`, what is known of the folder.
+        overrides: `dataset.KEY=VALUE`, what is known of it.
         progress: is told images done and images in all.
 
     Raises:
         ConfigError: the name has another form, or is taken; an override is of something else.
-        SourceError: the folder cannot be read as classes.
+        SourceError: it cannot be read as classes.
         StorageError: a file cannot be written.
     """
     config, sheet = configs / f"{name}.yaml", configs / f"{name}.png"
-    settings = _settle_folder(name, folder, config, overrides)
+    settings = settle_source(name, source, config, overrides)
     _refuse_taken(name, config, sheet)
-    survey = survey_folder(settings, progress)
+    survey = survey_images(settings, progress)
     plan = Plan.of(survey, len(os.sched_getaffinity(0)))
     text = write_draft(name, survey, plan)
     settled = settle(RunConfig, parse_yaml(text, str(config)), config)
@@ -74,28 +72,6 @@ def start_project(
     write_atomically(config, text)  # first: a sheet that is alone would only stand in the way
     write_atomically(sheet, picture)
     return Started(survey, config, sheet, foresee(survey, settled, f"about {in_words(plan.seconds)}"))
-
-
-def _settle_folder(name: str, folder: str, config: Path, overrides: Sequence[str]) -> FolderSource:
-    """The settings of the folder, after the name and the overrides were found to be right."""
-    other = next((each for each in overrides if not each.startswith(_SETTABLE)), None)
-    if other is not None:
-        raise ConfigError(
-            f"--set {other}: does not say how the folder is read. Expected dataset.KEY=VALUE, such as "
-            f"dataset.layout=place/class. Change other settings in {config}, once it is written."
-        )
-    path = (Path(folder).expanduser() if folder.startswith("~") else Path(folder)).absolute()
-    path = path.resolve() if ".." in path.parts else path  # the config is read from wherever one stands
-    least = {"backbone": "efficientnet_lite0", "weights": "auto", "strategy": "frozen"}
-    tree = {
-        "name": name,
-        "dataset": {"source": "folder", "path": str(path)},
-        "training": {"candidates": {"efficientnet_lite0": least}},
-    }
-    settings = settle(RunConfig, tree, config, overrides).dataset
-    if not isinstance(settings, FolderSource):
-        raise ConfigError("run.py new reads a folder of pictures. Expected no dataset.source. Leave it out.")
-    return settings
 
 
 def _refuse_taken(name: str, config: Path, sheet: Path) -> None:

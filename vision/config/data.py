@@ -88,7 +88,7 @@ Or `auto`, which finds the pattern if the names tell one."""
 _LAYOUT_HELP = (
     "what the folders are, from the root down: class, split/class, place/class, class/group; auto reads it"
 )
-_GROUP_HELP = (
+GROUP_HELP = (
     "regular expression on the file name, or with a slash in it on the path from the root; the part "
     "`(?P<group>…)` is the group; auto finds the pattern if the names tell one"
 )
@@ -114,7 +114,7 @@ class Addition(Settings):
         "paths (+NAME/...) and the names of their groups, so keep it when the folder moves",
     )
     layout: LayoutPattern = Field(default="auto", description=_LAYOUT_HELP)
-    group_by: GroupPattern | None = Field(default=None, description=_GROUP_HELP)
+    group_by: GroupPattern | None = Field(default=None, description=GROUP_HELP)
     shared_groups: bool = Field(
         default=False,
         description="groups of one name here and in the source are one (the same individuals again)",
@@ -198,7 +198,7 @@ class FolderSource(GrowingSource):
     source: Literal["folder"] = "folder"
     path: Path
     layout: LayoutPattern = Field(default="auto", description=_LAYOUT_HELP)
-    group_by: GroupPattern | None = Field(default=None, description=_GROUP_HELP)
+    group_by: GroupPattern | None = Field(default=None, description=GROUP_HELP)
     unknown_classes: ClassNames = Field(default=(), description="class folders held out as unknown")
     max_megapixels: PositiveFloat = Field(default=200.0, description="larger images are quarantined")
     skip_folders: tuple[str, ...] = Field(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from vision.config.data import GROUP_HELP, GroupPattern
 from vision.config.labelled import LabelledSource
 
 
@@ -24,10 +25,17 @@ class CsvSource(LabelledSource):
         default=None, description="the column that is the class in place of label_column: genus, family"
     )
     group_column: str | None = Field(default=None, description="what stays in one split")
+    group_by: GroupPattern | None = Field(default=None, description=f"in place of group_column: {GROUP_HELP}")
     split_column: str | None = Field(default=None, description="train, validation or test in each row")
     box_columns: tuple[str, str, str, str] | None = Field(
         default=None, description="left, top, width and height of the subject in pixels"
     )
+
+    @model_validator(mode="after")
+    def _groups_are_declared_once(self) -> Self:
+        if self.group_column is not None and self.group_by is not None:
+            raise ValueError("group_column and group_by both say what a group is; keep one of them")
+        return self
 
 
 class CatalogSource(LabelledSource):

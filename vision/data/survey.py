@@ -1,4 +1,4 @@
-"""What a folder of images holds, before anything is configured: classes, groups, sizes, what is left out.
+"""What a folder or a table of images holds, before anything is configured: classes, groups, sizes, losses.
 
 Every image is read; up to `MOST_COMPARED` are compared by their looks as well, as a training does it.
 """
@@ -18,6 +18,7 @@ import numpy as np
 
 from vision.base.files import storage_errors
 from vision.config.data import AUTO_GROUPS, CheckSettings, FolderSource, Resize
+from vision.config.tables import CsvSource
 from vision.data.grouping import Suggestion, suggest_groups
 from vision.data.images import decode_image
 from vision.data.links import Links, keys_of
@@ -28,6 +29,7 @@ from vision.data.sources.declaration import Progress
 from vision.data.sources.folder import list_folder
 from vision.data.sources.layout import Hints
 from vision.data.sources.layout_reading import find_layout
+from vision.data.sources.table.labels_file import list_table
 
 FEW_IMAGES = 30
 """Of a class; with fewer its figures mean little."""
@@ -71,16 +73,16 @@ class ClassSize:
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What was found in a folder.
+    """What was found in a folder, or by a table.
 
     Attributes:
-        settings: the folder, with the groups that its names suggest.
+        settings: the folder or the table, with the groups that names of files suggest.
         manifest: its images; their groups are the declared ones, or those that were found.
-        layout: what its folders are, as `dataset.layout` writes it.
+        layout: what its folders are, as `dataset.layout` writes it; empty of a table.
         suggestion: what the names tell of groups; None where groups are declared, or folders are groups.
     """
 
-    settings: FolderSource
+    settings: FolderSource | CsvSource
     manifest: Manifest
     layout: str
     suggestion: Suggestion | None
@@ -135,11 +137,11 @@ class Survey:
         return ordered[0], ordered[len(ordered) // 2], ordered[-1]
 
 
-def survey_folder(settings: FolderSource, progress: Progress | None = None) -> Survey:
-    """Read every image of a folder and find out which belong together.
+def survey_images(settings: FolderSource | CsvSource, progress: Progress | None = None) -> Survey:
+    """Read every image of a folder, or that a table names, and find out which belong together.
 
     Args:
-        settings: the folder; what they declare of layout and groups is kept.
+        settings: the folder or the table; what they declare of layout and groups is kept.
         progress: is told images done and images in all.
 
     Raises:
@@ -149,14 +151,18 @@ def survey_folder(settings: FolderSource, progress: Progress | None = None) -> S
     if settings.group_by == AUTO_GROUPS:
         settings = settings.model_copy(update={"group_by": None})
     manifest = _compare(read_source(settings, Path(), progress=progress), progress)
-    layout = str(find_layout([entry.path for entry in manifest.entries], settings.layout, _hints(settings)))
+    layout = ""
+    if isinstance(settings, FolderSource):
+        paths = [entry.path for entry in manifest.entries]
+        layout = str(find_layout(paths, settings.layout, Hints(settings.unknown_classes)))
     if settings.group_by is not None or any(entry.group is not None for entry in manifest.entries):
         return Survey(settings, manifest, layout, None)
     suggestion = suggest_groups(manifest.entries)
     if suggestion.pattern is None:
         return Survey(settings, manifest, layout, suggestion)
     grouped = settings.model_copy(update={"group_by": suggestion.pattern})
-    groups = {file.path: file.group for file in list_folder(grouped).files}
+    listing = list_table(grouped)[1] if isinstance(grouped, CsvSource) else list_folder(grouped)
+    groups = {file.path: file.group for file in listing.files}
     entries = tuple(entry.model_copy(update={"group": groups.get(entry.path)}) for entry in manifest.entries)
     return Survey(grouped, manifest.model_copy(update={"entries": entries}), layout, suggestion)
 
@@ -202,7 +208,3 @@ def _compare(manifest: Manifest, progress: Progress | None) -> Manifest:
             if progress is not None:
                 progress(row + 1, len(entries))
     return link_small(manifest, small)
-
-
-def _hints(settings: FolderSource) -> Hints:
-    return Hints(settings.unknown_classes)

@@ -27,11 +27,12 @@ from vision.base.files import write_atomically
 from vision.config.data import FolderSource, Resize
 from vision.config.loading import load_config, settle
 from vision.config.run import RunConfig
+from vision.config.tables import CsvSource
 from vision.config.yaml_text import parse_yaml
 from vision.data.images import decode_image
 from vision.data.near_duplicates import link_alike
 from vision.data.sources import read_source
-from vision.data.survey import Survey, choose_size, survey_folder
+from vision.data.survey import Survey, choose_size, survey_images
 
 
 @pytest.fixture
@@ -68,6 +69,23 @@ def test_the_command_writes_what_training_reads_and_says_what_to_type(
     told = capsys.readouterr().out
     assert "30 pictures of 2 classes" in told
     assert "python run.py train my-fish" in told
+
+
+def test_a_table_becomes_a_config_that_training_reads(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{path.relative_to(photos)},{path.parent.name},7" for path in sorted(photos.glob("*/*"))]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,species,length", *rows]))
+    command, options = parse(["new", "my-fish", str(tmp_path / "labels.csv")])
+    assert command.run(options, ProjectPaths.of(tmp_path)) == 0
+    dataset = load_config(tmp_path / "configs" / "my-fish.yaml").dataset
+    assert isinstance(dataset, CsvSource)
+    assert (dataset.path_column, dataset.label_column, dataset.images) == ("file", "species", photos)
+    entries = read_source(dataset, tmp_path).entries
+    assert (len(entries), len({entry.group for entry in entries})) == (30, 10)  # groups from the names
+    told = capsys.readouterr().out
+    assert "picture 'file', class 'species'" in told
+    assert "not used: length" in told
 
 
 def test_nothing_is_overwritten_and_no_model_is_shared(photos: Path, tmp_path: Path) -> None:
@@ -154,7 +172,7 @@ def test_the_screen_tells_small_classes_copies_and_what_is_left_out(photos: Path
         save_noise(photos / "burbot" / f"{number}.png", 900 + number)
     shutil.copy(photos / "chub" / "chub0_frame0.png", photos / "chub" / "again.png")
     (photos / "perch" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    told = tell(survey_folder(FolderSource(path=photos)))
+    told = tell(survey_images(FolderSource(path=photos)))
     assert "5 pictures, needs 8" in told
     assert "Class 'burbot' has 5 usable images" in told
     assert "Add pictures to burbot" in told
@@ -166,14 +184,14 @@ def test_where_training_would_refuse_the_last_lines_are_what_helps(tmp_path: Pat
     photos = make_frames(tmp_path / "photos", individuals=8)
     for number in range(5):
         save_noise(photos / "no" / f"{number}.png", 900 + number)
-    told = tell(survey_folder(FolderSource(path=photos)))
+    told = tell(survey_images(FolderSource(path=photos)))
     *_, train, held_out = told.rstrip().splitlines()
     assert train.endswith("once that is done")
     typed = re.search(r"python run\.py train my-fish --set (.+?)   ", held_out)
     assert typed is not None
     key, _, value = shlex.split(typed[1])[0].partition("=")
     assert (key, parse_yaml(value, "")) == ("dataset.unknown_classes", ["no"])
-    survey = survey_folder(FolderSource(path=photos, unknown_classes=("no",)))
+    survey = survey_images(FolderSource(path=photos, unknown_classes=("no",)))
     again = tell(survey)
     assert "Refused" not in again
     assert "Gate" in again  # of 16 groups test gets 2
@@ -184,7 +202,7 @@ def test_where_training_would_refuse_the_last_lines_are_what_helps(tmp_path: Pat
 def test_names_that_tell_no_groups_are_said_to(tmp_path: Path) -> None:
     for number in range(24):
         save_noise(tmp_path / ("a" if number % 2 else "b") / f"IMG_{1000 + 7 * number}.png", number)
-    survey = survey_folder(FolderSource(path=tmp_path))
+    survey = survey_images(FolderSource(path=tmp_path))
     assert not survey.has_groups
     assert "tell no groups" in tell(survey)
     text = write_draft("fish", survey, Plan.of(survey, 2))
@@ -200,7 +218,7 @@ def test_pictures_that_look_alike_are_counted_as_one_group_whatever_their_names(
         with Image.open(path) as picture:
             picture.resize((120, 90)).save(path)
             picture.resize((90, 68)).save(path.with_name(f"DSC_{2000 + 13 * number}.jpg"), quality=70)
-    survey = survey_folder(FolderSource(path=tmp_path))
+    survey = survey_images(FolderSource(path=tmp_path))
     assert (survey.num_alike(), survey.num_together()) == (32, 16)
     assert {size.num_groups for size in survey.class_sizes()} == {8}
     assert "16 independent groups" in tell(survey)
@@ -218,7 +236,7 @@ def test_small_pictures_are_enlarged_and_tiny_ones_little(side: int, size: int) 
 def test_the_whole_network_is_trained_unasked_where_it_is_cheap_and_images_suffice(
     photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    survey = survey_folder(FolderSource(path=photos))
+    survey = survey_images(FolderSource(path=photos))
     assert not Plan.of(survey, 64).fine_tuned
     many = survey.manifest.entries * (ENOUGH_TO_FINE_TUNE // len(survey.manifest.entries) + 1)
     large = Survey(
@@ -236,7 +254,7 @@ def test_the_whole_network_is_trained_unasked_where_it_is_cheap_and_images_suffi
 
 
 def test_real_fish_are_found_by_individual() -> None:
-    survey = survey_folder(FolderSource(path=shared_data("fish_egu2017")))
+    survey = survey_images(FolderSource(path=shared_data("fish_egu2017")))
     assert (len(survey.manifest.entries), survey.num_groups()) == (1053, 149)
     told = tell(survey)
     assert len(told.splitlines()) < 24  # one screen

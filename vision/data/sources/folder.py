@@ -236,6 +236,25 @@ def _classify(settings: FolderSource | Addition, layout: Layout, found: Found) -
     return _group_by_names(files) if settings.group_by == AUTO_GROUPS else files
 
 
+def group_files(root: Path, group_by: str | None, files: Sequence[SourceFile]) -> list[SourceFile]:
+    """The files with the groups that a pattern finds in their paths, or that their names tell (`auto`).
+
+    Raises:
+        SourceError: the pattern matches none of them.
+    """
+    if group_by == AUTO_GROUPS:
+        return _group_by_names(list(files))
+    if group_by is None:
+        return list(files)
+    groups = [_match_group(re.compile(group_by), file.path) for file in files]
+    grouped = [
+        replace(file, group=comparison_key(group) if group else None)
+        for file, group in zip(files, groups, strict=True)
+    ]
+    _check_groups(root, group_by, "dataset.group_by", grouped)
+    return grouped
+
+
 def _pattern(settings: FolderSource | Addition) -> re.Pattern[str] | None:
     return None if settings.group_by in (None, AUTO_GROUPS) else re.compile(str(settings.group_by))
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from vision.base.wording import count_of
+from vision.config.yaml_text import write_inline
 from vision.data.sources.split_words import FILE_WORDS, words_of
 
 logger = logging.getLogger(__name__)
@@ -187,11 +188,13 @@ def _describe_table(root: Path, images: Sequence[str], table: Table) -> str:
         return (
             f"{found}. Expected one folder per class, or a column of classes and one of paths below {root}."
         )
+    named = {"images": str(root), "path_column": table.file_column, "label_column": table.label_column}
+    options = [f"--set dataset.{key}={write_inline(value)}" for key, value in named.items()]
+    words = [word for option in options for word in option.split(" ", 1)]
+    command = shlex.join(["python", "run.py", "new", "NAME", str(table.path), *words])
     return (
         f"{found} and what it shows ({table.label_column!r}). Expected one folder per class. Such a table is "
-        f"a source too: write under\n\ndataset: {{source: csv, path: {_text(table.path)}, images: "
-        f"{_text(root)}, path_column: {_text(table.file_column)}, label_column: "
-        f"{_text(table.label_column)}}}\n\n(docs/sources.md#csv)"
+        f"a source too (docs/sources.md#csv). Type\n\n{command}"
     )
 
 

@@ -2,16 +2,18 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
-import yaml
 
+from orchestration.commands.new import NEW
+from orchestration.commands.parsing import parse
+from orchestration.projects.source import settle_source
 from tests.vision.data.sources.test_folder import fault, make, read
-from vision.config.tables import CsvSource
 from vision.data.sources import read_source
 
 LAYOUTS = Path(__file__).parents[4] / "docs" / "layouts.md"
@@ -87,7 +89,9 @@ def test_a_table_of_labels_is_told_with_the_source_that_reads_it(
     monkeypatch.chdir(tmp_path)
     message = fault(Path("photos"))
     assert "names 10 of 10 images" in message
-    settings = CsvSource.model_validate(yaml.safe_load(message.split("\n\n")[1])["dataset"])
+    command, options = parse(shlex.split(message.split("\n\n")[1])[2:])
+    settings = settle_source("fish", options.source, tmp_path / "fish.yaml", options.overrides)
+    assert command is NEW
     manifest = read_source(settings, tmp_path / "data")
     assert Counter(entry.class_name for entry in manifest.entries) == {"it's perch": 5, "Äsche": 5}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from vision.base.errors import SourceError
@@ -11,7 +12,7 @@ from vision.config.tables import CsvSource
 from vision.data.records import Manifest
 from vision.data.sources.declaration import Base, Progress, Source
 from vision.data.sources.finding import find_root
-from vision.data.sources.folder import FolderListing
+from vision.data.sources.folder import FolderListing, group_files
 from vision.data.sources.table.reading import PATH_COLUMNS, read_cell, read_table
 from vision.data.sources.table.rows import LabelRow, describe_rows, list_rows, read_rows
 
@@ -49,7 +50,8 @@ def list_table(settings: CsvSource) -> tuple[Path, FolderListing]:
     """
     root = find_table(settings)
     header, rows = read_table(settings.path.expanduser())
-    return root, list_rows(str(settings.path), root, _read(settings, header, rows), settings)
+    listing = list_rows(str(settings.path), root, _read(settings, header, rows), settings)
+    return root, replace(listing, files=tuple(group_files(root, settings.group_by, listing.files)))
 
 
 def _read(settings: CsvSource, header: list[str], rows: Iterable[list[str]]) -> Iterator[LabelRow]:

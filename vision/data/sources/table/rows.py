@@ -73,7 +73,7 @@ def list_rows(table: str, root: Path, rows: Iterable[LabelRow], settings: Labell
     Raises:
         SourceError: fewer than two known classes, a split that is none, a class that is not there.
     """
-    found, places = _Sorted(), _Places(root)
+    found, places = _Sorted(), Places(root)
     skipped = {comparison_key(name) for name in settings.skip_classes}
     classes = set()
     for row in rows:
@@ -141,7 +141,7 @@ def read_rows(
     )
 
 
-class _Places:
+class Places:
     """Finds the files of a folder by what a table calls them."""
 
     def __init__(self, root: Path) -> None:

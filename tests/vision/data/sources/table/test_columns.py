@@ -1,0 +1,92 @@
+"""What the columns of a table are is found, or both readings are told with what to type."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.orchestration.projects.photographs import save_noise
+from tests.shared_data import shared_data
+from vision.base.errors import SourceError
+from vision.config.tables import CsvSource
+from vision.data.sources import read_source
+from vision.data.sources.table.columns import list_unused, recognise_columns
+
+ROWS = [(f"{i:02}.png", "chub" if i % 2 else "perch", f"fish{i // 3}") for i in range(12)]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for number, (name, _, _) in enumerate(ROWS):
+        save_noise(tmp_path / "photos" / name, number)
+    return tmp_path / "photos"
+
+
+def write(path: Path, head: str, *columns: list[str]) -> CsvSource:
+    path.write_text("\n".join([head, *(",".join(cells) for cells in zip(*columns, strict=True))]) + "\n")
+    return CsvSource(path=path)
+
+
+def columns(prefix: str = "") -> tuple[list[str], list[str], list[str]]:
+    paths, labels, groups = ([row[i] for row in ROWS] for i in range(3))
+    return [prefix + path for path in paths], labels, groups
+
+
+@pytest.mark.parametrize("place", ["labels.csv", "photos/labels.csv", "tables/labels.csv", "absolute.csv"])
+def test_columns_and_folder_are_found_wherever_the_table_lies(
+    tmp_path: Path, photos: Path, place: str
+) -> None:
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    paths, labels, groups = columns(f"{photos}/" if place == "absolute.csv" else "")
+    splits = ["test" if i > 8 else "train" for i in range(12)]
+    sides = [["1"] * 12, ["2"] * 12, ["4"] * 12, ["5"] * 12]
+    note = ["seen"] * 12
+    head = "Bild,Species,individualID,split,x,y,width,height,note"
+    found = recognise_columns(write(tmp_path / place, head, paths, labels, groups, splits, *sides, note))
+    assert (found.path_column, found.label_column, found.group_column) == ("Bild", "Species", "individualID")
+    assert (found.split_column, found.box_columns) == ("split", ("x", "y", "width", "height"))
+    assert list_unused(found) == ["note"]
+    assert len(read_source(found, tmp_path).entries) == 12
+
+
+def test_two_readings_are_told_with_the_setting_of_each(tmp_path: Path, photos: Path) -> None:
+    paths, labels, groups = columns()
+    table = write(
+        photos.parent / "t.csv", "file,species,class,site,video", paths, labels, labels, groups, groups
+    )
+    with pytest.raises(SourceError, match=r"--set dataset\.label_column=species +2 values: perch, chub"):
+        recognise_columns(table)
+    table = table.model_copy(update={"label_column": "species"})
+    with pytest.raises(SourceError, match=r"dataset\.group_column=video(.|\n)*dataset\.group_column=null"):
+        recognise_columns(table)
+    none = CsvSource(path=table.path, label_column="species", group_column=None)
+    assert recognise_columns(none).group_column is None
+
+
+def test_a_split_that_is_none_and_files_that_are_nowhere_say_what_to_type(
+    tmp_path: Path, photos: Path
+) -> None:
+    paths, labels, _ = columns()
+    table = write(photos / "t.csv", "file,label,split", paths, labels, ["1", "2"] * 6)
+    with pytest.raises(SourceError, match=r"dataset\.split_column=null"):
+        recognise_columns(table)
+    with pytest.raises(SourceError, match=r"gone/00\.png.*(.|\n)*dataset\.images=FOLDER"):
+        recognise_columns(write(tmp_path / "t.csv", "file,label", columns("gone/")[0], labels))
+
+
+def test_names_tell_groups_where_no_column_does(tmp_path: Path) -> None:
+    names = [f"fish{i // 4}_frame{i % 4}.png" for i in range(48)]
+    for number, name in enumerate(names):
+        save_noise(tmp_path / name, number)
+    table = write(tmp_path / "t.csv", "file,label", names, ["chub" if i < 24 else "perch" for i in range(48)])
+    settings = table.model_copy(update={"group_by": r"^(?P<group>.+)_frame"})
+    assert len({entry.group for entry in read_source(settings, tmp_path).entries}) == 12
+
+
+def test_the_table_of_real_fish_has_two_labels_and_videos() -> None:
+    table = CsvSource(path=shared_data("fish_egu2017") / "test-sample.csv")
+    with pytest.raises(SourceError, match="label_column=specie "):
+        recognise_columns(table)
+    found = recognise_columns(table.model_copy(update={"label_column": "specie"}))
+    assert (found.path_column, found.group_column) == ("image", "video_name")

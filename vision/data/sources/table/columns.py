@@ -1,0 +1,217 @@
+"""Which columns of a table hold the path, the class, the group, the split and the box."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from vision.base.errors import SourceError
+from vision.base.names import comparison_key
+from vision.config.tables import CsvSource
+from vision.data.sources.split_words import read_split_name, words_of
+from vision.data.sources.table.labels_file import LABEL_COLUMNS, find_table
+from vision.data.sources.table.reading import PATH_COLUMNS, read_cell, read_table
+from vision.data.sources.table.rows import Places
+
+GROUP_WORDS = frozenset(
+    [
+        "group",
+        "individual",
+        "animal",
+        "subject",
+        "person",
+        "patient",
+        "specimen",
+        "video",
+        "clip",
+        "sequence",
+        "seq",
+        "burst",
+        "visit",
+        "location",
+        "site",
+        "camera",
+    ]
+)
+"""What stays in one split, by the words of a column's name; `_NAMING` may stand beside them."""
+
+_NAMING = frozenset(("id", "ids", "name", "code", "no", "nr", "number"))
+SPLIT_COLUMNS = ("split", "subset", "partition", "set")
+BOX_COLUMNS = (
+    ("x", "y", "width", "height"),
+    ("x", "y", "w", "h"),
+    ("left", "top", "width", "height"),
+    ("bbox_x", "bbox_y", "bbox_width", "bbox_height"),
+    ("bbox_x", "bbox_y", "bbox_w", "bbox_h"),
+)
+"""Left, top, width and height in pixels, by the names that they have together."""
+
+MOST_TRIED = 200
+"""Rows whose files are looked for."""
+
+MOST_FOLDERS = 60
+"""Folders in and beside the table's that paths may start from."""
+
+_EXAMPLES = 3
+
+
+def recognise_columns(settings: CsvSource) -> CsvSource:
+    """The settings of a table with every column named that is found, and the folder of its images.
+
+    What the settings name already is kept; `group_column: null` and `split_column: null` say that there is
+    none.
+
+    Raises:
+        SourceError: the table cannot be read, names no file that is there, or allows two readings, which are
+            told with the setting of each.
+    """
+    if settings.images is not None or not settings.path.is_file():
+        find_table(settings)
+    table = _Table(settings, *read_table(settings.path))
+    found = table.find_paths()
+    if not settings.label_column and not settings.rank:
+        found["label_column"] = table.find_label(found["path_column"])
+    if not {"group_column", "group_by"} & settings.model_fields_set:
+        found["group_column"] = table.choose(
+            [name for name in table.header if _names_group(name)], "group_column", "what stays in one split"
+        )
+    if "split_column" not in settings.model_fields_set:
+        found["split_column"] = table.find_split()
+    if "box_columns" not in settings.model_fields_set:
+        found["box_columns"] = table.find_box()
+    return settings.model_copy(update={name: value for name, value in found.items() if value is not None})
+
+
+def list_unused(settings: CsvSource) -> list[str]:
+    """Columns of the table that no setting names."""
+    header, _ = read_table(settings.path)
+    named = {settings.path_column, settings.label_column, settings.rank, settings.group_column}
+    named |= {settings.split_column, *(settings.box_columns or ())}
+    return [name for name in header if name and name not in named]
+
+
+class _Table:
+    """Header and rows, and what may be read from them."""
+
+    def __init__(self, settings: CsvSource, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        self.settings, self.header = settings, [name for name in header if name]
+        filled = [row for row in rows if any(row)]
+        self.values = {
+            name: [read_cell(row, place) for row in filled] for place, name in enumerate(header) if name
+        }
+        self.num_rows = len(filled)
+
+    def find_paths(self) -> dict[str, object]:
+        """The column of paths, and the folder that they start from where it is not the table's."""
+        settings = self.settings
+        named = [settings.path_column] if settings.path_column else self._named(PATH_COLUMNS)
+        hits = {name: self._locate(self.values.get(name, [])) for name in named or self.header}
+        best = max((count for count, _ in hits.values()), default=0)
+        found = [name for name, (count, _) in hits.items() if count == best > 0]
+        if len(found) > 1:
+            raise SourceError(self._tell_readings(found, "path_column", "the path"))
+        if not found:
+            first = next((value for name in named for value in self.values.get(name, []) if value), "")
+            example = f" ({named[0]}: {first!r})" if first else ""
+            raise SourceError(
+                f"{settings.path}: no column names a picture that is there{example}; looked from "
+                f"{settings.images or settings.path.parent} and the folders in and beside it. Expected paths "
+                "that start from a folder. Say from which: --set dataset.images=FOLDER"
+            )
+        images = hits[found[0]][1]
+        return {"path_column": found[0], "images": None if images == settings.path.parent else images}
+
+    def find_label(self, path_column: object) -> str:
+        """The column of classes: by its name, else the one whose words repeat."""
+        found = self._named(LABEL_COLUMNS) or [
+            name
+            for name in self.header
+            if name != path_column
+            and not _names_group(name)
+            and comparison_key(name) not in SPLIT_COLUMNS
+            and not any(value.replace(".", "", 1).isdigit() for value in self.values[name])
+            and 2 <= self._count(name) <= self.num_rows / 2
+        ]
+        if len(found) != 1:
+            raise SourceError(self._tell_readings(found or self.header, "label_column", "the class"))
+        return found[0]
+
+    def choose(self, names: Sequence[str], setting: str, what: str) -> str | None:
+        """The one of these columns whose values repeat; None where there is none."""
+        found = [name for name in names if 2 <= self._count(name) < self.num_rows]
+        if len(found) > 1:
+            raise SourceError(self._tell_readings(found, setting, what, or_none=True))
+        return found[0] if found else None
+
+    def find_split(self) -> str | None:
+        """The column that says train, validation or test in each row."""
+        found = self.choose(self._named(SPLIT_COLUMNS), "split_column", "the split")
+        wrong = next(
+            (each for each in self.values.get(found or "", []) if read_split_name(each) is None), None
+        )
+        if wrong is not None:
+            raise SourceError(
+                f"{self.settings.path}: the column {found!r} holds {wrong!r}. Expected train, validation or "
+                "test in every row. Correct it, or leave the column out: --set dataset.split_column=null"
+            )
+        return found
+
+    def find_box(self) -> tuple[str, ...] | None:
+        """The four columns of a box."""
+        by_key = {comparison_key(name): name for name in self.header}
+        sets = [tuple(by_key[key] for key in keys) for keys in BOX_COLUMNS if set(keys) <= set(by_key)]
+        return sets[0] if sets else None
+
+    def _named(self, names: Collection[str]) -> list[str]:
+        return [name for name in self.header if comparison_key(name) in names]
+
+    def _count(self, name: str) -> int:
+        return len({value for value in self.values[name] if value})
+
+    def _locate(self, values: Sequence[str]) -> tuple[int, Path]:
+        """How many of some paths are files, and the folder that they start from."""
+        home = self.settings.images or self.settings.path.parent
+        tried = [each for each in values[:: max(1, len(values) // MOST_TRIED)] if _may_be_path(each)]
+        if tried and all(Path(each).is_absolute() for each in tried):
+            home = Path(os.path.commonpath([Path(each).parent for each in tried]))
+        near = [] if self.settings.images else [*_list_folders(home), *_list_folders(home.parent)]
+        folders = [home, *near]
+        best = max(folders, key=lambda each: sum((each / value).is_file() for value in tried), default=home)
+        count = sum((best / value).is_file() for value in tried)
+        if count:
+            return count, best
+        places = Places(home)
+        found = [places.find(value) for value in tried]
+        return sum(path is not None and (home / path).is_file() for path in found), home
+
+    def _tell_readings(
+        self, columns: Sequence[str], setting: str, what: str, *, or_none: bool = False
+    ) -> str:
+        lines = [(f"--set dataset.{setting}={name}", self._describe(name)) for name in columns]
+        lines += [(f"--set dataset.{setting}=null", "none of them")] if or_none else []
+        width = max(len(option) for option, _ in lines)
+        listed = "".join(f"\n  {option:<{width}}   {text}" for option, text in lines)
+        return f"{self.settings.path}: {len(columns)} columns may be {what}. Say which:{listed}"
+
+    def _describe(self, name: str) -> str:
+        common = [value for value, _ in Counter(self.values[name]).most_common(_EXAMPLES) if value]
+        more = ", …" if self._count(name) > len(common) else ""
+        return f"{self._count(name):,} values: {', '.join(common)}{more}"
+
+
+def _names_group(column: str) -> bool:
+    words = set(words_of(column)) - _NAMING
+    return bool(words) and words <= GROUP_WORDS
+
+
+def _may_be_path(text: str) -> bool:
+    """Whether a text can be asked for as a file: no system has longer names."""
+    return bool(text) and all(len(part.encode()) < 256 for part in text.split("/"))
+
+
+def _list_folders(folder: Path) -> list[Path]:
+    if not os.access(folder, os.R_OK | os.X_OK):
+        return []
+    return sorted(each for each in folder.iterdir() if each.is_dir())[:MOST_FOLDERS]
