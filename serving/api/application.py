@@ -2,9 +2,9 @@
 
 A request is checked in this order: the exact path (404), before any metric or log line could be named after
 it; the method (405); headers that two readers could read differently (400); the key (401) and what it is for
-(403); the size of the body, as declared and again while it streams in (413). A body that is too large is read
-and dropped for a while before that is said: plain clients send all of it before they listen, and would meet a
-closed connection instead.
+(403); how often it asked (429); the size of the body, as declared and again while it streams in (413). A body
+that is too large is read and dropped for a while before that is said: plain clients send all of it before
+they listen, and would meet a closed connection instead.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -29,6 +30,7 @@ from serving.api.endpoints import ENDPOINTS
 from serving.api.endpoints.probes import READYZ
 from serving.api.keys import ApiKey, KeyScope
 from serving.api.problems import ProblemError
+from serving.api.rates import RateLimits
 from serving.api.state import ServiceState
 
 DROP_SECONDS = 5.0
@@ -48,11 +50,16 @@ class Application:
     """ASGI application over a state; its lifespan loads the model."""
 
     def __init__(
-        self, state: ServiceState, keys: Mapping[str, ApiKey], endpoints: Sequence[Endpoint] = ENDPOINTS
+        self,
+        state: ServiceState,
+        keys: Mapping[str, ApiKey],
+        rates: RateLimits,
+        endpoints: Sequence[Endpoint] = ENDPOINTS,
     ) -> None:
-        """Answer at `endpoints` who has one of `keys`, by client."""
+        """Answer at `endpoints` who has one of `keys`, by client, and has not asked too often."""
         self._state = state
         self._keys = keys
+        self._rates = rates
         self._endpoints = {each.path: each for each in endpoints}
         self._lifespan = Router(lifespan=self._live)
 
@@ -66,17 +73,22 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; websockets are closed."""
         if scope["type"] == "http":
-            response = await self._respond(scope, receive)
+            headers: dict[str, str] = {}
+            response = await self._respond(scope, receive, headers)
+            response.headers.update(headers)
             await response(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:
             await self._lifespan(scope, receive, send)
 
-    async def _respond(self, scope: Scope, receive: Receive) -> Response:
+    async def _respond(self, scope: Scope, receive: Receive, headers: dict[str, str]) -> Response:
+        """The answer; `headers` is given what goes with it whatever it is."""
         try:
             endpoint = self._find_endpoint(scope["path"], scope["method"])
-            admitted = {**scope, "state": self._admit(endpoint, scope)}
+            known = self._admit(endpoint, scope)
+            headers |= await self._rates.count(known["client"], endpoint)
+            admitted = {**scope, "state": known}
             await self._check_declared_size(scope["headers"], receive)
             answer = await endpoint.handler(self._state, Request(admitted, self._limit(receive)))
         except ProblemError as error:
@@ -121,7 +133,7 @@ class Application:
             )
         return endpoint
 
-    def _admit(self, endpoint: Endpoint, scope: Scope) -> dict[str, object]:
+    def _admit(self, endpoint: Endpoint, scope: Scope) -> dict[str, Any]:
         """What endpoints find as `request.state`: whose key came, and whether from this machine.
 
         Raises:

@@ -77,7 +77,7 @@ def _refusals(endpoint: Endpoint) -> dict[str, Any]:
     """Status -> which problems it stands for, each with its code."""
     codes = [*endpoint.problems, *COMMON_PROBLEMS, "fault"]
     if endpoint.access is not Access.OPEN:
-        codes.append("no-key")
+        codes += ["no-key", "too-often"]
     if endpoint.scope is not None:
         codes.append("scope")
     by_status: dict[int, list[str]] = {}

@@ -35,6 +35,10 @@ PROBLEMS: Mapping[str, tuple[HTTPStatus, str]] = MappingProxyType(
         "query": (HTTPStatus.UNPROCESSABLE_ENTITY, "The query holds something else than explain."),
         "group": (HTTPStatus.UNPROCESSABLE_ENTITY, "The group is too long or not printable."),
         "busy": (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests at a time; Retry-After says when again."),
+        "too-often": (
+            HTTPStatus.TOO_MANY_REQUESTS,
+            "The key had its share of requests; Retry-After says when again.",
+        ),
         "fault": (HTTPStatus.INTERNAL_SERVER_ERROR, "A fault of the service, told in its log."),
         "loading": (HTTPStatus.SERVICE_UNAVAILABLE, "The model is being loaded."),
         "refused": (

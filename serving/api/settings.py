@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from limits import parse
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from serving.api.keys import CHECK_CLIENT, ApiKey, parse_keys, read_keys_file
 from vision.base.errors import ConfigError
@@ -39,11 +40,30 @@ class ServiceSettings(BaseModel):
         le=10_000,
         description="of them, of one key; none: all where there is one key, else three quarters",
     )
+    rate_limit: str | None = Field(
+        default=None,
+        description="requests of one key, such as 60/minute, or none; without it 60/minute for every key "
+        "but that of this machine",
+    )
+    predict_rate_limit: str | None = Field(
+        default=None, description="of them, about pictures; without it 30/minute, as above"
+    )
+    rate_limit_storage: SecretStr = Field(
+        default=SecretStr("memory://"),
+        description="where they are counted: memory://, sqlite:///PATH for several workers, redis://HOST",
+    )
     body_seconds: float = Field(default=15.0, gt=0, le=600, description="time to send a body in")
     queue_seconds: float = Field(default=30.0, gt=0, le=600, description="longest wait for a thread")
     threads: int = Field(default=2, ge=1, le=64, description="images decoded at a time")
     engine_threads: int = Field(default=1, ge=1, le=64, description="threads of one run of the graph")
     top_k: int = Field(default=5, ge=1, le=100, description="classes in an answer")
+
+    @field_validator("rate_limit", "predict_rate_limit")
+    @classmethod
+    def _check_rate(cls, text: str | None) -> str | None:
+        if text not in (None, "none"):
+            parse(text)
+        return text
 
     def read_keys(self) -> dict[str, ApiKey]:
         """Every client's key, from the variable and from the file.

@@ -11,6 +11,7 @@ from serving.api.application import Application
 from serving.api.loading import load_answerer
 from serving.api.metrics import ServiceMetrics
 from serving.api.pinned import PINNED_NAME, PinnedModel, read_pinned
+from serving.api.rates import RateLimits
 from serving.api.settings import ServiceSettings, read_settings
 from serving.api.state import ServiceState
 from vision.base.closure import ROOT
@@ -31,8 +32,10 @@ def guard_endpoints(find_bundle: FindBundle) -> tuple[Application, ServiceMetric
     With a wrong setting it is never ready and says why: a worker that ended would be started for ever.
     """
     settings, keys, fault = ServiceSettings(), {}, ConfigError(_NO_KEYS)
+    rates = RateLimits(settings)
     try:
         settings = read_settings(os.environ)
+        rates = RateLimits(settings)
         keys = settings.read_keys()
     except ConfigError as error:
         fault = error
@@ -44,4 +47,4 @@ def guard_endpoints(find_bundle: FindBundle) -> tuple[Application, ServiceMetric
         return load_answerer(find_bundle(pinned), pinned, settings, metrics)
 
     metrics = ServiceMetrics(settings.restarts)
-    return Application(ServiceState(settings, metrics, load), keys), metrics
+    return Application(ServiceState(settings, metrics, load), keys, rates), metrics

@@ -19,7 +19,7 @@ from serving.api.settings import ServiceSettings
 from serving.api.state import ServiceState
 from serving.client import ask_service
 from serving.runtime.running import BuiltBento, RunningService
-from tests.serving.api.client import load_toy, logged_toy
+from tests.serving.api.client import UNLIMITED, load_toy, logged_toy
 from tests.serving.toy import KEY, KEYS, RED, make_bundle, make_pin, paint
 from vision.base.errors import ServiceError
 from vision.config.serve import ServeSettings
@@ -35,7 +35,9 @@ def serving_toy(log: Path | None = None, settings: ServiceSettings = SETTINGS) -
     state = ServiceState(settings, metrics, load)
     protocol = type("Counted", (BoundedH11,), {"count": staticmethod(metrics.count_refusal)})
     server = uvicorn.Server(
-        uvicorn.Config(Application(state, parse_keys(KEYS)), port=0, http=protocol, log_level="error")
+        uvicorn.Config(
+            Application(state, parse_keys(KEYS), UNLIMITED), port=0, http=protocol, log_level="error"
+        )
     )
     thread = threading.Thread(target=server.run)
     thread.start()

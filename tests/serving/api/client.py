@@ -16,6 +16,7 @@ from serving.api.application import Application
 from serving.api.keys import CHECK_CLIENT, KeyScope, parse_keys
 from serving.api.metrics import ServiceMetrics
 from serving.api.problems import MEDIA_TYPE
+from serving.api.rates import RateLimits
 from serving.api.settings import ServiceSettings
 from serving.api.state import LoadAnswerer, ServiceState
 from tests.serving.toy import KEY, KEYS, make_answerer
@@ -24,6 +25,7 @@ WITH_KEY = {"X-API-Key": KEY}
 CHECK_KEY = "c" * 24
 SCOPED_KEYS = {scope: scope.ljust(16, "-") for scope in KeyScope}
 """A key for one thing alone, each."""
+UNLIMITED = RateLimits(ServiceSettings(rate_limit="none", predict_rate_limit="none"))
 Response = Any
 
 
@@ -41,12 +43,16 @@ def load_toy(settings: ServiceSettings, _metrics: ServiceMetrics) -> Answerer:
 
 @contextmanager
 def serve(
-    settings: ServiceSettings | None = None, load: LoadAnswerer = load_toy, *, wait: bool = True
+    settings: ServiceSettings | None = None,
+    load: LoadAnswerer = load_toy,
+    *,
+    wait: bool = True,
+    rates: RateLimits = UNLIMITED,
 ) -> Iterator[TestClient]:
     """A client on this machine; with `wait`, once the model is loaded."""
     state = ServiceState(settings or ServiceSettings(), ServiceMetrics(), load)
     scoped = ",".join(f"only-{scope}@{scope}:{key}" for scope, key in SCOPED_KEYS.items())
-    application = Application(state, parse_keys(f"{KEYS},{scoped},{CHECK_CLIENT}:{CHECK_KEY}"))
+    application = Application(state, parse_keys(f"{KEYS},{scoped},{CHECK_CLIENT}:{CHECK_KEY}"), rates)
     with TestClient(application, "http://127.0.0.1:3000", client=("127.0.0.1", 5)) as client:
         deadline = time.monotonic() + 30
         while wait and client.get("/readyz").status_code == 503 and time.monotonic() < deadline:

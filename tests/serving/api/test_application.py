@@ -24,7 +24,7 @@ from serving.api.keys import parse_keys
 from serving.api.metrics import ServiceMetrics
 from serving.api.settings import ServiceSettings
 from serving.api.state import ServiceState
-from tests.serving.api.client import check_problem, load_toy, predict, read_metric, serve
+from tests.serving.api.client import UNLIMITED, check_problem, load_toy, predict, read_metric, serve
 from tests.serving.toy import KEY, KEYS, OTHER_KEY, RED, paint
 from tests.vision.training.nets.toy import KERAS_WARNINGS
 from vision.base.errors import BundleError
@@ -93,7 +93,7 @@ def ask(
     }
     state = ServiceState(ServiceSettings(max_body_bytes=LIMIT), metrics or ServiceMetrics(), load_toy)
     endpoints = [replace(each, handler=handle) for each in ENDPOINTS]
-    asyncio.run(Application(state, parse_keys(KEYS), endpoints)(scope, receive, send))
+    asyncio.run(Application(state, parse_keys(KEYS), UNLIMITED, endpoints)(scope, receive, send))
     return asked
 
 
