@@ -76,18 +76,36 @@ def describe_model(story: RunStory) -> tuple[str, ...]:
     sentences = []
     if "known" in rates and story.rule is not None:
         sentences.append(_describe_known(rates["known"], story.rule))
-    bounds = format_hundred_bounds(test.accuracy)
-    groups = "" if lacks_groups(story) else f" of {count_of(test.num_groups, 'group')}"
-    sentences.append(
-        f"Right on {format_hundred(test.accuracy.value)} of 100 new pictures"
-        f"{f' ({bounds})' if bounds else ''}; "
-        f"measured on {count_of(test.num_images, 'picture')}{groups}.{_tell_weakest(test)}"
-    )
+    sentences.append(_describe_accuracy(story, test))
     if "near" in rates:
         sentences.append(_describe_look_alikes(rates["near"], test))
     if "far" in rates:
         sentences.append(_describe_strangers(rates["far"], test))
     return tuple(sentences)
+
+
+def _describe_accuracy(story: RunStory, test: Evaluation) -> str:
+    """How many new pictures it names right, on what that rests, and whether test alone says otherwise."""
+    expected = test.expected
+    bounds = format_hundred_bounds(expected.accuracy)
+    groups = "" if lacks_groups(story) else f" of {count_of(expected.num_groups, 'group')}"
+    luck = tell_luck(story, test)
+    how = ", each named by a model fitted without it" if luck else ""
+    return (
+        f"Right on {format_hundred(expected.accuracy.value)} of 100 new pictures"
+        f"{f' ({bounds})' if bounds else ''}; measured on {count_of(expected.num_images, 'picture')}"
+        f"{groups}{how}.{f' {luck}' if luck else ''}{_tell_weakest(test)}"
+    )
+
+
+def tell_luck(story: RunStory, test: Evaluation) -> str:
+    """That the small test split showed another accuracy than is to be expected; empty where it did not."""
+    if test.is_lucky is None:
+        return ""
+    what = count_of(test.num_images, "picture")
+    what = what if lacks_groups(story) else count_of(test.num_groups, "group")
+    word = "a lucky" if test.is_lucky else "an unlucky"
+    return f"The {what} of the test split were {word} draw: {format_hundred(test.accuracy.value)} of 100."
 
 
 def _tell_weakest(test: Evaluation) -> str:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from report.formatting import format_hundred, format_hundred_bounds, list_names
+from report.headline import tell_luck
 from report.promises import lacks_groups
 from report.story import RunStory
 from report.unknown_rows import far_rows, near_rows
@@ -60,13 +61,17 @@ def list_numbers(story: RunStory) -> tuple[Number, ...]:
 
 
 def _count_right(story: RunStory, test: Evaluation) -> Number:
-    bounds = format_hundred_bounds(test.accuracy)
-    groups = ", no groups declared" if lacks_groups(story) else f" of {count_of(test.num_groups, 'group')}"
-    measured = f"on {count_of(test.num_images, 'test picture')}{groups}"
+    expected, luck = test.expected, tell_luck(story, test)
+    bounds = format_hundred_bounds(expected.accuracy)
+    groups = f" of {count_of(expected.num_groups, 'group')}"
+    groups = ", no groups declared" if lacks_groups(story) else groups
+    measured = f"on {count_of(expected.num_images, 'held-out picture' if luck else 'test picture')}{groups}"
+    told = f"{bounds} is likely; {measured}" if bounds else measured
     return Number(
-        format_hundred(test.accuracy.value),
+        format_hundred(expected.accuracy.value),
         "new pictures named right",
-        f"{bounds} is likely; {measured}" if bounds else measured,
+        f"{told}. {luck}" if luck else told,
+        marked=bool(test.is_lucky),
     )
 
 

@@ -59,7 +59,7 @@ def _draw_runs(rows: Sequence[RunRow], *, wide: bool) -> Table:
         shares = ["" if share is None else f"{share:.0%}" for share in (row.accuracy, row.alone)]
         winner = [Text(row.winner)] if wide else []
         table.add_row(Text(row.name), *shares, *winner, Text(row.ending, style=style))
-    table.caption = "right: test images named right; alone: decided without a person"
+    table.caption = "right: new pictures named right; alone: decided without a person"
     table.caption_justify = "left"
     return table
 

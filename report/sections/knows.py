@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from report.headline import tell_luck
 from report.pictures import Plot
 from report.sections.section import Section
 from report.sections.values import plain_evaluation, plain_interval
@@ -13,7 +14,8 @@ from vision.evaluation.records import Evaluation
 
 
 def _context(story: RunStory) -> dict[str, Any]:
-    return {"class_rows": _class_table(story.test) if story.test else []}
+    luck = tell_luck(story, story.test) if story.test else ""
+    return {"class_rows": _class_table(story.test) if story.test else [], "luck": luck}
 
 
 def _plots(story: RunStory) -> dict[str, Plot]:
@@ -31,6 +33,7 @@ def _class_table(test: Evaluation) -> list[Any]:
 
 def _test(evaluation: Evaluation) -> dict[str, Any]:
     return plain_evaluation(evaluation) | {
+        "expected": evaluation.expected.model_dump(),
         "classes": [
             {"class_name": row.class_name, "f1": plain_interval(row.f1), "recall": row.recall}
             for row in evaluation.classes

@@ -24,6 +24,7 @@ from report.page import render_report, write_report
 from report.pictures import PictureCache
 from report.promises import lacks_groups, list_promises
 from report.story import LeftOut, RunStory
+from report.summary import summarise
 from report.thumbnails import embed_answer, embed_image, embed_row, read_photograph, sample_rows
 from tests.example_story import (
     KNOWN,
@@ -40,7 +41,7 @@ from vision.base.record import Interval
 from vision.data.records import ImageEntry, Manifest
 from vision.decision.records import Decision
 from vision.decision.selective import UNATTAINABLE
-from vision.evaluation.records import Answer
+from vision.evaluation.records import Answer, Measured
 from vision.evaluation.split_inflation import SplitInflation
 from vision.gate.records import Verdict
 from vision.training.records import TrainingHistory
@@ -133,6 +134,29 @@ def test_the_numbers_are_those_of_the_test_and_the_worst_is_marked() -> None:
     assert [each.marked for each in numbers] == [False, False, near.accepted.value >= 0.05, False]
     without = STORY.test.model_copy(update={"rates": (known, far)})
     assert [each.value for each in list_numbers(replace(STORY, test=without))][2] == "?"
+
+
+@pytest.mark.parametrize(
+    ("held_out", "num_groups", "luck"),
+    [(0.7, 90, "lucky"), (0.999, 90, "unlucky"), (0.7, 3, ""), (0.92, 90, "")],
+    ids=["test flatters", "test is too hard", "fewer groups prove less", "they agree"],
+)
+def test_the_accuracy_that_rests_on_more_groups_is_the_one_that_is_told(
+    held_out: float, num_groups: int, luck: str
+) -> None:
+    assert STORY.test is not None
+    other = Measured(accuracy=around(held_out, 0.05), num_images=815, num_groups=num_groups)
+    test = STORY.test.model_copy(update={"accuracy": around(0.94, 0.05), "held_out": other})
+    story = replace(STORY, test=test)
+    told, share = describe_model(story)[1], held_out if luck else 0.94
+    assert told.startswith(f"Right on {format_hundred(share)} of 100 new pictures")
+    assert (f" {luck} draw: 94 of 100" in told) is bool(luck)
+    number = list_numbers(story)[0]
+    assert (number.value, number.marked) == (format_hundred(share), luck == "lucky")
+    assert ("test split" in number.detail) is bool(luck)
+    assert summarise(story, {}, 0.0)["test"]["expected"]["accuracy"]["value"] == share
+    row = RunRow.of("r", "training", "completed", "", {"evaluate_test": {"accuracy": 0.94, **test.figures()}})
+    assert row.accuracy == share
 
 
 def test_six_photographs_show_right_asked_wrong_look_alike_and_unknown() -> None:

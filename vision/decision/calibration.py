@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vision.base.errors import TooFewImagesError
 from vision.base.record import FloatArray, IntArray, Interval
-from vision.base.resampling import resample_groups
+from vision.base.resampling import resample_groups, share_interval
 from vision.base.softmax import log_softmax, nll, nll_per_image
 from vision.config.evaluation import BootstrapSettings
 from vision.decision.records import Temperature
@@ -68,6 +68,7 @@ def fit_temperature(
         gain=measure_gain(logits, labels, groups, bootstrap, rng),
         num_images=len(labels),
         num_groups=len(np.unique(groups)),
+        accuracy=share_interval(logits.argmax(axis=1) == labels, groups, bootstrap.level),
     )
 
 

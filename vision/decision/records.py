@@ -44,6 +44,9 @@ class Temperature(Record):
     gain: Interval = Field(description="out-of-fold NLL gain, bootstrap over groups")
     num_images: int
     num_groups: int
+    accuracy: Interval | None = Field(
+        default=None, description="share of these images named right; None of older records"
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,8 +18,8 @@ from vision.base.record import FloatArray, Interval
 from vision.base.resampling import BoolArray, percentile_interval, resample_groups, share_interval
 from vision.config.evaluation import BootstrapSettings
 from vision.data.labelled import Labelled
-from vision.data.records import POOLED
-from vision.decision.records import DecisionRule, OodDetector, RiskRung
+from vision.data.records import POOLED, Split
+from vision.decision.records import DecisionRule, OodDetector, RiskRung, Temperature
 from vision.decision.scores import OodScore
 from vision.evaluation.answered import NEAR, Answered, Images, answer_known, answer_others
 from vision.evaluation.examples import choose_examples, find_mistakes
@@ -39,7 +39,15 @@ from vision.evaluation.metrics import (
     reliability_bins,
     roc_curve,
 )
-from vision.evaluation.records import ClassRow, DecisionRates, Evaluation, LadderRow, RocCurve, UnknownRow
+from vision.evaluation.records import (
+    ClassRow,
+    DecisionRates,
+    Evaluation,
+    LadderRow,
+    Measured,
+    RocCurve,
+    UnknownRow,
+)
 
 NUM_HISTOGRAM_BINS = 20
 
@@ -116,7 +124,19 @@ def evaluate(
         num_groups=answered.drawn.num_groups,
         class_names=rule.class_names,
         deciding_score=deciding.value,
+        held_out=_recall_held_out(rule.temperature) if split == Split.TEST else None,
         **fields,
+    )
+
+
+def _recall_held_out(temperature: Temperature) -> Measured | None:
+    """What the temperature's record says of the images that it was fitted on, none of which is of test."""
+    if temperature.accuracy is None:
+        return None
+    return Measured(
+        accuracy=temperature.accuracy,
+        num_images=temperature.num_images,
+        num_groups=temperature.num_groups,
     )
 
 

@@ -95,6 +95,23 @@ class Answer(Value):
     decision: Decision
 
 
+MOST_APART = 0.05
+"""Two accuracies of one model that differ by more are told apart."""
+
+
+class Measured(Value):
+    """Share of some images of known classes named right, and on how much it rests."""
+
+    accuracy: Interval
+    num_images: int
+    num_groups: int
+
+    def differs_from(self, other: Measured) -> bool:
+        """Whether the other's share lies outside this one's interval, or far from its value."""
+        value, bounds = other.accuracy.value, self.accuracy
+        return abs(value - bounds.value) > MOST_APART or value < bounds.low or value > bounds.high
+
+
 class Evaluation(Record):
     """Truth about one model on one split."""
 
@@ -128,6 +145,11 @@ class Evaluation(Record):
         default="msp", description="unknown score that decides; of older records the one with shares found"
     )
 
+    held_out: Measured | None = Field(
+        default=None,
+        description="of test: images outside it, named by the same network with a head fitted without them",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _name_deciding_score(cls, fields: dict[str, Any]) -> dict[str, Any]:
@@ -138,10 +160,26 @@ class Evaluation(Record):
         found = [row.score_name for row in rows if math.isfinite(row.found)]
         return {**fields, "deciding_score": found[0]} if found else fields
 
+    @property
+    def expected(self) -> Measured:
+        """What to expect of new images: what held-out ones say if they are of more groups and differ."""
+        own = Measured(accuracy=self.accuracy, num_images=self.num_images, num_groups=self.num_groups)
+        other = self.held_out
+        if other is None or other.num_groups <= own.num_groups or not other.differs_from(own):
+            return own
+        return other
+
+    @property
+    def is_lucky(self) -> bool | None:
+        """Whether the model is right on more of these than is expected; None where these say what is."""
+        apart = self.accuracy.value - self.expected.accuracy.value
+        return apart > 0 if apart else None
+
     def figures(self) -> dict[str, float]:
-        """The share of images of known classes that are answered without a person."""
+        """Expected accuracy, and the share of images of known classes that are answered without a person."""
+        expected = {"expected_accuracy": self.expected.accuracy.value}
         known = next((rates for rates in self.rates if rates.kind == "known"), None)
-        return {} if known is None else {"decided_alone": known.accepted.value}
+        return expected if known is None else expected | {"decided_alone": known.accepted.value}
 
     def deciding_rows(self) -> tuple[UnknownRow, ...]:
         """The rows of the score that decides."""

@@ -56,6 +56,8 @@ def test_calibrated_logits_are_left_alone() -> None:
         temperature = fit_temperature(logits, labels, np.arange(150), SETTINGS, np.random.default_rng(seed))
         applied += temperature.applied
         assert temperature.applied == (temperature.value != 1.0)
+        assert temperature.accuracy is not None
+        assert temperature.accuracy.value == (logits.argmax(axis=1) == labels).mean()
         assert temperature.fitted_value != 1.0 or not temperature.applied
     assert applied <= 2
 

@@ -85,6 +85,7 @@ def make_rule(detector: OodDetector, calibration: Labelled, review: float = 0.8)
         gain=Interval(value=0.1, low=0.05, high=0.15),
         num_images=num,
         num_groups=num,
+        accuracy=Interval(value=0.5, low=0.4, high=0.6),
     )
     unknown = UnknownThreshold(
         score_name=detector.score_name,
@@ -148,6 +149,17 @@ def test_figures_are_those_of_the_served_rule(evaluation: Evaluation) -> None:
     assert known.called_unknown.value == pytest.approx(np.mean(decisions.called_unknown))
     wrong = decisions.classes != KNOWN.labels
     assert known.wrong_among_accepted == pytest.approx(wrong[decisions.accepted].mean())
+
+
+def test_of_test_alone_held_out_images_are_remembered_and_more_groups_say_what_to_expect(
+    evaluation: Evaluation,
+) -> None:
+    assert evaluation.held_out is not None
+    assert evaluation.expected == evaluation.held_out  # of 200 groups where test has fewer
+    assert (evaluation.expected.accuracy.value, evaluation.is_lucky) == (0.5, True)
+    validation = evaluate(Images(KNOWN), RULE, DETECTOR, Subject("cnn", "validation", "keras"), BOOTSTRAP, 3)
+    assert validation.held_out is None
+    assert validation.expected.accuracy == validation.accuracy
 
 
 def test_the_three_answers_of_a_kind_add_up_to_one(evaluation: Evaluation) -> None:
