@@ -6,7 +6,8 @@ from collections import defaultdict
 
 import numpy as np
 
-from report.figures.style import DOTS_PER_INCH, FONT, INK, MUTED, SMALL, shorten_all, to_png
+from report.figures.style import DOTS_PER_INCH, FONT, INK, MUTED, SMALL, to_png
+from report.formatting import shorten
 from report.thumbnails import read_photograph
 from vision.base.record import ImageArray
 from vision.data.records import ImageEntry
@@ -55,10 +56,10 @@ def draw_contact_sheet(survey: Survey) -> bytes:
         fontweight="bold",
         color=INK,
     )
-    for place, (size, name) in enumerate(zip(shown, shorten_all([size.name for size in shown]), strict=True)):
+    for place, size in enumerate(shown):
         middle = 1 - (_TITLE_INCHES + (place + 0.5) * height / len(shown)) / total
         left = 0.1 / (width + _NAMES_INCHES)
-        figure.text(left, middle, name, fontsize=FONT, color=INK, va="bottom")
+        figure.text(left, middle, shorten(size.name), fontsize=FONT, color=INK, va="bottom")
         figure.text(left, middle, _count(survey, size), fontsize=SMALL, color=MUTED, va="top")
     return to_png(figure)
 

@@ -24,6 +24,7 @@ from report.formatting import (
     format_seconds,
     format_share,
     plain_name,
+    shorten,
 )
 from report.headline import list_stages, write_headline
 from report.numbers import list_numbers
@@ -100,6 +101,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters |= {
         "plain": plain_name,
+        "cut": shorten,
         "share": format_share,
         "range": format_range,
         "interval": format_interval,

@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from report.formatting import plain_name
+from rich.cells import cell_len
+
+from report.formatting import plain_name, shorten
 from report.page import render_page
 from report.thumbnails import as_data_uri
 from vision.base.errors import ImageError
@@ -19,7 +21,7 @@ from vision.decision.records import Prediction
 from vision.prediction.batch import Batch, Progress, finish_batch, run_batch
 from vision.prediction.engines import Listen
 from vision.prediction.items import Item
-from vision.prediction.records import Answer, BatchSummary, Row, list_sources
+from vision.prediction.records import SEEN_GROUP, Answer, BatchSummary, Row, list_sources
 
 PAGE_NAME = "predictions.html"
 MOST_TILES = {Answer.REVIEW: 72, Answer.LOOK_ALIKE: 48, Answer.STRANGER: 48}
@@ -27,6 +29,11 @@ MOST_UNREADABLE = 200
 MOST_ACCEPTED, LEAST_OF_CLASS, MOST_OF_CLASS = 144, 6, 24
 SIDE = 240
 """Pixels of a thumbnail's longer side, twice what is shown."""
+
+COUNTED = ("decided alone", "suggested")
+"""What is counted of each class."""
+MOST_CLASSES, LONGEST_NAME = 30, 40
+"""Classes that a terminal lists, and signs of their names."""
 
 _THREADS = 4
 
@@ -113,6 +120,8 @@ def render_sheet(summary: BatchSummary, rows: Sequence[Row], items: Mapping[str,
         advice=write_advice(summary),
         seen=tell_seen(summary),
         tiles=_list_counts(summary),
+        counted=COUNTED,
+        class_counts=list_classes(summary),
         groups=[groups[each] for each in MOST_TILES if each in groups],
         classes=[groups[f"class {each}"] for each in summary.accepted_classes],
         num_accepted=summary.count(Answer.ACCEPT),
@@ -163,6 +172,11 @@ def tell_seen(summary: BatchSummary) -> str:
     if tested:
         verb = "was" if tested == 1 else "were"
         told.append(f"{tested:,} of these {these} {verb} set aside to measure it, and taught it nothing.")
+    if kin := summary.seen.get(SEEN_GROUP, 0):
+        told.append(
+            f"Other pictures of the same individual, visit or clip as {kin:,} of these {these} were in its "
+            "training, by their names: what is new may be answered worse."
+        )
     return " ".join(told)
 
 
@@ -274,6 +288,30 @@ def tell_row(row: Row) -> str:
     return f"{row.path}: {words.get(row.answer, '')}{name}{f', {other}' if other else ''}"
 
 
+def list_classes(summary: BatchSummary) -> list[tuple[str, int, int]]:
+    """Class, pictures of it that are decided alone, pictures for which it is suggested; most first."""
+    alone, asked = summary.accepted_classes, summary.suggested_classes
+    rows = [(plain_name(name), alone.get(name, 0), asked.get(name, 0)) for name in {**alone, **asked}]
+    return sorted(rows, key=lambda row: (-row[1] - row[2], row[0]))
+
+
+def _draw_classes(rows: Sequence[tuple[str, int, int]]) -> list[str]:
+    """The counts by class as the lines of a table, between empty lines; nothing of no class."""
+    if not rows:
+        return []
+    more = f" and {len(rows) - MOST_CLASSES} more in predictions.csv"
+    told = [
+        ("", *COUNTED),
+        *((shorten(name, LONGEST_NAME), f"{alone:,}", f"{asked:,}") for name, alone, asked in rows),
+    ][: MOST_CLASSES + 1]
+    wide = max(cell_len(name) for name, _, _ in told)
+    lines = [
+        f"  {name}{' ' * (wide - cell_len(name))}  {alone:>{len(COUNTED[0])}}  {asked:>{len(COUNTED[1])}}"
+        for name, alone, asked in told
+    ]
+    return ["", *lines, *([f" {more}"] if len(rows) > MOST_CLASSES else []), ""]
+
+
 def tell_counts(summary: BatchSummary) -> list[str]:
     """What a terminal prints at the end, a line each."""
     lines = [write_headline(summary)]
@@ -284,11 +322,7 @@ def tell_counts(summary: BatchSummary) -> list[str]:
     unknown = [f"{summary.count(answer):,} {text}" for answer, text in kinds.items() if summary.count(answer)]
     if unknown:
         lines.append(f"Unknown: {join_words(unknown)}.")
-    if summary.accepted_classes:
-        named = sorted(summary.accepted_classes.items(), key=lambda each: -each[1])
-        lines.append(
-            f"Decided alone: {', '.join(f'{number:,} {plain_name(name)}' for name, number in named)}."
-        )
+    lines += _draw_classes(list_classes(summary))
     if summary.seen:
         lines.append(tell_seen(summary))
     if summary.others:

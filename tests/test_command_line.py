@@ -91,6 +91,11 @@ def test_a_pipeline_can_be_asked_for_in_either_grammar(arguments: list[str]) -> 
     assert options.overrides == ["seed=1"]
 
 
+def test_an_option_may_stand_between_a_name_and_the_pictures() -> None:
+    _, options = parse(["predict", "my-fish", "--run", "latest", "photos", "--top", "2", "more.zip"])
+    assert (options.what, options.run, options.top) == (["my-fish", "photos", "more.zip"], "latest", 2)
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=[each.name for each in COMMANDS])
 def test_every_command_is_in_the_help_and_has_one_of_its_own(
     command: Command, capsys: pytest.CaptureFixture[str]

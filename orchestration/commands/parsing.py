@@ -26,7 +26,7 @@ def parse(arguments: Sequence[str]) -> tuple[Command, Namespace]:
     """
     command, rest = _find_command(list(arguments))
     parser = _parser_of(command)
-    options, unknown = parser.parse_known_args(rest)
+    options, unknown = parser.parse_known_intermixed_args(rest)
     if unknown:
         _refuse(command, parser, unknown[0])
     if command.config != "no":

@@ -65,6 +65,8 @@ def _answer(options: Namespace, sources: Sequence[Path], found: AnsweringModel, 
     console = Console(file=sys.stderr, highlight=False)
     say = partial(console.print, markup=False, soft_wrap=True)
     say(f"Model     {found.told}")
+    if found.model.caution:
+        say(f"Caution   {found.model.caution}")
     with open_items(sources, options.group_by or found.group_by) as listing:
         wanted = Wanted(
             options.top, options.heat_maps, max_megapixels=found.max_megapixels, views=options.tta

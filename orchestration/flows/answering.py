@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from zenml.client import Client
@@ -14,8 +14,11 @@ from orchestration.flows.artifacts import RunArtifacts, find_newest_training, fi
 from orchestration.store.history import list_champions, missing_champion, tell_production
 from vision.base.errors import ConfigError
 from vision.bundle.records import Bundle
+from vision.config.data import AUTO_GROUPS
+from vision.data.grouping import suggest_groups
 from vision.data.images import MAX_MEGAPIXELS
-from vision.data.records import Splits
+from vision.data.records import Manifest, Splits
+from vision.gate.records import Promotion, Verdict
 from vision.prediction.batch import BatchModel
 
 LATEST = "latest"
@@ -59,8 +62,8 @@ def find_in_production(name: str | None = None) -> AnsweringModel:
     if others:
         told += f" (as are {', '.join(others)}: choose with --model)"
     splits: Splits = champion.splits().load()
-    model = BatchModel(bundle.root, champion.digest, name, version, splits.uses())
-    return _describe(model, told, _find_run_of_champion(name))
+    model = BatchModel(bundle.root, champion.digest, name, version)
+    return _describe(model, told, splits, _find_run_of_champion(name))
 
 
 def find_winner(run_name: str) -> AnsweringModel:
@@ -77,10 +80,20 @@ def find_winner(run_name: str) -> AnsweringModel:
             f"Run {run.name} has no model that could answer. Expected a training run that came as far as its "
             "winner; python run.py runs lists them."
         )
+    caution = tell_caution(run.load("promote", ArtifactName.PROMOTION))
+    model = BatchModel(bundle.root, bundle.digest, bundle.name, caution=caution)
     splits = run.load("validate", ArtifactName.SPLITS)
-    uses = splits.uses() if isinstance(splits, Splits) else {}
-    told = f"the winner of {run.name}"
-    return _describe(BatchModel(bundle.root, bundle.digest, bundle.name, uses=uses), told, run)
+    return _describe(model, f"the winner of {run.name}", splits, run)
+
+
+def tell_caution(promotion: Promotion | None) -> str:
+    """Why the answers of a run's winner are not to be counted on; empty where it was promoted."""
+    if promotion is None:
+        return "The gate never judged this model, and it is not in production: its answers are a trial."
+    if promotion.verdict is Verdict.PROMOTED:
+        return ""
+    told = "did not pass the gate" if promotion.verdict is Verdict.REFUSED else "was not put into production"
+    return f"This model {told}: {promotion.reason or ' '.join(promotion.reasons)} Its answers are a trial."
 
 
 def _find_run_of_champion(name: str) -> RunArtifacts | None:
@@ -93,12 +106,21 @@ def _find_run_of_champion(name: str) -> RunArtifacts | None:
         return None
 
 
-def _describe(model: BatchModel, told: str, run: RunArtifacts | None) -> AnsweringModel:
+def _describe(
+    model: BatchModel, told: str, splits: Splits | None, run: RunArtifacts | None
+) -> AnsweringModel:
     try:
         dataset = run.config.dataset if run is not None else None
     except ConfigError:  # its process was killed before it was recorded; the bundle is whole
         dataset = None
     if dataset is None:
         told += " (how it read groups is not recorded: --group-by says it)"
+    manifest: Manifest | None = run.load("ingest", ArtifactName.MANIFEST) if run is not None else None
+    entries = manifest.entries if manifest is not None else ()
     group_by = getattr(dataset, "group_by", None)
+    if group_by == AUTO_GROUPS:
+        group_by = suggest_groups(entries).pattern or AUTO_GROUPS
+    if splits is not None:
+        groups = splits.taught_groups([each.group for each in entries])
+        model = replace(model, uses=splits.uses(), groups=groups)
     return AnsweringModel(model, told, group_by, getattr(dataset, "max_megapixels", MAX_MEGAPIXELS))

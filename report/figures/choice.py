@@ -20,14 +20,13 @@ from report.figures.style import (
     name_rows,
     new_figure,
     rows_height,
-    shorten,
     style_axes,
     title_figure,
     to_png,
     write_empty,
 )
 from report.figures.tables import markdown_table
-from report.formatting import format_bytes, format_interval, format_share
+from report.formatting import format_bytes, format_interval, format_share, shorten
 from vision.bundle.records import PrecisionReport, PrecisionRow
 from vision.evaluation.records import Comparison, Difference
 from vision.gate.records import Promotion

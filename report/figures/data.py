@@ -20,12 +20,12 @@ from report.figures.style import (
     name_rows,
     new_figure,
     rows_height,
-    shorten,
     style_axes,
     title_figure,
     to_png,
     write_empty,
 )
+from report.formatting import shorten
 from vision.data.records import DataReport, QualitySummary, Split
 
 

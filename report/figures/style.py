@@ -11,7 +11,6 @@ import io
 import math
 import textwrap
 import warnings
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from report.figures.fonts import describe_missing, set_fonts
+from report.formatting import shorten
 from vision.base.record import Interval
 from vision.data.records import Split
 from vision.decision.records import Decision
@@ -119,29 +119,9 @@ def _draw_note(words: str, width: int) -> NDArray[np.uint8]:
     return np.pad(strip, ((0, 0), (0, width - strip.shape[1]), (0, 0)), constant_values=255)
 
 
-def shorten(name: str, longest: int = 24) -> str:
-    """A name that fits beside an axis, cut at its end."""
-    return name if len(name) <= longest else name[: longest - 1].rstrip() + "…"
-
-
-def shorten_all(names: Sequence[str], longest: int = 24) -> list[str]:
-    """Names that fit beside an axis and stay different: those that begin alike are cut in the middle."""
-    short = [shorten(name, longest) for name in names]
-    taken = Counter(short)
-    return [
-        own if taken[own] == 1 or own == name else _cut_middle(name, longest)
-        for name, own in zip(names, short, strict=True)
-    ]
-
-
-def _cut_middle(name: str, longest: int) -> str:
-    half = (longest - 1) // 2
-    return f"{name[:half].rstrip()}…{name[half + 1 - longest :].lstrip()}"
-
-
 def name_rows(axes: Axes, names: Sequence[str]) -> None:
     """Name the rows of a horizontal chart, the first on top."""
-    axes.set_yticks(range(len(names)), shorten_all(names))
+    axes.set_yticks(range(len(names)), [shorten(name) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
 
 

@@ -25,13 +25,12 @@ from report.figures.style import (
     name_rows,
     new_figure,
     rows_height,
-    shorten,
-    shorten_all,
     style_axes,
     title_figure,
     to_png,
     write_empty,
 )
+from report.formatting import shorten
 from report.unknown_rows import KIND_NAMES
 from vision.decision.records import Decision, DecisionRule
 from vision.evaluation.records import ClassRow, DecisionRates, Evaluation
@@ -58,7 +57,7 @@ def draw_confusion(evaluation: Evaluation) -> bytes:
     if num <= LARGEST_WITH_COUNTS:
         _write_counts(axes, counts, shares, min(FONT, 55 * cells / max(num, 1) / 2.4))
     size = max(3.0, min(FONT, 72 * cells / max(num, 1) * 0.8))
-    names = shorten_all(evaluation.class_names)
+    names = [shorten(name) for name in evaluation.class_names]
     style_axes(axes, x="predicted", y="true", grid="")
     title_figure(figure, _confusion_title(evaluation, counts))
     axes.set_xticks(range(num), names, rotation=45, ha="right", rotation_mode="anchor", fontsize=size)

@@ -19,12 +19,12 @@ from report.figures.style import (
     name_rows,
     new_figure,
     rows_height,
-    shorten,
     style_axes,
     title_figure,
     to_png,
     write_empty,
 )
+from report.formatting import shorten
 from report.unknown_rows import KIND_NAMES, MAXIMUM_SOFTMAX, UNDETECTABLE
 from vision.base.record import Interval
 from vision.data.records import POOLED

@@ -66,7 +66,8 @@ def answer_batch(
     wanted = Wanted(settings.top_k, settings.heat_maps, quality=log_url is not None)
     log = nullcontext(None) if log_url is None else closing(PredictionLog(log_url, wait_s=WAIT_S))
     with open_items([Path(path)], group_by) as listing, log as opened:
-        batch = Batch(listing, BatchModel(bundle.root, digest, name, version, splits.uses()), wanted)
+        taught = splits.uses(), splits.taught_groups()
+        batch = Batch(listing, BatchModel(bundle.root, digest, name, version, *taught), wanted)
         folder = Path(state) / batch.key
         listen = (lambda _: None) if opened is None else partial(_log, opened, batch)
         summary, _ = write_predictions(batch, folder, ProgressLog("answers"), listen)

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.flows.answering import tell_caution
 from report import predictions_page
-from report.predictions_page import PAGE_NAME, tell_counts, tell_row, write_predictions
+from report.predictions_page import PAGE_NAME, list_classes, tell_counts, tell_row, write_predictions
+from tests.example_story import make_promotion
 from tests.serving.toy import BLACK, GREEN, GREY, RED, make_bundle, paint
+from vision.gate.records import Verdict
 from vision.prediction.batch import Batch, BatchModel
 from vision.prediction.listing import open_items
 from vision.prediction.part_file import PART_NAME
@@ -18,10 +21,10 @@ from vision.prediction.records import Answer, BatchSummary
 pytestmark = pytest.mark.slow
 
 
-def _write(photos: Path, out: Path) -> tuple[BatchSummary, str]:
+def _write(photos: Path, out: Path, caution: str = "") -> tuple[BatchSummary, str]:
     bundle = make_bundle()
     with open_items([photos]) as listing:
-        batch = Batch(listing, BatchModel(bundle.root, bundle.digest, "toy", "3"))
+        batch = Batch(listing, BatchModel(bundle.root, bundle.digest, "toy", "3", caution=caution))
         summary, _ = write_predictions(batch, out, lambda _done, _total: None)
     return summary, (out / PAGE_NAME).read_text(encoding="utf-8")
 
@@ -54,6 +57,37 @@ def test_the_sheet_tells_the_doubtful_first_and_every_file(photos: Path, tmp_pat
     assert not (tmp_path / "out" / PART_NAME).exists()
     read = BatchSummary.model_validate_json((tmp_path / "out" / "summary.json").read_bytes())
     assert read == summary
+
+
+def test_of_each_class_it_is_told_how_many_are_decided_and_suggested(photos: Path, tmp_path: Path) -> None:
+    summary, page = _write(photos, tmp_path / "out")
+    told = list_classes(summary)
+    assert sum(alone for _, alone, _ in told) == summary.count(Answer.ACCEPT)
+    assert sum(asked for _, _, asked in told) == summary.count(Answer.REVIEW) == 4
+    lines = [each.split() for each in tell_counts(summary)]
+    for name, alone, asked in told:
+        assert f'<tr><td>{name}</td><td class="n">{alone}</td><td class="n">{asked}</td></tr>' in page
+        assert [name, str(alone), str(asked)] in lines
+    assert 'class="caution"' not in page
+
+
+def test_that_a_model_was_refused_stands_on_top(photos: Path, tmp_path: Path) -> None:
+    promotion = make_promotion(Verdict.REFUSED).model_copy(
+        update={"reason": "it names too few images right."}
+    )
+    caution = tell_caution(promotion)
+    _, page = _write(photos, tmp_path / "out", caution)
+    assert f"did not pass the gate: {reason}" in caution
+    assert page.index(f'<p class="caution">{caution}</p>') < page.index('class="counts"')
+    assert tell_caution(make_promotion(Verdict.PROMOTED)) == ""
+    assert "never judged" in tell_caution(None)
+
+
+def test_a_long_name_keeps_its_end(photos: Path, tmp_path: Path) -> None:
+    name = f"{'20150321_035505_64E6_00408CF4B573_' * 3}fish1_frame169.png"
+    (photos / name).write_bytes(paint(GREY))
+    _, page = _write(photos, tmp_path / "out")
+    assert f'<span title="{name}">20150321_03550…1_frame169.png</span>' in page
 
 
 def test_a_long_list_is_cut_and_says_how_many_are_left(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from vision.base.home import Place
+from vision.base.names import comparison_key
 from vision.base.record import IntArray, Record, Value
 
 POOLED = "all"
@@ -229,6 +231,18 @@ class Splits(Record):
             for digest, name, split in columns
             if split is not None
         }
+
+    def taught_groups(self, declared: Sequence[str | None] = ()) -> frozenset[str]:
+        """Keys of the groups of images of known classes outside test: names of components, and as declared.
+
+        Args:
+            declared: group of each image as its file tells it; empty: the names of components alone.
+        """
+        known, test = set(self.class_names), Split.TEST
+        columns = zip(self.image_classes, self.splits, strict=True)
+        taught = [split not in (None, test) and name in known for name, split in columns]
+        named = (*zip(self.groups, taught, strict=True), *zip(declared, taught, strict=bool(declared)))
+        return frozenset(comparison_key(group) for group, is_taught in named if is_taught and group)
 
     def group_array(self) -> NDArray[np.str_]:
         """Group of every image, shape (n,)."""

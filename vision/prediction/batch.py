@@ -11,12 +11,13 @@ from pathlib import Path
 
 from vision.base.files import storage_errors, write_atomically
 from vision.base.lock import RunLock
+from vision.base.names import comparison_key
 from vision.data.images import DECODER_VERSION
 from vision.prediction.engines import Engines, Listen, Wanted
 from vision.prediction.items import Item
 from vision.prediction.listing import Listing
 from vision.prediction.part_file import PART_NAME, Part, PartFile, open_part_file
-from vision.prediction.records import BatchSummary, Row
+from vision.prediction.records import SEEN_GROUP, BatchSummary, Row
 from vision.prediction.tables import write_tables
 
 SUMMARY_NAME = "summary.json"
@@ -36,6 +37,8 @@ class BatchModel:
         name: what the model is called.
         version: in the registry; empty for the winner of a run.
         uses: digest of each image that it was made from -> its split.
+        groups: keys of the groups of images that it was taught.
+        caution: why its answers are not to be counted on; empty of one in production.
     """
 
     root: Path
@@ -43,6 +46,8 @@ class BatchModel:
     name: str
     version: str = ""
     uses: Mapping[str, str] = field(default_factory=dict)
+    groups: frozenset[str] = frozenset()
+    caution: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,7 +134,8 @@ def _find_row(batch: Batch, part: PartFile, item: Item) -> Row:
     row = part.find(item.path, item.stamp)
     if row is None:
         raise KeyError(item.path)
-    return row.model_copy(update={"group": item.group, "seen": batch.model.uses.get(row.digest, "")})
+    kin = SEEN_GROUP if item.group and comparison_key(item.group) in batch.model.groups else ""
+    return row.model_copy(update={"group": item.group, "seen": batch.model.uses.get(row.digest, kin)})
 
 
 def _summarise(batch: Batch, engines: Engines, num_new: int) -> BatchSummary:
@@ -143,6 +149,7 @@ def _summarise(batch: Batch, engines: Engines, num_new: int) -> BatchSummary:
         class_names=rule.class_names,
         target_risk=rule.review.target_risk if rule.review.attainable else None,
         counts={},
+        caution=batch.model.caution,
         others=dict(listing.others),
         num_reused=len({each.path for each in listing.items}) - num_new,
     )

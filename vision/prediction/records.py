@@ -14,6 +14,9 @@ from vision.decision.records import Decision, Prediction, UnknownKind
 
 _MOST_SOURCES = 3
 
+SEEN_GROUP = "group"
+"""`seen` of a picture that was not in training, while others of its group were."""
+
 
 class Answer(StrEnum):
     """What a file's row says: the decision, look-alikes and strangers apart, or that it cannot be read."""
@@ -35,7 +38,9 @@ class Row(Value):
     heat_map: str = Field(default="", description="file name in the output folder; empty: none was asked for")
     digest: str = Field(default="", description="SHA-256 of the file's bytes; empty: it could not be read")
     seen: str = Field(
-        default="", description="split in which the model had this very file, or held out; empty: in none"
+        default="",
+        description="split in which the model had this very file, or held out; group: it was taught others "
+        "of its group; empty: neither",
     )
 
     @property
@@ -75,11 +80,17 @@ class BatchSummary(Record):
     )
     counts: dict[Answer, int]
     accepted_classes: dict[str, int] = Field(default_factory=dict, description="class -> accepted files")
+    suggested_classes: dict[str, int] = Field(
+        default_factory=dict, description="class -> files for which it is suggested to a person"
+    )
+    caution: str = Field(default="", description="why the model's answers are not to be counted on")
     others: dict[str, int] = Field(
         default_factory=dict, description="file ending -> files beside the pictures, which were not asked"
     )
     seen: dict[str, int] = Field(
-        default_factory=dict, description="split or held out -> files that the model had in it, byte for byte"
+        default_factory=dict,
+        description="split or held out -> files that the model had in it, byte for byte; group -> files of "
+        "a group that it was taught",
     )
     num_reused: int = Field(default=0, description="rows that an earlier, stopped attempt had answered")
     seconds: float = 0.0
@@ -95,13 +106,16 @@ class BatchSummary(Record):
 
     def with_rows(self, rows: Sequence[Row]) -> Self:
         """The same with the counts of these rows."""
-        accepted = Counter(
-            row.prediction.class_name for row in rows if row.prediction and row.answer is Answer.ACCEPT
+        named = [(row.answer, row.prediction.class_name) for row in rows if row.prediction]
+        alone, asked = (
+            dict(sorted(Counter(name for given, name in named if given is answer).items()))
+            for answer in (Answer.ACCEPT, Answer.REVIEW)
         )
         return self.model_copy(
             update={
                 "counts": dict(Counter(row.answer for row in rows)),
-                "accepted_classes": dict(sorted(accepted.items())),
+                "accepted_classes": alone,
+                "suggested_classes": asked,
                 "seen": dict(Counter(row.seen for row in rows if row.seen)),
             }
         )

@@ -32,7 +32,7 @@ def tabulate(row: Row) -> dict[str, Any]:
 
     `decision` is accept, review, unknown or unreadable. An unknown picture has no `class`, so that who counts
     the column counts no stranger; the class that it is most like stands in `nearest`. `seen` is
-    the split in which the model had this very file.
+    the split in which the model had this very file, or `group` where it was taught others of its group.
     """
     told: dict[str, Any] = {"path": row.path, "group": row.group, "heat_map": row.heat_map or None}
     told["seen"] = row.seen or None

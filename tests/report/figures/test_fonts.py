@@ -11,7 +11,8 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib import font_manager
 
 from report.figures import fonts
-from report.figures.style import name_rows, new_figure, shorten_all, to_png
+from report.figures.style import name_rows, new_figure, to_png
+from report.formatting import shorten
 
 CARP = "鲤"
 
@@ -85,7 +86,7 @@ def test_long_names_stay_different_and_short_ones_are_shown_as_they_are() -> Non
         "sea_bass",
         "sea bass",
     ]
-    short = shorten_all(names)
+    short = [shorten(name) for name in names]
     assert len(set(short)) == 4
     assert max(map(len, short)) <= 24
     assert short[2:] == names[2:]

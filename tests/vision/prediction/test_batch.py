@@ -15,9 +15,11 @@ from PIL import Image
 
 from report.predictions_page import tell_counts, tell_seen, write_predictions
 from serving.api.answers import Question
+from tests.example_story import make_manifest, make_splits
 from tests.serving.toy import BLACK, GREEN, GREY, RED, make_answerer, make_bundle, paint
 from vision.base.errors import StorageError
 from vision.bundle.assembly import load_bundle
+from vision.data.records import Split
 from vision.decision.records import Decision
 from vision.prediction.batch import Batch, BatchModel, finish_batch, run_batch
 from vision.prediction.engines import Answered, Wanted
@@ -196,6 +198,30 @@ def test_a_file_that_the_model_was_made_from_is_told_by_its_bytes(photos: Path, 
     assert "2 of these 42 pictures were in its training" in tell_seen(summary)
     assert "1 of these 42 pictures was set aside to measure it" in tell_seen(summary)
     assert tell_seen(summary) in tell_counts(summary)
+
+
+def test_a_picture_of_a_group_that_was_taught_is_told_where_its_bytes_are_new(
+    photos: Path, tmp_path: Path
+) -> None:
+    bundle, splits = make_bundle(), make_splits(make_manifest())
+    assert splits.splits[0] is Split.TRAIN
+    groups = splits.taught_groups()
+    assert groups == {
+        group
+        for group, split, name in zip(splits.groups, splits.splits, splits.image_classes, strict=True)
+        if split is not Split.TEST and name in splits.class_names
+    }
+    assert splits.taught_groups(["First"] + [None] * (len(splits.groups) - 1)) == groups | {"first"}
+    digest = hashlib.sha256((photos / "red0.jpg").read_bytes()).hexdigest()
+    taught = BatchModel(bundle.root, bundle.digest, "toy", uses={digest: "train"}, groups=frozenset({"red"}))
+    with open_items([photos], r"^(?P<group>[A-Za-z]+)\d") as listing:
+        summary, rows = run_batch(Batch(listing, taught), tmp_path / "out", lambda _done, _total: None)
+    assert {row.path: row.seen for row in rows if row.seen} == {
+        "red0.jpg": "train",
+        **{f"red{number}.jpg": "group" for number in range(1, 8)},
+    }
+    assert summary.seen == {"train": 1, "group": 7}
+    assert "as 7 of these 41 pictures were in its training, by their names" in tell_seen(summary)
 
 
 def test_views_leave_accepted_and_unknown_pictures_alone_and_tell_those_for_review(
