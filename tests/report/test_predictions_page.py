@@ -72,9 +72,8 @@ def test_of_each_class_it_is_told_how_many_are_decided_and_suggested(photos: Pat
 
 
 def test_that_a_model_was_refused_stands_on_top(photos: Path, tmp_path: Path) -> None:
-    promotion = make_promotion(Verdict.REFUSED).model_copy(
-        update={"reason": "it names too few images right."}
-    )
+    reason = "it names too few images right."
+    promotion = make_promotion(Verdict.REFUSED).model_copy(update={"reason": reason})
     caution = tell_caution(promotion)
     _, page = _write(photos, tmp_path / "out", caution)
     assert f"did not pass the gate: {reason}" in caution
