@@ -15,6 +15,7 @@ import streamlit as st
 from serving.api.schemas import ModelDescription
 from serving.app import HOME_VARIABLE
 from serving.app.cards import Card, show_examples, show_large, show_small
+from serving.app.place import look_at_service, name_service
 from serving.app.visit import (
     Asked,
     Service,
@@ -28,7 +29,7 @@ from serving.app.visit import (
 from serving.app.words import escape_markdown, explain_fault, introduce, tell_limits, tell_promises
 from serving.client import describe_model
 from serving.runtime.class_pictures import find_class_pictures
-from serving.runtime.process import ServiceStatus, service_status
+from serving.runtime.process import ServiceStatus
 from serving.runtime.running import ServiceFolder, read_deployed
 from vision.base.errors import TaxonError
 from vision.base.files import storage_errors
@@ -51,7 +52,7 @@ def show_page() -> None:
     st.html(_STYLE)
     st.markdown("### What is in this picture?")
     folder = ServiceFolder(Path(os.environ[HOME_VARIABLE]))
-    status = service_status(folder)
+    status = look_at_service(folder)
     watch(folder, status.ready)
     if not status.ready:
         show_down(status)
@@ -72,7 +73,7 @@ def show_page() -> None:
 @st.fragment(run_every=LOOK_AGAIN_SECONDS)
 def watch(folder: ServiceFolder, was_ready: bool) -> None:
     """Look at the service every few seconds; draw the page again where it came up or went down."""
-    if service_status(folder).ready != was_ready:
+    if look_at_service(folder).ready != was_ready:
         st.rerun()
 
 
@@ -91,10 +92,10 @@ def reach(folder: ServiceFolder, status: ServiceStatus) -> Service | None:
         ServiceError: the service does not answer, or refuses the key.
         StorageError: the file of its key cannot be read.
     """
-    running = status.running
-    if running is None:
+    url, typed = name_service(status)
+    if not url:
         return None
-    if not running.keys_from_environment:
+    if not typed:
         with storage_errors(folder.key, "read"):
             key = folder.key.read_text(encoding="utf-8").strip()
     else:
@@ -102,7 +103,7 @@ def reach(folder: ServiceFolder, status: ServiceStatus) -> Service | None:
     if not key:
         st.info("The service was started with keys of its own (TAXON_API_KEYS). Enter one to go on.")
         return None
-    return Service(running.url, key, describe_model(running.url, key))
+    return Service(url, key, describe_model(url, key))
 
 
 def take_pictures(folder: ServiceFolder, service: Service) -> None:
