@@ -4,7 +4,7 @@ VENV   ?= .venv
 PY     := $(VENV)/bin/python
 UV     := $(VENV)/bin/uv
 UV_VERSION := 0.13.8
-PYTEST := $(PY) -m pytest --numprocesses 2 --dist loadfile --durations 30
+PYTEST := $(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 30
 CONFIG ?= fast.yaml
 # Given by hand, CONFIG also says which model make serve serves; else it is the one promoted last.
 SERVED := $(if $(filter file default undefined,$(origin CONFIG)),,--config $(CONFIG))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -49,6 +50,18 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
                 pytrace=False,
             )
     return result
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with whole runs first, then those with slow tests: two workers then end together."""
+
+    def rank(path: Path) -> int:
+        return 0 if path in whole else 1 if path in slow else 2
+
+    whole, slow = (
+        {item.path for item in items if item.get_closest_marker(mark)} for mark in ("end_to_end", "slow")
+    )
+    items.sort(key=lambda item: rank(item.path))
 
 
 def _cpu_seconds() -> float:

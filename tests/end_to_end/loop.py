@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,9 +72,9 @@ class Loop:
 
 
 @contextmanager
-def run_loop(folder: Path) -> Iterator[Loop]:
+def run_loop(folder: Path, candidates: Sequence[str] = ("cnn",)) -> Iterator[Loop]:
     """A small project, trained once and deployed; its service is stopped at the end."""
-    project = make_project(folder, candidates=("cnn",))
+    project = make_project(folder, candidates)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -88,7 +88,7 @@ class Project:
         return set(summary["seconds"]["steps"]) - set(summary["cached_steps"])
 
 
-def make_project(folder: Path, *, candidates: Sequence[str] = ("cnn", "cnn_residual")) -> Project:
+def make_project(folder: Path, candidates: Sequence[str]) -> Project:
     """Draw the images and write the config."""
     project = Project(folder)
     for number, (name, colour) in enumerate({**CLASSES, **HELD_OUT}.items()):
