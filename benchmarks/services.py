@@ -1,4 +1,4 @@
-"""The services that are measured: Taxon's, the same without its prediction log, and the rival.
+"""The services that are measured: Taxon's and the rival.
 
 Each runs on a free port of this machine and is stopped when its block ends; no other process is touched.
 """
@@ -13,14 +13,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.champion import Champion
 from benchmarks.load_client import HOST, Target
-from serving.api.keys import LOCAL_CLIENT, read_or_make_key
+from serving.api.keys import read_or_make_key
 from serving.api.settings import ServiceSettings
 from serving.runtime.process import start_service, stop_service
 from serving.runtime.running import BuiltBento, RunningService, ServiceFolder
@@ -46,54 +45,16 @@ def running_service(folder: ServiceFolder, bento: BuiltBento) -> Iterator[Runnin
 
 
 @contextmanager
-def running_without_log(folder: ServiceFolder, bento: BuiltBento) -> Iterator[Target]:
-    """The same worker and settings without a prediction log, which no setting of a project turns off."""
-    target = Target("Taxon without log", find_port(), read_or_make_key(folder.key))
-    variables = {
-        "TAXON_API_KEYS": f"{LOCAL_CLIENT}:{target.key}",
-    }
-    source = folder.bento_path(bento) / "src"
-    with socket.create_server((HOST, target.port)) as public:
-        number = public.fileno()
-        command = [sys.executable, "-m", "serving.runtime.worker", "--public", str(number)]
-        with _running(command, source, variables, folder.root / "output.txt", target, [number]):
-            yield target
-
-
-@dataclass(frozen=True)
-class RivalThreads:
-    """How many requests the rival computes at a time, and how many threads TensorFlow has (0: it chooses).
-
-    Attributes:
-        bare: whether it runs the exported graph on LiteRT instead of Keras.
-    """
-
-    name: str
-    pool: int
-    tensorflow: int
-    bare: bool = False
-
-
-RIVALS = (
-    RivalThreads("as many threads as Taxon", ServiceSettings().threads, ServiceSettings().engine_threads),
-    RivalThreads("the defaults of FastAPI and TensorFlow", 40, 0),
-)
-BARE = RivalThreads("LiteRT", ServiceSettings().threads, 0, bare=True)
-
-
-@contextmanager
-def running_rival(champion: Champion, folder: Path, threads: RivalThreads) -> Iterator[tuple[Target, int]]:
-    """The rival over the champion's Keras network or graph: how to ask it, and its process id."""
+def running_rival(champion: Champion, folder: Path, *, bare: bool) -> Iterator[tuple[Target, int]]:
+    """The rival over the champion's Keras network, or bare over its graph: how to ask it, its process id."""
     target, labels = Target("FastAPI", find_port()), folder / "labels.json"
     labels.write_text(json.dumps(champion.contract.class_names), encoding="utf-8")
     command = [sys.executable, "-m", "benchmarks.rival_service", "--keras", str(champion.keras)]
-    if threads.bare:
+    if bare:
         graph = ExportedGraphs.file_name(champion.contract.precision)
-        command += ["--graph", str(champion.bundle / graph)]
+        command += ["--graph", str(champion.bundle / graph), "--threads", str(ServiceSettings().threads)]
     command += ["--labels", str(labels), "--resize", champion.contract.resize, "--port", str(target.port)]
-    command += ["--threads", str(threads.pool), "--tensorflow-threads", str(threads.tensorflow)]
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    with _running(command, ROOT, quiet, folder / "rival_output.txt", target) as pid:
+    with _running(command, folder / "rival_output.txt", target) as pid:
         yield target, pid
 
 
@@ -123,15 +84,8 @@ def find_port() -> int:
 
 
 @contextmanager
-def _running(
-    command: Sequence[str],
-    working: Path,
-    variables: Mapping[str, str],
-    output: Path,
-    target: Target,
-    descriptors: Sequence[int] = (),
-) -> Iterator[int]:
-    """A child process that answers /readyz, given some open files; its id. It is ended with the block.
+def _running(command: Sequence[str], output: Path, target: Target) -> Iterator[int]:
+    """A child process that answers /readyz; its id. It is ended with the block.
 
     Raises:
         SystemExit: it does not become ready; with what it said.
@@ -139,13 +93,11 @@ def _running(
     with output.open("wb") as sink:
         child = subprocess.Popen(
             command,
-            cwd=working,
-            env=os.environ | variables,
-            stdin=subprocess.PIPE,
+            cwd=ROOT,
+            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
             stdout=sink,
             stderr=sink,
             start_new_session=True,
-            pass_fds=descriptors,
         )
     try:
         _wait_ready(child, target, output)

@@ -3,7 +3,7 @@
     python -m benchmarks.serving --output docs/serving_benchmarks.md
 
 measures the champion of `--config` in the project that TAXON_STATE names, so after `make train`; `--train`
-trains one in a project of its own first. About 9 minutes on two idle cores, 5 more with `--train`; `--quick`
+trains one in a project of its own first. About 8 minutes on two idle cores, 5 more with `--train`; `--quick`
 is short and proves only that it works. The services run beside the project's own, on free ports, with state
 and log in a temporary folder. On a busy machine no goal on time means anything: say what else it was doing.
 """
@@ -13,127 +13,194 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import platform
 import re
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
+from http import HTTPStatus
 from pathlib import Path
+from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 import psutil
 
 from benchmarks.champion import Champion, find_champion, train_champion
-from benchmarks.graph_alone import Parts, time_alone
 from benchmarks.images import make_images
 from benchmarks.load_client import Block, Target, ask_in_turn, ask_together
 from benchmarks.pages import page_path, write_page
-from benchmarks.services import (
-    BARE,
-    RIVALS,
-    RivalThreads,
-    aim,
-    get,
-    running_rival,
-    running_service,
-    running_without_log,
-)
-from benchmarks.serving_page import (
-    ALONE,
-    FRESH,
-    KEPT,
-    SILENT,
-    Figures,
-    Imports,
-    Latencies,
-    Logged,
-    Memory,
-    Served,
-    Start,
-    Throughput,
-    render,
-)
-from benchmarks.surroundings import describe_surroundings
-from serving.api.settings import PREFIX
+from benchmarks.services import aim, get, running_rival, running_service
+from serving.api.settings import PREFIX, ServiceSettings
 from serving.log.prediction_log import PredictionLog
 from serving.log.url import resolve_log_url
 from serving.runtime.bento import build_in_store
 from serving.runtime.running import BuiltBento, RunningService, ServiceFolder
 from vision.base.errors import TaxonError
 from vision.base.home import STATE_VARIABLE
+from vision.bundle.assembly import LoadedBundle, load_bundle
+from vision.config.data import Resize
+from vision.data.images import decode_image
 
-WARM_UP_SECONDS, PAUSE_SECONDS = 5.0, 1.0
-"""Of load whose answers are not counted: on a service that has just been started, and in every block."""
-
+WARM_UP_SECONDS = 5.0
+"""Of load at the start of every block, whose answers are not counted."""
 TRAINING_LIBRARIES = ("tensorflow", "keras", "sklearn", "pandas", "scipy", "matplotlib", "zenml", "evidently")
 PROFILE_IMPORTS = "PYTHONPROFILEIMPORTTIME"
 _IMPORTED = re.compile(r"^import time:\s*\d+ \|\s*\d+ \|\s*(\w+)", re.MULTILINE)
+KERAS, BARE = "FastAPI + `model.predict`", "FastAPI + LiteRT, nothing else"
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured.
-
-    Attributes:
-        starts: of the service.
-        rounds: of blocks of latency.
-        requests: in each of these blocks.
-        pairs: of blocks of throughput.
-        seconds: of each of these blocks.
-        load_seconds: of load before memory is measured.
-        clients: at once.
-    """
+    """How much is measured: starts, rounds and requests of latency, pairs of blocks of throughput."""
 
     starts: int = 7
     rounds: int = 30
     requests: int = 40
     pairs: int = 10
     seconds: float = 8.0
-    load_seconds: float = 20.0
     clients: int = 16
 
 
-QUICK = Sizes(starts=2, rounds=4, requests=20, pairs=2, seconds=3.0, load_seconds=3.0)
+QUICK = Sizes(starts=2, rounds=4, requests=20, pairs=2, seconds=3.0)
 
 
-# --- starts, memory, imports ----------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Figures:
+    """All that one run of the benchmark measured.
+
+    Attributes:
+        starts: seconds from each start until /readyz gave 200.
+        memory: when -> what the service's processes take where nothing else runs, in MB (10^6 bytes).
+        training: training libraries that the service imported.
+        alone: milliseconds of decoder and graph of an image, without service.
+        kept: blocks of one request at a time over one connection.
+        pairs: rival -> blocks of Taxon and of it, in turn.
+        num_entries, num_lost: of the prediction log, and as the service counts what it could not log.
+    """
+
+    starts: Sequence[float]
+    memory: Mapping[str, float]
+    training: Sequence[str]
+    alone: Sequence[float]
+    kept: Sequence[Block]
+    pairs: Mapping[str, Sequence[tuple[Block, Block]]]
+    num_entries: int
+    num_lost: int
+
+    def own(self) -> list[Block]:
+        """Every block that Taxon answered."""
+        return [*self.kept, *(own for pairs in self.pairs.values() for own, _ in pairs)]
+
+    def ratios(self, rival: str) -> list[float]:
+        """Taxon's answers a second as a multiple of the rival's, of each pair."""
+        return [own.rate / other.rate for own, other in self.pairs[rival]]
 
 
-def time_starts(folder: ServiceFolder, bento: BuiltBento, count: int) -> list[Start]:
-    """So many starts, each stopped again."""
+class Goal(NamedTuple):
+    """One row of the page."""
+
+    what: str
+    goal: str
+    measured: str
+    met: bool
+
+
+def judge(figures: Figures) -> list[Goal]:
+    """What was measured against the goals."""
+    ready, memory = median(figures.starts), max(figures.memory.values())
+    most = 1.5 * median(figures.alone) + 3.0
+    kept = median(each for block in figures.kept for each in block.latencies_ms)
+    ratio = median(figures.ratios(KERAS))
+    statuses: Counter[int] = sum((block.statuses for block in figures.own()), Counter())
+    faults = ", ".join(f"{count} x {status}" for status, count in sorted(statuses.items()) if status != 200)
+    classes: dict[int, set[str]] = defaultdict(set)
+    for block in figures.own():
+        for number, names in block.classes.items():
+            classes[number] |= names
+    fickle = sum(len(names) > 1 for names in classes.values())
+    missing = statuses[HTTPStatus.OK] - figures.num_entries
+    lost = f"{missing} of {statuses[HTTPStatus.OK]}, {figures.num_lost} counted as lost"
+    libraries = ", ".join(figures.training) or "none"
+    return [
+        Goal("seconds from the start until ready, median", "5", f"{ready:.1f}", ready <= 5.0),
+        Goal("memory of all processes by themselves, MB", "below 250", f"{memory:.0f}", memory < 250.0),
+        Goal("training libraries imported", "none", libraries, not figures.training),
+        Goal(
+            "p50 of an answer, one connection, ms",
+            f"{most:.1f} (1.5 x decode and graph + 3)",
+            f"{kept:.1f}",
+            kept <= most,
+        ),
+        Goal("answers a second, times those of `model.predict`", "5", f"{ratio:.1f}", ratio >= 5.0),
+        Goal("requests that were not answered", "none", faults or "none", not faults),
+        Goal("images named differently by different answers", "none", str(fickle), not fickle),
+        Goal("answers that are not in the log", "none", lost, not missing and not figures.num_lost),
+    ]
+
+
+def render(figures: Figures) -> str:
+    """The tables of the page."""
+    rows = [(each.what, each.goal, each.measured, "yes" if each.met else "**no**") for each in judge(figures)]
+    served = [each for block in figures.kept for each in block.latencies_ms]
+    latencies = [
+        (name, len(values), *(f"{value:.2f}" for value in np.quantile(values, [0.05, 0.5, 0.95])))
+        for name, values in (
+            ("decoder and graph alone", figures.alone),
+            ("served, one at a time over one connection", served),
+        )
+    ]
+    rates = []
+    for rival, pairs in figures.pairs.items():
+        own, other = ([pair[i].rate for pair in pairs] for i in (0, 1))
+        ratios = figures.ratios(rival)
+        told = f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        rates.append((rival, f"{median(own):.1f}", f"{median(other):.1f}", told))
+    return "\n\n".join(
+        (
+            "\n".join(make_table(("", "goal", "measured", "met"), rows)),
+            "\n".join(make_table(("latency", "n", "p5, ms", "p50, ms", "p95, ms"), latencies)),
+            "\n".join(make_table(("rival", "Taxon, answers a second", "rival", "ratio of each pair"), rates)),
+            "\n".join(make_table(("memory", "MB"), [(k, f"{v:.0f}") for k, v in figures.memory.items()])),
+        )
+    )
+
+
+def make_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """Lines of a Markdown table."""
+    cells = (head, ["---"] * len(head), *rows)
+    return [f"| {' | '.join(map(str, row))} |" for row in cells]
+
+
+# --- measuring ------------------------------------------------------------------------------------------
+
+
+def time_starts(folder: ServiceFolder, bento: BuiltBento, count: int) -> list[float]:
+    """Seconds until ready of so many starts, each stopped again."""
     starts = []
     for _ in range(count):
         begun = time.perf_counter()
-        with running_service(folder, bento) as service:
-            seconds = time.perf_counter() - begun
-            times = [process.cpu_times() for process in list_tree(service.pid)]
-        starts.append(Start(seconds, sum(each.user + each.system for each in times)))
-        _say(f"ready after {seconds:.1f} s, {starts[-1].cpu_seconds:.1f} s of CPU")
+        with running_service(folder, bento):
+            starts.append(time.perf_counter() - begun)
+        _say(f"ready after {starts[-1]:.1f} s")
     return starts
 
 
-def list_tree(pid: int) -> list[psutil.Process]:
-    """A process and all below it."""
+def measure_memory(pid: int) -> float:
+    """Megabytes of a process and all below it: private pages, and of each file the most that one shares."""
     root = psutil.Process(pid)
-    return [root, *root.children(recursive=True)]
-
-
-def measure_memory(what: str, pid: int) -> Memory:
-    """PSS, RSS and what a process tree would take by itself, now."""
-    tree = [process.memory_maps() for process in list_tree(pid)]
-    parts = [part for process in tree for part in process]
+    parts = [part for each in (root, *root.children(recursive=True)) for part in each.memory_maps()]
     shared: dict[str, int] = {}
     for part in parts:  # one for each file and process
         shared[part.path] = max(shared.get(part.path, 0), part.shared_clean + part.shared_dirty)
     private = sum(part.private_clean + part.private_dirty for part in parts)
-    pss, rss = (sum(getattr(part, name) for part in parts) for name in ("pss", "rss"))
-    memory = Memory(what, len(tree), pss / 1e6, (private + sum(shared.values())) / 1e6, rss / 1e6)
-    _say(f"{what}: PSS {memory.pss:.0f} MB, by itself {memory.alone:.0f} MB, RSS {memory.rss:.0f} MB")
-    return memory
+    return float(private + sum(shared.values())) / 1e6
 
 
 def list_imports(folder: ServiceFolder, bento: BuiltBento, image: bytes) -> tuple[str, ...]:
@@ -161,14 +228,22 @@ def read_imports(output: str) -> tuple[str, ...]:
     return tuple(sorted(set(_IMPORTED.findall(output))))
 
 
-def find_mapped(pid: int) -> tuple[str, ...]:
-    """The training libraries of which a file is mapped into a process of the tree."""
-    paths = {mapped.path for process in list_tree(pid) for mapped in process.memory_maps()}
-    found = (name for name in TRAINING_LIBRARIES if any(f"/site-packages/{name}/" in path for path in paths))
-    return tuple(found)
+@cache
+def _load(root: Path, digest: str) -> LoadedBundle:
+    return load_bundle(root, digest, ServiceSettings().engine_threads)
 
 
-# --- latency and throughput -----------------------------------------------------------------------------
+def time_alone(root: Path, digest: str, images: Sequence[bytes], count: int) -> list[float]:
+    """Milliseconds of decoder and graph, of images in rotation, after three that are not counted."""
+    bundle, most = _load(root, digest), ServiceSettings().max_megapixels
+    size, resize = bundle.contract.image_size, Resize(bundle.contract.resize)
+    taken = []
+    for i in range(3 + count):
+        begun = time.perf_counter()
+        image = decode_image(images[i % len(images)], size=size, resize=resize, max_megapixels=most)
+        bundle.engine.forward(image[None])
+        taken.append((time.perf_counter() - begun) * 1000.0)
+    return taken[3:]
 
 
 @contextmanager
@@ -179,71 +254,39 @@ def own_process() -> Iterator[ProcessPoolExecutor]:
 
 
 def measure_latencies(
-    champion: Champion, target: Target, silent: Target, images: Sequence[bytes], sizes: Sizes
-) -> Latencies:
-    """Blocks of every kind, round by round; each round begins with another kind."""
-    alone: list[list[Parts]] = []
-    served: dict[str, list[Block]] = {KEPT: [], FRESH: [], SILENT: []}
+    champion: Champion, target: Target, images: Sequence[bytes], sizes: Sizes
+) -> tuple[list[float], list[Block]]:
+    """Rounds without and with the service in turn, so that a slow phase of the machine hits both."""
+    alone, kept = [], []
     with own_process() as client, own_process() as graph:
-
-        def compute() -> None:
-            asked = graph.submit(time_alone, champion.bundle, champion.digest, images, sizes.requests)
-            alone.append(asked.result())
-
-        def ask(kind: str) -> Callable[[], None]:
-            def ask_now() -> None:
-                whom = silent if kind == SILENT else target
-                asked = client.submit(ask_in_turn, whom, images, sizes.requests, keep_alive=kind != FRESH)
-                served[kind].append(asked.result())
-
-            return ask_now
-
-        kinds = {ALONE: compute, KEPT: ask(KEPT), SILENT: ask(SILENT), FRESH: ask(FRESH)}
-        blocks = list(kinds.values())
-        for number in range(sizes.rounds):
-            for i in range(len(blocks)):
-                blocks[(number + i) % len(blocks)]()
-    latencies = Latencies(alone, served)
-    for kind in kinds:
-        low, high = np.quantile(latencies.pooled(kind), [0.5, 0.95])
-        _say(f"{kind}: p50 {low:.2f} ms, p95 {high:.2f} ms")
-    return latencies
+        for _ in range(sizes.rounds):
+            timed = graph.submit(time_alone, champion.bundle, champion.digest, images, sizes.requests)
+            alone += timed.result()
+            asked = client.submit(ask_in_turn, target, images, sizes.requests, keep_alive=True)
+            kept.append(asked.result())
+    return alone, kept
 
 
-def pick_rival(
-    champion: Champion, work: Path, images: Sequence[bytes], sizes: Sizes
-) -> tuple[RivalThreads, dict[str, Block]]:
-    """The rival's choice of threads that answers most, and a block of each."""
-    tried: dict[str, Block] = {}
-    with own_process() as client:
-        for threads in RIVALS:
-            with running_rival(champion, work, threads) as (rival, _):
-                asked = client.submit(
-                    ask_together, rival, images, sizes.clients, sizes.seconds, WARM_UP_SECONDS
-                )
-                tried[threads.name] = asked.result()
-            _say(f"FastAPI, {threads.name}: {tried[threads.name].rate:.1f} answers a second")
-    return max(RIVALS, key=lambda threads: tried[threads.name].rate), tried
-
-
-def measure_throughput(
-    target: Target, rival: Target, images: Sequence[bytes], sizes: Sizes, tried: Mapping[str, Block]
-) -> Throughput:
-    """Alternating blocks; who begins alternates too. Before the first ones each is warmed up."""
-    blocks: dict[Target, list[Block]] = {target: [], rival: []}
+def measure_pairs(
+    target: Target, rival: Target, images: Sequence[bytes], sizes: Sizes
+) -> list[tuple[Block, Block]]:
+    """Blocks of many clients at once, of Taxon and a rival; who begins alternates."""
+    pairs = []
     with own_process() as client:
         for number in range(sizes.pairs):
+            blocks = {}
             for whom in (target, rival) if number % 2 == 0 else (rival, target):
-                ignored = PAUSE_SECONDS if blocks[whom] else WARM_UP_SECONDS
-                asked = client.submit(ask_together, whom, images, sizes.clients, sizes.seconds, ignored)
-                block = asked.result()
-                blocks[whom].append(block)
-                _say(f"{whom.name}: {block.rate:.1f} answers a second")
-    return Throughput(sizes.clients, tried, blocks[target], blocks[rival])
+                asked = client.submit(
+                    ask_together, whom, images, sizes.clients, sizes.seconds, WARM_UP_SECONDS
+                )
+                blocks[whom] = asked.result()
+                _say(f"{whom.name}: {blocks[whom].rate:.1f} answers a second")
+            pairs.append((blocks[target], blocks[rival]))
+    return pairs
 
 
-def read_log(folder: ServiceFolder, service: RunningService, num_answers: int) -> Logged:
-    """What is in the prediction log, and what the service counts as lost.
+def read_log(folder: ServiceFolder, service: RunningService) -> tuple[int, int]:
+    """Entries in the prediction log, and answers that the service counts as lost to it.
 
     Raises:
         SystemExit: /metrics does not tell.
@@ -255,102 +298,47 @@ def read_log(folder: ServiceFolder, service: RunningService, num_answers: int) -
     lost = re.search(r"^taxon_log_entries_lost_total (\S+)$", metrics, re.MULTILINE)
     if lost is None:
         raise SystemExit("The service's /metrics does not tell how many log entries were lost.")
-    return Logged(num_answers, num_entries, round(float(lost.group(1))))
-
-
-# --- all ------------------------------------------------------------------------------------------------
+    return num_entries, round(float(lost.group(1)))
 
 
 def measure(champion: Champion, work: Path, sizes: Sizes) -> Figures:
     """Every stage, with no more services there than it needs."""
-    begun, load_before, images = time.monotonic(), os.getloadavg()[0], make_images()
-    folder, silent_folder = ServiceFolder(work / "served"), ServiceFolder(work / "without_log")
-    bento, silent_bento = (
-        build_in_store(each, champion.bundle, champion.digest, champion.version)
-        for each in (folder, silent_folder)
+    images, folders = make_images(), (ServiceFolder(work / "served"), ServiceFolder(work / "imports"))
+    folder, other = folders
+    bento, again = (
+        build_in_store(each, champion.bundle, champion.digest, champion.version) for each in folders
     )
-    starts = time_starts(folder, bento, sizes.starts)
-    packages = list_imports(silent_folder, silent_bento, images[0])
+    starts, packages = time_starts(folder, bento, sizes.starts), list_imports(other, again, images[0])
+    pairs = {}
     with running_service(folder, bento) as service:
         target = aim(folder, service)
-        with own_process() as client:
-            warm = client.submit(ask_in_turn, target, images, len(images), keep_alive=True).result()
-            memories = [measure_memory("ready and warm", service.pid)]
-            load = client.submit(ask_together, target, images, sizes.clients, sizes.load_seconds).result()
-        told = f"after {sum(load.statuses.values())} requests of {sizes.clients} clients at once"
-        memories.append(measure_memory(told, service.pid))
-        with running_without_log(silent_folder, silent_bento) as silent:
-            latencies = measure_latencies(champion, target, silent, images, sizes)
-        threads, tried = pick_rival(champion, work, images, sizes)
-        with running_rival(champion, work, threads) as (rival, pid):
-            throughput = measure_throughput(target, rival, images, sizes, tried)
-            rival_memory = measure_memory("the rival, at the end", pid)
-        with running_rival(champion, work, BARE) as (rival, _):
-            bare = measure_throughput(target, rival, images, sizes, {})
-        asked = [warm, load, *latencies.served[KEPT], *latencies.served[FRESH]]
-        asked += [*throughput.product, *bare.product]
-        statuses = {
-            "Taxon": add_up(asked),
-            "Taxon without log": add_up(latencies.served[SILENT]),
-            "FastAPI": add_up([*tried.values(), *throughput.rival]),
-            "FastAPI + LiteRT": add_up(bare.rival),
-        }
-        memories.append(
-            measure_memory(f"at the end, after {statuses['Taxon'].total()} requests", service.pid)
-        )
-        logged = read_log(folder, service, statuses["Taxon"][200])
-        mapped = find_mapped(service.pid)
-    ours, its = collect_classes(asked), collect_classes(throughput.rival)
-    return Figures(
-        surroundings=describe_surroundings(work, load_before, (time.monotonic() - begun) / 60),
-        served=describe_served(champion, images, ours, its),
-        starts=starts,
-        imports=Imports(
-            len(packages), tuple(name for name in TRAINING_LIBRARIES if name in packages), mapped
-        ),
-        memories=memories,
-        rival_memory=rival_memory,
-        latencies=latencies,
-        throughput=throughput,
-        bare=bare,
-        logged=logged,
-        statuses=statuses,
-    )
+        alone, kept = measure_latencies(champion, target, images, sizes)
+        memory = {"after the requests of one client": measure_memory(service.pid)}
+        for name, bare in ((KERAS, False), (BARE, True)):
+            with running_rival(champion, work, bare=bare) as (rival, pid):
+                pairs[name] = measure_pairs(target, rival, images, sizes)
+                rivals_memory = measure_memory(pid)
+            _say(f"memory of {name}: {rivals_memory:.0f} MB")
+        memory[f"at the end, after {sizes.clients} clients at once"] = measure_memory(service.pid)
+        num_entries, num_lost = read_log(folder, service)
+    training = [name for name in TRAINING_LIBRARIES if name in packages]
+    return Figures(starts, memory, training, alone, kept, pairs, num_entries, num_lost)
 
 
-def add_up(blocks: Sequence[Block]) -> Counter[int]:
-    """How many requests of all blocks ended with which status."""
-    total: Counter[int] = Counter()
-    for block in blocks:
-        total += block.statuses
-    return total
-
-
-def collect_classes(blocks: Sequence[Block]) -> dict[int, set[str]]:
-    """The classes that each image was given, by its number, in all blocks."""
-    found: dict[int, set[str]] = {}
-    for block in blocks:
-        for number, names in block.classes.items():
-            found.setdefault(number, set()).update(names)
-    return found
-
-
-def describe_served(
-    champion: Champion, images: Sequence[bytes], ours: Mapping[int, set[str]], its: Mapping[int, set[str]]
-) -> Served:
-    """The champion and the images, and how its and the rival's answers agree."""
+def describe(champion: Champion, sizes: Sizes, load: float) -> str:
+    """What was measured where, as the page begins."""
     contract = champion.contract
-    return Served(
-        name=contract.name,
-        version=champion.version,
-        digest=champion.digest,
-        candidate=contract.candidate,
-        precision=contract.precision.value,
-        image_size=contract.image_size,
-        image_kilobytes=sum(map(len, images)) / len(images) / 1000,
-        num_images=len(images),
-        num_equal=sum(len(names) == 1 and its.get(number) == names for number, names in ours.items()),
-        num_fickle=sum(len(names) > 1 for found in (ours, its) for names in found.values()),
+    return (
+        f"# Benchmarks of the service\n\n`python -m benchmarks.serving {' '.join(sys.argv[1:])}` on "
+        f"{os.cpu_count()} cores ({platform.system()} {platform.machine()}), Python "
+        f"{platform.python_version()}; load average {load:.1f} before. Served: {contract.name} version "
+        f"{champion.version} ({contract.candidate}, {contract.image_size} pixels, "
+        f"{contract.precision.value}, digest {champion.digest[:16]}) as `run.py service start` "
+        "starts it. Asked: JPEGs of 640 x 480 "
+        f"pixels, painted fish with grain; {sizes.pairs} pairs of {sizes.seconds:g} seconds with "
+        f"{sizes.clients} clients at once. The rival is `benchmarks/rival_service.py`: the same network, "
+        "without key, log, limits and unknown score; both are there throughout. The client is a process of "
+        "its own and competes for the cores with each."
     )
 
 
@@ -368,6 +356,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="small: only to see that it works")
     parser.add_argument("--output", type=page_path, help="Markdown; default: printed alone")
     options = parser.parse_args()
+    sizes, load = QUICK if options.quick else Sizes(), os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="bench-serving-") as name:
         work = Path(name).resolve()
         if options.train:
@@ -378,7 +367,7 @@ def main() -> int:
                 champion = process.submit(find_champion, options.config).result()
             for variable in [each for each in os.environ if each.startswith(PREFIX)]:
                 del os.environ[variable]  # default settings are measured
-            text = render(measure(champion, work, QUICK if options.quick else Sizes()))
+            text = f"{describe(champion, sizes, load)}\n\n{render(measure(champion, work, sizes))}"
         except TaxonError as error:
             sys.stderr.write(f"{type(error).__name__}: {error}\n")
             return error.exit_code
