@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,13 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.vision.toy import make_splits
 from vision.config.gate import GateSettings
 from vision.config.retraining import RetrainingSettings
-from vision.data.records import Split
 from vision.drift.records import WindowVerdict
 from vision.gate.records import Verdict
-from vision.retraining.decide import count_new_images, decide_retraining, digest_gate
+from vision.retraining.decide import decide_retraining, digest_gate
 from vision.retraining.records import (
     Attempt,
     ChampionState,
@@ -123,11 +121,6 @@ def test_less_than_two_agreeing_windows_are_no_drift(
     assert reason in words(decision)
 
 
-def test_a_window_that_overlaps_both_neither_helps_nor_hurts() -> None:
-    between = window(1.3, "quiet")
-    assert decide((*TWO, between), SOME).trigger is Trigger.DRIFT
-
-
 def test_windows_that_meet_are_apart_and_their_order_does_not_matter() -> None:
     first, second = window(1.5), window(1)
     assert first.end == second.start
@@ -221,19 +214,6 @@ def test_a_challenger_that_was_judged_makes_the_champion_young_again() -> None:
     assert decide((), NOTHING, attempt(5 * DAY, champion_digest="x"), max_age_days=10).trigger is Trigger.AGE
 
 
-def test_the_dearest_trigger_is_named_and_every_one_is_told() -> None:
-    decision = decide(TWO, MANY, max_age_days=1)
-    assert decision.trigger is Trigger.DRIFT
-    assert [each.name for each in decision.considered if each.speaks_for] == [
-        "drift",
-        "new images",
-        "age",
-        "pause",
-        "budget",
-    ]
-    assert len(decision.reasons) == 3
-
-
 @pytest.mark.parametrize("verdict", list(Verdict))
 def test_images_that_were_tried_against_this_champion_ask_for_no_second_retraining(verdict: Verdict) -> None:
     tried = attempt(3 * DAY, source_digest="these images", verdict=verdict)
@@ -261,14 +241,6 @@ def test_the_digest_of_a_gate_tells_its_settings() -> None:
     plain = digest_gate(GateSettings())
     assert digest_gate(GateSettings(max_contradicted=0.2)) == plain  # the default, written out
     assert digest_gate(GateSettings(max_contradicted=1)) != plain
-
-
-def test_a_mended_batch_waits_for_the_pause_and_is_told_what_does_not() -> None:
-    refused = attempt(HOUR, source_digest="wrong labels", verdict=Verdict.REFUSED)
-    decision = decide((), MANY, refused)
-    assert not decision.retrain
-    assert "retraining.cool_down_hours" in words(decision)
-    assert "--set retraining.force=true" in words(decision)
 
 
 def test_without_a_champion_there_is_nothing_to_retrain() -> None:
@@ -308,19 +280,6 @@ def test_an_attempt_that_a_wrong_clock_put_far_into_the_future_blocks_nothing_an
     assert not decide(TWO, SOME, attempt(-3000 * DAY, source_digest="these images")).retrain
 
 
-def test_an_attempt_a_little_in_the_future_counts_as_of_now_and_is_told() -> None:
-    decision = decide(TWO, MANY, attempt(-HOUR), max_age_days=1, budget=1)
-    assert not decision.retrain
-    assert decision.trigger is Trigger.NEW_IMAGES
-    assert "started at 2026-03-01 12:00 UTC" in words(decision)
-    assert "of at most 1 (retraining.budget)" in words(decision)
-    assert "in the future" in words(decision)
-    assert "it counts as of now" in words(decision)
-    told = {each.name: each.message for each in decision.considered}
-    assert "2 verdicts left out" in told["drift"]
-    assert "0.0 days ago" in told["age"]
-
-
 def test_the_budget_counts_what_started_by_itself_in_its_days() -> None:
     used = [attempt(days * DAY) for days in (2, 10, 29.9)]
     beside = [attempt(3 * DAY, automatic=False), attempt(30 * DAY)]
@@ -340,14 +299,6 @@ def test_force_wins_and_says_so() -> None:
     assert decision.reasons[0] == ("Forced by retraining.force; it would not have started by itself.")
     assert "0 labelled images" in words(decision)
     assert "would have started by itself (drift)" in decide(TWO, SOME, force=True).reasons[0]
-
-
-def test_times_of_other_zones_are_the_same_times() -> None:
-    east = timezone(5 * HOUR)
-    last = attempt(23 * HOUR).model_copy(update={"time": (NOW - 23 * HOUR).astimezone(east)})
-    decision = decide((), MANY, last)
-    assert "started at 2026-02-28 13:00 UTC" in words(decision)
-    assert "from 2026-03-01 13:00 UTC on" in words(decision)
 
 
 def test_a_time_without_a_zone_is_refused() -> None:
@@ -372,68 +323,6 @@ def test_a_window_that_contradicts_itself_is_refused(changes: dict[str, Any], me
     fields = window(1).model_dump()
     with pytest.raises(ValidationError, match=message):
         WindowVerdict(**{**fields, **changes})
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"min_new_images": 0},
-        {"budget": -1},
-        {"cool_down_hours": -1},
-        {"max_age_days": 0},
-        {"max_verdict_age_days": 0},
-        {"min_new_images": 20},
-        {"min_new_groups": 5},
-    ],
-)
-def test_settings_out_of_bounds_are_refused(fields: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
-        RetrainingSettings.model_validate(fields)
-
-
-def test_only_images_that_the_champion_has_not_seen_count_by_class_and_group() -> None:
-    known = ("bream", "cod")
-    old = [("bream", "b1", Split.TRAIN), ("cod", "c1", Split.TEST)]
-    champion = make_splits([*old], known)
-    rows = [
-        *old,
-        ("bream", "b1", Split.TRAIN),  # a new frame of an old individual
-        ("bream", "b2", Split.TRAIN),
-        ("bream", "b2", Split.TRAIN),
-        ("cod", "c2", Split.TEST),
-        ("cod", "c3", None),  # quarantined
-        ("eel", "e1", Split.TEST),  # held out
-    ]
-    current = make_splits(rows, known)
-    new = count_new_images(current, champion)
-    assert (new.num_images, new.num_groups) == (4, 2)
-    assert new.classes == (
-        NewClass(class_name="bream", num_images=3, num_groups=1),
-        NewClass(class_name="cod", num_images=1, num_groups=1),
-    )
-    assert count_new_images(champion, current) == NOTHING
-
-
-def test_a_class_that_was_held_out_and_a_corrected_label_are_new_to_learn() -> None:
-    rows: list[tuple[str, str, Split | None]] = [
-        ("bream", "b", Split.TRAIN),
-        ("cod", "c", Split.TRAIN),
-        ("dab", "d", Split.TEST),
-    ]
-    champion = make_splits(rows, ("bream", "cod"))
-    assert count_new_images(make_splits(rows, ("bream", "cod", "dab")), champion).num_images == 1
-    corrected = make_splits([("cod", "b", Split.TRAIN), *rows[1:]], ("bream", "cod"))
-    new = count_new_images(corrected, champion)
-    assert (new.num_images, new.num_groups) == (1, 0)
-    assert count_new_images(champion, champion) == NOTHING
-
-
-def test_equal_bytes_count_once() -> None:
-    rows = [("bream", "b1", Split.TRAIN)] * 3
-    current = make_splits([*rows, ("cod", "c", Split.TEST)], ("bream", "cod"))
-    copies = current.model_copy(update={"digests": ("a", "a", "b", "c")})
-    champion = make_splits([], ("bream", "cod"))
-    assert count_new_images(copies, champion).num_images == 3
 
 
 # --- properties -----------------------------------------------------------------------------------------
@@ -469,17 +358,6 @@ def test_unverified_verdicts_trigger_nothing_that_their_absence_would_not(
     decision, without = decide(unverified, new, *history), decide((), new, *history)
     assert decision.trigger is without.trigger is not Trigger.DRIFT
     assert decision.retrain == without.retrain
-
-
-@settings(deadline=None)
-@given(verdict_lists, numbers, histories)
-def test_what_is_forced_always_runs(
-    verdicts: tuple[WindowVerdict, ...], new: NewImages, history: list[Attempt]
-) -> None:
-    decision = decide(verdicts, new, *history, force=True)
-    assert decision.retrain
-    assert decision.trigger is Trigger.FORCED
-    assert "Forced" in decision.reasons[0]
 
 
 @settings(deadline=None)

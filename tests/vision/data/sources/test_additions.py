@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Sequence
-from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -108,20 +107,6 @@ def test_equal_group_names_of_different_parts_are_different_groups_unless_they_a
     assert {entry.group for entry in again.entries if "bream0_" in entry.path} == {"bream0"}
 
 
-def test_without_a_pattern_of_its_own_an_addition_has_no_groups(tmp_path: Path) -> None:
-    grown = read(make_base(tmp_path), make_addition(tmp_path))
-    assert {entry.group for entry in grown.entries if entry.path.startswith("+")} == {None}
-
-
-def test_the_order_of_the_additions_does_not_matter(tmp_path: Path) -> None:
-    base = make_base(tmp_path)
-    added = [make_addition(tmp_path, name, seed=i) for i, name in enumerate(("june", "may", "august"), 2)]
-    manifests = [read(base, *order) for order in permutations(added)]
-    assert all(manifest == manifests[0] for manifest in manifests)
-    assert len({entry.path for entry in manifests[0].entries}) == len(manifests[0].entries)
-    assert {digest(base, *order) for order in permutations(added)} == {manifests[0].source_digest}
-
-
 def test_the_digest_changes_with_a_byte_of_any_part_and_with_nothing_else(tmp_path: Path) -> None:
     base, june, july = (
         make_base(tmp_path),
@@ -153,14 +138,6 @@ def test_unusable_files_of_an_addition_are_named_with_their_part(tmp_path: Path)
     found = {item.path: item.reason for item in read(base, june).quarantined}
     assert list(found) == ["+june/bream/broken.png", "+june/loose.png"]
     assert "outside the class folders" in found["+june/loose.png"]
-
-
-def test_progress_is_told_for_every_part(tmp_path: Path) -> None:
-    calls: list[tuple[int, int]] = []
-    settings = source(make_base(tmp_path), make_addition(tmp_path))
-    read_source(settings, tmp_path, progress=lambda done, total: calls.append((done, total)))
-    assert (48, 48) in calls
-    assert calls[-1] == (12, 12)
 
 
 # --- decoding -------------------------------------------------------------------------------------------
@@ -309,14 +286,6 @@ def test_a_missing_an_empty_and_a_wrong_folder_are_named(tmp_path: Path) -> None
     assert "is a file" in fault(base, {"path": base / "cod/cod1_frame1.png", "name": "june"})
 
 
-def test_an_addition_without_a_usable_image_is_named(tmp_path: Path) -> None:
-    base, june = make_base(tmp_path), tmp_path / "june"
-    (june / "cod").mkdir(parents=True)
-    (june / "cod/1.png").write_bytes(b"no picture")
-    with pytest.raises(SourceError, match=rf"{june}: none of 1 files is a usable image"):
-        read(base, june)
-
-
 def test_trees_of_splits_in_an_addition_are_refused(tmp_path: Path) -> None:
     base = make_base(tmp_path)
     june = make(tmp_path / "june", "train/bream/1.png", "test/bream/2.png")
@@ -399,22 +368,10 @@ def test_a_path_alone_is_enough_and_names_the_addition() -> None:
     assert Addition.model_validate_json(written.model_dump_json()) == written
 
 
-@pytest.mark.parametrize("path", [".", "/", "..", "photos/.."])
-def test_a_path_without_a_last_part_needs_a_name(path: str) -> None:
-    with pytest.raises(ValidationError, match="add a name"):
-        Addition.model_validate(path)
-    assert Addition.model_validate({"path": path, "name": "june"}).name == "june"
-
-
 @pytest.mark.parametrize("name", ["", "a/b", ".hidden", "a\nb"])
 def test_a_name_that_cannot_open_a_path_is_refused(name: str) -> None:
     with pytest.raises(ValidationError, match="name"):
         Addition(path=Path("x"), name=name)
-
-
-def test_two_additions_of_one_name_are_refused() -> None:
-    with pytest.raises(ValidationError, match=r"called 'June' \(a/june and b/June\)"):
-        source(Path("photos"), "a/june", "b/June")
 
 
 # --- reef -----------------------------------------------------------------------------------------------
@@ -423,25 +380,6 @@ def test_two_additions_of_one_name_are_refused() -> None:
 def test_additions_do_not_change_which_reef_is_painted(tmp_path: Path) -> None:
     plain, grown = ReefSource(), ReefSource.model_validate({"additions": [str(tmp_path / "june")]})
     assert reef_digest(grown) == reef_digest(plain)
-
-
-@pytest.mark.slow
-def test_a_painted_reef_grows_by_a_folder(tmp_path: Path) -> None:
-    reef = ReefSource(images_per_class=2, unknown_images_per_class=2)
-    alone = read_source(reef, tmp_path)
-    species = alone.class_names[0]
-    june = make(tmp_path / "june", f"{species}/{species}_00000_frame00.png", seed=3)
-    grown = reef.model_copy(update={"additions": (Addition(path=june, name="june", group_by=GROUP_BY),)})
-    manifest = read_source(grown, tmp_path)
-    assert manifest.root == alone.root
-    assert manifest.source_digest == digest_source(grown, tmp_path) != alone.source_digest
-    assert manifest.entries[1:] == alone.entries
-    assert manifest.entries[0].group == f"june/{species}_00000"
-    held_out = make(tmp_path / "july", f"{alone.unknown_class_names[0]}/1.png", seed=4)
-    refused = reef.model_copy(update={"additions": (Addition(path=held_out, name="july"),)})
-    for look in (digest_source, read_source):
-        with pytest.raises(SourceError, match="which the source holds out as unknown"):
-            look(refused, tmp_path)
 
 
 def test_classes_of_an_addition_have_names_that_show_and_stand_for_themselves(tmp_path: Path) -> None:
