@@ -9,11 +9,9 @@ from vision.backbones.cnn import CNN
 from vision.backbones.cnn_residual import CNN_RESIDUAL
 from vision.backbones.convnext import CONVNEXT_TINY
 from vision.backbones.declaration import Backbone
-from vision.backbones.efficientnet import EFFICIENTNET_B0, EFFICIENTNET_B4
+from vision.backbones.efficientnet import EFFICIENTNET_B0, EFFICIENTNET_B4, EFFICIENTNET_V2_B0
 from vision.backbones.efficientnet_lite import EFFICIENTNET_LITE0
-from vision.backbones.efficientnet_v2 import EFFICIENTNET_V2_B0
-from vision.backbones.mobilenet import MOBILENET_V2
-from vision.backbones.mobilenet_v3 import MOBILENET_V3_LARGE, MOBILENET_V3_SMALL
+from vision.backbones.mobilenet import MOBILENET_V2, MOBILENET_V3_LARGE, MOBILENET_V3_SMALL
 from vision.backbones.resnet import RESNET50
 from vision.backbones.vgg import VGG_SMALL
 from vision.backbones.vit import VIT_SMALL

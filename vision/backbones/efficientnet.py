@@ -1,39 +1,10 @@
-"""EfficientNet-B0 and B4 (Tan and Le 2019), as `keras.applications` builds them."""
+"""EfficientNet-B0 and B4 (Tan and Le 2019), EfficientNetV2-B0 (Tan and Le 2021)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from vision.backbones.declaration import Backbone, KerasWeights
-
-_DIGESTS = {
-    "efficientnetb0_notop.h5": "50bc09e76180e00e4465e1a485ddc09d",
-    "efficientnetb4_notop.h5": "ebc24e6d6c33eaebbd558eafbeedf1ba",
-}
-
-
-def build_b0(image: Any, _width: float) -> Any:
-    """The feature map, a 32nd of the image's side, 1,280 channels; it scales by itself."""
-    import keras
-
-    return keras.applications.EfficientNetB0(include_top=False, weights=None, input_tensor=image).output
-
-
-def build_b4(image: Any, _width: float) -> Any:
-    """The feature map, a 32nd of the image's side, 1,792 channels; it scales by itself."""
-    import keras
-
-    return keras.applications.EfficientNetB4(include_top=False, weights=None, input_tensor=image).output
-
-
-def locate_b0(_width: float, _image_size: int) -> tuple[str, str]:
-    """Path on Keras' server and file name."""
-    return "keras-applications/efficientnetb0_notop.h5", "efficientnetb0_notop.h5"
-
-
-def locate_b4(_width: float, _image_size: int) -> tuple[str, str]:
-    """Path on Keras' server and file name."""
-    return "keras-applications/efficientnetb4_notop.h5", "efficientnetb4_notop.h5"
+from vision.backbones.applications import declare
 
 
 def fold_stem_scaling(network: Any) -> None:
@@ -54,23 +25,29 @@ def fold_stem_scaling(network: Any) -> None:
     normalise.finalize_state()
 
 
-EFFICIENTNET_B0 = Backbone(
-    name="efficientnet_b0",
-    build=build_b0,
-    channels="1 alone",
+EFFICIENTNET_B0 = declare(
+    "efficientnet_b0",
+    "EfficientNetB0",
+    "keras-applications/efficientnetb0_notop.h5",
     early="block3b_add",
-    widths=(1.0,),
     cut="block6d_add",
-    weights=KerasWeights(locate_b0, fold_stem_scaling, _DIGESTS),
-    min_size=32,
+    digests={"efficientnetb0_notop.h5": "50bc09e76180e00e4465e1a485ddc09d"},
+    adapt=fold_stem_scaling,
 )
-EFFICIENTNET_B4 = Backbone(
-    name="efficientnet_b4",
-    build=build_b4,
-    channels="1 alone",
+EFFICIENTNET_B4 = declare(
+    "efficientnet_b4",
+    "EfficientNetB4",
+    "keras-applications/efficientnetb4_notop.h5",
     early="block3d_add",
-    widths=(1.0,),
     cut="block6h_add",
-    weights=KerasWeights(locate_b4, fold_stem_scaling, _DIGESTS),
-    min_size=32,
+    digests={"efficientnetb4_notop.h5": "ebc24e6d6c33eaebbd558eafbeedf1ba"},
+    adapt=fold_stem_scaling,
+)
+EFFICIENTNET_V2_B0 = declare(
+    "efficientnet_v2_b0",
+    "EfficientNetV2B0",
+    "tensorflow/keras-applications/efficientnet_v2/efficientnetv2-b0_notop.h5",
+    early="block4b_add",
+    cut="block6g_add",
+    digests={"efficientnetv2-b0_notop.h5": "893217f2bb855e2983157299931e43ff"},
 )
