@@ -6,11 +6,8 @@ from zenml.enums import ExecutionMode
 from materializers.registry import Champion
 from pipelines.caching import keyed
 from pipelines.names import PipelineName
-from pipelines.training import train_candidate
+from pipelines.training import split_images, train_candidate
 from steps.data.explore import explore
-from steps.data.ingest import ingest
-from steps.data.split import split
-from steps.data.validate import validate
 from steps.evaluation.compare import compare
 from vision.config.run import RunConfig
 
@@ -21,9 +18,7 @@ def finetune_comparison(
 ) -> None:
     """Ingest and split as a training does, train every candidate, compare on validation."""
     seed, bootstrap = config.seed, config.bootstrap
-    manifest, dataset = keyed(ingest)(config.dataset, config.images, source_digest, data_folder, store_folder)
-    proposed = keyed(split)(manifest, config.split, seed, champion.splits() if champion else None)
-    splits = keyed(validate)(manifest, proposed, config.checks)
+    manifest, dataset, splits = split_images(config, source_digest, data_folder, store_folder, champion)
     keyed(explore)(manifest, dataset, splits, config.gate, config.review, bootstrap, seed)
     rows = [train_candidate(config, name, dataset, splits, None) for name in config.training.candidates]
     evaluations, models, _, _, held_outs, rules, _ = (list(each) for each in zip(*rows, strict=True))

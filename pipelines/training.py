@@ -50,9 +50,7 @@ def training(
     champion_bundle = champion.bundle() if champion else None
     champion_splits = champion.splits() if champion else None
 
-    manifest, dataset = keyed(ingest)(config.dataset, config.images, source_digest, data_folder, store_folder)
-    proposed = keyed(split)(manifest, config.split, seed, champion_splits)
-    splits = keyed(validate)(manifest, proposed, config.checks)
+    manifest, dataset, splits = split_images(config, source_digest, data_folder, store_folder, champion)
     keyed(explore)(manifest, dataset, splits, config.gate, config.review, bootstrap, seed)
 
     evaluations, models, fold_heads, outputs, held_outs, rules, detectors = train_candidates(
@@ -120,6 +118,15 @@ def _first_frozen(config: RunConfig, outputs: list[Any]) -> Any:
     candidates = config.training.candidates.values()
     pairs = zip(candidates, outputs, strict=True)
     return next((output for each, output in pairs if each.strategy is Strategy.FROZEN), None)
+
+
+def split_images(
+    config: RunConfig, source_digest: str, data_folder: str, store_folder: str, champion: Champion | None
+) -> tuple[Any, Any, Any]:
+    """Manifest, decoded images and checked splits of a data set, those of the champion kept."""
+    manifest, dataset = keyed(ingest)(config.dataset, config.images, source_digest, data_folder, store_folder)
+    proposed = keyed(split)(manifest, config.split, config.seed, champion.splits() if champion else None)
+    return manifest, dataset, keyed(validate)(manifest, proposed, config.checks)
 
 
 def train_candidate(config: RunConfig, name: str, dataset: Any, splits: Any, teacher: Any) -> tuple[Any, ...]:

@@ -4,11 +4,8 @@ from zenml import pipeline
 from zenml.enums import ExecutionMode
 
 from materializers.registry import Champion
-from pipelines.caching import keyed
 from pipelines.names import PipelineName
-from steps.data.ingest import ingest
-from steps.data.split import split
-from steps.data.validate import validate
+from pipelines.training import split_images
 from steps.training.tune import tune
 from vision.config.run import RunConfig
 
@@ -24,9 +21,7 @@ def tuning(
     champion: Champion | None,
 ) -> None:
     """Ingest and split as a training does, then try settings of one candidate."""
-    manifest, dataset = keyed(ingest)(config.dataset, config.images, source_digest, data_folder, store_folder)
-    proposed = keyed(split)(manifest, config.split, config.seed, champion.splits() if champion else None)
-    splits = keyed(validate)(manifest, proposed, config.checks)
+    _, dataset, splits = split_images(config, source_digest, data_folder, store_folder, champion)
     base = config.training.candidates[candidate]
     # never from the cache: a search that its minutes ended goes on, and one that is whole ends at once
     tune.with_options(enable_cache=False)(

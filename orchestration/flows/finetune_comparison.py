@@ -8,9 +8,8 @@ from materializers.names import ArtifactName
 from materializers.registry import find_champion
 from orchestration.flows.artifacts import RunArtifacts, find_run
 from orchestration.flows.runner import NO_VERDICT, Finished, FolderFlow, Outcome, Plan, Run
-from orchestration.flows.training import resolve_candidates
+from orchestration.flows.training import find_source, resolve_candidates
 from orchestration.session.paths import ProjectPaths
-from orchestration.store.lost import expire_lost_images
 from pipelines.finetune_comparison import finetune_comparison
 from pipelines.names import PipelineName
 from report.strategies_page import StrategyRow, describe_strategies, gather_rows, write_strategies
@@ -19,7 +18,6 @@ from vision.base.errors import ConfigError
 from vision.base.files import write_atomically
 from vision.config.run import RunConfig
 from vision.config.training import UNREAD, CandidateSettings, Strategy
-from vision.data.sources import digest_source
 from vision.evaluation.records import Comparison
 
 NOT_COMPARED = ("distil_from", "distil_temperature", "distil_weight")
@@ -42,11 +40,9 @@ class FinetuneComparisonFlow(FolderFlow[Compared | None]):
         """
         machine = resolve_candidates(spread_strategies(run.config))
         config, champion = machine.config, find_champion(run.config.name)
-        source_digest = digest_source(config.dataset, run.paths.data)
-        expire_lost_images(source_digest, config.images)
-        places = run.paths.relative(run.paths.data), run.paths.relative(run.paths.images)
-        arguments = config, source_digest, *places, champion
-        return Plan(finetune_comparison, arguments, config, source_digest, machine.left_out, machine.weights)
+        source = find_source(run, config)
+        arguments = config, *source, champion
+        return Plan(finetune_comparison, arguments, config, source[0], machine.left_out, machine.weights)
 
     def project(self, run_name: str, paths: ProjectPaths) -> Compared | None:
         """Write strategies.html and summary.json."""

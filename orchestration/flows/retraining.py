@@ -33,6 +33,7 @@ from orchestration.flows.runner import (
     write_folder,
 )
 from orchestration.flows.training import FLOW as TRAINING
+from orchestration.flows.training import find_source
 from orchestration.session.paths import ProjectPaths
 from orchestration.store.attempts import close_attempt, open_attempt, read_attempts, withdraw_attempt
 from orchestration.store.history import tell_production
@@ -43,7 +44,6 @@ from report.figures import draw_views
 from report.sections.values import to_plain
 from vision.base.errors import ConfigError, DataError
 from vision.base.files import storage_errors, write_atomically
-from vision.data.sources import digest_source
 from vision.data.sources.learned import keep_learned
 from vision.gate.records import Verdict
 from vision.retraining.decide import digest_gate
@@ -80,11 +80,9 @@ class RetrainingFlow(FolderFlow[RetrainDecision | None]):
         """
         champion = find_champion(run.config.name)
         grown = keep_learned(run.config.with_new_images(), champion.additions() if champion else ())
-        logger.info("Reading the source ...")
-        source_digest = digest_source(grown.dataset, run.paths.data)
-        places = run.paths.relative(run.paths.data), run.paths.relative(run.paths.images)
+        source = find_source(run, grown)
         evidence = gather_evidence(grown.name, self.now or datetime.now(UTC))
-        return Plan(retraining, (grown, source_digest, *places, champion, evidence), grown, source_digest)
+        return Plan(retraining, (grown, *source, champion, evidence), grown, source[0])
 
     def project(self, run_name: str, paths: ProjectPaths) -> RetrainDecision | None:
         """Write summary.json and decision.md, as far as the run came."""

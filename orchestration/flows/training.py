@@ -62,12 +62,9 @@ class TrainingFlow(FolderFlow[RunStory]):
         check_teacher(run.config, champion)
         config = digest_stranger_folders(run.config)
         machine = resolve_candidates(keep_learned(config, champion.additions() if champion else ()))
-        logger.info("Reading the source ...")
-        source_digest = digest_source(machine.config.dataset, run.paths.data)
-        expire_lost_images(source_digest, machine.config.images)
-        places = run.paths.relative(run.paths.data), run.paths.relative(run.paths.images)
-        arguments = machine.config, source_digest, *places, champion
-        return Plan(training, arguments, machine.config, source_digest, machine.left_out, machine.weights)
+        source = find_source(run, machine.config)
+        arguments = machine.config, *source, champion
+        return Plan(training, arguments, machine.config, source[0], machine.left_out, machine.weights)
 
     def project(self, run_name: str, paths: ProjectPaths) -> RunStory:
         """Write summary.json and report.html."""
@@ -133,6 +130,20 @@ class Resolved:
     config: RunConfig
     left_out: tuple[LeftOut, ...]
     weights: dict[str, str]
+
+
+def find_source(run: Run, config: RunConfig) -> tuple[str, str, str]:
+    """Digest of the data set, folders of data and of decoded images, as every DAG that ingests takes them.
+
+    Decoded images that are gone from the disk are made again.
+
+    Raises:
+        DataError: the source has no usable images.
+    """
+    logger.info("Reading the source ...")
+    digest = digest_source(config.dataset, run.paths.data)
+    expire_lost_images(digest, config.images)
+    return digest, run.paths.relative(run.paths.data), run.paths.relative(run.paths.images)
 
 
 def check_teacher(config: RunConfig, champion: Champion | None) -> None:

@@ -14,9 +14,8 @@ from materializers.names import ArtifactName
 from materializers.registry import Champion, find_champion
 from orchestration.flows.artifacts import RunArtifacts, find_run
 from orchestration.flows.runner import NO_VERDICT, Finished, FolderFlow, Outcome, Plan, Run
-from orchestration.flows.training import resolve_candidates
+from orchestration.flows.training import find_source, resolve_candidates
 from orchestration.session.paths import ProjectPaths
-from orchestration.store.lost import expire_lost_images
 from pipelines.names import PipelineName
 from pipelines.tuning import tuning
 from report.tuning_page import describe_tuning, write_tuning
@@ -24,7 +23,6 @@ from vision.base.errors import ConfigError
 from vision.base.files import write_atomically
 from vision.config.run import RunConfig
 from vision.config.training import CandidateSettings, Strategy
-from vision.data.sources import digest_source
 from vision.training.records import TuningRecord
 from vision.training.trials import apply_trial
 from vision.training.weights import IMAGENET, default_cache_folder
@@ -59,14 +57,11 @@ class TuningFlow(FolderFlow[Tuned | None]):
         )
         machine = resolve_candidates(run.config.model_copy(update={"training": chosen}))
         config, champion = machine.config, find_champion(run.config.name)
-        source_digest = digest_source(config.dataset, run.paths.data)
-        expire_lost_images(source_digest, config.images)
-        places = run.paths.relative(run.paths.data), run.paths.relative(run.paths.images)
+        source = find_source(run, config)
         study = run.paths.relative(
-            run.paths.state / STUDIES / f"{digest_search(config, source_digest, champion)}.db"
+            run.paths.state / STUDIES / f"{digest_search(config, source[0], champion)}.db"
         )
-        arguments = config, name, source_digest, *places, study, champion
-        return Plan(tuning, arguments, config, source_digest, (), machine.weights)
+        return Plan(tuning, (config, name, *source, study, champion), config, source[0], (), machine.weights)
 
     def project(self, run_name: str, paths: ProjectPaths) -> Tuned | None:
         """Write tuning.html, summary.json and, where a trial was better, `NAME-tuned.yaml`."""
