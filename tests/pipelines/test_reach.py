@@ -70,9 +70,9 @@ materializers/__init__.py materializers/arrays.py materializers/files.py materia
 materializers/records.py
 steps/__init__.py steps/training/__init__.py steps/training/train.py
 vision/__init__.py
-vision/backbones/__init__.py vision/backbones/applications.py vision/backbones/blocks.py vision/backbones/cnn.py
-vision/backbones/cnn_residual.py vision/backbones/convnext.py vision/backbones/declaration.py
-vision/backbones/efficientnet.py vision/backbones/efficientnet_lite.py
+vision/backbones/__init__.py vision/backbones/applications.py vision/backbones/blocks.py
+vision/backbones/cnn.py vision/backbones/cnn_residual.py vision/backbones/convnext.py
+vision/backbones/declaration.py vision/backbones/efficientnet.py vision/backbones/efficientnet_lite.py
 vision/backbones/mobilenet.py vision/backbones/resnet.py
 vision/backbones/torch_file.py vision/backbones/vgg.py vision/backbones/vit.py
 vision/base/__init__.py vision/base/closure.py vision/base/errors.py vision/base/files.py
