@@ -123,7 +123,7 @@ def _list_findings(survey: Survey) -> Iterator[tuple[str, str, str]]:
         )
     if survey.manifest.too_alike:
         names = join_words(survey.manifest.too_alike)
-        yield "Alike", f"the pictures of {names} are too much alike to be told apart by looks", "yellow"
+        yield "Alike", f"the pictures of {names} are all much alike: only near copies share a split", "yellow"
     if copies:
         yield (
             "Copies",

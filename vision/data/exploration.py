@@ -262,8 +262,8 @@ def _findings_on_likeness(manifest: Manifest) -> Iterator[DataFinding]:
         )
     if manifest.too_alike:
         yield _warning(
-            f"Too much alike to be told apart by likeness: the pictures of {_some(manifest.too_alike)}. They "
-            "were not joined into groups; set dataset.group_by if several show one individual or visit."
+            f"All much alike: the pictures of {_some(manifest.too_alike)}. Only near copies among them are "
+            "kept together; set dataset.group_by if several show one individual or visit."
         )
 
 

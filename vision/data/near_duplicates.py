@@ -2,7 +2,9 @@
 
 Each picture has a perceptual hash of 64 bits, the signs of its low frequencies. Those that differ in few bits
 are found by sorting on parts of them, never by comparing all pairs; what is found is compared once more as
-small pictures. Neighbours by name or time may differ more, as frames of a burst do.
+small pictures. Neighbours by name or time may differ more, as frames of a burst do. A class whose pictures
+are all much alike (studio shots, one fixed camera) would be one group by that: of it only pictures are linked
+that are more alike than its others.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from PIL import Image
 from scipy.fft import dctn
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
+from scipy.spatial import KDTree
 
 from vision.base.record import ImageArray, IntArray
 from vision.config.data import Resize
@@ -33,6 +36,9 @@ DISTANCE = 3
 LIKENESS = 0.95
 """Correlation of the small pictures of near duplicates at least."""
 
+STRICT_LIKENESS = (0.99, 0.997, 0.999, 0.9997, 0.9999)
+"""Of near duplicates in a class that would be lumped otherwise: the first of them that does not lump it."""
+
 BURST_DISTANCE = 10
 """Bits in which the hashes of neighbours by name differ at most, if they are of one burst."""
 
@@ -43,7 +49,7 @@ BURST_SECONDS = 10
 """Between two pictures of a class, for the later to be the neighbour in time of the earlier."""
 
 LARGEST_SHARE = 0.5
-"""Of a class; more pictures than that are not joined because they look alike."""
+"""Of a class in one group by likeness; with more, the class is lumped."""
 
 FEWEST_GROUPS = 4
 """Of each class that must be left, one for each of the four splits."""
@@ -59,6 +65,8 @@ _CHUNK = 1024
 _FLAT = 2.0  # grey levels: a picture of less spread has no low frequencies to speak of
 _MOST_COMPARED = 64  # successors in the order of a key, of a set whose pictures are nearly all alike
 _MOST_PAIRS = 30  # an image; of more, enough are kept to connect the same images
+_NEAREST = 8  # pictures of a lumped class that each of them is compared with
+_AXES = 12  # frequencies in which the pictures of a lumped class differ most
 SmallPictures = NDArray[np.uint8]
 Hashes = NDArray[np.uint64]
 
@@ -66,8 +74,8 @@ Hashes = NDArray[np.uint64]
 def link_alike(manifest: Manifest, images: ImageArray, resize: Resize) -> Manifest:
     """The manifest with the pairs of rows that look like one picture or one burst.
 
-    Pairs that would lump a class (more than half of it in one group, or fewer than four groups left) are
-    left out; the class is named in `too_alike`.
+    A class that they would lump (more than half of it in one group, or fewer than four groups left) is named
+    in `too_alike`: of it, pairs are left that are more alike, if they leave groups.
 
     Args:
         manifest: the images.
@@ -79,8 +87,10 @@ def link_alike(manifest: Manifest, images: ImageArray, resize: Resize) -> Manife
 
 def link_small(manifest: Manifest, small: SmallPictures) -> Manifest:
     """As `link_alike`, of grey pictures (n, SIDE, SIDE) that `shrink_picture` made."""
+    if not manifest.entries:
+        return manifest
     pairs = find_alike(manifest.entries, small)
-    pairs, too_alike = _without_lumps(manifest.entries, pairs)
+    pairs, too_alike = _without_lumps(manifest.entries, small, pairs)
     rows = [(int(first), int(second)) for first, second in pairs]
     if rows:
         logger.info(
@@ -140,10 +150,15 @@ def hash_pictures(small: SmallPictures) -> Hashes:
     """The perceptual hashes (n,) of small grey pictures (n, SIDE, SIDE)."""
     hashes = np.zeros(len(small), dtype=np.uint64)
     for start in range(0, len(small), _CHUNK):
-        waves = dctn(small[start : start + _CHUNK].astype(np.float32), axes=(1, 2), norm="ortho")
-        low = waves[:, :_FREQUENCIES, 1 : _FREQUENCIES + 1].reshape(len(waves), -1)
+        low = _low_waves(small[start : start + _CHUNK].astype(np.float32))
         hashes[start : start + _CHUNK] = np.packbits(low > 0, axis=1).view(">u8").ravel()
     return hashes
+
+
+def _low_waves(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The strengths (n, 64) of the low frequencies of small pictures (n, SIDE, SIDE) or (n, SIDE * SIDE)."""
+    waves = dctn(pictures.reshape(-1, SIDE, SIDE), axes=(1, 2), norm="ortho")
+    return np.asarray(waves[:, :_FREQUENCIES, 1 : _FREQUENCIES + 1].reshape(len(waves), -1))
 
 
 def find_pairs(hashes: Hashes) -> IntArray:
@@ -151,11 +166,15 @@ def find_pairs(hashes: Hashes) -> IntArray:
 
     Rows of one hash are linked to the next of them, and by the first of them to the others that are near.
     """
-    order = np.argsort(hashes, kind="stable")
-    same = hashes[order][1:] == hashes[order][:-1]
-    equal = np.stack([order[:-1][same], order[1:][same]], axis=1)
     unique, first_rows = np.unique(hashes, return_index=True)
-    return _unique_pairs(np.concatenate([equal, first_rows[_find_near(unique)]]), len(hashes))
+    return _unique_pairs(np.concatenate([_chain(hashes), first_rows[_find_near(unique)]]), len(hashes))
+
+
+def _chain(keys: NDArray[np.generic]) -> IntArray:
+    """Pairs (m, 2) of rows of one key, each with the next of them."""
+    order = np.argsort(keys, kind="stable")
+    same = keys[order][1:] == keys[order][:-1]
+    return np.stack([order[:-1][same], order[1:][same]], axis=1)
 
 
 def _find_near(hashes: Hashes) -> IntArray:
@@ -208,10 +227,8 @@ def _likeness(small: SmallPictures, pairs: IntArray) -> NDArray[np.float32]:
     """Correlation (m,) of the pictures of each pair; neither may be flat."""
     found = np.empty(len(pairs), dtype=np.float32)
     for start in range(0, len(pairs), _CHUNK):
-        both = small[pairs[start : start + _CHUNK]].reshape(-1, 2, SIDE * SIDE).astype(np.float32)
-        both -= both.mean(axis=2, keepdims=True)
-        both /= np.linalg.norm(both, axis=2, keepdims=True)
-        found[start : start + _CHUNK] = (both[:, 0] * both[:, 1]).sum(axis=1)
+        first, second = (_standardise(small[rows]) for rows in pairs[start : start + _CHUNK].T)
+        found[start : start + _CHUNK] = (first * second).sum(axis=1)
     return found
 
 
@@ -245,14 +262,57 @@ def _by_number(path: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", path)]
 
 
-def _without_lumps(entries: Sequence[ImageEntry], pairs: IntArray) -> tuple[IntArray, tuple[str, ...]]:
-    """The pairs without those of classes that they would lump, and the names of these classes."""
-    _, groups = connected_components(_graph(pairs, len(entries)), directed=False)
+# --- classes whose pictures are all much alike -----------------------------------------------------------
+
+
+def _without_lumps(
+    entries: Sequence[ImageEntry], small: SmallPictures, pairs: IntArray
+) -> tuple[IntArray, tuple[str, ...]]:
+    """The pairs, of fewer pictures in classes that they would lump, and the names of these classes."""
     classes = np.array([entry.class_name for entry in entries])
-    lumped = []
+    too_alike = lumped = _find_lumped(classes, pairs)
+    if not lumped:
+        return pairs, ()
+    nearest = [_find_nearest(small, np.flatnonzero(classes == name)) for name in lumped]
+    pairs = np.unique(np.concatenate([pairs, *nearest]), axis=0)
+    likeness = _likeness(small, pairs)
+    for least in (*STRICT_LIKENESS, np.inf):
+        kept = ~np.isin(classes[pairs], list(lumped)).any(axis=1) | (likeness >= least)
+        pairs, likeness = pairs[kept], likeness[kept]
+        lumped = _find_lumped(classes, pairs)
+        too_alike |= lumped
+    return pairs, tuple(sorted(too_alike))
+
+
+def _find_lumped(classes: NDArray[np.str_], pairs: IntArray) -> set[str]:
+    """The classes that have too few groups or too large a one, if the pairs are kept together."""
+    _, groups = connected_components(_graph(pairs, len(classes)), directed=False)
+    lumped = set()
     for name in np.unique(classes[pairs.ravel()]):
         sizes = np.unique(groups[classes == name], return_counts=True)[1]
         if len(sizes) < FEWEST_GROUPS or sizes.max() > LARGEST_SHARE * sizes.sum():
-            lumped.append(str(name))
-    kept = pairs[~np.isin(classes[pairs], lumped).any(axis=1)]
-    return kept, tuple(lumped)
+            lumped.add(str(name))
+    return lumped
+
+
+def _find_nearest(small: SmallPictures, rows: IntArray) -> IntArray:
+    """Pairs (m, 2) of the rows of one class, lower first: each with a few that are most like it."""
+    rows = rows[small[rows].reshape(len(rows), -1).std(axis=1) >= _FLAT]
+    chunks = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
+    waves = np.concatenate([_low_waves(_standardise(small[chunk])) for chunk in chunks])
+    points = waves[:, np.argsort(waves.var(axis=0))[-_AXES:]]
+    unique, firsts, places = np.unique(points.round(4), axis=0, return_index=True, return_inverse=True)
+    radius = np.sqrt(2 - 2 * STRICT_LIKENESS[0])
+    tree = KDTree(unique, balanced_tree=False)
+    _, found = tree.query(unique, k=range(2, _NEAREST + 2), eps=1, distance_upper_bound=radius)
+    start, step = np.nonzero(found < len(unique))
+    near = np.stack([firsts[start], firsts[found[start, step]]], axis=1)
+    return np.sort(rows[np.concatenate([_chain(places.ravel()), near])], axis=1)
+
+
+def _standardise(small: SmallPictures) -> NDArray[np.float32]:
+    """Pictures as vectors (n, SIDE * SIDE) of mean 0 and length 1: the product of two is their likeness."""
+    vectors = small.reshape(len(small), -1).astype(np.float32)
+    vectors -= vectors.mean(axis=1, keepdims=True)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors

@@ -101,7 +101,8 @@ class Manifest(Record):
         default=(), description="pairs of entries, lower first, that look like one picture or one burst"
     )
     too_alike: tuple[str, ...] = Field(
-        default=(), description="classes whose pictures look too much alike to be told apart by that"
+        default=(),
+        description="classes whose pictures are all much alike: only those more alike than usual are linked",
     )
 
     def lookalikes(self) -> dict[int, list[int]]:

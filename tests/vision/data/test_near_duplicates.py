@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import combinations
+from time import process_time
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from tests.shared_data import shared_data
 from vision.base.record import ImageArray
-from vision.config.data import Resize
+from vision.config.data import Resize, SplitSettings
 from vision.data.images import decode_image, probe_image
-from vision.data.near_duplicates import DISTANCE, SIDE, find_alike, find_pairs, link_alike, shrink_pictures
+from vision.data.near_duplicates import (
+    DISTANCE,
+    SIDE,
+    find_alike,
+    find_pairs,
+    link_alike,
+    link_small,
+    shrink_pictures,
+)
 from vision.data.records import ImageEntry, Manifest
+from vision.data.splits import assign_splits
 
 SIZE = 64
 
@@ -131,6 +144,52 @@ def test_a_class_that_likeness_would_lump_is_left_as_it_is_and_named() -> None:
     linked = link_alike(manifest, images, Resize.PAD)
     assert linked.too_alike == ("a",)
     assert [tuple(entries[row].path for row in pair) for pair in linked.alike] == [("b/4.jpg", "b/9.jpg")]
+
+
+def test_in_a_class_of_studio_shots_near_copies_stay_together_and_the_others_apart() -> None:
+    background, small, rng = paint(0), [], np.random.default_rng(1)
+    for seed in range(80):
+        shot = Image.blend(background, paint(seed + 1), 0.05)
+        small.append(look_at([("a/x", encode(shot))])[1][0])
+        if seed < 12:  # saved anew, scaled
+            small.append(look_at([("a/x", encode(shot.resize((96, 72)), quality=80))])[1][0])
+    pairs = {(row, row + 1) for row in range(0, 24, 2)}
+    known = {"class_name": "a", "num_bytes": 1, "width": SIZE, "height": SIZE}
+    names = rng.permutation(len(small))
+    entries = tuple(ImageEntry(path=f"a/{name}", digest=str(name), **known) for name in names)
+    manifest = Manifest(root="/", source_digest="", class_names=("a",), entries=entries)
+    linked = link_alike(manifest, np.stack(small), Resize.STRETCH)
+    assert linked.too_alike == ("a",)
+    assert pairs <= set(linked.alike)
+    splits = assign_splits(linked, SplitSettings(), seed=1)
+    assert all(splits.splits[first] is splits.splits[second] for first, second in pairs)
+    assert len(set(splits.groups)) > 60
+    assert Counter(splits.groups).most_common(1)[0][1] < 10
+
+
+def test_a_lumped_class_of_many_pictures_is_searched_without_comparing_all() -> None:
+    rng = np.random.default_rng(2)
+    num, copies = 12_000, 4_000
+    background = rng.integers(0, 256, (SIDE, SIDE))
+    small = (background + rng.normal(0, 6, (num, SIDE, SIDE))).clip(0, 255).astype(np.uint8)
+    small[:copies] = small[0]  # equal pictures would be one leaf of a tree
+    known = {"class_name": "a", "digest": "", "num_bytes": 1, "width": SIDE, "height": SIDE}
+    entries = tuple(ImageEntry(path=f"a/{rng.integers(2**62)}", **known) for _ in range(num))
+    manifest = Manifest(root="/", source_digest="", class_names=("a",), entries=entries)
+    start = process_time()
+    linked = link_small(manifest, small)
+    assert process_time() - start < 20
+    assert linked.too_alike == ("a",)
+    links = np.array(linked.alike)
+    graph = coo_array((np.ones(len(links)), links.T), shape=(num, num))
+    groups = connected_components(graph, directed=False)[1]
+    assert set(groups[:copies]) == {groups[0]}
+    assert len(set(groups)) == num - copies + 1
+
+
+def test_no_pictures_have_no_lookalikes() -> None:
+    manifest = Manifest(root="/", source_digest="", class_names=(), entries=())
+    assert link_small(manifest, np.zeros((0, SIDE, SIDE), np.uint8)) == manifest
 
 
 def test_what_looks_alike_among_river_fish_is_the_same_fish() -> None:
