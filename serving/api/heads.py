@@ -1,5 +1,7 @@
 """A request's head (first line and headers) must arrive within seconds; h11 bounds its bytes (16 KB).
 
+What comes of a body after its answer is dropped, for seconds: plain clients send all before they read.
+
 No application sees a head before it is whole, and uvicorn waits for one without end. BentoML makes uvicorn's
 configuration itself and takes no protocol from us, so the one that uvicorn chooses by default is replaced.
 """
@@ -19,6 +21,9 @@ from serving.api.problems import ProblemError
 
 HEAD_SECONDS = 20.0
 
+REST_SECONDS = 10.0
+"""In which a connection is closed whose request was answered before all of its body came."""
+
 
 def bound_heads(count: Callable[[HTTPStatus], None]) -> None:
     """Bound heads in every `uvicorn.Config` that is made from now on; `count` is told what is refused."""
@@ -30,6 +35,7 @@ class BoundedH11(H11Protocol):
 
     count: ClassVar[Callable[[HTTPStatus], None]]
     _clock: asyncio.TimerHandle | None = None
+    _rest: asyncio.TimerHandle | None = None
     _any_bytes = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -38,8 +44,10 @@ class BoundedH11(H11Protocol):
         self._clock = self.loop.call_later(HEAD_SECONDS, self._end_time)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
+        """Stop the clocks."""
         self._stop_clock()
+        if self._rest is not None:
+            self._rest.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -54,9 +62,24 @@ class BoundedH11(H11Protocol):
             self._stop_clock()
 
     def send_400_response(self, msg: str) -> None:
-        """Count what h11 refuses, too many bytes among it."""
+        """Count what h11 refuses, too many bytes among it; nothing is said after an answer."""
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.close()
+            return
         type(self).count(HTTPStatus.BAD_REQUEST)
         super().send_400_response(msg)
+
+    def on_response_complete(self) -> None:
+        """Bound the time in which the rest of an answered body is dropped."""
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY and self._rest is None:
+            self._rest = self.loop.call_later(REST_SECONDS, self._end_rest)
+
+    def _end_rest(self) -> None:
+        if self.cycle.response_complete:
+            self.transport.close()
+        else:  # the next request on this connection is still being answered
+            self.cycle.keep_alive = False
 
     def _stop_clock(self) -> None:
         if self._clock is not None:

@@ -101,8 +101,7 @@ class Manifest(Record):
         default=(), description="pairs of entries, lower first, that look like one picture or one burst"
     )
     too_alike: tuple[str, ...] = Field(
-        default=(),
-        description="classes whose pictures are all much alike: only those more alike than usual are linked",
+        default=(), description="classes whose pictures are all much alike; of them near copies are linked"
     )
 
     def lookalikes(self) -> dict[int, list[int]]:

@@ -44,6 +44,9 @@ class Server:
         self._thread = threading.Thread(target=self._server.run)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/early":
+            await PlainTextResponse("no", 422)(scope, receive, send)
+            return
         body = await Request(scope, receive).body()
         if scope["path"] == "/slow":
             self.entered.set()
@@ -172,6 +175,36 @@ def test_a_slow_body_and_a_slow_answer_are_not_a_slow_head(
         server.gate.set()
         assert b"200 OK" in read_all(connection)
     assert server.refused == []
+
+
+def test_a_body_that_goes_on_after_its_answer_is_dropped_for_seconds_and_a_malformed_one_ends_at_once(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = b"POST /early HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n"
+    with server.connect() as connection:  # well within the seconds
+        connection.sendall(early + b"no chunk\r\n")
+        assert read_all(connection).startswith(b"HTTP/1.1 4")
+    with server.connect() as connection:
+        connection.sendall(early)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 422")
+        connection.sendall(b"no chunk\r\n")
+        assert read_all(connection) == b""
+    monkeypatch.setattr(heads, "REST_SECONDS", 0.5)
+    began = time.monotonic()
+    with server.connect() as connection:
+        connection.sendall(early)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 422")
+        with suppress(ConnectionError):
+            while time.monotonic() < began + 8:
+                connection.sendall(b"1\r\na\r\n")
+                time.sleep(0.02)
+        assert time.monotonic() < began + 6
+    with server.connect() as connection:  # whose rest comes in time is answered again
+        connection.sendall(early)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 422")
+        connection.sendall(b"0\r\n\r\n" + START + b"\r\n")
+        assert b"200 OK" in read_all(connection)
+    assert server.refused in ([], [400])
 
 
 def test_requests_one_after_the_other_and_at_once_are_answered(server: Server) -> None:
