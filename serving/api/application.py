@@ -76,7 +76,8 @@ class Application:
             headers: dict[str, str] = {}
             response = await self._respond(scope, receive, headers)
             response.headers.update(headers)
-            await response(scope, receive, send)
+            with suppress(ClientDisconnect):  # nobody is there to read the rest
+                await response(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         else:
@@ -88,9 +89,10 @@ class Application:
             endpoint = self._find_endpoint(scope["path"], scope["method"])
             known = self._admit(endpoint, scope)
             headers |= await self._rates.count(known["client"], endpoint)
+            most: int = getattr(self._state.settings, endpoint.max_body)
             admitted = {**scope, "state": known}
-            await self._check_declared_size(scope["headers"], receive)
-            answer = await endpoint.handler(self._state, Request(admitted, self._limit(receive)))
+            await _check_declared_size(scope["headers"], receive, most)
+            answer = await endpoint.handler(self._state, Request(admitted, _limit(receive, most)))
         except ProblemError as error:
             return self._refuse(scope, error)
         except ClientDisconnect:
@@ -159,39 +161,42 @@ class Application:
         found = [client for client, own in self._keys.items() if hmac.compare_digest(own.digest, digest)]
         return found[0] if found else None
 
-    async def _check_declared_size(self, headers: Headers, receive: Receive) -> None:
-        declared = next((value for name, value in headers if name == b"content-length"), b"0")
-        if not (declared.isdigit() and len(declared) <= 18):
-            raise _malformed(f"A Content-Length of {declared[:40]!r} arrived", "a number of bytes")
-        if int(declared) > self._state.settings.max_body_bytes:
-            if not any(name == b"expect" for name, _ in headers):  # as curl does, which then sends no body
+
+async def _check_declared_size(headers: Headers, receive: Receive, most: int) -> None:
+    declared = next((value for name, value in headers if name == b"content-length"), b"0")
+    if not (declared.isdigit() and len(declared) <= 18):
+        raise _malformed(f"A Content-Length of {declared[:40]!r} arrived", "a number of bytes")
+    if int(declared) > most:
+        if not any(name == b"expect" for name, _ in headers):  # as curl does, which then sends no body
+            await _drop_body(receive)
+        raise _too_large(f"A body of {int(declared)} bytes was declared", most)
+
+
+def _limit(receive: Receive, most: int) -> Receive:
+    """`receive` that raises once more than `most` bytes have streamed in."""
+    num_bytes = 0
+
+    async def limited() -> Message:
+        nonlocal num_bytes
+        message = await receive()
+        num_bytes += len(message.get("body", b""))
+        if num_bytes > most:
+            if message.get("more_body"):
                 await _drop_body(receive)
-            raise self._too_large(f"A body of {int(declared)} bytes was declared")
+            raise _too_large(f"A body of at least {num_bytes} bytes arrived", most)
+        return message
 
-    def _limit(self, receive: Receive) -> Receive:
-        """`receive` that raises once more than the allowed bytes have streamed in."""
-        num_bytes = 0
+    return limited
 
-        async def limited() -> Message:
-            nonlocal num_bytes
-            message = await receive()
-            num_bytes += len(message.get("body", b""))
-            if num_bytes > self._state.settings.max_body_bytes:
-                if message.get("more_body"):
-                    await _drop_body(receive)
-                raise self._too_large(f"A body of at least {num_bytes} bytes arrived")
-            return message
 
-        return limited
-
-    def _too_large(self, arrived: str) -> ProblemError:
-        return ProblemError(
-            "too-large",
-            arrived=arrived,
-            expected=f"at most {self._state.settings.max_body_bytes}",
-            advice="Send a smaller image: the model looks at a small square of it",
-            headers=_CLOSE,
-        )
+def _too_large(arrived: str, most: int) -> ProblemError:
+    return ProblemError(
+        "too-large",
+        arrived=arrived,
+        expected=f"at most {most}",
+        advice="Send smaller images: the model looks at a small square of each",
+        headers=_CLOSE,
+    )
 
 
 async def _drop_body(receive: Receive) -> None:

@@ -38,6 +38,7 @@ class Endpoint:
         answer: what the answer holds; None where that is no JSON of ours.
         problems: codes of `serving.api.problems.PROBLEMS` that the handler may answer.
         form: what a request's body holds as multipart/form-data; None where there is none.
+        max_body: the setting that bounds its body, in bytes.
         query: what its query may hold; None where nothing is expected.
     """
 
@@ -53,3 +54,4 @@ class Endpoint:
     problems: tuple[str, ...] = ()
     form: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
+    max_body: str = "max_body_bytes"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
 from python_multipart.multipart import parse_options_header
@@ -13,6 +14,8 @@ from serving.api.problems import ProblemError
 from serving.api.state import ServiceState
 from serving.log.entries import MAX_CHARACTERS
 
+SPOOL_BYTES = 1_000_000
+_logger = logging.getLogger("taxon.serving")
 _MAX_TEXT_BYTES = 4 * MAX_CHARACTERS
 
 
@@ -25,9 +28,15 @@ class WrongForm(Protocol):
 
 
 async def read_form(
-    state: ServiceState, request: Request, wrong: WrongForm, *, num_files: int, num_texts: int
+    state: ServiceState,
+    request: Request,
+    wrong: WrongForm,
+    *,
+    num_files: int,
+    num_texts: int,
+    is_archive: bool = False,
 ) -> FormData:
-    """The form of a request, its files in memory.
+    """The form of a request, its files in memory; archives beyond SPOOL_BYTES are a file without a name.
 
     Args:
         state: bounds bytes of a body, and seconds to send it in.
@@ -35,10 +44,11 @@ async def read_form(
         wrong: the endpoint's own refusal, which says what its form holds.
         num_files: at most.
         num_texts: at most.
+        is_archive: whether the file may take the time and room that the settings give to archives.
 
     Raises:
         ProblemError: another content type (415), a body that does not arrive in time (408), what is no form
-            in UTF-8 (422), or too large a body (413, from the application).
+            in UTF-8 (422), too large a body (413, from the application), or no room for an archive (503).
     """
     content_type = request.headers.get("content-type", "")
     media_type, options = parse_options_header(content_type)
@@ -48,10 +58,21 @@ async def read_form(
     if charset.lower() not in ("utf-8", "utf8"):  # some of Python's codecs are no charsets at all
         raise wrong(f"A form in the charset {charset[:40]!r} arrived, not in UTF-8")
     parser = _Utf8Parser(request.headers, request.stream(), max_files=num_files, max_fields=num_texts)
-    parser.spool_max_size = state.settings.max_body_bytes + 1
+    settings = state.settings
+    parser.spool_max_size = SPOOL_BYTES if is_archive else settings.max_body_bytes + 1
     try:
-        async with state.receiving(request.state.client):
+        seconds = settings.batch_seconds if is_archive else settings.body_seconds
+        async with state.receiving(request.state.client, seconds):
             return await parser.parse()
+    except OSError as error:
+        _logger.error("An archive cannot be kept: %s", error)  # noqa: TRY400  the message says it all
+        raise ProblemError(
+            "no-room",
+            arrived="An archive arrived for which the service has no room",
+            expected="room in its folder for temporary files",
+            advice="Try again later with a smaller one, and tell the operator if this goes on",
+            headers={"retry-after": "60", "connection": "close"},
+        ) from error
     except MultiPartException as error:
         raise wrong(f"A form arrived that cannot be read ({error.message.rstrip('.')})") from error
 

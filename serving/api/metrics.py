@@ -19,6 +19,8 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from serving.api.keys import CHECK_CLIENT
+from serving.api.schemas import PredictionAnswer
 from vision.decision.records import Decision
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -75,6 +77,12 @@ class ServiceMetrics:
         self._restarts.set(restarts)
         for decision in Decision:
             self.decisions.labels(decision.value)
+
+    def count_answer(self, answer: PredictionAnswer, client: str) -> None:
+        """One answer was given; those to a deployment's check are no traffic."""
+        if client != CHECK_CLIENT:
+            self.decisions.labels(answer.decision.value).inc()
+            self.latency.observe(answer.latency_ms / 1000.0)
 
     def count_refusal(self, status: HTTPStatus) -> None:
         """One request was refused."""

@@ -27,6 +27,7 @@ PROBLEMS: Mapping[str, tuple[HTTPStatus, str]] = MappingProxyType(
         "wrong-method": (HTTPStatus.METHOD_NOT_ALLOWED, "The path has another method."),
         "slow-head": (HTTPStatus.REQUEST_TIMEOUT, "The headers did not arrive in time."),
         "too-slow": (HTTPStatus.REQUEST_TIMEOUT, "The body did not arrive in time."),
+        "archive": (HTTPStatus.UNPROCESSABLE_ENTITY, "The archive is damaged, or holds too much."),
         "too-large": (HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "The body has too many bytes."),
         "content-type": (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body is no multipart form."),
         "image-format": (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The file is no image of a format that is read."),
@@ -46,6 +47,7 @@ PROBLEMS: Mapping[str, tuple[HTTPStatus, str]] = MappingProxyType(
             "The model or a setting is refused; the operator has to act.",
         ),
         "overloaded": (HTTPStatus.SERVICE_UNAVAILABLE, "No thread became free in time."),
+        "no-room": (HTTPStatus.SERVICE_UNAVAILABLE, "The archive cannot be kept while it is answered."),
         "not-logged": (HTTPStatus.SERVICE_UNAVAILABLE, "The prediction log is off or cannot be written."),
         "model-failed": (HTTPStatus.SERVICE_UNAVAILABLE, "The model gave values that are not finite."),
     }

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from serving.api.problems import Problem
 from vision.config.export import Precision
 from vision.data.decoding.formats import READ_FORMATS
 from vision.decision.records import Decision, UnknownKind
@@ -29,6 +30,21 @@ class PredictionQuery(Body):
 
     explain: bool = Field(
         default=False, description="whether the answer holds a heat map of what was looked at (PNG, base64)"
+    )
+
+
+class BatchForm(Body):
+    """What is sent to POST /predict_batch."""
+
+    archive: bytes = Field(description="one ZIP archive of images, in folders or not")
+
+
+class BatchQuery(Body):
+    """What may be asked of POST /predict_batch in its address."""
+
+    format: Literal["ndjson", "csv"] | None = Field(
+        default=None,
+        description="csv or ndjson; without it CSV where the header Accept says text/csv, else NDJSON",
     )
 
 
@@ -73,6 +89,14 @@ class PredictionAnswer(Body):
     model: ServedModel
     latency_ms: float = Field(description="from the request's arrival to the decision")
     heat_map_png: str | None = Field(default=None, description="base64; only with explain=true")
+
+
+class BatchRow(Body):
+    """A line of the answer to POST /predict_batch: a file of the archive with its answer or its problem."""
+
+    file: str = Field(description="its name in the archive")
+    answer: PredictionAnswer | None = Field(default=None, description="as of POST /predict")
+    problem: Problem | None = Field(default=None, description="why there is none")
 
 
 class CorrectionForm(Body):

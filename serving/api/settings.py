@@ -53,6 +53,12 @@ class ServiceSettings(BaseModel):
         description="where they are counted: memory://, sqlite:///PATH for several workers, redis://HOST",
     )
     body_seconds: float = Field(default=15.0, gt=0, le=600, description="time to send a body in")
+    max_batch_bytes: int = Field(default=200_000_000, ge=1_000, description="of an archive of images")
+    max_batch_unpacked_bytes: int = Field(default=1_000_000_000, ge=1_000, description="of all its files")
+    max_batch_files: int = Field(default=10_000, ge=1, le=1_000_000)
+    batch_seconds: float = Field(
+        default=900.0, gt=0, description="time to send an archive in, and again to take its answers"
+    )
     queue_seconds: float = Field(default=30.0, gt=0, le=600, description="longest wait for a thread")
     threads: int = Field(default=2, ge=1, le=64, description="images decoded at a time")
     engine_threads: int = Field(default=1, ge=1, le=64, description="threads of one run of the graph")

@@ -104,13 +104,12 @@ class ServiceState:
             held[client] -= 1
 
     @asynccontextmanager
-    async def receiving(self, client: str) -> AsyncIterator[None]:
-        """Bound the time in which a client sends a body.
+    async def receiving(self, client: str, seconds: float) -> AsyncIterator[None]:
+        """Bound the time in which a client sends a body to so many seconds.
 
         Raises:
             ProblemError: it has not arrived in time, or gave its place away (408).
         """
-        seconds = self.settings.body_seconds
         try:
             async with asyncio.timeout(seconds) as limit:
                 self._uploads[limit] = client, asyncio.get_running_loop().time()

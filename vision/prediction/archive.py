@@ -7,25 +7,22 @@ which are only shown.
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path, PurePosixPath
 
-from vision.base.errors import ImageError, SourceError
+from vision.base.errors import SourceError
 from vision.data.decoding.formats import HEAD_BYTES, find_format, has_image_ending
 from vision.data.sources.finding import is_set_aside
-from vision.prediction.items import HIDDEN, MAX_BYTES, Item, describe_size, make_faulty, show_name
+from vision.prediction.items import HIDDEN, MAX_BYTES, Item
+from vision.prediction.members import ARCHIVE_FAULTS, make_member_item
 
 MAX_MEMBERS = 1_000_000
 MAX_RATIO = 200
 """Bytes that an archive may unpack to, a byte of its own; pictures hardly shrink, blank BMPs by 100."""
 
 _FREE_BYTES = 1_000_000_000  # an archive that unpacks to less is none that could do harm
-_ENCRYPTED = 0x1
-_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
 
 
 @contextmanager
@@ -37,7 +34,7 @@ def list_archive(path: Path) -> Iterator[tuple[list[Item], Counter[str]]]:
     """
     try:
         archive = zipfile.ZipFile(path)
-    except _FAULTS as error:
+    except ARCHIVE_FAULTS as error:
         raise SourceError(
             f"{path}: cannot be read as a ZIP file: {error}. Pack the pictures again."
         ) from error
@@ -52,7 +49,7 @@ def list_archive(path: Path) -> Iterator[tuple[list[Item], Counter[str]]]:
             elif not (has_image_ending(member.filename) or _begins_as_a_picture(archive, member)):
                 others[PurePosixPath(member.filename).suffix.lower() or "no ending"] += 1
             else:
-                items.append(_make_item(archive, member))
+                items.append(make_member_item(archive, member, MAX_BYTES))
         yield sorted(items, key=lambda each: each.path), others
 
 
@@ -79,32 +76,5 @@ def _begins_as_a_picture(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> b
     try:
         with archive.open(member) as file:
             return find_format(file.read(HEAD_BYTES)) is not None
-    except _FAULTS:
+    except ARCHIVE_FAULTS:
         return False  # without a picture's ending and unreadable: counted among the others
-
-
-def _make_item(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Item:
-    fault = _find_fault(member)
-    if fault:
-        return make_faulty(member.filename, fault)
-    stamp = f"{member.file_size} {member.CRC}"
-    return Item(show_name(member.filename), partial(_unpack, archive, member), stamp)
-
-
-def _find_fault(member: zipfile.ZipInfo) -> str:
-    name = member.filename
-    unsafe = name.startswith(("/", "\\")) or ".." in PurePosixPath(name.replace("\\", "/")).parts
-    if unsafe or ":" in name[:2]:
-        return "its name in the archive leads out of it; expected a relative one"
-    if member.flag_bits & _ENCRYPTED:
-        return "is encrypted; pack it without a password"
-    return describe_size(member.file_size) if member.file_size > MAX_BYTES else ""
-
-
-def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """The member's bytes: not more than the directory says, which is bounded."""
-    try:
-        with archive.open(member) as file:
-            return file.read(MAX_BYTES + 1)
-    except _FAULTS as error:
-        raise ImageError(f"cannot be unpacked: {error}") from error

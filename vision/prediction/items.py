@@ -57,9 +57,9 @@ def make_item(path: str, file: Path, group: str | None = None) -> Item:
     return Item(shown, partial(_read_file, file), stamp, group, file)
 
 
-def describe_size(num_bytes: int) -> str:
+def describe_size(num_bytes: int, max_bytes: int = MAX_BYTES) -> str:
     """Why a file of so many bytes is not read."""
-    return f"has {num_bytes / 1e6:.0f} MB; expected at most {MAX_BYTES / 1e6:.0f} MB"
+    return f"has {num_bytes / 1e6:.1f} MB; expected at most {max_bytes / 1e6:.1f} MB"
 
 
 def make_faulty(path: str, fault: str, group: str | None = None) -> Item:

@@ -68,9 +68,14 @@ def write_tables(folder: Path, rows: Sequence[Row]) -> None:
     writer = csv.DictWriter(text, columns, restval="")
     writer.writeheader()
     for each in told:
-        cells = {name: _shorten(value) for name, value in each.items()}
-        writer.writerow(cells | {"path": as_path_cell(each["path"])})
+        writer.writerow(as_cells(each))
     write_atomically(folder / CSV_NAME, text.getvalue())
+
+
+def as_cells(told: dict[str, Any]) -> dict[str, Any]:
+    """What `tabulate` tells, as cells of a CSV file."""
+    cells = {name: _shorten(value) for name, value in told.items()}
+    return cells | {"path": as_path_cell(told["path"])}
 
 
 def _write_parquet(path: Path, columns: Sequence[str], told: Sequence[dict[str, Any]]) -> None:

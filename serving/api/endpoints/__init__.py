@@ -8,6 +8,17 @@ from serving.api.endpoints.documents import DOCS, OPENAPI
 from serving.api.endpoints.metrics import METRICS
 from serving.api.endpoints.model import MODEL
 from serving.api.endpoints.predict import PREDICT
+from serving.api.endpoints.predict_batch import PREDICT_BATCH
 from serving.api.endpoints.probes import LIVEZ, READYZ
 
-ENDPOINTS: tuple[Endpoint, ...] = (PREDICT, CORRECTIONS, MODEL, LIVEZ, READYZ, METRICS, OPENAPI, DOCS)
+ENDPOINTS: tuple[Endpoint, ...] = (
+    PREDICT,
+    PREDICT_BATCH,
+    CORRECTIONS,
+    MODEL,
+    LIVEZ,
+    READYZ,
+    METRICS,
+    OPENAPI,
+    DOCS,
+)

@@ -14,20 +14,19 @@ from starlette.requests import Request
 from serving.api.answers import Question
 from serving.api.endpoint import Access, Endpoint
 from serving.api.forms import read_form
-from serving.api.keys import CHECK_CLIENT, KeyScope
+from serving.api.keys import KeyScope
 from serving.api.problems import ProblemError
+from serving.api.queries import read_query
 from serving.api.schemas import PredictionAnswer, PredictionForm, PredictionQuery
 from serving.api.state import ServiceState
 from serving.log.entries import MAX_CHARACTERS
-
-_EXPLAIN = {"true": True, "1": True, "false": False, "0": False}
 
 
 async def predict(state: ServiceState, request: Request) -> PredictionAnswer:
     """Decode, run, decide, log, answer."""
     arrived = time.perf_counter()
     answerer = state.require_answerer(request)
-    explain = _read_explain(request)
+    query = read_query(PredictionQuery, request)
     with state.admission(request.state.client):
         form = await read_form(state, request, _wrong_form, num_files=1, num_texts=1)
         try:
@@ -37,30 +36,14 @@ async def predict(state: ServiceState, request: Request) -> PredictionAnswer:
                 file_name=image.filename or "",
                 client=request.state.client,
                 group=group,
-                explain=explain,
+                explain=query.explain,
                 arrived=arrived,
             )
         finally:
             await form.close()
         answer = await state.answer(answerer, question)
-    if question.client != CHECK_CLIENT:  # as in the log: a deployment's test images are no traffic
-        state.metrics.decisions.labels(answer.decision.value).inc()
-        state.metrics.latency.observe(answer.latency_ms / 1000.0)
+    state.metrics.count_answer(answer, question.client)
     return answer
-
-
-def _read_explain(request: Request) -> bool:
-    """Whether the query asks for a heat map; another parameter or value is refused (422)."""
-    given = request.query_params.multi_items()
-    name, value = given[0] if given else ("explain", "false")
-    if len(given) > 1 or name != "explain" or value.lower() not in _EXPLAIN:
-        raise ProblemError(
-            "query",
-            arrived=f"The query {str(request.url.query)[:80]!r} arrived",
-            expected="none, explain=true or explain=false",
-            advice="Leave the rest out",
-        )
-    return _EXPLAIN[value.lower()]
 
 
 def _check_fields(form: FormData) -> tuple[UploadFile, str | None]:

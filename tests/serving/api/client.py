@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import time
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,7 +56,7 @@ def serve(
     scoped = ",".join(f"only-{scope}@{scope}:{key}" for scope, key in SCOPED_KEYS.items())
     application = Application(state, parse_keys(f"{KEYS},{scoped},{CHECK_CLIENT}:{CHECK_KEY}"), rates)
     with TestClient(application, "http://127.0.0.1:3000", client=("127.0.0.1", 5)) as client:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while wait and client.get("/readyz").status_code == 503 and time.monotonic() < deadline:
             time.sleep(0.01)
         yield client
@@ -64,6 +66,15 @@ def predict(client: TestClient, image: bytes, query: str = "", **fields: str) ->
     """The answer to one upload."""
     files = {"image": ("fish.png", image, "image/png")}
     return client.post(f"/predict{query}", files=files, data=fields, headers=WITH_KEY)
+
+
+def pack(members: Mapping[str, bytes]) -> bytes:
+    """A ZIP archive of these files, in this order."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in members.items():
+            packed.writestr(name, content)
+    return buffer.getvalue()
 
 
 def check_problem(response: Response, status: int, code: str) -> dict[str, Any]:

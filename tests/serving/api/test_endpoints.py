@@ -16,7 +16,7 @@ from serving.api.endpoints import ENDPOINTS
 from serving.api.openapi import describe_api
 from serving.api.page import render_page
 from serving.api.problems import MEDIA_TYPE, PROBLEMS
-from tests.serving.api.client import SCOPED_KEYS, logged_toy, predict, serve
+from tests.serving.api.client import SCOPED_KEYS, logged_toy, pack, predict, serve
 from tests.serving.toy import KEY, RED, paint
 from tests.vision.training.nets.toy import KERAS_WARNINGS
 
@@ -46,12 +46,15 @@ def ask(client: TestClient, example: str) -> Any:
     options = [(flag, value) for flag, value in itertools.pairwise(words) if flag in ("-H", "-F")]
     headers = dict(re.split(r": ", value, maxsplit=1) for flag, value in options if flag == "-H")
     fields = dict(value.split("=", 1) for flag, value in options if flag == "-F")
-    files = {
-        name: (value[1:], paint(RED)) if value.startswith("@") else (None, value)
-        for name, value in fields.items()
-    }
+    files = {name: _make_part(value) for name, value in fields.items()}
     method = "POST" if fields else "GET"
     return client.request(method, words[-1], headers=headers, files=files or None)
+
+
+def _make_part(value: str) -> tuple[str | None, bytes | str]:
+    if not value.startswith("@"):
+        return None, value
+    return value[1:], pack({"a.png": paint(RED)}) if value.endswith(".zip") else paint(RED)
 
 
 @EACH

@@ -14,7 +14,7 @@ from serving.api.state import ServiceState
 
 async def send_slowly(state: ServiceState, client: str) -> None:
     with state.admission(client):
-        async with state.receiving(client):
+        async with state.receiving(client, 15.0):
             await asyncio.sleep(60)
 
 

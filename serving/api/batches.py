@@ -1,0 +1,192 @@
+"""The pictures of a ZIP archive answered one after the other, each in a row of its own.
+
+An archive is looked at before anything of it is unpacked: entries, the size of its directory, and what all
+of it would unpack to. Nothing is written to the disk but the upload itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import logging
+import time
+import zipfile
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, BinaryIO
+
+import anyio.to_thread
+
+from serving.api.answers import Answerer, Question
+from serving.api.problems import Problem, ProblemError
+from serving.api.schemas import BatchRow, PredictionAnswer
+from serving.api.settings import ServiceSettings
+from serving.api.state import ServiceState
+from vision.base.errors import ImageError
+from vision.decision.records import Prediction
+from vision.prediction.items import Item
+from vision.prediction.members import ARCHIVE_FAULTS, make_member_item
+from vision.prediction.records import Row
+from vision.prediction.tables import as_cells, list_columns, tabulate
+
+_ENTRIES, _DIRECTORY_BYTES = 4, 5  # of what zipfile reads from the end of an archive
+_BYTES_AN_ENTRY = 600
+_PACKED_BY = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_logger = logging.getLogger("taxon.serving")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """An opened archive and how its files are asked about.
+
+    Attributes:
+        archive: open while rows are made.
+        asked: the question of every file but its bytes, name and time.
+    """
+
+    archive: zipfile.ZipFile
+    asked: Question
+
+    @property
+    def members(self) -> list[zipfile.ZipInfo]:
+        """Its files in their order, less folders and what systems put beside files."""
+        files = (each for each in self.archive.infolist() if not each.is_dir())
+        return [each for each in files if not each.filename.startswith("__MACOSX/")]
+
+
+def open_archive(file: BinaryIO, settings: ServiceSettings) -> zipfile.ZipFile:
+    """The archive in an uploaded file.
+
+    Raises:
+        ProblemError: it is none, or is beyond the bounds on an archive (422).
+    """
+    try:
+        end: Any = zipfile._EndRecData(file)  # type: ignore[attr-defined]
+        if end is None:
+            raise _refuse("A file arrived that is no ZIP archive, or only a part of one")
+        most = settings.max_batch_files
+        if end[_ENTRIES] > most or end[_DIRECTORY_BYTES] > most * _BYTES_AN_ENTRY:
+            raise _refuse(f"An archive of {end[_ENTRIES]} files arrived", f"at most {most}")
+        archive = zipfile.ZipFile(file)
+    except ARCHIVE_FAULTS as error:
+        raise _refuse(f"An archive arrived that cannot be read ({error})") from error
+    members = archive.infolist()
+    unpacked = sum(each.file_size for each in members)
+    if len(members) > most or unpacked > settings.max_batch_unpacked_bytes:
+        raise _refuse(
+            f"An archive arrived of {len(members)} files that unpack to {unpacked / 1e6:.0f} MB",
+            f"at most {most} files and {settings.max_batch_unpacked_bytes / 1e6:.0f} MB",
+        )
+    return archive
+
+
+async def answer_batch(state: ServiceState, answerer: Answerer, batch: Batch) -> AsyncGenerator[BatchRow]:
+    """A row for each file, in the order of the archive; as many are in work as there are threads."""
+    pending: deque[asyncio.Task[BatchRow]] = deque()
+    try:
+        for member in batch.members:
+            pending.append(asyncio.create_task(_answer_member(state, answerer, batch, member)))
+            if len(pending) > state.settings.threads:
+                yield await pending.popleft()
+        while pending:
+            yield await pending.popleft()
+    finally:
+        for task in pending:
+            task.cancel()
+
+
+async def _answer_member(
+    state: ServiceState, answerer: Answerer, batch: Batch, member: zipfile.ZipInfo
+) -> BatchRow:
+    arrived = time.perf_counter()
+    item = make_member_item(batch.archive, member, state.settings.max_body_bytes)
+    try:
+        image = await anyio.to_thread.run_sync(_read, item, member)
+        question = replace(batch.asked, image=image, file_name=item.path, arrived=arrived)
+        answer = await state.answer(answerer, question)
+    except ImageError as error:
+        return BatchRow(file=item.path, problem=_unusable(str(error)).problem)
+    except ProblemError as error:
+        return BatchRow(file=item.path, problem=error.problem)
+    except Exception:
+        _logger.exception("A fault of this program")
+        return BatchRow(file=item.path, problem=_FAULT)
+    return BatchRow(file=item.path, answer=answer)
+
+
+def _read(item: Item, member: zipfile.ZipInfo) -> bytes:
+    if item.fault or member.compress_type not in _PACKED_BY:
+        raise ImageError(item.fault or "is packed by a method that is not read; expected deflate")
+    return item.read()
+
+
+# --- rows as text ---------------------------------------------------------------------------------------
+
+
+def write_json(row: BatchRow) -> str:
+    """A row as a line of NDJSON."""
+    return row.model_dump_json(exclude_none=True) + "\n"
+
+
+def begin_csv(top_k: int) -> tuple[str, Callable[[BatchRow], str]]:
+    """The head of a CSV file with the columns of `run.py predict`, and what makes a line of a row."""
+    columns = [*list_columns(top_k), "prediction_id"]
+    buffer = io.StringIO(newline="")
+    csv.DictWriter(buffer, columns).writeheader()
+    return buffer.getvalue(), partial(_write_csv, columns)
+
+
+def _write_csv(columns: list[str], row: BatchRow) -> str:
+    answer, problem = row.answer, row.problem
+    told = Row(
+        path=row.file,
+        prediction=None if answer is None else _as_prediction(answer),
+        fault="" if problem is None else problem.detail,
+    )
+    cells = as_cells(tabulate(told)) | {"prediction_id": answer and answer.prediction_id}
+    buffer = io.StringIO(newline="")
+    csv.DictWriter(buffer, columns, restval="", extrasaction="ignore").writerow(cells)
+    return buffer.getvalue()
+
+
+def _as_prediction(answer: PredictionAnswer) -> Prediction:
+    return Prediction(
+        decision=answer.decision,
+        class_name=answer.class_name,
+        confidence=answer.confidence,
+        top_k=tuple((each.class_name, each.probability) for each in answer.top_k),
+        unknown_score=answer.unknown.score,
+        unknown_threshold=answer.unknown.threshold,
+        p_value=answer.unknown.p_value,
+        reasons=answer.reasons,
+        unknown_kind=answer.unknown_kind,
+    )
+
+
+# --- problems -------------------------------------------------------------------------------------------
+
+
+def _refuse(arrived: str, expected: str = "a ZIP archive of pictures") -> ProblemError:
+    return ProblemError(
+        "archive", arrived=arrived, expected=expected, advice="Pack the pictures again, or fewer"
+    )
+
+
+def _unusable(fault: str) -> ProblemError:
+    return ProblemError(
+        "image-unusable",
+        arrived=f"The file {fault}",
+        expected="a picture as POST /predict takes it",
+        advice="Correct the file and send it again",
+    )
+
+
+_FAULT: Problem = ProblemError(
+    "fault",
+    arrived="The file met a fault of this program",
+    expected="none",
+    advice="The operator finds it in the service's log",
+).problem

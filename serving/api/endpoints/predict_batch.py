@@ -1,0 +1,119 @@
+"""POST /predict_batch: a ZIP archive of pictures in, a row for each of its files out, while they are made."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
+
+import anyio.to_thread
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from serving.api.answers import Answerer, Question
+from serving.api.batches import Batch, answer_batch, begin_csv, open_archive, write_json
+from serving.api.endpoint import Access, Endpoint
+from serving.api.forms import read_form
+from serving.api.keys import KeyScope
+from serving.api.problems import ProblemError
+from serving.api.queries import read_query
+from serving.api.schemas import BatchForm, BatchQuery, BatchRow
+from serving.api.state import ServiceState
+
+_NDJSON, _CSV = "application/x-ndjson", "text/csv"
+_logger = logging.getLogger("taxon.serving")
+
+
+class BatchResponse(StreamingResponse):
+    """Rows as they are made; when the last is sent, or nobody reads them, the request's place is free."""
+
+    def __init__(
+        self, rows: AsyncGenerator[str], media_type: str, held: AsyncExitStack, seconds: float
+    ) -> None:
+        """`held` is closed at the end, which comes after `seconds` at the latest."""
+        super().__init__(rows, media_type=media_type)
+        held.push_async_callback(rows.aclose)
+        self._held = held
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the rows; a stream that is cut has no end, by which its reader knows."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                await super().__call__(scope, receive, send)
+        except TimeoutError:
+            _logger.warning("The rows of a batch were cut after %g seconds", self._seconds)
+        finally:
+            await self._held.aclose()
+
+
+async def predict_batch(state: ServiceState, request: Request) -> StreamingResponse:
+    """Take the archive in, look at it, then answer file by file."""
+    answerer = state.require_answerer(request)
+    query = read_query(BatchQuery, request)
+    as_csv = query.format == "csv" or (query.format is None and _CSV in request.headers.get("accept", ""))
+    async with AsyncExitStack() as stack:
+        stack.enter_context(state.admission(request.state.client))
+        form = await read_form(state, request, _wrong_form, num_files=1, num_texts=0, is_archive=True)
+        stack.push_async_callback(form.close)
+        upload = form.get("archive")
+        if not isinstance(upload, UploadFile) or len(form.multi_items()) != 1:
+            raise _wrong_form("Another field or none arrived")
+        archive = await anyio.to_thread.run_sync(open_archive, upload.file, state.settings)
+        stack.callback(archive.close)
+        asked = Question(b"", "", request.state.client, None, explain=False, arrived=0.0)
+        rows = _write_rows(state, answerer, Batch(archive, asked), as_csv=as_csv)
+        held = stack.pop_all()
+    return BatchResponse(rows, _CSV if as_csv else _NDJSON, held, state.settings.batch_seconds)
+
+
+async def _write_rows(
+    state: ServiceState, answerer: Answerer, batch: Batch, *, as_csv: bool
+) -> AsyncGenerator[str]:
+    head, write = begin_csv(state.settings.top_k) if as_csv else ("", write_json)
+    if head:
+        yield head
+    async with aclosing(answer_batch(state, answerer, batch)) as rows:
+        async for row in rows:
+            if row.answer is not None:
+                state.metrics.count_answer(row.answer, batch.asked.client)
+            yield write(row)
+
+
+def _wrong_form(arrived: str, code: str = "form") -> ProblemError:
+    return ProblemError(
+        code,
+        arrived=arrived,
+        expected="multipart/form-data with one file in the field archive",
+        advice="Send it as curl -F archive=@photos.zip does",
+    )
+
+
+PREDICT_BATCH = Endpoint(
+    path="/predict_batch",
+    methods=("POST",),
+    access=Access.KEY,
+    scope=KeyScope.PREDICT,
+    summary="A ZIP archive of images; a row for each of its files, streamed as NDJSON or CSV",
+    handler=predict_batch,
+    media_type=_NDJSON,
+    answer=BatchRow,
+    problems=(
+        "content-type",
+        "form",
+        "query",
+        "archive",
+        "no-room",
+        "too-slow",
+        "busy",
+        "loading",
+        "refused",
+    ),
+    form=BatchForm,
+    query=BatchQuery,
+    max_body="max_batch_bytes",
+    example='curl -N -H "X-API-Key: $KEY" -F archive=@photos.zip "$URL/predict_batch"',
+)
