@@ -6,7 +6,8 @@ no measure of how often that happens.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from report.story import RunStory
 from report.thumbnails import LARGE_SIDE, embed_answer, name_file
@@ -15,7 +16,7 @@ from vision.base.names import isolate
 from vision.decision.records import Decision
 from vision.evaluation.records import Answer, Evaluation
 
-MOST = 6
+MOST, IN_ROW = 6, 3
 PHOTOGRAPHS = "photographs"
 """The kind of strangers that are no drawings; shown where there is no look-alike to show."""
 
@@ -23,36 +24,53 @@ KINDS = {"known": "", "near": " (never taught)", "far": " (a stranger)"}
 
 
 def show_featured(story: RunStory) -> tuple[Picture, ...]:
-    """Up to six photographs of test with what the model answers, those at hand alone."""
-    if story.test is None:
-        return ()
-    shown = (show_answer(story, each, LARGE_SIDE) for each in choose_featured(story.test))
-    return tuple(each for each in shown if each.source is not None)
+    """Six photographs of test with what the model answers, those at hand alone; of fewer, whole rows."""
+    shown: list[Picture] = []
+    for answer in choose_featured(story.test) if story.test is not None else ():
+        picture = show_answer(story, answer, LARGE_SIDE)
+        shown += [picture] if picture.source is not None else []
+        if len(shown) == MOST:
+            break
+    whole = len(shown) - len(shown) % IN_ROW
+    return tuple(shown[:whole] or shown)
 
 
 def choose_featured(test: Evaluation) -> tuple[Answer, ...]:
-    """Two right ones of different classes, one for a person, one wrong, a look-alike, an unknown."""
-    accepted = [each for each in test.examples if _is_right(each) and each.decision is Decision.ACCEPT]
-    by_class = list({each.true_class: each for each in reversed(accepted)}.values())[::-1]
+    """Two right ones, one for a person, one wrong, a look-alike, an unknown, then all others in reserve.
+
+    Each is of the class that was shown least so far.
+    """
+    places = [*_list_places(test), *([[test.examples]] * len(test.examples))]
     chosen: dict[tuple[str, int], Answer] = {}
-    for pool in (by_class, by_class[1:], *_list_pools(test), accepted, test.examples):
-        fresh = (each for each in pool if (each.kind, each.row) not in chosen)
-        answer = next(fresh, None)
-        if answer is not None and len(chosen) < MOST:
+    shown: Counter[str] = Counter()
+    for tiers in places:
+        fresh = ([each for each in tier if (each.kind, each.row) not in chosen] for tier in tiers)
+        tier = next(filter(None, fresh), None)
+        if tier is not None:
+            answer = min(tier, key=lambda each: shown[each.true_class])
             chosen[answer.kind, answer.row] = answer
+            shown[answer.true_class] += 1
     return tuple(chosen.values())
 
 
-def _list_pools(test: Evaluation) -> Iterator[list[Answer]]:
-    """What one of the remaining places is filled from, the first choice first in each."""
+def _list_places(test: Evaluation) -> Iterator[Sequence[Sequence[Answer]]]:
+    """What each place is filled from: from the first of its tiers that has a picture left."""
     known = [each for each in test.examples if each.kind == "known"]
+    right = [each for each in known if _is_right(each) and each.decision is Decision.ACCEPT]
     wrong = [each for each in (*test.mistakes, *known) if not _is_right(each)]
     near = [each for each in test.examples if each.kind == "near"]
     unknown = [each for each in test.examples if each.decision is Decision.UNKNOWN and each.kind != "known"]
-    yield [each for each in known if each.decision is Decision.REVIEW]
-    yield sorted(wrong, key=lambda each: each.decision is not Decision.ACCEPT)
-    yield sorted(near, key=lambda each: each.decision is not Decision.ACCEPT)
-    yield sorted(unknown, key=lambda each: (each.kind != "near", each.true_class != PHOTOGRAPHS))
+    yield [right]
+    yield [right]
+    yield [[each for each in known if each.decision is Decision.REVIEW]]
+    yield [[each for each in wrong if each.decision is Decision.ACCEPT], wrong]
+    yield [[each for each in near if each.decision is Decision.ACCEPT], near]
+    yield [
+        [each for each in unknown if each.kind == "near"],
+        [each for each in unknown if each.true_class == PHOTOGRAPHS],
+        unknown,
+    ]
+    yield [right]
 
 
 def show_answer(story: RunStory, answer: Answer, side: int) -> Picture:

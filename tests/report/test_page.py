@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from orchestration.store.rows import RunRow
-from report.featured import choose_featured, judge_answer
+from report.featured import choose_featured, judge_answer, show_featured
 from report.formatting import format_hundred
 from report.headline import describe_model, tell_verdict, write_headline
 from report.next_steps import derive_advice
@@ -161,13 +161,32 @@ def test_the_accuracy_that_rests_on_more_groups_is_the_one_that_is_told(
 
 def test_six_photographs_show_right_asked_wrong_look_alike_and_unknown() -> None:
     assert STORY.test is not None
-    chosen = choose_featured(STORY.test)
+    chosen = choose_featured(STORY.test)[:6]
     assert len({(each.kind, each.row) for each in chosen}) == 6
+    right = next(each for each in STORY.test.examples if judge_answer(each) == "right")
+    many = [
+        right.model_copy(update={"row": 2 * row + copy, "true_class": name, "class_name": name})
+        for row, name in enumerate(KNOWN)
+        for copy in range(2)
+    ]
+    test = STORY.test.model_copy(update={"examples": tuple(many), "mistakes": ()})
+    assert {each.true_class for each in choose_featured(test)[:6]} == set(KNOWN)
     assert {judge_answer(each) for each in chosen} == {"right", "wrong", "asks"}
     assert {"known", "near"} <= {each.kind for each in chosen}
     assert Decision.UNKNOWN in {each.decision for each in chosen}
     none = STORY.test.model_copy(update={"examples": (), "mistakes": ()})
     assert choose_featured(none) == ()
+
+
+def test_a_photograph_that_is_not_at_hand_leaves_no_hole_in_the_row() -> None:
+    assert STORY.test is not None
+    first = choose_featured(STORY.test)[0]
+    lost = first.model_copy(update={"row": 10**6})
+    examples = tuple(lost if each == first else each for each in STORY.test.examples)
+    story = replace(STORY, test=STORY.test.model_copy(update={"examples": examples}))
+    assert len(show_featured(story)) == 6
+    test = STORY.test.model_copy(update={"examples": choose_featured(STORY.test)[:5], "mistakes": ()})
+    assert len(show_featured(replace(STORY, test=test))) == 3
 
 
 def test_fewer_than_900_words_stand_before_one_unfolds_anything_and_the_rest_is_there(page: str) -> None:

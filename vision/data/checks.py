@@ -168,9 +168,13 @@ def _class_fault(
     num_images: int, num_groups: int, present: set[Split], settings: CheckSettings
 ) -> str | None:
     if num_images < settings.min_images_per_class:
+        noun = count_of(num_images, "usable image")
+        lacks_groups = num_groups < min(num_images, settings.min_groups_per_class)
+        groups = f" of {count_of(num_groups, 'group')}" if lacks_groups else ""
+        least = f" of {settings.min_groups_per_class} groups (checks.min_groups_per_class)" if groups else ""
         return (
-            f"has {count_of(num_images, 'usable image')}. Expected at least {settings.min_images_per_class} "
-            "(checks.min_images_per_class). Add images, or remove the class."
+            f"has {noun}{groups}. Expected at least {settings.min_images_per_class} "
+            f"(checks.min_images_per_class){least}. Add images, or remove the class."
         )
     if num_groups < settings.min_groups_per_class:
         return (

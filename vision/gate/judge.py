@@ -49,6 +49,9 @@ from vision.gate.words import tell_reason
 
 CHALLENGER, CHAMPION, MAJORITY, PIXELS = "challenger", "champion", "majority class", "raw pixels"
 
+FEWEST_GROUPS = 2
+"""Of fewer there is no interval, and no floor can be judged."""
+
 ON_ORIGINAL = "accuracy on the champion's own test groups"
 
 
@@ -59,7 +62,7 @@ def judge_gate(
     bootstrap: BootstrapSettings,
     seed: int,
 ) -> Promotion:
-    """The verdict on a challenger, with every requirement in words.
+    """The verdict on a challenger, with every requirement that can be judged in words, failed ones together.
 
     Args:
         challenger: its answers to the known test images.
@@ -76,26 +79,24 @@ def judge_gate(
     if champion is not None and champion.bundle_digest == challenger.bundle_digest:
         check = GateCheck(name="same bundle", passed=False, message="The champion is this very bundle.")
         return _conclude(challenger, champion, settings, [check], [], Verdict.KEPT)
-    evidence = _check_evidence("test groups", challenger.groups, settings.min_test_groups)
-    if not evidence.passed:
-        return _conclude(challenger, champion, settings, [evidence], [], Verdict.REFUSED)
     rng = np.random.default_rng(seed)
-    floors, gains = _check_floors(challenger, settings, resample_groups(challenger.groups, bootstrap, rng))
-    checks = [evidence, *floors]
+    evidence = _check_evidence("test groups", challenger.groups, settings.min_test_groups)
+    floors: tuple[list[GateCheck], list[Difference]] = [], []
+    if len(np.unique(challenger.groups)) >= FEWEST_GROUPS:
+        drawn = resample_groups(challenger.groups, bootstrap, rng)
+        floors = _check_floors(challenger, settings, drawn)
+    checks, gains = [evidence, *floors[0]], floors[1]
     if champion is None:
-        return _conclude(challenger, champion, settings, checks, gains, Verdict.REFUSED)
-    comparable = _check_classes(challenger, champion)
-    checks += [comparable, check_labels(champion.new_labels, settings, bootstrap.level)]
-    if not comparable.passed:
         return _conclude(challenger, champion, settings, checks, gains, Verdict.REFUSED)
     current = _pair_current(challenger, champion)
     original = _pair_original(champion, current)
-    gathered = [
+    needed = [
+        _check_classes(challenger, champion),
         _check_evidence("current test groups", current.groups, settings.min_test_groups),
         _check_evidence("original test groups", original.groups, settings.min_test_groups),
     ]
-    checks += gathered
-    if not all(check.passed for check in gathered):
+    checks += [needed[0], check_labels(champion.new_labels, settings, bootstrap.level), *needed[1:]]
+    if not all(check.passed for check in (evidence, *needed)):  # nothing to hold a duel on
         return _conclude(challenger, champion, settings, checks, gains, Verdict.REFUSED)
     learned, duel, differences = _hold_duel(challenger, champion, current, original, settings, bootstrap, rng)
     checks.append(learned)

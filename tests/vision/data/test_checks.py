@@ -65,6 +65,13 @@ def test_fewer_groups_than_splits_are_too_few() -> None:
     assert "Class 'b' has 3 groups of images. Expected at least 4" in fault(manifest)
 
 
+def test_too_few_images_of_too_few_groups_are_told_together() -> None:
+    manifest = manifest_of(images_of("a", 20) + images_of("b", 3, group="b"))
+    told = fault(manifest)
+    assert "Class 'b' has 3 usable images of 1 group. Expected at least 8" in told
+    assert "of 4 groups" in told
+
+
 def test_one_class_is_too_few() -> None:
     assert "There is 1 known class. Expected at least two." in fault(manifest_of(images_of("a", 20)))
 
