@@ -51,7 +51,7 @@ def training(
     champion_splits = champion.splits() if champion else None
 
     manifest, dataset, splits = split_images(config, source_digest, data_folder, store_folder, champion)
-    keyed(explore)(manifest, dataset, splits, config.gate, config.review, bootstrap, seed)
+    keyed(explore)(manifest, dataset, splits, config.gate, config.review, bootstrap, seed, champion_splits)
 
     evaluations, models, fold_heads, outputs, held_outs, rules, detectors = train_candidates(
         config, champion, champion_bundle, dataset, splits

@@ -28,12 +28,12 @@ from pipelines.names import PipelineName
 from pipelines.training import training
 from report.headline import describe_model, tell_verdict
 from report.promises import list_cautions
+from report.sections.data import tell_data
 from report.story import LeftOut, RunStory
 from vision.base.errors import ConfigError, StorageError
 from vision.base.wording import join_words
 from vision.config.run import RunConfig
 from vision.config.training import CHAMPION, CandidateSettings
-from vision.data.account import tell_files
 from vision.data.sources import digest_source
 from vision.data.sources.learned import keep_learned
 from vision.data.sources.strangers import digest_strangers
@@ -224,13 +224,12 @@ def tell_promotion(run: Run, promotion: Promotion, story: RunStory | None) -> Ou
     if story is None:
         told = f"{promotion.verdict}: {' '.join(promotion.reasons)}"
         return run.outcome(code, told, promoted=promoted)
-    files = tell_files(story.manifest, story.splits) if story.manifest is not None else ()
     return run.outcome(
         code,
         tell_verdict(story, promotion),
         promoted=promoted,
         sentences=describe_model(story),
-        cautions=(*files, *list_cautions(story)),
+        cautions=(*tell_data(story), *list_cautions(story)),
     )
 
 

@@ -24,9 +24,16 @@ def _context(story: RunStory) -> dict[str, Any]:
         "uses": _uses(story),
         "most_quarantined": MOST_QUARANTINED,
         "left_out": list_left_out(story.manifest, story.splits) if story.manifest else (),
-        "told": tell_files(story.manifest, story.splits) if story.manifest else (),
+        "told": tell_data(story),
         "inflation": _tell_inflation(story),
     }
+
+
+def tell_data(story: RunStory) -> tuple[str, ...]:
+    """Sentences: how test differs from the model in production's, what is left out, what is remarked."""
+    change = story.data_report.test_change if story.data_report is not None else ""
+    files = tell_files(story.manifest, story.splits) if story.manifest is not None else ()
+    return (*([change] if change else []), *files)
 
 
 def _plots(story: RunStory) -> dict[str, Plot]:

@@ -10,6 +10,7 @@ import pytest
 
 from report.page import TEMPLATES, render_report, render_section
 from report.pictures import PictureCache, Plot
+from report.sections.data import tell_data
 from report.sections.registry import SECTIONS
 from report.sections.section import Section
 from report.sections.values import to_plain
@@ -80,3 +81,12 @@ def test_each_record_may_be_missing(missing: str) -> None:
     outline = Outline(render_report(replace(STORY, **absent)))
     assert outline.open == []
     assert {link.removeprefix("#") for link in outline.links} <= set(outline.ids)
+
+
+def test_that_test_is_another_than_before_is_told_first_in_page_and_terminal() -> None:
+    change = "Test is not that of the model in production: 3 pictures left it."
+    assert STORY.data_report is not None
+    story = replace(STORY, data_report=STORY.data_report.model_copy(update={"test_change": change}))
+    assert change in render_report(story)
+    assert tell_data(story)[0] == change
+    assert change not in tell_data(STORY)

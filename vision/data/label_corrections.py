@@ -9,6 +9,8 @@ import csv
 import hashlib
 import io
 import logging
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,17 +50,57 @@ def digest_corrections(digest: str, file: Path) -> str:
 def apply_corrections(manifest: Manifest, file: Path) -> Manifest:
     """The manifest with the rows of `file` applied, and a digest that covers the file.
 
+    A row corrects what a picture shows: copies of the same bytes follow, whatever their label was.
+
     Raises:
-        SourceError: the file cannot be read; a column is missing; or a row names an action, a path, a label
-            or a class that there is not.
+        SourceError: the file cannot be read; a column is missing; a row names an action, a path, a label
+            or a class that there is not; two rows correct the same bytes differently; or a class loses its
+            last image.
     """
-    entries = {entry.path: entry for entry in manifest.entries}
-    left_out: dict[str, Quarantined] = {}
     rows = _read(file)
+    said = _by_content(manifest, file, rows)
+    kept: list[ImageEntry] = []
+    left_out = list(manifest.quarantined)
+    for entry in manifest.entries:
+        each = said.get(entry.digest)
+        if each is None:
+            kept.append(entry)
+        elif each.action == EXCLUDE:
+            reason = f"{EXCLUDED}: {file.name}, line {each.line}"
+            left_out.append(Quarantined(path=entry.path, reason=reason, class_name=entry.class_name))
+        else:
+            is_unknown = each.suggestion in manifest.unknown_class_names
+            kept.append(entry.model_copy(update={"class_name": each.suggestion, "is_unknown": is_unknown}))
+    _refuse_lost_classes(manifest, kept, file)
+    counts = Counter(each.action for each in rows)
+    num_copies = sum(entry.digest in said for entry in manifest.entries) - len(rows)
+    told = {
+        f"images relabelled by {file.name}": counts[RELABEL],
+        f"copies of the same bytes that follow a row of {file.name}": num_copies,
+    }
+    logger.info(
+        "%s: %d excluded, %d relabelled, %d copies of the same bytes followed",
+        *(file.name, counts[EXCLUDE], counts[RELABEL], num_copies),
+    )
+    remarks = [FileRemark(what=what, count=count) for what, count in told.items() if count]
+    return manifest.model_copy(
+        update={
+            "entries": tuple(kept),
+            "quarantined": tuple(sorted(left_out, key=lambda item: item.path)),
+            "remarks": (*manifest.remarks, *remarks),
+            "source_digest": digest_corrections(manifest.source_digest, file),
+        }
+    )
+
+
+def _by_content(manifest: Manifest, file: Path, rows: Sequence[Correction]) -> dict[str, Correction]:
+    """Digest of an image -> the row that corrects it."""
+    entries = {entry.path: entry for entry in manifest.entries}
+    said: dict[str, Correction] = {}
     for each in rows:
         where = f"{file}, line {each.line}"
-        entry = entries.get(each.path)
-        if entry is None or each.path in left_out:
+        entry = entries.pop(each.path, None)
+        if entry is None:
             raise SourceError(
                 f"{where}: the data set has no image {each.path!r}, or two rows correct it. Expected a path "
                 "as in suspected_labels.csv, once. Remove the row."
@@ -66,34 +108,37 @@ def apply_corrections(manifest: Manifest, file: Path) -> Manifest:
         if entry.class_name != each.label:
             raise SourceError(
                 f"{where}: {each.path} is labelled {entry.class_name!r}, not {each.label!r}. The row was "
-                "written for other data, or two rows correct it. Remove the row."
+                "written for other data. Remove the row."
             )
-        if each.action == EXCLUDE:
-            reason = f"{EXCLUDED}: {file.name}, line {each.line}"
-            left_out[each.path] = Quarantined(path=each.path, reason=reason, class_name=each.label)
-        else:
-            entries[each.path] = _relabel(manifest, entry, each.suggestion, where)
-    num_relabelled = sum(each.action == RELABEL for each in rows)
-    logger.info("%s: %d excluded, %d relabelled", file.name, len(left_out), num_relabelled)
-    remark = FileRemark(what=f"images relabelled by {file.name}", count=num_relabelled)
-    kept = tuple(entry for path, entry in entries.items() if path not in left_out)
-    quarantined = sorted([*manifest.quarantined, *left_out.values()], key=lambda item: item.path)
-    return manifest.model_copy(
-        update={
-            "entries": kept,
-            "quarantined": tuple(quarantined),
-            "remarks": (*manifest.remarks, *([remark] if num_relabelled else [])),
-            "source_digest": digest_corrections(manifest.source_digest, file),
-        }
-    )
+        known = (*manifest.class_names, *manifest.unknown_class_names)
+        if each.action == RELABEL and each.suggestion not in known:
+            raise SourceError(
+                f"{where}: there is no class {each.suggestion!r} to relabel to. Expected one of: "
+                f"{', '.join(known)}"
+            )
+        first = said.setdefault(entry.digest, each)
+        if _intent(first) != _intent(each):
+            raise SourceError(
+                f"{where}: {each.path} has the bytes of {first.path}, which line {first.line} corrects "
+                "otherwise. Expected one correction of the same picture. Remove one of the rows."
+            )
+    return said
 
 
-def _relabel(manifest: Manifest, entry: ImageEntry, name: str, where: str) -> ImageEntry:
-    if name not in (*manifest.class_names, *manifest.unknown_class_names):
-        known = ", ".join((*manifest.class_names, *manifest.unknown_class_names))
-        raise SourceError(f"{where}: there is no class {name!r} to relabel to. Expected one of: {known}")
-    is_unknown = name in manifest.unknown_class_names
-    return entry.model_copy(update={"class_name": name, "is_unknown": is_unknown})
+def _intent(row: Correction) -> tuple[str, str]:
+    return row.action, row.suggestion if row.action == RELABEL else ""
+
+
+def _refuse_lost_classes(manifest: Manifest, kept: Sequence[ImageEntry], file: Path) -> None:
+    """Refuse corrections that take the last image of a class: it would vanish."""
+    left = {entry.class_name for entry in kept}
+    lost = sorted({*manifest.class_names, *manifest.unknown_class_names} - left)
+    if lost:
+        raise SourceError(
+            f"{file}: no image of {', '.join(lost)} is left. Expected some of every class. Remove rows, or "
+            "leave the class out on purpose (dataset.skip_folders, or skip_classes) and out of "
+            "dataset.unknown_classes."
+        )
 
 
 def _read(file: Path) -> list[Correction]:

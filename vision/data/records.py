@@ -185,6 +185,9 @@ class DataReport(Record):
     duplicates: tuple[DuplicateGroup, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()
     findings: tuple[DataFinding, ...] = ()
+    test_change: str = Field(
+        default="", description="how test differs from that of the model in production, a sentence"
+    )
 
 
 class Splits(Record):

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from vision.base.errors import DataError, LeakError
+from vision.base.wording import count_of, join_words
 from vision.config.data import LeakPolicy, SplitSettings
 from vision.data.dealing import Component, deal, open_splits
 from vision.data.links import Links, own_name
@@ -74,6 +75,30 @@ def assign_splits(
         quarantined=tuple(_quarantine(entries[row], out[row]) for row in sorted(out)),
         kept_leaks=shared if settings.on_leak is LeakPolicy.KEEP else 0,
     )
+
+
+def tell_test_change(splits: Splits, previous: Splits) -> str:
+    """How test differs from that of the run whose model is in production; empty where it is the same."""
+    before, now = _classes_of_test(previous), _classes_of_test(splits)
+    kept = before.keys() & now.keys()
+    counts = {
+        "left it": len(before.keys() - kept),
+        "joined it": len(now.keys() - kept),
+        "changed the class": sum(before[digest] != now[digest] for digest in kept),
+    }
+    told = [f"{count_of(count, 'picture')} {what}" for what, count in counts.items() if count]
+    if not told:
+        return ""
+    return (
+        f"Test is not that of the model in production: {join_words(told)}. The two runs' figures are not of "
+        "the same pictures; the gate asks both models about this test."
+    )
+
+
+def _classes_of_test(splits: Splits) -> dict[str, str]:
+    """Digest of every image of test -> its class."""
+    columns = zip(splits.digests, splits.image_classes, splits.splits, strict=True)
+    return {digest: name for digest, name, split in columns if split is Split.TEST}
 
 
 @dataclass(frozen=True)

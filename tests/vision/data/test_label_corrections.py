@@ -77,6 +77,49 @@ def test_a_table_goes_round_and_does_nothing_by_itself(photos: Path, tmp_path: P
     assert digest_source(source(photos, table), tmp_path) == changed.source_digest
 
 
+@pytest.fixture
+def copied(photos: Path) -> Path:
+    """As `photos`, bream/0 a second time under its own label and a third time as a cod."""
+    for copy in ("bream/copy.png", "cod/copy.png"):
+        (photos / copy).write_bytes((photos / "bream" / "0.png").read_bytes())
+    return photos
+
+
+@pytest.mark.parametrize("action", ["exclude", "relabel"])
+def test_copies_of_the_same_bytes_follow_a_correction_and_are_told_once(
+    copied: Path, tmp_path: Path, action: str
+) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text(f"path,label,suggestion,action\nbream/0.png,bream,cod,{action}\n")
+    manifest = read_source(source(copied, table), tmp_path)
+    copies = ["bream/0.png", "bream/copy.png", "cod/copy.png"]
+    found = [(entry.path, entry.class_name) for entry in manifest.entries if entry.path in copies]
+    assert found == ([(path, "cod") for path in copies] if action == "relabel" else [])
+    assert [each.path for each in manifest.quarantined] == (copies if action == "exclude" else [])
+    assert [each.count for each in manifest.remarks if "follow" in each.what] == [2]
+    assert assign_splits(manifest, SplitSettings(), seed=1).quarantined == ()
+
+
+def test_two_rows_may_not_correct_the_same_bytes_differently(copied: Path, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text(
+        "path,label,suggestion,action\nbream/0.png,bream,cod,relabel\nbream/copy.png,bream,whale,relabel\n"
+    )
+    with pytest.raises(SourceError, match=r"line 3: bream/copy\.png .* line 2"):
+        read_source(source(copied, table), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["whale", "cod"])
+def test_a_class_that_loses_its_last_image_is_refused(photos: Path, tmp_path: Path, name: str) -> None:
+    table = tmp_path / "table.csv"
+    rows = [f"{name}/{i}.png,{name},bream,{('exclude', 'relabel')[i % 2]}" for i in range(8)]
+    table.write_text("\n".join(["path,label,suggestion,action", *rows[:7]]))
+    assert len(read_source(source(photos, table), tmp_path).entries) == 20
+    table.write_text("\n".join(["path,label,suggestion,action", *rows]))
+    with pytest.raises(SourceError, match=f"no image of {name} is left"):
+        read_source(source(photos, table), tmp_path)
+
+
 @pytest.mark.parametrize(
     ("rows", "words"),
     [

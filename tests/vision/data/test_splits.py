@@ -16,7 +16,7 @@ from vision.config.data import LeakPolicy, SplitSettings
 from vision.data.checks import check_leaks
 from vision.data.dealing import Component
 from vision.data.records import HELD_OUT, ImageEntry, Manifest, Split, Splits
-from vision.data.splits import assign_splits
+from vision.data.splits import assign_splits, tell_test_change
 
 SETTINGS = SplitSettings()
 DROP = SplitSettings(on_leak=LeakPolicy.DROP)
@@ -371,3 +371,20 @@ def test_no_two_that_look_alike_are_in_two_splits_however_they_are_chained(
     splits = assign_splits(manifest, options, 3, previous)
     for first, second in alike:
         assert len({splits.splits[first], splits.splits[second]} - {None}) < 2
+
+
+def test_how_test_differs_from_an_earlier_one_is_told_in_numbers() -> None:
+    paths = [f"{name}/{i}.png" for name in "ab" for i in range(40)]
+    entries = [entry(path) for path in paths]
+    old = assign_splits(manifest_of(entries), SETTINGS, 3)
+    assert tell_test_change(assign_splits(manifest_of(entries), SETTINGS, 3, old), old) == ""
+    test = [path for path, split in zip(paths, old.splits, strict=True) if split is Split.TEST]
+    left, moved = test[0], test[1]
+    entries = [entry(path) for path in paths if path != left]
+    row = paths.index(moved) - (paths.index(left) < paths.index(moved))
+    entries[row] = entries[row].model_copy(update={"class_name": "ab".replace(moved[0], "")})
+    entries += [entry(f"a/new{i}.png") for i in range(40)]
+    new = assign_splits(manifest_of(entries), SETTINGS, 3, old)
+    joined = sum(split is Split.TEST for split in new.splits) - len(test) + 1
+    told = tell_test_change(new, old)
+    assert f"1 picture left it, {joined} pictures joined it and 1 picture changed the class" in told

@@ -109,7 +109,10 @@ def list_rows(table: str, root: Path, rows: Iterable[LabelRow], settings: Labell
 
 
 def describe_rows(root: Path, listing: FolderListing) -> tuple[str, Base]:
-    """SHA-256 over what the rows say and the bytes of their files; the classes."""
+    """SHA-256 over what the rows say and the bytes of their files; the classes.
+
+    Rows without a label are not in it: a table that waits to be labelled starts no training.
+    """
     digest = hashlib.sha256(digest_listing(root, listing).encode())
     for file in listing.files:
         facts = (file.path, file.class_name, file.group, file.tree and str(file.tree), file.is_unknown)
