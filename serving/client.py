@@ -37,6 +37,8 @@ def ask_service(
     *,
     group: str | None = None,
     explain: bool = False,
+    tta: int = 1,
+    reencode: bool = False,
     timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> PredictionAnswer:
     """The service's answer to one image.
@@ -48,6 +50,8 @@ def ask_service(
         file_name: as the log is to name it.
         group: what monitoring counts: a camera, an individual, a visit; None: not known.
         explain: also ask for a heat map, which costs time.
+        tta: views of the image, 1 to 8.
+        reencode: write it as JPEG and read it again before it is looked at.
         timeout_seconds: longest wait for any one part of the answer.
 
     Raises:
@@ -58,12 +62,18 @@ def ask_service(
         "POST",
         url,
         "/predict",
-        params={"explain": "true"} if explain else None,
+        params=_list_options(explain=explain, tta=tta, reencode=reencode),
         headers={"X-API-Key": key},
         files={"image": (shown, image, "application/octet-stream")},
         data={} if group is None else {"group": group},
     )
     return _read_answer(PredictionAnswer, url, request, shown, timeout_seconds)
+
+
+def _list_options(*, explain: bool, tta: int, reencode: bool) -> dict[str, str]:
+    """Those that differ from what a service of any version does without them."""
+    asked = {"explain": (explain, "true"), "tta": (tta > 1, str(tta)), "reencode": (reencode, "true")}
+    return {name: value for name, (wanted, value) in asked.items() if wanted}
 
 
 def describe_model(url: str, key: str) -> ModelDescription:

@@ -9,8 +9,8 @@ import base64
 import io
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -30,11 +30,12 @@ from serving.api.schemas import (
     UnknownPromise,
 )
 from serving.api.settings import ServiceSettings
+from serving.api.several import combine
 from serving.log.corrections import Correction
 from serving.log.entries import LogEntry
 from serving.log.lossy import LossyLog
 from vision.base.errors import ImageError, ImageFormatError, LogError, TaxonError
-from vision.base.record import FloatArray, ImageArray
+from vision.base.record import ImageArray
 from vision.bundle.assembly import LoadedBundle
 from vision.bundle.heat_map import heat_map, overlay
 from vision.config.data import Resize
@@ -42,6 +43,9 @@ from vision.data.decoding.formats import READ_FORMATS
 from vision.data.images import decode_image
 from vision.decision.predictor import Inference, make_predictions
 from vision.decision.records import Prediction
+from vision.prediction.views import average_views, tell_by_views
+
+_JPEG_QUALITY = 75
 
 
 @dataclass(frozen=True)
@@ -55,14 +59,18 @@ class Question:
         group: as the client gave it.
         explain: whether the answer holds a heat map.
         arrived: `time.perf_counter()` when the request arrived.
+        views: of the image that are asked; 1 is the image as it is.
+        reencode: whether it is written as JPEG and read again before it is looked at.
     """
 
     image: bytes
     file_name: str
     client: str
-    group: str | None
-    explain: bool
-    arrived: float
+    group: str | None = None
+    explain: bool = False
+    arrived: float = 0.0
+    views: int = 1
+    reencode: bool = False
 
 
 class Answerer:
@@ -144,9 +152,50 @@ class Answerer:
         Raises:
             ProblemError: the bytes are no usable image, or the graph gave values that are not finite.
         """
-        image = self._decode(question.image)
+        return self._answer(question, self._decode(question))[0]
+
+    def answer_several(self, questions: Sequence[Question]) -> PredictionAnswer:
+        """One answer to images of one individual, with that to each, which alone are logged.
+
+        They share a group in the log: the client's, or one of their own.
+
+        Raises:
+            ProblemError: as of `answer`, before anything is logged where an image is not usable.
+        """
+        images = [self._decode(each) for each in questions]
+        name = uuid.uuid4().hex
+        grouped = [replace(each, group=each.group or name) for each in questions]
+        told = [self._answer(*each) for each in zip(grouped, images, strict=True)]
+        rule = self._predictor.rule
+        prediction = combine(rule, [inference for _, inference in told], self._settings.top_k)
+        latency_ms = (time.perf_counter() - questions[0].arrived) * 1000.0
+        answer = self._compose(prediction, latency_ms)
+        return answer.model_copy(update={"prediction_id": name, "pictures": tuple(each for each, _ in told)})
+
+    def draw(self, question: Question) -> bytes:
+        """The image with what spoke for its class laid over it, as a PNG; nothing is logged.
+
+        Raises:
+            ProblemError: as of `answer`.
+        """
+        image = self._decode(question)
+        inference, prediction = self._look(image, question)
+        return self._draw_heat(image, inference, prediction.class_name)
+
+    def _answer(self, question: Question, image: ImageArray) -> tuple[PredictionAnswer, Inference]:
+        inference, prediction = self._look(image, question)
+        latency_ms = (time.perf_counter() - question.arrived) * 1000.0
+        answer = self._compose(prediction, latency_ms)
+        if question.explain:
+            heat = self._draw_heat(image, inference, prediction.class_name)
+            answer = answer.model_copy(update={"heat_map_png": base64.b64encode(heat).decode("ascii")})
+        if self._log is not None and question.client != CHECK_CLIENT:
+            self._log.append(self._make_entry(question, answer, inference))
+        return answer, inference
+
+    def _look(self, image: ImageArray, question: Question) -> tuple[Inference, Prediction]:
         try:
-            inference, prediction = self._run(image[None])
+            inference, prediction = self._run(image[None], question.views)
         except TaxonError as error:
             raise ProblemError(
                 "model-failed",
@@ -154,14 +203,10 @@ class Answerer:
                 expected="finite values",
                 advice="Try another image, and tell the operator if this goes on",
             ) from error
-        latency_ms = (time.perf_counter() - question.arrived) * 1000.0
-        answer = self._compose(prediction, latency_ms)
-        if question.explain and inference.forward.cam is not None:
-            heat = self._draw_heat(image, inference.forward.cam[0], prediction.class_name)
-            answer = answer.model_copy(update={"heat_map_png": heat})
-        if self._log is not None and question.client != CHECK_CLIENT:
-            self._log.append(self._make_entry(question, answer, inference))
-        return answer
+        if question.reencode:
+            reasons = (*prediction.reasons, "looked at after it was written as JPEG and read again")
+            prediction = prediction.model_copy(update={"reasons": reasons})
+        return inference, prediction
 
     def correct(self, prediction_id: str, class_name: str, client: str) -> CorrectionAnswer:
         """Write down what an answer should have been, and who said so.
@@ -187,11 +232,11 @@ class Answerer:
             prediction_id=prediction_id, class_name=class_name, corrected_by=client, time=said.time
         )
 
-    def _decode(self, raw: bytes) -> ImageArray:
+    def _decode(self, question: Question) -> ImageArray:
         contract = self._bundle.contract
         try:
-            return decode_image(
-                raw,
+            image = decode_image(
+                question.image,
                 size=contract.image_size,
                 resize=Resize(contract.resize),
                 max_megapixels=self._settings.max_megapixels,
@@ -200,29 +245,39 @@ class Answerer:
         except ImageFormatError as error:
             raise ProblemError(
                 "image-format",
-                arrived=f"The file in the field image is {error}",
+                arrived=f"The file is {error}",
                 expected=f"a {READ_FORMATS} image by its first bytes, whatever its name",
                 advice="Convert the file, or send the right one",
             ) from error
         except ImageError as error:
             raise ProblemError(
                 "image-unusable",
-                arrived=f"The file in the field image is not usable: {error}",
+                arrived=f"The file is not usable: {error}",
                 expected=f"a whole image of at most {self._settings.max_megapixels:g} megapixels",
                 advice="Open the file on your side to see whether it is whole, or send a smaller one",
             ) from error
 
-    def _run(self, images: ImageArray) -> tuple[Inference, Prediction]:
-        """What is found of one image (1, s, s, 3), and its answer."""
-        inference = self._predictor.run(images)
-        return inference, make_predictions(self._predictor.rule, inference.decisions, self._settings.top_k)[0]
+        return _reencode(image) if question.reencode else image
 
-    def _draw_heat(self, image: ImageArray, cam: FloatArray, class_name: str) -> str:
-        """The image with what spoke for the class laid over it, as a PNG in base64."""
+    def _run(self, images: ImageArray, views: int = 1) -> tuple[Inference, Prediction]:
+        """What is found of one image (1, s, s, 3), and its answer, by the rule of `run.py predict --tta`."""
+        predictor, top_k = self._predictor, self._settings.top_k
+        inference = predictor.run(images)
+        told = make_predictions(predictor.rule, inference.decisions, top_k)
+        if views > 1:
+            first, temperature = inference.decisions.probs, predictor.rule.temperature.value
+            probs = average_views(images, first, predictor.forward, views, temperature)
+            told = tell_by_views(predictor.rule, told, probs, views, top_k)
+        return inference, told[0]
+
+    def _draw_heat(self, image: ImageArray, inference: Inference, class_name: str) -> bytes:
+        """The image with what spoke for the class laid over it, as a PNG."""
+        if inference.forward.cam is None:
+            raise ValueError("the network gave no class-activation maps")
         label = self._bundle.contract.class_names.index(class_name)
         buffer = io.BytesIO()
-        Image.fromarray(overlay(image, heat_map(cam, label))).save(buffer, "PNG")
-        return base64.b64encode(buffer.getvalue()).decode("ascii")
+        Image.fromarray(overlay(image, heat_map(inference.forward.cam[0], label))).save(buffer, "PNG")
+        return buffer.getvalue()
 
     def _compose(self, prediction: Prediction, latency_ms: float) -> PredictionAnswer:
         return PredictionAnswer(
@@ -267,6 +322,14 @@ class Answerer:
             image=question.image if self._settings.keep_images else None,
             unknown_kind=answer.unknown_kind,
         )
+
+
+def _reencode(image: ImageArray) -> ImageArray:
+    """The image (s, s, 3) as read from a JPEG of itself: patterns made to deceive seldom survive that."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    with Image.open(buffer) as again:
+        return np.asarray(again.convert("RGB"), dtype=np.uint8)
 
 
 def _not_logged(why: str) -> ProblemError:

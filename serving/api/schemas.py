@@ -9,7 +9,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from serving.api.problems import Problem
 from vision.config.export import Precision
 from vision.data.decoding.formats import READ_FORMATS
+from vision.data.views import MOST_VIEWS
 from vision.decision.records import Decision, UnknownKind
+
+MAX_PICTURES = 8
+"""Of one individual in one request."""
 
 
 class Body(BaseModel):
@@ -21,16 +25,42 @@ class Body(BaseModel):
 class PredictionForm(Body):
     """What is sent to POST /predict."""
 
-    image: bytes = Field(description=f"one {READ_FORMATS} image, whatever its name says")
+    image: list[bytes] = Field(
+        min_length=1,
+        max_length=MAX_PICTURES,
+        description=f"one {READ_FORMATS} image, whatever its name says, or several of one individual",
+    )
     group: str = Field(default="", description="what images of one camera, individual or visit share")
 
 
-class PredictionQuery(Body):
+class AnswerOptions(Body):
+    """How pictures are looked at; the model's promises are for a picture as it is."""
+
+    tta: int = Field(
+        default=1,
+        ge=1,
+        le=MOST_VIEWS,
+        description=f"views of each image, 1 to {MOST_VIEWS}; their mean tells the class where a person "
+        "decides, and an accepted image goes to review where it names another class",
+    )
+    reencode: bool = Field(
+        default=False,
+        description="whether each image is written as JPEG and read again before it is looked at",
+    )
+
+
+class PredictionQuery(AnswerOptions):
     """What may be asked of POST /predict in its address."""
 
     explain: bool = Field(
         default=False, description="whether the answer holds a heat map of what was looked at (PNG, base64)"
     )
+
+
+class ExplainForm(Body):
+    """What is sent to POST /explain."""
+
+    image: bytes = Field(description=f"one {READ_FORMATS} image, whatever its name says")
 
 
 class BatchForm(Body):
@@ -39,7 +69,7 @@ class BatchForm(Body):
     archive: bytes = Field(description="one ZIP archive of images, in folders or not")
 
 
-class BatchQuery(Body):
+class BatchQuery(AnswerOptions):
     """What may be asked of POST /predict_batch in its address."""
 
     format: Literal["ndjson", "csv"] | None = Field(
@@ -89,6 +119,11 @@ class PredictionAnswer(Body):
     model: ServedModel
     latency_ms: float = Field(description="from the request's arrival to the decision")
     heat_map_png: str | None = Field(default=None, description="base64; only with explain=true")
+    pictures: tuple[PredictionAnswer, ...] | None = Field(
+        default=None,
+        description="only where several were sent: the answer to each alone, which the log holds. The "
+        "answer above is of their mean log-probabilities; correct each picture by its own prediction_id",
+    )
 
 
 class BatchRow(Body):

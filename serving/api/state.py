@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from typing import TypeVar
 
 from starlette.requests import Request
 
@@ -20,6 +21,9 @@ from vision.base.errors import TaxonError
 
 LoadAnswerer = Callable[[ServiceSettings, ServiceMetrics], Answerer]
 """Loads, verifies and warms up; raises TaxonError where the model is refused."""
+
+Asked = TypeVar("Asked")
+Made = TypeVar("Made")
 
 SLOW_SECONDS = 3.0
 """How long an upload keeps its place when others want it."""
@@ -137,14 +141,18 @@ class ServiceState:
         return False
 
     async def answer(self, answerer: Answerer, question: Question) -> PredictionAnswer:
-        """The answer, made in one of the threads.
+        """The answer, as `run` makes it."""
+        return await self.run(answerer.answer, question)
+
+    async def run(self, work: Callable[[Asked], Made], asked: Asked) -> Made:
+        """What `work` makes of what is asked, in one of the threads.
 
         Raises:
             ProblemError: no thread became free in time (503), or the image is refused.
         """
         async with self._turn():
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, _answer, answerer, question)
+            return await loop.run_in_executor(self._threads, _run, work, asked)
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
@@ -167,10 +175,10 @@ class ServiceState:
             self._turns.release()
 
 
-def _answer(answerer: Answerer, question: Question) -> PredictionAnswer:
+def _run(work: Callable[[Asked], Made], asked: Asked) -> Made:
     """In a thread: a StopIteration would never reach the coroutine that awaits the future."""
     try:
-        return answerer.answer(question)
+        return work(asked)
     except StopIteration as error:
         raise RuntimeError("an iterator ended where nobody expected it") from error
 

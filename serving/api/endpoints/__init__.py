@@ -5,6 +5,7 @@ from __future__ import annotations
 from serving.api.endpoint import Endpoint
 from serving.api.endpoints.corrections import CORRECTIONS
 from serving.api.endpoints.documents import DOCS, OPENAPI
+from serving.api.endpoints.explain import EXPLAIN
 from serving.api.endpoints.metrics import METRICS
 from serving.api.endpoints.model import MODEL
 from serving.api.endpoints.predict import PREDICT
@@ -14,6 +15,7 @@ from serving.api.endpoints.probes import LIVEZ, READYZ
 ENDPOINTS: tuple[Endpoint, ...] = (
     PREDICT,
     PREDICT_BATCH,
+    EXPLAIN,
     CORRECTIONS,
     MODEL,
     LIVEZ,

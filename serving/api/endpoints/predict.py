@@ -1,7 +1,7 @@
-"""POST /predict: the answer for one image.
+"""POST /predict: the answer for one image, or for several of one individual.
 
-The form holds one file `image`, at most one text `group`, and nothing else. A text where the image belongs,
-such as a URL, is refused; nothing is ever fetched.
+The form holds one file `image` or a few, at most one text `group`, and nothing else. A text where the image
+belongs, such as a URL, is refused; nothing is ever fetched.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from serving.api.forms import read_form
 from serving.api.keys import KeyScope
 from serving.api.problems import ProblemError
 from serving.api.queries import read_query
-from serving.api.schemas import PredictionAnswer, PredictionForm, PredictionQuery
+from serving.api.schemas import MAX_PICTURES, PredictionAnswer, PredictionForm, PredictionQuery
 from serving.api.state import ServiceState
 from serving.log.entries import MAX_CHARACTERS
 
@@ -28,35 +28,46 @@ async def predict(state: ServiceState, request: Request) -> PredictionAnswer:
     answerer = state.require_answerer(request)
     query = read_query(PredictionQuery, request)
     with state.admission(request.state.client):
-        form = await read_form(state, request, _wrong_form, num_files=1, num_texts=1)
+        form = await read_form(state, request, _wrong_form, num_files=MAX_PICTURES, num_texts=1)
         try:
-            image, group = _check_fields(form)
-            question = Question(
-                image=await image.read(),
-                file_name=image.filename or "",
-                client=request.state.client,
-                group=group,
-                explain=query.explain,
-                arrived=arrived,
-            )
+            images, group = _check_fields(form)
+            questions = [
+                Question(
+                    image=await image.read(),
+                    file_name=image.filename or "",
+                    client=request.state.client,
+                    group=group,
+                    explain=query.explain,
+                    arrived=arrived,
+                    views=query.tta,
+                    reencode=query.reencode,
+                )
+                for image in images
+            ]
         finally:
             await form.close()
-        answer = await state.answer(answerer, question)
-    state.metrics.count_answer(answer, question.client)
+        if len(questions) == 1:
+            answer = await state.answer(answerer, questions[0])
+        else:
+            answer = await state.run(answerer.answer_several, questions)
+    for each in answer.pictures or (answer,):
+        state.metrics.count_answer(each, request.state.client)
     return answer
 
 
-def _check_fields(form: FormData) -> tuple[UploadFile, str | None]:
-    """The file and the group of a form; anything else in it is refused (422)."""
+def _check_fields(form: FormData) -> tuple[list[UploadFile], str | None]:
+    """The files and the group of a form; anything else in it is refused (422)."""
     for name, _ in form.multi_items():
         if name not in ("image", "group"):
             raise _wrong_form(f"A field {name[:60]!r} arrived")
-    image, group = form.get("image"), form.get("group")
-    if isinstance(image, str):
-        raise _wrong_form(
-            f"A text of {len(image)} characters arrived in the field image (URLs are not fetched)"
-        )
-    if image is None:
+    images, group = [], form.get("group")
+    for image in form.getlist("image"):
+        if isinstance(image, str):
+            raise _wrong_form(
+                f"A text of {len(image)} characters arrived in the field image (URLs are not fetched)"
+            )
+        images.append(image)
+    if not images:
         raise _wrong_form("No field image arrived")
     if isinstance(group, UploadFile):
         raise _wrong_form("A file arrived in the field group")
@@ -69,11 +80,11 @@ def _check_fields(form: FormData) -> tuple[UploadFile, str | None]:
             "group share",
             advice="Shorten it, or leave the field out",
         )
-    return image, group or None
+    return images, group or None
 
 
 def _wrong_form(arrived: str, code: str = "form") -> ProblemError:
-    fields = "one file in the field image and at most one text in the field group"
+    fields = f"1 to {MAX_PICTURES} files in the field image and at most one text in the field group"
     return ProblemError(
         code,
         arrived=arrived,
@@ -87,7 +98,8 @@ PREDICT = Endpoint(
     methods=("POST",),
     access=Access.KEY,
     scope=KeyScope.PREDICT,
-    summary="Class, calibrated confidence and decision (accept, review or unknown) for one image",
+    summary="Class, calibrated confidence and decision (accept, review or unknown) for one image, "
+    "or for several of one individual",
     handler=predict,
     answer=PredictionAnswer,
     problems=(

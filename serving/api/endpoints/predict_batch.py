@@ -64,7 +64,7 @@ async def predict_batch(state: ServiceState, request: Request) -> StreamingRespo
             raise _wrong_form("Another field or none arrived")
         archive = await anyio.to_thread.run_sync(open_archive, upload.file, state.settings)
         stack.callback(archive.close)
-        asked = Question(b"", "", request.state.client, None, explain=False, arrived=0.0)
+        asked = Question(b"", "", request.state.client, views=query.tta, reencode=query.reencode)
         rows = _write_rows(state, answerer, Batch(archive, asked), as_csv=as_csv)
         held = stack.pop_all()
     return BatchResponse(rows, _CSV if as_csv else _NDJSON, held, state.settings.batch_seconds)

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from serving.api.endpoints.predict import predict as predict_endpoint
 from serving.api.metrics import ServiceMetrics
 from serving.api.problems import ProblemError
-from serving.api.schemas import PredictionAnswer
+from serving.api.schemas import MAX_PICTURES, PredictionAnswer
 from serving.api.settings import ServiceSettings
 from serving.api.state import ServiceState
 from tests.serving.api.client import (
@@ -46,7 +46,7 @@ def test_an_image_is_answered_in_the_documented_form(client: TestClient) -> None
     response = predict(client, paint(RED), group="visit-7")
     assert response.status_code == 200
     body = response.json()
-    assert set(body) == set(PredictionAnswer.model_fields) - {"heat_map_png", "unknown_kind"}
+    assert set(body) == set(PredictionAnswer.model_fields) - {"heat_map_png", "unknown_kind", "pictures"}
     assert (body["decision"], body["class_name"]) == ("accept", "red")
     assert body["top_k"][0] == {"class_name": "red", "probability": body["confidence"]}
     assert body["model"] == {"name": "toy", "version": "3", "digest": make_bundle().digest}
@@ -89,7 +89,8 @@ def test_a_url_where_the_image_belongs_is_refused_and_nobody_fetches_it(client: 
     ("files", "fields"),
     [
         ([("group2", ("", b""))], {"group": "g"}),
-        ([IMAGE, IMAGE], {}),
+        ([IMAGE] * (MAX_PICTURES + 1), {}),
+        ([IMAGE, ("image", (None, "http://127.0.0.1/"))], {}),
         ([("picture", IMAGE[1])], {}),
         ([IMAGE, ("group", ("g.txt", b"g", "text/plain"))], {}),
         ([IMAGE], {"threshold": "0.1"}),

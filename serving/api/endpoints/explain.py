@@ -1,0 +1,66 @@
+"""POST /explain: the picture as the model sees it, warm where its class was read from. Nothing is logged."""
+
+from __future__ import annotations
+
+import time
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from serving.api.answers import Question
+from serving.api.endpoint import Access, Endpoint
+from serving.api.forms import read_form
+from serving.api.keys import KeyScope
+from serving.api.problems import ProblemError
+from serving.api.schemas import ExplainForm
+from serving.api.state import ServiceState
+
+
+async def explain(state: ServiceState, request: Request) -> Response:
+    """Draw the heat map of the class that is answered."""
+    answerer = state.require_answerer(request)
+    with state.admission(request.state.client):
+        form = await read_form(state, request, _wrong_form, num_files=1, num_texts=0)
+        try:
+            image = form.get("image")
+            if image is None or isinstance(image, str) or len(form.multi_items()) != 1:
+                raise _wrong_form("Another field or none arrived")
+            question = Question(await image.read(), "", request.state.client, arrived=time.perf_counter())
+        finally:
+            await form.close()
+        content = await state.run(answerer.draw, question)
+    return Response(content, media_type="image/png")
+
+
+def _wrong_form(arrived: str, code: str = "form") -> ProblemError:
+    return ProblemError(
+        code,
+        arrived=arrived,
+        expected="multipart/form-data with one file in the field image",
+        advice="Send it as curl -F image=@photo.jpg does",
+    )
+
+
+EXPLAIN = Endpoint(
+    path="/explain",
+    methods=("POST",),
+    access=Access.KEY,
+    scope=KeyScope.PREDICT,
+    summary="One image with what spoke for its class laid over it, as a PNG; nothing is logged",
+    handler=explain,
+    media_type="image/png",
+    problems=(
+        "content-type",
+        "form",
+        "image-format",
+        "image-unusable",
+        "too-slow",
+        "busy",
+        "overloaded",
+        "model-failed",
+        "loading",
+        "refused",
+    ),
+    form=ExplainForm,
+    example='curl -H "X-API-Key: $KEY" -F image=@photo.jpg -o heat_map.png "$URL/explain"',
+)
