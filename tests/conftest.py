@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import hypothesis
 import pytest
 
 from tests.shared_data import REPOSITORY
+from tests.toys import toys_folder
 
 CPU_SECONDS, SECONDS = 20.0, 90.0
 """A test that takes more CPU time (its processes included) or waits longer must be marked `long`.
@@ -50,6 +52,17 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
                 pytrace=False,
             )
     return result
+
+
+def pytest_configure() -> None:
+    """Make the folder of toys before there are workers, which inherit its name."""
+    toys_folder()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Delete it, in the process that made it."""
+    if not hasattr(session.config, "workerinput"):
+        shutil.rmtree(toys_folder(), ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

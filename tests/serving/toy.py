@@ -25,6 +25,7 @@ from serving.api.loading import load_answerer
 from serving.api.metrics import ServiceMetrics
 from serving.api.pinned import PinnedModel
 from serving.api.settings import ServiceSettings
+from tests.toys import make_once
 from tests.vision.decision.test_predictor import make_rule
 from vision.base.files import digest_file
 from vision.bundle.assembly import write_bundle
@@ -55,7 +56,7 @@ def _make_bundle() -> Bundle:
     folder = Path(tempfile.mkdtemp(prefix="taxon-test-"))
     graph = folder / "graphs" / ExportedGraphs.file_name(Precision.FP32)
     graph.parent.mkdir()
-    graph.write_bytes(_convert_graph())
+    graph.write_bytes(make_once("eye", _convert_graph))
     kernel, bias = 20 * np.eye(3, dtype=np.float32), np.zeros(3, np.float32)
     (graph.parent / HEAD_NAME).write_bytes(pack_head(kernel, bias))
     files = {each.name: digest_file(each) for each in graph.parent.iterdir()}
@@ -149,7 +150,7 @@ def _make_contract() -> Contract:
     )
 
 
-def _convert_graph() -> bytes:
+def _convert_graph(_folder: Path) -> bytes:
     import keras
     import tensorflow as tf
 

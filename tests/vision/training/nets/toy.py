@@ -1,14 +1,14 @@
-"""Tiny networks on tiny images: three classes of coloured squares, learnt in seconds, made once a process."""
+"""Tiny networks on tiny images: three classes of coloured squares, learnt in seconds, made once a run."""
 
 from __future__ import annotations
 
-import tempfile
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.toys import make_once
 from vision.base.outputs import ModelFile
 from vision.base.record import ImageArray
 from vision.bundle.records import ExportedGraphs
@@ -67,20 +67,26 @@ def tiny_settings(**changes: object) -> CandidateSettings:
 @cache
 def train_tiny() -> tuple[ModelFile, TrainingHistory]:
     """A residual network that tells the three colours apart."""
-    from vision.training.nets.fit import train_candidate
 
-    images, splits = make_images()
-    folder = Path(tempfile.mkdtemp(prefix="taxon-test-"))
-    model, _, history = train_candidate("tiny", tiny_settings(epochs=8), images, splits, 3, folder)
-    return model, history
+    def make(folder: Path) -> tuple[ModelFile, TrainingHistory]:
+        from vision.training.nets.fit import train_candidate
+
+        images, splits = make_images()
+        model, _, history = train_candidate("tiny", tiny_settings(epochs=8), images, splits, 3, folder)
+        return model, history
+
+    return make_once("tiny", make)
 
 
 @cache
 def export_tiny() -> ExportedGraphs:
     """Its three graphs."""
-    from vision.training.nets.export import export_graphs
 
-    images, splits = make_images()
-    folder = Path(tempfile.mkdtemp(prefix="taxon-test-"))
-    settings = GraphSettings(precisions=tuple(Precision), num_calibration_images=16)
-    return export_graphs(train_tiny()[0], images, splits.rows(Split.TRAIN), settings, folder)
+    def make(folder: Path) -> ExportedGraphs:
+        from vision.training.nets.export import export_graphs
+
+        images, splits = make_images()
+        settings = GraphSettings(precisions=tuple(Precision), num_calibration_images=16)
+        return export_graphs(train_tiny()[0], images, splits.rows(Split.TRAIN), settings, folder)
+
+    return make_once("graphs", make)
