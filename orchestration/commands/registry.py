@@ -5,6 +5,7 @@ from __future__ import annotations
 from orchestration.commands.catalog import CATALOG
 from orchestration.commands.command import Command
 from orchestration.commands.corrections import CORRECTIONS
+from orchestration.commands.explore import EXPLORE
 from orchestration.commands.harvest import HARVEST
 from orchestration.commands.new import NEW
 from orchestration.commands.pipelines import PIPELINES, ROLLBACK
@@ -19,6 +20,7 @@ SERVE, *SERVICE_ACTIONS = SERVICE
 
 COMMANDS: tuple[Command, ...] = (
     NEW,
+    EXPLORE,
     TRAINING,
     PREDICT,
     SERVE,

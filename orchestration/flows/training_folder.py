@@ -14,7 +14,7 @@ from materializers.names import ArtifactName
 from orchestration.flows.artifacts import RunArtifacts, find_run
 from orchestration.flows.take_away import write_take_away
 from orchestration.session.paths import ProjectPaths
-from report.exploration_page import Explored, write_exploration
+from report.exploration.page import Explored, write_exploration
 from report.page import write_report
 from report.pictures import PictureCache, code_digest, make_key
 from report.story import MACHINE, LeftOut, RunStory

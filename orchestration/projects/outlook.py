@@ -39,7 +39,7 @@ class Outlook:
 def foresee(survey: Survey, config: RunConfig, time: str) -> Outlook:
     """What a training of this config would say of these images; `time` is how long it takes, in words."""
     train, manifest = f"python run.py train {config.name}", survey.manifest
-    refusal = _find_refusal(manifest, config)
+    refusal = find_refusal(manifest, config)
     if refusal:
         return Outlook(refusal, (), *_help_refused(survey, config, train))
     splits = assign_splits(manifest, config.split, config.seed)
@@ -57,7 +57,7 @@ def foresee(survey: Survey, config: RunConfig, time: str) -> Outlook:
     )
 
 
-def _find_refusal(manifest: Manifest, config: RunConfig) -> str:
+def find_refusal(manifest: Manifest, config: RunConfig) -> str:
     """Why a training would refuse the images; empty where it would not."""
     try:
         check_splits(manifest, assign_splits(manifest, config.split, config.seed), config.checks)
@@ -73,7 +73,7 @@ def _help_refused(survey: Survey, config: RunConfig, train: str) -> tuple[str, C
     if not weak:
         return "Mend that in the folder; no new config is needed.", (then,)
     advice = f"Add pictures to {join_words(weak)}; no new config is needed."
-    if _find_refusal(_hold_out(manifest, weak), config):
+    if find_refusal(_hold_out(manifest, weak), config):
         return advice, (then,)
     value = write_inline([*manifest.unknown_class_names, *weak])
     without = f"{train} --set {shlex.quote(f'dataset.unknown_classes={value}')}"

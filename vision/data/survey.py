@@ -129,7 +129,7 @@ class Survey:
 
     def usual_side(self) -> int:
         """The longer side of a usual image, in pixels."""
-        return _usual_side(self.manifest.entries)
+        return usual_side(self.manifest.entries)
 
     def size_range(self) -> tuple[ImageEntry, ImageEntry, ImageEntry]:
         """The smallest image, a usual one and the largest, by pixels."""
@@ -184,13 +184,14 @@ def choose_samples(entries: Sequence[ImageEntry], most: int) -> list[ImageEntry]
     return [pool[int(place * step)] for place in range(min(most, len(pool)))]
 
 
-def _usual_side(entries: Sequence[ImageEntry]) -> int:
+def usual_side(entries: Sequence[ImageEntry]) -> int:
+    """The longer side of a usual image, in pixels."""
     return int(median(max(entry.width, entry.height) for entry in entries))
 
 
 def _compare(manifest: Manifest, progress: Progress | None) -> Manifest:
     """The manifest with what looks alike, decoded as a training will; as it is, where there are too many."""
-    entries, side = manifest.entries, choose_size(_usual_side(manifest.entries))
+    entries, side = manifest.entries, choose_size(usual_side(manifest.entries))
     if len(entries) > MOST_COMPARED:
         return manifest
     small = np.empty((len(entries), SIDE, SIDE), np.uint8)

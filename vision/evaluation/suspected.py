@@ -10,6 +10,10 @@ import numpy as np
 from vision.base.record import FloatArray, IntArray
 from vision.base.softmax import softmax
 from vision.decision.held_out import HeldOut
+from vision.decision.scores import OodScore
+
+FENCE = 3.0
+"""Interquartile ranges; Tukey calls what lies farther from the quartile far out."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,18 @@ def find_suspects(held_out: HeldOut) -> list[Suspect]:
         )
         for i in order
     ]
+
+
+def find_strangers(held_out: HeldOut) -> list[int]:
+    """Rows of held-out images that are like no class, the strangest first.
+
+    Those whose deciding unknown score lies more than three interquartile ranges above the upper quartile.
+    """
+    name = next((each for each in held_out.scores if each is not OodScore.MSP), OodScore.MSP)
+    scores = held_out.scores[name]
+    lower, upper = np.percentile(scores, [25, 75])
+    far = np.flatnonzero(scores > upper + FENCE * (upper - lower))
+    return [int(held_out.rows[i]) for i in far[np.argsort(-scores[far], kind="stable")]]
 
 
 def count_confusions(suspects: Sequence[Suspect]) -> list[tuple[int, int, list[Suspect]]]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from report.exploration_page import write_table
+from report.exploration.page import write_table
 from tests.vision.toy import make_held_out
 from vision.base.errors import DataError, SourceError
 from vision.config.data import CheckSettings, FolderSource, SplitSettings

@@ -1,0 +1,1 @@
+"""The exploration page: what the images are, before or after a training."""
