@@ -53,12 +53,13 @@ def find_champion(config: str) -> Champion:
     prepare_environment(paths)
     from materializers import registry
 
-    champion, version = registry.find_champion(name), registry.find_version_number(name)
-    if champion is None or version is None:
+    production = registry.find_production(name)
+    if production is None:
         raise ConfigError(
             f"No model {name} is in production in {paths.home}. Expected a champion. Train one (make train), "
             "or let the benchmark do it: --train"
         )
+    champion, version = production.champion, production.version
     artifact = champion.bundle()
     bundle: Bundle = artifact.load()
     contract = verify_bundle(bundle.root, champion.digest)

@@ -62,14 +62,25 @@ class Champion(BaseModel):
         return manifest.additions
 
 
-class Previous(BaseModel):
-    """A version that was in production: its number and id, and what it holds."""
+class RegisteredVersion(BaseModel):
+    """A version that is or was in production: its number and id, the run behind it, and what it holds."""
 
     model_config = ConfigDict(frozen=True)
 
     version: str
     id: UUID
     champion: Champion
+    run_id: str | None = None
+
+
+def find_production(model_name: str) -> RegisteredVersion | None:
+    """The version in production, read at once: a promotion meanwhile mixes no two. None where there is none.
+
+    Raises:
+        BundleError: it lacks its digest, bundle, splits or manifest.
+    """
+    version = _production_version(model_name)
+    return None if version is None else _register(version)
 
 
 def find_champion(model_name: str) -> Champion | None:
@@ -88,7 +99,7 @@ def find_version_number(model_name: str) -> str | None:
     return None if version is None else str(version.number)
 
 
-def find_previous(model_name: str) -> Previous | None:
+def find_previous(model_name: str) -> RegisteredVersion | None:
     """The version that was in production before: the one archived last, or None.
 
     Raises:
@@ -99,10 +110,10 @@ def find_previous(model_name: str) -> Previous | None:
     if not with_digest:
         return None
     version = max(with_digest, key=lambda each: each.updated)
-    return Previous(version=str(version.number), id=version.id, champion=_describe(version))
+    return _register(version)
 
 
-def put_back(model_name: str, previous: Previous) -> Registration:
+def put_back(model_name: str, previous: RegisteredVersion) -> Registration:
     """Put a previous version into production again; the present champion is archived, and both say so.
 
     Raises:
@@ -187,6 +198,16 @@ def _describe(version: ModelVersionResponse) -> Champion:
         bundle_id=bundle.id,
         splits_id=splits.id,
         manifest_id=manifest.id,
+    )
+
+
+def _register(version: ModelVersionResponse) -> RegisteredVersion:
+    staged_by = version.run_metadata.get(RUN_KEY)
+    return RegisteredVersion(
+        version=str(version.number),
+        id=version.id,
+        champion=_describe(version),
+        run_id=str(staged_by) if staged_by else None,
     )
 
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from zenml.client import Client
-from zenml.enums import ModelStages
 
 from materializers.names import ArtifactName
-from materializers.registry import RUN_KEY, find_champion, find_version_number
+from materializers.registry import RegisteredVersion, find_production
 from orchestration.flows.artifacts import RunArtifacts, find_newest_training, find_run
 from orchestration.store.history import list_champions, missing_champion, tell_production
 from vision.base.errors import ConfigError
@@ -53,9 +52,10 @@ def find_in_production(name: str | None = None) -> AnsweringModel:
         if not champions:
             raise ConfigError(f"No model is in production, so nothing can answer. {tell_production('NAME')}")
         name = max(champions, key=lambda each: each.since).model
-    champion, version = find_champion(name), find_version_number(name)
-    if champion is None or version is None:
+    production = find_production(name)
+    if production is None:
         raise missing_champion(name, "there is nothing that could answer")
+    champion, version = production.champion, production.version
     bundle: Bundle = champion.bundle().load()
     others = [each.model for each in champions if each.model != name]
     told = f"{name} version {version}, in production"
@@ -63,7 +63,7 @@ def find_in_production(name: str | None = None) -> AnsweringModel:
         told += f" (as are {', '.join(others)}: choose with --model)"
     splits: Splits = champion.splits().load()
     model = BatchModel(bundle.root, champion.digest, name, version)
-    return _describe(model, told, splits, _find_run_of_champion(name))
+    return _describe(model, told, splits, _find_run(production))
 
 
 def find_winner(run_name: str) -> AnsweringModel:
@@ -96,12 +96,11 @@ def tell_caution(promotion: Promotion | None) -> str:
     return f"This model {told}: {promotion.reason or ' '.join(promotion.reasons)} Its answers are a trial."
 
 
-def _find_run_of_champion(name: str) -> RunArtifacts | None:
+def _find_run(production: RegisteredVersion) -> RunArtifacts | None:
     """The training run that put the version into production; None where it was deleted."""
-    version = Client().get_model_version(name, ModelStages.PRODUCTION)
-    run_id = version.run_metadata.get(RUN_KEY)
+    run_id = production.run_id
     try:
-        return RunArtifacts(Client().get_pipeline_run(UUID(str(run_id)))) if run_id else None
+        return RunArtifacts(Client().get_pipeline_run(UUID(run_id))) if run_id else None
     except KeyError:
         return None
 

@@ -6,7 +6,7 @@ import json
 import shutil
 
 from materializers.names import ArtifactName
-from materializers.registry import find_champion, find_version_number
+from materializers.registry import find_production
 from orchestration.flows.artifacts import RunArtifacts, find_run
 from orchestration.flows.runner import NO_VERDICT, Finished, FolderFlow, Outcome, Plan, Run
 from orchestration.session.paths import ProjectPaths
@@ -43,13 +43,14 @@ class BatchPredictionFlow(FolderFlow[BatchSummary | None]):
                 "CSV or a ZIP: --set prediction.path=photos"
             )
         find_place(settings.path)
-        champion, version = find_champion(config.name), find_version_number(config.name)
-        if champion is None or version is None:
+        production = find_production(config.name)
+        if production is None:
             raise missing_champion(config.name, "there is nothing that could answer")
         log_url = resolve_log_url(config.serve.log.url, run.paths.home) if settings.log else None
         group_by = getattr(config.dataset, "group_by", None)
         state = str(run.paths.state / STATE_FOLDER)
-        arguments = (champion, (config.name, version), str(settings.path), settings, group_by, log_url, state)
+        model = production.champion, (config.name, production.version)
+        arguments = (*model, str(settings.path), settings, group_by, log_url, state)
         return Plan(batch_prediction, arguments, config)
 
     def project(self, run_name: str, paths: ProjectPaths) -> BatchSummary | None:

@@ -11,7 +11,7 @@ import logging
 from dataclasses import replace
 
 from materializers.names import ArtifactName
-from materializers.registry import find_champion, find_version_number
+from materializers.registry import find_production
 from orchestration.flows.artifacts import load_output
 from orchestration.flows.failures import tell_error
 from orchestration.flows.runner import Finished, Outcome, PipelineFlow, Plan, Run, name_run
@@ -44,11 +44,11 @@ class DeploymentFlow(PipelineFlow[None]):
             ServiceError: the running service's record cannot be read.
         """
         config, home = run.config, run.paths.home
-        champion, version = find_champion(config.name), find_version_number(config.name)
-        if champion is None or version is None:
+        production = find_production(config.name)
+        if production is None:
             raise missing_champion(config.name, "there is nothing to serve")
         refuse_deployment(ServiceFolder(home), config.serve)  # in one message, before there is a run
-        return Plan(deployment, (champion, version, config.serve, str(home)), config)
+        return Plan(deployment, (production.champion, production.version, config.serve, str(home)), config)
 
     def tell(self, done: Finished[None]) -> Outcome:
         """What answers now."""

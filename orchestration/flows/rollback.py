@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from materializers.registry import Previous, find_previous, find_version_number, put_back
+from materializers.registry import RegisteredVersion, find_previous, find_version_number, put_back
 from orchestration.flows.deployment import AGAIN, serve_too
 from orchestration.flows.runner import Flow, Outcome, Run
 from orchestration.store.history import missing_champion
@@ -42,7 +42,7 @@ class RollbackFlow(Flow):
 FLOW = RollbackFlow()
 
 
-def _find_previous(model_name: str) -> Previous:
+def _find_previous(model_name: str) -> RegisteredVersion:
 
     previous = find_previous(model_name)
     if previous is not None:
@@ -55,7 +55,7 @@ def _find_previous(model_name: str) -> Previous:
     )
 
 
-def _require_whole(previous: Previous) -> None:
+def _require_whole(previous: RegisteredVersion) -> None:
     """Raise BundleError if a byte of the bundle is not the registered one, before anything is changed."""
     verify_bundle(Path(previous.champion.bundle().load().root), previous.champion.digest)
 

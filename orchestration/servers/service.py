@@ -111,14 +111,13 @@ def _tell_of_another_address(running: RunningService, config: RunConfig) -> None
 def _tell_of_a_newer_champion(paths: ProjectPaths, config: RunConfig, served: str) -> None:
     """Say so where what is in production is not what was deployed last."""
     prepare_environment(paths)
-    from materializers.registry import find_champion, find_version_number
+    from materializers.registry import find_production
 
-    champion = find_champion(config.name)
-    if champion is not None and champion.digest != served:
-        version = find_version_number(config.name)
+    production = find_production(config.name)
+    if production is not None and production.champion.digest != served:
         say(
-            f"Not served yet: version {version}, digest {champion.digest[:16]}, is in production. Deploy it:"
-            " python run.py --pipeline deployment --config NAME.yaml"
+            f"Not served yet: version {production.version}, digest {production.champion.digest[:16]}, is in "
+            "production. Deploy it: python run.py --pipeline deployment --config NAME.yaml"
         )
 
 

@@ -54,6 +54,22 @@ def test_first_run_ends_with_a_champion_a_summary_and_an_offline_report(project:
     assert "slate" in report
 
 
+def test_the_numbers_on_the_first_screen_are_those_of_the_summary(project: Project) -> None:
+    test = project.summary()["test"]
+    report = (project.state / "runs" / "latest" / "report.html").read_text()
+    tiles = re.findall(r"<b>(?:under |over )?([\d.]+)<i> of 100</i></b><span>([^<]+)</span>", report)
+    accepted = {kind: each["accepted"]["value"] for kind, each in test["decisions"].items()}
+    wanted = {
+        "new pictures named right": test["expected"]["accuracy"]["value"],
+        "decided alone": accepted["known"],
+        "look-alikes wrongly named": accepted["near"],
+        "strangers wrongly named": accepted["far"],
+    }
+    assert [name for _, name in tiles] == list(wanted)
+    for value, name in tiles:
+        assert float(value) == pytest.approx(100 * wanted[name], abs=0.5), name
+
+
 def test_what_was_promoted_is_deployed_and_its_answers_to_images_like_those_of_calibration_are_quiet(
     loop: Loop,
 ) -> None:

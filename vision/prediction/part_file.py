@@ -79,10 +79,13 @@ def open_part_file(folder: Path, job_key: str) -> Iterator[PartFile]:
                 )
             write_atomically(folder / JOB_NAME, json.dumps({"key": job_key}) + "\n")
         file = path.open("a+b")
-    with file:
+    try:
         with storage_errors(path):
             known = _read_parts(file)
         yield PartFile(known, file)
+    finally:
+        with storage_errors(path):  # what a full disk did not take is written once more, in vain
+            file.close()
 
 
 def read_job_key(folder: Path) -> str | None:

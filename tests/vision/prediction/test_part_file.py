@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
+import pytest
+
+from vision.base.errors import StorageError
 from vision.decision.records import Decision, Prediction
 from vision.prediction.part_file import PART_NAME, Part, is_unfinished, open_part_file
 from vision.prediction.records import Row
@@ -33,3 +37,26 @@ def test_answers_are_read_back_to_the_bit_and_faults_and_torn_lines_are_not(tmp_
     assert (tmp_path / PART_NAME).read_bytes() == whole
     assert is_unfinished(tmp_path, "key")
     assert not is_unfinished(tmp_path, "another")
+
+
+def add_singly(folder: Path, parts: list[Part]) -> None:
+    with open_part_file(folder, "key") as part:
+        for each in parts:
+            part.add([each])
+
+
+def test_a_disk_that_is_full_is_one_error_and_leaves_whole_answers(tmp_path: Path) -> None:
+    rows = [Row(path=f"{i}.png", prediction=ANSWER, digest="c0de") for i in range(40)]
+    parts = [Part(stamp="1", row=row) for row in rows]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, limits[1]))
+    try:
+        with pytest.raises(StorageError, match="cannot write"):
+            add_singly(tmp_path, parts)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with open_part_file(tmp_path, "key") as part:
+        found = [part.find(f"{i}.png", "1") for i in range(40)]
+        assert 5 < len([each for each in found if each]) < 40
+        part.add(parts)
+    assert len((tmp_path / PART_NAME).read_bytes().splitlines()) >= 40
