@@ -38,7 +38,9 @@ SERVICE_NAME = "taxon"
 def _guarded() -> tuple[Application, ServiceMetrics]:
     """The application of this process, made when it is first asked for."""
     from serving.runtime.guarded import guard_endpoints
+    from serving.runtime.logs import set_up_logs
 
+    set_up_logs("taxon")  # the rest is BentoML's
     return guard_endpoints(find_bundle)
 
 

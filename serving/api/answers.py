@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from serving.api.keys import CHECK_CLIENT
+from serving.api.metrics import ServiceMetrics, Stage
 from serving.api.problems import ProblemError
 from serving.api.schemas import (
     ClassProbability,
@@ -83,6 +84,7 @@ class Answerer:
         settings: ServiceSettings,
         log: LossyLog | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        metrics: ServiceMetrics | None = None,
     ) -> None:
         """Make ready to answer.
 
@@ -93,12 +95,14 @@ class Answerer:
             log: takes an entry for every answer before it is given, but for those to a deployment's check:
                 monitoring would take its test images for what clients send.
             clock: time of the entries, UTC.
+            metrics: are told the seconds of each stage.
         """
         self.model = model
         self._bundle = bundle
         self._predictor = bundle.predictor()
         self._settings = settings
         self._log = log
+        self._metrics = metrics or ServiceMetrics()
         self._clock = clock
 
     def warm_up(self) -> None:
@@ -190,12 +194,14 @@ class Answerer:
             heat = self._draw_heat(image, inference, prediction.class_name)
             answer = answer.model_copy(update={"heat_map_png": base64.b64encode(heat).decode("ascii")})
         if self._log is not None and question.client != CHECK_CLIENT:
-            self._log.append(self._make_entry(question, answer, inference))
+            with self._metrics.time_stage(Stage.LOG):
+                self._log.append(self._make_entry(question, answer, inference))
         return answer, inference
 
     def _look(self, image: ImageArray, question: Question) -> tuple[Inference, Prediction]:
         try:
-            inference, prediction = self._run(image[None], question.views)
+            with self._metrics.time_stage(Stage.NETWORK):
+                inference, prediction = self._run(image[None], question.views)
         except TaxonError as error:
             raise ProblemError(
                 "model-failed",
@@ -235,13 +241,14 @@ class Answerer:
     def _decode(self, question: Question) -> ImageArray:
         contract = self._bundle.contract
         try:
-            image = decode_image(
-                question.image,
-                size=contract.image_size,
-                resize=Resize(contract.resize),
-                max_megapixels=self._settings.max_megapixels,
-                least_bits=contract.least_bits,
-            )
+            with self._metrics.time_stage(Stage.DECODE):
+                image = decode_image(
+                    question.image,
+                    size=contract.image_size,
+                    resize=Resize(contract.resize),
+                    max_megapixels=self._settings.max_megapixels,
+                    least_bits=contract.least_bits,
+                )
         except ImageFormatError as error:
             raise ProblemError(
                 "image-format",

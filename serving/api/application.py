@@ -15,6 +15,7 @@ import hmac
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -29,7 +30,7 @@ from serving.api.endpoint import Access, Endpoint
 from serving.api.endpoints import ENDPOINTS
 from serving.api.endpoints.probes import READYZ
 from serving.api.keys import ApiKey, KeyScope
-from serving.api.problems import ProblemError
+from serving.api.problems import GUARDING_HEADERS, ProblemError
 from serving.api.rates import RateLimits
 from serving.api.state import ServiceState
 
@@ -44,6 +45,14 @@ _LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _FORWARDING = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via"})
 _SINGLE = (b"content-length", b"content-type", b"host", b"transfer-encoding")
 _logger = logging.getLogger("taxon.serving")
+
+
+@dataclass
+class Exchange:
+    """What is known of a request once it is admitted: whose key came, and headers of its answer."""
+
+    client: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 class Application:
@@ -73,9 +82,12 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; websockets are closed."""
         if scope["type"] == "http":
-            headers: dict[str, str] = {}
-            response = await self._respond(scope, receive, headers)
-            response.headers.update(headers)
+            exchange = Exchange()
+            response = await self._respond(scope, receive, exchange)
+            for name, value in (*exchange.headers.items(), *GUARDING_HEADERS.items()):
+                response.headers.setdefault(name, value)
+            path = scope["path"] if scope["path"] in self._endpoints else "other"
+            self._state.metrics.requests.labels(path, str(response.status_code)).inc()
             with suppress(ClientDisconnect):  # nobody is there to read the rest
                 await response(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -83,18 +95,18 @@ class Application:
         else:
             await self._lifespan(scope, receive, send)
 
-    async def _respond(self, scope: Scope, receive: Receive, headers: dict[str, str]) -> Response:
-        """The answer; `headers` is given what goes with it whatever it is."""
+    async def _respond(self, scope: Scope, receive: Receive, exchange: Exchange) -> Response:
         try:
             endpoint = self._find_endpoint(scope["path"], scope["method"])
             known = self._admit(endpoint, scope)
-            headers |= await self._rates.count(known["client"], endpoint)
+            exchange.client = known["client"]
+            exchange.headers = await self._rates.count(exchange.client, endpoint)
             most: int = getattr(self._state.settings, endpoint.max_body)
             admitted = {**scope, "state": known}
             await _check_declared_size(scope["headers"], receive, most)
             answer = await endpoint.handler(self._state, Request(admitted, _limit(receive, most)))
         except ProblemError as error:
-            return self._refuse(scope, error)
+            return self._refuse(scope, error, exchange.client)
         except ClientDisconnect:
             return Response(status_code=HTTPStatus.BAD_REQUEST.value)  # nobody is there to read it
         except Exception:
@@ -105,14 +117,17 @@ class Application:
                 expected="none",
                 advice="The operator finds it in the service's log",
             )
-            return self._refuse(scope, fault)
+            return self._refuse(scope, fault, exchange.client)
         if isinstance(answer, Response):
             return answer
         return Response(answer.model_dump_json(exclude_none=True), media_type=endpoint.media_type)
 
-    def _refuse(self, scope: Scope, error: ProblemError) -> Response:
+    def _refuse(self, scope: Scope, error: ProblemError, client: str | None) -> Response:
         if error.code not in ("loading", "refused") or scope["path"] != READYZ.path:  # polls are no refusals
             self._state.metrics.count_refusal(error.status)
+            path = scope["path"] if scope["path"] in self._endpoints else "other"
+            told = {"code": error.code, "status": error.status.value, "path": path, "client": client}
+            _logger.info("refused", extra=told)
         return error.to_response()
 
     def _find_endpoint(self, path: str, method: str) -> Endpoint:

@@ -10,6 +10,7 @@ from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from serving.api.metrics import Stage
 from serving.api.problems import ProblemError
 from serving.api.state import ServiceState
 from serving.log.entries import MAX_CHARACTERS
@@ -63,7 +64,8 @@ async def read_form(
     try:
         seconds = settings.batch_seconds if is_archive else settings.body_seconds
         async with state.receiving(request.state.client, seconds):
-            return await parser.parse()
+            with state.metrics.time_stage(Stage.RECEIVE):
+                return await parser.parse()
     except OSError as error:
         _logger.error("An archive cannot be kept: %s", error)  # noqa: TRY400  the message says it all
         raise ProblemError(

@@ -9,6 +9,7 @@ configuration itself and takes no protocol from us, so the one that uvicorn choo
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import ClassVar
@@ -20,6 +21,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from serving.api.problems import ProblemError
 
 HEAD_SECONDS = 20.0
+_logger = logging.getLogger("taxon.serving")
 
 REST_SECONDS = 10.0
 """In which a connection is closed whose request was answered before all of its body came."""
@@ -66,8 +68,12 @@ class BoundedH11(H11Protocol):
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             self.transport.close()
             return
-        type(self).count(HTTPStatus.BAD_REQUEST)
+        self._tell("malformed-request", HTTPStatus.BAD_REQUEST)
         super().send_400_response(msg)
+
+    def _tell(self, code: str, status: HTTPStatus) -> None:
+        type(self).count(status)
+        _logger.info("refused", extra={"code": code, "status": status.value})
 
     def on_response_complete(self) -> None:
         """Bound the time in which the rest of an answered body is dropped."""
@@ -100,7 +106,7 @@ class BoundedH11(H11Protocol):
                 advice="Try again on a better line",
                 headers={"connection": "close"},
             )
-            type(self).count(refused.status)
+            self._tell(refused.code, refused.status)
             response = refused.to_response()
             lines = [f"HTTP/1.1 {refused.status.value} {refused.status.phrase}".encode()]
             lines += [name + b": " + value for name, value in response.raw_headers]

@@ -33,6 +33,7 @@ def load_answerer(
         url = settings.log_url.get_secret_value()
         kept = PredictionLog(url, wait_s=settings.log_wait_s, keep_images=settings.keep_images)
         log = LossyLog(kept, metrics.lost.inc)
-    answerer = Answerer(bundle, model, settings, log)
+    answerer = Answerer(bundle, model, settings, log, metrics=metrics)
     answerer.warm_up()
+    metrics.tell_model(model)
     return answerer

@@ -7,6 +7,8 @@ for all; without that variable the registry at hand answers.
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
+from enum import StrEnum
 from http import HTTPStatus
 
 from prometheus_client import (
@@ -20,8 +22,8 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from serving.api.keys import CHECK_CLIENT
-from serving.api.schemas import PredictionAnswer
-from vision.decision.records import Decision
+from serving.api.schemas import PredictionAnswer, ServedModel
+from vision.decision.records import Decision, UnknownKind
 
 MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 MEDIA_TYPE = CONTENT_TYPE_LATEST
@@ -29,11 +31,22 @@ MEDIA_TYPE = CONTENT_TYPE_LATEST
 _SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
+class Stage(StrEnum):
+    """What a request about pictures spends its time with."""
+
+    RECEIVE = "receive"
+    WAIT = "wait"
+    DECODE = "decode"
+    NETWORK = "network"
+    LOG = "log"
+
+
 class ServiceMetrics:
     """The service's counters and histograms; safe to use from several threads.
 
     Attributes:
         decisions: answers, by decision.
+        requests: by path, of which there are those of the endpoints and `other`, and by status.
         lost: entries that the prediction log did not keep.
         latency: seconds from a request's arrival to the decision.
     """
@@ -50,6 +63,33 @@ class ServiceMetrics:
             "Answers by decision, those to a deployment's check left out.",
             ["decision"],
             registry=self._registry,
+        )
+        self.requests = Counter(
+            "taxon_requests",
+            "Requests by path and status; a path that does not exist is other.",
+            ["path", "status"],
+            registry=self._registry,
+        )
+        self._unknown = Counter(
+            "taxon_unknown",
+            "Answers unknown, by kind, those to a deployment's check left out.",
+            ["kind"],
+            registry=self._registry,
+        )
+        self._stages = Histogram(
+            "taxon_stage_seconds",
+            "Seconds of each stage of a request about pictures: receive, wait for a thread, decode, network "
+            "(with the decision), log.",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._model = Gauge(
+            "taxon_model_info",
+            "1 for the model that answers, by its name, version and digest.",
+            ["name", "version", "digest"],
+            registry=self._registry,
+            multiprocess_mode="livemax",
         )
         self._refusals = Counter(
             "taxon_refusals",
@@ -77,12 +117,26 @@ class ServiceMetrics:
         self._restarts.set(restarts)
         for decision in Decision:
             self.decisions.labels(decision.value)
+        for kind in UnknownKind:
+            self._unknown.labels(kind.value)
+        for stage in Stage:
+            self._stages.labels(stage.value)
+
+    def time_stage(self, stage: Stage) -> AbstractContextManager[object]:
+        """A block whose seconds are counted as those of a stage."""
+        return self._stages.labels(stage.value).time()
+
+    def tell_model(self, model: ServedModel) -> None:
+        """This model answers."""
+        self._model.labels(model.name, model.version, model.digest).set(1)
 
     def count_answer(self, answer: PredictionAnswer, client: str) -> None:
         """One answer was given; those to a deployment's check are no traffic."""
         if client != CHECK_CLIENT:
             self.decisions.labels(answer.decision.value).inc()
             self.latency.observe(answer.latency_ms / 1000.0)
+            if answer.unknown_kind is not None:
+                self._unknown.labels(answer.unknown_kind.value).inc()
 
     def count_refusal(self, status: HTTPStatus) -> None:
         """One request was refused."""

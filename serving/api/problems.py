@@ -17,6 +17,15 @@ from vision.base.errors import TaxonError
 
 MEDIA_TYPE = "application/problem+json"
 
+GUARDING_HEADERS: Mapping[str, str] = MappingProxyType(
+    {
+        "x-content-type-options": "nosniff",
+        "cache-control": "no-store",
+        "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    }
+)
+"""What every answer tells a browser that shows it; the page of /docs has a policy of its own."""
+
 PROBLEMS: Mapping[str, tuple[HTTPStatus, str]] = MappingProxyType(
     {
         "malformed-request": (HTTPStatus.BAD_REQUEST, "Headers that two programs could read differently."),
@@ -109,5 +118,8 @@ class ProblemError(TaxonError):
     def to_response(self) -> Response:
         """The answer to send."""
         return Response(
-            self.problem.model_dump_json(), self.status.value, headers=self.headers, media_type=MEDIA_TYPE
+            self.problem.model_dump_json(),
+            self.status.value,
+            headers={**GUARDING_HEADERS, **self.headers},
+            media_type=MEDIA_TYPE,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from limits import parse
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -30,6 +31,7 @@ class ServiceSettings(BaseModel):
     instance: str = Field(
         default="", max_length=64, description="told by /readyz, so that a starter knows its own child"
     )
+    logs: Literal["text", "json"] = Field(default="text", description="form of the service's log")
     restarts: int = Field(default=0, ge=0, description="times that the worker was started again")
     max_body_bytes: int = Field(default=5_000_000, ge=1_000, le=100_000_000)
     max_megapixels: float = Field(default=40.0, gt=0, le=500, allow_inf_nan=False)

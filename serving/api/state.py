@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from typing import TypeVar
 from starlette.requests import Request
 
 from serving.api.answers import Answerer, Question
-from serving.api.metrics import ServiceMetrics
+from serving.api.metrics import ServiceMetrics, Stage
 from serving.api.problems import ProblemError
 from serving.api.schemas import PredictionAnswer
 from serving.api.settings import ServiceSettings
@@ -49,8 +50,11 @@ class ServiceState:
 
     def load(self) -> None:
         """Load the model; where it is refused, say why to who asks later."""
+        began = time.monotonic()
         try:
             self._answerer = self._load(self.settings, self.metrics)
+            told = {f"model_{name}": value for name, value in self._answerer.model.model_dump().items()}
+            _logger.info("ready", extra=told | {"seconds": round(time.monotonic() - began, 2)})
         except TaxonError as error:
             self._refusal = str(error)
             _logger.error("Not ready, and will not be: %s", error)  # noqa: TRY400  the message says it all
@@ -60,6 +64,7 @@ class ServiceState:
 
     def close(self) -> None:
         """Take no further image."""
+        _logger.info("stopped")
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def require_answerer(self, request: Request) -> Answerer:
@@ -160,7 +165,8 @@ class ServiceState:
         seconds = self.settings.queue_seconds
         try:
             async with asyncio.timeout(seconds):
-                await self._turns.acquire()
+                with self.metrics.time_stage(Stage.WAIT):
+                    await self._turns.acquire()
         except TimeoutError as error:
             raise ProblemError(
                 "overloaded",

@@ -11,6 +11,7 @@ those that it has, and both end; SIGTERM the same, closing idle connections at o
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 QUICK_SECONDS = 10.0
@@ -53,8 +55,7 @@ class Supervisor:
                 return code or 1
             quick = time.monotonic() - began < QUICK_SECONDS
             pause = min(2 * pause + 1.0, LONGEST_PAUSE_SECONDS) if quick else 0.0
-            sys.stderr.write(f"The worker ended with code {code}; started again after {pause:g} s.\n")
-            sys.stderr.flush()
+            _tell(f"The worker ended with code {code}; started again after {pause:g} s.")
             until = time.monotonic() + pause
             while time.monotonic() < until and not self._is_leaving():
                 time.sleep(0.1)
@@ -92,6 +93,14 @@ class Supervisor:
             self._leaving = True
         if self._worker is not None:
             self._worker.send_signal(signal.SIGTERM if number == signal.SIGINT else number)
+
+
+def _tell(event: str) -> None:
+    """A line of the log, in the worker's form (`serving.runtime.logs`)."""
+    as_json = os.environ.get("TAXON_LOGS") == "json"
+    told = {"event": event, "level": "warning", "timestamp": datetime.now(UTC).isoformat()}
+    sys.stderr.write(f"{json.dumps(told) if as_json else event}\n")
+    sys.stderr.flush()
 
 
 def share_socket(control: socket.socket, public: int) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -21,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.api.heads import BoundedH11
 from serving.api.pinned import BUNDLE_FOLDER, PinnedModel
 from serving.runtime.guarded import guard_endpoints
+from serving.runtime.logs import set_up_logs
 from vision.base.closure import ROOT
 from vision.base.errors import BundleError
 
@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("--check", type=int)
     options = parser.parse_args()
     os.chdir(STORE.parents[2])  # the project's home, from which a relative log URL counts
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    set_up_logs()
     application, metrics = guard_endpoints(find_stored)
     protocol = type("Counted", (BoundedH11,), {"count": staticmethod(metrics.count_refusal)})
     public = socket.socket(fileno=options.public)

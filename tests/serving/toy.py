@@ -78,10 +78,11 @@ def make_pin(bundle: Bundle) -> PinnedModel:
     return PinnedModel(name=bundle.name, version="3", digest=bundle.digest, tag="toy:1")
 
 
-def make_answerer(settings: ServiceSettings | None = None) -> Answerer:
+def make_answerer(settings: ServiceSettings | None = None, metrics: ServiceMetrics | None = None) -> Answerer:
     """An answerer over the toy, without a log."""
     bundle = make_bundle()
-    return load_answerer(bundle.root, make_pin(bundle), settings or ServiceSettings(), ServiceMetrics())
+    told = metrics or ServiceMetrics()
+    return load_answerer(bundle.root, make_pin(bundle), settings or ServiceSettings(), told)
 
 
 def paint(colour: tuple[int, int, int], form: str = "PNG", sides: tuple[int, int] = (40, 40)) -> bytes:

@@ -33,14 +33,13 @@ Response = Any
 
 def logged_toy(path: Path) -> LoadAnswerer:
     """What loads the toy with a log in the file `path`."""
-    return lambda settings, _: make_answerer(
-        settings.model_copy(update={"log_url": SecretStr(f"sqlite:///{path}")})
-    )
+    url = SecretStr(f"sqlite:///{path}")
+    return lambda settings, metrics: make_answerer(settings.model_copy(update={"log_url": url}), metrics)
 
 
-def load_toy(settings: ServiceSettings, _metrics: ServiceMetrics) -> Answerer:
+def load_toy(settings: ServiceSettings, metrics: ServiceMetrics) -> Answerer:
     """The toy without a log."""
-    return make_answerer(settings)
+    return make_answerer(settings, metrics)
 
 
 @contextmanager

@@ -111,6 +111,7 @@ def test_many_unknown_paths_make_one_series() -> None:
         ask(f"/nowhere-{number}", [HOST], metrics=metrics)
     lines = [line for line in metrics.render().decode().splitlines() if "refusals_total{" in line]
     assert lines == ['taxon_refusals_total{status="404"} 50.0']
+    assert 'taxon_requests_total{path="other",status="404"} 50.0' in metrics.render().decode()
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,15 @@ def test_the_documented_example_works_and_the_answer_keeps_to_its_schema(
 
 
 @EACH
+def test_no_answer_is_kept_by_a_browser_or_run_by_it(client: TestClient, endpoint: Endpoint) -> None:
+    for answer in (ask(client, endpoint.example), client.request("DELETE", endpoint.path)):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+        assert "server" not in answer.headers
+
+
+@EACH
 def test_a_key_is_asked_for_as_declared(client: TestClient, endpoint: Endpoint) -> None:
     answer = client.request(endpoint.methods[0], endpoint.path, headers={"X-Forwarded-For": "192.0.2.1"})
     assert (answer.status_code == 401) == (endpoint.access is not Access.OPEN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -23,6 +24,7 @@ from tests.serving.api.client import (
     Response,
     check_problem,
     load_toy,
+    logged_toy,
     predict,
     read_metric,
     serve,
@@ -218,3 +220,22 @@ def test_answers_are_counted_by_decision_and_in_seconds_but_for_a_deployments_ch
     more = [after - each for after, each in zip(read(), before, strict=True)]
     assert more == pytest.approx([1, 1, answer["latency_ms"] / 1000], rel=1e-3)
     assert read_metric(client, "taxon_log_entries_lost_total") == 0
+
+
+def test_the_series_tell_kinds_stages_and_the_model_and_are_a_fixed_set(tmp_path: Path) -> None:
+    def names(client: TestClient) -> set[str]:
+        lines = client.get("/metrics").text.splitlines()
+        return {line.split()[0] for line in lines if line[0] != "#" and "taxon_re" not in line}
+
+    with serve(load=logged_toy(tmp_path / "log.sqlite")) as client:
+        before = names(client)
+        for number in range(3):
+            assert predict(client, paint(BLACK), group=f"group-{number}").status_code == 200
+        assert names(client) == before
+        assert read_metric(client, 'taxon_unknown_total{kind="look_alike"}') == 3
+        for stage in ("receive", "wait", "decode", "network", "log"):
+            assert read_metric(client, f'taxon_stage_seconds_count{{stage="{stage}"}}') == 3
+        digest = make_bundle().digest
+        info = f'taxon_model_info{{digest="{digest}",name="toy",version="3"}}'
+        assert read_metric(client, info) == 1
+        assert read_metric(client, 'taxon_requests_total{path="/predict",status="200"}') == 3
