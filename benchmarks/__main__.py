@@ -15,7 +15,7 @@ import sys
 PARTS = (
     ("benchmarks.reef_baselines",),
     ("benchmarks.fast_run", "--seeds", "601", "602", "603"),
-    ("benchmarks.monitoring",),
+    ("benchmarks.monitoring", "--train"),
     ("benchmarks.serving", "--train", "--output", "docs/serving_benchmarks.md"),
     ("benchmarks.truth",),
 )
