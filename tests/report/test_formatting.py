@@ -20,7 +20,7 @@ from report.formatting import (
     format_share,
     list_names,
 )
-from tests.example_story import around
+from tests.example_data import around
 from vision.base.record import Interval
 
 NOT_MEASURED = Interval(value=math.nan, low=math.nan, high=math.nan)

@@ -21,33 +21,23 @@ from report.headline import describe_model, tell_verdict, write_headline
 from report.next_steps import derive_advice
 from report.numbers import list_numbers
 from report.page import render_report, write_report
-from report.pictures import PictureCache
-from report.promises import lacks_groups, list_promises
-from report.story import LeftOut, RunStory
+from report.promises import list_promises
+from report.story import RunStory
 from report.summary import summarise
 from report.thumbnails import embed_answer, embed_image, embed_row, read_photograph, sample_rows
-from tests.example_story import (
-    KNOWN,
-    around,
-    make_config,
-    make_history,
-    make_promotion,
-    make_rule,
-    make_story,
-)
+from tests.example_data import KNOWN, around, make_config
+from tests.example_evaluation import make_rule
+from tests.example_story import make_promotion, make_story
 from tests.report.outline import Outline
 from vision.base.errors import StorageError
 from vision.base.record import Interval
 from vision.data.records import ImageEntry, Manifest
 from vision.decision.records import Decision
 from vision.decision.selective import UNATTAINABLE
-from vision.evaluation.records import Answer, Measured
-from vision.evaluation.split_inflation import SplitInflation
+from vision.evaluation.records import Measured
 from vision.gate.records import Verdict
-from vision.training.records import TrainingHistory
 
 STORY = make_story()
-EMPTY_PICTURE = "data:image/png;base64,"
 
 
 @pytest.fixture(scope="module")
@@ -56,18 +46,12 @@ def page() -> str:
     return render_report(STORY)
 
 
-@pytest.fixture
-def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures have their own tests; without them a report takes milliseconds."""
-    monkeypatch.setattr(PictureCache, "embed", lambda *_: EMPTY_PICTURE)
+def advice_about(story: RunStory) -> str:
+    return "\n".join(f"{each.finding} {each.action}" for each in derive_advice(story))
 
 
 def words_of(story: RunStory) -> str:
     return re.sub(r"\s+", " ", Outline(render_report(story)).words)
-
-
-def advice_about(story: RunStory) -> str:
-    return "\n".join(f"{each.finding} {each.action}" for each in derive_advice(story))
 
 
 # --- the file -------------------------------------------------------------------------------------------
@@ -88,13 +72,6 @@ def test_every_tag_is_closed_every_link_has_its_place_every_picture_its_words(pa
     assert outline.open == []
     assert {link.removeprefix("#") for link in outline.links} <= {*outline.ids, "exploration.html"}
     assert outline.missing_alt == 0
-
-
-def test_every_picture_can_be_opened(page: str) -> None:
-    for source in set(Outline(page).sources):
-        image = Image.open(io.BytesIO(base64.b64decode(source.split(",", 1)[1])))
-        image.load()
-        assert source.startswith(f"data:image/{(image.format or '').lower()};")
 
 
 @pytest.mark.usefixtures("no_plots")
@@ -223,12 +200,6 @@ def test_every_class_known_and_unknown_is_named() -> None:
         assert words.count(name) >= 2
 
 
-def test_a_kept_champion_is_not_called_a_failure() -> None:
-    headline = write_headline(replace(STORY, promotion=make_promotion(Verdict.KEPT)))
-    assert headline.tone == "kept"
-    assert headline.title == "Kept: the model of reef that was in production stays"
-
-
 def test_the_reason_and_that_it_is_a_helper_are_told_in_the_report_the_terminal_and_the_listing() -> None:
     update = {"decides": False, "reason": "it clears every floor, as a helper."}
     promotion = make_promotion().model_copy(update=update)
@@ -279,12 +250,6 @@ def test_a_run_without_unknown_images_says_that_this_is_not_known() -> None:
     story = replace(STORY, test=test)
     assert "No unknown image was shown" in words_of(story)
     assert "No class was held out" in advice_about(story)
-
-
-@pytest.mark.usefixtures("no_plots")
-def test_a_cached_step_is_said_to_be_reused() -> None:
-    story = replace(STORY, step_seconds={"ingest": 0.0, "promote": 75.0}, cached_steps=("ingest",))
-    assert "ingest reused promote 1 min 15 s" in words_of(story)
 
 
 # --- promises and advice --------------------------------------------------------------------------------
@@ -353,38 +318,6 @@ def test_an_unattainable_promise_needs_as_many_images_as_p_values_need_however_l
 
 
 @pytest.mark.usefixtures("no_plots")
-def test_what_a_random_split_would_have_shown_is_told_or_why_it_is_not_known() -> None:
-    found = SplitInflation(by_groups=0.631, at_random=0.726, num_images=830, num_groups=116)
-    told = words_of(replace(STORY, inflation=found))
-    assert "A random split would have shown 72.6%; honest is 63.1%" in told
-    assert "was not measured: no candidate is frozen" in words_of(STORY)
-    assert "random split" not in words_of(replace(STORY, test=None))
-
-
-@pytest.mark.usefixtures("no_plots")
-def test_a_data_set_without_groups_is_told_to_declare_them() -> None:
-    assert STORY.manifest is not None
-    entries = tuple(
-        entry.model_copy(update={"group": None, "path": f"{entry.class_name}/IMG_{row}.jpg"})
-        for row, entry in enumerate(STORY.manifest.entries)
-    )
-    story = replace(STORY, manifest=STORY.manifest.model_copy(update={"entries": entries}))
-    next_steps = words_of(story).split("What to do next")[-1].split("The data")[0]
-    assert "No groups are declared" in next_steps
-    assert "set dataset.group_by" in next_steps
-    pairs = tuple((row, row + 1) for row in range(len(entries) - 1))
-    assert not lacks_groups(
-        replace(story, manifest=STORY.manifest.model_copy(update={"entries": entries, "alike": pairs}))
-    )
-    named = tuple(entry.model_copy(update={"group": None}) for entry in STORY.manifest.entries)
-    suggested = replace(STORY, manifest=STORY.manifest.model_copy(update={"entries": named}))
-    assert "Your file names suggest 216 of them. Set dataset.group_by: '^(?P<gr" in words_of(suggested)
-    assert "no groups declared" in list_numbers(story)[0].detail
-    assert "groups" not in describe_model(story)[1]
-    assert "No groups are declared" not in advice_about(STORY)
-
-
-@pytest.mark.usefixtures("no_plots")
 def test_the_report_never_shows_a_threshold_that_stands_for_none() -> None:
     rule = make_rule(attainable=False)
     review = rule.review.model_copy(update={"attainable": False, "value": UNATTAINABLE})
@@ -393,104 +326,6 @@ def test_the_report_never_shows_a_threshold_that_stands_for_none() -> None:
     assert "Every image goes to a person, whatever its unknown score and however sure" in words
     answer = "It decides nothing alone: every image goes to a person"
     assert words.index(answer) < words.index("What to do next")
-
-
-def test_the_weakest_class_is_named_with_the_class_it_is_taken_for() -> None:
-    assert STORY.test is not None
-    rows = list(STORY.test.classes)
-    rows[2] = rows[2].model_copy(update={"f1": around(0.7)})
-    confusion = [[10 if i == j else 0 for j in range(6)] for i in range(6)]
-    confusion[2] = [0, 3, 6, 1, 0, 0]
-    test = STORY.test.model_copy(
-        update={"classes": tuple(rows), "confusion": tuple(tuple(row) for row in confusion)}
-    )
-    told = advice_about(replace(STORY, test=test))
-    assert "The weakest class is coral_grunter with F1 0.700 (0.670 to 0.730)" in told
-    assert "it is most often confused with blue_sailfin" in told
-
-
-def test_undetectable_classes_are_named_and_others_are_not() -> None:
-    assert STORY.test is not None
-    values = {"false_wrasse": 0.55, "ghost_goby": 0.69, "moon_damsel": 0.7}
-    unknown = tuple(
-        row.model_copy(update={"auroc": around(values.get(row.class_name, row.auroc.value))})
-        for row in STORY.test.unknown
-    )
-    story = replace(STORY, test=STORY.test.model_copy(update={"unknown": unknown}))
-    told = advice_about(story)
-    assert (
-        "Practically undetectable as unknown: false_wrasse (AUROC 0.55) and ghost_goby (AUROC 0.69)." in told
-    )
-    assert "moon_damsel" not in told
-
-
-def test_sure_mistakes_are_label_suspects_named_by_file() -> None:
-    assert STORY.test is not None
-    assert STORY.manifest is not None
-    sure = Answer(
-        row=11,
-        kind="known",
-        true_class=KNOWN[0],
-        class_name=KNOWN[1],
-        confidence=0.97,
-        unknown_score=0.0,
-        decision=Decision.ACCEPT,
-    )
-    unsure = sure.model_copy(update={"row": 12, "confidence": 0.6})
-    told = advice_about(replace(STORY, test=STORY.test.model_copy(update={"mistakes": (sure, unsure)})))
-    assert "1 test image answered wrong with confidence of 90% or more" in told
-    assert STORY.manifest.entries[11].path in told
-    assert STORY.manifest.entries[12].path not in told
-
-
-def test_a_left_out_candidate_says_how_to_get_it_in() -> None:
-    story = replace(STORY, left_out=(LeftOut("efficientnet", "no ImageNet weights here."),))
-    told = advice_about(story)
-    assert "Candidate efficientnet was left out: no ImageNet weights here." in told
-    assert "training.candidates.efficientnet.weights" in told
-
-
-def test_an_uncertain_choice_is_said_and_a_certain_one_is_not() -> None:
-    assert STORY.comparison is not None
-    first = STORY.comparison.differences[0]
-    for low, said in ((-0.01, True), (0.01, False)):
-        interval = Interval(value=0.02, low=low, high=0.05)
-        difference = first.model_copy(update={"difference": interval})
-        comparison = STORY.comparison.model_copy(update={"differences": (difference,)})
-        told = advice_about(replace(STORY, comparison=comparison))
-        assert ("not certainly better than residual" in told) is said
-
-
-def test_a_training_that_ended_while_improving_asks_for_more_epochs() -> None:
-    history = STORY.histories[0]
-    cut = history.model_copy(update={"best_epoch": history.epochs[-1].epoch})
-    assert "training.candidates.cnn.epochs" in advice_about(replace(STORY, histories=(cut,)))
-    assert "training.candidates.cnn.epochs" not in advice_about(STORY)
-
-
-def make_heads(*, epochs: int) -> TrainingHistory:
-    """A head with three strengths, then some epochs of fine-tuning that did not help."""
-    history = make_history("cnn", epochs=3 + epochs)
-    rows = tuple(
-        row.model_copy(update={"regularisation": strength, "phase": "head"})
-        for row, strength in zip(history.epochs, (0.01, 0.1, 1.0), strict=False)
-    )
-    return history.model_copy(update={"epochs": rows + history.epochs[3:], "best_epoch": 3})
-
-
-@pytest.mark.usefixtures("no_plots")
-def test_strengths_of_a_head_are_no_epochs_and_ask_for_nothing() -> None:
-    said = advice_about(replace(STORY, histories=(make_heads(epochs=0),)))
-    assert "candidates.cnn" not in said
-    told = render_report(replace(STORY, histories=(make_heads(epochs=0),)))
-    assert '<td class="n">none</td><td>the head, strength 1</td>' in told
-
-
-@pytest.mark.usefixtures("no_plots")
-def test_fine_tuning_that_did_not_help_is_told() -> None:
-    story = replace(STORY, histories=(make_heads(epochs=4),))
-    assert "Remove training.candidates.cnn" in advice_about(story)
-    assert "the head, strength 1; fine-tuning did not help</td>" in render_report(story)
 
 
 # --- pictures -------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from numpy.testing import assert_array_equal
 
 from report import pictures
 from report.pictures import PictureCache, Plot
-from tests.example_story import make_temperature
+from tests.example_evaluation import make_temperature
 
 
 def test_a_picture_is_drawn_again_only_for_another_record(

@@ -13,7 +13,8 @@ from report.promises import list_cautions, list_promises, list_shortfalls, state
 from report.sections.answers import ANSWERS
 from report.story import RunStory
 from report.summary import summarise
-from tests.example_story import make_rule, make_story
+from tests.example_evaluation import make_rule
+from tests.example_story import make_story
 from vision.base.record import Interval
 from vision.data.records import Split
 from vision.decision.records import AlphaRung, DecisionRule, RiskRung

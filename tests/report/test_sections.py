@@ -15,7 +15,8 @@ from report.sections.registry import SECTIONS
 from report.sections.section import Section
 from report.sections.values import to_plain
 from report.story import RunStory
-from tests.example_story import make_config, make_manifest, make_story
+from tests.example_data import make_config, make_manifest
+from tests.example_story import make_story
 from tests.report.outline import Outline
 
 HOSTILE = "<script>alert(1)</script>"

@@ -19,7 +19,7 @@ from zenml.enums import ExecutionMode  # noqa: E402
 from orchestration.commands.pipelines import tell_outcome  # noqa: E402
 from orchestration.flows.runner import Outcome, Plan, Run, run_known  # noqa: E402
 from orchestration.session.terminal import open_terminal  # noqa: E402
-from tests.example_story import make_config  # noqa: E402
+from tests.example_data import make_config  # noqa: E402
 from vision.base.errors import TooFewImagesError  # noqa: E402
 
 ENDINGS = ("refused", "crashed", "crashed_while_refusing", "full")

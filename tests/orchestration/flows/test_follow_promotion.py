@@ -8,7 +8,7 @@ import pytest
 from orchestration.flows import deployment
 from orchestration.flows.runner import Outcome, Run
 from orchestration.session.paths import ProjectPaths
-from tests.example_story import make_config
+from tests.example_data import make_config
 from vision.base.errors import ServiceError
 
 

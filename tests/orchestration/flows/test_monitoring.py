@@ -16,7 +16,7 @@ from orchestration.flows.monitoring import summarise_monitoring
 from orchestration.store.rows import tell_drift
 from orchestration.store.windows import order_verdicts
 from report.drift_page import MonitoringStory, advise, render_drift_page
-from tests.example_story import make_config
+from tests.example_data import make_config
 from tests.vision.drift.test_monitoring import make_span
 from tests.vision.drift.test_verdict import PLAIN, REFERENCE, SETTINGS, Sample, make_window, take
 from vision.drift.monitoring import judge_window

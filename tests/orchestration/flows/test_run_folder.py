@@ -25,7 +25,8 @@ from pipelines.names import PipelineName
 from report.pictures import PictureCache
 from report.story import LeftOut
 from report.summary import summarise
-from tests.example_story import make_config, make_story
+from tests.example_data import make_config
+from tests.example_story import make_story
 from vision.base.errors import BundleError, ConfigError, StorageError
 from vision.base.lock import RunLock
 from vision.config.run import RunConfig

@@ -18,7 +18,9 @@ from orchestration.flows.runner import Outcome, Plan, Run
 from orchestration.flows.training_folder import point_latest_at
 from orchestration.session.paths import ProjectPaths
 from report.story import RunStory
-from tests.example_story import make_config, make_rule, make_story
+from tests.example_data import make_config
+from tests.example_evaluation import make_rule
+from tests.example_story import make_story
 from vision.base.errors import BundleError, ExportError, StorageError
 from vision.gate.records import Promotion, Verdict
 

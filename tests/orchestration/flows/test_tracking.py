@@ -18,7 +18,8 @@ from orchestration.flows.runner import Finished, Outcome, Run
 from orchestration.flows.tracking import check_tracking, command_of, track
 from orchestration.session.paths import ProjectPaths
 from report.story import RunStory
-from tests.example_story import make_config, make_promotion, make_story
+from tests.example_data import make_config
+from tests.example_story import make_promotion, make_story
 from tests.shared_data import REPOSITORY
 from vision.base.errors import ConfigError
 from vision.config.run import RunConfig

@@ -13,7 +13,7 @@ from orchestration.servers import production, service
 from orchestration.servers.production import serve_production
 from orchestration.session.paths import ProjectPaths
 from orchestration.store.rows import ChampionRow
-from tests.example_story import make_config
+from tests.example_data import make_config
 from vision.base.errors import ConfigError
 
 OLD = ChampionRow("reef", "3", "a" * 64, "2026-01-01 00:00:00")

@@ -16,18 +16,9 @@ from report.figures.tables import markdown_table
 from report.figures.training import draw_training_curves
 from report.figures.truth import draw_confusion
 from report.formatting import shorten
-from tests.example_story import (
-    make_comparison,
-    make_data_report,
-    make_evaluation,
-    make_history,
-    make_manifest,
-    make_precisions,
-    make_promotion,
-    make_rule,
-    make_splits,
-    make_temperature,
-)
+from tests.example_data import make_data_report, make_manifest, make_splits
+from tests.example_evaluation import make_evaluation, make_rule, make_temperature
+from tests.example_story import make_comparison, make_history, make_precisions, make_promotion
 from vision.base.record import Interval, Record
 from vision.bundle.records import Bundle, Deployment, PrecisionReport
 from vision.data.records import POOLED, DataReport, Manifest, Split, Splits
