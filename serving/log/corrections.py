@@ -46,6 +46,7 @@ def add_correction(log: LogDatabase, correction: Correction) -> bool:
         LogError: it is not stored.
     """
     answer = select(PREDICTIONS.c.number).where(PREDICTIONS.c.prediction_id == correction.prediction_id)
+    answer = answer.with_for_update()  # PostgreSQL: one person corrects one answer at a time
     with log.transaction(writes=True) as connection:
         number = connection.execute(answer).scalar()
         if number is None:

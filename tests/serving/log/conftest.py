@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 
 from serving.log.prediction_log import PredictionLog
+from tests.postgres import postgres
+
+__all__ = ["log", "path", "postgres"]
 
 
 @pytest.fixture

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -66,3 +70,31 @@ def test_a_deleted_answer_takes_its_corrections_along(log: PredictionLog) -> Non
 def test_a_class_that_cannot_be_stored_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="class_name is"):
         correction(class_name=name)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_corrections_of_two_processes_at_once_are_all_kept_and_one_of_each_person(
+    path: Path, request: pytest.FixtureRequest, database: str
+) -> None:
+    url = f"sqlite:///{path}" if database == "sqlite" else request.getfixturevalue("postgres")
+    logs = [PredictionLog(url, wait_s=30) for _ in range(2)]  # a connection each, as processes have
+    together = Barrier(2)
+    for serial in range(1, 21):
+        logs[0].append(make_entry(serial))
+
+    def say(place: int) -> list[bool]:
+        kept = []
+        for serial in range(1, 21):
+            together.wait(30)
+            for client in ("both", f"client {place}"):
+                kept.append(add_correction(logs[place], Correction(f"id-{serial}", "cod", client, START)))
+        return kept
+
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            assert all(all(each) for each in pool.map(say, range(2)))
+        kept = Counter(each.client for each in read(logs[0]))
+    finally:
+        for log in logs:
+            log.close()
+    assert kept == {"client 0": 20, "client 1": 20, "both": 20}
