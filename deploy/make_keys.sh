@@ -7,5 +7,5 @@ cd "$(dirname "$0")"
 random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
 client=$(random) metrics=$(random)
 printf %s "$metrics" > metrics.key
-(umask 077; printf 'TAXON_API_KEYS=client:%s,prometheus:%s\nPOSTGRES_PASSWORD=%s\n' "$client" "$metrics" "$(random)" > .env)
+(umask 077; printf 'TAXON_API_KEYS=client:%s,prometheus@metrics:%s\nPOSTGRES_PASSWORD=%s\n' "$client" "$metrics" "$(random)" > .env)
 echo "Your API key: $client"

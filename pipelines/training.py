@@ -87,7 +87,8 @@ def training(
             after=["infer_test"],
         )
     bundle = keyed(assemble)(
-        config.name, manifest, dataset, model, graphs, served, rule, detector, exported, held_out
+        *(config.name, manifest, dataset, model, graphs, served, rule, detector, exported, held_out),
+        *(splits, config.export.similar),
     )
     promotion = keyed(promote)(
         *(bundle, tested, rule, detector, far, baselines, manifest, splits, config, store_folder),

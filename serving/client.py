@@ -39,6 +39,7 @@ def ask_service(
     explain: bool = False,
     tta: int = 1,
     reencode: bool = False,
+    similar: int = 0,
     timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> PredictionAnswer:
     """The service's answer to one image.
@@ -52,6 +53,7 @@ def ask_service(
         explain: also ask for a heat map, which costs time.
         tta: views of the image, 1 to 8.
         reencode: write it as JPEG and read it again before it is looked at.
+        similar: known images to be told that are most like it.
         timeout_seconds: longest wait for any one part of the answer.
 
     Raises:
@@ -62,7 +64,7 @@ def ask_service(
         "POST",
         url,
         "/predict",
-        params=_list_options(explain=explain, tta=tta, reencode=reencode),
+        params=_list_options(explain=explain, tta=tta, reencode=reencode, similar=similar),
         headers={"X-API-Key": key},
         files={"image": (shown, image, "application/octet-stream")},
         data={} if group is None else {"group": group},
@@ -70,9 +72,10 @@ def ask_service(
     return _read_answer(PredictionAnswer, url, request, shown, timeout_seconds)
 
 
-def _list_options(*, explain: bool, tta: int, reencode: bool) -> dict[str, str]:
+def _list_options(*, explain: bool, tta: int, reencode: bool, similar: int) -> dict[str, str]:
     """Those that differ from what a service of any version does without them."""
     asked = {"explain": (explain, "true"), "tta": (tta > 1, str(tta)), "reencode": (reencode, "true")}
+    asked |= {"similar": (similar > 0, str(similar))}
     return {name: value for name, (wanted, value) in asked.items() if wanted}
 
 

@@ -44,6 +44,8 @@ def _predict(options: Namespace, paths: ProjectPaths) -> int:
     model_name, words = _split_words(options, paths)
     if options.top < 1:
         raise ConfigError(f"--top is {options.top}. Expected 1 or more classes.")
+    if options.similar < 0:
+        raise ConfigError(f"--similar is {options.similar}. Expected 0 or more known images.")
     check_views(options.tta)
     _check_format(options)
     sources = [Path(each) for each in words]
@@ -69,7 +71,11 @@ def _answer(options: Namespace, sources: Sequence[Path], found: AnsweringModel, 
         say(f"Caution   {found.model.caution}")
     with open_items(sources, options.group_by or found.group_by) as listing:
         wanted = Wanted(
-            options.top, options.heat_maps, max_megapixels=found.max_megapixels, views=options.tta
+            options.top,
+            options.heat_maps,
+            max_megapixels=found.max_megapixels,
+            views=options.tta,
+            similar=options.similar,
         )
         batch = Batch(listing, found.model, wanted)
         publisher = _prepare_publication(options, batch)
@@ -248,6 +254,13 @@ PREDICT = Command(
             default=1,
             metavar="VIEWS",
             help="mean of 2 to 8 views of each picture, where a person decides",
+        ),
+        argument(
+            "--similar",
+            type=int,
+            default=0,
+            metavar="N",
+            help="also tell the N known images that each picture is most like",
         ),
         argument("--top", type=int, default=3, metavar="K", help="classes that are told of each (default 3)"),
     ),

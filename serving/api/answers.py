@@ -27,6 +27,8 @@ from serving.api.schemas import (
     PredictionAnswer,
     ReviewPromise,
     ServedModel,
+    SimilarAnswer,
+    SimilarPicture,
     UnknownEvidence,
     UnknownPromise,
 )
@@ -62,6 +64,7 @@ class Question:
         arrived: `time.perf_counter()` when the request arrived.
         views: of the image that are asked; 1 is the image as it is.
         reencode: whether it is written as JPEG and read again before it is looked at.
+        similar: known images that are like it and are told.
     """
 
     image: bytes
@@ -72,6 +75,7 @@ class Question:
     arrived: float = 0.0
     views: int = 1
     reencode: bool = False
+    similar: int = 0
 
 
 class Answerer:
@@ -146,6 +150,7 @@ class Answerer:
                 attainable=review.attainable,
                 threshold=review.value,
             ),
+            num_known_images=len(self._bundle.neighbours.paths) if self._bundle.neighbours else 0,
             max_body_bytes=self._settings.max_body_bytes,
             max_megapixels=self._settings.max_megapixels,
         )
@@ -186,6 +191,29 @@ class Answerer:
         inference, prediction = self._look(image, question)
         return self._draw_heat(image, inference, prediction.class_name)
 
+    def find_similar(self, question: Question) -> SimilarAnswer:
+        """The known images that an image is most like; nothing is logged.
+
+        Raises:
+            ProblemError: as of `answer`, or the model keeps no known images.
+        """
+        inference, _ = self._look(self._decode(question), question)
+        return SimilarAnswer(similar=self._list_similar(inference, question), model=self.model)
+
+    def _list_similar(self, inference: Inference, question: Question) -> tuple[SimilarPicture, ...]:
+        known = self._bundle.neighbours
+        if known is None:
+            raise ProblemError(
+                "no-known-images",
+                arrived="Known images were asked for, and this model keeps none",
+                expected="a model that was trained with export.similar of 1 or more",
+                advice="Train and deploy again",
+            )
+        return tuple(
+            SimilarPicture(**each.model_dump(), picture_jpeg=base64.b64encode(picture).decode("ascii"))
+            for each, picture in known.nearest(inference.forward.embeddings[0], question.similar)
+        )
+
     def _answer(self, question: Question, image: ImageArray) -> tuple[PredictionAnswer, Inference]:
         inference, prediction = self._look(image, question)
         latency_ms = (time.perf_counter() - question.arrived) * 1000.0
@@ -193,6 +221,8 @@ class Answerer:
         if question.explain:
             heat = self._draw_heat(image, inference, prediction.class_name)
             answer = answer.model_copy(update={"heat_map_png": base64.b64encode(heat).decode("ascii")})
+        if question.similar:
+            answer = answer.model_copy(update={"similar": self._list_similar(inference, question)})
         if self._log is not None and question.client != CHECK_CLIENT:
             with self._metrics.time_stage(Stage.LOG):
                 self._log.append(self._make_entry(question, answer, inference))

@@ -42,8 +42,9 @@ PROBLEMS: Mapping[str, tuple[HTTPStatus, str]] = MappingProxyType(
         "image-format": (HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The file is no image of a format that is read."),
         "image-unusable": (HTTPStatus.UNPROCESSABLE_ENTITY, "The image is damaged or has too many pixels."),
         "form": (HTTPStatus.UNPROCESSABLE_ENTITY, "The form lacks a field, or holds something else."),
-        "query": (HTTPStatus.UNPROCESSABLE_ENTITY, "The query holds something else than explain."),
+        "query": (HTTPStatus.UNPROCESSABLE_ENTITY, "The query holds something else than what may be asked."),
         "group": (HTTPStatus.UNPROCESSABLE_ENTITY, "The group is too long or not printable."),
+        "no-known-images": (HTTPStatus.CONFLICT, "The model keeps no known images to compare with."),
         "busy": (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests at a time; Retry-After says when again."),
         "too-often": (
             HTTPStatus.TOO_MANY_REQUESTS,

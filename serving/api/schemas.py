@@ -55,12 +55,21 @@ class PredictionQuery(AnswerOptions):
     explain: bool = Field(
         default=False, description="whether the answer holds a heat map of what was looked at (PNG, base64)"
     )
+    similar: int = Field(
+        default=0, ge=0, le=20, description="known images that are most like it, 0 to 20, with their pictures"
+    )
 
 
-class ExplainForm(Body):
-    """What is sent to POST /explain."""
+class ImageForm(Body):
+    """What is sent to POST /explain and POST /similar."""
 
     image: bytes = Field(description=f"one {READ_FORMATS} image, whatever its name says")
+
+
+class SimilarQuery(Body):
+    """What may be asked of POST /similar in its address."""
+
+    number: int = Field(default=5, ge=1, le=20, description="known images that are told, 1 to 20")
 
 
 class BatchForm(Body):
@@ -93,6 +102,15 @@ class UnknownEvidence(Body):
     p_value: float = Field(description="share of calibration images at least this unknown; (r+1)/(n+1)")
 
 
+class SimilarPicture(Body):
+    """A known image that is like the one that was asked."""
+
+    path: str = Field(description="in the data set")
+    class_name: str
+    similarity: float = Field(description="cosine of the two embeddings; 1 for the same picture")
+    picture_jpeg: str = Field(description="the image as the network saw it, small; base64")
+
+
 class ServedModel(Body):
     """Which model answered."""
 
@@ -119,6 +137,9 @@ class PredictionAnswer(Body):
     model: ServedModel
     latency_ms: float = Field(description="from the request's arrival to the decision")
     heat_map_png: str | None = Field(default=None, description="base64; only with explain=true")
+    similar: tuple[SimilarPicture, ...] | None = Field(
+        default=None, description="known images that are most like it; only with similar=N"
+    )
     pictures: tuple[PredictionAnswer, ...] | None = Field(
         default=None,
         description="only where several were sent: the answer to each alone, which the log holds. The "
@@ -132,6 +153,13 @@ class BatchRow(Body):
     file: str = Field(description="its name in the archive")
     answer: PredictionAnswer | None = Field(default=None, description="as of POST /predict")
     problem: Problem | None = Field(default=None, description="why there is none")
+
+
+class SimilarAnswer(Body):
+    """Answer to POST /similar, which is not written into the log."""
+
+    similar: tuple[SimilarPicture, ...] = Field(description="most similar first")
+    model: ServedModel
 
 
 class CorrectionForm(Body):
@@ -181,6 +209,7 @@ class ModelDescription(Body):
     score_name: str = Field(description="the unknown score that decides")
     unknown: UnknownPromise
     review: ReviewPromise
+    num_known_images: int = Field(default=0, description="kept to be shown as like another image")
     max_body_bytes: int = Field(default=5_000_000, description="of a request")
     max_megapixels: float = Field(default=40.0, description="of an image")
 

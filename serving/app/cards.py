@@ -56,6 +56,7 @@ def show_large(card: Card) -> None:
     with left:
         _show_answer(card, large=True)
         if answer is not None:
+            _show_similar(answer)
             _show_examples(card, answer)
             _ask_for_correction(card)
     with right:
@@ -74,6 +75,7 @@ def show_small(card: Card) -> None:
         if card.asked.shown:
             st.image(card.asked.shown, caption=escape_markdown(card.asked.name), width="stretch")
         if answer is not None:
+            _show_similar(answer)
             _show_examples(card, answer)
             _ask_for_correction(card)
             with st.expander("Why?"):
@@ -119,6 +121,16 @@ def _show_examples(card: Card, answer: PredictionAnswer) -> None:
         _show_row(paths)
 
 
+def _show_similar(answer: PredictionAnswer) -> None:
+    """The known images that it is most like, with their classes; none of a stranger."""
+    if answer.similar and answer.unknown_kind is not UnknownKind.STRANGER:
+        st.caption("Most like these of what it was taught")
+        with st.container(horizontal=True, gap="xsmall"):
+            for each in answer.similar:
+                picture, name = base64.b64decode(each.picture_jpeg), escape_markdown(each.class_name)
+                st.image(picture, caption=name, width=_CLASS_PICTURE_PIXELS)
+
+
 def _ask_for_correction(card: Card) -> None:
     """Let a person say what the picture shows, one of the classes or any other name."""
     answer, place = card.asked.answer, card.place
@@ -162,4 +174,4 @@ def _show_reasons(card: Card, answer: PredictionAnswer) -> None:
             caption=f"Warm: what spoke most for {shown}. A hint, no outline.",
             width=260,
         )
-    st.json(answer.model_dump(mode="json", exclude={"heat_map_png"}), expanded=False)
+    st.json(answer.model_dump(mode="json", exclude={"heat_map_png", "similar"}), expanded=False)

@@ -20,6 +20,9 @@ COLUMNS = (
     *("time", "file", "decision", "class_name", "confidence", "unknown_kind", "correction", "group"),
     *("prediction_id", "model", "version", "problem"),
 )
+SIMILAR = 3
+"""Known images that are shown as most like a picture."""
+
 _ORDER = {Decision.REVIEW: 1, Decision.UNKNOWN: 2, Decision.ACCEPT: 3}
 
 
@@ -60,8 +63,11 @@ def ask_picture(service: Service, name: str, content: bytes, group: str) -> Aske
     asked = Asked(name, group, datetime.now(UTC))
     try:
         picture = prepare_picture(name, content, service.model)
+        similar = min(SIMILAR, service.model.num_known_images)
         asked = replace(asked, shown=picture.shown)
-        answer = ask_service(service.url, service.key, picture.sent, name, group=group, explain=True)
+        answer = ask_service(
+            service.url, service.key, picture.sent, name, group=group, explain=True, similar=similar
+        )
     except TaxonError as error:
         return replace(asked, problem=explain_fault(name, error))
     return replace(asked, answer=answer)
@@ -84,7 +90,7 @@ def forget_pictures(history: Sequence[Asked]) -> list[Asked]:
         replace(
             each,
             shown=b"",
-            answer=each.answer and each.answer.model_copy(update={"heat_map_png": None}),
+            answer=each.answer and each.answer.model_copy(update={"heat_map_png": None, "similar": None}),
         )
         for each in history
     ]

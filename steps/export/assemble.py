@@ -9,9 +9,11 @@ from zenml import step
 from materializers.names import ArtifactName
 from vision.base.outputs import ModelFile, ModelOutputs
 from vision.bundle.assembly import describe_contract, write_bundle
+from vision.bundle.neighbours import gather_neighbours
 from vision.bundle.records import Bundle, ExportedGraphs
 from vision.config.export import Precision
-from vision.data.records import DatasetRef, Manifest
+from vision.data.records import DatasetRef, Manifest, Splits
+from vision.data.store import open_images
 from vision.decision.held_out import HeldOut
 from vision.decision.records import DecisionRule, OodDetector
 from vision.drift.reference import make_reference
@@ -29,9 +31,14 @@ def assemble(
     detector: OodDetector,
     exported: ModelOutputs,
     held_out: HeldOut,
+    splits: Splits,
+    similar: int,
 ) -> Annotated[Bundle, ArtifactName.BUNDLE]:
-    """The bundle: graph, detector, drift reference, contract, digests."""
+    """The bundle: graph, detector, drift reference, known images, contract, digests."""
     decides = (rule, detector)
     contract = describe_contract(name, (manifest, dataset), model, graphs, Precision(precision), decides)
     reference = make_reference(exported, held_out, rule)
-    return write_bundle(Path(mkdtemp(prefix="bundle-")), graphs, detector, reference, contract)
+    neighbours = None
+    if similar:
+        neighbours = gather_neighbours(exported, manifest, splits, open_images(dataset), similar)
+    return write_bundle(Path(mkdtemp(prefix="bundle-")), graphs, detector, reference, contract, neighbours)

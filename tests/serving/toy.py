@@ -30,6 +30,7 @@ from tests.vision.decision.test_predictor import make_rule
 from vision.base.files import digest_file
 from vision.bundle.assembly import write_bundle
 from vision.bundle.head import HEAD_NAME, pack_head
+from vision.bundle.neighbours import Neighbours
 from vision.bundle.records import Bundle, Contract, ExportedGraphs
 from vision.config.export import Precision
 from vision.data.quality import QUALITY_COLUMNS
@@ -42,7 +43,7 @@ NAMES = ("red", "green", "blue")
 KEY = "0123456789abcdef-team"
 OTHER_KEY = "0123456789abcdef-other"
 KEYS = f"team:{KEY},other:{OTHER_KEY}"
-RED, GREEN, GREY, BLACK = (255, 0, 0), (0, 255, 0), (128, 128, 128), (0, 0, 0)
+RED, GREEN, BLUE, GREY, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (128, 128, 128), (0, 0, 0)
 
 
 def make_bundle() -> Bundle:
@@ -70,7 +71,21 @@ def _make_bundle() -> Bundle:
             "embedding_mean": np.zeros(3),
         },
     )
-    return write_bundle(folder / "bundle", graphs, detector, _make_reference(), _make_contract())
+    return write_bundle(
+        folder / "bundle", graphs, detector, _make_reference(), _make_contract(), make_known_images()
+    )
+
+
+def make_known_images() -> Neighbours:
+    """Two images of each class, as the toy sees them: its embedding is the mean colour."""
+    return Neighbours(
+        embeddings=np.repeat(np.eye(3), 2, axis=0).astype(np.float16) * np.float16(0.9),
+        labels=np.repeat(np.arange(3), 2),
+        groups=np.arange(6),
+        paths=[f"{name}/{number}.png" for name in NAMES for number in (1, 2)],
+        pictures=[paint(colour, "JPEG") for colour in (RED, GREEN, BLUE) for _ in (1, 2)],
+        class_names=NAMES,
+    )
 
 
 def make_pin(bundle: Bundle) -> PinnedModel:

@@ -27,6 +27,7 @@ from vision.base.files import digest_file, storage_errors, write_atomically
 from vision.base.outputs import ModelFile
 from vision.bundle.engine import Engine
 from vision.bundle.head import HEAD_NAME
+from vision.bundle.neighbours import NEIGHBOURS_NAME, Neighbours, read_neighbours, save_neighbours
 from vision.bundle.records import Bundle, Contract, ExportedGraphs
 from vision.config.export import Precision
 from vision.data.quality import QUALITY_COLUMNS
@@ -48,12 +49,14 @@ class LoadedBundle:
         contract: what it promises and needs.
         detector: arrays of the unknown score.
         engine: runs the graph.
+        neighbours: known images; None in a bundle without them.
     """
 
     digest: str
     contract: Contract
     detector: OodDetector
     engine: Engine
+    neighbours: Neighbours | None = None
 
     def predictor(self) -> Predictor:
         """The decision rule over this bundle's graph."""
@@ -105,6 +108,7 @@ def write_bundle(
     detector: OodDetector,
     reference: DriftReference,
     contract: Contract,
+    neighbours: Neighbours | None = None,
 ) -> Bundle:
     """Write graph, head, detector, reference and contract into `folder`.
 
@@ -114,6 +118,7 @@ def write_bundle(
         detector: arrays of the unknown score.
         reference: what later windows of answers are compared with.
         contract: its `files` are filled in here.
+        neighbours: known images that can be shown as like another; None: none are kept.
 
     Raises:
         BundleError: the precision was not exported.
@@ -131,7 +136,10 @@ def write_bundle(
             shutil.copyfile(graphs.path(name), folder / name)
     save_detector(detector, folder / Bundle.DETECTOR_NAME)
     save_reference(reference, folder / Bundle.REFERENCE_NAME)
-    names = (graph_name, HEAD_NAME, Bundle.DETECTOR_NAME, Bundle.REFERENCE_NAME)
+    names = [graph_name, HEAD_NAME, Bundle.DETECTOR_NAME, Bundle.REFERENCE_NAME]
+    if neighbours is not None:
+        save_neighbours(neighbours, folder / NEIGHBOURS_NAME)
+        names.append(NEIGHBOURS_NAME)
     files = {name: digest_file(folder / name) for name in sorted(names)}
     complete = contract.model_copy(update={"files": files})
     write_atomically(folder / Bundle.CONTRACT_NAME, _write_contract(complete))
@@ -159,6 +167,7 @@ def load_bundle(root: Path, expected_digest: str, num_threads: int = 1) -> Loade
         contract=contract,
         detector=load_detector(root / Bundle.DETECTOR_NAME),
         engine=Engine(root / ExportedGraphs.file_name(contract.precision), num_threads, root / HEAD_NAME),
+        neighbours=read_neighbours(root / NEIGHBOURS_NAME) if NEIGHBOURS_NAME in contract.files else None,
     )
 
 
@@ -254,6 +263,7 @@ def _write_contract(contract: Contract) -> str:
 def _check_names(root: Path, contract: Contract) -> None:
     graph = ExportedGraphs.file_name(contract.precision)
     expected = {graph, HEAD_NAME, Bundle.DETECTOR_NAME, Bundle.REFERENCE_NAME}
+    expected |= {NEIGHBOURS_NAME} & set(contract.files)
     if set(contract.files) != expected:
         raise BundleError(
             f"The contract of {root} lists {', '.join(sorted(contract.files))}; expected "

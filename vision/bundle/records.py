@@ -101,6 +101,14 @@ class Deployment(Record):
     tolerance: float = Field(description="largest difference that would have been accepted")
 
 
+class SimilarImage(Value):
+    """A known image that is like the one that was asked."""
+
+    path: str = Field(description="in the data set")
+    class_name: str
+    similarity: float = Field(description="cosine of the two embeddings; 1 for the same picture")
+
+
 class Contract(Record):
     """What a bundle promises and needs: `contract.json` inside it."""
 

@@ -60,6 +60,12 @@ class ExportSettings(Settings):
     precisions: tuple[Precision, ...] = Field(default=(), description="further ones to export and measure")
     num_calibration_images: int = Field(default=128, ge=16, description="training images for int8 ranges")
     tolerance: ToleranceSettings = ToleranceSettings()
+    similar: int = Field(
+        default=50,
+        ge=0,
+        le=10_000,
+        description="known images of a class kept with the model, to be shown as like another; 0: none",
+    )
 
     @property
     def automatic(self) -> bool:

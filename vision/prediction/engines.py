@@ -20,13 +20,13 @@ import numpy as np
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
-from vision.base.errors import ImageError
+from vision.base.errors import BundleError, ImageError
 from vision.base.files import storage_errors
 from vision.base.record import FloatArray, ImageArray
 from vision.bundle.assembly import LoadedBundle, load_bundle
 from vision.bundle.engine import Engine
 from vision.bundle.heat_map import heat_map, overlay
-from vision.bundle.records import ExportedGraphs
+from vision.bundle.records import ExportedGraphs, SimilarImage
 from vision.config.data import Resize
 from vision.data.images import MAX_MEGAPIXELS, decode_image
 from vision.data.quality import QUALITY_COLUMNS, measure_quality
@@ -55,6 +55,7 @@ class Wanted:
         quality: measure what monitoring compares.
         max_megapixels: of a picture; larger ones are not decoded.
         views: of each picture that are asked; 1 is the picture as it is.
+        similar: known images that are told as most like it.
     """
 
     top_k: int = 3
@@ -62,6 +63,7 @@ class Wanted:
     quality: bool = False
     max_megapixels: float = MAX_MEGAPIXELS
     views: int = 1
+    similar: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,9 +96,15 @@ class Engines:
         """Load the bundle at `root`, whose digest is pinned; overlays go into `folder`.
 
         Raises:
-            BundleError: it is not, byte for byte, the registered one.
+            BundleError: it is not, byte for byte, the registered one; or similar images are wanted of one
+                that keeps no known images.
         """
         self.bundle: LoadedBundle = load_bundle(root, digest)
+        if wanted.similar and self.bundle.neighbours is None:
+            raise BundleError(
+                "Similar images were asked for (--similar), and this model keeps no known images. Train it "
+                "again with export.similar: 50."
+            )
         self.num_workers = workers or min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
         self._wanted = wanted
         self._folder = folder / HEAT_MAPS_FOLDER
@@ -167,6 +175,7 @@ class Engines:
                 prediction=predictions[row],
                 heat_map=drawn,
                 digest=read[row][0],
+                similar=self._find_similar(inference.forward.embeddings[row]),
             )
             answered.append(_join(item, told, inference, row, seconds))
             row += 1
@@ -191,6 +200,10 @@ class Engines:
         finally:
             self._predictors.put(predictor)
         return inference, predictions
+
+    def _find_similar(self, embedding: FloatArray) -> tuple[SimilarImage, ...]:
+        known, number = self.bundle.neighbours, self._wanted.similar
+        return tuple(each for each, _ in known.nearest(embedding, number)) if known and number else ()
 
     def _draw(
         self, item: Item, image: ImageArray, inference: Inference, row: int, prediction: Prediction

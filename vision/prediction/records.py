@@ -10,6 +10,7 @@ from typing import Self
 from pydantic import Field
 
 from vision.base.record import FileSet, Record, Value
+from vision.bundle.records import SimilarImage
 from vision.decision.records import Decision, Prediction, UnknownKind
 
 _MOST_SOURCES = 3
@@ -42,6 +43,8 @@ class Row(Value):
         description="split in which the model had this very file, or held out; group: it was taught others "
         "of its group; empty: neither",
     )
+
+    similar: tuple[SimilarImage, ...] = Field(default=(), description="known images that are most like it")
 
     @property
     def answer(self) -> Answer:

@@ -19,12 +19,14 @@ PARQUET_NAME = "predictions.parquet"
 _TEXTS = ("path", "decision", "class")
 _EVIDENCE = ("unknown_score", "unknown_threshold", "p_value")
 _LAST = ("unknown_kind", "nearest", "reason", "group", "heat_map", "seen")
+_SIMILAR = ("similar", "similar_class", "similarity")
 
 
-def list_columns(top_k: int) -> list[str]:
-    """Names of the columns where so many classes are told."""
+def list_columns(top_k: int, similar: int = 0) -> list[str]:
+    """Names of the columns where so many classes and so many similar images are told."""
     others = [name for place in range(2, top_k + 1) for name in (f"class_{place}", f"confidence_{place}")]
-    return [*_TEXTS, "confidence", *others, *_EVIDENCE, *_LAST]
+    known = [f"{name}_{place}" for place in range(1, similar + 1) for name in _SIMILAR]
+    return [*_TEXTS, "confidence", *others, *_EVIDENCE, *_LAST, *known]
 
 
 def tabulate(row: Row) -> dict[str, Any]:
@@ -36,6 +38,9 @@ def tabulate(row: Row) -> dict[str, Any]:
     """
     told: dict[str, Any] = {"path": row.path, "group": row.group, "heat_map": row.heat_map or None}
     told["seen"] = row.seen or None
+    for place, each in enumerate(row.similar, 1):
+        values = (each.path, each.class_name, each.similarity)
+        told |= {f"{name}_{place}": value for name, value in zip(_SIMILAR, values, strict=True)}
     given = row.prediction
     if given is None:
         return told | {"decision": Answer.UNREADABLE.value, "reason": row.fault}
@@ -62,7 +67,10 @@ def write_tables(folder: Path, rows: Sequence[Row]) -> None:
         StorageError: a file cannot be written.
     """
     top_k = max((len(row.prediction.top_k) for row in rows if row.prediction), default=1)
-    columns, told = list_columns(top_k), [tabulate(row) for row in rows]
+    columns, told = (
+        list_columns(top_k, max((len(row.similar) for row in rows), default=0)),
+        [tabulate(row) for row in rows],
+    )
     _write_parquet(folder / PARQUET_NAME, columns, told)
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, restval="")
@@ -89,7 +97,7 @@ def _write_parquet(path: Path, columns: Sequence[str], told: Sequence[dict[str, 
 
 
 def _is_number(column: str) -> bool:
-    return column in _EVIDENCE or column.startswith("confidence")
+    return column in _EVIDENCE or column.startswith(("confidence", "similarity"))
 
 
 def _shorten(value: Any) -> Any:

@@ -11,11 +11,13 @@ from serving.api.endpoints.model import MODEL
 from serving.api.endpoints.predict import PREDICT
 from serving.api.endpoints.predict_batch import PREDICT_BATCH
 from serving.api.endpoints.probes import LIVEZ, READYZ
+from serving.api.endpoints.similar import SIMILAR
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     PREDICT,
     PREDICT_BATCH,
     EXPLAIN,
+    SIMILAR,
     CORRECTIONS,
     MODEL,
     LIVEZ,

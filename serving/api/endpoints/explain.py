@@ -12,7 +12,7 @@ from serving.api.endpoint import Access, Endpoint
 from serving.api.forms import read_form
 from serving.api.keys import KeyScope
 from serving.api.problems import ProblemError
-from serving.api.schemas import ExplainForm
+from serving.api.schemas import ImageForm
 from serving.api.state import ServiceState
 
 
@@ -20,16 +20,26 @@ async def explain(state: ServiceState, request: Request) -> Response:
     """Draw the heat map of the class that is answered."""
     answerer = state.require_answerer(request)
     with state.admission(request.state.client):
-        form = await read_form(state, request, _wrong_form, num_files=1, num_texts=0)
-        try:
-            image = form.get("image")
-            if image is None or isinstance(image, str) or len(form.multi_items()) != 1:
-                raise _wrong_form("Another field or none arrived")
-            question = Question(await image.read(), "", request.state.client, arrived=time.perf_counter())
-        finally:
-            await form.close()
+        image = await read_image(state, request)
+        question = Question(image, "", request.state.client, arrived=time.perf_counter())
         content = await state.run(answerer.draw, question)
     return Response(content, media_type="image/png")
+
+
+async def read_image(state: ServiceState, request: Request) -> bytes:
+    """The one image of a request's form.
+
+    Raises:
+        ProblemError: the form holds something else, or does not arrive in time.
+    """
+    form = await read_form(state, request, _wrong_form, num_files=1, num_texts=0)
+    try:
+        image = form.get("image")
+        if image is None or isinstance(image, str) or len(form.multi_items()) != 1:
+            raise _wrong_form("Another field or none arrived")
+        return await image.read()
+    finally:
+        await form.close()
 
 
 def _wrong_form(arrived: str, code: str = "form") -> ProblemError:
@@ -61,6 +71,6 @@ EXPLAIN = Endpoint(
         "loading",
         "refused",
     ),
-    form=ExplainForm,
+    form=ImageForm,
     example='curl -H "X-API-Key: $KEY" -F image=@photo.jpg -o heat_map.png "$URL/explain"',
 )

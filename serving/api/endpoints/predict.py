@@ -41,6 +41,7 @@ async def predict(state: ServiceState, request: Request) -> PredictionAnswer:
                     arrived=arrived,
                     views=query.tta,
                     reencode=query.reencode,
+                    similar=query.similar,
                 )
                 for image in images
             ]
@@ -109,6 +110,7 @@ PREDICT = Endpoint(
         "query",
         "image-format",
         "image-unusable",
+        "no-known-images",
         "too-slow",
         "busy",
         "overloaded",

@@ -92,7 +92,8 @@ def test_a_known_picture_is_named_with_its_heat_map(up: ServiceFolder) -> None:
     assert page.success[0].value.startswith(r"#### red \(very sure\)")
     assert not page.info
     assert not page.warning
-    assert captions(page) == [r"a\.png", "Warm: what spoke most for red. A hint, no outline."]
+    assert captions(page)[:2] == ["red", "red"]  # the known images that it is most like
+    assert captions(page)[3:] == [r"a\.png", "Warm: what spoke most for red. A hint, no outline."]
     assert "knows 3 classes" in texts(page)
 
 
@@ -144,7 +145,7 @@ def test_each_picture_is_asked_once_in_a_group_of_its_own_however_often_the_page
 
 def test_names_of_files_are_text_and_nothing_else(up: ServiceFolder) -> None:
     name = "![x](http:&sol;&sol;far.example&sol;leak.png) $a$ :red[b].png"
-    shown = captions(drop(open_page(), (name, paint(RED))))[0]
+    shown = captions(drop(open_page(), (name, paint(RED))))[3]
     assert shown.startswith(r"\!\[x\]\(http\:\&sol\;\&sol\;far\.example")
     assert r"\$a\$ \:red\[b\]" in shown
 

@@ -1,0 +1,66 @@
+"""Known images in a bundle: which are kept, what is nearest, and that old bundles go without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vision.base.errors import BundleError
+from vision.base.outputs import ModelOutputs
+from vision.bundle.neighbours import NEIGHBOURS_NAME, gather_neighbours, read_neighbours, save_neighbours
+
+LABELS = np.repeat([0, 1, -1], [12, 3, 4])
+GROUPS = np.array([f"g{number}" for number in (*[0] * 10, 1, 2, 3, 4, 5, *range(6, 10))])
+
+
+def gather(per_class: int) -> Any:
+    rows = np.arange(len(LABELS))
+    rng = np.random.default_rng(0)
+    zeros = np.zeros((len(rows), 2), np.float32)
+    embeddings = rng.normal(size=(len(rows), 5)).astype(np.float32)
+    outputs = ModelOutputs(rows, zeros, embeddings, zeros, np.zeros((5, 2)), np.zeros(2))
+    splits: Any = SimpleNamespace(
+        labels=lambda: LABELS, group_array=lambda: GROUPS, class_names=("chub", "nase")
+    )
+    manifest: Any = SimpleNamespace(entries=[SimpleNamespace(path=f"{row}.png") for row in rows])
+    images = rng.integers(0, 255, (len(rows), 16, 16, 3)).astype(np.uint8)
+    return gather_neighbours(outputs, manifest, splits, images, per_class), embeddings
+
+
+def test_a_class_keeps_at_most_so_many_images_of_all_its_groups_and_none_of_unknown_ones() -> None:
+    known, _ = gather(3)
+    assert np.bincount(known.labels).tolist() == [3, 3]
+    assert {"10.png", "11.png", "12.png", "13.png", "14.png"} < set(known.paths)
+
+
+def test_the_nearest_are_those_of_the_largest_cosine_whatever_the_length() -> None:
+    known, embeddings = gather(50)
+    found = known.nearest(1000 * embeddings[13], 4)
+    cosines = (
+        embeddings[:15]
+        @ embeddings[13]
+        / (np.linalg.norm(embeddings[:15], axis=1) * np.linalg.norm(embeddings[13]))
+    )
+    assert [each.path for each, _ in found] == [f"{row}.png" for row in np.argsort(-cosines)[:4]]
+    assert found[0][0].similarity == pytest.approx(1, abs=1e-3)
+    assert found[0][0].class_name == "nase"
+
+
+def test_what_is_written_is_read_again_byte_for_byte(tmp_path: Path) -> None:
+    known, _ = gather(5)
+    save_neighbours(known, tmp_path / NEIGHBOURS_NAME)
+    again = read_neighbours(tmp_path / NEIGHBOURS_NAME)
+    save_neighbours(again, tmp_path / "again.npz")
+    assert (tmp_path / NEIGHBOURS_NAME).read_bytes() == (tmp_path / "again.npz").read_bytes()
+    assert again.pictures == known.pictures
+    assert list(again.paths) == list(known.paths)
+
+
+def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / NEIGHBOURS_NAME, embeddings=np.zeros(3))
+    with pytest.raises(BundleError, match="known images"):
+        read_neighbours(tmp_path / NEIGHBOURS_NAME)
