@@ -76,13 +76,22 @@ def find_suspects(held_out: HeldOut) -> list[Suspect]:
 def find_strangers(held_out: HeldOut) -> list[int]:
     """Rows of held-out images that are like no class, the strangest first.
 
-    Those whose deciding unknown score lies more than three interquartile ranges above the upper quartile.
+    Those whose deciding unknown score, or whose distance by early statistics (pictures of another kind), lies
+    more than three interquartile ranges above the upper quartile.
     """
     name = next((each for each in held_out.scores if each is not OodScore.MSP), OodScore.MSP)
-    scores = held_out.scores[name]
+    distances = _measure_distances(held_out.scores[name])
+    if held_out.stranger_scores is not None:
+        distances = np.maximum(distances, _measure_distances(held_out.stranger_scores))
+    far = np.flatnonzero(distances > FENCE)
+    return [int(held_out.rows[i]) for i in far[np.argsort(-distances[far], kind="stable")]]
+
+
+def _measure_distances(scores: FloatArray) -> FloatArray:
+    """How many interquartile ranges each score lies above the upper quartile, (n,)."""
     lower, upper = np.percentile(scores, [25, 75])
-    far = np.flatnonzero(scores > upper + FENCE * (upper - lower))
-    return [int(held_out.rows[i]) for i in far[np.argsort(-scores[far], kind="stable")]]
+    distances: FloatArray = (scores - upper) / max(upper - lower, 1e-12)
+    return distances
 
 
 def count_confusions(suspects: Sequence[Suspect]) -> list[tuple[int, int, list[Suspect]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +82,10 @@ def test_each_kind_of_doubt_has_its_rows(story: RunStory) -> None:
 def test_scores_that_are_spread_alone_make_no_stranger() -> None:
     rng = np.random.default_rng(2)
     logits = rng.normal(0, 1, (300, 3))
-    assert find_strangers(make_held_out(logits, logits.argmax(axis=1))) == []
+    held_out = make_held_out(logits, logits.argmax(axis=1))
+    assert find_strangers(held_out) == []
+    early = np.append(rng.normal(0, 1, 299), 9.0)  # a picture of another kind, whatever its class
+    assert find_strangers(replace(held_out, stranger_scores=early)) == [299]
 
 
 def test_a_class_of_another_size_is_told_and_others_are_not(story: RunStory) -> None:
