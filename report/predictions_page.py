@@ -314,7 +314,7 @@ def _draw_classes(rows: Sequence[tuple[str, int, int]]) -> list[str]:
 
 def tell_counts(summary: BatchSummary) -> list[str]:
     """What a terminal prints at the end, a line each."""
-    lines = [write_headline(summary)]
+    lines = [write_headline(summary), *filter(None, [summary.misfit])]
     kinds = {
         Answer.LOOK_ALIKE: "like what it was taught, yet none of its classes",
         Answer.STRANGER: "pictures of something else",

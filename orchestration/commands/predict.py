@@ -57,7 +57,9 @@ def _predict(options: Namespace, paths: ProjectPaths) -> int:
 def _answer(options: Namespace, sources: Sequence[Path], found: AnsweringModel, paths: ProjectPaths) -> int:
     """Answer these places with this model, and say what came of it; the exit code."""
     from report.predictions_page import PAGE_NAME, tell_counts, tell_row, write_predictions
+    from vision.bundle.assembly import read_contract
     from vision.prediction.batch import Batch
+    from vision.prediction.boxes import Boxes
     from vision.prediction.engines import Wanted
     from vision.prediction.listing import open_items
     from vision.prediction.publishing.publication import describe_places
@@ -69,7 +71,9 @@ def _answer(options: Namespace, sources: Sequence[Path], found: AnsweringModel, 
     say(f"Model     {found.told}")
     if found.model.caution:
         say(f"Caution   {found.model.caution}")
-    with open_items(sources, options.group_by or found.group_by) as listing:
+    file = Path(options.boxes) if options.boxes else None
+    boxes = Boxes(read_contract(found.model.root).crop_margin, file)
+    with open_items(sources, options.group_by or found.group_by, boxes) as listing:
         wanted = Wanted(
             options.top,
             options.heat_maps,
@@ -81,6 +85,8 @@ def _answer(options: Namespace, sources: Sequence[Path], found: AnsweringModel, 
         publisher = _prepare_publication(options, batch)
         folder = _choose_folder(batch, options.out, paths)
         say(f"Pictures  {count_of(len(listing.items), 'file')} of {list_sources(listing.sources)}")
+        if listing.num_boxed and boxes.margin is not None:
+            say(f"Boxes     {listing.num_boxed:,}, with {100 * boxes.margin:.0f}% of the longer side around")
         if options.tta > 1:
             say(f"Views     {options.tta} of each, for what a person decides; accepted only where they agree")
         if publisher is not None:
@@ -245,6 +251,11 @@ PREDICT = Command(
         ),
         argument(
             "--deployments", metavar="CSV", help="where and when the cameras stood (with survey.yaml beside)"
+        ),
+        argument(
+            "--boxes",
+            metavar="JSON",
+            help="MegaDetector's results or a COCO file, for a model that was taught what boxes hold",
         ),
         argument("--heat-maps", action="store_true", help="also write what each answer was read from"),
         argument("--group-by", metavar="PATTERN", help="groups in file names (default: as in training)"),

@@ -47,7 +47,9 @@ def write_model(bundle: Bundle, folder: Path) -> Contract:
     write_atomically(folder / GRAPH, add_labels(content, labels))
     write_atomically(folder / LABELS, labels)
     write_atomically(folder / ARRAYS, pack_arrays(list_needed(detector, contract.rule)))
-    write_atomically(folder / PROGRAM, write_program(contract.name, contract.rule, contract.resize))
+    write_atomically(
+        folder / PROGRAM, write_program(contract.name, contract.rule, contract.resize, contract.crop_margin)
+    )
     files = {name: digest_file(folder / name) for name in (GRAPH, LABELS, ARRAYS)}
     own = contract.model_copy(update={"files": files})
     write_atomically(folder / CONTRACT, f"{own.model_dump_json(indent=1)}\n")
@@ -62,7 +64,7 @@ def add_labels(graph: bytes, labels: str) -> bytes:
     return buffer.getvalue()
 
 
-def write_program(name: str, rule: DecisionRule, resize: str) -> str:
+def write_program(name: str, rule: DecisionRule, resize: str, crop_margin: float | None = None) -> str:
     """`predict.py`: the product's decisions of this rule, with numpy, Pillow and LiteRT alone."""
     score = OodScore(rule.unknown.score_name)
     combined = COMBINATIONS.get(score, ())
@@ -74,6 +76,7 @@ def write_program(name: str, rule: DecisionRule, resize: str) -> str:
         combined=[part.value for part in combined],
         rule=rule,
         resize=resize,
+        crop_margin=crop_margin,
         num_neighbours=NUM_NEIGHBOURS,
     )
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 import numpy as np
 from PIL import Image
 
+from serving.api.boxes import cut_to_box
 from serving.api.keys import CHECK_CLIENT
 from serving.api.metrics import ServiceMetrics, Stage
 from serving.api.problems import ProblemError
@@ -41,9 +42,9 @@ from vision.base.errors import ImageError, ImageFormatError, LogError, TaxonErro
 from vision.base.record import ImageArray
 from vision.bundle.assembly import LoadedBundle
 from vision.bundle.heat_map import heat_map, overlay
-from vision.config.data import Resize
+from vision.bundle.pictures import decode_for, tell_misfit
 from vision.data.decoding.formats import READ_FORMATS
-from vision.data.images import decode_image
+from vision.data.records import Box
 from vision.decision.predictor import Inference, make_predictions
 from vision.decision.records import Prediction
 from vision.prediction.views import average_views, tell_by_views
@@ -65,6 +66,7 @@ class Question:
         views: of the image that are asked; 1 is the image as it is.
         reencode: whether it is written as JPEG and read again before it is looked at.
         similar: known images that are like it and are told.
+        box: of the subject: left, top, width and height in pixels, or as shares where none is above 1.
     """
 
     image: bytes
@@ -76,6 +78,7 @@ class Question:
     views: int = 1
     reencode: bool = False
     similar: int = 0
+    box: Box | None = None
 
 
 class Answerer:
@@ -137,6 +140,7 @@ class Answerer:
             precision=contract.precision,
             image_size=contract.image_size,
             resize=contract.resize,
+            crop_margin=contract.crop_margin,
             score_name=contract.score_name,
             unknown=UnknownPromise(
                 alpha=unknown.alpha,
@@ -217,7 +221,8 @@ class Answerer:
     def _answer(self, question: Question, image: ImageArray) -> tuple[PredictionAnswer, Inference]:
         inference, prediction = self._look(image, question)
         latency_ms = (time.perf_counter() - question.arrived) * 1000.0
-        answer = self._compose(prediction, latency_ms)
+        misfit = tell_misfit(self._bundle.contract, question.box is not None, 1)
+        answer = self._compose(prediction, latency_ms).model_copy(update={"warning": misfit or None})
         if question.explain:
             heat = self._draw_heat(image, inference, prediction.class_name)
             answer = answer.model_copy(update={"heat_map_png": base64.b64encode(heat).decode("ascii")})
@@ -269,16 +274,11 @@ class Answerer:
         )
 
     def _decode(self, question: Question) -> ImageArray:
-        contract = self._bundle.contract
+        contract, most = self._bundle.contract, self._settings.max_megapixels
         try:
             with self._metrics.time_stage(Stage.DECODE):
-                image = decode_image(
-                    question.image,
-                    size=contract.image_size,
-                    resize=Resize(contract.resize),
-                    max_megapixels=self._settings.max_megapixels,
-                    least_bits=contract.least_bits,
-                )
+                raw = cut_to_box(contract, question.image, question.box, most)
+                image = decode_for(contract, raw, most)
         except ImageFormatError as error:
             raise ProblemError(
                 "image-format",
@@ -290,7 +290,7 @@ class Answerer:
             raise ProblemError(
                 "image-unusable",
                 arrived=f"The file is not usable: {error}",
-                expected=f"a whole image of at most {self._settings.max_megapixels:g} megapixels",
+                expected=f"a whole image of at most {most:g} megapixels",
                 advice="Open the file on your side to see whether it is whole, or send a smaller one",
             ) from error
 
@@ -337,6 +337,11 @@ class Answerer:
             latency_ms=round(latency_ms, 3),
         )
 
+    def _keep(self, question: Question) -> bytes:
+        """The image that was looked at: of one with a box what the box holds, as it would be taught."""
+        most = self._settings.max_megapixels
+        return cut_to_box(self._bundle.contract, question.image, question.box, most)
+
     def _make_entry(self, question: Question, answer: PredictionAnswer, inference: Inference) -> LogEntry:
         return LogEntry(
             prediction_id=answer.prediction_id,
@@ -356,7 +361,7 @@ class Answerer:
             logits=inference.forward.logits[0],
             embedding=inference.forward.embeddings[0],
             quality=inference.quality[0],
-            image=question.image if self._settings.keep_images else None,
+            image=self._keep(question) if self._settings.keep_images else None,
             unknown_kind=answer.unknown_kind,
         )
 

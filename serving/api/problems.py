@@ -45,6 +45,7 @@ PROBLEMS: Mapping[str, tuple[HTTPStatus, str]] = MappingProxyType(
         "query": (HTTPStatus.UNPROCESSABLE_ENTITY, "The query holds something else than what may be asked."),
         "group": (HTTPStatus.UNPROCESSABLE_ENTITY, "The group is too long or not printable."),
         "no-known-images": (HTTPStatus.CONFLICT, "The model keeps no known images to compare with."),
+        "box": (HTTPStatus.UNPROCESSABLE_ENTITY, "The box is no box, or holds nothing of the picture."),
         "busy": (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests at a time; Retry-After says when again."),
         "too-often": (
             HTTPStatus.TOO_MANY_REQUESTS,

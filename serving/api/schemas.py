@@ -31,6 +31,11 @@ class PredictionForm(Body):
         description=f"one {READ_FORMATS} image, whatever its name says, or several of one individual",
     )
     group: str = Field(default="", description="what images of one camera, individual or visit share")
+    box: str = Field(
+        default="",
+        description="of the subject: left,top,width,height in pixels, or as shares where none is above 1; "
+        "used by a model that has a crop_margin",
+    )
 
 
 class AnswerOptions(Body):
@@ -134,6 +139,9 @@ class PredictionAnswer(Body):
         description="of an unknown image: stranger (not a picture of the kind it was taught) or look_alike "
         "(like what it was taught, but none of it); else null",
     )
+    warning: str | None = Field(
+        default=None, description="where the picture is not what the model was taught: a box, or none"
+    )
     model: ServedModel
     latency_ms: float = Field(description="from the request's arrival to the decision")
     heat_map_png: str | None = Field(default=None, description="base64; only with explain=true")
@@ -206,6 +214,11 @@ class ModelDescription(Body):
     precision: Precision = Field(description="of the weights")
     image_size: int = Field(description="pixels of the square that it looks at")
     resize: str = Field(description="how an image becomes that square: pad, crop or stretch")
+    crop_margin: float | None = Field(
+        default=None,
+        description="share of a box's longer side kept around it: it was taught what boxes hold; null: whole "
+        "pictures",
+    )
     score_name: str = Field(description="the unknown score that decides")
     unknown: UnknownPromise
     review: ReviewPromise

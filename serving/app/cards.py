@@ -109,6 +109,8 @@ def _show_answer(card: Card, *, large: bool) -> None:
     if large or answer.decision is not Decision.ACCEPT:
         text += f"\n\n{escape_markdown(words.meaning)}"
     box[answer.decision](text.strip(), icon=_ICONS[answer.decision])
+    if answer.warning:
+        st.caption(escape_markdown(answer.warning))
     if card.asked.correction:
         st.markdown(f"You say: **{escape_markdown(card.asked.correction)}**. It is written down.")
 

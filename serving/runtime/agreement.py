@@ -18,8 +18,7 @@ from vision.base.errors import DataError, ServiceError
 from vision.base.files import digest_file, storage_errors
 from vision.base.record import IntArray
 from vision.bundle.assembly import LoadedBundle
-from vision.config.data import Resize
-from vision.data.images import decode_image
+from vision.bundle.pictures import decode_for
 from vision.data.records import ImageEntry, Manifest, Split, Splits
 from vision.decision.records import Prediction
 
@@ -144,12 +143,5 @@ def _compare_one(url: str, key: str, bundle: LoadedBundle, image: TestImage) -> 
 
 def answer_here(bundle: LoadedBundle, raw: bytes) -> Prediction:
     """The pipeline's own answer to a file's bytes, with the probabilities of all classes."""
-    contract = bundle.contract
-    image = decode_image(
-        raw,
-        size=contract.image_size,
-        resize=Resize(contract.resize),
-        max_megapixels=float("inf"),
-        least_bits=contract.least_bits,
-    )
-    return bundle.predictor().predict(image[None], top_k=len(contract.class_names))[0]
+    image = decode_for(bundle.contract, raw, float("inf"))
+    return bundle.predictor().predict(image[None], top_k=len(bundle.contract.class_names))[0]

@@ -19,10 +19,12 @@ from serving.log.entries import LogEntry
 from serving.log.prediction_log import PredictionLog
 from vision.base.files import digest_file
 from vision.base.progress import ProgressLog
+from vision.bundle.assembly import read_contract
 from vision.bundle.records import Bundle
 from vision.config.prediction import BatchSettings
 from vision.data.records import Splits
 from vision.prediction.batch import Batch, BatchModel
+from vision.prediction.boxes import Boxes
 from vision.prediction.engines import Answered, Wanted
 from vision.prediction.listing import open_items
 from vision.prediction.part_file import JOB_NAME
@@ -65,7 +67,8 @@ def answer_batch(
     name, version, digest = model
     wanted = Wanted(settings.top_k, settings.heat_maps, quality=log_url is not None)
     log = nullcontext(None) if log_url is None else closing(PredictionLog(log_url, wait_s=WAIT_S))
-    with open_items([Path(path)], group_by) as listing, log as opened:
+    boxes = Boxes(read_contract(bundle.root).crop_margin, settings.boxes)
+    with open_items([Path(path)], group_by, boxes) as listing, log as opened:
         taught = splits.uses(), splits.taught_groups()
         batch = Batch(listing, BatchModel(bundle.root, digest, name, version, *taught), wanted)
         folder = Path(state) / batch.key

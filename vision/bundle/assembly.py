@@ -99,6 +99,7 @@ def describe_contract(
         versions=_list_versions(),
         least_bits=dataset.least_bits,
         resize_reason=dataset.resize_reason,
+        crop_margin=manifest.crop_margin,
     )
 
 

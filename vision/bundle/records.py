@@ -130,3 +130,7 @@ class Contract(Record):
     versions: dict[str, str] = Field(description="library -> version that made the graph")
     least_bits: int = Field(default=0, description="of 16, that pictures of over eight bits use at least")
     resize_reason: str = Field(default="", description="why that resize, a sentence")
+    crop_margin: float | None = Field(
+        default=None,
+        description="share of a box's longer side kept around it; None: it was taught whole pictures",
+    )

@@ -20,7 +20,7 @@ class LabelledSource(GrowingSource):
     keep_damaged: bool = Field(default=False, description="train on pictures of which a part is missing")
 
 
-class BoxedSource(LabelledSource):
+class CutSource(LabelledSource):
     """What every source has that may know where in a picture its subject is."""
 
     use: Literal["frames", "boxes"] = Field(
@@ -29,6 +29,11 @@ class BoxedSource(LabelledSource):
         "of every box",
     )
     margin: Fraction = Field(default=0.1, description="kept around a box, as a share of its longer side")
+
+
+class BoxedSource(CutSource):
+    """What every source has whose boxes lie in a COCO file."""
+
     group_by: Literal["auto", "location", "sequence"] = Field(
         default="auto",
         description="what stays in one split: all pictures of a location, or of a sequence (seq_id, else a "

@@ -15,6 +15,10 @@ class BatchSettings(Settings):
     path: Path | None = Field(
         default=None, description="a picture, a folder, a CSV with a column of paths, or a ZIP"
     )
+    boxes: Path | None = Field(
+        default=None,
+        description="MegaDetector's results or a COCO file, for a model that was taught what boxes hold",
+    )
     top_k: int = Field(default=3, ge=1, le=1_000, description="most probable classes told of each picture")
     heat_maps: bool = Field(default=False, description="write what each answer was read from")
     log: bool = Field(

@@ -8,10 +8,10 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from vision.config.data import GROUP_HELP, GroupPattern
-from vision.config.labelled import LabelledSource
+from vision.config.labelled import CutSource, LabelledSource
 
 
-class CsvSource(LabelledSource):
+class CsvSource(CutSource):
     """A CSV file of paths and labels, and a folder of images."""
 
     source: Literal["csv"] = "csv"
@@ -35,6 +35,12 @@ class CsvSource(LabelledSource):
     def _groups_are_declared_once(self) -> Self:
         if self.group_column is not None and self.group_by is not None:
             raise ValueError("group_column and group_by both say what a group is; keep one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _boxes_are_named(self) -> Self:
+        if self.use == "boxes" and self.box_columns is None:
+            raise ValueError("use: boxes needs box_columns: the columns of left, top, width and height")
         return self
 
 

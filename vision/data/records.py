@@ -103,6 +103,10 @@ class Manifest(Record):
     too_alike: tuple[str, ...] = Field(
         default=(), description="classes whose pictures are all much alike; of them near copies are linked"
     )
+    crop_margin: float | None = Field(
+        default=None,
+        description="kept around the boxes that the images were cut out of; None: whole pictures",
+    )
 
     def lookalikes(self) -> dict[int, list[int]]:
         """Row -> the rows that look like it."""

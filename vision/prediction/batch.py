@@ -12,6 +12,7 @@ from pathlib import Path
 from vision.base.files import storage_errors, write_atomically
 from vision.base.lock import RunLock
 from vision.base.names import comparison_key
+from vision.bundle.pictures import tell_misfit
 from vision.data.images import DECODER_VERSION
 from vision.prediction.engines import Engines, Listen, Wanted
 from vision.prediction.items import Item
@@ -135,7 +136,8 @@ def _find_row(batch: Batch, part: PartFile, item: Item) -> Row:
     if row is None:
         raise KeyError(item.path)
     kin = SEEN_GROUP if item.group and comparison_key(item.group) in batch.model.groups else ""
-    return row.model_copy(update={"group": item.group, "seen": batch.model.uses.get(row.digest, kin)})
+    seen = batch.model.uses.get(row.digest, kin)
+    return row.model_copy(update={"group": item.group, "seen": seen, "box": item.box})
 
 
 def _summarise(batch: Batch, engines: Engines, num_new: int) -> BatchSummary:
@@ -150,6 +152,7 @@ def _summarise(batch: Batch, engines: Engines, num_new: int) -> BatchSummary:
         target_risk=rule.review.target_risk if rule.review.attainable else None,
         counts={},
         caution=batch.model.caution,
+        misfit=tell_misfit(engines.bundle.contract, listing.num_boxed, len(listing.items)),
         others=dict(listing.others),
         num_reused=len({each.path for each in listing.items}) - num_new,
     )

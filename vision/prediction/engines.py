@@ -26,9 +26,9 @@ from vision.base.record import FloatArray, ImageArray
 from vision.bundle.assembly import LoadedBundle, load_bundle
 from vision.bundle.engine import Engine
 from vision.bundle.heat_map import heat_map, overlay
+from vision.bundle.pictures import decode_for
 from vision.bundle.records import ExportedGraphs, SimilarImage
-from vision.config.data import Resize
-from vision.data.images import MAX_MEGAPIXELS, decode_image
+from vision.data.images import MAX_MEGAPIXELS
 from vision.data.quality import QUALITY_COLUMNS, measure_quality
 from vision.decision.predictor import Inference, Predictor, make_predictions
 from vision.decision.records import Prediction
@@ -142,14 +142,7 @@ class Engines:
         Raises:
             ImageError: it is no usable picture.
         """
-        contract = self.bundle.contract
-        return decode_image(
-            raw,
-            size=contract.image_size,
-            resize=Resize(contract.resize),
-            max_megapixels=self._wanted.max_megapixels,
-            least_bits=contract.least_bits,
-        )
+        return decode_for(self.bundle.contract, raw, self._wanted.max_megapixels)
 
     def _answer_chunk(self, items: Sequence[Item]) -> list[Answered]:
         started = time.perf_counter()

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from vision.base.errors import ImageError
+from vision.data.records import Box
 
 MAX_BYTES = 256_000_000
 """Of one file; larger ones are not read into memory."""
@@ -29,6 +30,7 @@ class Item:
         file: where it lies on the disk; None inside an archive.
         fault: why it cannot be read; empty where it may be.
         deployment, taken: as a table says where and when it was taken; empty where none does.
+        box: left, top, width and height of the subject: pixels, or shares where none is above 1.
     """
 
     path: str
@@ -39,6 +41,7 @@ class Item:
     fault: str = ""
     deployment: str = ""
     taken: str = ""
+    box: Box | None = None
 
 
 def make_item(path: str, file: Path, group: str | None = None) -> Item:

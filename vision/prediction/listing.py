@@ -19,6 +19,7 @@ from vision.data.grouping import suggest_groups
 from vision.data.manifest import SourceFile
 from vision.data.sources.finding import Rules, find_images
 from vision.prediction.archive import list_archive
+from vision.prediction.boxes import Boxes, cut_items, give_boxes
 from vision.prediction.items import HIDDEN, Item, make_faulty, make_item
 from vision.prediction.table import list_table
 
@@ -41,15 +42,23 @@ class Listing:
     items: list[Item] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def num_boxed(self) -> int:
+        """Items that come with a box."""
+        return sum(each.box is not None for each in self.items)
+
 
 @contextmanager
-def open_items(sources: Sequence[Path], group_by: str | None = None) -> Iterator[Listing]:
+def open_items(
+    sources: Sequence[Path], group_by: str | None = None, boxes: Boxes | None = None
+) -> Iterator[Listing]:
     """All that lies at these places; archives stay open for the block.
 
     Args:
         sources: picture files, folders (with all below them), CSV files with a column of paths, ZIP files.
         group_by: pattern with a part named `group`; of file names, or of paths if it holds a slash; or
             `auto`: the names themselves tell it, if they do.
+        boxes: what becomes of boxes; None: nothing.
 
     Raises:
         SourceError: a place is not there or cannot be listed, a CSV has no column of paths, a ZIP is damaged
@@ -72,6 +81,10 @@ def open_items(sources: Sequence[Path], group_by: str | None = None) -> Iterator
                 listing.items.append(make_item(str(source), place))
         if not listing.items:
             raise SourceError(_describe_nothing(listing))
+        if boxes is not None and boxes.file is not None:
+            listing.items = give_boxes(listing.items, boxes.file)
+        if boxes is not None and boxes.margin is not None:
+            listing.items = cut_items(listing.items, boxes.margin)
         listing.items = _tell_apart(listing.items)
         pattern = _find_pattern(group_by, listing.items)
         if pattern is not None:

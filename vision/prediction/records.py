@@ -11,6 +11,7 @@ from pydantic import Field
 
 from vision.base.record import FileSet, Record, Value
 from vision.bundle.records import SimilarImage
+from vision.data.records import Box
 from vision.decision.records import Decision, Prediction, UnknownKind
 
 _MOST_SOURCES = 3
@@ -43,6 +44,7 @@ class Row(Value):
         description="split in which the model had this very file, or held out; group: it was taught others "
         "of its group; empty: neither",
     )
+    box: Box | None = Field(default=None, description="that came with it, as it came")
 
     similar: tuple[SimilarImage, ...] = Field(default=(), description="known images that are most like it")
 
@@ -97,6 +99,7 @@ class BatchSummary(Record):
     )
     num_reused: int = Field(default=0, description="rows that an earlier, stopped attempt had answered")
     seconds: float = 0.0
+    misfit: str = Field(default="", description="where the pictures are not what it was taught; a sentence")
 
     @property
     def num_files(self) -> int:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path, PureWindowsPath
 
 from vision.base.errors import SourceError
+from vision.data.decoding.cutting import parse_box
+from vision.data.records import Box
 from vision.data.sources.table.reading import PATH_COLUMNS, read_cell, read_table
 from vision.prediction.items import Item, make_faulty, make_item
 
 GROUP_COLUMN = "group"
+BOX_COLUMNS = (("left", "top", "width", "height"), ("x", "y", "width", "height"), ("x", "y", "w", "h"))
+"""Names of the four columns of a box, each perhaps after box_ or bbox_."""
 
 
 def list_table(path: Path) -> list[Item]:
@@ -28,16 +34,36 @@ def list_table(path: Path) -> list[Item]:
             "picture lies. Name it so in the first line."
         )
     group = columns.get(GROUP_COLUMN)
+    box = _find_box(columns)
     deployment, taken = columns.get("deployment", columns.get("deploymentid")), columns.get("timestamp")
     return [
         replace(
             _make_item(path, row, number, found, group),
             deployment=read_cell(row, deployment),
             taken=read_cell(row, taken),
+            box=_read_box([read_cell(row, place) for place in box]),
         )
         for number, row in enumerate(rows, 2)
         if any(row)
     ]
+
+
+def _find_box(columns: Mapping[str, int]) -> tuple[int, ...]:
+    """Places of the four columns of a box; none where there is none."""
+    for prefix, names in product(("", "box_", "bbox_"), BOX_COLUMNS):
+        if all(f"{prefix}{name}" in columns for name in names):
+            return tuple(columns[f"{prefix}{name}"] for name in names)
+    return ()
+
+
+def _read_box(cells: Sequence[str]) -> Box | None:
+    """The box of a row; of cells that hold something else one of no area, which is told where it is used."""
+    if not any(cells):
+        return None
+    try:
+        return parse_box(cells)
+    except ValueError:
+        return 0.0, 0.0, 0.0, 0.0
 
 
 def _make_item(table: Path, row: list[str], number: int, column: int, group_column: int | None) -> Item:

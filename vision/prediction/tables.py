@@ -41,6 +41,8 @@ def tabulate(row: Row) -> dict[str, Any]:
     for place, each in enumerate(row.similar, 1):
         values = (each.path, each.class_name, each.similarity)
         told |= {f"{name}_{place}": value for name, value in zip(_SIMILAR, values, strict=True)}
+    if row.box is not None:
+        told["box"] = ",".join(f"{side:.6g}" for side in row.box)
     given = row.prediction
     if given is None:
         return told | {"decision": Answer.UNREADABLE.value, "reason": row.fault}
@@ -71,6 +73,7 @@ def write_tables(folder: Path, rows: Sequence[Row]) -> None:
         list_columns(top_k, max((len(row.similar) for row in rows), default=0)),
         [tabulate(row) for row in rows],
     )
+    columns += ["box"] if any(row.box for row in rows) else []
     _write_parquet(folder / PARQUET_NAME, columns, told)
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, restval="")

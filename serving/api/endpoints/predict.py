@@ -1,7 +1,7 @@
 """POST /predict: the answer for one image, or for several of one individual.
 
-The form holds one file `image` or a few, at most one text `group`, and nothing else. A text where the image
-belongs, such as a URL, is refused; nothing is ever fetched.
+The form holds one file `image` or a few, at most one text `group`, with one file at most one `box`, and
+nothing else. A text where the image belongs, such as a URL, is refused; nothing is ever fetched.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
 from serving.api.answers import Question
+from serving.api.boxes import read_box
 from serving.api.endpoint import Access, Endpoint
 from serving.api.forms import read_form
 from serving.api.keys import KeyScope
@@ -28,9 +29,10 @@ async def predict(state: ServiceState, request: Request) -> PredictionAnswer:
     answerer = state.require_answerer(request)
     query = read_query(PredictionQuery, request)
     with state.admission(request.state.client):
-        form = await read_form(state, request, _wrong_form, num_files=MAX_PICTURES, num_texts=1)
+        form = await read_form(state, request, _wrong_form, num_files=MAX_PICTURES, num_texts=2)
         try:
             images, group = _check_fields(form)
+            box = read_box(form)
             questions = [
                 Question(
                     image=await image.read(),
@@ -42,6 +44,7 @@ async def predict(state: ServiceState, request: Request) -> PredictionAnswer:
                     views=query.tta,
                     reencode=query.reencode,
                     similar=query.similar,
+                    box=box,
                 )
                 for image in images
             ]
@@ -58,9 +61,14 @@ async def predict(state: ServiceState, request: Request) -> PredictionAnswer:
 
 def _check_fields(form: FormData) -> tuple[list[UploadFile], str | None]:
     """The files and the group of a form; anything else in it is refused (422)."""
-    for name, _ in form.multi_items():
-        if name not in ("image", "group"):
+    names = [name for name, _ in form.multi_items()]
+    for name in names:
+        if name not in ("image", "group", "box"):
             raise _wrong_form(f"A field {name[:60]!r} arrived")
+        if name != "image" and names.count(name) > 1:
+            raise _wrong_form(f"{names.count(name)} fields {name} arrived")
+    if "box" in names and names.count("image") > 1:
+        raise _wrong_form(f"A box arrived with {names.count('image')} images, and is of one")
     images, group = [], form.get("group")
     for image in form.getlist("image"):
         if isinstance(image, str):
@@ -85,7 +93,10 @@ def _check_fields(form: FormData) -> tuple[list[UploadFile], str | None]:
 
 
 def _wrong_form(arrived: str, code: str = "form") -> ProblemError:
-    fields = f"1 to {MAX_PICTURES} files in the field image and at most one text in the field group"
+    fields = (
+        f"1 to {MAX_PICTURES} files in the field image and at most one text in the field group, "
+        "with one file also in the field box"
+    )
     return ProblemError(
         code,
         arrived=arrived,
@@ -107,6 +118,7 @@ PREDICT = Endpoint(
         "content-type",
         "form",
         "group",
+        "box",
         "query",
         "image-format",
         "image-unusable",

@@ -48,7 +48,12 @@ def test_an_image_is_answered_in_the_documented_form(client: TestClient) -> None
     response = predict(client, paint(RED), group="visit-7")
     assert response.status_code == 200
     body = response.json()
-    assert set(body) == set(PredictionAnswer.model_fields) - {"heat_map_png", "unknown_kind", "pictures"}
+    assert set(body) == set(PredictionAnswer.model_fields) - {
+        "heat_map_png",
+        "unknown_kind",
+        "pictures",
+        "warning",
+    }
     assert (body["decision"], body["class_name"]) == ("accept", "red")
     assert body["top_k"][0] == {"class_name": "red", "probability": body["confidence"]}
     assert body["model"] == {"name": "toy", "version": "3", "digest": make_bundle().digest}
@@ -97,6 +102,8 @@ def test_a_url_where_the_image_belongs_is_refused_and_nobody_fetches_it(client: 
         ([IMAGE, ("group", ("g.txt", b"g", "text/plain"))], {}),
         ([IMAGE], {"threshold": "0.1"}),
         ([IMAGE], {"group": "g", "colour": "red"}),
+        ([IMAGE], {"group": ["g", "h"]}),
+        ([IMAGE, IMAGE], {"box": "0,0,1,1"}),
         ([IMAGE], {"group": "x" * 2000}),
         ([IMAGE], {"group": "🐟" * 256}),
     ],
@@ -123,6 +130,20 @@ def test_a_broken_form_is_422(client: TestClient, content: bytes) -> None:
 @pytest.mark.parametrize("group", ["a\x00b", "a\u202eb", "a\nb", "x" * 256])
 def test_a_group_with_control_characters_or_too_long_is_422(client: TestClient, group: str) -> None:
     check_problem(predict(client, paint(RED), group=group), 422, "group")
+
+
+@pytest.mark.parametrize("box", ["1,2,3", "a,b,c,d", "nan,0,5,5", "1,1,0,5", "1;2;3;4"])
+def test_a_box_that_is_none_is_422(client: TestClient, box: str) -> None:
+    files = {"image": paint(RED)}
+    sent = client.post("/predict", files=files, data={"box": box}, headers=WITH_KEY)
+    assert "curl -F box=" in check_problem(sent, 422, "box")["advice"]
+
+
+def test_a_box_is_taken_beside_a_group_and_what_became_of_it_is_said(client: TestClient) -> None:
+    fields = {"box": "0.1,0.1,0.5,0.5", "group": "visit-7"}
+    body = client.post("/predict", files={"image": paint(RED)}, data=fields, headers=WITH_KEY).json()
+    assert body["class_name"] == "red"
+    assert "taught whole pictures" in body["warning"]
 
 
 def post_form(client: TestClient, group: bytes, more: str = "", name: bytes = b"a.png") -> Response:

@@ -20,6 +20,7 @@ from vision.data.decoding.colour import PAD_GREY
 from vision.data.images import decode_image, probe_image
 
 LOSSLESS = ("PNG", "BMP", "WEBP")
+SQUARES = [Resize.PAD, Resize.CROP, Resize.STRETCH]
 Read = Callable[[bytes], object]
 
 
@@ -93,7 +94,7 @@ def test_stretch_fills_the_square_with_the_whole_picture() -> None:
     assert (decoded[:, 11:] == 200).all()
 
 
-@pytest.mark.parametrize("resize", list(Resize))
+@pytest.mark.parametrize("resize", SQUARES)
 @pytest.mark.parametrize("sides", [(1, 1), (1, 300), (300, 1), (7, 5)])
 def test_every_shape_gives_a_full_square(sides: tuple[int, int], resize: Resize) -> None:
     decoded = decode(encode(picture(*sides)), 16, resize)
@@ -102,7 +103,7 @@ def test_every_shape_gives_a_full_square(sides: tuple[int, int], resize: Resize)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("resize", list(Resize))
+@pytest.mark.parametrize("resize", SQUARES)
 def test_orientation_equals_exif_transpose(orientation: int, resize: Resize) -> None:
     image = picture(16, 16)
     exif = Image.Exif()
@@ -114,7 +115,7 @@ def test_orientation_equals_exif_transpose(orientation: int, resize: Resize) -> 
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("resize", list(Resize))
+@pytest.mark.parametrize("resize", SQUARES)
 def test_orientation_and_resize_commute_on_jpeg(orientation: int, resize: Resize) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation

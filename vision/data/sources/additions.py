@@ -114,6 +114,7 @@ def add_parts(base: Manifest, parts: Sequence[Part], progress: Progress | None =
         entries=tuple(sorted(entries, key=lambda entry: entry.path)),
         quarantined=tuple(sorted(quarantined, key=lambda item: item.path)),
         remarks=tuple(remarks),
+        crop_margin=base.crop_margin,
     )
 
 

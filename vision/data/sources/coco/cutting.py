@@ -6,36 +6,29 @@ import logging
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from vision.base.errors import ImageError
 from vision.base.files import PARTIAL_SUFFIX, storage_errors, write_atomically
-from vision.data.decoding.opening import DECODING_FAULTS, open_image
+from vision.data.decoding.cutting import OUTSIDE, bound, cut, open_photograph
+from vision.data.decoding.opening import DECODING_FAULTS
 from vision.data.images import MAX_MEGAPIXELS
-from vision.data.records import Box
+from vision.data.manifest import SourceFile
+from vision.data.records import Box, Quarantined
 from vision.data.sources.coco.document import Mark
-from vision.data.sources.coco.examples import Example
 from vision.data.sources.declaration import Progress
 
 logger = logging.getLogger(__name__)
 
-CUT_VERSION = 1
-"""Raised when the same box gives other pixels or another file; part of the digest."""
-
 DONE = ".done"
 """The file that says that every box of a folder has been cut out."""
 
-OUTSIDE = "its box lies outside the picture"
-"""Why an example cannot be used."""
-
 _ORIENTATION = 0x0112
-_QUALITY = 95
-_PLAIN_MODES = ("L", "RGB", "RGBA", "I;16")
 _ROTATED: dict[int, Callable[[float, float], tuple[float, float]]] = {
     5: lambda x, y: (y, x),
     6: lambda x, y: (1 - y, x),
@@ -82,60 +75,68 @@ def place_boxes(marks: Sequence[Mark], sides: Sides, stated: tuple[float, float]
             left, top, wide, high = left / width, top / height, wide / width, high / height
         for point in ((left, top), (left + wide, top + high)):
             corners.append(_ROTATED[sides.orientation](*point) if stored else point)
-    return _bound(corners)
-
-
-def _bound(corners: Sequence[tuple[float, float]]) -> Box | None:
-    if not corners:
-        return None
-    xs, ys = ([min(1.0, max(0.0, corner[axis])) for corner in corners] for axis in (0, 1))
-    left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
-    return (left, top, right - left, bottom - top) if right > left and bottom > top else None
-
-
-def name_cut(path: str, number: int) -> str:
-    """The file of the n-th example of a photograph: JPEG stays JPEG, all else becomes PNG."""
-    place = PurePosixPath(path)
-    ending = ".jpg" if place.suffix.lower() in (".jpg", ".jpeg") else ".png"
-    return f"{place}_{number}{ending}"
+    return bound(corners) if corners else None
 
 
 def cut_boxes(
-    examples: Sequence[tuple[Example, str]],
+    files: Sequence[SourceFile],
     root: Path,
     folder: Path,
     margin: float,
     progress: Progress | None = None,
-) -> dict[str, str]:
-    """Cut every example out of its photograph into a folder, unless that has been done.
+) -> tuple[list[SourceFile], list[Quarantined]]:
+    """Cut every box out of its photograph into a folder, unless that has been done.
 
     Args:
-        examples: each with the name of its file in the folder.
+        files: photographs with their box, one for each box.
         root: where the photographs lie.
         folder: where the files go; its name tells the content.
         margin: kept around a box, as a share of its longer side in pixels.
         progress: called with (photographs done, photographs in all).
 
     Returns:
-        Name of the file -> why there is none.
+        The files that were cut out, and those that could not be.
 
     Raises:
         StorageError: no space, no permission.
     """
-    by_photo: dict[str, list[tuple[Example, str]]] = defaultdict(list)
-    for example, name in examples:
-        by_photo[example.photo.path].append((example, name))
+    by_photo: dict[str, list[SourceFile]] = defaultdict(list)
+    for each in files:
+        named = replace(each, path=_name_cut(each.path, len(by_photo[each.path])))
+        by_photo[each.path].append(named)
     done = folder / DONE
     if done.is_file():
         lines = done.read_text(encoding="utf-8").splitlines()
-        return {name: reason for name, _, reason in (line.partition("\t") for line in lines)}
-    logger.info("Cutting %d boxes out of %d photographs into %s", len(examples), len(by_photo), folder)
+        faults = {name: reason for name, _, reason in (line.partition("\t") for line in lines)}
+    else:
+        logger.info("Cutting %d boxes out of %d photographs into %s", len(files), len(by_photo), folder)
+        faults = _cut_all(by_photo, root, folder, margin, progress)
+    cuts = [each for own in by_photo.values() for each in own]
+    left_out = [
+        Quarantined(path=each.path, reason=faults[each.path], class_name=each.class_name)
+        for each in cuts
+        if each.path in faults
+    ]
+    return [replace(each, box=None) for each in cuts if each.path not in faults], left_out
+
+
+def _name_cut(path: str, number: int) -> str:
+    """The file of the n-th box of a photograph: JPEG stays JPEG, all else becomes PNG."""
+    place = PurePosixPath(path)
+    ending = ".jpg" if place.suffix.lower() in (".jpg", ".jpeg") else ".png"
+    return f"{place}_{number}{ending}"
+
+
+def _cut_all(
+    by_photo: dict[str, list[SourceFile]], root: Path, folder: Path, margin: float, progress: Progress | None
+) -> dict[str, str]:
+    """Name -> reason of those that could not be cut out; the folder appears when all others are."""
     partial = folder.with_name(f".{folder.name}{PARTIAL_SUFFIX}")
     for leftover in (partial, folder):  # of a run that was stopped
         shutil.rmtree(leftover, ignore_errors=True)
     faults: dict[str, str] = {}
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        work = pool.map(lambda item: _cut(root / item[0], item[1], partial, margin), by_photo.items())
+        work = pool.map(lambda item: _cut_photo(root / item[0], item[1], partial, margin), by_photo.items())
         for number, own in enumerate(work, start=1):
             faults |= own
             if progress is not None:
@@ -149,44 +150,15 @@ def cut_boxes(
     return faults
 
 
-def _cut(path: Path, examples: Iterable[tuple[Example, str]], folder: Path, margin: float) -> dict[str, str]:
+def _cut_photo(path: Path, files: Sequence[SourceFile], folder: Path, margin: float) -> dict[str, str]:
     """Name -> reason of those that could not be cut out of one photograph."""
-    examples = list(examples)
-    sides = read_sides(path)
     try:
-        seen = ImageOps.exif_transpose(open_image(path.read_bytes(), MAX_MEGAPIXELS))
-    except (ImageError, *DECODING_FAULTS) as error:
-        return {name: f"its photograph cannot be decoded: {error}".replace("\n", " ") for _, name in examples}
-    faults = {}
-    for example, name in examples:
-        box = place_boxes(example.marks, sides, example.photo.size) if sides else None
-        if box is None:
-            faults[name] = OUTSIDE
-            continue
-        part = seen.crop(_with_margin(box, seen.size, margin))
-        _save(part if part.mode in _PLAIN_MODES else part.convert("RGB"), folder / name, seen)
-    return faults
-
-
-def _with_margin(box: Box, sides: tuple[int, int], margin: float) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom in pixels, at least one pixel each way, within the picture."""
-    width, height = sides
-    left, top, wide, high = box[0] * width, box[1] * height, box[2] * width, box[3] * height
-    room = margin * max(wide, high)
-    x, y = min(width - 1, max(0, int(left - room))), min(height - 1, max(0, int(top - room)))
-    right, bottom = round(left + wide + room), round(top + high + room)
-    return x, y, min(width, max(x + 1, right)), min(height, max(y + 1, bottom))
-
-
-def _save(part: Image.Image, path: Path, seen: Image.Image) -> None:
-    """Write the pixels with the photograph's colour profile and its EXIF."""
-    extra = {"icc_profile": seen.info.get("icc_profile"), "exif": seen.getexif()}
-    is_jpeg = path.suffix == ".jpg"
-    if is_jpeg and part.mode not in ("L", "RGB"):
-        part = part.convert("RGB")
-    with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if is_jpeg:
-            part.save(path, "JPEG", quality=_QUALITY, subsampling=0, **extra)
-        else:
-            part.save(path, "PNG", **extra)
+        photograph = open_photograph(path.read_bytes(), MAX_MEGAPIXELS)
+        parts = {each.path: cut(photograph, each.box, margin) for each in files if each.box is not None}
+    except (ImageError, OSError) as error:
+        return {each.path: str(error).replace("\n", " ") for each in files}
+    for name, part in parts.items():
+        with storage_errors(folder / name):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(part)
+    return {each.path: OUTSIDE for each in files if each.path not in parts}

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from vision.base.errors import SourceError
 from vision.config.labelled import CocoSource
+from vision.data.decoding.cutting import CUT_VERSION, OUTSIDE
 from vision.data.manifest import SourceFile, build_manifest
 from vision.data.records import Manifest, Quarantined
 from vision.data.sources.class_names import check_class_names, check_spelling, check_unknown_classes
-from vision.data.sources.coco.cutting import (
-    CUT_VERSION,
-    OUTSIDE,
-    cut_boxes,
-    name_cut,
-    place_boxes,
-    read_sides,
-)
+from vision.data.sources.coco.cutting import cut_boxes, place_boxes, read_sides
 from vision.data.sources.coco.document import read_document
 from vision.data.sources.coco.examples import Example, Examples, find_examples
 from vision.data.sources.coco.megadetector import read_detections
@@ -111,13 +104,13 @@ def read_coco(settings: CocoSource, data_folder: Path, progress: Progress | None
     """The manifest of the frames, or of the boxes that are cut out of them."""
     found = list_coco(settings)
     digest = _digest(settings, found)
+    root = find_coco(settings)
+    files, faults = _place(root, found)
     if settings.use == "boxes":
-        root = data_folder.resolve() / f"boxes-{digest[:16]}"
-        files, faults = _cut(settings, found, root, progress)
-    else:
-        root = find_coco(settings)
-        files, faults = _place(root, found)
-    return build_manifest(
+        photos, root = root, data_folder.resolve() / f"boxes-{digest[:16]}"
+        files, more = cut_boxes(files, photos, root, settings.margin, progress)
+        faults += more
+    manifest = build_manifest(
         root,
         files,
         digest,
@@ -127,6 +120,8 @@ def read_coco(settings: CocoSource, data_folder: Path, progress: Progress | None
         keeps_damage=settings.keep_damaged,
         progress=progress,
     )
+    margin = settings.margin if settings.use == "boxes" else None
+    return manifest.model_copy(update={"crop_margin": margin})
 
 
 def _place(root: Path, found: Examples) -> tuple[list[SourceFile], list[Quarantined]]:
@@ -144,28 +139,6 @@ def _place(root: Path, found: Examples) -> tuple[list[SourceFile], list[Quaranti
     return [each for each in placed if isinstance(each, SourceFile)], [
         each for each in placed if isinstance(each, Quarantined)
     ]
-
-
-def _cut(
-    settings: CocoSource, found: Examples, folder: Path, progress: Progress | None
-) -> tuple[list[SourceFile], list[Quarantined]]:
-    count: Counter[str] = Counter()
-    named = []
-    for each in found.examples:
-        named.append((each, name_cut(each.photo.path, count[each.photo.path])))
-        count[each.photo.path] += 1
-    faults = cut_boxes(named, find_coco(settings), folder, settings.margin, progress)
-    files = [
-        SourceFile(name, each.class_name, each.group, None, each.is_unknown)
-        for each, name in named
-        if name not in faults
-    ]
-    left_out = [
-        Quarantined(path=name, reason=faults[name], class_name=each.class_name)
-        for each, name in named
-        if name in faults
-    ]
-    return files, left_out
 
 
 COCO = Source(check=find_coco, describe=describe_coco, read=read_coco)

@@ -65,7 +65,7 @@ def describe_catalog(settings: CatalogSource, data_folder: Path) -> tuple[str, B
 def read_images(settings: CatalogSource, data_folder: Path, progress: Progress | None) -> Manifest:
     """The manifest of the pictures of the catalogue."""
     root, listing = list_catalog(settings, data_folder)
-    return read_rows(root, listing, settings, progress)
+    return read_rows(root, listing, describe_rows(root, listing)[0], settings, progress)
 
 
 CATALOG = Source(check=check_catalog, describe=describe_catalog, read=read_images)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,9 @@ from pathlib import Path
 from vision.base.errors import SourceError
 from vision.base.names import comparison_key, find_near
 from vision.config.tables import CsvSource
+from vision.data.decoding.cutting import CUT_VERSION, parse_box
 from vision.data.records import Manifest
+from vision.data.sources.coco.cutting import cut_boxes
 from vision.data.sources.declaration import Base, Progress, Source
 from vision.data.sources.finding import find_root
 from vision.data.sources.folder import FolderListing, group_files
@@ -50,8 +53,12 @@ def list_table(settings: CsvSource) -> tuple[Path, FolderListing]:
     """
     root = find_table(settings)
     header, rows = read_table(settings.path.expanduser())
-    listing = list_rows(str(settings.path), root, _read(settings, header, rows), settings)
-    return root, replace(listing, files=tuple(group_files(root, settings.group_by, listing.files)))
+    labels, by_box = _read(settings, header, rows), settings.use == "boxes"
+    listing = list_rows(str(settings.path), root, labels, settings, by_box=by_box)
+    files = group_files(root, settings.group_by, listing.files)
+    if by_box:  # what is cut out of one picture stays together
+        files = [replace(each, group=each.group or each.path) for each in files]
+    return root, replace(listing, files=tuple(files))
 
 
 def _read(settings: CsvSource, header: list[str], rows: Iterable[list[str]]) -> Iterator[LabelRow]:
@@ -83,13 +90,12 @@ def _read_box(settings: CsvSource, number: int, cells: list[str]) -> tuple[float
     if not any(cells):
         return None
     try:
-        left, top, width, height = map(float, cells)
+        return parse_box(cells)
     except ValueError:
         raise SourceError(
             f"{settings.path}: row {number} has the box {', '.join(map(repr, cells))}. Expected four numbers "
             "of pixels, or four empty cells. Correct the row or dataset.box_columns."
         ) from None
-    return left, top, width, height
 
 
 def _place(settings: CsvSource, header: list[str], column: str, setting: str) -> int:
@@ -123,13 +129,27 @@ def _guess(settings: CsvSource, header: list[str], names: Collection[str], what:
 
 def describe_table(settings: CsvSource, _data_folder: Path) -> tuple[str, Base]:
     """Digest of rows and files, and the classes."""
-    return describe_rows(*list_table(settings))
+    return _describe(settings, *list_table(settings))
 
 
-def read_labels(settings: CsvSource, _data_folder: Path, progress: Progress | None) -> Manifest:
-    """The manifest of the pictures that the table names."""
+def _describe(settings: CsvSource, root: Path, listing: FolderListing) -> tuple[str, Base]:
+    digest, base = describe_rows(root, listing)
+    if settings.use == "boxes":
+        digest = hashlib.sha256(f"{CUT_VERSION} {settings.margin} {digest}".encode()).hexdigest()
+    return digest, base
+
+
+def read_labels(settings: CsvSource, data_folder: Path, progress: Progress | None) -> Manifest:
+    """The manifest of the pictures that the table names, or of the boxes that are cut out of them."""
     root, listing = list_table(settings)
-    return read_rows(root, listing, settings, progress)
+    digest, _ = _describe(settings, root, listing)
+    if settings.use == "frames":
+        return read_rows(root, listing, digest, settings, progress)
+    folder = data_folder.resolve() / f"boxes-{digest[:16]}"
+    files, faults = cut_boxes(listing.files, root, folder, settings.margin, progress)
+    cut = FolderListing(tuple(files), (*listing.quarantined, *faults), listing.remarks)
+    manifest = read_rows(folder, cut, digest, settings, progress)
+    return manifest.model_copy(update={"crop_margin": settings.margin})
 
 
 CSV = Source(check=find_table, describe=describe_table, read=read_labels)

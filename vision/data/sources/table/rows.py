@@ -13,10 +13,11 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from vision.base.errors import SourceError
 from vision.base.names import comparison_key, normalise
 from vision.config.labelled import LabelledSource
+from vision.data.decoding.cutting import OUTSIDE, is_box
 from vision.data.manifest import SourceFile, build_manifest
 from vision.data.records import FileRemark, Manifest, Quarantined, Split
 from vision.data.sources.class_names import check_class_names, check_spelling, check_unknown_classes
-from vision.data.sources.coco.cutting import OUTSIDE, place_boxes, read_sides
+from vision.data.sources.coco.cutting import place_boxes, read_sides
 from vision.data.sources.coco.document import Mark
 from vision.data.sources.declaration import Base, Progress
 from vision.data.sources.finding import find_images
@@ -26,6 +27,7 @@ from vision.data.sources.split_words import read_split_name
 _UNLABELLED = "rows without a label, which teach nothing"
 _REPEATED = "rows that name a picture again, counted once"
 _SKIPPED = "rows of classes that are left out on purpose"
+_BOXLESS = "rows with a label and no box to cut out, left out"
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,9 @@ class LabelRow:
 
 @dataclass
 class _Sorted:
-    rows: dict[str, list[LabelRow]] = field(default_factory=lambda: defaultdict(list))
+    rows: dict[tuple[str, tuple[float, ...]], list[LabelRow]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
     quarantined: list[Quarantined] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     firsts: dict[str, str] = field(default_factory=dict)
@@ -61,7 +65,9 @@ class _Sorted:
         self.firsts.setdefault(what, path)
 
 
-def list_rows(table: str, root: Path, rows: Iterable[LabelRow], settings: LabelledSource) -> FolderListing:
+def list_rows(
+    table: str, root: Path, rows: Iterable[LabelRow], settings: LabelledSource, *, by_box: bool = False
+) -> FolderListing:
     """The pictures that rows name, with class, group, split and box.
 
     Args:
@@ -69,6 +75,7 @@ def list_rows(table: str, root: Path, rows: Iterable[LabelRow], settings: Labell
         root: what relative paths start from.
         rows: in any order.
         settings: which classes are left out or held out.
+        by_box: a picture for each box of a file, in place of one a file.
 
     Raises:
         SourceError: fewer than two known classes, a split that is none, a class that is not there.
@@ -87,16 +94,18 @@ def list_rows(table: str, root: Path, rows: Iterable[LabelRow], settings: Labell
             found.count(_UNLABELLED, row.path)
         elif comparison_key(label) in skipped:
             found.count(_SKIPPED, row.path)
+        elif by_box and row.box is None:
+            found.count(_BOXLESS, row.path)
         else:
-            found.rows[path].append(row)
+            found.rows[path, (row.box or ()) if by_box else ()].append(row)
     classes.discard("")
     for named, setting in ((settings.skip_classes, "skip"), (settings.unknown_classes, "unknown")):
         check_unknown_classes(Path(table), named, f"dataset.{setting}_classes", classes)
     held_out = {comparison_key(name) for name in settings.unknown_classes}
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
         work = sorted(found.rows.items())
-        results = list(pool.map(lambda item: _make_file(table, root, item[0], item[1], held_out), work))
-    for path, of_one in found.rows.items():
+        results = list(pool.map(lambda item: _make_file(table, root, item[0][0], item[1], held_out), work))
+    for (path, _), of_one in found.rows.items():
         for _ in of_one[1:]:
             found.count(_REPEATED, path)
     files = tuple(each for each in results if isinstance(each, SourceFile))
@@ -125,9 +134,9 @@ def describe_rows(root: Path, listing: FolderListing) -> tuple[str, Base]:
 
 
 def read_rows(
-    root: Path, listing: FolderListing, settings: LabelledSource, progress: Progress | None
+    root: Path, listing: FolderListing, digest: str, settings: LabelledSource, progress: Progress | None
 ) -> Manifest:
-    """The manifest of the pictures that rows name.
+    """The manifest of the pictures that rows name; `digest` is that of the source.
 
     Raises:
         SourceError: not one is usable, or not one of a class.
@@ -135,7 +144,7 @@ def read_rows(
     return build_manifest(
         root,
         listing.files,
-        describe_rows(root, listing)[0],
+        digest,
         settings.max_megapixels,
         quarantined=listing.quarantined,
         remarks=listing.remarks,
@@ -190,10 +199,10 @@ def _make_file(
         if len(by_value) > 1:
             told = ", ".join(f"{row.place} {value!r}" for value, row in by_value.items())
             return Quarantined(path=path, reason=f"rows differ in the {what}: {told}", class_name=label)
-    marks = [Mark(label, row.box) for row in rows if row.box is not None]
+    given = [row.box for row in rows if row.box is not None]
     box = None
-    if marks and (sides := read_sides(root / path)) is not None:
-        box = place_boxes(marks, sides, None)
+    if given and (sides := read_sides(root / path)) is not None:
+        box = place_boxes([Mark(label, each) for each in given if is_box(each)], sides, None)
         if box is None:
             return Quarantined(path=path, reason=OUTSIDE, class_name=label)
     tree = None if first.split is None else _read_split(table, first)

@@ -85,7 +85,7 @@ def test_boxes_are_cut_out_each_with_its_own_class_and_stay_with_their_picture(t
         "boxes that hold several individuals": 1,
     }
     assert [(item.path, item.reason) for item in manifest.quarantined] == [
-        ("b.png_0.png", "its box lies outside the picture")
+        ("b.png", "its box lies outside the picture, or has no area")
     ]
 
 

@@ -113,6 +113,43 @@ def test_what_does_not_fit_is_refused(
         read(write(tmp_path, ROWS, head=head), **settings)
 
 
+def test_boxes_are_cut_out_and_those_of_one_picture_stay_together(tmp_path: Path) -> None:
+    head = "file,species,x,y,w,h"
+    rows = ["a.png,chub,0,0,4,4", "a.png,ide,4,4,6,5", "a.png,ide,4,4,6,5", "b.png,ide,1,1,3,3"]
+    rows += ["b.png,chub,,,,", "c.png,chub,900,0,5,5", "d.png,chub,1,1,0,5", "d.png,chub,2,2,5,5"]
+    columns = {"use": "boxes", "margin": 0.0, "box_columns": ("x", "y", "w", "h")}
+    manifest = read(write(tmp_path, rows, head=head), **columns)
+    sides = {entry.path: (entry.class_name, entry.width, entry.height) for entry in manifest.entries}
+    assert sides == {
+        "a.png_0.png": ("chub", 4, 4),
+        "a.png_1.png": ("ide", 6, 5),
+        "b.png_0.png": ("ide", 3, 3),
+        "d.png_0.png": ("chub", 5, 5),
+    }
+    assert [entry.group for entry in manifest.entries] == ["a.png", "a.png", "b.png", "d.png"]
+    assert manifest.crop_margin == 0.0
+    assert {item.path: "no area" in item.reason for item in manifest.quarantined} == {
+        "c.png": True,
+        "d.png": True,
+    }
+    counts = {remark.what.partition(" ")[2]: remark.count for remark in manifest.remarks}
+    assert counts == {
+        "that name a picture again, counted once": 1,
+        "with a label and no box to cut out, left out": 1,
+    }
+
+
+def test_a_box_of_no_numbers_is_refused_with_its_row(tmp_path: Path) -> None:
+    path = write(tmp_path, ["a.png,chub,nan,0,4,4", "b.png,ide,,,,"], head="file,species,x,y,w,h")
+    with pytest.raises(SourceError, match="row 2 has the box 'nan'"):
+        read(path, box_columns=("x", "y", "w", "h"))
+
+
+def test_boxes_need_their_columns(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="box_columns"):
+        CsvSource(path=tmp_path / "t.csv", use="boxes")
+
+
 def test_an_unclosed_quote_and_a_name_that_two_columns_have_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="quote"):
         read(write(tmp_path, [*ROWS[:3], 'd.png;"chub']))

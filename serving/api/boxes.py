@@ -1,0 +1,53 @@
+"""The field `box` of a form, and the part of an image that it holds."""
+
+from __future__ import annotations
+
+from starlette.datastructures import FormData
+
+from serving.api.problems import ProblemError
+from vision.bundle.records import Contract
+from vision.data.decoding.cutting import cut, is_box, open_photograph, parse_box, place_box
+from vision.data.records import Box
+
+
+def read_box(form: FormData) -> Box | None:
+    """The box of a form, if it has one; what is none is refused (422)."""
+    text = form.get("box")
+    if text is None or (isinstance(text, str) and not text.strip()):
+        return None
+    if not isinstance(text, str):
+        raise _wrong_box("A file arrived in the field box")
+    try:
+        box = parse_box(text.split(","))
+    except ValueError as error:
+        raise _wrong_box(f"The box {text[:60]!r} arrived") from error
+    if not is_box(box):
+        raise _wrong_box(f"The box {text[:60]!r} arrived, which has no area")
+    return box
+
+
+def cut_to_box(contract: Contract, raw: bytes, given: Box | None, max_megapixels: float) -> bytes:
+    """What a box holds of an image, for a model that was taught what boxes hold; else the image as it is.
+
+    Raises:
+        ImageError: the image is not usable.
+        ProblemError: the box holds nothing of it.
+    """
+    if contract.crop_margin is None or given is None:
+        return raw
+    photograph = open_photograph(raw, max_megapixels)
+    box = place_box(given, photograph.image.size)
+    if box is None:
+        width, height = photograph.image.size
+        raise _wrong_box(f"A box arrived that holds nothing of the image of {width} x {height} pixels")
+    return cut(photograph, box, contract.crop_margin)
+
+
+def _wrong_box(arrived: str) -> ProblemError:
+    return ProblemError(
+        "box",
+        arrived=arrived,
+        expected="left, top, width and height of the subject within the image, in pixels or, where no number "
+        "is above 1, as shares of it",
+        advice="Send it as curl -F box=120,80,300,200 does, or leave the field out",
+    )
