@@ -11,11 +11,14 @@ import io
 import json
 import logging
 import math
+import os
 import re
 import shlex
 import sqlite3
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,7 @@ from zenml.client import Client
 from zenml.enums import StackComponentType
 
 from orchestration.session.paths import ProjectPaths
+from report import take_away
 from report.figures.views import draw_views
 from report.headline import tell_verdict
 from report.story import RunStory
@@ -37,10 +41,14 @@ from vision.gate.records import Promotion, Verdict
 from vision.training.records import TrainingHistory
 
 TRACKER, ALIAS = "taxon-mlflow", "champion"
+PACKAGES = ("numpy", "pillow", "ai-edge-litert")
+"""What a model that was taken away needs."""
+PYFUNC = Path(take_away.__file__).with_name("pyfunc.py")
+"""How MLflow asks it; imported by MLflow alone."""
 ARTIFACTS = "/state/mlflow/artifacts"
 _PLACES = (
     *("experiments.artifact_location", "runs.artifact_uri"),
-    *("model_versions.source", "model_versions.storage_location"),
+    *("model_versions.source", "model_versions.storage_location", "logged_models.artifact_location"),
 )
 """What of MLflow's database holds absolute paths of artifacts."""
 
@@ -71,6 +79,7 @@ def track(story: RunStory, promotion: Promotion, paths: ProjectPaths) -> str:
     """
     import mlflow
 
+    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     artifacts = paths.home / ARTIFACTS.lstrip("/")
@@ -129,7 +138,7 @@ def _log_training(story: RunStory, promotion: Promotion, folder: Path) -> str:
         for history in story.histories:
             _log_candidate(story, history, evaluations.get(history.candidate))
         if promotion.verdict is Verdict.PROMOTED and (folder / "model").is_dir():
-            _register_model(story.config.name, run.info, promotion)
+            _register_model(story.config.name, run.info.run_id, folder / "model", promotion)
     return str(run.info.run_id)
 
 
@@ -181,19 +190,28 @@ def _flatten(settings: Mapping[str, Any]) -> dict[str, str]:
     return dict(walk("", settings))
 
 
-def _register_model(name: str, run: Any, promotion: Promotion) -> None:
-    """A version of the model that was promoted, under the alias `champion`."""
-    import mlflow
+def _register_model(name: str, run_id: str, folder: Path, promotion: Promotion) -> None:
+    """A version of the model that was promoted, which `mlflow.pyfunc` loads, under the alias `champion`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of MLflow about types of its own
+        import mlflow.pyfunc
 
+    model = mlflow.pyfunc.log_model(
+        name="model",
+        python_model=str(PYFUNC),
+        artifacts={"model": str(folder)},
+        pip_requirements=[f"{each}=={version(each)}" for each in PACKAGES],
+    )
     client = mlflow.MlflowClient()
     if not client.search_registered_models(f"name = '{name}'"):
         client.create_registered_model(name)
-    version = client.create_model_version(
-        *(name, f"{run.artifact_uri}/model", run.run_id),
+    registered = client.create_model_version(
+        *(name, model.model_uri, run_id),
         tags={"bundle_digest": promotion.bundle_digest},
         description=promotion.reason,
+        model_id=model.model_id,
     )
-    client.set_registered_model_alias(name, ALIAS, version.version)
+    client.set_registered_model_alias(name, ALIAS, registered.version)
 
 
 def _register_tracker(uri: str) -> None:

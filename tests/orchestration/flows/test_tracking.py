@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from orchestration.flows import tracking, training
 from orchestration.flows.runner import Finished, Outcome, Run
@@ -20,7 +21,10 @@ from orchestration.session.paths import ProjectPaths
 from report.story import RunStory
 from tests.example_data import make_config
 from tests.example_story import make_promotion, make_story
+from tests.report.take_away.test_model import load_program
+from tests.report.take_away.test_model import write as write_taken_away
 from tests.shared_data import REPOSITORY
+from tests.vision.training.nets.toy import KERAS_WARNINGS, make_images
 from vision.base.errors import ConfigError
 from vision.config.run import RunConfig
 from vision.gate.records import Verdict
@@ -65,7 +69,10 @@ def test_a_missing_mlflow_is_refused_before_training_with_what_to_type(
 
 
 def test_a_training_is_a_run_with_a_nested_one_for_each_candidate_and_goes_on_in_a_moved_project(
-    paths: ProjectPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    paths: ProjectPaths,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     from mlflow import MlflowClient
 
@@ -95,6 +102,7 @@ def test_a_training_is_a_run_with_a_nested_one_for_each_candidate_and_goes_on_in
     figures = {each.path for each in client.list_artifacts(cnn.info.run_id, "figures")}
     assert {"figures/confusion.png", "figures/training.png"} <= figures
     assert {each.path for each in client.list_artifacts(parent.info.run_id)} >= {"model", "report.html"}
+    assert capfd.readouterr().err == ""
     champion = client.get_model_version_by_alias("reef", "champion")
     assert (int(champion.version), champion.run_id) == (1, parent.info.run_id)
 
@@ -109,6 +117,32 @@ def test_a_training_is_a_run_with_a_nested_one_for_each_candidate_and_goes_on_in
     assert int(client.get_model_version_by_alias("reef", "champion").version) == 1
     source = Path(client.download_artifacts(parent.info.run_id, "model/reef.tflite", str(tmp_path)))
     assert source.read_bytes() == b"TFL3"
+
+
+@pytest.mark.long
+@KERAS_WARNINGS
+def test_the_registered_model_answers_as_its_own_program_also_in_a_moved_project(
+    paths: ProjectPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    story = make_run(paths, "reef-1")
+    folder, _ = write_taken_away(tmp_path)
+    shutil.copytree(folder, paths.runs / "reef-1" / "model", dirs_exist_ok=True)
+    track(story, make_promotion(), paths)
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    monkeypatch.setenv("TAXON_STATE", str(tmp_path / "there"))
+    there = ProjectPaths.of(tmp_path)
+    track(make_run(there, "reef-2", Verdict.REFUSED), make_promotion(Verdict.REFUSED), there)
+    pictures = [str(tmp_path / f"{i}.png") for i in range(4)]
+    for picture, pixels in zip(pictures, make_images()[0], strict=False):
+        Image.fromarray(pixels).save(picture)
+    mlflow.set_tracking_uri(command_of(there).split()[-1])
+    answers = mlflow.pyfunc.load_model("models:/reef@champion").predict([*pictures, "none.png"])
+    program = load_program(folder)
+    assert answers[:4] == [{"picture": each, **program.answer(each)} for each in pictures]
+    assert answers[4]["decision"] == "unreadable"
+    assert "is no file" in answers[4]["reason"]
 
 
 def test_a_store_that_is_damaged_hides_no_verdict(paths: ProjectPaths) -> None:
