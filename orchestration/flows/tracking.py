@@ -29,7 +29,6 @@ from zenml.client import Client
 from zenml.enums import StackComponentType
 
 from orchestration.session.paths import ProjectPaths
-from report import take_away
 from report.figures.views import draw_views
 from report.headline import tell_verdict
 from report.story import RunStory
@@ -43,7 +42,7 @@ from vision.training.records import TrainingHistory
 TRACKER, ALIAS = "taxon-mlflow", "champion"
 PACKAGES = ("numpy", "pillow", "ai-edge-litert")
 """What a model that was taken away needs."""
-PYFUNC = Path(take_away.__file__).with_name("pyfunc.py")
+PYFUNC = Path(__file__).with_name("mlflow_model.py")
 """How MLflow asks it; imported by MLflow alone."""
 ARTIFACTS = "/state/mlflow/artifacts"
 _PLACES = (
