@@ -132,8 +132,7 @@ class ServiceState:
                 arrived=f"The body took over {seconds:g} seconds, or {SLOW_SECONDS:g} while others waited",
                 expected="the whole body by then",
                 advice="Send a smaller image, or try again on a better line",
-                headers={"connection": "close"},
-            ) from error
+            ) from error  # the connection is closed a while later: plain clients send all before they read
 
     def _end_slow_upload(self, client: str | None) -> bool:
         """End the oldest upload, of one client or any, that has taken SLOW_SECONDS; whether there was one."""

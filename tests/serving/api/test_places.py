@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import time
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -10,6 +13,8 @@ from serving.api.metrics import ServiceMetrics
 from serving.api.problems import ProblemError
 from serving.api.settings import ServiceSettings
 from serving.api.state import ServiceState
+from tests.serving.live import serving_toy
+from tests.serving.toy import KEY
 
 
 async def send_slowly(state: ServiceState, client: str) -> None:
@@ -47,3 +52,19 @@ def test_an_upload_that_has_just_begun_keeps_its_place(state: ServiceState) -> N
     with pytest.raises(ProblemError) as caught:
         asyncio.run(compete(state))
     assert caught.value.code == "busy"
+
+
+def test_who_sends_all_before_reading_is_told_of_its_time_too() -> None:
+    start = '--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n'
+    head = (
+        f"POST /predict HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEY}\r\n"
+        f"Content-Length: {len(start) + 30}\r\nContent-Type: multipart/form-data; boundary=x\r\n\r\n"
+    )
+    with serving_toy(settings=ServiceSettings(body_seconds=1.0)) as service:
+        url = urlsplit(service.url)
+        with socket.create_connection((url.hostname, url.port), timeout=20) as connection:
+            connection.sendall((head + start).encode())
+            for _ in range(30):
+                connection.sendall(b"-")
+                time.sleep(0.06)
+            assert connection.recv(65_536).startswith(b"HTTP/1.1 408")
