@@ -11,6 +11,7 @@ and log in a temporary folder. On a busy machine no goal on time means anything:
 from __future__ import annotations
 
 import argparse
+import math
 import multiprocessing
 import os
 import platform
@@ -99,8 +100,8 @@ class Figures:
         return [*self.kept, *(own for pairs in self.pairs.values() for own, _ in pairs)]
 
     def ratios(self, rival: str) -> list[float]:
-        """Taxon's answers a second as a multiple of the rival's, of each pair."""
-        return [own.rate / other.rate for own, other in self.pairs[rival]]
+        """Taxon's answers a second as a multiple of the rival's, of each pair; infinite if that gave none."""
+        return [own.rate / other.rate if other.rate else math.inf for own, other in self.pairs[rival]]
 
 
 class Goal(NamedTuple):
