@@ -144,7 +144,7 @@ def _write_csv(columns: list[str], row: BatchRow) -> str:
     told = Row(
         path=row.file,
         prediction=None if answer is None else _as_prediction(answer),
-        fault="" if problem is None else problem.detail,
+        fault="" if problem is None else problem.arrived,
     )
     cells = as_cells(tabulate(told)) | {"prediction_id": answer and answer.prediction_id}
     buffer = io.StringIO(newline="")
@@ -178,7 +178,7 @@ def _refuse(arrived: str, expected: str = "a ZIP archive of pictures") -> Proble
 def _unusable(fault: str) -> ProblemError:
     return ProblemError(
         "image-unusable",
-        arrived=f"The file {fault}",
+        arrived=f"The file cannot be taken: {fault}",
         expected="a picture as POST /predict takes it",
         advice="Correct the file and send it again",
     )

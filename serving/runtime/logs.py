@@ -9,9 +9,15 @@ import logging
 import os
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 LOGS_VARIABLE = "TAXON_LOGS"
+
+
+def _drop_colours(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """The event without uvicorn's copy of its text for terminals."""
+    event.pop("color_message", None)
+    return event
 
 
 def set_up_logs(logger: str = "") -> None:
@@ -19,6 +25,7 @@ def set_up_logs(logger: str = "") -> None:
     told: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
+        _drop_colours,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if os.environ.get(LOGS_VARIABLE) == "json":
