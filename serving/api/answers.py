@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from serving.api.boxes import cut_to_box
+from serving.api.description import describe_model
 from serving.api.keys import CHECK_CLIENT
 from serving.api.metrics import ServiceMetrics, Stage
 from serving.api.problems import ProblemError
@@ -26,12 +27,10 @@ from serving.api.schemas import (
     LogState,
     ModelDescription,
     PredictionAnswer,
-    ReviewPromise,
     ServedModel,
     SimilarAnswer,
     SimilarPicture,
     UnknownEvidence,
-    UnknownPromise,
 )
 from serving.api.settings import ServiceSettings
 from serving.api.several import combine
@@ -48,6 +47,9 @@ from vision.data.records import Box
 from vision.decision.predictor import Inference, make_predictions
 from vision.decision.records import Prediction
 from vision.prediction.views import average_views, tell_by_views
+
+DRAWN_SIZE = 480
+"""Pixels at least of the side of what /explain draws; the model looks at fewer."""
 
 _JPEG_QUALITY = 75
 
@@ -130,34 +132,7 @@ class Answerer:
 
     def describe(self) -> ModelDescription:
         """What is served and what it promises."""
-        contract = self._bundle.contract
-        unknown, review = contract.rule.unknown, contract.rule.review
-        return ModelDescription(
-            name=self.model.name,
-            version=self.model.version,
-            digest=self.model.digest,
-            class_names=contract.class_names,
-            precision=contract.precision,
-            image_size=contract.image_size,
-            resize=contract.resize,
-            crop_margin=contract.crop_margin,
-            score_name=contract.score_name,
-            unknown=UnknownPromise(
-                alpha=unknown.alpha,
-                delta=unknown.delta,
-                attainable=unknown.attainable,
-                threshold=unknown.value,
-            ),
-            review=ReviewPromise(
-                target_risk=review.target_risk,
-                delta=review.delta,
-                attainable=review.attainable,
-                threshold=review.value,
-            ),
-            num_known_images=len(self._bundle.neighbours.paths) if self._bundle.neighbours else 0,
-            max_body_bytes=self._settings.max_body_bytes,
-            max_megapixels=self._settings.max_megapixels,
-        )
+        return describe_model(self._bundle, self.model, self._settings)
 
     def answer(self, question: Question) -> PredictionAnswer:
         """The answer to one image, committed to the log before it is returned.
@@ -191,9 +166,9 @@ class Answerer:
         Raises:
             ProblemError: as of `answer`.
         """
-        image = self._decode(question)
-        inference, prediction = self._look(image, question)
-        return self._draw_heat(image, inference, prediction.class_name)
+        inference, prediction = self._look(self._decode(question), question)
+        size = max(DRAWN_SIZE, self._bundle.contract.image_size)
+        return self._draw_heat(self._decode(question, size), inference, prediction.class_name)
 
     def find_similar(self, question: Question) -> SimilarAnswer:
         """The known images that an image is most like; nothing is logged.
@@ -273,8 +248,11 @@ class Answerer:
             prediction_id=prediction_id, class_name=class_name, corrected_by=client, time=said.time
         )
 
-    def _decode(self, question: Question) -> ImageArray:
+    def _decode(self, question: Question, size: int | None = None) -> ImageArray:
+        """The image as the model sees it, or in another size."""
         contract, most = self._bundle.contract, self._settings.max_megapixels
+        if size is not None:
+            contract = contract.model_copy(update={"image_size": size})
         try:
             with self._metrics.time_stage(Stage.DECODE):
                 raw = cut_to_box(contract, question.image, question.box, most)

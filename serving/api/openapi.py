@@ -53,6 +53,7 @@ def _describe(endpoint: Endpoint) -> dict[str, Any]:
         told["description"] = "The machine that serves may ask without a key."
     if endpoint.scope is not None:
         told["description"] = f"{told.get('description', '')} The key needs `{endpoint.scope}`.".strip()
+        told["x-scope"] = endpoint.scope.value
     if endpoint.query is not None:
         fields = endpoint.query.model_json_schema()["properties"]
         told["parameters"] = [

@@ -48,6 +48,7 @@ def _section(path: str, method: str, told: Mapping[str, Any], schemas: Mapping[s
     needs = (
         "Needs a key" if told.get("security") == [{"key": []}] else "For the machine that serves, or a key"
     )
+    needs += f" for <code>{scope}</code>" if (scope := told.get("x-scope")) else ""
     access = f"<p><small>{needs if 'security' in told else 'For everybody'}.</small></p>"
     fields = _inputs(told)
     answer = told["responses"]["200"]["content"]

@@ -1,0 +1,39 @@
+"""What GET /model tells: what is served, and what its decisions promise."""
+
+from __future__ import annotations
+
+from serving.api.schemas import ModelDescription, ReviewPromise, ServedModel, UnknownPromise
+from serving.api.settings import ServiceSettings
+from vision.bundle.assembly import LoadedBundle
+
+
+def describe_model(bundle: LoadedBundle, model: ServedModel, settings: ServiceSettings) -> ModelDescription:
+    """The description of a bundle as it is served."""
+    contract = bundle.contract
+    unknown, review = contract.rule.unknown, contract.rule.review
+    return ModelDescription(
+        name=model.name,
+        version=model.version,
+        digest=model.digest,
+        class_names=contract.class_names,
+        precision=contract.precision,
+        image_size=contract.image_size,
+        resize=contract.resize,
+        crop_margin=contract.crop_margin,
+        score_name=contract.score_name,
+        unknown=UnknownPromise(
+            alpha=unknown.alpha,
+            delta=unknown.delta,
+            attainable=unknown.attainable,
+            threshold=unknown.value,
+        ),
+        review=ReviewPromise(
+            target_risk=review.target_risk,
+            delta=review.delta,
+            attainable=review.attainable,
+            threshold=review.value,
+        ),
+        num_known_images=len(bundle.neighbours.paths) if bundle.neighbours else 0,
+        max_body_bytes=settings.max_body_bytes,
+        max_megapixels=settings.max_megapixels,
+    )
