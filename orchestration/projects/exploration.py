@@ -23,6 +23,7 @@ from vision.config.training import CandidateSettings, Strategy
 from vision.data.exploration import explore
 from vision.data.near_duplicates import link_alike
 from vision.data.records import Manifest, Split, Splits
+from vision.data.shapes import settle_resize
 from vision.data.sources import read_source
 from vision.data.splits import assign_splits
 from vision.data.store import build_store, open_images
@@ -76,6 +77,7 @@ def explore_images(
     images = config.images
     if choose:
         images = ImageSettings(size=choose_size(usual_side(manifest.entries)), resize=images.resize)
+    images, reason = settle_resize(images, manifest)
     with tempfile.TemporaryDirectory(prefix="taxon-explore-") as scratch:
         dataset = build_store(manifest, images, Path(scratch), progress=lambda *n: tell("Decoding", *n))
         decoded = open_images(dataset)
@@ -93,7 +95,7 @@ def explore_images(
             config=config,
             manifest=manifest,
             splits=splits,
-            data_report=explore(manifest, decoded, splits),
+            data_report=explore(manifest, decoded, splits, reason),
             images=decoded,
         )
         tell("Drawing", 0, 0)

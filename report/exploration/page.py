@@ -14,6 +14,7 @@ import numpy as np
 from report.exploration.issues import Issue, find_issues, find_two_labels
 from report.exploration.map import colour_classes, draw_map, place_images
 from report.exploration.shapes import HEIGHT, WIDTH, show_shapes
+from report.exploration.squares import WAYS, show_squares
 from report.formatting import plain_name
 from report.page import render_page
 from report.pictures import PictureCache
@@ -157,6 +158,8 @@ def _render(subject: _Subject, pictures: PictureCache) -> str:
         axes=axes,
         cells=cells,
         cell_size=(WIDTH, HEIGHT),
+        squares=show_squares(story, subject.manifest, splits),
+        ways=WAYS,
         pairs=[_show_pair(subject, *pair) for pair in count_confusions(subject.suspects)[:MOST_PAIRS]],
         suspects=[_show_suspect(subject, each) for each in subject.suspects[:MOST_SUSPECTS]],
         num_suspects=len(subject.suspects),

@@ -37,7 +37,10 @@ def settle_resize(settings: ImageSettings, manifest: Manifest) -> tuple[ImageSet
 def _describe(ratios: FloatArray) -> str:
     """The shapes of most pictures in words; `ratios` (n,) are widths over heights."""
     low, middle, high = (_name(float(each)) for each in np.percentile(ratios, [5.0, 50.0, 95.0]))
-    return middle if low == high else f"from {low} to {high}"
+    if low == high:
+        return middle
+    (few, _, sides), (_, _, same) = low.partition(" times"), high.partition(" times")
+    return f"{few} to {high}" if sides and sides == same else f"from {low} to {high}"
 
 
 def _name(ratio: float) -> str:

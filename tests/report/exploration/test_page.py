@@ -16,11 +16,12 @@ from report.exploration.issues import find_issues, find_two_labels
 from report.exploration.map import colour_classes, draw_map
 from report.exploration.page import Explored, write_exploration
 from report.exploration.shapes import show_shapes
+from report.exploration.squares import show_squares
 from report.pictures import PictureCache
 from report.story import RunStory
 from tests.orchestration.projects.photographs import save_noise
 from tests.vision.toy import make_held_out, make_outputs, make_splits
-from vision.config.data import FolderSource, SplitSettings
+from vision.config.data import FolderSource, ImageSettings, Resize, SplitSettings
 from vision.config.run import RunConfig
 from vision.config.training import TrainingSettings
 from vision.data.records import Manifest, Split
@@ -108,6 +109,28 @@ def test_frames_of_the_map_have_their_colours_and_others_are_faded() -> None:
     names = tuple(f"c{i:02}" for i in range(20))
     many = make_splits([(name, name, Split.TRAIN) for name in names], names)
     assert len(set(colour_classes(many).values())) == 20
+
+
+def test_the_extreme_shapes_stand_beside_their_squares(story: RunStory, tmp_path: Path) -> None:
+    assert story.splits is not None
+    config = story.config.model_copy(update={"images": ImageSettings(size=32, resize=Resize.AUTO)})
+    shown = show_squares(replace(story, config=config), parts(story), story.splits)
+    assert shown.chosen is Resize.PAD
+    assert "1.3 to 3.0 times as wide as high" in shown.reason
+    assert [each.file.split("/")[0] for each in shown.pictures] == ["cod", "eel", "eel"]
+    wide = [read_uri(source) for source in shown.pictures[-1].squares]
+    assert [image.size for image in wide] == [(32, 32)] * 3
+    corners = [np.asarray(image)[:4].std() for image in wide]
+    assert corners[0] < 5 < min(corners[1:])  # grey above a padded picture alone
+    entries = [each.model_copy(update={"width": 30, "height": 30}) for each in parts(story).entries]
+    even = parts(story).model_copy(update={"entries": tuple(entries)})
+    assert not show_squares(story, even, story.splits).pictures
+    write_exploration(story, explore(), tmp_path, PictureCache())
+    assert "pad: used" in (tmp_path / "exploration.html").read_text()
+
+
+def read_uri(source: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
 
 
 def test_the_page_is_short_and_needs_no_labels_to_be_written(story: RunStory, tmp_path: Path) -> None:

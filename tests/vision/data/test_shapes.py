@@ -25,6 +25,7 @@ def manifest_of(*sides: tuple[int, int]) -> Manifest:
         ([(380, 100)] * 20, Resize.PAD, "3.8 times as wide as high: padded"),
         ([(100, 200)] * 20, Resize.PAD, "2.0 times as high as wide"),
         ([(100, 200), (300, 100)] * 20, Resize.PAD, "from 2.0 times as high as wide to 3.0 times as wide"),
+        ([(130, 100), (310, 100)] * 20, Resize.PAD, "are 1.3 to 3.1 times as wide as high: padded"),
         ([(100, 100)] * 8 + [(400, 100)] * 2, Resize.PAD, "from nearly square to 4.0 times as wide as high"),
         ([(100, 100)] * 99 + [(400, 100)], Resize.STRETCH, "nearly square"),
     ],
