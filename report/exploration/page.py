@@ -28,7 +28,7 @@ from vision.data.account import list_left_out
 from vision.data.label_corrections import COLUMNS
 from vision.data.records import Manifest, Splits
 from vision.decision.held_out import HeldOut
-from vision.evaluation.suspected import Suspect, count_confusions, find_suspects
+from vision.evaluation.suspected import Suspect, count_confusions, find_suspects, rank_groups
 
 PAGE_NAME, TABLE_NAME = "exploration.html", "suspected_labels.csv"
 MOST_SUSPECTS, MOST_PAIRS, SAMPLES, PAIR_PICTURES, MOST_STRANGERS, MOST_LEFT_OUT = 24, 4, 6, 3, 12, 5
@@ -79,13 +79,14 @@ class _Group:
 
 @dataclass(frozen=True, eq=False)
 class _Subject:
-    """What the page is about."""
+    """What the page is about; `doubted` are those suspects that it shows, one of each group."""
 
     story: RunStory
     manifest: Manifest
     splits: Splits
     explored: Explored
     suspects: list[Suspect]
+    doubted: list[Suspect]
 
     def tile(self, row: int, title: str = "", detail: str = "") -> _Tile:
         """The picture of a row with what is said of it."""
@@ -104,7 +105,9 @@ def write_exploration(story: RunStory, explored: Explored, folder: Path, picture
     """
     if story.manifest is None or story.splits is None:
         return
-    subject = _Subject(story, story.manifest, story.splits, explored, explored.find_suspects())
+    suspects = explored.find_suspects()
+    doubted = rank_groups(suspects)[:MOST_SUSPECTS]
+    subject = _Subject(story, story.manifest, story.splits, explored, suspects, doubted)
     table = write_table(subject.suspects, subject.manifest, subject.splits)
     write_atomically(folder / TABLE_NAME, table)
     write_atomically(folder / PAGE_NAME, _render(subject, pictures).encode("utf-8"))
@@ -130,7 +133,7 @@ def _render(subject: _Subject, pictures: PictureCache) -> str:
     counts = Counter(name for name, use in zip(splits.image_classes, splits.splits, strict=True) if use)
     known = [counts[name] for name in splits.class_names]
     places, rows = place_images(explored.outputs, story.config.seed, pictures)
-    issues = find_issues(subject.manifest, splits, explored.held_out, subject.suspects[:MOST_SUSPECTS])
+    issues = find_issues(subject.manifest, splits, explored.held_out, subject.doubted)
     by_class = {int(row): colours[splits.image_classes[row]] for row in rows}
     by_issue: dict[int, str] = {}
     for row, colour in ((row, issue.colour) for issue in issues for row in issue.rows):
@@ -161,7 +164,8 @@ def _render(subject: _Subject, pictures: PictureCache) -> str:
         squares=show_squares(story, subject.manifest, splits),
         ways=WAYS,
         pairs=[_show_pair(subject, *pair) for pair in count_confusions(subject.suspects)[:MOST_PAIRS]],
-        suspects=[_show_suspect(subject, each) for each in subject.suspects[:MOST_SUSPECTS]],
+        suspects=[_show_suspect(subject, each, each.group_margin) for each in subject.doubted],
+        grouped=len({each.group for each in subject.suspects}) < len(subject.suspects),
         num_suspects=len(subject.suspects),
         strangers=_show_strangers(subject, issues),
         two_labels=list(_show_two_labels(subject)),
@@ -203,13 +207,13 @@ def _show_pair(subject: _Subject, first: int, second: int, found: Sequence[Suspe
     return _Group(
         title=f"{plain_name(names[first])} and {plain_name(names[second])}",
         text=f"{len(found):,} taken for the other",
-        tiles=tuple(_show_suspect(subject, each) for each in of_both),
+        tiles=tuple(_show_suspect(subject, each, each.margin) for each in of_both),
     )
 
 
-def _show_suspect(subject: _Subject, each: Suspect) -> _Tile:
+def _show_suspect(subject: _Subject, each: Suspect, margin: float) -> _Tile:
     label, suggestion = (plain_name(subject.splits.class_names[i]) for i in (each.label, each.suggestion))
-    return subject.tile(each.row, label, f"or {suggestion}? {each.margin:.2f}")
+    return subject.tile(each.row, label, f"or {suggestion}? {margin:.2f}")
 
 
 def _show_strangers(subject: _Subject, issues: Sequence[Issue]) -> list[_Tile]:

@@ -76,7 +76,7 @@ def _measure(manifest: Manifest, outputs: ModelOutputs) -> list[_Measure]:
     sides = np.array([(entry.width, entry.height) for entry in entries], dtype=np.float64)
     quality = {name: outputs.quality[:, i].astype(np.float64) for i, name in enumerate(QUALITY_COLUMNS)}
     return [
-        _Measure("size", np.log(sides.max(axis=1)), lambda value: f"{np.exp(value):.0f} px"),
+        _Measure("size", np.log(sides.max(axis=1)), lambda value: f"{np.exp(value):.0f}"),
         _Measure("aspect", np.log(sides[:, 0] / sides[:, 1]), lambda value: f"{np.exp(value):.1f}"),
         _Measure("brightness", quality["brightness"], ("dark", "bright")),
         _Measure("contrast", quality["contrast"], ("flat", "strong")),

@@ -73,6 +73,14 @@ def find_suspects(held_out: HeldOut) -> list[Suspect]:
     ]
 
 
+def rank_groups(suspects: Sequence[Suspect]) -> list[Suspect]:
+    """The most doubtful image of each group under each label, the group of the lowest mean margin first."""
+    firsts: dict[tuple[str, int], Suspect] = {}
+    for each in suspects:
+        firsts.setdefault((each.group, each.label), each)
+    return sorted(firsts.values(), key=lambda each: each.group_margin)
+
+
 def find_strangers(held_out: HeldOut) -> list[int]:
     """Rows of held-out images that are like no class, the strangest first.
 

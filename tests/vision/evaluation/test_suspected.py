@@ -7,7 +7,7 @@ import numpy as np
 from tests.vision.toy import make_held_out
 from vision.base.softmax import softmax
 from vision.evaluation.embedding_map import MOST, project, sample_positions
-from vision.evaluation.suspected import count_confusions, find_suspects, margins
+from vision.evaluation.suspected import count_confusions, find_suspects, margins, rank_groups
 from vision.training.nets.heads import assign_folds, choose_head, fit_heads
 
 
@@ -43,7 +43,9 @@ def test_planted_wrong_labels_lie_at_the_top() -> None:
 def test_a_wholly_mislabelled_group_has_a_low_margin_of_its_own() -> None:
     logits = np.log(np.array([[0.1, 0.9], [0.3, 0.7], [0.4, 0.6], [0.9, 0.1]]))
     held_out = make_held_out(logits, np.zeros(4, np.int64), ["a", "a", "b", "b"])
-    groups = {each.group: each.group_margin for each in find_suspects(held_out)}
+    suspects = find_suspects(held_out)
+    groups = {each.group: each.group_margin for each in suspects}
+    assert [(each.row, each.group) for each in rank_groups(suspects)] == [(0, "a"), (2, "b")]
     probs = softmax(logits)
     both = (probs[:, 0] - probs[:, 1] + 1) / 2
     assert np.isclose(groups["a"], both[:2].mean())
