@@ -100,6 +100,8 @@ class Application:
             endpoint = self._find_endpoint(scope["path"], scope["method"])
             known = self._admit(endpoint, scope)
             exchange.client = known["client"]
+            if exchange.client is not None and endpoint.scope is not None:
+                _check_scope(self._keys[exchange.client], endpoint.scope)
             exchange.headers = await self._rates.count(exchange.client, endpoint)
             most: int = getattr(self._state.settings, endpoint.max_body)
             admitted = {**scope, "state": known}
@@ -154,7 +156,7 @@ class Application:
         """What endpoints find as `request.state`: whose key came, and whether from this machine.
 
         Raises:
-            ProblemError: the headers are ambiguous (400), a key is missing (401) or not for this (403).
+            ProblemError: the headers are ambiguous (400), or a key is missing (401).
         """
         headers: Headers = scope["headers"]
         _check_singles(headers)
@@ -166,8 +168,6 @@ class Application:
         )
         if client is None and not allowed:
             raise _no_key(len(given))
-        if client is not None and endpoint.scope is not None:
-            _check_scope(self._keys[client], endpoint.scope)
         return {"client": client, "local": local, "endpoints": tuple(self._endpoints.values())}
 
     def _find_client(self, key: bytes) -> str | None:

@@ -26,6 +26,7 @@ DEFAULTS = {"all": "60/minute", "predict": "30/minute"}
 """Of every key but that of this machine, where the settings name no other."""
 
 REPORT_SECONDS = 60.0
+_WORDS = {"all": "in all", "predict": "about pictures"}
 
 _TABLE = "CREATE TABLE IF NOT EXISTS counts (name TEXT PRIMARY KEY, number INT, until REAL) WITHOUT ROWID"
 _COUNT = (
@@ -167,7 +168,7 @@ def _too_often(limits: dict[str, RateLimitItem], wait: int, headers: dict[str, s
     return ProblemError(
         "too-often",
         arrived="More requests of this key arrived than it has",
-        expected=" and ".join(f"at most {each} ({name})" for name, each in limits.items()),
+        expected=" and ".join(f"at most {each} {_WORDS[name]}" for name, each in limits.items()),
         advice=f"Try again in {wait} seconds, or ask the operator for more",
         headers={**headers, "retry-after": str(wait), "connection": "close"},
     )
