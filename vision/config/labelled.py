@@ -81,7 +81,8 @@ class TfdsSource(LabelledSource):
     source: Literal["tfds"] = "tfds"
     name: str = Field(
         pattern=r"^[a-z][a-z0-9_]*(/[\w.+-]+)?(:[\d.*]+)?$",
-        description="as TensorFlow Datasets has it: fashion_mnist, cifar10:3.0.2, imagenette/320px",
+        description="as TensorFlow Datasets has it: fashion_mnist, cifar10:3.0.2, imagenette/320px; or "
+        "image_folder, with files: a folder of split/class/picture",
     )
     data_dir: Path | None = Field(
         default=None,

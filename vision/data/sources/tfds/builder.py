@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 _READ_AT_ONCE = 256
 
+IMAGE_FOLDER = "image_folder"
+"""The set that is a folder of the user: split/class/picture, which needs no preparation."""
+
 
 @dataclass(frozen=True)
 class NamedSet:
@@ -52,9 +55,7 @@ class NamedSet:
 
         options = {"split": split, "decoders": {self.image: tfds.decode.SkipDecoding()}}
         try:
-            rows = self.builder.as_data_source(**options)
-        except NotImplementedError:  # an older format, which has no access by number
-            rows = self.builder.as_dataset(shuffle_files=False, **options).as_numpy_iterator()
+            rows = self._open(options)
         except ValueError as error:
             raise SourceError(
                 f"{self.builder.info.full_name} has no split {split!r}. Expected some of: "
@@ -62,6 +63,14 @@ class NamedSet:
             ) from error
         for row in _in_batches(rows):
             yield bytes(row[self.image]), int(row[self.label])
+
+    def _open(self, options: dict[str, Any]) -> Any:
+        if self.builder.name != IMAGE_FOLDER:
+            try:
+                return self.builder.as_data_source(**options)
+            except NotImplementedError:  # an older format, which has no access by number
+                pass
+        return self.builder.as_dataset(shuffle_files=False, **options).as_numpy_iterator()
 
 
 def _in_batches(rows: Any) -> Iterator[Any]:
@@ -83,6 +92,8 @@ def open_set(settings: TfdsSource) -> NamedSet:
 
     tfds.disable_progress_bar()
     logging.getLogger("absl").setLevel(logging.ERROR)
+    if settings.name == IMAGE_FOLDER:
+        return _describe(_open_folder(settings.files))
     data_dir = settings.data_dir.expanduser() if settings.data_dir else None
     try:
         builder = tfds.builder(settings.name, data_dir=data_dir, try_gcs=False)
@@ -101,6 +112,25 @@ def open_set(settings: TfdsSource) -> NamedSet:
     if not builder.is_prepared():
         _prepare(builder, settings)
     return _describe(builder)
+
+
+def _open_folder(folder: Path | None) -> Any:
+    """The builder of a folder."""
+    import tensorflow_datasets as tfds
+
+    root = folder.expanduser() if folder else None
+    if root is None or not root.is_dir():
+        raise SourceError(
+            f"The set {IMAGE_FOLDER} is a folder of yours, and {root or 'none'} is no folder. Expected "
+            "split/class/picture.jpg in it. Name it: dataset.files."
+        )
+    builder = tfds.ImageFolder(str(root))
+    if not any(split.num_examples for split in builder.info.splits.values()):
+        raise SourceError(
+            f"{root}: the set {IMAGE_FOLDER} finds no picture in it. Expected split/class/picture.jpg, as in "
+            "train/perch/1.jpg. Correct dataset.files; folders of classes alone are read by source: folder."
+        )
+    return builder
 
 
 def _check_features(builder: Any) -> None:

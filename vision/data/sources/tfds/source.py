@@ -22,7 +22,7 @@ from vision.data.sources.class_names import check_class_names, check_unknown_cla
 from vision.data.sources.declaration import Base, Progress, Source
 from vision.data.sources.folder import FolderListing, digest_listing
 from vision.data.sources.split_words import read_split_name
-from vision.data.sources.tfds.builder import NamedSet, open_set
+from vision.data.sources.tfds.builder import IMAGE_FOLDER, NamedSet, open_set
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +72,15 @@ def _key(settings: TfdsSource) -> str:
     """A folder name of what decides which files are written."""
     places = [str(each.expanduser()) if each else "" for each in (settings.data_dir, settings.files)]
     text = json.dumps([settings.name, places, settings.splits])
+    if settings.name == IMAGE_FOLDER and settings.files is not None:  # it may have changed since
+        text += json.dumps(_list_files(settings.files.expanduser()))
     return f"{settings.name.split('/')[0].split(':')[0]}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def _list_files(folder: Path) -> list[tuple[str, int, int]]:
+    """Path, bytes and time of change of every file below a folder."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return sorted((str(each), each.stat().st_size, each.stat().st_mtime_ns) for each in files)
 
 
 def _choose_splits(settings: TfdsSource, found: NamedSet) -> dict[str, Split | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import tensorflow_datasets as tfds
 
+from tests.end_to_end.project import draw_image
 from tests.vision.data.sources.tfds.tiny import write_tiles
 from vision.base.errors import SourceError
 from vision.config.labelled import TfdsSource
@@ -71,6 +73,33 @@ def test_a_set_prepared_in_the_older_format_gives_the_same(tmp_path: Path) -> No
 def test_what_cannot_be_had_is_told_without_asking_the_network(tmp_path: Path, name: str, words: str) -> None:
     with pytest.raises(SourceError, match=words):
         read_source(TfdsSource(name=name, data_dir=tmp_path / "absent"), tmp_path / "data")
+
+
+@pytest.mark.slow
+def test_a_folder_is_read_by_its_own_builder_and_anew_when_it_changes(tmp_path: Path) -> None:
+    folder, data = tmp_path / "fish", tmp_path / "data"
+    for number, place in enumerate(["train/perch", "train/chub", "val/perch", "test/perch", "test/chub"]):
+        for each in range(3):
+            (folder / place).mkdir(parents=True, exist_ok=True)
+            draw_image(folder / place / f"{each}.png", (40 * number, 90, 80 * each), (number, each))
+    settings = TfdsSource(name="image_folder", files=folder)
+    manifest = read_source(settings, data)
+    assert manifest.class_names == ("chub", "perch")
+    uses = Counter((entry.class_name, entry.tree) for entry in manifest.entries)
+    assert uses[("perch", Split.VALIDATION)] == uses[("chub", Split.TEST)] == 3
+    own = {hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*.png")}
+    assert {entry.digest for entry in manifest.entries} == own  # the files as they are
+    assert read_source(settings, tmp_path / "other").source_digest == digest_source(settings, data)
+    (folder / "test/perch/0.png").unlink()
+    assert len(read_source(settings, data).entries) == 14
+
+
+@pytest.mark.parametrize(("files", "words"), [(None, "none is no folder"), ("empty", "finds no picture")])
+def test_a_folder_that_is_no_set_is_refused(tmp_path: Path, files: str | None, words: str) -> None:
+    (tmp_path / "empty" / "perch").mkdir(parents=True)
+    settings = TfdsSource(name="image_folder", files=tmp_path / files if files else None)
+    with pytest.raises(SourceError, match=words):
+        read_source(settings, tmp_path / "data")
 
 
 def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
