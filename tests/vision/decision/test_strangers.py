@@ -12,7 +12,7 @@ from vision.base.errors import TaxonError
 from vision.base.record import FloatArray
 from vision.config.decision import UnknownSettings
 from vision.decision.fitting import fit_strangers
-from vision.decision.predictor import STRANGER_WORDS, decide, make_predictions
+from vision.decision.predictor import STRANGER_WORDS, decide, decide_scored, make_predictions
 from vision.decision.records import Decision, UnknownKind
 from vision.decision.served import Served
 from vision.decision.strangers import measure_strangers
@@ -78,3 +78,11 @@ def test_a_stranger_is_unknown_however_sure_the_network_is_and_says_why() -> Non
         decide(rule, detector, outputs.logits, outputs.embeddings)
     former = make_rule(("cod", "eel"), unknown_above=0.4)
     assert not Served(outputs, former, detector).decide().strangers.any()
+
+
+def test_a_stranger_score_at_its_threshold_is_none_and_one_step_above_is() -> None:
+    threshold = fit_stranger_threshold(np.arange(100.0), np.arange(100).astype(str), UnknownSettings())
+    rule = make_rule(("cod", "eel"), unknown_above=0.4).model_copy(update={"stranger": threshold})
+    at = np.array([threshold.value, np.nextafter(threshold.value, np.inf)])
+    decisions = decide_scored(rule, np.array([[20.0, 0.0]] * 2), np.zeros(2), at)
+    assert decisions.decisions.tolist() == [Decision.ACCEPT, Decision.UNKNOWN]
