@@ -15,6 +15,7 @@ import pytest
 
 from tests.end_to_end.loop import Loop, run_loop
 from tests.end_to_end.project import CLASSES, Project, draw_image
+from tests.report.outline import check_tiles
 from vision.config.loading import load_config
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.slow]
@@ -55,19 +56,7 @@ def test_first_run_ends_with_a_champion_a_summary_and_an_offline_report(project:
 
 
 def test_the_numbers_on_the_first_screen_are_those_of_the_summary(project: Project) -> None:
-    test = project.summary()["test"]
-    report = (project.state / "runs" / "latest" / "report.html").read_text()
-    tiles = re.findall(r"<b>(?:under |over )?([\d.]+)<i> of 100</i></b><span>([^<]+)</span>", report)
-    accepted = {kind: each["accepted"]["value"] for kind, each in test["decisions"].items()}
-    wanted = {
-        "new pictures named right": test["expected"]["accuracy"]["value"],
-        "decided alone": accepted["known"],
-        "look-alikes wrongly named": accepted["near"],
-        "strangers wrongly named": accepted["far"],
-    }
-    assert [name for _, name in tiles] == list(wanted)
-    for value, name in tiles:
-        assert float(value) == pytest.approx(100 * wanted[name], abs=0.5), name
+    check_tiles((project.state / "runs" / "latest" / "report.html").read_text(), project.summary())
 
 
 def test_what_was_promoted_is_deployed_and_its_answers_to_images_like_those_of_calibration_are_quiet(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
+from typing import Any
 
 VOID = {"meta", "img", "br", "link", "input"}
 
@@ -50,3 +52,19 @@ class Outline(HTMLParser):
             self.words += " " + data
             if self.open.count("details") == ("summary" in self.open):
                 self.in_sight += " " + data
+
+
+def check_tiles(page: str, summary: dict[str, Any]) -> None:
+    """The four numbers on the first screen of a report are those of summary.json."""
+    test = summary["test"]
+    accepted = {kind: each["accepted"]["value"] for kind, each in test["decisions"].items()}
+    wanted = {
+        "new pictures named right": test["expected"]["accuracy"]["value"],
+        "decided alone": accepted["known"],
+        "look-alikes wrongly named": accepted["near"],
+        "strangers wrongly named": accepted["far"],
+    }
+    tiles = re.findall(r"<b>(?:under |over )?([\d.]+)<i> of 100</i></b><span>([^<]+)</span>", page)
+    assert [name for _, name in tiles] == list(wanted)
+    for value, name in tiles:
+        assert abs(float(value) - 100 * wanted[name]) <= 0.5, name

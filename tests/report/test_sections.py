@@ -15,9 +15,10 @@ from report.sections.registry import SECTIONS
 from report.sections.section import Section
 from report.sections.values import to_plain
 from report.story import RunStory
+from report.summary import summarise
 from tests.example_data import make_config, make_manifest
 from tests.example_story import make_story
-from tests.report.outline import Outline
+from tests.report.outline import Outline, check_tiles
 
 HOSTILE = "<script>alert(1)</script>"
 STORY = make_story()
@@ -91,3 +92,7 @@ def test_that_test_is_another_than_before_is_told_first_in_page_and_terminal() -
     assert change in render_report(story)
     assert tell_data(story)[0] == change
     assert change not in tell_data(STORY)
+
+
+def test_the_numbers_on_the_first_screen_are_those_of_the_summary() -> None:
+    check_tiles(render_report(STORY), summarise(STORY, {}, 0.0))
