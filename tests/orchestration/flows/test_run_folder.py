@@ -80,7 +80,7 @@ def fake_run(
 
 def judged_steps(tmp_path: Path, load_bundle: Callable[[], Any]) -> dict[str, SimpleNamespace]:
     """Steps of a run that was judged on test; its images are of the example."""
-    dataset = DatasetRef(path=str(tmp_path), content_hash="c", num_images=1, image_size=8, resize="pad")
+    dataset = DatasetRef(path=str(tmp_path), content_hash="c", num_images=1, image_size=16, resize="pad")
     return {
         "ingest": fake_step(ArtifactName.DATASET, lambda: dataset),
         "evaluate_test": fake_step(ArtifactName.EVALUATION, lambda: STORY.test),
