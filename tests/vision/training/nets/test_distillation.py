@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 from pydantic import ValidationError
 
-from tests.vision.training.nets.toy import KERAS_WARNINGS, make_images, tiny_settings
+from tests.vision.training.nets.toy import KERAS_WARNINGS, make_images, tiny_settings, train_tiny
 from vision.base.outputs import ModelOutputs
 from vision.base.record import FloatArray
 from vision.base.softmax import softmax
@@ -70,11 +70,7 @@ def test_a_student_that_learns_from_the_teacher_alone_answers_as_it_does(tmp_pat
     images, splits = make_images()
     rows = splits.rows(Split.TRAIN)
     truth = splits.labels()
-    plain = run_model(
-        train_candidate("tiny", tiny_settings(epochs=1), images, splits, 3, tmp_path / "first")[0],
-        images,
-        rows,
-    )
+    plain = run_model(train_tiny()[0], images, rows)
     swapped = 8 * np.eye(3, dtype="f")[(truth[rows] + 1) % 3]
     teacher: ModelOutputs = replace(plain, logits=swapped)
     settings = tiny_settings(epochs=8, distil_from="big", distil_weight=1.0)

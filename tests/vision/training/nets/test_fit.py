@@ -28,6 +28,11 @@ from vision.training.records import TrainingHistory
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
 
 
+def quick(**changes: object) -> CandidateSettings:
+    """The network that is trained in the least time."""
+    return tiny_settings(backbone="cnn", **changes)
+
+
 def mobilenet(weights: Path, strategy: str, **changes: object) -> CandidateSettings:
     return tiny_settings(
         backbone="mobilenet_v2", width=0.35, strategy=strategy, weights=str(weights), **changes
@@ -58,7 +63,7 @@ def accuracy(model: ModelFile, split: Split) -> float:
 
 
 def test_two_trainings_with_one_seed_give_the_same_bytes(tmp_path: Path) -> None:
-    (first, history), (second, again) = (train(tiny_settings(), tmp_path / name) for name in "ab")
+    (first, history), (second, again) = (train(quick(), tmp_path / name) for name in "ab")
     assert first.digest == second.digest
     assert history.epochs == again.epochs
 
@@ -100,7 +105,7 @@ def test_progress_counts_down_and_the_random_state_of_the_process_is_left_alone(
     random.seed(1)
     np.random.seed(1)  # noqa: NPY002
     seen: list[TrainingProgress] = []
-    train(tiny_settings(), tmp_path, progress=seen.append)
+    train(quick(), tmp_path, progress=seen.append)
     assert [each.epoch for each in seen] == [1] * 5 + [2] * 5
     assert seen[-1].remaining_seconds == 0
     assert seen[-1].validation_accuracy is not None
@@ -109,7 +114,7 @@ def test_progress_counts_down_and_the_random_state_of_the_process_is_left_alone(
 
 
 def test_no_better_validation_loss_for_patience_epochs_stops(tmp_path: Path) -> None:
-    _, history = train(tiny_settings(epochs=30, learning_rate=1e-12, patience=1), tmp_path)
+    _, history = train(quick(epochs=30, learning_rate=1e-12, patience=1), tmp_path)
     assert len(history.epochs) < 30
 
 
@@ -183,7 +188,7 @@ def test_a_loss_that_is_not_finite_says_to_lower_the_learning_rate(
         lambda *_: keras.optimizers.schedules.ExponentialDecay(float("nan"), 1, 1.0),
     )
     with pytest.raises(TrainingError, match=r"loss became nan in epoch 1. Lower training.candidates.tiny"):
-        train(tiny_settings(epochs=1), tmp_path)
+        train(quick(epochs=1), tmp_path)
 
 
 def test_a_full_disk_is_a_storage_error_and_leaves_no_model_file(
@@ -196,7 +201,7 @@ def test_a_full_disk_is_a_storage_error_and_leaves_no_model_file(
 
     monkeypatch.setattr(state, "save_weights", fill)
     with pytest.raises(StorageError, match="No space"):
-        train(tiny_settings(epochs=1), tmp_path)
+        train(quick(epochs=1), tmp_path)
     assert list(tmp_path.glob("*.keras")) == []
 
 
@@ -207,7 +212,7 @@ def test_missing_weights_and_an_empty_validation_split_are_refused(tmp_path: Pat
     only_train = tuple(Split.TRAIN for _ in splits.splits)
     alone = Splits.model_validate({**splits.model_dump(), "splits": only_train})
     with pytest.raises(TrainingError, match="validation has 0 images"):
-        train(tiny_settings(), tmp_path, splits=alone)
+        train(quick(), tmp_path, splits=alone)
 
 
 def test_outputs_of_a_network_are_one_linear_layer_apart_whatever_the_batch() -> None:
