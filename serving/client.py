@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from serving.api.schemas import CorrectionAnswer, ModelDescription, PredictionAnswer
+from serving.api.schemas import CorrectionAnswer, EnrolledAnswer, ModelDescription, PredictionAnswer
 from vision.base.errors import ServiceError
 
 TIMEOUT_SECONDS = 30.0
@@ -77,6 +78,19 @@ def _list_options(*, explain: bool, tta: int, reencode: bool, similar: int) -> d
     asked = {"explain": (explain, "true"), "tta": (tta > 1, str(tta)), "reencode": (reencode, "true")}
     asked |= {"similar": (similar > 0, str(similar))}
     return {name: value for name, (wanted, value) in asked.items() if wanted}
+
+
+def enrol_class(url: str, key: str, class_name: str, images: Sequence[tuple[str, bytes]]) -> EnrolledAnswer:
+    """Make a new class of pictures (file name and content) that the service answers provisionally.
+
+    Raises:
+        ServiceError: as of `ask_service`.
+    """
+    files = [("image", (f"{number}", content)) for number, (_, content) in enumerate(images)]
+    request = _make_request(
+        "POST", url, "/enrol", headers={"X-API-Key": key}, data={"class_name": class_name}, files=files
+    )
+    return _read_answer(EnrolledAnswer, url, request, f"the new class {class_name}", TIMEOUT_SECONDS)
 
 
 def describe_model(url: str, key: str) -> ModelDescription:

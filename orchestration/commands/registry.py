@@ -5,6 +5,7 @@ from __future__ import annotations
 from orchestration.commands.catalog import CATALOG
 from orchestration.commands.command import Command
 from orchestration.commands.corrections import CORRECTIONS
+from orchestration.commands.enrol import ENROL
 from orchestration.commands.explore import EXPLORE
 from orchestration.commands.harvest import HARVEST
 from orchestration.commands.new import NEW
@@ -33,6 +34,7 @@ COMMANDS: tuple[Command, ...] = (
     ROLLBACK,
     *SERVICE_ACTIONS,
     CORRECTIONS,
+    ENROL,
     HARVEST,
     CATALOG,
     CLEAN,

@@ -18,12 +18,15 @@ from PIL import Image
 
 from serving.api.boxes import cut_to_box
 from serving.api.description import describe_model
+from serving.api.enrolled import EnrolledClasses, NewClass
 from serving.api.keys import CHECK_CLIENT
 from serving.api.metrics import ServiceMetrics, Stage
 from serving.api.problems import ProblemError
+from serving.api.refusals import no_known_images, not_logged, unusable_image
 from serving.api.schemas import (
     ClassProbability,
     CorrectionAnswer,
+    EnrolledAnswer,
     LogState,
     ModelDescription,
     PredictionAnswer,
@@ -37,12 +40,11 @@ from serving.api.several import combine
 from serving.log.corrections import Correction
 from serving.log.entries import LogEntry
 from serving.log.lossy import LossyLog
-from vision.base.errors import ImageError, ImageFormatError, LogError, TaxonError
-from vision.base.record import ImageArray
+from vision.base.errors import ImageError, LogError, TaxonError
+from vision.base.record import FloatArray, ImageArray
 from vision.bundle.assembly import LoadedBundle
 from vision.bundle.heat_map import heat_map, overlay
 from vision.bundle.pictures import decode_for, tell_misfit
-from vision.data.decoding.formats import READ_FORMATS
 from vision.data.records import Box
 from vision.decision.predictor import Inference, make_predictions
 from vision.decision.records import Prediction
@@ -113,6 +115,9 @@ class Answerer:
         self._log = log
         self._metrics = metrics or ServiceMetrics()
         self._clock = clock
+        self._enrolled = None
+        if log is not None and bundle.neighbours is not None:
+            self._enrolled = EnrolledClasses(model.name, bundle.neighbours, self._embed, log.log)
 
     def warm_up(self) -> None:
         """Answer one grey image, so that the first client does not wait for the graph's set-up.
@@ -182,12 +187,7 @@ class Answerer:
     def _list_similar(self, inference: Inference, question: Question) -> tuple[SimilarPicture, ...]:
         known = self._bundle.neighbours
         if known is None:
-            raise ProblemError(
-                "no-known-images",
-                arrived="Known images were asked for, and this model keeps none",
-                expected="a model that was trained with export.similar of 1 or more",
-                advice="Train and deploy again",
-            )
+            raise no_known_images()
         return tuple(
             SimilarPicture(**each.model_dump(), picture_jpeg=base64.b64encode(picture).decode("ascii"))
             for each, picture in known.nearest(inference.forward.embeddings[0], question.similar)
@@ -201,6 +201,9 @@ class Answerer:
         if question.explain:
             heat = self._draw_heat(image, inference, prediction.class_name)
             answer = answer.model_copy(update={"heat_map_png": base64.b64encode(heat).decode("ascii")})
+        if self._enrolled is not None and question.client != CHECK_CLIENT:
+            provisional = self._enrolled.find(inference.forward.embeddings[0])
+            answer = answer.model_copy(update={"provisional": provisional})
         if question.similar:
             answer = answer.model_copy(update={"similar": self._list_similar(inference, question)})
         if self._log is not None and question.client != CHECK_CLIENT:
@@ -224,6 +227,23 @@ class Answerer:
             prediction = prediction.model_copy(update={"reasons": reasons})
         return inference, prediction
 
+    def enrol(self, new: NewClass) -> EnrolledAnswer:
+        """Take pictures for a new class, or for one that was enrolled before.
+
+        Raises:
+            ProblemError: they are too few, unusable or cannot be told from known classes, or are not kept.
+        """
+        if self._log is None:
+            raise not_logged("answers are not logged here")
+        if self._enrolled is None:
+            raise no_known_images()
+        return self._enrolled.take(new, self._clock())
+
+    def _embed(self, image: bytes) -> FloatArray:
+        question = Question(image, "", CHECK_CLIENT)
+        embedding: FloatArray = self._look(self._decode(question), question)[0].forward.embeddings[0]
+        return embedding
+
     def correct(self, prediction_id: str, class_name: str, client: str) -> CorrectionAnswer:
         """Write down what an answer should have been, and who said so.
 
@@ -231,12 +251,12 @@ class Answerer:
             ProblemError: the log is off, cannot be written, or holds no such answer.
         """
         if self._log is None:
-            raise _not_logged("answers are not logged here")
+            raise not_logged("answers are not logged here")
         said = Correction(prediction_id, class_name, client, self._clock())
         try:
             found = self._log.correct(said)
         except LogError as error:
-            raise _not_logged("the prediction log cannot be written") from error
+            raise not_logged("the prediction log cannot be written") from error
         if not found:
             raise ProblemError(
                 "no-such-answer",
@@ -257,21 +277,8 @@ class Answerer:
             with self._metrics.time_stage(Stage.DECODE):
                 raw = cut_to_box(contract, question.image, question.box, most)
                 image = decode_for(contract, raw, most)
-        except ImageFormatError as error:
-            raise ProblemError(
-                "image-format",
-                arrived=f"The file is {error}",
-                expected=f"a {READ_FORMATS} image by its first bytes, whatever its name",
-                advice="Convert the file, or send the right one",
-            ) from error
         except ImageError as error:
-            raise ProblemError(
-                "image-unusable",
-                arrived=f"The file is not usable: {error}",
-                expected=f"a whole image of at most {most:g} megapixels",
-                advice="Open the file on your side to see whether it is whole, or send a smaller one",
-            ) from error
-
+            raise unusable_image(error, most) from error
         return _reencode(image) if question.reencode else image
 
     def _run(self, images: ImageArray, views: int = 1) -> tuple[Inference, Prediction]:
@@ -350,12 +357,3 @@ def _reencode(image: ImageArray) -> ImageArray:
     Image.fromarray(image).save(buffer, "JPEG", quality=_JPEG_QUALITY)
     with Image.open(buffer) as again:
         return np.asarray(again.convert("RGB"), dtype=np.uint8)
-
-
-def _not_logged(why: str) -> ProblemError:
-    return ProblemError(
-        "not-logged",
-        arrived=f"A correction arrived while {why}",
-        expected="a prediction log that can be written",
-        advice="Try again later, and tell the operator if this goes on",
-    )

@@ -46,6 +46,10 @@ PROBLEMS: Mapping[str, tuple[HTTPStatus, str]] = MappingProxyType(
         "group": (HTTPStatus.UNPROCESSABLE_ENTITY, "The group is too long or not printable."),
         "no-known-images": (HTTPStatus.CONFLICT, "The model keeps no known images to compare with."),
         "box": (HTTPStatus.UNPROCESSABLE_ENTITY, "The box is no box, or holds nothing of the picture."),
+        "not-told-apart": (
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "Too few pictures, or they cannot be told from known classes.",
+        ),
         "busy": (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests at a time; Retry-After says when again."),
         "too-often": (
             HTTPStatus.TOO_MANY_REQUESTS,

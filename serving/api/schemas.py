@@ -15,6 +15,9 @@ from vision.decision.records import Decision, UnknownKind
 MAX_PICTURES = 8
 """Of one individual in one request."""
 
+MAX_ENROLLED = 20
+"""Pictures of a new class in one request."""
+
 
 class Body(BaseModel):
     """Base of every body: frozen, no unknown fields."""
@@ -116,6 +119,15 @@ class SimilarPicture(Body):
     picture_jpeg: str = Field(description="the image as the network saw it, small; base64")
 
 
+class ProvisionalClass(Body):
+    """A class that was enrolled from a few pictures and not trained yet; the model promises nothing of it."""
+
+    class_name: str
+    similarity: float = Field(description="cosine of the image with the class")
+    threshold: float = Field(description="above which it is told")
+    num_images: int = Field(description="pictures that it was made from")
+
+
 class ServedModel(Body):
     """Which model answered."""
 
@@ -145,6 +157,11 @@ class PredictionAnswer(Body):
     model: ServedModel
     latency_ms: float = Field(description="from the request's arrival to the decision")
     heat_map_png: str | None = Field(default=None, description="base64; only with explain=true")
+    provisional: ProvisionalClass | None = Field(
+        default=None,
+        description="enrolled class that the image is taken for, whatever the decision, which is of the "
+        "model alone; null where it is like none",
+    )
     similar: tuple[SimilarPicture, ...] | None = Field(
         default=None, description="known images that are most like it; only with similar=N"
     )
@@ -168,6 +185,27 @@ class SimilarAnswer(Body):
 
     similar: tuple[SimilarPicture, ...] = Field(description="most similar first")
     model: ServedModel
+
+
+class EnrolForm(Body):
+    """What is sent to POST /enrol."""
+
+    class_name: str = Field(description="of the new class")
+    image: list[bytes] = Field(
+        min_length=5,
+        max_length=MAX_ENROLLED,
+        description=f"{READ_FORMATS} images of it, better of several individuals",
+    )
+
+
+class EnrolledAnswer(Body):
+    """Answer to POST /enrol."""
+
+    class_name: str
+    num_images: int = Field(description="different pictures of it by now, those sent earlier among them")
+    num_recognised: int = Field(description="of them, each left out in turn, told from the known classes")
+    threshold: float = Field(description="cosine above which a picture is taken for the class")
+    alpha: float = Field(description="at most this share of images of known classes is expected above it")
 
 
 class CorrectionForm(Body):

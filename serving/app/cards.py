@@ -111,6 +111,13 @@ def _show_answer(card: Card, *, large: bool) -> None:
     box[answer.decision](text.strip(), icon=_ICONS[answer.decision])
     if answer.warning:
         st.caption(escape_markdown(answer.warning))
+    if answer.provisional is not None:
+        name, number = escape_markdown(answer.provisional.class_name), answer.provisional.num_images
+        st.info(
+            f"**Perhaps {name}**, a class that was enrolled from {number} pictures and not trained yet. "
+            "Please look yourself.",
+            icon=":material/person_add:",
+        )
     if card.asked.correction:
         st.markdown(f"You say: **{escape_markdown(card.asked.correction)}**. It is written down.")
 

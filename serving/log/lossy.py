@@ -31,7 +31,7 @@ class LossyLog:
         self, log: PredictionLog, count_lost: Callable[[], None], clock: Callable[[], float] = time.monotonic
     ) -> None:
         """Write into `log`; call `count_lost` for every entry that is not kept; `clock` gives seconds."""
-        self._log, self._count_lost, self._clock = log, count_lost, clock
+        self.log, self._count_lost, self._clock = log, count_lost, clock
         self._asking, self._telling = threading.Lock(), threading.Lock()
         self._paused_until = self._reported_at = self._checked_at = float("-inf")
         self._num_unreported = 0
@@ -48,7 +48,7 @@ class LossyLog:
         with self._asking:
             if self._clock() >= self._checked_at + CHECK_SECONDS:
                 try:
-                    self._log.check()
+                    self.log.check()
                     self._check_fault = None
                 except LogError as error:
                     self._check_fault = str(error)
@@ -61,7 +61,7 @@ class LossyLog:
             self._lose("the log is left alone for a second after a failure")
             return False
         try:
-            self._log.append(entry)
+            self.log.append(entry)
         except LogError as error:
             self._append_fault = str(error)
             self._paused_until = self._clock() + PAUSE_SECONDS
@@ -76,7 +76,7 @@ class LossyLog:
         Raises:
             LogError: it is not stored, and the sender may try again.
         """
-        return add_correction(self._log, correction)
+        return add_correction(self.log, correction)
 
     def _lose(self, reason: str) -> None:
         """Count a lost entry; once a minute, say how many there were."""

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, column, inspect, table, text
 
 from vision.base.errors import LogError
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration."""
 
 REVISION_TABLE = "taxon_log_revision"
@@ -31,6 +31,8 @@ PREDICTIONS = table(
     *map(column, ("logits", "embedding", "quality", "unknown_kind")),
 )
 IMAGES = table("prediction_images", column("number"), column("image"))
+ENROLMENTS = table("enrolments", *map(column, ("id", "time_us", "client", "model_name", "class_name")))
+ENROLMENT_IMAGES = table("enrolment_images", *map(column, ("id", "enrolment", "file_name", "image")))
 CORRECTIONS = table("corrections", *map(column, ("id", "number", "time_us", "client", "class_name")))
 
 
@@ -75,9 +77,13 @@ def upgrade(connection: Connection) -> None:
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError
 
-    from serving.log.migrations.versions import m0001_answers, m0002_corrections
+    from serving.log.migrations.versions import m0001_answers, m0002_corrections, m0003_enrolments
 
-    modules = (m0001_answers, m0002_corrections)  # a Bento holds what is imported; Alembic reads the folder
+    modules = (
+        m0001_answers,
+        m0002_corrections,
+        m0003_enrolments,
+    )  # a Bento holds what is imported; Alembic reads the folder
     (folder,) = {Path(str(each.__file__)).parents[1] for each in modules}
     try:
         scripts = ScriptDirectory(str(folder))

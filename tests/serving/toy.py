@@ -77,13 +77,15 @@ def _make_bundle() -> Bundle:
 
 
 def make_known_images() -> Neighbours:
-    """Two images of each class, as the toy sees them: its embedding is the mean colour."""
+    """Eight images of each class, as the toy sees them: its embedding is the mean colour."""
+    spread = np.random.default_rng(0).uniform(0, 0.1, (24, 3))
+    spread[::8] = 0  # the first of each class is pure
     return Neighbours(
-        embeddings=np.repeat(np.eye(3), 2, axis=0).astype(np.float16) * np.float16(0.9),
-        labels=np.repeat(np.arange(3), 2),
-        groups=np.arange(6),
-        paths=[f"{name}/{number}.png" for name in NAMES for number in (1, 2)],
-        pictures=[paint(colour, "JPEG") for colour in (RED, GREEN, BLUE) for _ in (1, 2)],
+        embeddings=(np.repeat(np.eye(3), 8, axis=0) + spread).astype(np.float16),
+        labels=np.repeat(np.arange(3), 8),
+        groups=np.arange(24),
+        paths=[f"{name}/{number}.png" for name in NAMES for number in range(1, 9)],
+        pictures=[paint(colour, "JPEG") for colour in (RED, GREEN, BLUE) for _ in range(8)],
         class_names=NAMES,
     )
 

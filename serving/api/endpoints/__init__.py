@@ -5,6 +5,7 @@ from __future__ import annotations
 from serving.api.endpoint import Endpoint
 from serving.api.endpoints.corrections import CORRECTIONS
 from serving.api.endpoints.documents import DOCS, OPENAPI
+from serving.api.endpoints.enrol import ENROL
 from serving.api.endpoints.explain import EXPLAIN
 from serving.api.endpoints.metrics import METRICS
 from serving.api.endpoints.model import MODEL
@@ -18,6 +19,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     PREDICT_BATCH,
     EXPLAIN,
     SIMILAR,
+    ENROL,
     CORRECTIONS,
     MODEL,
     LIVEZ,

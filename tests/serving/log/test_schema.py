@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 
 from serving.api.pinned import PinnedModel
 from serving.log import migrations
-from serving.log.migrations.versions import m0001_answers, m0002_corrections
+from serving.log.migrations.versions import m0001_answers, m0002_corrections, m0003_enrolments
 from serving.log.prediction_log import PredictionLog
 from serving.log.schema import CORRECTIONS, HEAD, IMAGES, PREDICTIONS
 from serving.runtime.bento import stage_code
@@ -158,7 +158,7 @@ def test_the_tables_are_postgresqls_too() -> None:
 def test_migrations_that_are_gone_are_a_fault_of_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (m0001_answers, m0002_corrections):
+    for module in (m0001_answers, m0002_corrections, m0003_enrolments):
         monkeypatch.setattr(module, "__file__", str(tmp_path / "gone" / "versions" / "module.py"))
     with (
         closing(PredictionLog(f"sqlite:///{tmp_path / 'log.sqlite'}")) as log,

@@ -1,0 +1,68 @@
+"""POST /enrol: a new class from a few pictures, answered at once and marked provisional in every answer."""
+
+from __future__ import annotations
+
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+
+from serving.api.endpoint import Access, Endpoint
+from serving.api.enrolled import NewClass
+from serving.api.forms import read_form
+from serving.api.keys import KeyScope
+from serving.api.problems import ProblemError
+from serving.api.schemas import MAX_ENROLLED, EnrolForm, EnrolledAnswer
+from serving.api.state import ServiceState
+from serving.log.enrolments import is_folder_name
+from serving.log.entries import MAX_CHARACTERS
+
+
+async def enrol_class(state: ServiceState, request: Request) -> EnrolledAnswer:
+    """Decode, run, find the threshold, keep."""
+    answerer = state.require_answerer(request)
+    with state.admission(request.state.client):
+        form = await read_form(state, request, _wrong_form, num_files=MAX_ENROLLED, num_texts=1)
+        try:
+            name, files = form.get("class_name"), form.getlist("image")
+            images = [each for each in files if isinstance(each, UploadFile)]
+            if (
+                not isinstance(name, str)
+                or len(images) != len(files)
+                or len(form.multi_items()) != len(files) + 1
+            ):
+                raise _wrong_form(f"The fields {', '.join(sorted(set(form)))[:60] or 'none'} arrived")
+            name = name.strip()
+            if not name or len(name) > MAX_CHARACTERS or not name.isprintable() or not is_folder_name(name):
+                raise _wrong_form(f"The class_name {name[:60]!r} arrived")
+            content = tuple([(each.filename or "", await each.read()) for each in images])
+        finally:
+            await form.close()
+        return await state.run(answerer.enrol, NewClass(name, content, request.state.client))
+
+
+def _wrong_form(arrived: str, code: str = "form") -> ProblemError:
+    return ProblemError(
+        code,
+        arrived=arrived,
+        expected=f"multipart/form-data with one text class_name of 1 to {MAX_CHARACTERS} printable signs "
+        f"without slashes, and 5 to {MAX_ENROLLED} files in the field image",
+        advice="Send them as curl -F class_name=burbot -F image=@1.jpg -F image=@2.jpg ... does",
+    )
+
+
+ENROL = Endpoint(
+    path="/enrol",
+    methods=("POST",),
+    access=Access.KEY,
+    scope=KeyScope.FEEDBACK,
+    summary="Five pictures and a name make a new class, told as provisional in every answer until a training "
+    "takes them",
+    handler=enrol_class,
+    answer=EnrolledAnswer,
+    problems=(
+        *("content-type", "form", "image-format", "image-unusable", "no-known-images", "not-told-apart"),
+        *("too-slow", "busy", "overloaded", "model-failed", "loading", "refused", "not-logged"),
+    ),
+    form=EnrolForm,
+    example='curl -H "X-API-Key: $KEY" -F class_name=burbot -F image=@1.jpg -F image=@2.jpg -F image=@3.jpg '
+    '-F image=@4.jpg -F image=@5.jpg "$URL/enrol"',
+)

@@ -1,0 +1,52 @@
+"""`run.py enrol`: what is enrolled is listed, written down as class folders and forgotten."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import run
+from serving.log.enrolments import Enrolment, add_enrolment
+from serving.log.prediction_log import PredictionLog
+from tests.serving.answers import START
+
+NAMED = ["enrol", "fast", "--set", "name=toy"]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TAXON_STATE", str(tmp_path))
+    return tmp_path
+
+
+def test_enrolled_classes_are_listed_written_and_forgotten(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "state").mkdir()
+    images = [(f"{number}.png", b"picture %d" % number) for number in range(5)]
+    with closing(PredictionLog(f"sqlite:///{home}/state/predictions.sqlite")) as log:
+        add_enrolment(log, Enrolment("toy", "burbot", "lab", START, images))
+        add_enrolment(log, Enrolment("other", "pike", "lab", START, images))
+    assert run.main([*NAMED, "--out", str(home / "enrolled")]) == 0
+    told = capsys.readouterr().out
+    assert "burbot: 5 pictures" in told
+    assert "pike" not in told
+    written = sorted((home / "enrolled").rglob("*.jpg"))
+    assert [each.read_bytes() for each in written] == [image for _, image in images]
+    assert {each.parent.name for each in written} == {"burbot"}
+    assert run.main([*NAMED, "--forget", "burbot"]) == 0
+    assert run.main([*NAMED, "--forget", "burbot"]) == 2
+    assert run.main(NAMED) == 0
+    assert "No class is enrolled" in capsys.readouterr().out
+
+
+def test_without_a_service_or_with_half_of_the_words_it_says_what_to_type(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / "photos").mkdir()
+    assert run.main([*NAMED, "burbot", str(home / "photos")]) == 2
+    assert "run.py serve" in capsys.readouterr().err
+    assert run.main([*NAMED, "burbot"]) == 2
+    assert "CLASS FOLDER" in capsys.readouterr().err

@@ -1,0 +1,65 @@
+"""A class from a few pictures: its threshold keeps the promise on new known groups."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vision.base.errors import DataError
+from vision.base.record import FloatArray
+from vision.bundle.enrolment import enrol, make_space
+from vision.bundle.neighbours import Neighbours
+
+WIDTH = 16
+CENTRES = 2.0 * np.eye(4, WIDTH)
+
+
+def draw(rng: np.random.Generator, label: int, num_groups: int) -> tuple[FloatArray, FloatArray]:
+    """Embeddings of groups of four images of a class, and their group numbers."""
+    offsets = np.repeat(rng.normal(0, 0.5, (num_groups, WIDTH)), 4, axis=0)
+    rows = CENTRES[label] + offsets + rng.normal(0, 0.3, offsets.shape)
+    return rows.astype(np.float32), np.repeat(np.arange(num_groups), 4)
+
+
+def gather(rng: np.random.Generator, num_groups: int) -> Neighbours:
+    rows, groups = zip(*(draw(rng, label, num_groups) for label in range(3)), strict=True)
+    count = 4 * num_groups
+    return Neighbours(
+        embeddings=np.concatenate(rows),
+        labels=np.repeat(np.arange(3), count),
+        groups=np.concatenate([each + 1000 * label for label, each in enumerate(groups)]),
+        paths=[""] * (3 * count),
+        pictures=[b""] * (3 * count),
+        class_names=("a", "b", "c"),
+    )
+
+
+def test_known_images_are_taken_for_a_new_class_no_more_often_than_promised() -> None:
+    rng = np.random.default_rng(3)
+    taken: list[float] = []
+    found: list[float] = []
+    for _ in range(40):
+        known = gather(rng, 20)
+        own, _ = draw(rng, 3, 6)
+        made = enrol(known, make_space(known), own[::4], "new", alpha=0.1)
+        others = np.concatenate([draw(rng, label, 10)[0] for label in range(3)])
+        more, _ = draw(rng, 3, 10)
+        for rows, kept in ((others, taken), (more, found)):
+            kept.append(float(np.mean([made.similarity(each) > made.threshold for each in rows])))
+    assert np.mean(taken) <= 0.1
+    assert np.mean(taken) > 0.02  # the threshold is not far too strict
+    assert np.mean(found) > 0.9
+
+
+def test_too_few_known_groups_promise_nothing() -> None:
+    rng = np.random.default_rng(0)
+    known = gather(rng, 6)
+    with pytest.raises(DataError, match="18 groups; expected 20"):
+        enrol(known, make_space(known), draw(rng, 3, 5)[0][::4], "new", alpha=0.05)
+
+
+def test_pictures_of_a_known_class_under_another_name_are_refused() -> None:
+    rng = np.random.default_rng(0)
+    known = gather(rng, 20)
+    with pytest.raises(DataError, match="told from the known"):
+        enrol(known, make_space(known), draw(rng, 0, 8)[0][::4], "another a")
