@@ -60,6 +60,41 @@ def test_two_devices_train_what_one_trains_with_the_same_batch(tmp_path: Path) -
         assert other == pytest.approx(one, abs=0.02)
 
 
+RESUMED = """
+import os, sys
+from pathlib import Path
+import tensorflow as tf
+half = tf.config.LogicalDeviceConfiguration()
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [half, half])
+from tests.vision.training.nets.test_resume import *
+checkpoint.EVERY_SECONDS = 0
+strategy, weights, work = sys.argv[1], sys.argv[2], Path(sys.argv[3])
+settings = tiny_settings(backbone="mobilenet_v2", width=0.35, strategy=strategy, weights=weights, epochs=3)
+unbroken, history = train(settings, work / "b")
+with pytest.raises(Killed):
+    train(settings, work / "a", work / "c", KillAt(7))
+resumed, again = train(settings, work / "d", work / "c")
+assert history.device.startswith("2 CPUs, "), history.device
+assert resumed.files == unbroken.files, "other weights"
+assert again.epochs == history.epochs, "other figures"
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("strategy", ["two_phase", "progressive"])
+def test_what_was_killed_on_two_devices_goes_on_to_the_same_network(
+    tmp_path: Path, weights: Path, strategy: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", RESUMED, strategy, str(weights), str(tmp_path)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
 @pytest.mark.long
 def test_xla_trains_the_same_network(tmp_path: Path) -> None:
     images, splits = make_images()
