@@ -172,7 +172,9 @@ def time_bare(size: int, num_images: int, batch: int) -> float:
     model = build_model(candidate("full", batch), CLASSES, size)
     hasten_batch_norm(model)
     model.compile(
-        keras.optimizers.AdamW(1e-3), keras.losses.CategoricalCrossentropy(from_logits=True), ["accuracy"]
+        keras.optimizers.AdamW(1e-3),
+        keras.losses.CategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
     )
     train_rows, rows = splits.rows(Split.TRAIN), splits.rows(Split.VALIDATION)
     targets, ends = np.eye(CLASSES, dtype=np.float32)[splits.labels()], []

@@ -12,6 +12,7 @@ from report.page import render_page
 from report.thumbnails import embed_png
 from vision.base.files import write_atomically
 from vision.base.progress import in_words
+from vision.evaluation.metric_table import NLL
 from vision.evaluation.records import CandidateRow, Comparison
 from vision.training.records import TrainingHistory
 
@@ -63,7 +64,11 @@ def describe_strategies(comparison: Comparison, rows: Sequence[StrategyRow]) -> 
     table = [TITLES, *(row.cells for row in rows)]
     widths = [max(len(line[i]) for line in table) for i in range(len(TITLES))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in table]
-    first = f"{best.backbone}: strategy {best.strategy}, trained in {in_words(best.seconds)}."
+    right = rows[0].figures.accuracy.value
+    first = (
+        f"Take strategy {best.strategy} for {best.backbone}: {right:.1%} right, trained in "
+        f"{in_words(best.seconds)}."
+    )
     return (first, comparison.reason, "\n".join(["", *(line.rstrip() for line in lines), ""]), ONE_SEED)
 
 
@@ -96,5 +101,7 @@ def _tell_difference(comparison: Comparison, candidate: str) -> str:
     for each in comparison.differences:
         if each.metric == comparison.metric and each.second == candidate:
             found = each.difference
-            return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
-    return ""
+            if comparison.metric == NLL.name:
+                return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
+            return f"{100 * found.value:.1f} points ({100 * found.low:.1f} to {100 * found.high:.1f})"
+    return "best"
