@@ -1,6 +1,5 @@
 """Read the source: every file into the manifest, every usable image into the decoded store."""
 
-import logging
 from typing import Annotated
 
 from zenml import step
@@ -12,11 +11,9 @@ from vision.config.data import ImageSettings
 from vision.config.sources import SourceSettings
 from vision.data.near_duplicates import link_alike
 from vision.data.records import DatasetRef, Manifest
-from vision.data.shapes import settle_resize
+from vision.data.shapes import choose_resize
 from vision.data.sources import read_source
 from vision.data.store import build_store, open_images
-
-logger = logging.getLogger(__name__)
 
 
 @step
@@ -34,8 +31,7 @@ def ingest(
     manifest = read_source(
         source, project_home() / data_folder, progress=ProgressLog("ingest: images painted or read")
     )
-    settled, reason = settle_resize(images, manifest)
-    logger.info(reason)
+    settled, reason = choose_resize(images, manifest)
     dataset = build_store(
         manifest, settled, project_home() / store_folder, progress=ProgressLog("ingest: images decoded")
     )

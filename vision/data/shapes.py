@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 
 from vision.base.record import FloatArray
 from vision.config.data import ImageSettings, Resize
 from vision.data.records import Manifest
+
+logger = logging.getLogger(__name__)
 
 NEARLY_SQUARE = 1.1
 """Longer side over shorter; below it a stretched picture is hardly told from the original."""
@@ -16,6 +20,13 @@ _DONE = {
     Resize.STRETCH: "stretched to a square; nothing is cut",
     Resize.CROP: "cut to the square in their centre",
 }
+
+
+def choose_resize(settings: ImageSettings, manifest: Manifest) -> tuple[ImageSettings, str]:
+    """What `settle_resize` gives, said in the log."""
+    settled, told = settle_resize(settings, manifest)
+    logger.info(told)
+    return settled, told
 
 
 def settle_resize(settings: ImageSettings, manifest: Manifest) -> tuple[ImageSettings, str]:
