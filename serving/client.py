@@ -9,7 +9,14 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from serving.api.schemas import CorrectionAnswer, EnrolledAnswer, ModelDescription, PredictionAnswer
+from serving.api.schemas import (
+    CorrectionAnswer,
+    EnrolledAnswer,
+    ModelDescription,
+    PredictionAnswer,
+    Queue,
+    UndoAnswer,
+)
 from vision.base.errors import ServiceError
 
 TIMEOUT_SECONDS = 30.0
@@ -78,6 +85,28 @@ def _list_options(*, explain: bool, tta: int, reencode: bool, similar: int) -> d
     asked = {"explain": (explain, "true"), "tta": (tta > 1, str(tta)), "reencode": (reencode, "true")}
     asked |= {"similar": (similar > 0, str(similar))}
     return {name: value for name, (wanted, value) in asked.items() if wanted}
+
+
+def list_waiting(url: str, key: str, number: int) -> Queue:
+    """The newest answers that wait for this key's word.
+
+    Raises:
+        ServiceError: as of `ask_service`.
+    """
+    asked = {"number": str(number)}
+    request = _make_request("GET", url, "/review", params=asked, headers={"X-API-Key": key})
+    return _read_answer(Queue, url, request, "the question for what waits", TIMEOUT_SECONDS)
+
+
+def undo_correction(url: str, key: str, prediction_id: str) -> UndoAnswer:
+    """Take this key's correction of an answer back.
+
+    Raises:
+        ServiceError: as of `ask_service`.
+    """
+    texts = {"prediction_id": (None, prediction_id)}
+    request = _make_request("POST", url, "/corrections/undo", headers={"X-API-Key": key}, files=texts)
+    return _read_answer(UndoAnswer, url, request, "an undo", TIMEOUT_SECONDS)
 
 
 def enrol_class(url: str, key: str, class_name: str, images: Sequence[tuple[str, bytes]]) -> EnrolledAnswer:

@@ -36,6 +36,8 @@ def _list_corrections(options: Namespace, paths: ProjectPaths) -> int:
     url = config.serve.log.url if config else PredictionLogSettings().url
     found = _read(url, config.name if config else None, paths)
     rows = [_tabulate(each) for each in found]
+    if options.out is not None:
+        return _write_pictures(url, found, options, paths)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     of = f" of {config.name}" if config else ""
     if options.csv is not None:
@@ -69,6 +71,33 @@ def _read(url: str, model_name: str | None, paths: ProjectPaths) -> list[Correct
         return list_corrected(log, model_name)
 
 
+def _write_pictures(url: str, found: list[CorrectedAnswer], options: Namespace, paths: ProjectPaths) -> int:
+    """Write the pictures on which all who spoke agree as class folders; 2 where there is none."""
+    from serving.log.enrolments import is_folder_name
+    from serving.log.prediction_log import PredictionLog
+    from serving.log.review import find_agreed, read_images
+    from serving.log.url import resolve_log_url
+
+    agreed = find_agreed(found, least=2 if options.agreed else 1)
+    agreed = {answer: name for answer, name in agreed.items() if is_folder_name(name)}
+    images: dict[str, bytes] = {}
+    if agreed:
+        with closing(PredictionLog(resolve_log_url(url, paths.home), create=False)) as log:
+            images = read_images(log, list(agreed))
+    folder = Path(options.out).expanduser()
+    for answer, image in images.items():
+        write_atomically(folder / agreed[answer] / f"{answer}.jpg", image)
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console.print(
+        f"{count_of(len(images), 'picture')} of {count_of(len(agreed), 'agreed answer')} into {folder}"
+    )
+    if len(images) < len(agreed):
+        console.print("The log keeps pictures where serve.log.keep_images is true, from then on.")
+    if images:
+        console.print(f"Train with them: --set 'dataset.additions=[{folder.resolve()}]'")
+    return 0 if images else 2
+
+
 def _tabulate(each: CorrectedAnswer) -> dict[str, str]:
     said = each.correction
     time = f"{said.time:%Y-%m-%d %H:%M:%S}"
@@ -96,6 +125,10 @@ CORRECTIONS = Command(
     "corrections",
     "what people said that answers should have been",
     _list_corrections,
-    (argument("--csv", metavar="FILE", help="write all of them into a file instead"),),
+    (
+        argument("--csv", metavar="FILE", help="write all of them into a file instead"),
+        argument("--out", metavar="FOLDER", help="write the pictures that they are about, to train with"),
+        argument("--agreed", action="store_true", help="with --out: only what two or more say alike"),
+    ),
     config="optional",
 )

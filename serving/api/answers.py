@@ -40,6 +40,7 @@ from serving.api.several import combine
 from serving.log.corrections import Correction
 from serving.log.entries import LogEntry
 from serving.log.lossy import LossyLog
+from serving.log.prediction_log import PredictionLog
 from vision.base.errors import ImageError, LogError, TaxonError
 from vision.base.record import FloatArray, ImageArray
 from vision.bundle.assembly import LoadedBundle
@@ -134,6 +135,13 @@ class Answerer:
             return LogState(status="off")
         fault = self._log.find_fault()
         return LogState(status="writable") if fault is None else LogState(status="failing", reason=fault)
+
+    @property
+    def kept(self) -> PredictionLog:
+        """The database of the log; raises ProblemError where there is none."""
+        if self._log is None:
+            raise not_logged("answers are not logged here")
+        return self._log.log
 
     def describe(self) -> ModelDescription:
         """What is served and what it promises."""

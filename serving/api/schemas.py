@@ -224,6 +224,45 @@ class CorrectionAnswer(Body):
     time: AwareDatetime = Field(description="in UTC")
 
 
+class QueueQuery(Body):
+    """What may be asked of GET /review in its address."""
+
+    number: int = Field(default=20, ge=1, le=50, description="answers that are told, 1 to 50")
+
+
+class Waiting(Body):
+    """An answer that waits for a person."""
+
+    prediction_id: str
+    time: AwareDatetime
+    file_name: str
+    group: str | None
+    decision: Decision
+    class_name: str = Field(description="most probable, or nearest")
+    confidence: float
+    picture_jpeg: str | None = Field(description="small, base64; null where the log keeps no pictures")
+    num_said: int = Field(description="others who said what it is; what they said is not told")
+
+
+class Queue(Body):
+    """Answer to GET /review."""
+
+    waiting: tuple[Waiting, ...] = Field(description="newest first")
+
+
+class UndoForm(Body):
+    """What is sent to POST /corrections/undo."""
+
+    prediction_id: str = Field(description="of the answer that was corrected")
+
+
+class UndoAnswer(Body):
+    """Answer to POST /corrections/undo."""
+
+    prediction_id: str
+    taken_back: bool = Field(description="false where your key had said nothing of it")
+
+
 class UnknownPromise(Body):
     """At most `alpha` of known images are called unknown, with probability 1 - `delta`, if attainable."""
 

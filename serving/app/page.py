@@ -16,6 +16,7 @@ from serving.api.schemas import ModelDescription
 from serving.app import HOME_VARIABLE
 from serving.app.cards import Card, show_examples, show_large, show_small
 from serving.app.place import look_at_service, name_service
+from serving.app.review import show_review
 from serving.app.visit import (
     Asked,
     Service,
@@ -39,6 +40,7 @@ FILE_TYPES = sorted({ending.removeprefix(".") for each in FORMATS for ending in 
 GLOSSARY = Path(__file__).resolve().parents[2] / "docs" / "glossary.md"
 LOOK_AGAIN_SECONDS = 4.0
 MOST_CARDS = 60
+ASK, REVIEW = "Ask", "Review"
 _COLUMNS = 3
 _STYLE = """<style>
 .stMainBlockContainer { padding-top: 1.5rem; padding-bottom: 2rem; max-width: 76rem; }
@@ -63,6 +65,10 @@ def show_page() -> None:
         st.error(escape_markdown(explain_fault("The model", error)))
         return
     if service is None:
+        return
+    review = st.segmented_control("Page", [ASK, REVIEW], default=ASK, label_visibility="collapsed") == REVIEW
+    if review:
+        show_review(service)
         return
     take_pictures(folder, service)
     show_answers(folder, service)

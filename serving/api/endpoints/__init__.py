@@ -12,6 +12,7 @@ from serving.api.endpoints.model import MODEL
 from serving.api.endpoints.predict import PREDICT
 from serving.api.endpoints.predict_batch import PREDICT_BATCH
 from serving.api.endpoints.probes import LIVEZ, READYZ
+from serving.api.endpoints.review import REVIEW, UNDO
 from serving.api.endpoints.similar import SIMILAR
 
 ENDPOINTS: tuple[Endpoint, ...] = (
@@ -21,6 +22,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     SIMILAR,
     ENROL,
     CORRECTIONS,
+    UNDO,
+    REVIEW,
     MODEL,
     LIVEZ,
     READYZ,

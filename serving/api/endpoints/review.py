@@ -1,0 +1,69 @@
+"""GET /review: answers that wait for a person. POST /corrections/undo: a correction is taken back."""
+
+from __future__ import annotations
+
+import anyio.to_thread
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+
+from serving.api.endpoint import Access, Endpoint
+from serving.api.forms import read_form
+from serving.api.keys import KeyScope
+from serving.api.problems import ProblemError
+from serving.api.queries import read_query
+from serving.api.reviewing import tell_waiting, undo_correction
+from serving.api.schemas import Queue, QueueQuery, UndoAnswer, UndoForm
+from serving.api.state import ServiceState
+
+
+async def tell_queue(state: ServiceState, request: Request) -> Queue:
+    """The newest doubtful and unknown answers that this key has not spoken of."""
+    answerer = state.require_answerer(request)
+    number = read_query(QueueQuery, request).number
+    asked = (answerer.kept, answerer.model.name, request.state.client, number)
+    return await anyio.to_thread.run_sync(tell_waiting, *asked)
+
+
+async def undo(state: ServiceState, request: Request) -> UndoAnswer:
+    """Delete this key's correction of an answer."""
+    answerer = state.require_answerer(request)
+    with state.admission(request.state.client):
+        form = await read_form(state, request, _wrong_form, num_files=0, num_texts=1)
+    name = form.get("prediction_id")
+    if name is None or isinstance(name, UploadFile):
+        raise _wrong_form("Another field or none arrived")
+    return await anyio.to_thread.run_sync(undo_correction, answerer.kept, name, request.state.client)
+
+
+def _wrong_form(arrived: str, code: str = "form") -> ProblemError:
+    return ProblemError(
+        code,
+        arrived=arrived,
+        expected="multipart/form-data with the text prediction_id",
+        advice="Send it as curl -F prediction_id=... does",
+    )
+
+
+REVIEW = Endpoint(
+    path="/review",
+    access=Access.KEY,
+    scope=KeyScope.FEEDBACK,
+    summary="Doubtful and unknown answers that your key has not corrected yet, with what others said",
+    handler=tell_queue,
+    answer=Queue,
+    problems=("query", "loading", "refused", "not-logged"),
+    query=QueueQuery,
+    example='curl -H "X-API-Key: $KEY" "$URL/review?number=10"',
+)
+UNDO = Endpoint(
+    path="/corrections/undo",
+    methods=("POST",),
+    access=Access.KEY,
+    scope=KeyScope.FEEDBACK,
+    summary="Take your key's correction of an answer back",
+    handler=undo,
+    answer=UndoAnswer,
+    problems=("content-type", "form", "too-slow", "busy", "loading", "refused", "not-logged"),
+    form=UndoForm,
+    example='curl -H "X-API-Key: $KEY" -F prediction_id=$ID "$URL/corrections/undo"',
+)

@@ -1,0 +1,87 @@
+"""The review page: doubtful and unknown answers one after the other, each settled by one key."""
+
+from __future__ import annotations
+
+import base64
+
+import streamlit as st
+
+from serving.api.schemas import Waiting
+from serving.app.visit import Service
+from serving.app.words import escape_markdown, explain_fault, show_share
+from serving.client import correct_answer, list_waiting, undo_correction
+from vision.base.errors import TaxonError
+from vision.decision.records import Decision
+
+_AT_ONCE = 50
+_KEYS = "123456789"
+
+
+def show_review(service: Service) -> None:
+    """Draw the first answer that waits and was not skipped, with a key for each class."""
+    done: list[str] = st.session_state.setdefault("reviewed", [])
+    skipped: set[str] = st.session_state.setdefault("skipped", set())
+    try:
+        queue = list_waiting(service.url, service.key, _AT_ONCE).waiting
+    except TaxonError as error:
+        st.error(escape_markdown(explain_fault("The queue", error)))
+        return
+    waiting = [each for each in queue if each.prediction_id not in skipped]
+    more = "or more " if len(queue) == _AT_ONCE else ""
+    st.caption(f"{len(waiting)} {more}doubtful and unknown answers wait for you; {len(done)} settled now")
+    if not waiting:
+        st.success("Nothing waits for you.", icon=":material/task_alt:")
+        if skipped and st.button("Show what I skipped"):
+            skipped.clear()
+            st.rerun()
+    else:
+        _show_one(service, waiting[0], done, skipped)
+    if done and st.button("Undo the last", icon=":material/undo:", shortcut="u"):
+        undo_correction(service.url, service.key, done.pop())
+        st.rerun()
+    st.caption(
+        "What others said is not shown, so that two words are two opinions. `python run.py corrections "
+        "NAME --out reviewed` writes the pictures on which all agree as class folders to train with."
+    )
+
+
+def _show_one(service: Service, each: Waiting, done: list[str], skipped: set[str]) -> None:
+    left, right = st.columns([1, 1], gap="medium")
+    with left:
+        if each.picture_jpeg is None:
+            st.info("The picture is not kept (serve.log.keep_images). Look for it by its name.")
+        else:
+            st.image(base64.b64decode(each.picture_jpeg), width="stretch")
+        st.caption(escape_markdown(f"{each.file_name} · {each.time:%Y-%m-%d %H:%M} UTC"))
+    with right:
+        nearest = f"{each.class_name} ({show_share(each.confidence)})"
+        thought = f"unknown, most like {nearest}" if each.decision is Decision.UNKNOWN else nearest
+        st.markdown(f"I thought: **{escape_markdown(thought)}**. It is")
+        with st.container(horizontal=True, gap="small"):
+            for number, name in enumerate(service.model.class_names):
+                key = _KEYS[number] if number < len(_KEYS) else None
+                if st.button(escape_markdown(name), key=f"{each.prediction_id}-{number}", shortcut=key):
+                    _settle(service, each, name, done)
+        other = st.selectbox(
+            "or something else",
+            [],
+            index=None,
+            key=f"other-{each.prediction_id}",
+            placeholder="Type a name",
+            accept_new_options=True,
+        )
+        if other and st.button("Keep", key=f"keep-{each.prediction_id}"):
+            _settle(service, each, str(other), done)
+        if st.button("Skip", icon=":material/skip_next:", shortcut="s"):
+            skipped.add(each.prediction_id)
+            st.rerun()
+
+
+def _settle(service: Service, each: Waiting, name: str, done: list[str]) -> None:
+    try:
+        correct_answer(service.url, service.key, each.prediction_id, name)
+    except TaxonError as error:
+        st.error(escape_markdown(explain_fault(each.file_name, error)))
+        return
+    done.append(each.prediction_id)
+    st.rerun()

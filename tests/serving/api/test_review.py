@@ -1,0 +1,84 @@
+"""The queue of doubtful answers, a word taken back, and the pictures on which reviewers agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from starlette.testclient import TestClient
+
+import run
+from serving.log.corrections import Correction, add_correction
+from serving.log.prediction_log import PredictionLog
+from serving.log.review import find_agreed, list_doubts
+from tests.serving.answers import START, make_entry
+from tests.serving.api.client import serve
+from tests.serving.toy import BLACK, GREY, KEY, OTHER_KEY, RED, make_answerer, paint
+from tests.vision.training.nets.toy import KERAS_WARNINGS
+from vision.decision.records import Decision
+
+pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[TestClient]:
+    given = {"log_url": SecretStr(f"sqlite:///{tmp_path}/log.sqlite"), "keep_images": True}
+    with serve(
+        load=lambda settings, metrics: make_answerer(settings.model_copy(update=given), metrics)
+    ) as made:
+        yield made
+
+
+def wait(client: TestClient, key: str) -> list[dict[str, object]]:
+    answer = client.get("/review", headers={"X-API-Key": key})
+    assert answer.status_code == 200, answer.text
+    waiting: list[dict[str, object]] = answer.json()["waiting"]
+    return waiting
+
+
+def test_doubtful_and_unknown_answers_wait_until_this_key_speaks_and_again_after_undo(
+    client: TestClient,
+) -> None:
+    told = [
+        client.post("/predict", headers={"X-API-Key": KEY}, files={"image": paint(colour)}).json()
+        for colour in (RED, GREY, BLACK)
+    ]
+    doubtful = [each["prediction_id"] for each in told if each["decision"] != "accept"]
+    assert [each["prediction_id"] for each in wait(client, KEY)] == doubtful[::-1]
+    assert all(each["picture_jpeg"] for each in wait(client, KEY))
+    said = {"prediction_id": doubtful[0], "class_name": "green"}
+    sent = client.post(
+        "/corrections", headers={"X-API-Key": KEY}, files={k: (None, v) for k, v in said.items()}
+    )
+    assert sent.status_code == 200
+    assert [each["prediction_id"] for each in wait(client, KEY)] == doubtful[:0:-1]
+    others = {each["prediction_id"]: each["num_said"] for each in wait(client, OTHER_KEY)}
+    assert others == {doubtful[0]: 1, doubtful[1]: 0}
+    undone = {"prediction_id": (None, doubtful[0])}
+    for taken_back in (True, False):
+        answer = client.post("/corrections/undo", headers={"X-API-Key": KEY}, files=undone)
+        assert answer.json()["taken_back"] is taken_back
+    assert [each["prediction_id"] for each in wait(client, KEY)] == doubtful[::-1]
+
+
+def test_pictures_on_which_all_agree_are_written_as_class_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TAXON_STATE", str(tmp_path))
+    (tmp_path / "state").mkdir()
+    words = [("chub", "chub"), ("chub", "nase"), ("nase",), ("../far", "../far")]
+    with closing(PredictionLog(f"sqlite:///{tmp_path}/state/predictions.sqlite", keep_images=True)) as log:
+        for serial, said in enumerate(words):
+            log.append(make_entry(serial, decision=Decision.REVIEW, image=paint(RED)))
+            for client, name in zip(("ann", "bob"), said, strict=False):
+                add_correction(log, Correction(f"id-{serial}", name, client, START))
+        assert list_doubts(log, "reef", "cat", 10)[0].said == {"ann": "../far", "bob": "../far"}
+    for options, expected in (([], ["chub/id-0", "nase/id-2"]), (["--agreed"], ["chub/id-0"])):
+        out = tmp_path / f"out{len(options)}"
+        assert run.main(["corrections", "--out", str(out), *options]) == 0
+        written = sorted(out.rglob("*.jpg"))
+        assert [each.relative_to(out).with_suffix("").as_posix() for each in written] == expected
+    assert find_agreed([]) == {}
