@@ -236,11 +236,13 @@ class Waiting(Body):
     prediction_id: str
     time: AwareDatetime
     file_name: str
-    group: str | None
+    group: str | None = None
     decision: Decision
     class_name: str = Field(description="most probable, or nearest")
     confidence: float
-    picture_jpeg: str | None = Field(description="small, base64; null where the log keeps no pictures")
+    picture_jpeg: str | None = Field(
+        default=None, description="small, base64; not told where the log keeps none"
+    )
     num_said: int = Field(description="others who said what it is; what they said is not told")
 
 
