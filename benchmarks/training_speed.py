@@ -140,7 +140,10 @@ def candidate(strategy: str, batch: int) -> Any:
     by_epochs = {} if strategy == "frozen" else {"epochs": EPOCHS, "patience": EPOCHS, "batch_size": batch}
     augment = {"augment": "none"} if strategy == "full" else {}
     return CandidateSettings.model_validate(
-        {"backbone": "mobilenet_v2", "strategy": strategy, **by_epochs, **augment}
+        {
+            **{"backbone": "mobilenet_v2", "strategy": strategy, **by_epochs, **augment},
+            "weights": "none" if strategy == "full" else "auto",
+        }
     )
 
 
@@ -149,7 +152,23 @@ def train(strategy: str, images: Any, splits: Any, batch: int, progress: Any) ->
     from vision.training.nets.fit import train_candidate
 
     with tempfile.TemporaryDirectory(prefix="taxon-speed-") as folder:
-        train_candidate("speed", candidate(strategy, batch), images, splits, 1, Path(folder), progress)
+        settings = candidate(strategy, batch)
+        if strategy != "full":
+            settings = settings.model_copy(
+                update={"weights": str(save_random(Path(folder), images.shape[1]))}
+            )
+        train_candidate("speed", settings, images, splits, 1, Path(folder), progress)
+
+
+def save_random(folder: Path, size: int) -> Path:
+    """Random weights as a file: `frozen` and `partial` start from one."""
+    import keras
+
+    path = folder / "no_top.weights.h5"
+    keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(size, size, 3)).save_weights(
+        path
+    )
+    return path
 
 
 def time_epoch(strategy: str, size: int, num_images: int, batch: int) -> float:
@@ -178,7 +197,9 @@ def time_bare(size: int, num_images: int, batch: int) -> float:
     )
     train_rows, rows = splits.rows(Split.TRAIN), splits.rows(Split.VALIDATION)
     targets, ends = np.eye(CLASSES, dtype=np.float32)[splits.labels()], []
-    watch = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: ends.append(time.perf_counter()))
+    watch = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda *_, **__: ends.append(time.perf_counter())
+    )
     model.fit(
         *(images[train_rows].astype(np.float32), targets[train_rows], batch),
         epochs=EPOCHS,
