@@ -54,6 +54,7 @@ def test_an_image_is_answered_in_the_documented_form(client: TestClient) -> None
         "pictures",
         "warning",
         "similar",
+        "provisional",
     }
     assert (body["decision"], body["class_name"]) == ("accept", "red")
     assert body["top_k"][0] == {"class_name": "red", "probability": body["confidence"]}

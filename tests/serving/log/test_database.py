@@ -187,7 +187,10 @@ def test_an_answer_committed_to_a_file_that_just_went_is_an_error(log: Predictio
 def test_dropped_tables_are_an_error_once_and_then_made_anew(log: PredictionLog, path: Path) -> None:
     log.append(make_entry(1))
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        for table in ("prediction_images", "corrections", "predictions", "taxon_log_revision"):
+        names = connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        )
+        for (table,) in names.fetchall():
             connection.execute(f"DROP TABLE {table}")
     with pytest.raises(LogError, match="no such table"):
         log.check()
