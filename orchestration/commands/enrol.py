@@ -13,7 +13,7 @@ from rich.console import Console
 
 from orchestration.commands.command import Command, argument, read_config
 from orchestration.session.paths import ProjectPaths
-from vision.base.errors import ConfigError
+from vision.base.errors import ConfigError, ImageError
 from vision.base.files import storage_errors, write_atomically
 from vision.base.wording import count_of
 from vision.config.run import RunConfig
@@ -49,7 +49,6 @@ def _enrol(config: RunConfig, name: str, folder: Path, paths: ProjectPaths, cons
     from serving.runtime.process import service_status
     from serving.runtime.running import ServiceFolder
     from vision.data.decoding.formats import FORMATS
-    from vision.data.thumbnails import make_thumbnail
 
     endings = {ending for each in FORMATS for ending in each.endings}
     with storage_errors(folder, "read"):
@@ -67,7 +66,7 @@ def _enrol(config: RunConfig, name: str, folder: Path, paths: ProjectPaths, cons
         raise ConfigError(
             f"{answers}. Expected {config.name}. Type python run.py serve --config {config.name}.yaml"
         )
-    key = os.environ.get("TAXON_API_KEYS", "").split(",")[0].rpartition(":")[2]
+    key = os.environ.get("TAXON_API_KEYS", "").split(",")[0].partition(":")[2]
     if not running.keys_from_environment:
         with storage_errors(service_folder.key, "read"):
             key = service_folder.key.read_text(encoding="utf-8").strip()
@@ -76,7 +75,7 @@ def _enrol(config: RunConfig, name: str, folder: Path, paths: ProjectPaths, cons
             "The service was started with keys of its own. Expected one for feedback in TAXON_API_KEYS, as "
             "name:key. Set it here, then enrol again."
         )
-    images = [(each.name, make_thumbnail(each.read_bytes(), SENT_SIDE)) for each in files[:MAX_ENROLLED]]
+    images = [(each.name, _shrink(each)) for each in files[:MAX_ENROLLED]]
     made = enrol_class(running.url, key, name, images)
     recognised = f"each left out in turn, {made.num_recognised} of them would have been recognised"
     console.print(
@@ -85,6 +84,18 @@ def _enrol(config: RunConfig, name: str, folder: Path, paths: ProjectPaths, cons
         f"Mistaken   at most {made.alpha:.0%} of pictures of known classes are expected to be taken for it\n"
         f"Train it   python run.py enrol {config.name} --out enrolled"
     )
+
+
+def _shrink(file: Path) -> bytes:
+    """The picture of a file, as it is sent."""
+    from vision.data.thumbnails import make_thumbnail
+
+    with storage_errors(file, "read"):
+        content = file.read_bytes()
+    try:
+        return make_thumbnail(content, SENT_SIDE)
+    except ImageError as error:
+        raise ImageError(f"{file}: is not usable: {error}. Take it out of the folder.") from error
 
 
 def _forget(config: RunConfig, name: str, paths: ProjectPaths, console: Console) -> int:
@@ -117,7 +128,7 @@ def _tell(config: RunConfig, paths: ProjectPaths, out: str | None, console: Cons
         for number, each in enumerate(found):
             for place, (file_name, image) in enumerate(each.images):
                 write_atomically(
-                    folder / each.class_name / f"{number}-{place}-{Path(file_name).stem}.jpg", image
+                    folder / each.class_name / f"{number}-{place}-{Path(file_name).stem[:40]}.jpg", image
                 )
         console.print(
             f"Wrote the pictures into {folder}. Train with them:\n"

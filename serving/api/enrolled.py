@@ -6,6 +6,7 @@ after every deployment. Other workers learn of a change within seconds. What the
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import time
@@ -13,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 import numpy as np
 
@@ -22,7 +24,7 @@ from serving.log.enrolments import Enrolment, add_enrolment, list_enrolments, te
 from serving.log.prediction_log import PredictionLog
 from vision.base.errors import DataError, LogError, TaxonError
 from vision.base.record import FloatArray
-from vision.bundle.enrolment import ALPHA, EnrolledClass, enrol, make_space
+from vision.bundle.enrolment import ALPHA, EnrolledClass, Space, enrol, make_space
 from vision.bundle.neighbours import Neighbours
 
 LOOK_SECONDS = 5.0
@@ -60,11 +62,16 @@ class EnrolledClasses:
             clock: gives seconds.
         """
         self._model_name, self._known, self._embed, self._log = model_name, known, embed, log
-        self._space = make_space(known)
         self._clock, self._look_at = clock, float("-inf")
         self._state = (0, 0)
         self._classes: list[EnrolledClass] = []
+        self._embedded: dict[bytes, FloatArray] = {}  # by SHA-256 of a picture
         self._lock = threading.Lock()
+
+    @cached_property
+    def _space(self) -> Space:
+        """Made when there is a class to compare: it takes seconds where many images are known."""
+        return make_space(self._known)
 
     def take(self, new: NewClass, time: datetime) -> EnrolledAnswer:
         """Enrol a class, or add pictures to one; it is answered from now on.
@@ -140,5 +147,12 @@ class EnrolledClasses:
         different = list(dict.fromkeys(images))
         if not different:
             raise DataError("no pictures came; expected five or more. Add some")
-        embeddings = np.stack([self._embed(each) for each in different])
+        embeddings = np.stack([self._embed_once(each) for each in different])
         return enrol(self._known, self._space, embeddings, class_name)
+
+    def _embed_once(self, image: bytes) -> FloatArray:
+        """The embedding of a picture, which is asked again after every enrolment."""
+        digest = hashlib.sha256(image).digest()
+        if digest not in self._embedded:
+            self._embedded[digest] = self._embed(image)
+        return self._embedded[digest]

@@ -84,13 +84,6 @@ class ServiceMetrics:
             buckets=_SECONDS,
             registry=self._registry,
         )
-        self._model = Gauge(
-            "taxon_model_info",
-            "1 for the model that answers, by its name, version and digest.",
-            ["name", "version", "digest"],
-            registry=self._registry,
-            multiprocess_mode="livemax",
-        )
         self._refusals = Counter(
             "taxon_refusals",
             "Requests refused, by HTTP status; polls of /readyz are none.",
@@ -108,6 +101,22 @@ class ServiceMetrics:
             buckets=_SECONDS,
             registry=self._registry,
         )
+        self._register_gauges(restarts)
+        for decision in Decision:
+            self.decisions.labels(decision.value)
+        for kind in UnknownKind:
+            self._unknown.labels(kind.value)
+        for stage in Stage:
+            self._stages.labels(stage.value)
+
+    def _register_gauges(self, restarts: int) -> None:
+        self._model = Gauge(
+            "taxon_model_info",
+            "1 for the model that answers, by its name, version and digest.",
+            ["name", "version", "digest"],
+            registry=self._registry,
+            multiprocess_mode="livemax",
+        )
         self._restarts = Gauge(
             "taxon_worker_restarts",
             "Times that the worker ended by itself and was started again; the counts began at 0 with it.",
@@ -115,12 +124,6 @@ class ServiceMetrics:
             multiprocess_mode="livemax",
         )
         self._restarts.set(restarts)
-        for decision in Decision:
-            self.decisions.labels(decision.value)
-        for kind in UnknownKind:
-            self._unknown.labels(kind.value)
-        for stage in Stage:
-            self._stages.labels(stage.value)
 
     def time_stage(self, stage: Stage) -> AbstractContextManager[object]:
         """A block whose seconds are counted as those of a stage."""

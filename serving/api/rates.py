@@ -101,9 +101,10 @@ class RateLimits:
         self._is_remote = not url.startswith("memory:")
         try:
             self._shared = FixedWindowRateLimiter(storage_from_string(url, wrap_exceptions=True))
-        except (ConfigurationError, sqlite3.Error) as error:
+        except (ConfigurationError, sqlite3.Error, ValueError) as error:
+            fault = str(error).replace(url, "an address of that form")  # it may hold a password
             raise ConfigError(
-                f"TAXON_RATE_LIMIT_STORAGE: the counts cannot be kept there ({error}). Expected memory://, "
+                f"TAXON_RATE_LIMIT_STORAGE: the counts cannot be kept there ({fault}). Expected memory://, "
                 "sqlite:///PATH, or redis://HOST with the package of that name (pip install redis)."
             ) from error
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from limits import parse
+from limits import parse_many
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from serving.api.keys import CHECK_CLIENT, ApiKey, parse_keys, read_keys_file
@@ -69,8 +69,8 @@ class ServiceSettings(BaseModel):
     @field_validator("rate_limit", "predict_rate_limit")
     @classmethod
     def _check_rate(cls, text: str | None) -> str | None:
-        if text not in (None, "none"):
-            parse(text)
+        if text is not None and text != "none" and len(parse_many(text)) != 1:
+            raise ValueError("several limits; expected one, such as 60/minute")
         return text
 
     def read_keys(self) -> dict[str, ApiKey]:

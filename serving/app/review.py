@@ -30,15 +30,15 @@ def show_review(service: Service) -> None:
     more = "or more " if len(queue) == _AT_ONCE else ""
     st.caption(f"{len(waiting)} {more}doubtful and unknown answers wait for you; {len(done)} settled now")
     if not waiting:
-        st.success("Nothing waits for you.", icon=":material/task_alt:")
+        nothing = "Only what you skipped is left." if queue else "Nothing waits for you."
+        st.success(nothing, icon=":material/task_alt:")
         if skipped and st.button("Show what I skipped"):
             skipped.clear()
             st.rerun()
     else:
         _show_one(service, waiting[0], done, skipped)
     if done and st.button("Undo the last", icon=":material/undo:", shortcut="u"):
-        undo_correction(service.url, service.key, done.pop())
-        st.rerun()
+        _undo(service, done)
     st.caption(
         "What others said is not shown, so that two words are two opinions. `python run.py corrections "
         "NAME --out reviewed` writes the pictures on which all agree as class folders to train with."
@@ -75,6 +75,16 @@ def _show_one(service: Service, each: Waiting, done: list[str], skipped: set[str
         if st.button("Skip", icon=":material/skip_next:", shortcut="s"):
             skipped.add(each.prediction_id)
             st.rerun()
+
+
+def _undo(service: Service, done: list[str]) -> None:
+    try:
+        undo_correction(service.url, service.key, done[-1])
+    except TaxonError as error:
+        st.error(escape_markdown(explain_fault("The correction", error)))
+        return
+    done.pop()
+    st.rerun()
 
 
 def _settle(service: Service, each: Waiting, name: str, done: list[str]) -> None:

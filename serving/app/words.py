@@ -27,6 +27,8 @@ _REFUSALS = {
     "too-slow": "{name} did not arrive in time. Try again.",
     "busy": "{name} was not looked at, because the service has too much to do. Try again in a minute.",
     "overloaded": "{name} was not looked at, because the service has too much to do. Try again in a minute.",
+    "too-often": "{name} was not looked at, because this key had its share. Try again in a minute.",
+    "scope": "That key may not ask for this. Ask whoever started the service for another.",
     "loading": "{name} was not looked at, because the service is just starting. Try again in a few seconds.",
     "group": "The name of camera, individual or visit is too long or has signs that cannot be printed.",
     "no-such-answer": "The answer to {name} is no longer kept. Drop the picture again, then correct it.",

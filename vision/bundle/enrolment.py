@@ -70,11 +70,14 @@ def make_space(known: Neighbours) -> Space:
     """The space of a model's known images."""
     embeddings = np.asarray(known.embeddings, np.float32)
     centre = embeddings.mean(axis=0)
-    means = np.stack([embeddings[known.labels == label].mean(axis=0) for label in known.labels])
-    _, lengths, axes = np.linalg.svd(embeddings - means, full_matrices=False)
-    variances = lengths**2 / max(1, len(embeddings))
+    present, places = np.unique(known.labels, return_inverse=True)
+    means = np.stack([embeddings[known.labels == label].mean(axis=0) for label in present])
+    within = (embeddings - means[places]).astype(np.float64)
+    variances, axes = np.linalg.eigh(within.T @ within / max(1, len(within)))  # a tenth of an SVD's time
+    rank = min(within.shape)
+    variances = np.maximum(variances[-rank:], 0.0)
     floor = max(variances.mean(), 1e-12)  # what the images do not vary in is neither ignored nor blown up
-    scaled = axes.T / np.sqrt(variances + floor)
+    scaled = (axes[:, -rank:] / np.sqrt(variances + floor)).astype(np.float32)
     groups = np.unique(known.groups, return_inverse=True)[1].astype(np.int64)
     return Space(centre, scaled, unit_rows((embeddings - centre) @ scaled), groups)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import anyio.to_thread
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
@@ -20,8 +22,9 @@ async def tell_queue(state: ServiceState, request: Request) -> Queue:
     """The newest doubtful and unknown answers that this key has not spoken of."""
     answerer = state.require_answerer(request)
     number = read_query(QueueQuery, request).number
-    asked = (answerer.kept, answerer.model.name, request.state.client, number)
-    return await anyio.to_thread.run_sync(tell_waiting, *asked)
+    with state.admission(request.state.client):  # its pictures lie in memory while they are shrunk
+        told = partial(tell_waiting, answerer.kept, answerer.model.name, request.state.client)
+        return await state.run(told, number)
 
 
 async def undo(state: ServiceState, request: Request) -> UndoAnswer:
@@ -51,7 +54,7 @@ REVIEW = Endpoint(
     summary="Doubtful and unknown answers that your key has not corrected yet, with what others said",
     handler=tell_queue,
     answer=Queue,
-    problems=("query", "loading", "refused", "not-logged"),
+    problems=("query", "busy", "overloaded", "loading", "refused", "not-logged"),
     query=QueueQuery,
     example='curl -H "X-API-Key: $KEY" "$URL/review?number=10"',
 )

@@ -98,5 +98,16 @@ def test_where_the_shared_counts_fail_each_worker_counts_alone_and_says_so(
 def test_where_counts_cannot_be_kept_is_told_before_anybody_asks(url: str) -> None:
     with pytest.raises(ConfigError, match="TAXON_RATE_LIMIT_STORAGE"):
         RateLimits(ServiceSettings(rate_limit_storage=SecretStr(url)))
+
+
+@pytest.mark.parametrize("text", ["often", "60/minute;1000/day"])
+def test_what_is_not_one_limit_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="TAXON_RATE_LIMIT:"):
-        read_settings({"TAXON_RATE_LIMIT": "often"})
+        read_settings({"TAXON_RATE_LIMIT": text})
+
+
+def test_an_address_that_is_refused_is_not_repeated_with_its_password() -> None:
+    stored = SecretStr("rediss2://user:hidden-word@host:6379")
+    with pytest.raises(ConfigError) as raised:
+        RateLimits(ServiceSettings(rate_limit_storage=stored))
+    assert "hidden-word" not in str(raised.value)
