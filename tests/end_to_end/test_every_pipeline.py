@@ -149,8 +149,8 @@ def test_second_run_with_nothing_changed_but_the_place_and_lost_decoded_images_t
     assert not project.state.exists()
     moved.state.rename(project.state)
     assert finished.code == 0, finished.output[-4000:]
-    # The splits of the champion are a new input of `split` and `explore`; what `split` and `validate` give is equal,
-    # so no more runs.
+    # The splits of the champion are a new input of `split` and `explore`; what `split` and `validate` give is
+    # equal, so no more runs.
     assert {"ingest"} < project.executed() <= {*ALWAYS, "ingest", "split", "validate", "explore"}
     assert project.summary()["gate"]["verdict"] == "kept"
     assert project.summary()["gate"]["version"] is None
