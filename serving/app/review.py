@@ -13,7 +13,7 @@ from serving.client import correct_answer, list_waiting, undo_correction
 from vision.base.errors import TaxonError
 from vision.decision.records import Decision
 
-_AT_ONCE = 50
+_AT_ONCE, _MOST = 10, 50
 _KEYS = "123456789"
 
 
@@ -21,13 +21,14 @@ def show_review(service: Service) -> None:
     """Draw the first answer that waits and was not skipped, with a key for each class."""
     done: list[str] = st.session_state.setdefault("reviewed", [])
     skipped: set[str] = st.session_state.setdefault("skipped", set())
+    number = min(_MOST, _AT_ONCE + len(skipped))  # each comes with its picture, at every key
     try:
-        queue = list_waiting(service.url, service.key, _AT_ONCE).waiting
+        queue = list_waiting(service.url, service.key, number).waiting
     except TaxonError as error:
         st.error(escape_markdown(explain_fault("The queue", error)))
         return
     waiting = [each for each in queue if each.prediction_id not in skipped]
-    more = "or more " if len(queue) == _AT_ONCE else ""
+    more = "or more " if len(queue) == number else ""
     st.caption(f"{len(waiting)} {more}doubtful and unknown answers wait for you; {len(done)} settled now")
     if not waiting:
         nothing = "Only what you skipped is left." if queue else "Nothing waits for you."

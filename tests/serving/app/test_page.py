@@ -169,6 +169,28 @@ def test_a_correction_that_cannot_be_kept_is_told_of(up: ServiceFolder) -> None:
     assert "You say" not in texts(page)
 
 
+def test_doubtful_answers_are_settled_by_a_button_each_and_taken_back(logged: ServiceFolder) -> None:
+    drop(open_page(), ("grey.png", paint(GREY)), ("black.png", paint(BLACK)))
+    page = open_page()
+    cast(Any, page.get("button_group")[0]).set_value("Review").run()
+    assert "2 doubtful and unknown answers wait for you; 0 settled now" in texts(page)
+    press(page, "green")
+    assert "1 doubtful and unknown answers wait for you; 1 settled now" in texts(page)
+    with closing(PredictionLog(f"sqlite:///{logged.home / 'log.sqlite'}")) as log:
+        (said,) = list_corrected(log)
+        assert (said.correction.class_name, said.correction.client) == ("green", "team")
+        press(page, "Undo the last")
+        assert list_corrected(log) == []
+    press(press(page, "Skip"), "Skip")
+    assert "Only what you skipped is left" in texts(page)
+
+
+def press(page: AppTest, label: str) -> AppTest:
+    next(each for each in page.button if each.label == label).click().run()
+    assert not page.exception
+    return page
+
+
 def test_a_key_file_that_is_gone_is_told_of(up: ServiceFolder) -> None:
     up.key.unlink()
     assert "api_key" in open_page().error[0].value.replace("\\", "")
