@@ -1,7 +1,7 @@
 """What Taxon's own code costs while it trains: `python -m benchmarks.training_speed [fit frozen partial]`.
 
-Random images and weights, which cost the same as others. Each round measures every part once, so that other
-load falls on all of them; the medians of the rounds' ratios are printed.
+Random images and weights, which cost the same as others. Each round measures every part once, in CPU seconds, so
+that other load changes little; the medians of the rounds' ratios are printed.
 
 - fit: one epoch of `full` through Taxon against the same compiled network's `model.fit` on the same arrays.
 - batches: time in which an epoch's batches are made, with the default changes, against that epoch: training
@@ -55,7 +55,7 @@ def measure_fit(size: int, num_images: int, batch: int) -> Iterator[tuple[str, f
     taxon = time_epoch("full", size, num_images, batch)
     yield "fit through Taxon / bare fit", taxon / time_bare(size, num_images, batch)
     yield "making its batches / epoch", time_batches(size, num_images, batch) / taxon
-    yield "images a second, full", num_images / taxon
+    yield "images a CPU second, full", num_images / taxon
 
 
 def measure_frozen(size: int, num_images: int, batch: int) -> Iterator[tuple[str, float]]:
@@ -65,19 +65,19 @@ def measure_frozen(size: int, num_images: int, batch: int) -> Iterator[tuple[str
 
     images, splits = make_data(size, num_images)
     model = build_model(candidate("frozen", batch), CLASSES, size)
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in run_batches(model, images, np.arange(len(images))):
         pass
-    passed = time.perf_counter() - started
-    started = time.perf_counter()
+    passed = time.process_time() - started
+    started = time.process_time()
     train("frozen", images, splits, batch, None)
-    yield "frozen / one forward pass", (time.perf_counter() - started) / passed
+    yield "frozen / one forward pass", (time.process_time() - started) / passed
 
 
 def measure_partial(size: int, num_images: int, batch: int) -> Iterator[tuple[str, float]]:
     """Images a second of `partial` from its cached cut against those of `full`."""
     cached, plain = (time_epoch(each, size, num_images, batch) for each in ("partial", "full"))
-    yield "partial, cached / uncached, images a second", plain / cached
+    yield "partial, cached / uncached, images a CPU second", plain / cached
 
 
 def measure_torch(size: int, num_images: int, batch: int) -> Iterator[tuple[str, float]]:
@@ -91,13 +91,13 @@ def measure_torch(size: int, num_images: int, batch: int) -> Iterator[tuple[str,
     pixels = torch.from_numpy(make_pixels(size, num_images)).permute(0, 3, 1, 2)
     labels = torch.arange(num_images) % CLASSES
     for _ in range(2):
-        started = time.perf_counter()
+        started = time.process_time()
         for first in range(0, num_images - batch + 1, batch):
             optimiser.zero_grad()
             inputs = pixels[first : first + batch].float() / 127.5 - 1
             loss(model(inputs), labels[first : first + batch]).backward()
             optimiser.step()
-    yield "images a second, PyTorch", num_images / (time.perf_counter() - started)
+    yield "images a CPU second, PyTorch", num_images / (time.process_time() - started)
 
 
 PARTS: dict[str, Callable[[int, int, int], Iterator[tuple[str, float]]]] = {
@@ -175,7 +175,7 @@ def time_epoch(strategy: str, size: int, num_images: int, batch: int) -> float:
     """Seconds from the second epoch's first batch to the third's, with validation and checkpoint."""
     ends: list[float] = []
     images, splits = make_data(size, num_images)
-    train(strategy, images, splits, batch, lambda _: ends.append(time.perf_counter()))
+    train(strategy, images, splits, batch, lambda _: ends.append(time.process_time()))
     steps = num_images // batch
     return ends[2 * steps] - ends[steps]
 
@@ -198,7 +198,7 @@ def time_bare(size: int, num_images: int, batch: int) -> float:
     train_rows, rows = splits.rows(Split.TRAIN), splits.rows(Split.VALIDATION)
     targets, ends = np.eye(CLASSES, dtype=np.float32)[splits.labels()], []
     watch = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda *_, **__: ends.append(time.perf_counter())
+        on_train_batch_end=lambda *_, **__: ends.append(time.process_time())
     )
     model.fit(
         *(images[train_rows].astype(np.float32), targets[train_rows], batch),
@@ -221,7 +221,7 @@ def time_batches(size: int, num_images: int, batch: int) -> float:
     rows = splits.rows(Split.TRAIN)
     examples = Examples(images, rows, splits.labels()[rows], CLASSES, np.ones(len(rows), np.float32))
     stream, steps = training_batches(examples, batch, 2, 1, AugmentSettings())
-    ends = [time.perf_counter() for _ in stream]
+    ends = [time.process_time() for _ in stream]
     return (ends[-1] - ends[steps - 1]) * (len(ends) / 2) / steps
 
 
