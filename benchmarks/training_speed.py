@@ -1,7 +1,7 @@
 """What Taxon's own code costs while it trains: `python -m benchmarks.training_speed [fit frozen partial]`.
 
-Random images and weights, which cost the same as others. Each round measures every part once, in CPU seconds, so
-that other load changes little; the medians of the rounds' ratios are printed.
+Random images and weights, which cost the same as others. Each round measures every part once, in CPU seconds,
+so that other load changes little; the medians of the rounds' ratios are printed.
 
 - fit: one epoch of `full` through Taxon against the same compiled network's `model.fit` on the same arrays.
 - batches: time in which an epoch's batches are made, with the default changes, against that epoch: training
