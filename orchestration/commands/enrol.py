@@ -81,7 +81,7 @@ def _enrol(config: RunConfig, name: str, folder: Path, paths: ProjectPaths, cons
     console.print(
         f"{made.class_name} is answered from now on, as provisional.\n"
         f"Made from  {count_of(made.num_images, 'picture')}; {recognised}\n"
-        f"Mistaken   about {made.alpha:.0%} of pictures of known classes are expected to be taken for it (up to 8% was seen)\n"
+        f"Mistaken   about {made.alpha:.0%} of pictures of known classes are expected to be taken for it\n"
         f"Train it   python run.py enrol {config.name} --out enrolled"
     )
 
