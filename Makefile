@@ -17,7 +17,7 @@ help:
 	@echo "make train      set up (about 1 minute, 3 GB) and train on painted fish (about 5 minutes)"
 	@echo "make serve      serve the model in production, http://127.0.0.1:3000, and print a line that asks it"
 	@echo "make ui         the page for people: drag a picture, read the answer, http://127.0.0.1:8501"
-	@echo "make smoke      the whole way on a few painted fish, in a folder of its own (about 1 minute)"
+	@echo "make smoke      the whole way on a few painted fish, in a folder of its own (a minute or two)"
 	@echo "make test       set up and run the tests (about 10 minutes)"
 	@echo "make test-long  the tests of over 20 seconds each (longer still)"
 	@echo "make check      lint, types, import contracts"
