@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +75,27 @@ def find_champion(config: str) -> Champion:
         )
     model: ModelFile = made_of[0].load()
     return Champion(version, champion.digest, bundle.root, model.path(ModelFile.FILE_NAME), contract)
+
+
+@contextmanager
+def own_process() -> Iterator[ProcessPoolExecutor]:
+    """A process of its own that does one thing at a time."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
+def obtain_champion(config: str, work: Path, *, train: bool) -> Champion:
+    """The champion of this project, or of one that is trained in `work` first, which TAXON_STATE then names.
+
+    Raises:
+        ConfigError, BundleError: as of `find_champion`.
+        SystemExit: the training failed, or promoted nothing.
+    """
+    if train:
+        os.environ[STATE_VARIABLE] = str(work / "trained")
+        train_champion(config, work / "trained")
+    with own_process() as process:
+        return process.submit(find_champion, config).result()
 
 
 def train_champion(config: str, home: Path) -> None:

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.champion import ROOT, Champion, find_champion, train_champion
-from benchmarks.serving import make_table, own_process
+from benchmarks.champion import ROOT, Champion, obtain_champion
+from benchmarks.serving import make_table
 from orchestration.session.paths import ProjectPaths
 from serving.log.entries import LogEntry
 from serving.log.prediction_log import PredictionLog
@@ -96,12 +96,8 @@ def main() -> int:
     rows: list[tuple[int, str, str]] = []
     with tempfile.TemporaryDirectory(prefix="bench-monitoring-") as name:
         work = Path(name).resolve()
-        if options.train:
-            os.environ[STATE_VARIABLE] = str(work / "trained")
-            train_champion(options.config, work / "trained")
         try:
-            with own_process() as process:
-                champion = process.submit(find_champion, options.config).result()
+            champion = obtain_champion(options.config, work, train=options.train)
         except TaxonError as error:
             sys.stderr.write(f"{type(error).__name__}: {error}\n")
             return error.exit_code

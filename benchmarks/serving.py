@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import multiprocessing
 import os
 import platform
 import re
@@ -20,9 +19,8 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cache
 from http import HTTPStatus
@@ -33,7 +31,7 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 
-from benchmarks.champion import Champion, find_champion, train_champion
+from benchmarks.champion import Champion, obtain_champion, own_process
 from benchmarks.images import make_images
 from benchmarks.load_client import Block, Target, ask_in_turn, ask_together
 from benchmarks.pages import page_path, write_page
@@ -44,7 +42,6 @@ from serving.log.url import resolve_log_url
 from serving.runtime.bento import build_in_store
 from serving.runtime.running import BuiltBento, RunningService, ServiceFolder
 from vision.base.errors import TaxonError
-from vision.base.home import STATE_VARIABLE
 from vision.bundle.assembly import LoadedBundle, load_bundle
 from vision.config.data import Resize
 from vision.data.images import decode_image
@@ -247,13 +244,6 @@ def time_alone(root: Path, digest: str, images: Sequence[bytes], count: int) -> 
     return taken[3:]
 
 
-@contextmanager
-def own_process() -> Iterator[ProcessPoolExecutor]:
-    """A process of its own that does one thing at a time."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield pool
-
-
 def measure_latencies(
     champion: Champion, target: Target, images: Sequence[bytes], sizes: Sizes
 ) -> tuple[list[float], list[Block]]:
@@ -360,12 +350,8 @@ def main() -> int:
     sizes, load = QUICK if options.quick else Sizes(), os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="bench-serving-") as name:
         work = Path(name).resolve()
-        if options.train:
-            os.environ[STATE_VARIABLE] = str(work / "trained")
-            train_champion(options.config, work / "trained")
         try:
-            with own_process() as process:
-                champion = process.submit(find_champion, options.config).result()
+            champion = obtain_champion(options.config, work, train=options.train)
             for variable in [each for each in os.environ if each.startswith(PREFIX)]:
                 del os.environ[variable]  # default settings are measured
             text = f"{describe(champion, sizes, load)}\n\n{render(measure(champion, work, sizes))}"

@@ -54,9 +54,9 @@ def write_headline(story: RunStory) -> Headline:
         Verdict.KEPT: f"Kept: the model of {name} that was in production stays",
         Verdict.REFUSED: f"Refused: this model of {name} does not go into production",
     }
-    return Headline(
-        promotion.verdict.value, titles[promotion.verdict], (*_tell_why(promotion), *_list_answers(story))
-    )
+    weakest = () if story.test is None else (_tell_weakest(story.test),)
+    sentences = (*_tell_why(promotion), *_list_answers(story), *weakest)
+    return Headline(promotion.verdict.value, titles[promotion.verdict], sentences)
 
 
 def tell_verdict(story: RunStory, promotion: Promotion) -> str:
@@ -94,7 +94,7 @@ def _describe_accuracy(story: RunStory, test: Evaluation) -> str:
     return (
         f"Right on {format_hundred(expected.accuracy.value)} of 100 new pictures"
         f"{f' ({bounds})' if bounds else ''}; measured on {count_of(expected.num_images, 'picture')}"
-        f"{groups}{how}.{f' {luck}' if luck else ''}{_tell_weakest(test)}"
+        f"{groups}{how}.{''.join(f' {each}' for each in (luck, _tell_weakest(test)) if each)}"
     )
 
 
@@ -115,7 +115,7 @@ def _tell_weakest(test: Evaluation) -> str:
     if weakest is None or weakest.recall >= MISSED:
         return ""
     right = round(weakest.recall * weakest.num_images)
-    return f" Do not rely on {isolate(weakest.class_name)}: {right} of {weakest.num_images} right."
+    return f"Do not rely on {isolate(weakest.class_name)}: {right} of {weakest.num_images} right."
 
 
 def list_stages(story: RunStory) -> tuple[tuple[str, bool], ...]:

@@ -91,8 +91,16 @@ def _write_pictures(url: str, found: list[CorrectedAnswer], options: Namespace, 
     console.print(
         f"{count_of(len(images), 'picture')} of {count_of(len(agreed), 'agreed answer')} into {folder}"
     )
+    if options.agreed and not agreed:
+        console.print(
+            "No two people said the same of an answer. Each needs a key of his own (TAXON_API_KEYS): the key "
+            "of this machine is one person. Without --agreed one word is enough."
+        )
     if len(images) < len(agreed):
-        console.print("The log keeps pictures where serve.log.keep_images is true, from then on.")
+        console.print(
+            "The log keeps pictures where the config says serve: {log: {keep_images: true}}, from the next "
+            "python run.py deploy NAME on."
+        )
     if images:
         console.print(f"Train with them: --set 'dataset.additions=[{folder.resolve()}]'")
     return 0 if images else 2

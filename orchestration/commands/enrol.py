@@ -50,6 +50,10 @@ def _enrol(config: RunConfig, name: str, folder: Path, paths: ProjectPaths, cons
     from serving.runtime.running import ServiceFolder
     from vision.data.decoding.formats import FORMATS
 
+    if not folder.is_dir():
+        raise ConfigError(
+            f"{folder}: there is no such folder. Expected one with pictures of {name}. Check the path."
+        )
     endings = {ending for each in FORMATS for ending in each.endings}
     with storage_errors(folder, "read"):
         files = sorted(each for each in folder.iterdir() if each.suffix.lower() in endings)

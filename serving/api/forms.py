@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Protocol
+from dataclasses import dataclass
 
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData
@@ -20,12 +20,45 @@ _logger = logging.getLogger("taxon.serving")
 _MAX_TEXT_BYTES = 4 * MAX_CHARACTERS
 
 
-class WrongForm(Protocol):
-    """Makes an endpoint's refusal of a form."""
+@dataclass(frozen=True)
+class WrongForm:
+    """An endpoint's refusal of a form.
+
+    Attributes:
+        holds: what the form should hold.
+        curl: arguments of curl that send such a form.
+    """
+
+    holds: str
+    curl: str
 
     def __call__(self, arrived: str, code: str = "form") -> ProblemError:
         """The refusal of what arrived."""
-        ...
+        return ProblemError(
+            code,
+            arrived=arrived,
+            expected=f"multipart/form-data with {self.holds}",
+            advice=f"Send it as curl {self.curl} does",
+        )
+
+
+_ONE_IMAGE = WrongForm("one file in the field image", "-F image=@photo.jpg")
+
+
+async def read_image(state: ServiceState, request: Request) -> bytes:
+    """The one image of a request's form.
+
+    Raises:
+        ProblemError: the form holds something else, or does not arrive in time.
+    """
+    form = await read_form(state, request, _ONE_IMAGE, num_files=1, num_texts=0)
+    try:
+        image = form.get("image")
+        if image is None or isinstance(image, str) or len(form.multi_items()) != 1:
+            raise _ONE_IMAGE("Another field or none arrived")
+        return await image.read()
+    finally:
+        await form.close()
 
 
 async def read_form(

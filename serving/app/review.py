@@ -50,7 +50,10 @@ def _show_one(service: Service, each: Waiting, done: list[str], skipped: set[str
     left, right = st.columns([1, 1], gap="medium")
     with left:
         if each.picture_jpeg is None:
-            st.info("The picture is not kept (serve.log.keep_images). Look for it by its name.")
+            st.info(
+                "The log keeps no pictures: find this one by its name before you answer. To have them here, "
+                "write `serve: {log: {keep_images: true}}` into the config, then `python run.py deploy NAME`."
+            )
         else:
             st.image(base64.b64decode(each.picture_jpeg), width="stretch")
         st.caption(escape_markdown(f"{each.file_name} · {each.time:%Y-%m-%d %H:%M} UTC"))
@@ -60,7 +63,8 @@ def _show_one(service: Service, each: Waiting, done: list[str], skipped: set[str
         st.markdown(f"I thought: **{escape_markdown(thought)}**. It is")
         with st.container(horizontal=True, gap="small"):
             for number, name in enumerate(service.model.class_names):
-                key = _KEYS[number] if number < len(_KEYS) else None
+                seen = each.picture_jpeg is not None  # no single key answers for a picture that nobody saw
+                key = _KEYS[number] if seen and number < len(_KEYS) else None
                 if st.button(escape_markdown(name), key=f"{each.prediction_id}-{number}", shortcut=key):
                     _settle(service, each, name, done)
         other = st.selectbox(

@@ -48,5 +48,7 @@ def test_without_a_service_or_with_half_of_the_words_it_says_what_to_type(
     (home / "photos").mkdir()
     assert run.main([*NAMED, "burbot", str(home / "photos")]) == 2
     assert "run.py serve" in capsys.readouterr().err
+    assert run.main([*NAMED, "burbot", str(home / "nowhere")]) == 2
+    assert "no such folder" in capsys.readouterr().err
     assert run.main([*NAMED, "burbot"]) == 2
     assert "CLASS FOLDER" in capsys.readouterr().err

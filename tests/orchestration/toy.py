@@ -189,6 +189,29 @@ def lose_and_run() -> list[dict[str, str]]:
     return [*steps, status_of_steps("anew")]
 
 
+def clean_up() -> dict[str, object]:
+    """Clean beside what no run left; what went and what stayed."""
+    from orchestration.store.disk import clean
+    from orchestration.store.history import list_runs
+
+    orphan = Path(Client().active_stack.artifact_store.path) / "compare" / "comparison" / "dead"
+    orphan.mkdir(parents=True)
+    (orphan / "half").write_bytes(b"0" * 100)
+    (PATHS.runs / "notes").mkdir()
+    (PATHS.data / "photos").mkdir()
+    (PATHS.data / "photos.csv").touch()
+    freed = clean(PATHS, keep=1)
+    seen: dict[str, object] = {}
+    seen["freed"] = [freed.num_bytes, freed.num_runs]
+    seen["told"] = freed.tell()
+    seen["orphan_left"] = orphan.exists()
+    seen["left_runs"] = sorted(row.name for row in list_runs())
+    seen["left_folders"] = sorted(path.name for path in PATHS.runs.iterdir())
+    seen["left_images"] = sorted(path.name for path in PATHS.images.iterdir())
+    seen["left_data"] = sorted(path.name for path in PATHS.data.iterdir())
+    return seen
+
+
 def play(report: Path) -> None:
     """Reap a killed run, go on after it, crown a champion, overtake it, clean; what was seen as JSON."""
     leave_killed("killed", "a")
@@ -221,20 +244,7 @@ def play(report: Path) -> None:
     seen["runs"] = [[row.name, row.status, row.winner, row.verdict] for row in list_runs()]
     seen["champions"] = [[row.model, row.version, row.digest] for row in list_champions()]
     seen["read_alike"] = list_history(PATHS) == (list_runs(), list_champions())
-    orphan = Path(Client().active_stack.artifact_store.path) / "compare" / "comparison" / "dead"
-    orphan.mkdir(parents=True)
-    (orphan / "half").write_bytes(b"0" * 100)
-    (PATHS.runs / "notes").mkdir()
-    (PATHS.data / "photos").mkdir()
-    (PATHS.data / "photos.csv").touch()
-    freed = clean(PATHS, keep=1)
-    seen["freed"] = [freed.num_bytes, freed.num_runs]
-    seen["told"] = freed.tell()
-    seen["orphan_left"] = orphan.exists()
-    seen["left_runs"] = sorted(row.name for row in list_runs())
-    seen["left_folders"] = sorted(path.name for path in PATHS.runs.iterdir())
-    seen["left_images"] = sorted(path.name for path in PATHS.images.iterdir())
-    seen["left_data"] = sorted(path.name for path in PATHS.data.iterdir())
+    seen |= clean_up()
     version = Client().get_model_version("toy", "production")
     bundle, splits = version.get_artifact("bundle"), version.get_artifact("splits")
     assert bundle is not None

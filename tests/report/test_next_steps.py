@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from report.headline import describe_model
+from report.headline import describe_model, write_headline
 from report.numbers import list_numbers
 from report.page import render_report
 from report.promises import lacks_groups
@@ -65,6 +65,9 @@ def test_the_weakest_class_is_named_with_the_class_it_is_taken_for() -> None:
     told = advice_about(replace(STORY, test=test))
     assert "The weakest class is coral_grunter with F1 0.700 (0.670 to 0.730)" in told
     assert "it is most often confused with blue_sailfin" in told
+    rows[2] = rows[2].model_copy(update={"recall": 0.0})
+    missed = replace(STORY, test=test.model_copy(update={"classes": tuple(rows)}))
+    assert "Do not rely on" in write_headline(missed).sentences[-1]
 
 
 def test_undetectable_classes_are_named_and_others_are_not() -> None:

@@ -2,8 +2,9 @@
 
 The class is the mean direction of its pictures' embeddings, seen from the middle of the known ones, in the
 units in which known images of one class differ. A picture is taken for it where its cosine with it is above a
-threshold found from the known images: of a new group of known classes at most the share `alpha` is
-expected above it (conformal risk control over groups).
+threshold found from the known images as conformal risk control over groups does it: of a new group of known
+classes about the share `alpha` is expected above it. That is no promise: the units are fitted on the same
+images, and with many features and few images 7 to 8% were seen at 5% (docs/decisions/0031).
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def enrol(
     """The class of pictures with these embeddings (n, d).
 
     Raises:
-        DataError: there are too few pictures, or known images to promise alpha; the model knows the class; or
+        DataError: there are too few pictures, or known images for alpha; the model knows the class; or
             most of the pictures, each left out in turn, could not be told from known classes.
     """
     if class_name in known.class_names:
@@ -98,7 +99,7 @@ def enrol(
     num_groups, least = int(space.groups.max()) + 1, int(np.ceil(1 / alpha))
     if num_groups < least:
         raise DataError(
-            f"the model keeps known images of {num_groups} groups; expected {least} or more, to take at most "
+            f"the model keeps known images of {num_groups} groups; expected {least} or more, to take about "
             f"{alpha:.0%} of known images for the new class. Train with more of them"
         )
     own = space.place(embeddings)

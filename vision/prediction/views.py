@@ -57,7 +57,7 @@ def _tell(rule: DecisionRule, plain: Prediction, probs: FloatArray, num: int, to
     agrees = plain.decision is Decision.ACCEPT and named == plain.class_name
     if plain.decision is Decision.UNKNOWN or agrees:
         return plain
-    reasons = plain.reasons
+    reasons = tuple(f"the picture as it is: {each}" for each in plain.reasons)
     if plain.decision is Decision.ACCEPT:
         reasons = (f"{num} views of it name {named}, the picture as it is {plain.class_name}",)
     return plain.model_copy(

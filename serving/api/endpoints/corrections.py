@@ -7,14 +7,17 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from serving.api.endpoint import Access, Endpoint
-from serving.api.forms import read_form
+from serving.api.forms import WrongForm, read_form
 from serving.api.keys import KeyScope
-from serving.api.problems import ProblemError
 from serving.api.schemas import CorrectionAnswer, CorrectionForm
 from serving.api.state import ServiceState
 from serving.log.entries import MAX_CHARACTERS
 
 _FIELDS = tuple(CorrectionForm.model_fields)
+_wrong_form = WrongForm(
+    f"the two texts {' and '.join(_FIELDS)}, of 1 to {MAX_CHARACTERS} printable characters",
+    "-F prediction_id=... -F class_name=...",
+)
 
 
 async def correct(state: ServiceState, request: Request) -> CorrectionAnswer:
@@ -30,16 +33,6 @@ async def correct(state: ServiceState, request: Request) -> CorrectionAnswer:
             raise _wrong_form(f"A {name} of {len(text)} characters arrived, too many, none or unprintable")
     return await anyio.to_thread.run_sync(
         answerer.correct, texts["prediction_id"], texts["class_name"], request.state.client
-    )
-
-
-def _wrong_form(arrived: str, code: str = "form") -> ProblemError:
-    return ProblemError(
-        code,
-        arrived=arrived,
-        expected=f"multipart/form-data with the two texts {' and '.join(_FIELDS)}, of 1 to {MAX_CHARACTERS} "
-        "printable characters",
-        advice="Send them as curl -F prediction_id=... -F class_name=... does",
     )
 
 

@@ -7,13 +7,18 @@ from starlette.requests import Request
 
 from serving.api.endpoint import Access, Endpoint
 from serving.api.enrolled import NewClass
-from serving.api.forms import read_form
+from serving.api.forms import WrongForm, read_form
 from serving.api.keys import KeyScope
-from serving.api.problems import ProblemError
 from serving.api.schemas import MAX_ENROLLED, EnrolForm, EnrolledAnswer
 from serving.api.state import ServiceState
 from serving.log.enrolments import is_folder_name
 from serving.log.entries import MAX_CHARACTERS
+
+_wrong_form = WrongForm(
+    f"one text class_name of 1 to {MAX_CHARACTERS} printable signs without slashes, and 5 to {MAX_ENROLLED} "
+    "files in the field image",
+    "-F class_name=burbot -F image=@1.jpg -F image=@2.jpg ...",
+)
 
 
 async def enrol_class(state: ServiceState, request: Request) -> EnrolledAnswer:
@@ -37,16 +42,6 @@ async def enrol_class(state: ServiceState, request: Request) -> EnrolledAnswer:
         finally:
             await form.close()
         return await state.run(answerer.enrol, NewClass(name, content, request.state.client))
-
-
-def _wrong_form(arrived: str, code: str = "form") -> ProblemError:
-    return ProblemError(
-        code,
-        arrived=arrived,
-        expected=f"multipart/form-data with one text class_name of 1 to {MAX_CHARACTERS} printable signs "
-        f"without slashes, and 5 to {MAX_ENROLLED} files in the field image",
-        advice="Send them as curl -F class_name=burbot -F image=@1.jpg -F image=@2.jpg ... does",
-    )
 
 
 ENROL = Endpoint(

@@ -9,9 +9,8 @@ from starlette.responses import Response
 
 from serving.api.answers import Question
 from serving.api.endpoint import Access, Endpoint
-from serving.api.forms import read_form
+from serving.api.forms import read_image
 from serving.api.keys import KeyScope
-from serving.api.problems import ProblemError
 from serving.api.schemas import ImageForm
 from serving.api.state import ServiceState
 
@@ -24,31 +23,6 @@ async def explain(state: ServiceState, request: Request) -> Response:
         question = Question(image, "", request.state.client, arrived=time.perf_counter())
         content = await state.run(answerer.draw, question)
     return Response(content, media_type="image/png")
-
-
-async def read_image(state: ServiceState, request: Request) -> bytes:
-    """The one image of a request's form.
-
-    Raises:
-        ProblemError: the form holds something else, or does not arrive in time.
-    """
-    form = await read_form(state, request, _wrong_form, num_files=1, num_texts=0)
-    try:
-        image = form.get("image")
-        if image is None or isinstance(image, str) or len(form.multi_items()) != 1:
-            raise _wrong_form("Another field or none arrived")
-        return await image.read()
-    finally:
-        await form.close()
-
-
-def _wrong_form(arrived: str, code: str = "form") -> ProblemError:
-    return ProblemError(
-        code,
-        arrived=arrived,
-        expected="multipart/form-data with one file in the field image",
-        advice="Send it as curl -F image=@photo.jpg does",
-    )
 
 
 EXPLAIN = Endpoint(

@@ -14,13 +14,19 @@ from starlette.requests import Request
 from serving.api.answers import Question
 from serving.api.boxes import read_box
 from serving.api.endpoint import Access, Endpoint
-from serving.api.forms import read_form
+from serving.api.forms import WrongForm, read_form
 from serving.api.keys import KeyScope
 from serving.api.problems import ProblemError
 from serving.api.queries import read_query
 from serving.api.schemas import MAX_PICTURES, PredictionAnswer, PredictionForm, PredictionQuery
 from serving.api.state import ServiceState
 from serving.log.entries import MAX_CHARACTERS
+
+_wrong_form = WrongForm(
+    f"1 to {MAX_PICTURES} files in the field image and at most one text in the field group, with one file "
+    "also in the field box",
+    "-F image=@photo.jpg",
+)
 
 
 async def predict(state: ServiceState, request: Request) -> PredictionAnswer:
@@ -90,19 +96,6 @@ def _check_fields(form: FormData) -> tuple[list[UploadFile], str | None]:
             advice="Shorten it, or leave the field out",
         )
     return images, group or None
-
-
-def _wrong_form(arrived: str, code: str = "form") -> ProblemError:
-    fields = (
-        f"1 to {MAX_PICTURES} files in the field image and at most one text in the field group, "
-        "with one file also in the field box"
-    )
-    return ProblemError(
-        code,
-        arrived=arrived,
-        expected=f"multipart/form-data with {fields}",
-        advice="Send it as curl -F image=@photo.jpg does",
-    )
 
 
 PREDICT = Endpoint(

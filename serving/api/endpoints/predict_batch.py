@@ -16,15 +16,15 @@ from starlette.types import Receive, Scope, Send
 from serving.api.answers import Answerer, Question
 from serving.api.batches import Batch, answer_batch, begin_csv, open_archive, write_json
 from serving.api.endpoint import Access, Endpoint
-from serving.api.forms import read_form
+from serving.api.forms import WrongForm, read_form
 from serving.api.keys import KeyScope
-from serving.api.problems import ProblemError
 from serving.api.queries import read_query
 from serving.api.schemas import BatchForm, BatchQuery, BatchRow
 from serving.api.state import ServiceState
 
 _NDJSON, _CSV = "application/x-ndjson", "text/csv"
 _logger = logging.getLogger("taxon.serving")
+_wrong_form = WrongForm("one file in the field archive", "-F archive=@photos.zip")
 
 
 class BatchResponse(StreamingResponse):
@@ -81,15 +81,6 @@ async def _write_rows(
             if row.answer is not None:
                 state.metrics.count_answer(row.answer, batch.asked.client)
             yield write(row)
-
-
-def _wrong_form(arrived: str, code: str = "form") -> ProblemError:
-    return ProblemError(
-        code,
-        arrived=arrived,
-        expected="multipart/form-data with one file in the field archive",
-        advice="Send it as curl -F archive=@photos.zip does",
-    )
 
 
 PREDICT_BATCH = Endpoint(

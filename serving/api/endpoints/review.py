@@ -9,13 +9,14 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from serving.api.endpoint import Access, Endpoint
-from serving.api.forms import read_form
+from serving.api.forms import WrongForm, read_form
 from serving.api.keys import KeyScope
-from serving.api.problems import ProblemError
 from serving.api.queries import read_query
 from serving.api.reviewing import tell_waiting, undo_correction
 from serving.api.schemas import Queue, QueueQuery, UndoAnswer, UndoForm
 from serving.api.state import ServiceState
+
+_wrong_form = WrongForm("the text prediction_id", "-F prediction_id=...")
 
 
 async def tell_queue(state: ServiceState, request: Request) -> Queue:
@@ -36,15 +37,6 @@ async def undo(state: ServiceState, request: Request) -> UndoAnswer:
     if name is None or isinstance(name, UploadFile):
         raise _wrong_form("Another field or none arrived")
     return await anyio.to_thread.run_sync(undo_correction, answerer.kept, name, request.state.client)
-
-
-def _wrong_form(arrived: str, code: str = "form") -> ProblemError:
-    return ProblemError(
-        code,
-        arrived=arrived,
-        expected="multipart/form-data with the text prediction_id",
-        advice="Send it as curl -F prediction_id=... does",
-    )
 
 
 REVIEW = Endpoint(

@@ -6,7 +6,7 @@ from starlette.requests import Request
 
 from serving.api.answers import Question
 from serving.api.endpoint import Access, Endpoint
-from serving.api.endpoints.explain import read_image
+from serving.api.forms import read_image
 from serving.api.keys import KeyScope
 from serving.api.queries import read_query
 from serving.api.schemas import ImageForm, SimilarAnswer, SimilarQuery

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 import run
 from serving.log.corrections import Correction, add_correction
 from serving.log.prediction_log import PredictionLog
-from serving.log.review import find_agreed, list_doubts
+from serving.log.review import find_agreed, list_doubts, take_back
 from tests.serving.answers import START, make_entry
 from tests.serving.api.client import serve
 from tests.serving.toy import BLACK, GREY, KEY, OTHER_KEY, RED, make_answerer, paint
@@ -65,7 +65,7 @@ def test_doubtful_and_unknown_answers_wait_until_this_key_speaks_and_again_after
 
 
 def test_pictures_on_which_all_agree_are_written_as_class_folders(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TAXON_STATE", str(tmp_path))
     (tmp_path / "state").mkdir()
@@ -82,3 +82,7 @@ def test_pictures_on_which_all_agree_are_written_as_class_folders(
         written = sorted(out.rglob("*.jpg"))
         assert [each.relative_to(out).with_suffix("").as_posix() for each in written] == expected
     assert find_agreed([]) == {}
+    with closing(PredictionLog(f"sqlite:///{tmp_path}/state/predictions.sqlite")) as log:
+        assert take_back(log, "id-0", "bob")
+    assert run.main(["corrections", "--out", str(tmp_path / "none"), "--agreed"]) == 2
+    assert "a key of his own" in capsys.readouterr().out

@@ -239,6 +239,7 @@ def test_views_leave_accepted_and_unknown_pictures_alone_and_tell_those_for_revi
         if one.decision is Decision.REVIEW:
             assert several.decision is Decision.REVIEW
             assert "mean of 4 views" in several.reasons[-1]
+            assert all("as it is" in each for each in several.reasons[:-1])  # they tell another confidence
         else:
             assert several == one  # flat pictures look alike whatever the view
     assert len(seen) > 1

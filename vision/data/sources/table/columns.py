@@ -125,17 +125,22 @@ class _Table:
 
     def find_label(self, path_column: object) -> str:
         """The column of classes: by its name, else the one whose words repeat."""
+        others = [name for name in self.header if name != path_column]
+        if not others:
+            raise SourceError(
+                f"{self.settings.path}: the only column is {path_column!r}. Expected another with the class "
+                "of each picture. Add it, or give a folder that holds one folder a class."
+            )
         found = self._named(LABEL_COLUMNS) or [
             name
-            for name in self.header
-            if name != path_column
-            and not _names_group(name)
+            for name in others
+            if not _names_group(name)
             and comparison_key(name) not in SPLIT_COLUMNS
             and not any(value.replace(".", "", 1).isdigit() for value in self.values[name])
             and 2 <= self._count(name) <= self.num_rows / 2
         ]
         if len(found) != 1:
-            raise SourceError(self._tell_readings(found or self.header, "label_column", "the class"))
+            raise SourceError(self._tell_readings(found or others, "label_column", "the class"))
         return found[0]
 
     def choose(self, names: Sequence[str], setting: str, what: str) -> str | None:

@@ -65,11 +65,15 @@ class NamedSet:
             yield bytes(row[self.image]), int(row[self.label])
 
     def _open(self, options: dict[str, Any]) -> Any:
-        if self.builder.name != IMAGE_FOLDER:
-            try:
-                return self.builder.as_data_source(**options)
-            except NotImplementedError:  # an older format, which has no access by number
-                pass
+        """Rows by number where the files allow it, else one after the other."""
+        if self.builder.name == IMAGE_FOLDER:
+            return self._stream(options)
+        try:
+            return self.builder.as_data_source(**options)
+        except NotImplementedError:  # an older format, which has no access by number
+            return self._stream(options)
+
+    def _stream(self, options: dict[str, Any]) -> Any:
         return self.builder.as_dataset(shuffle_files=False, **options).as_numpy_iterator()
 
 

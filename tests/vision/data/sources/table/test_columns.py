@@ -71,6 +71,8 @@ def test_a_split_that_is_none_and_files_that_are_nowhere_say_what_to_type(
     table = write(photos / "t.csv", "file,label,split", paths, labels, ["1", "2"] * 6)
     with pytest.raises(SourceError, match=r"dataset\.split_column=null"):
         recognise_columns(table)
+    with pytest.raises(SourceError, match="only column is 'file'"):
+        recognise_columns(write(photos / "t.csv", "file", paths))
     with pytest.raises(SourceError, match=r"gone/00\.png.*(.|\n)*dataset\.images=FOLDER"):
         recognise_columns(write(tmp_path / "t.csv", "file,label", columns("gone/")[0], labels))
 
