@@ -5,7 +5,6 @@ best of several regularisations is picked on the test images, so each figure is 
 are split by individual. Cost: about 90 seconds on two cores.
 
     python -m benchmarks.reef_baselines --seed 101
-    python -m benchmarks.reef_baselines --sheet docs/pictures/reef_sample_sheet.jpg --seed 21
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import argparse
 import io
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +21,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.reef_sheet import paint_sheet
 from vision.config.data import ReefSource
 from vision.data.sources.reef.dataset import PaintTask, paint_bytes, plan_reef
 from vision.data.sources.reef.species import KNOWN_SPECIES
@@ -102,15 +99,11 @@ def score_baseline(features: Features, labels: NDArray[np.int64], train: NDArray
 
 
 def main() -> None:
-    """Print the table, or paint the sample sheet."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seed", type=int, default=101)
     parser.add_argument("--images-per-class", type=int, default=200)
-    parser.add_argument("--sheet", type=Path, help="paint the sample sheet into this file instead")
     arguments = parser.parse_args()
-    if arguments.sheet:
-        paint_sheet(arguments.seed).save(arguments.sheet, quality=80, optimize=True)
-        return
     settings = ReefSource(seed=arguments.seed, images_per_class=arguments.images_per_class)
     tasks = [task for task in plan_reef(settings) if task.species in KNOWN_SPECIES]
     start = time.process_time()

@@ -1,4 +1,4 @@
-"""Every artifact has one name, and this is where it stands."""
+"""Names of the artifacts."""
 
 from enum import StrEnum
 

@@ -1,4 +1,4 @@
-"""The production stage of ZenML's model registry is the only truth about the champion.
+"""The champion: the version in the production stage of ZenML's model registry, and nothing else.
 
 A model version exists for each bundle digest that was promoted, holds links to its bundle, splits and
 manifest artifacts, and pins the digest in its metadata: digests that lie beside a graph certify nothing.

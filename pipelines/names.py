@@ -1,4 +1,4 @@
-"""Every pipeline has one name, and this is where it stands; importing it loads no step."""
+"""Names of the pipelines; importing this loads no step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One offline HTML page tells a run as a story: what the model can do, why it was chosen, what to do next.
+"""The page of a training, one offline HTML file: what the model can do, why it was chosen, what to do next.
 
 Everything is inside the file: pictures as data URIs, styles inline, no script; a checkbox beside a picture
 enlarges it. A run that ended early is told

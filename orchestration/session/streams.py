@@ -1,4 +1,4 @@
-"""Output whose reader goes away (`| head -3`), or has no room (`> /dev/full`), ends no command.
+"""Writing to a closed pipe (`| head -3`) or a full disk (`> /dev/full`) does not end a command.
 
 The exit code stays the command's own: what a run decided does not depend on who reads its words.
 """

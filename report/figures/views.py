@@ -1,4 +1,4 @@
-"""Every record has a view: pictures where they tell more, else a table of its scalars."""
+"""The view of each record: pictures where there are any, else a table of its scalars."""
 
 from __future__ import annotations
 

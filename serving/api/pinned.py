@@ -1,4 +1,4 @@
-"""The pin travels with the code, not with the model: which bundle this service was built for.
+"""The digest of the bundle that this service was built for; it lies beside the code, not in the bundle.
 
 `pinned.json` lies beside the packages inside a Bento and holds the digest that the registry promoted. The
 files of the model are believed only if they have it.

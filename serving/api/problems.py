@@ -1,4 +1,4 @@
-"""What the service refuses, it refuses in one form: application/problem+json (RFC 9457).
+"""Every refusal of the service as application/problem+json (RFC 9457).
 
 A problem says what arrived, what was expected and what to do, in `detail` for people and as members of their
 own for programs. It never holds a traceback.

@@ -1,4 +1,4 @@
-"""An answer in plain words, for somebody who has never heard of a threshold."""
+"""An answer in words for a person, without technical terms."""
 
 from __future__ import annotations
 

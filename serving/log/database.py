@@ -1,4 +1,4 @@
-"""The database under the prediction log: one connection, opened when first needed, bounded in every wait.
+"""The database of the prediction log: one connection, opened at first use, with a time limit on every wait.
 
 A service must start and answer while its log is locked or gone. Nothing is opened before the first use, and
 after a failure the next use opens anew. SQLite itself goes on writing, without an error, to a file that was

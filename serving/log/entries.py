@@ -1,4 +1,4 @@
-"""One answer as the prediction log keeps it, and as a row of the database, without losing a bit.
+"""One answer of the prediction log, and its exact conversion to a row of the database and back.
 
 What a client sends (file name, group) is bounded here, before it gets near the database. Arrays are brought
 into the form in which they are stored, so that an entry that is read back equals the one that was appended,

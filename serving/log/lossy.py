@@ -1,4 +1,4 @@
-"""Answers flow whether or not they can be logged; every one that could not is counted and told of.
+"""A log whose failures stop no answer: what could not be written is counted and reported.
 
 After a failure the log is left alone for a second, so that a database that is gone or locked does not slow
 down every answer by its timeout.

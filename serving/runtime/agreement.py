@@ -1,4 +1,4 @@
-"""Does the service answer as the pipeline does? Real test images are sent to it and answered here as well.
+"""Compares the service with the pipeline: real test images are sent to it and answered here as well.
 
 Both read the same bytes: the files as they lie on disk, checked against the manifest's digests. The
 images are those of the champion's own test split, known and held out, on which nothing was fitted.

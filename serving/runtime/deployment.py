@@ -1,4 +1,4 @@
-"""A promoted bundle becomes the running service, if it answers as the pipeline does; else nothing changes."""
+"""Starts a promoted bundle as the service if it answers as the pipeline does; else the old one goes on."""
 
 from __future__ import annotations
 

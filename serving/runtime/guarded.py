@@ -1,4 +1,4 @@
-"""The service's application as its environment wants it: for any ASGI server."""
+"""The service's ASGI application, made from the environment variables, for any ASGI server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Give every group of images its one use."""
+"""Assign every group of images to one split."""
 
 import logging
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Refuse data that cannot carry a training, and splits that leak."""
+"""Refuse data with too few images or groups to train on, and splits that leak."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Make confidence mean what it says."""
+"""Fit the temperature that calibrates confidence."""
 
 from typing import Annotated
 

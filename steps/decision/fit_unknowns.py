@@ -1,4 +1,4 @@
-"""Learn what the known classes look like, so that what is unlike them shows."""
+"""Fit the detector of unknown images, and answer known images with models fitted without them."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Turn scores and confidences into decisions that keep a promise."""
+"""Fit the thresholds of the decision rule."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Run the exported graph on the test images, once everything that is fitted stands."""
+"""Run the exported graph on the test images, after everything has been fitted."""
 
 from typing import Annotated
 

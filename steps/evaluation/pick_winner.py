@@ -1,4 +1,4 @@
-"""Hand on what belongs to the winner."""
+"""Pass on the winner's network, outputs and rule."""
 
 from typing import Annotated
 

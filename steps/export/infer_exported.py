@@ -1,4 +1,4 @@
-"""Run the exported graph where its rule is made: from here on, what is judged is what is served."""
+"""Run the exported graph on the images that its rule is fitted on; later steps judge this graph."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Refuse to serve a precision that strays from the trained network; the report stays as evidence."""
+"""Refuse to serve a precision that differs from the trained network beyond the tolerance."""
 
 from typing import Annotated
 

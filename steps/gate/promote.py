@@ -1,4 +1,4 @@
-"""Let a challenger through the gate, or say why not."""
+"""Judge whether a challenger goes into production, with the reasons."""
 
 from functools import partial
 from typing import Annotated

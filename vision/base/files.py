@@ -1,4 +1,4 @@
-"""A file that lies under its final name is whole: it is written beside it, flushed to disk, then renamed.
+"""Writes files whole or not at all: under another name, flushed to disk, then renamed.
 
 Failures of the disk (no space, read-only, no permission) become a `StorageError` that says what to do.
 """

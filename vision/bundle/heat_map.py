@@ -1,4 +1,4 @@
-"""A class-activation map says where in an image a class was read from; it makes no claim to outline it.
+"""Class-activation maps: where in an image a class was read from, not its outline.
 
 For feature map -> mean -> linear layer, relu(map) / (h w) equals Grad-CAM (Selvaraju et al. 2017), so the
 exported graph needs no gradient.

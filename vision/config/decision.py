@@ -1,4 +1,4 @@
-"""Which promises the decision rule makes. `auto` takes the strictest that the images at hand can carry."""
+"""Which promises the decision rule makes; `auto` takes the strictest that there are enough images for."""
 
 from __future__ import annotations
 

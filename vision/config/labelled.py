@@ -71,7 +71,10 @@ class FathomnetSource(BoxedSource):
     @model_validator(mode="after")
     def _bounds_are_in_order(self) -> Self:
         if self.max_images < self.min_images:
-            raise ValueError(f"max_images {self.max_images} is below min_images {self.min_images}")
+            raise ValueError(
+                f"max_images {self.max_images} is below min_images {self.min_images}, which leaves no class. "
+                "Raise max_images"
+            )
         return self
 
 

@@ -43,7 +43,7 @@ class DriftSettings(Settings):
     def _window_reaches_its_minimum(self) -> Self:
         if self.window < self.min_images:
             raise ValueError(
-                f"window {self.window} is below min_images {self.min_images}: every window would be "
-                "insufficient"
+                f"window {self.window} is below min_images {self.min_images}: no window would be judged. "
+                "Raise window"
             )
         return self

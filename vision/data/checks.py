@@ -1,4 +1,4 @@
-"""Data that cannot carry a training is refused before anything is trained, with every reason at once.
+"""Refuses data with too few images or groups before anything is trained, with every reason at once.
 
 The leak check does not trust the assignment: it looks at bytes, likeness and declared groups anew.
 """

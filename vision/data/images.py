@@ -1,4 +1,4 @@
-"""Bytes become a uint8 RGB square here and nowhere else: the only decoder, the only resize.
+"""Decodes bytes to a uint8 RGB square: the only decoder and the only resize of the project.
 
 What a file is, its first bytes say, never its name (`decoding/formats.py` lists what is read; all else is an
 `ImageFormatError`). Before any pixel is decoded, what would cost far more than a picture is refused.

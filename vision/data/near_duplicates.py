@@ -1,4 +1,4 @@
-"""Pictures that are one to the eye, not in their bytes: saved anew, scaled, the next frame of a burst.
+"""Finds pictures that look alike though their bytes differ: saved anew, scaled, the next frame of a burst.
 
 Each picture has a perceptual hash of 64 bits, the signs of its low frequencies. Those that differ in few bits
 are found by sorting on parts of them, never by comparing all pairs; what is found is compared once more as

@@ -1,4 +1,4 @@
-"""A few plain measurements tell whether a picture looks like a photograph at all.
+"""Measures brightness, contrast, sharpness and colour of pictures: the quality columns.
 
 numpy alone, because the service measures every image that it answers. The grey padding around a picture
 (`vision.data.images`) is left out, so that the figures do not depend on its aspect.

@@ -1,4 +1,4 @@
-"""Every image has one use, and all images of a group have the same.
+"""Assigns images to train, validation, calibration and test; all images of a group to the same.
 
 A group is a connected component of declared groups, of equal bytes and of pictures that look alike. Groups
 are dealt to the splits class by class, in the order of a keyed hash of their names, so that neither the order

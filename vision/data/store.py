@@ -1,4 +1,4 @@
-"""The decoded images of a run lie in one array on disk, and what lies under its name is whole.
+"""The decoded images of a run as one array on disk, written whole or not at all.
 
 A store is a folder `<key>/` with `images.npy`, uint8 (n, size, size, 3), row i of which is entry i of the
 manifest, and `store.json`, written last. The key is a digest of what the pixels depend on: the files' digests

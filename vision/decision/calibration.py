@@ -1,4 +1,4 @@
-"""The temperature: as near 1 as the calibration images allow.
+"""Fits the temperature: the one nearest 1 that the calibration images cannot tell from the best.
 
 Where nearly all of them are right, the NLL falls ever further towards certainty, and the first mistake after
 that costs more than all was gained (docs/decisions/0020-temperature.md).

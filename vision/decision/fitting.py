@@ -1,4 +1,4 @@
-"""A detector learns from known images alone: training images give the shapes, validation images the scales.
+"""Fits a detector on known images: its arrays on training images, its scales on validation images.
 
 `fit_detector` prepares the arrays of every score in `vision.decision.scores`, so that one detector can report
 them all. n is images, k classes, d the embedding's width.

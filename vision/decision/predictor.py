@@ -1,4 +1,4 @@
-"""The whole decision rule lives here once: evaluation, the parity test and the service all call it.
+"""The decision rule, called by evaluation, the parity test and the service.
 
 An image is `unknown` if its stranger score or its unknown score is above its threshold (score > value), else
 `review` if its calibrated confidence is below the review value (confidence < value), else `accept`. A score

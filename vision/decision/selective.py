@@ -1,4 +1,4 @@
-"""What is accepted without a person is wrong at most as often as promised, or nothing is accepted.
+"""The review threshold: what is accepted is wrong at most as often as promised, or nothing is accepted.
 
 The promise: of images like the held-out images, of known classes and not called unknown, at most
 `target_risk` of those with confidence >= value are wrong; it is broken with probability `delta`. It says

@@ -1,4 +1,4 @@
-"""The thresholds of the decision rule come from held-out known images alone."""
+"""Fits the thresholds of the decision rule on held-out known images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The unknown threshold keeps its promise when calibration images come in groups."""
+"""Fits the unknown threshold, with a promise that also holds where images come in groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Are two sets of groups of one kind? Answered by exchanging whole groups, so that frames are no evidence.
+"""Permutation tests whether two sets of groups differ; whole groups are exchanged, never single frames.
 
 A p-value is the share of assignments of groups to the two sets, the true one among them, whose statistic is
 at least the true one's (Phipson & Smyth 2010). If the groups of both sets are drawn alike it is at most alpha

@@ -1,4 +1,4 @@
-"""Is a window unlike the reference at the window's own shares of the classes?
+"""Tests whether a window differs from the reference weighted to the window's shares of the classes.
 
 An embedding holds the class, so other shares of the classes alone move it. Here each group of the reference
 weighs as its calibrated probabilities say at the shares that the window has (`vision.drift.priors`);

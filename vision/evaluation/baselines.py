@@ -1,4 +1,4 @@
-"""What a model has to beat to be worth anything: the majority class, and a linear model on raw pixels."""
+"""Baselines that a model has to beat: the majority class, and a linear model on raw pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The winner is the best on validation; of those that the evidence cannot tell apart, the most useful.
+"""Picks the winner on validation; of candidates that cannot be told apart, the one that decides most alone.
 
 Candidates are compared on the same images; whole groups are resampled. A difference is positive where the
 first model is better, whatever the direction of the metric.

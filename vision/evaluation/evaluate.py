@@ -1,4 +1,4 @@
-"""The truth about one model on one split, by the rule that is served, with intervals over groups.
+"""Figures of one model on one split, by the rule that is served, with intervals over groups.
 
 Every figure about confidence uses the rule's temperature; every answer is that of
 `vision.decision.predictor.decide`. What is absent (no held-out classes, no far images) has no rows. Near

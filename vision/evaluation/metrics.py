@@ -1,4 +1,4 @@
-"""How good a model is, and how sure of it one may be: figures and their intervals over whole groups.
+"""Metrics of a model, and their intervals over whole groups.
 
 `labels` and `predictions` are (n,) class indices, `logits` (n, k) before softmax, `probs` (n, k),
 `confidence` the largest of `probs`, `correct` (n,) booleans, `groups` (n,) names of what was photographed

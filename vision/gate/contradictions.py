@@ -1,4 +1,4 @@
-"""New labels that contradict a sure champion on ordinary images go to a person before anything learns them.
+"""Finds new labels that contradict a sure champion on ordinary images; a person looks at them first.
 
 A champion may be wrong on new images because they are unlike those it knows (turbid water, another camera):
 then it is unsure, or they look unusual to it, and its answers say nothing of the labels. But where an image

@@ -1,4 +1,4 @@
-"""A challenger is promoted on evidence alone: what cannot be told counts against it.
+"""Judges whether a challenger is promoted; where the evidence does not suffice, it is not.
 
 Floors hold for every challenger, each judged on the end of an interval over test groups that its message
 names. That a model has learned something must be proven: it is better than the majority class by the lower

@@ -1,4 +1,4 @@
-"""Answers on their way: a line a file, added as they come, so that a stopped batch goes on where it was.
+"""The unfinished answers of a batch, a line a file, so that a stopped batch goes on where it was.
 
 The file lies in the output folder and is removed when the tables are whole.
 """

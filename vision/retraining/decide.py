@@ -1,4 +1,4 @@
-"""To retrain or not is decided from evidence, and every no has its reason.
+"""Decides whether to retrain, with the reason for each answer.
 
 Four things may ask for a retraining, the first that does names it: a person who forces it; a drift on which
 the last two disjoint windows of the champion agree; enough new labelled images; age. A verdict on a drift

@@ -1,4 +1,4 @@
-"""Pretrained weights become a file with a digest before a run starts, or a reason why they are missing.
+"""Finds pretrained weights as a file with a digest before a run starts, or says why they are missing.
 
 The step that trains is then given a path that exists and a digest that its cache key holds, never a wish.
 TensorFlow is not imported: this runs in the launcher, within seconds.

@@ -1,4 +1,4 @@
-"""Which image format a file's first bytes declare; its name on disk has no say.
+"""Which image format a file's first bytes declare, whatever its name.
 
 To read another format is one `Format` in `FORMATS`: its name, how its bytes begin, and Pillow's reader.
 """

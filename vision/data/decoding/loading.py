@@ -1,4 +1,4 @@
-"""Bytes become a loaded picture; what is damaged is refused, and what is whole is used, however odd."""
+"""Loads a picture from bytes; a damaged one is refused, a whole one is used however unusual."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which image comes when, and how it is changed, follows from seed, epoch and step alone.
+"""Batches of training images; order and random changes depend on seed, epoch and step alone.
 
 Order and random numbers are tables drawn from `Philox(key=[seed, epoch])`, looked up by image, so they do
 not depend on threads or on where a training was taken up again. Images are gathered from the memory-mapped

@@ -1,4 +1,4 @@
-"""The winner leaves Keras as one TFLite graph per precision: outputs logits, embedding, early and cam.
+"""Exports a network as one TFLite graph per precision: outputs logits, embedding, early and cam.
 
 The class-activation map is a 1x1 convolution with the last layer's kernel (see
 `vision.training.nets.models`). Input is float32 RGB 0..255 in every precision. The last layer's

@@ -1,4 +1,4 @@
-"""A linear head on cached features is fitted, not trained: logistic regression, its strength chosen by NLL.
+"""Fits a linear head on cached features: logistic regression, its strength chosen by NLL.
 
 The inverse L2 strength is the one of the lowest NLL under cross-validation that keeps groups together; the
 heads of its folds are kept, because they answer images that they were not fitted on. The standardisation of

@@ -1,4 +1,4 @@
-"""Every network ends alike, so that one export and one heat map serve all of them.
+"""Builds networks; all end in the same layers, so that one export and one heat map fit them.
 
 Raw RGB 0..255 named `image` -> scaling -> feature map -> global average (`embedding`) -> dropout -> one
 linear layer (`logits`, float32). Because the pooling is a mean and the layer is linear, a 1x1 convolution

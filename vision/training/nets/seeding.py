@@ -1,4 +1,4 @@
-"""Two trainings with one seed are the same training, and leave no trace in the process's random state."""
+"""Seeds a training, and restores the process's random state after it."""
 
 from __future__ import annotations
 

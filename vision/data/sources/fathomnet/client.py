@@ -1,4 +1,4 @@
-"""A polite client: few requests side by side, and after a refusal all of them wait."""
+"""An HTTP client that asks little at a time, and waits with all requests after a refusal."""
 
 from __future__ import annotations
 

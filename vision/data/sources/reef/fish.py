@@ -1,4 +1,4 @@
-"""A fish is drawn by asking every pixel where on the body it lies: outlines are curves, never polygons.
+"""Draws a fish by computing for every pixel where on the body it lies; outlines are curves, no polygons.
 
 Body coordinates: `x` 0 at the snout and 1 at the tail base, `y` across in body lengths, positive towards the
 back. Alpha and colours are float32; colours are RGB in 0..1.

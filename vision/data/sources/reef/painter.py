@@ -1,4 +1,4 @@
-"""One picture = one individual at one moment: fish, scene and camera, each with its own random stream.
+"""Paints a picture of one individual: fish, scene and camera, each with its own random stream.
 
 `PAINTER_VERSION` is part of every reef's digest: whoever changes a pixel raises it.
 """

@@ -1,4 +1,4 @@
-"""A species is a shape, a pattern and colours; everything else about a picture is nuisance that all share.
+"""The species: each a shape, a pattern and colours; all else in a picture varies alike for all of them.
 
 The unknown species are fixed together with the known ones: each is one known species (`nearest`) with one or
 two of the three attributes replaced. None may be dropped or changed after a network has seen it.
