@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,25 @@ def gather_rows(comparison: Comparison, histories: Sequence[TrainingHistory]) ->
     return tuple(
         StrategyRow(row, by_name[row.candidate], _tell_difference(comparison, row.candidate))
         for row in ordered
+    )
+
+
+def name_by_strategy(
+    comparison: Comparison, histories: Sequence[TrainingHistory]
+) -> tuple[Comparison, tuple[TrainingHistory, ...]]:
+    """Both with each candidate called by its strategy, which is all in which the candidates differ."""
+    names = {each.candidate: str(each.strategy) for each in histories}
+    longest_first = sorted(names, key=len, reverse=True)
+    reason = re.sub("|".join(map(re.escape, longest_first)), lambda found: names[found[0]], comparison.reason)
+    rows = [row.model_copy(update={"candidate": names[row.candidate]}) for row in comparison.candidates]
+    differences = [
+        each.model_copy(update={"first": names[each.first], "second": names[each.second]})
+        for each in comparison.differences
+    ]
+    named = {"candidates": tuple(rows), "differences": tuple(differences), "reason": reason}
+    return (
+        comparison.model_copy(update={**named, "winner": names[comparison.winner]}),
+        tuple(each.model_copy(update={"candidate": names[each.candidate]}) for each in histories),
     )
 
 

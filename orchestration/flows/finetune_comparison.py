@@ -12,7 +12,13 @@ from orchestration.flows.training import find_source, resolve_candidates
 from orchestration.session.paths import ProjectPaths
 from pipelines.finetune_comparison import finetune_comparison
 from pipelines.names import PipelineName
-from report.strategies_page import StrategyRow, describe_strategies, gather_rows, write_strategies
+from report.strategies_page import (
+    StrategyRow,
+    describe_strategies,
+    gather_rows,
+    name_by_strategy,
+    write_strategies,
+)
 from vision.backbones import BACKBONES
 from vision.base.errors import ConfigError
 from vision.base.files import write_atomically
@@ -53,7 +59,8 @@ class FinetuneComparisonFlow(FolderFlow[Compared | None]):
             told = {"run": run.name, "failure": run.failure, "failed_step": run.failed()}
             write_atomically(folder / "summary.json", json.dumps(told, indent=1))
             return None
-        histories = tuple(run.load_each("train", ArtifactName.HISTORY).values())
+        trained = tuple(run.load_each("train", ArtifactName.HISTORY).values())
+        comparison, histories = name_by_strategy(comparison, trained)
         rows = gather_rows(comparison, histories)
         write_strategies(run.config.name, comparison, histories, rows, folder / "strategies.html")
         write_atomically(folder / "summary.json", comparison.model_dump_json(indent=1))

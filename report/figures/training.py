@@ -92,7 +92,8 @@ def _draw_history(left: Axes, right: Axes, history: TrainingHistory) -> None:
             axes.set_xscale("log")
             axes.set_xticks(places, [f"{place:g}".removeprefix("0") for place in places])
             axes.minorticks_off()
-    reached = f"{kept.validation_accuracy:.1%}, {history.describe_kept()}" if kept else "no epochs"
+    of = " of held-out folds" if kept in history.strengths else ""
+    reached = f"{kept.validation_accuracy:.1%}{of}, {history.describe_kept()}" if kept else "no epochs"
     x = "epoch" if epochs or not rows else "inverse L2 strength"
     style_axes(left, title=f"{history.candidate}: {reached}", y="loss", x=x, grid="y")
     style_axes(right, y="accuracy", x=x, grid="y")

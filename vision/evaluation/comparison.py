@@ -113,7 +113,7 @@ def choose_winner(
         reason=" ".join(
             [
                 _explain(winner, leader, tied, contenders, metric),
-                *(_explain_copy(each) for each in everyone if each not in contenders),
+                *_explain_copies([each.name for each in everyone if each not in contenders]),
             ]
         ),
         candidates=tuple(_describe_candidate(each) for each in everyone),
@@ -167,11 +167,10 @@ def _leave_out_copies(contenders: Sequence[Contender]) -> list[Contender]:
     return [each for each in contenders if not (each.model.fine_tuning_failed and network(each) in frozen)]
 
 
-def _explain_copy(contender: Contender) -> str:
-    return (
-        f"Fine-tuning did not help {contender.name}: its head alone was kept, no candidate beside the frozen "
-        "one of the same network."
-    )
+def _explain_copies(names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    return [f"Fine-tuning did not help {' and '.join(names)}: the head alone was kept, as in the frozen one."]
 
 
 def _preference(contender: Contender) -> tuple[int, float, float, int, str]:
@@ -212,7 +211,8 @@ def _explain(
     contenders: Sequence[Contender],
     metric: Metric,
 ) -> str:
-    words, best = metric.words, f"{leader.value(metric):.3f}"
+    words, value = metric.words, leader.value(metric)
+    best = f"{value:.3f}" if metric is NLL else f"{value:.1%}"
     if len(contenders) == 1:
         return f"{winner.name} is the only candidate; its {words} on validation is {best}."
     if len(tied) == 1:
