@@ -172,12 +172,14 @@ def test_the_screen_tells_small_classes_copies_and_what_is_left_out(photos: Path
         save_noise(photos / "burbot" / f"{number}.png", 900 + number)
     shutil.copy(photos / "chub" / "chub0_frame0.png", photos / "chub" / "again.png")
     (photos / "perch" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    shutil.move(photos / "perch" / "perch0_frame0.png", photos / "perch" / "perch0_frame0.jpg")
     told = tell(survey_images(FolderSource(path=photos)))
     assert "5 pictures, needs 8" in told
     assert "Class 'burbot' has 5 usable images" in told
     assert "Add pictures to burbot" in told
     assert "1 picture with the bytes of another" in told
     assert "perch/broken.png" in told
+    assert "Pictures of another format than their file names say, read by their bytes: 1" in told
 
 
 def test_where_training_would_refuse_the_last_lines_are_what_helps(tmp_path: Path) -> None:

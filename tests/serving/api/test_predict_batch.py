@@ -9,6 +9,7 @@ import stat
 import tracemalloc
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from starlette.testclient import TestClient
 from serving.api.batches import open_archive
 from serving.api.problems import ProblemError
 from serving.api.settings import ServiceSettings
+from serving.log.prediction_log import PredictionLog
 from tests.serving.api.client import (
     WITH_KEY,
     Response,
@@ -177,3 +179,6 @@ def test_rows_are_counted_and_logged_and_the_place_is_free_afterwards(tmp_path: 
         assert read_metric(client, 'taxon_decisions_total{decision="accept"}') == 3
         files = {"prediction_id": (None, first["answer"]["prediction_id"]), "class_name": (None, "green")}
         assert client.post("/corrections", files=files, headers=WITH_KEY).status_code == 200
+    with closing(PredictionLog(f"sqlite:///{tmp_path / 'log.sqlite'}")) as log:
+        logged = log.read_newest(first["answer"]["model"]["digest"], 9)
+    assert {(each.client, each.file_name) for each in logged} == {("team", "a.png")}

@@ -63,3 +63,28 @@ def test_pictures_of_a_known_class_under_another_name_are_refused() -> None:
     known = gather(rng, 20)
     with pytest.raises(DataError, match="told from the known"):
         enrol(known, make_space(known), draw(rng, 0, 8)[0][::4], "another a")
+
+
+def test_pictures_that_have_nothing_in_common_are_no_class_though_each_is_like_the_mean_of_all() -> None:
+    known = gather(np.random.default_rng(0), 20)
+    apart = 6.0 * np.eye(WIDTH, dtype=np.float32)[4:12]
+    with pytest.raises(DataError, match="of its 8 pictures, each left out in turn, 0 can"):
+        enrol(known, make_space(known), apart, "nothing")
+
+
+def test_a_group_of_many_frames_moves_the_threshold_no_more_than_one_of_one_frame() -> None:
+    rng = np.random.default_rng(1)
+    own = draw(rng, 3, 6)[0][::4]
+    singles, burst = rng.normal(0, 0.3, (140, WIDTH)), 0.6 * CENTRES[3] + rng.normal(0, 0.05, (60, WIDTH))
+    known = Neighbours(
+        embeddings=np.concatenate([singles, burst]).astype(np.float32),
+        labels=np.repeat([0, 1], [70, 130]),
+        groups=np.concatenate([np.arange(140), np.full(60, 999)]),
+        paths=[""] * 200,
+        pictures=[b""] * 200,
+        class_names=("a", "b"),
+    )
+    made = enrol(known, make_space(known), own, "new", alpha=0.05)
+    taken = np.array([made.similarity(each) > made.threshold for each in known.embeddings])
+    assert taken[140:].all()  # the whole burst is one group of the 0.05 * 142 - 1 that may be taken
+    assert 3 <= taken[:140].sum() <= 6

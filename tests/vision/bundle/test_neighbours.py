@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from vision.base.errors import BundleError
 from vision.base.outputs import ModelOutputs
@@ -27,7 +29,7 @@ def gather(per_class: int) -> Any:
         labels=lambda: LABELS, group_array=lambda: GROUPS, class_names=("chub", "nase")
     )
     manifest: Any = SimpleNamespace(entries=[SimpleNamespace(path=f"{row}.png") for row in rows])
-    images = rng.integers(0, 255, (len(rows), 16, 16, 3)).astype(np.uint8)
+    images = np.broadcast_to(10 * rows[:, None, None, None], (len(rows), 16, 16, 3)).astype(np.uint8)
     return gather_neighbours(outputs, manifest, splits, images, per_class), embeddings
 
 
@@ -47,7 +49,11 @@ def test_the_nearest_are_those_of_the_largest_cosine_whatever_the_length() -> No
     )
     assert [each.path for each, _ in found] == [f"{row}.png" for row in np.argsort(-cosines)[:4]]
     assert found[0][0].similarity == pytest.approx(1, abs=1e-3)
-    assert found[0][0].class_name == "nase"
+    for each, picture in known.nearest(embeddings[13], 15):
+        row = int(each.path.removesuffix(".png"))
+        assert each.class_name == ("chub", "nase")[LABELS[row]]
+        with Image.open(io.BytesIO(picture)) as shown:
+            assert np.asarray(shown).mean() == pytest.approx(10 * row, abs=2)
 
 
 def test_what_is_written_is_read_again_byte_for_byte(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from vision.data.near_duplicates import (
     SIDE,
     find_alike,
     find_pairs,
+    hash_pictures,
     link_alike,
     link_small,
     shrink_pictures,
@@ -63,6 +64,16 @@ def pairs_of(files: Sequence[tuple[str, bytes]], resize: Resize = Resize.PAD) ->
     entries, images = look_at(files, resize)
     pairs = find_alike(entries, shrink_pictures(images, entries, resize))
     return {(entries[first].path, entries[second].path) for first, second in pairs}
+
+
+def test_equal_hashes_are_no_near_duplicates_where_the_pictures_differ() -> None:
+    """The hash sees coarse shapes alone: fine texture over the same shapes is another picture."""
+    entries, _ = look_at([("a/1.jpg", encode(paint(1))), ("b/x.jpg", encode(paint(1)))])
+    coarse = np.asarray(paint(1).convert("L").resize((SIDE, SIDE)), float) / 2 + 64
+    texture = 60 * (-1.0) ** np.indices((SIDE, SIDE)).sum(axis=0)
+    alike, textured = (np.stack([coarse, coarse + added]).astype(np.uint8) for added in (1, texture))
+    assert [len(np.unique(hash_pictures(small))) for small in (alike, textured)] == [1, 1]
+    assert [len(find_alike(entries, small)) for small in (alike, textured)] == [1, 0]
 
 
 @pytest.mark.parametrize("resize", [Resize.PAD, Resize.CROP, Resize.STRETCH])
@@ -120,12 +131,17 @@ def test_every_pair_within_the_distance_is_found_once() -> None:
     for row in range(20, 40):
         flips = rng.choice(64, int(rng.integers(0, 6)), replace=False)
         hashes[row] = hashes[row - 20] ^ np.uint64(sum(1 << int(flip) for flip in flips))
+    hashes[39] = hashes[19] ^ np.uint64(0b111 << 60)  # bits of three blocks: equal in one key alone,
+    in_key = np.uint64(sum(1 << bit for bit in range(64) if bit % 5 in (3, 4)))
+    others = rng.integers(0, 2**64, 60, dtype=np.uint64)  # which many others have
+    hashes = np.concatenate([hashes, (hashes[19] & in_key) | (others & ~in_key)])
     wanted = [
         (first, second)
-        for first, second in combinations(range(40), 2)
+        for first, second in combinations(range(100), 2)
         if int(hashes[first] ^ hashes[second]).bit_count() <= DISTANCE
     ]
     assert len(wanted) > 5
+    assert (19, 39) in wanted
     assert [tuple(pair) for pair in find_pairs(hashes).tolist()] == wanted
 
 

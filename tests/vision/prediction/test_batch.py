@@ -6,6 +6,7 @@ import csv
 import hashlib
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,9 @@ from serving.api.answers import Question
 from tests.example_data import make_manifest, make_splits
 from tests.serving.toy import BLACK, GREEN, GREY, RED, make_answerer, make_bundle, paint
 from vision.base.errors import StorageError
+from vision.base.outputs import Forward
+from vision.base.record import ImageArray
+from vision.base.softmax import softmax
 from vision.bundle.assembly import load_bundle
 from vision.data.records import Split
 from vision.decision.records import Decision
@@ -26,7 +30,7 @@ from vision.prediction.engines import Answered, Wanted
 from vision.prediction.listing import open_items
 from vision.prediction.part_file import PART_NAME
 from vision.prediction.records import Answer, BatchSummary, Row
-from vision.prediction.views import tell_by_views
+from vision.prediction.views import average_views, tell_by_views
 
 pytestmark = pytest.mark.slow
 
@@ -150,6 +154,21 @@ def test_a_stopped_batch_goes_on_and_repeats_nothing(photos: Path, tmp_path: Pat
     assert not (out / PART_NAME).exists()
 
 
+def test_another_model_question_or_place_makes_another_batch(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "red.png").write_bytes(paint(RED))
+    with open_items([tmp_path]) as listing, open_items([tmp_path / "other"]) as other:
+        plain = Batch(listing, BatchModel(tmp_path, "0" * 64, "toy"))
+        keys = {
+            plain.key,
+            replace(plain, model=replace(plain.model, digest="1" * 64)).key,
+            replace(plain, wanted=Wanted(views=2)).key,
+            replace(plain, listing=other).key,
+        }
+    assert len(keys) == 4
+    assert replace(plain, model=replace(plain.model, version="4")).key in keys  # the same files
+
+
 def test_another_batch_does_not_go_on_with_these_answers(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
 
@@ -261,3 +280,16 @@ def test_an_accepted_picture_whose_views_name_another_class_goes_to_review(
     assert told.class_name != accepted.class_name
     assert told.confidence == pytest.approx(probs.max())
     assert (told.unknown_score, told.p_value) == (accepted.unknown_score, accepted.p_value)
+
+
+def test_the_mean_of_views_counts_the_picture_as_it_is_once_and_each_other_view_once() -> None:
+    images = np.zeros((1, 8, 8, 3), np.uint8)
+    images[0, :, :2] = 255  # on the left: its mirror image has it on the right
+
+    def forward(view: ImageArray) -> Forward:
+        left = np.float32(view[0, 0, 0, 0] == 255)
+        return Forward(np.array([[left, 0.0]], np.float32), np.zeros((1, 2), np.float32))
+
+    first = softmax(forward(images).logits, 2.0)
+    mirrored = softmax(np.zeros((1, 2)), 2.0)
+    assert average_views(images, first, forward, 2, 2.0) == pytest.approx((first + mirrored) / 2)

@@ -35,6 +35,11 @@ def test_answers_are_read_back_to_the_bit_and_faults_and_torn_lines_are_not(tmp_
         assert part.find("a b.png", "changed") is None
         assert part.find("b.png", "3") is None
     assert (tmp_path / PART_NAME).read_bytes() == whole
+    (tmp_path / PART_NAME).write_bytes(whole + good.model_dump_json().encode().replace(b"a b", b"c"))
+    for known in (False, True):  # a last line without its end is answered again, on a line of its own
+        with open_part_file(tmp_path, "key") as part:
+            assert (part.find("c.png", "1 2") is not None) is known
+            part.add([good.model_copy(update={"row": good.row.model_copy(update={"path": "c.png"})})])
     assert is_unfinished(tmp_path, "key")
     assert not is_unfinished(tmp_path, "another")
 
