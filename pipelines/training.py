@@ -76,7 +76,7 @@ def training(
     )
     frozen = _first_frozen(config, outputs)
     baselines = keyed(fit_baselines)(dataset, splits, seed, frozen, after=["infer_test"])
-    keyed(evaluate, "evaluate_test")(
+    test = keyed(evaluate, "evaluate_test")(
         *(winner, tested, splits, Split.TEST, served, rule, detector, bootstrap, seed, far),
         dropouts=config.training.dropouts(),
     )
@@ -88,7 +88,7 @@ def training(
         )
     bundle = keyed(assemble)(
         *(config.name, manifest, dataset, model, graphs, served, rule, detector, exported, held_out),
-        *(splits, config.export.similar),
+        *(splits, config.export.similar, test),
     )
     promotion = keyed(promote)(
         *(bundle, tested, rule, detector, far, baselines, manifest, splits, config, store_folder),

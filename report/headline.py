@@ -15,9 +15,6 @@ from vision.decision.records import DecisionRule
 from vision.evaluation.records import DecisionRates, Evaluation
 from vision.gate.records import Promotion, Verdict
 
-MISSED = 0.5
-"""Share named rightly below which a class is told beside the verdict."""
-
 NOTHING_READ = "It ended before the data were read."
 
 
@@ -110,12 +107,10 @@ def tell_luck(story: RunStory, test: Evaluation) -> str:
 
 def _tell_weakest(test: Evaluation) -> str:
     """The class that is most often missed; empty where none is missed more often than not."""
-    tested = [row for row in test.classes if row.num_images]
-    weakest = min(tested, key=lambda row: row.recall, default=None)
-    if weakest is None or weakest.recall >= MISSED:
-        return ""
-    right = round(weakest.recall * weakest.num_images)
-    return f"Do not rely on {isolate(weakest.class_name)}: {right} of {weakest.num_images} right."
+    return "".join(
+        f"Do not rely on {isolate(each.class_name)}: {each.num_right} of {each.num_images} right."
+        for each in test.weak_classes()[:1]
+    )
 
 
 def list_stages(story: RunStory) -> tuple[tuple[str, bool], ...]:

@@ -14,6 +14,7 @@ from report.page import render_page
 from report.thumbnails import as_data_uri
 from vision.base.errors import ImageError
 from vision.base.files import write_atomically
+from vision.base.names import isolate
 from vision.base.wording import count_of, join_words
 from vision.data.records import HELD_OUT, Split
 from vision.data.thumbnails import make_thumbnail
@@ -119,6 +120,7 @@ def render_sheet(summary: BatchSummary, rows: Sequence[Row], items: Mapping[str,
         headline=write_headline(summary),
         advice=write_advice(summary),
         seen=tell_seen(summary),
+        weak=tell_weak_classes(summary),
         tiles=_list_counts(summary),
         counted=COUNTED,
         class_counts=list_classes(summary),
@@ -178,6 +180,22 @@ def tell_seen(summary: BatchSummary) -> str:
             "training, by their names: what is new may be answered worse."
         )
     return " ".join(told)
+
+
+def tell_weak_classes(summary: BatchSummary) -> list[str]:
+    """A sentence for each class that is named here and was mostly missed on test."""
+    told = []
+    for weak in summary.weak_classes:
+        named = sum(
+            each.get(weak.class_name, 0) for each in (summary.accepted_classes, summary.suggested_classes)
+        )
+        if named:
+            are, them = ("is", "it") if named == 1 else ("are", "them")
+            told.append(
+                f"{count_of(named, 'picture')} {are} called {isolate(weak.class_name)}; on test "
+                f"{weak.num_right} of {weak.num_images} of its pictures were right: look at {them} yourself."
+            )
+    return told
 
 
 def _list_counts(summary: BatchSummary) -> list[tuple[str, str, str]]:
@@ -322,7 +340,7 @@ def tell_counts(summary: BatchSummary) -> list[str]:
     unknown = [f"{summary.count(answer):,} {text}" for answer, text in kinds.items() if summary.count(answer)]
     if unknown:
         lines.append(f"Unknown: {join_words(unknown)}.")
-    lines += _draw_classes(list_classes(summary))
+    lines += [*_draw_classes(list_classes(summary)), *tell_weak_classes(summary)]
     if summary.seen:
         lines.append(tell_seen(summary))
     if summary.others:

@@ -17,6 +17,7 @@ from vision.data.store import open_images
 from vision.decision.held_out import HeldOut
 from vision.decision.records import DecisionRule, OodDetector
 from vision.drift.reference import make_reference
+from vision.evaluation.records import Evaluation
 
 
 @step
@@ -33,10 +34,12 @@ def assemble(
     held_out: HeldOut,
     splits: Splits,
     similar: int,
+    test: Evaluation,
 ) -> Annotated[Bundle, ArtifactName.BUNDLE]:
     """The bundle: graph, detector, drift reference, known images, contract, digests."""
     decides = (rule, detector)
     contract = describe_contract(name, (manifest, dataset), model, graphs, Precision(precision), decides)
+    contract = contract.model_copy(update={"weak_classes": test.weak_classes()})
     reference = make_reference(exported, held_out, rule)
     neighbours = None
     if similar:

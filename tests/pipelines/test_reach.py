@@ -36,7 +36,7 @@ ROOMS: dict[str, set[str]] = {
     "export/infer_precisions": {DATA, DECISION, EVALUATION, BUNDLE},
     "export/require_precision": {DATA, DECISION, EVALUATION, BUNDLE},
     "export/infer_exported": {DATA, DECISION, BUNDLE},
-    "export/assemble": {DATA, DECISION, DRIFT, BUNDLE},
+    "export/assemble": {DATA, DECISION, EVALUATION, DRIFT, BUNDLE},
     "gate/promote": {DATA, DECISION, EVALUATION, BUNDLE, BACKBONES, DRIFT, GATE},
     "gate/register": LOOP | {BUNDLE},
     "loop/deploy": {DATA, DECISION, DRIFT, BUNDLE, SERVING},

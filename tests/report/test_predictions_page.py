@@ -11,7 +11,7 @@ from orchestration.flows.answering import tell_caution
 from report import predictions_page
 from report.predictions_page import PAGE_NAME, list_classes, tell_counts, tell_row, write_predictions
 from tests.example_story import make_promotion
-from tests.serving.toy import BLACK, GREEN, GREY, RED, make_bundle, paint
+from tests.serving.toy import BLACK, BLUE, GREEN, GREY, RED, make_bundle, paint
 from vision.gate.records import Verdict
 from vision.prediction.batch import Batch, BatchModel
 from vision.prediction.listing import open_items
@@ -110,3 +110,15 @@ def test_one_answer_is_told_in_a_line(photos: Path, tmp_path: Path) -> None:
     assert told["grey0.png"].startswith("grey0.png: a person decides: ")
     assert told["black0.png"].startswith("black0.png: unknown")
     assert told["torn.png"].startswith("torn.png: cannot be read, ")
+
+
+def test_a_class_that_was_mostly_missed_on_test_is_told_where_it_is_named(
+    photos: Path, tmp_path: Path
+) -> None:
+    told = "1 picture is called blue; on test 2 of 9 of its pictures were right"
+    summary, page = _write(photos, tmp_path / "without")
+    assert "called blue" not in page + "".join(tell_counts(summary))
+    (photos / "blue.png").write_bytes(paint(BLUE, sides=(40, 40)))
+    summary, page = _write(photos, tmp_path / "with")
+    assert told in page
+    assert sum(told in line for line in tell_counts(summary)) == 1

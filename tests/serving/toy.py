@@ -34,7 +34,7 @@ from vision.bundle.neighbours import Neighbours
 from vision.bundle.records import Bundle, Contract, ExportedGraphs
 from vision.config.export import Precision
 from vision.data.quality import QUALITY_COLUMNS
-from vision.decision.records import OodDetector
+from vision.decision.records import OodDetector, WeakClass
 from vision.drift.reference import DriftReference
 
 SIZE = 32
@@ -164,6 +164,7 @@ def _make_contract() -> Contract:
         quality_columns=QUALITY_COLUMNS,
         files={},
         data_digest="0" * 64,
+        weak_classes=(WeakClass(class_name=NAMES[2], num_right=2, num_images=9),),
         versions={},
     )
 

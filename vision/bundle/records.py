@@ -9,7 +9,7 @@ from pydantic import Field
 from vision.base.errors import BundleError, TaxonError
 from vision.base.record import FileSet, Record, Value
 from vision.config.export import Precision
-from vision.decision.records import DecisionRule
+from vision.decision.records import DecisionRule, WeakClass
 
 
 class ExportedGraphs(FileSet):
@@ -133,4 +133,7 @@ class Contract(Record):
     crop_margin: float | None = Field(
         default=None,
         description="share of a box's longer side kept around it; None: it was taught whole pictures",
+    )
+    weak_classes: tuple[WeakClass, ...] = Field(
+        default=(), description="of which most test images were named wrong, the most missed first"
     )

@@ -172,3 +172,11 @@ class Prediction(Value):
     p_value: float = Field(description="share of calibration images at least this unknown; (r+1)/(n+1)")
     reasons: tuple[str, ...]
     unknown_kind: UnknownKind | None = Field(default=None, description="of an unknown image; else None")
+
+
+class WeakClass(Value):
+    """A known class of which most test images were named wrong."""
+
+    class_name: str
+    num_right: int
+    num_images: int

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from vision.base.record import Interval, Record, Value
-from vision.decision.records import Decision
+from vision.decision.records import Decision, WeakClass
 
 
 class ClassRow(Value):
@@ -23,6 +23,10 @@ class ClassRow(Value):
     accepted: float
     reviewed: float
     called_unknown: float
+
+
+LEAST_RECALL = 0.5
+"""Share named rightly below which a class is not to be relied on."""
 
 
 class ReliabilityBin(Value):
@@ -180,6 +184,18 @@ class Evaluation(Record):
         expected = {"expected_accuracy": self.expected.accuracy.value}
         known = next((rates for rates in self.rates if rates.kind == "known"), None)
         return expected if known is None else expected | {"decided_alone": known.accepted.value}
+
+    def weak_classes(self) -> tuple[WeakClass, ...]:
+        """Known classes of which less than half of the images were named right, the most missed first."""
+        weak = [row for row in self.classes if row.num_images and row.recall < LEAST_RECALL]
+        return tuple(
+            WeakClass(
+                class_name=row.class_name,
+                num_right=round(row.recall * row.num_images),
+                num_images=row.num_images,
+            )
+            for row in sorted(weak, key=lambda row: row.recall)
+        )
 
     def deciding_rows(self) -> tuple[UnknownRow, ...]:
         """The rows of the score that decides."""

@@ -152,6 +152,7 @@ def _summarise(batch: Batch, engines: Engines, num_new: int) -> BatchSummary:
         target_risk=rule.review.target_risk if rule.review.attainable else None,
         counts={},
         caution=batch.model.caution,
+        weak_classes=engines.bundle.contract.weak_classes,
         misfit=tell_misfit(engines.bundle.contract, listing.num_boxed, len(listing.items)),
         others=dict(listing.others),
         num_reused=len({each.path for each in listing.items}) - num_new,

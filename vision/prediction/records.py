@@ -12,7 +12,7 @@ from pydantic import Field
 from vision.base.record import FileSet, Record, Value
 from vision.bundle.records import SimilarImage
 from vision.data.records import Box
-from vision.decision.records import Decision, Prediction, UnknownKind
+from vision.decision.records import Decision, Prediction, UnknownKind, WeakClass
 
 _MOST_SOURCES = 3
 
@@ -99,6 +99,9 @@ class BatchSummary(Record):
     )
     num_reused: int = Field(default=0, description="rows that an earlier, stopped attempt had answered")
     seconds: float = 0.0
+    weak_classes: tuple[WeakClass, ...] = Field(
+        default=(), description="of the model, of which most test images were named wrong"
+    )
     misfit: str = Field(default="", description="where the pictures are not what it was taught; a sentence")
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import runpy
 import subprocess
 import venv
 import zipfile
@@ -40,11 +41,11 @@ from vision.data.images import decode_image
 from vision.data.records import Split
 from vision.decision.fitting import fit_detector
 from vision.decision.predictor import Predictor
-from vision.decision.records import DecisionRule, OodDetector
+from vision.decision.records import DecisionRule, OodDetector, WeakClass
 from vision.decision.scores import OodScore, score_unknown
 from vision.decision.strangers import measure_strangers
 
-MOST_LINES = 84
+MOST_LINES = 92
 PACKAGES = ("numpy", "pillow", "ai-edge-litert")
 
 slow = [pytest.mark.slow, KERAS_WARNINGS]
@@ -113,7 +114,12 @@ def write(folder: Path, resize: Resize = Resize.PAD) -> tuple[Path, Predictor]:
     """A model that is taken away, and the product's own predictor of it."""
     detector, rule = fitted()
     contract = make_contract().model_copy(
-        update={"rule": rule, "score_name": detector.score_name, "resize": resize.value}
+        update={
+            "rule": rule,
+            "score_name": detector.score_name,
+            "resize": resize.value,
+            "weak_classes": (WeakClass(class_name=NAMES[0], num_right=1, num_images=9),),
+        }
     )
     bundle = write_bundle(folder / "bundle", export_tiny(), detector, make_tiny_reference(), contract)
     write_model(bundle, folder / "model")
@@ -206,6 +212,19 @@ class TestWithGraph:
         (folder / GRAPH).write_bytes(graph[:-9])
         with pytest.raises(SystemExit, match=r"model\.tflite is damaged"):
             load_program(folder)
+
+    def test_it_says_which_class_was_mostly_missed_where_it_names_that(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        folder, _ = write(tmp_path)
+        pictures = [str(each) for each in save_pictures(tmp_path / "pictures", 30)]
+        monkeypatch.setattr("sys.argv", [PROGRAM, *pictures])
+        runpy.run_path(str(folder / PROGRAM), run_name="__main__")
+        told = capsys.readouterr()
+        rows = [line.split("\t") for line in told.out.splitlines()]
+        number = sum(row[1] != "unknown" and row[2] == NAMES[0] for row in rows)
+        assert number
+        assert f"{number} called {NAMES[0]}; on test 1 of 9" in told.err
 
     def test_an_altered_bundle_is_not_taken_away(self, tmp_path: Path) -> None:
         write(tmp_path)
