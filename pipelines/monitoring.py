@@ -23,5 +23,5 @@ def monitoring(
     """Read the newest window, judge it against the champion's reference, delete what is too old."""
     settings = config.monitoring
     window, span = read_window(log_url, config.name, champion.digest, settings.window, previous)
-    monitor(window, span, champion.bundle(), champion.digest, settings, config.seed)
+    monitor(window, span, champion.bundle(), champion.digest, settings, config.seed, log_url)
     trim_log(log_url, config.serve.log, trimmed, after=["monitor"])

@@ -17,6 +17,7 @@ from serving.api.schemas import (
     Queue,
     UndoAnswer,
 )
+from serving.api.traffic import Traffic
 from vision.base.errors import ServiceError
 
 TIMEOUT_SECONDS = 30.0
@@ -130,6 +131,17 @@ def describe_model(url: str, key: str) -> ModelDescription:
     """
     request = _make_request("GET", url, "/model", headers={"X-API-Key": key})
     return _read_answer(ModelDescription, url, request, "the question for its model", TIMEOUT_SECONDS)
+
+
+def read_traffic(url: str, key: str, hours: int) -> Traffic:
+    """What the service answered in the last hours, and what monitoring said of it.
+
+    Raises:
+        ServiceError: as of `ask_service`.
+    """
+    asked = {"hours": str(hours)}
+    request = _make_request("GET", url, "/traffic", params=asked, headers={"X-API-Key": key})
+    return _read_answer(Traffic, url, request, "the question for its traffic", TIMEOUT_SECONDS)
 
 
 def correct_answer(url: str, key: str, prediction_id: str, class_name: str) -> CorrectionAnswer:

@@ -145,10 +145,19 @@ class ServiceMetrics:
         """One request was refused."""
         self._refusals.labels(str(status.value)).inc()
 
+    def count_lost(self) -> int:
+        """Entries that the prediction log did not keep since the service began, of all processes."""
+        families = [each for each in self._gather().collect() if each.name == "taxon_log_entries_lost"]
+        samples = [sample for family in families for sample in family.samples]
+        return round(sum(each.value for each in samples if each.name.endswith("_total")))
+
     def render(self) -> bytes:
         """All series, those of the other processes included, in Prometheus' text form."""
+        return generate_latest(self._gather())
+
+    def _gather(self) -> CollectorRegistry:
         if not os.environ.get(MULTIPROCESS_VARIABLE):
-            return generate_latest(self._registry)
+            return self._registry
         everybody = CollectorRegistry()
         MultiProcessCollector(everybody)  # type: ignore[no-untyped-call]
-        return generate_latest(everybody)
+        return everybody

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, column, inspect, table, text
 
 from vision.base.errors import LogError
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration."""
 
 REVISION_TABLE = "taxon_log_revision"
@@ -33,6 +33,10 @@ PREDICTIONS = table(
 IMAGES = table("prediction_images", column("number"), column("image"))
 ENROLMENTS = table("enrolments", *map(column, ("id", "time_us", "client", "model_name", "class_name")))
 ENROLMENT_IMAGES = table("enrolment_images", *map(column, ("id", "enrolment", "file_name", "image")))
+VERDICTS = table(
+    "verdicts",
+    *map(column, ("id", "time_us", "model_digest", "status", "cause", "verified", "num_answers", "reasons")),
+)
 CORRECTIONS = table("corrections", *map(column, ("id", "number", "time_us", "client", "class_name")))
 
 
@@ -77,12 +81,18 @@ def upgrade(connection: Connection) -> None:
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError
 
-    from serving.log.migrations.versions import m0001_answers, m0002_corrections, m0003_enrolments
+    from serving.log.migrations.versions import (
+        m0001_answers,
+        m0002_corrections,
+        m0003_enrolments,
+        m0004_verdicts,
+    )
 
     modules = (
         m0001_answers,
         m0002_corrections,
         m0003_enrolments,
+        m0004_verdicts,
     )  # a Bento holds what is imported; Alembic reads the folder
     (folder,) = {Path(str(each.__file__)).parents[1] for each in modules}
     try:

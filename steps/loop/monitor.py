@@ -1,5 +1,7 @@
 """Judge a window against the champion's reference; Evidently, met only here, draws it and judges nothing."""
 
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Annotated
@@ -8,6 +10,8 @@ import numpy as np
 from zenml import step
 
 from materializers.names import ArtifactName
+from serving.log.prediction_log import PredictionLog
+from serving.log.verdicts import note_verdict
 from vision.base.files import digest_file
 from vision.bundle.assembly import load_detector, load_reference, verify_bundle
 from vision.bundle.records import Bundle
@@ -16,18 +20,32 @@ from vision.drift.monitoring import CLASS_NAME, Table, judge_window, tabulate_si
 from vision.drift.records import DriftPage, DriftReport, DriftStatus, LoggedSpan, MonitoredWindow
 from vision.drift.window import Window
 
+WAIT_S = 5.0
+
 
 @step(enable_cache=False)
 def monitor(
-    window: Window, span: LoggedSpan, bundle: Bundle, model_digest: str, settings: DriftSettings, seed: int
+    window: Window,
+    span: LoggedSpan,
+    bundle: Bundle,
+    model_digest: str,
+    settings: DriftSettings,
+    seed: int,
+    log_url: str,
 ) -> tuple[
     Annotated[DriftReport, ArtifactName.DRIFT_REPORT],
     Annotated[MonitoredWindow, ArtifactName.MONITORED_WINDOW],
     Annotated[DriftPage, ArtifactName.DRIFT_PAGE],
 ]:
-    """The verdict with its evidence, the window in short, and Evidently's page where there was enough."""
+    """The verdict with its evidence, the window in short, and Evidently's page where there was enough.
+
+    The verdict is also written beside the answers, where the service finds it.
+    """
     reference = load_reference(bundle.root, model_digest)
     report, monitored = judge_window(reference, window, span, settings, seed)
+    with closing(PredictionLog(log_url, wait_s=WAIT_S, create=False)) as log:
+        if log.exists():
+            note_verdict(log, model_digest, report, datetime.now(UTC))
     folder = Path(mkdtemp(prefix="drift-page-"))
     if report.status is DriftStatus.INSUFFICIENT:
         return report, monitored, DriftPage(root=folder, files={})

@@ -42,7 +42,7 @@ ROOMS: dict[str, set[str]] = {
     "loop/deploy": {DATA, DECISION, DRIFT, BUNDLE, SERVING},
     "loop/read_window": {DATA, DECISION, DRIFT, SERVING},
     "loop/trim_log": {DATA, DECISION, DRIFT, SERVING},
-    "loop/monitor": {DATA, DECISION, DRIFT, BUNDLE},
+    "loop/monitor": {DATA, DECISION, DRIFT, BUNDLE, SERVING},
     "loop/answer_batch": {DATA, DECISION, DRIFT, BUNDLE, SERVING, "prediction"},
     "loop/count_new_images": LOOP,
     "loop/decide_retraining": LOOP,

@@ -14,6 +14,7 @@ from serving.api.endpoints.predict_batch import PREDICT_BATCH
 from serving.api.endpoints.probes import LIVEZ, READYZ
 from serving.api.endpoints.review import REVIEW, UNDO
 from serving.api.endpoints.similar import SIMILAR
+from serving.api.endpoints.traffic import TRAFFIC
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     PREDICT,
@@ -25,6 +26,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     UNDO,
     REVIEW,
     MODEL,
+    TRAFFIC,
     LIVEZ,
     READYZ,
     METRICS,

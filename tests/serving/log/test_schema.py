@@ -16,9 +16,14 @@ from alembic.script import ScriptDirectory
 
 from serving.api.pinned import PinnedModel
 from serving.log import migrations
-from serving.log.migrations.versions import m0001_answers, m0002_corrections, m0003_enrolments
+from serving.log.migrations.versions import (
+    m0001_answers,
+    m0002_corrections,
+    m0003_enrolments,
+    m0004_verdicts,
+)
 from serving.log.prediction_log import PredictionLog
-from serving.log.schema import CORRECTIONS, HEAD, IMAGES, PREDICTIONS
+from serving.log.schema import CORRECTIONS, HEAD, IMAGES, PREDICTIONS, VERDICTS
 from serving.runtime.bento import stage_code
 from tests.serving.answers import DIGEST, make_entry
 from vision.base.closure import ROOT
@@ -49,7 +54,7 @@ def describe(path: Path) -> set[tuple[str, ...]]:
         rows = connection.execute(
             "SELECT s.type, s.tbl_name, p.name, p.type, p.[notnull], p.pk FROM sqlite_schema s "
             "LEFT JOIN pragma_table_info(s.name) p "
-            "WHERE s.tbl_name LIKE 'prediction%' OR s.tbl_name = 'corrections'"
+            "WHERE s.tbl_name LIKE 'prediction%' OR s.tbl_name IN ('corrections', 'verdicts')"
         ).fetchall()
         indexes = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'index'").fetchall()
     return {tuple(map(str, row)) for row in rows} | {tuple(map(str, row)) for row in indexes}
@@ -77,7 +82,7 @@ def test_a_new_log_has_the_columns_that_are_asked_for_and_is_made_by_the_newest_
 ) -> None:
     log.check()
     with closing(sqlite3.connect(path)) as connection:
-        for table in (PREDICTIONS, IMAGES, CORRECTIONS):
+        for table in (PREDICTIONS, IMAGES, CORRECTIONS, VERDICTS):
             found = connection.execute(f"SELECT * FROM {table.name}").description
             assert {column[0] for column in found} == {column.name for column in table.c}
         assert connection.execute("SELECT version_num FROM taxon_log_revision").fetchall() == [(HEAD,)]
@@ -158,7 +163,7 @@ def test_the_tables_are_postgresqls_too() -> None:
 def test_migrations_that_are_gone_are_a_fault_of_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (m0001_answers, m0002_corrections, m0003_enrolments):
+    for module in (m0001_answers, m0002_corrections, m0003_enrolments, m0004_verdicts):
         monkeypatch.setattr(module, "__file__", str(tmp_path / "gone" / "versions" / "module.py"))
     with (
         closing(PredictionLog(f"sqlite:///{tmp_path / 'log.sqlite'}")) as log,

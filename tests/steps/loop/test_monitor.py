@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from serving.log.prediction_log import PredictionLog
+from serving.log.verdicts import list_verdicts
 from steps.loop.monitor import monitor
+from tests.serving.answers import make_entry
 from tests.vision.drift.test_monitoring import MSP, NAMES, RULE, make_span
 from tests.vision.drift.test_verdict import REFERENCE, SETTINGS, Sample, make_window
 from vision.base.errors import BundleError, WindowError
@@ -56,10 +60,12 @@ def bundle(tmp_path: Path) -> Bundle:
     return write_bundle(tmp_path / "bundle", graphs, MSP, REFERENCE, contract)
 
 
-def run(window: Window, bundle: Bundle) -> tuple[DriftReport, MonitoredWindow, DriftPage]:
+def run(
+    window: Window, bundle: Bundle, log: str = "sqlite:///gone.sqlite"
+) -> tuple[DriftReport, MonitoredWindow, DriftPage]:
     span = make_span(len(window.times))
     judged: tuple[DriftReport, MonitoredWindow, DriftPage] = monitor.entrypoint(
-        window, span, bundle, bundle.digest, SETTINGS, 5
+        window, span, bundle, bundle.digest, SETTINGS, 5, log
     )
     return judged
 
@@ -84,8 +90,15 @@ def test_a_window_is_judged_and_drawn_by_evidently_on_a_page_that_loads_nothing_
     assert not re.search(r"""(@import\s*|url\()["']?https?:""", html)
 
 
-def test_too_little_is_judged_insufficient_and_not_drawn(bundle: Bundle) -> None:
-    report, monitored, page = run(make_window(Sample(1, 9, 3)), bundle)
+def test_too_little_is_judged_insufficient_not_drawn_and_written_beside_the_answers(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/log.sqlite"
+    with closing(PredictionLog(url)) as log:
+        log.append(make_entry())
+        report, monitored, page = run(make_window(Sample(1, 9, 3)), bundle, url)
+        (noted,) = list_verdicts(log, bundle.digest, 9)
+    assert (noted.status, noted.reasons) == (DriftStatus.INSUFFICIENT, report.reasons)
     assert report.status is monitored.status is DriftStatus.INSUFFICIENT
     assert page.files == {}
 

@@ -1,0 +1,37 @@
+"""GET /traffic: what was answered in the last hours, and the last verdicts of monitoring."""
+
+from __future__ import annotations
+
+import anyio.to_thread
+from starlette.requests import Request
+
+from serving.api.endpoint import Access, Endpoint
+from serving.api.keys import KeyScope
+from serving.api.queries import read_query
+from serving.api.state import ServiceState
+from serving.api.traffic import Traffic, TrafficQuery, tell_traffic
+
+
+async def count(state: ServiceState, request: Request) -> Traffic:
+    """Count in a thread of its own, while others are answered."""
+    answerer = state.require_answerer(request)
+    hours = read_query(TrafficQuery, request).hours
+    log = answerer.kept
+
+    def look() -> Traffic:
+        return tell_traffic(log, answerer.describe_log(), answerer.model, state.metrics.count_lost(), hours)
+
+    return await anyio.to_thread.run_sync(look)
+
+
+TRAFFIC = Endpoint(
+    path="/traffic",
+    access=Access.LOCAL_OR_KEY,
+    scope=KeyScope.METRICS,
+    summary="Answers of the last hours by decision, hour and class, latency, and monitoring's last verdicts",
+    handler=count,
+    answer=Traffic,
+    problems=("query", "loading", "refused", "not-logged"),
+    query=TrafficQuery,
+    example='curl -H "X-API-Key: $KEY" "$URL/traffic?hours=24"',
+)

@@ -1,0 +1,91 @@
+"""How many answers a model gave since some time, of which kind, in which hour and how fast.
+
+All of it is read from one index, so that millions of answers are counted in parts of a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, literal_column, select
+
+from serving.log.database import LogDatabase
+from serving.log.entries import to_microseconds, to_time
+from serving.log.schema import PREDICTIONS
+from vision.decision.records import Decision, UnknownKind
+
+_HOUR: ColumnElement[int] = literal_column(
+    "time_us - time_us % 3600000000"
+)  # written out: PostgreSQL groups by no parameter
+
+
+@dataclass(frozen=True)
+class Count:
+    """Answers of one hour that had the same decision and kind of unknown."""
+
+    hour: datetime
+    decision: Decision
+    kind: UnknownKind | None
+    number: int
+
+
+@dataclass(frozen=True)
+class LoggedTraffic:
+    """The answers of a model since some time.
+
+    Attributes:
+        counts: how many there were, by hour and decision, oldest first.
+        classes: class -> answers that named it, unknown ones left out, the most frequent first.
+        p50_ms: median of the latency; None without answers.
+        p95_ms: latency that 95% of the answers kept to.
+    """
+
+    counts: tuple[Count, ...] = ()
+    classes: tuple[tuple[str, int], ...] = ()
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+
+
+def count_traffic(log: LogDatabase, model_name: str, since: datetime, num_classes: int) -> LoggedTraffic:
+    """Count the answers of a model, in all its versions, by every client.
+
+    Args:
+        log: that exists.
+        model_name: as the registry calls it.
+        since: the earliest, with its zone.
+        num_classes: that are told at most.
+
+    Raises:
+        LogError: the log cannot be read.
+    """
+    given = PREDICTIONS.c
+    wanted = (given.time_us >= to_microseconds(since)) & (given.model_name == model_name)
+    number, by_kind = func.count(), (_HOUR, given.decision, given.unknown_kind)
+    rows = _read(log, select(*by_kind, number).where(wanted).group_by(*by_kind).order_by(_HOUR))
+    named = select(given.class_name, number).where(wanted, given.decision != Decision.UNKNOWN.value)
+    named = named.group_by(given.class_name).order_by(number.desc(), given.class_name).limit(num_classes)
+    total = sum(row[3] for row in rows)
+    ordered = select(given.latency_ms).where(wanted).order_by(given.latency_ms)
+
+    def quantile(share: float) -> float | None:
+        found = _read(log, ordered.offset(int(share * (total - 1))).limit(1)) if total else []
+        return float(found[0][0]) if found else None
+
+    return LoggedTraffic(
+        counts=tuple(
+            Count(to_time(start), Decision(decision), None if kind is None else UnknownKind(kind), number)
+            for start, decision, kind, number in rows
+        ),
+        classes=tuple((name, number) for name, number in _read(log, named)),
+        p50_ms=quantile(0.5),
+        p95_ms=quantile(0.95),
+    )
+
+
+def _read(log: LogDatabase, query: Select[Any]) -> Sequence[Any]:
+    """The rows of a query in a transaction of its own: answers are written in between."""
+    with log.transaction(writes=False) as connection:
+        return connection.execute(query).all()
