@@ -16,7 +16,8 @@ from report.take_away.tables import write_mistakes, write_results
 from vision.base.errors import BundleError
 from vision.base.files import write_atomically
 from vision.bundle.assembly import load_detector
-from vision.bundle.records import Bundle
+from vision.bundle.records import Bundle, ExportedGraphs
+from vision.config.export import Precision
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ def write_take_away(run: RunArtifacts, story: RunStory, folder: Path, pictures: 
         bundle = run.load("assemble", ArtifactName.BUNDLE)
         if bundle is None:
             return
-        contract = write_model(bundle, folder / "model")
+        contract = write_model(bundle, folder / "model", _find_onnx(run, story))
     except BundleError as error:
         logger.warning("There is no model to take away: %s", error)
         return
@@ -44,3 +45,16 @@ def write_take_away(run: RunArtifacts, story: RunStory, folder: Path, pictures: 
         detector = load_detector(bundle.root / Bundle.DETECTOR_NAME)
         mistakes = write_mistakes(story.manifest, story.splits, outputs, contract.rule, detector)
         write_atomically(folder / "mistakes.csv", mistakes)
+
+
+def _find_onnx(run: RunArtifacts, story: RunStory) -> Path | None:
+    """The network as ONNX where it was exported and keeps to the tolerance."""
+    report = story.precision_report
+    row = next((each for each in report.rows if each.precision is Precision.ONNX), None) if report else None
+    graphs = run.load("export", ArtifactName.GRAPHS) if row else None
+    if row is None or graphs is None:
+        return None
+    if not row.within_tolerance:
+        logger.warning("There is no model.onnx to take away: %s", "; ".join(row.reasons))
+        return None
+    return Path(graphs.path(ExportedGraphs.file_name(Precision.ONNX)))

@@ -19,7 +19,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +31,7 @@ from orchestration.session.paths import ProjectPaths
 from report.figures.views import draw_views
 from report.headline import tell_verdict
 from report.story import RunStory
-from vision.base.errors import ConfigError, StorageError
-from vision.config.run import RunConfig
+from vision.base.errors import StorageError
 from vision.evaluation.metric_table import METRICS
 from vision.evaluation.records import Evaluation
 from vision.gate.records import Promotion, Verdict
@@ -50,19 +48,6 @@ _PLACES = (
     *("model_versions.source", "model_versions.storage_location", "logged_models.artifact_location"),
 )
 """What of MLflow's database holds absolute paths of artifacts."""
-
-
-def check_tracking(config: RunConfig) -> None:
-    """Refuse a configuration that asks for MLflow where it is not installed.
-
-    Raises:
-        ConfigError: it is not.
-    """
-    if config.tracking == "mlflow" and find_spec("mlflow") is None:
-        raise ConfigError(
-            "tracking is mlflow, and the package mlflow is not installed. Expected it beside Taxon. Type: "
-            "pip install -r requirements-extras.txt; or remove tracking from the config."
-        )
 
 
 def command_of(paths: ProjectPaths) -> str:

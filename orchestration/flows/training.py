@@ -10,6 +10,7 @@ from materializers.names import ArtifactName
 from materializers.registry import Champion, find_champion
 from orchestration.flows.artifacts import load_output
 from orchestration.flows.deployment import follow_promotion
+from orchestration.flows.extras import check_extras
 from orchestration.flows.runner import (
     LATEST,
     NO_VERDICT,
@@ -20,7 +21,7 @@ from orchestration.flows.runner import (
     Run,
     run_pipeline,
 )
-from orchestration.flows.tracking import check_tracking, command_of, track
+from orchestration.flows.tracking import command_of, track
 from orchestration.flows.training_folder import point_latest_at, project_training
 from orchestration.session.paths import ProjectPaths
 from orchestration.store.lost import expire_lost_images
@@ -54,10 +55,10 @@ class TrainingFlow(FolderFlow[RunStory]):
 
         Raises:
             ConfigError: none can be trained, the champion learned from an added folder that the config does
-                not name any more, or MLflow is asked for and not installed.
+                not name any more, or a package is asked for and not installed.
             DataError: the source has no usable images.
         """
-        check_tracking(run.config)
+        check_extras(run.config)
         champion = find_champion(run.config.name)
         check_teacher(run.config, champion)
         config = digest_stranger_folders(run.config)

@@ -15,7 +15,7 @@ from report.take_away.templates import render_text
 from vision.base.arrays import pack_arrays
 from vision.base.files import digest_file, storage_errors, write_atomically
 from vision.bundle.assembly import load_detector, verify_bundle
-from vision.bundle.records import Bundle, Contract, ExportedGraphs
+from vision.bundle.records import ONNX_NAME, Bundle, Contract, ExportedGraphs
 from vision.decision.formulas import NUM_NEIGHBOURS
 from vision.decision.records import DecisionRule, OodDetector
 from vision.decision.scores import COMBINATIONS, OodScore, combine_parts, stack_parts
@@ -31,8 +31,8 @@ GRAPH, LABELS, CONTRACT, ARRAYS, PROGRAM = (
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def write_model(bundle: Bundle, folder: Path) -> Contract:
-    """Write the model of a bundle into `folder`; its contract.
+def write_model(bundle: Bundle, folder: Path, onnx: Path | None = None) -> Contract:
+    """Write the model of a bundle, and the same network as ONNX if there is one, into `folder`; its contract.
 
     Raises:
         BundleError: the bundle is not, byte for byte, the one that was registered.
@@ -47,10 +47,16 @@ def write_model(bundle: Bundle, folder: Path) -> Contract:
     write_atomically(folder / GRAPH, add_labels(content, labels))
     write_atomically(folder / LABELS, labels)
     write_atomically(folder / ARRAYS, pack_arrays(list_needed(detector, contract.rule)))
-    write_atomically(
-        folder / PROGRAM, write_program(contract.name, contract.rule, contract.resize, contract.crop_margin)
+    names = [GRAPH, LABELS, ARRAYS]
+    if onnx is not None:
+        with storage_errors(onnx, "read"):
+            write_atomically(folder / ONNX_NAME, onnx.read_bytes())
+        names.append(ONNX_NAME)
+    program = write_program(
+        contract.name, contract.rule, contract.resize, contract.crop_margin, onnx=onnx is not None
     )
-    files = {name: digest_file(folder / name) for name in (GRAPH, LABELS, ARRAYS)}
+    write_atomically(folder / PROGRAM, program)
+    files = {name: digest_file(folder / name) for name in names}
     own = contract.model_copy(update={"files": files})
     write_atomically(folder / CONTRACT, f"{own.model_dump_json(indent=1)}\n")
     return own
@@ -64,8 +70,13 @@ def add_labels(graph: bytes, labels: str) -> bytes:
     return buffer.getvalue()
 
 
-def write_program(name: str, rule: DecisionRule, resize: str, crop_margin: float | None = None) -> str:
-    """`predict.py`: the product's decisions of this rule, with numpy, Pillow and LiteRT alone."""
+def write_program(
+    name: str, rule: DecisionRule, resize: str, crop_margin: float | None = None, *, onnx: bool = False
+) -> str:
+    """`predict.py`: the product's decisions of this rule, with numpy, Pillow and LiteRT alone.
+
+    With `onnx`, ONNX Runtime and `model.onnx` where LiteRT is not installed.
+    """
     score = OodScore(rule.unknown.score_name)
     combined = COMBINATIONS.get(score, ())
     return render_text(
@@ -77,6 +88,7 @@ def write_program(name: str, rule: DecisionRule, resize: str, crop_margin: float
         rule=rule,
         resize=resize,
         crop_margin=crop_margin,
+        onnx=onnx,
         num_neighbours=NUM_NEIGHBOURS,
     )
 

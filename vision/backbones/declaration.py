@@ -11,6 +11,10 @@ Build = Callable[[Any, float], Any]
 """Input tensor (n, s, s, 3) in 0..255 and width -> feature map (n, h, w, d); scaling is part of it."""
 
 
+NO_GELU = "tf2onnx 1.17 cannot write its activation (GELU)"
+"""Why a network with GELU is not exported as ONNX."""
+
+
 @dataclass(frozen=True)
 class KerasWeights:
     """Pretrained no_top weights that Keras serves, and reads.
@@ -57,7 +61,7 @@ class Backbone:
         fine_tuning_rate: peak learning rate at which all of its pretrained weights are trained safely; used
             where the configuration names none.
         min_size: smallest image side in pixels that it takes.
-        refused: precisions that are not worth exporting, by name, and why.
+        refused: graphs that are not worth exporting or cannot be, by name, and why.
     """
 
     name: str

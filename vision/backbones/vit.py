@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from vision.backbones.blocks import scale_channels, scale_input
-from vision.backbones.declaration import Backbone
+from vision.backbones.declaration import NO_GELU, Backbone
 
 _PATCH, _CHANNELS, _BLOCKS, _HEAD = 16, 192, 6, 64
 
@@ -59,5 +59,5 @@ VIT_SMALL = Backbone(
     channels="192",
     early="block2_add",
     min_size=32,
-    refused={"int8": "its int8 graph answers no faster than fp32"},
+    refused={"int8": "its int8 graph answers no faster than fp32", "onnx": NO_GELU},
 )

@@ -1,4 +1,6 @@
-"""An exported graph as a function of images: LiteRT on the CPU, safe to call from several threads.
+"""An exported graph as a function of images: on the CPU, safe to call from several threads.
+
+LiteRT runs what is served, ONNX Runtime (an extra) a graph to take away when it is measured.
 
 No TensorFlow here: the service loads this module. One interpreter serves one call at a time; without the
 lock, threads get each other's answers (measured: 133 of 180 wrong, without any exception).
@@ -7,6 +9,7 @@ lock, threads get each other's answers (measured: 133 of 180 wrong, without any 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,12 +26,14 @@ from vision.data.quality import measure_quality
 
 BATCH_SIZE = 32
 
+_Run = Callable[[FloatArray], Mapping[str, FloatArray]]
+
 _OUTPUTS = {"logits", "embedding", "cam", "early"}
 _OUTPUTS_BEFORE = _OUTPUTS - {"early"}  # of graphs exported before strangers were told apart
 
 
 class Engine:
-    """One TFLite graph and the interpreter that runs it.
+    """One graph and what runs it.
 
     Attributes:
         image_size: s, pixels of the square input.
@@ -40,21 +45,17 @@ class Engine:
         Raises:
             BundleError: the file is no such graph.
         """
+        kind, load = ("ONNX", _load_onnx) if path.suffix == ".onnx" else ("TFLite", _load_tflite)
         try:
-            with quiet_native_log():
-                self._interpreter = Interpreter(model_content=path.read_bytes(), num_threads=num_threads)
-                self._interpreter.allocate_tensors()  # here it makes, and announces, its delegate
-            self._runner = self._interpreter.get_signature_runner()
+            self._run, given, self.image_size = load(path, num_threads)
         except (ValueError, RuntimeError, OSError) as error:
             raise BundleError(
-                f"{path} cannot be loaded as a TFLite graph: {error}. Export the network again."
+                f"{path} cannot be loaded as a {kind} graph: {error}. Export the network again."
             ) from error
-        if set(self._runner.get_output_details()) not in (_OUTPUTS, _OUTPUTS_BEFORE):
+        if given not in (_OUTPUTS, _OUTPUTS_BEFORE):
             raise BundleError(
-                f"{path} gives {sorted(self._runner.get_output_details())}; expected {sorted(_OUTPUTS)}. "
-                "Export the network again."
+                f"{path} gives {sorted(given)}; expected {sorted(_OUTPUTS)}. Export the network again."
             )
-        self.image_size = int(self._runner.get_input_details()["image"]["shape"][1])
         self._head = head
         self._lock = threading.Lock()
 
@@ -95,7 +96,7 @@ class Engine:
         if num_images == 0:
             batch = np.zeros((1, size, size, 3), np.float32)
         with self._lock:
-            outputs = self._runner(image=batch)
+            outputs = self._run(batch)
         given = {name: np.array(values[:num_images], np.float32) for name, values in outputs.items()}
         return Forward(given["logits"], given["embedding"], given["cam"], given.get("early"))
 
@@ -108,6 +109,31 @@ class Engine:
         if self._head is None:
             raise BundleError("This engine was loaded without head.npz; pass `head` to have the last layer.")
         return unpack_head(self._head)
+
+
+def _load_tflite(path: Path, num_threads: int) -> tuple[_Run, set[str], int]:
+    """What runs a TFLite graph, the names of its outputs, its image size."""
+    with quiet_native_log():
+        interpreter = Interpreter(model_content=path.read_bytes(), num_threads=num_threads)
+        interpreter.allocate_tensors()  # here it makes, and announces, its delegate
+    runner = interpreter.get_signature_runner()  # keeps the interpreter
+    size = int(runner.get_input_details()["image"]["shape"][1])
+    return lambda batch: runner(image=batch), set(runner.get_output_details()), size
+
+
+def _load_onnx(path: Path, num_threads: int) -> tuple[_Run, set[str], int]:
+    """The same of an ONNX graph."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = num_threads
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_outputs()]
+
+    def run(batch: FloatArray) -> dict[str, FloatArray]:
+        return dict(zip(names, session.run(names, {"image": batch}), strict=True))
+
+    return run, set(names), int(session.get_inputs()[0].shape[1])
 
 
 def run_engine(

@@ -85,7 +85,7 @@ def compare_precision(
 ) -> PrecisionRow:
     """One exported precision against the trained network, on validation.
 
-    fp32 has the network's own weights: it must compute the same and is not judged by the tolerance.
+    fp32 and ONNX have the network's own weights: they must compute the same; no tolerance judges them.
 
     Args:
         precision: which.
@@ -97,7 +97,7 @@ def compare_precision(
     """
     measured = measure_differences(trained, exported, draws)
     largest = measured["max_probability_difference"].value
-    if precision is Precision.FP32:
+    if precision in (Precision.FP32, Precision.ONNX):
         reasons = [] if largest <= ENGINE_EQUALITY else [_name_inequality(largest)]
     else:
         reasons = [

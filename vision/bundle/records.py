@@ -11,21 +11,23 @@ from vision.base.record import FileSet, Record, Value
 from vision.config.export import Precision
 from vision.decision.records import DecisionRule, WeakClass
 
+ONNX_NAME = "model.onnx"
+
 
 class ExportedGraphs(FileSet):
-    """The winner as TFLite graphs, one per precision (`fp16.tflite`), outputs logits, embedding and cam."""
+    """The winner as graphs (`fp16.tflite`, `model.onnx`); outputs logits, embedding, cam, early."""
 
     candidate: str
     image_size: int
     num_parameters: int
     unusable: dict[Precision, str] = Field(
-        default_factory=dict, description="precision that LiteRT cannot run -> why"
+        default_factory=dict, description="precision that cannot be run -> why"
     )
 
     @staticmethod
     def file_name(precision: Precision) -> str:
         """Name of the graph of one precision."""
-        return f"{precision}.tflite"
+        return ONNX_NAME if precision is Precision.ONNX else f"{precision}.tflite"
 
     @property
     def precisions(self) -> tuple[Precision, ...]:

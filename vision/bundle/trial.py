@@ -1,4 +1,4 @@
-"""Whether LiteRT can run a graph at all, found out in a process of its own.
+"""Whether a graph can be run at all, found out in a process of its own.
 
 On a graph that it cannot prepare, LiteRT 2.3 frees memory twice and takes its process along (seen for an
 int8 layer whose input scale times weight scale over output scale is 256 or more, which XNNPACK refuses). What
@@ -28,21 +28,21 @@ def find_fault(graph: Path) -> str | None:
 
     It is loaded and given one image, then two, since preparing it anew for another batch can fail as well.
     """
+    runtime = "ONNX Runtime" if graph.suffix == ".onnx" else "LiteRT"
     command = [sys.executable, "-m", "vision.bundle.trial", str(graph.resolve())]
     try:
         done = subprocess.run(
             command, cwd=_ROOT, capture_output=True, text=True, check=False, timeout=_TIMEOUT_SECONDS
         )
     except subprocess.TimeoutExpired:
-        return f"LiteRT gave no answer to one image within {_TIMEOUT_SECONDS} seconds"
+        return f"{runtime} gave no answer to one image within {_TIMEOUT_SECONDS} seconds"
     if done.returncode == 0:
         return None
     said = done.stderr.strip().splitlines() or ["nothing"]
     if done.returncode < 0:
-        return (
-            f"LiteRT died of {signal.Signals(-done.returncode).name} when it was tried; it said: {said[-1]}"
-        )
-    return f"LiteRT refused it; it said: {said[-1]}"
+        name = signal.Signals(-done.returncode).name
+        return f"{runtime} died of {name} when it was tried; it said: {said[-1]}"
+    return f"{runtime} refused it; it said: {said[-1]}"
 
 
 def main(graph: Path) -> int:

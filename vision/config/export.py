@@ -10,11 +10,12 @@ from vision.config.base import Fraction, Settings
 
 
 class Precision(StrEnum):
-    """Numeric form of the weights of an exported graph."""
+    """An exported graph: TFLite with weights as fp32, fp16 or int8, or ONNX, not served."""
 
     FP32 = "fp32"
     FP16 = "fp16"
     INT8 = "int8"
+    ONNX = "onnx"
 
 
 class PrecisionChoice(StrEnum):
@@ -58,6 +59,10 @@ class ExportSettings(Settings):
         description="served; auto: fp16 if it keeps to the tolerance, else fp32",
     )
     precisions: tuple[Precision, ...] = Field(default=(), description="further ones to export and measure")
+    onnx: bool = Field(
+        default=False,
+        description="also model.onnx, to take away; needs requirements-extras.txt",
+    )
     num_calibration_images: int = Field(default=128, ge=16, description="training images for int8 ranges")
     tolerance: ToleranceSettings = ToleranceSettings()
     similar: int = Field(
@@ -75,6 +80,8 @@ class ExportSettings(Settings):
     def graphs(self) -> GraphSettings:
         """What the graphs depend on, without what is done with them."""
         wanted = {*self.precisions, *(AUTO_ORDER if self.automatic else (Precision(self.precision),))}
+        if self.onnx:
+            wanted.add(Precision.ONNX)
         return GraphSettings(
             precisions=tuple(each for each in Precision if each in wanted),
             num_calibration_images=self.num_calibration_images,
@@ -85,4 +92,6 @@ class ExportSettings(Settings):
     def _precisions_differ(cls, value: tuple[Precision, ...]) -> tuple[Precision, ...]:
         if len(set(value)) < len(value):
             raise ValueError(f"a precision is named twice ({', '.join(value)}); expected each once")
+        if Precision.ONNX in value:
+            raise ValueError("onnx is no precision of TFLite; write export: {onnx: true}")
         return value

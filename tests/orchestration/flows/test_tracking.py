@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from orchestration.flows import tracking, training
+from orchestration.flows import extras, tracking, training
 from orchestration.flows.runner import Finished, Outcome, Run
-from orchestration.flows.tracking import check_tracking, command_of, track
+from orchestration.flows.tracking import command_of, track
 from orchestration.session.paths import ProjectPaths
 from report.story import RunStory
 from tests.example_data import make_config
@@ -58,14 +58,16 @@ def tell(run: Run, story: RunStory | None) -> Outcome:
     return training.FLOW.tell(Finished(run, NO_PLAN, story))
 
 
-def test_a_missing_mlflow_is_refused_before_training_with_what_to_type(
-    monkeypatch: pytest.MonkeyPatch, paths: ProjectPaths
+@pytest.mark.parametrize(
+    ("changes", "package"), [({"tracking": "mlflow"}, "mlflow"), ({"export": {"onnx": True}}, "tf2onnx")]
+)
+def test_a_missing_package_is_refused_before_training_with_what_to_type(
+    monkeypatch: pytest.MonkeyPatch, paths: ProjectPaths, changes: dict[str, Any], package: str
 ) -> None:
-    check_tracking(make_config())
-    monkeypatch.setattr(tracking, "find_spec", lambda _: None)
-    check_tracking(make_config())
-    with pytest.raises(ConfigError, match=r"pip install -r requirements-extras\.txt"):
-        training.FLOW.prepare(Run("reef-1", MLFLOW, paths))
+    monkeypatch.setattr(extras, "find_spec", lambda _: None)
+    extras.check_extras(make_config())
+    with pytest.raises(ConfigError, match=rf"{package}.*pip install -r requirements-extras\.txt"):
+        training.FLOW.prepare(Run("reef-1", make_config(**changes), paths))
 
 
 def test_a_training_is_a_run_with_a_nested_one_for_each_candidate_and_goes_on_in_a_moved_project(

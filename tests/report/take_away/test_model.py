@@ -6,6 +6,7 @@ import importlib.util
 import os
 import runpy
 import subprocess
+import sys
 import venv
 import zipfile
 from functools import cache
@@ -30,11 +31,18 @@ from report.take_away.model import (
 from tests.vision.bundle.test_assembly import make_contract, make_tiny_reference
 from tests.vision.decision.test_predictor import make_rule
 from tests.vision.decision.test_scores import make_detector, make_inputs
-from tests.vision.training.nets.toy import KERAS_WARNINGS, NAMES, SIZE, export_tiny, make_images
+from tests.vision.training.nets.toy import (
+    KERAS_WARNINGS,
+    NAMES,
+    SIZE,
+    export_tiny,
+    export_tiny_onnx,
+    make_images,
+)
 from vision.base.errors import BundleError
 from vision.bundle.assembly import load_bundle, write_bundle
 from vision.bundle.engine import Engine, run_engine
-from vision.bundle.records import Bundle
+from vision.bundle.records import ONNX_NAME, Bundle
 from vision.config.data import Resize
 from vision.config.export import Precision
 from vision.data.images import decode_image
@@ -110,7 +118,7 @@ def fitted() -> tuple[OodDetector, DecisionRule]:
     return detector, rule.model_copy(update={"stranger": limit})
 
 
-def write(folder: Path, resize: Resize = Resize.PAD) -> tuple[Path, Predictor]:
+def write(folder: Path, resize: Resize = Resize.PAD, onnx: Path | None = None) -> tuple[Path, Predictor]:
     """A model that is taken away, and the product's own predictor of it."""
     detector, rule = fitted()
     contract = make_contract().model_copy(
@@ -122,7 +130,7 @@ def write(folder: Path, resize: Resize = Resize.PAD) -> tuple[Path, Predictor]:
         }
     )
     bundle = write_bundle(folder / "bundle", export_tiny(), detector, make_tiny_reference(), contract)
-    write_model(bundle, folder / "model")
+    write_model(bundle, folder / "model", onnx)
     return folder / "model", load_bundle(bundle.root, bundle.digest).predictor()
 
 
@@ -225,6 +233,18 @@ class TestWithGraph:
         number = sum(row[1] != "unknown" and row[2] == NAMES[0] for row in rows)
         assert number
         assert f"{number} called {NAMES[0]}; on test 1 of 9" in told.err
+
+    def test_without_litert_the_program_asks_the_onnx_graph(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder, predictor = write(tmp_path, onnx=export_tiny_onnx().path(ONNX_NAME))
+        monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+        program = load_program(folder)
+        for path in save_pictures(tmp_path / "pictures", 16):
+            _, named, *figures = ask(predictor, path, Resize.PAD)
+            own = tuple(program.answer(path).values())
+            assert own[1] == named
+            np.testing.assert_allclose(own[2:], figures, atol=0.05)  # fp16 is what is served
 
     def test_an_altered_bundle_is_not_taken_away(self, tmp_path: Path) -> None:
         write(tmp_path)

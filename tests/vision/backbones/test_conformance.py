@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import h5py  # type: ignore[import-untyped]
@@ -14,7 +15,7 @@ import pytest
 from keras.src.legacy.saving import legacy_h5_format
 
 from tests.shared_data import REPOSITORY
-from tests.vision.training.nets.toy import KERAS_WARNINGS
+from tests.vision.training.nets.toy import KERAS_WARNINGS, TFLITE
 from vision.backbones import BACKBONES
 from vision.backbones.declaration import Backbone, KerasWeights
 from vision.base.files import digest_file
@@ -45,7 +46,7 @@ MEMBERS = [
     for each in BACKBONES.values()
 ]
 EACH = pytest.mark.parametrize("backbone", BACKBONES.values(), ids=lambda each: each.name)
-AGREEMENT = {Precision.FP32: 0.9999, Precision.FP16: 0.99}
+AGREEMENT = {Precision.FP32: 0.9999, Precision.FP16: 0.99, Precision.ONNX: 0.9999}
 """Correlation with embeddings of Keras; many layers of random weights make much of rounding."""
 APPLICATIONS = {
     "mobilenet_v2": ("MobileNetV2", "mobilenet_v2"),
@@ -182,7 +183,8 @@ def test_every_graph_that_pays_answers_alike_and_has_a_class_activation_map(
     )
     if backbone.name in UNTRIED and not os.environ.get("TAXON_EXPORT_ALL"):
         pytest.skip("minutes of CPU each: TAXON_EXPORT_ALL=1 exports it")
-    pays = tuple(each for each in Precision if each not in backbone.refused)
+    found = Precision if find_spec("tf2onnx") else TFLITE
+    pays = tuple(each for each in found if each not in backbone.refused)
     graphs = export_graphs(file, IMAGES, np.arange(4), GraphSettings(precisions=pays), tmp_path / "graphs")
     assert graphs.unusable == {}
     embedding, place = model.get_layer(EMBEDDING), model.get_layer(EMBEDDING).input.shape[1]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.vision.training.nets.toy import KERAS_WARNINGS, export_tiny, make_images, train_tiny
+from tests.vision.training.nets.toy import KERAS_WARNINGS, TFLITE, export_tiny, make_images, train_tiny
 from vision.base.errors import BundleError
 from vision.bundle.engine import Engine
 from vision.bundle.records import ExportedGraphs
@@ -39,7 +39,7 @@ def export_vanishing(folder: Path) -> ExportedGraphs:
     save_model(model, folder / ModelFile.FILE_NAME)
     files = {ModelFile.FILE_NAME: digest_file(folder / ModelFile.FILE_NAME)}
     file = train_tiny()[0].model_copy(update={"root": folder, "files": files})
-    settings = GraphSettings(precisions=tuple(Precision), num_calibration_images=16)
+    settings = GraphSettings(precisions=TFLITE, num_calibration_images=16)
     return export_graphs(file, images, splits.rows(Split.TRAIN), settings, folder)
 
 

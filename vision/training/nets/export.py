@@ -1,4 +1,4 @@
-"""Exports a network as one TFLite graph per precision: outputs logits, embedding, early and cam.
+"""Exports a network as one graph per precision, TFLite or ONNX: logits, embedding, early and cam.
 
 The class-activation map is a 1x1 convolution with the last layer's kernel (see
 `vision.training.nets.models`). Input is float32 RGB 0..255 in every precision. The last layer's
@@ -39,6 +39,7 @@ from vision.training.nets.models import (
     load_trained,
     read_head,
 )
+from vision.training.nets.onnx_graph import convert_to_onnx
 from vision.training.nets.seeding import seeded
 
 CAM = "cam"
@@ -51,7 +52,7 @@ def export_graphs(
     settings: GraphSettings,
     folder: Path,
 ) -> ExportedGraphs:
-    """The trained network as TFLite graphs, one for each precision of the settings, each tried out.
+    """The trained network as graphs, one for each precision of the settings, each tried out.
 
     Args:
         model_file: the trained network.
@@ -61,7 +62,7 @@ def export_graphs(
         folder: the graphs and `head.npz` are written here.
 
     Raises:
-        ExportError: the converter refused, or there is no image for int8.
+        ExportError: a converter refused or is missing, or there is no image for int8.
         TrainingError: the file is not a network.
         StorageError: a graph could not be written.
     """
@@ -107,6 +108,8 @@ def with_outputs(model: keras.Model) -> keras.Model:
 
 def _convert(model: keras.Model, precision: Precision, images: ImageArray, sample: IntArray) -> bytes:
     """The graph's bytes; they depend on the weights, the precision and the sample alone."""
+    if precision is Precision.ONNX:
+        return convert_to_onnx(model)
 
     def representatives() -> Iterator[list[Any]]:
         for row in sample:

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from tests.vision.training.nets.toy import KERAS_WARNINGS, export_tiny, make_images, train_tiny
+from tests.vision.training.nets.toy import (
+    KERAS_WARNINGS,
+    TFLITE,
+    export_tiny,
+    export_tiny_onnx,
+    make_images,
+    train_tiny,
+)
 from vision.base.errors import ExportError
 from vision.bundle.engine import Engine, run_engine
 from vision.bundle.records import ExportedGraphs
@@ -50,9 +57,21 @@ def test_a_graph_agrees_with_its_network(precision: Precision, tolerance: float)
     assert_allclose(exported.quality, trained.quality)
 
 
+def test_an_onnx_graph_agrees_with_its_network() -> None:
+    images, _ = make_images()
+    graphs = export_tiny_onnx()
+    assert sorted(graphs.files) == ["fp16.tflite", "fp32.tflite", "head.npz", "model.onnx"]
+    assert graphs.unusable == {}
+    rows = np.arange(len(images))
+    trained = run_model(train_tiny()[0], images, rows)
+    exported = run_engine(Engine.of(graphs, Precision.ONNX), images, rows, batch_size=13)
+    assert_allclose(exported.logits, trained.logits, atol=1e-4)
+    assert_allclose(exported.embeddings, trained.embeddings, atol=1e-4)
+
+
 def test_lighter_precisions_are_smaller_files() -> None:
     graphs = export_tiny()
-    sizes = [graphs.path(ExportedGraphs.file_name(each)).stat().st_size for each in Precision]
+    sizes = [graphs.path(ExportedGraphs.file_name(each)).stat().st_size for each in TFLITE]
     assert sizes[0] > sizes[1] > sizes[2]
 
 

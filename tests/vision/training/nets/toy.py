@@ -13,7 +13,7 @@ from vision.base.outputs import ModelFile
 from vision.base.record import ImageArray
 from vision.bundle.records import ExportedGraphs
 from vision.config.augment import AugmentSettings
-from vision.config.export import GraphSettings, Precision
+from vision.config.export import ExportSettings, GraphSettings, Precision
 from vision.config.training import UNREAD, CandidateSettings, Strategy
 from vision.data.records import Split, Splits
 from vision.training.records import TrainingHistory
@@ -24,6 +24,7 @@ KERAS_WARNINGS = pytest.mark.filterwarnings(
     # Keras 3.15 converts TensorFlow variables by np.array(x, copy=False), which NumPy 2 frowns upon.
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
 )
+TFLITE = (Precision.FP32, Precision.FP16, Precision.INT8)
 QUIET = AugmentSettings(flip=True, translation=0.05, rotation_degrees=5.0, zoom=0.05)
 
 
@@ -86,7 +87,23 @@ def export_tiny() -> ExportedGraphs:
         from vision.training.nets.export import export_graphs
 
         images, splits = make_images()
-        settings = GraphSettings(precisions=tuple(Precision), num_calibration_images=16)
+        settings = GraphSettings(precisions=TFLITE, num_calibration_images=16)
         return export_graphs(train_tiny()[0], images, splits.rows(Split.TRAIN), settings, folder)
 
     return make_once("graphs", make)
+
+
+@cache
+def export_tiny_onnx() -> ExportedGraphs:
+    """The graphs of `export.onnx: true`."""
+    pytest.importorskip("tf2onnx", reason="pip install -r requirements-extras.txt")
+    pytest.importorskip("onnxruntime", reason="pip install -r requirements-extras.txt")
+
+    def make(folder: Path) -> ExportedGraphs:
+        from vision.training.nets.export import export_graphs
+
+        images, splits = make_images()
+        settings = ExportSettings(onnx=True).graphs()
+        return export_graphs(train_tiny()[0], images, splits.rows(Split.TRAIN), settings, folder)
+
+    return make_once("onnx", make)
