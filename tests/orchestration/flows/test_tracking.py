@@ -26,6 +26,7 @@ from tests.report.take_away.test_model import write as write_taken_away
 from tests.shared_data import REPOSITORY
 from tests.vision.training.nets.toy import KERAS_WARNINGS, make_images
 from vision.base.errors import ConfigError
+from vision.config.export import ExportSettings
 from vision.config.run import RunConfig
 from vision.gate.records import Verdict
 
@@ -59,7 +60,8 @@ def tell(run: Run, story: RunStory | None) -> Outcome:
 
 
 @pytest.mark.parametrize(
-    ("changes", "package"), [({"tracking": "mlflow"}, "mlflow"), ({"export": {"onnx": True}}, "tf2onnx")]
+    ("changes", "package"),
+    [({"tracking": "mlflow"}, "mlflow"), ({"export": ExportSettings(onnx=True)}, "tf2onnx")],
 )
 def test_a_missing_package_is_refused_before_training_with_what_to_type(
     monkeypatch: pytest.MonkeyPatch, paths: ProjectPaths, changes: dict[str, Any], package: str
@@ -67,7 +69,7 @@ def test_a_missing_package_is_refused_before_training_with_what_to_type(
     monkeypatch.setattr(extras, "find_spec", lambda _: None)
     extras.check_extras(make_config())
     with pytest.raises(ConfigError, match=rf"{package}.*pip install -r requirements-extras\.txt"):
-        training.FLOW.prepare(Run("reef-1", make_config(**changes), paths))
+        training.FLOW.prepare(Run("reef-1", make_config().model_copy(update=changes), paths))
 
 
 def test_a_training_is_a_run_with_a_nested_one_for_each_candidate_and_goes_on_in_a_moved_project(
