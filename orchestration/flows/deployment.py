@@ -94,5 +94,5 @@ def tell_deployment(deployment: Deployment) -> str:
         f"deployed: {deployment.model_name} version {deployment.version} answers on {deployment.url}; of "
         f"{count_of(deployment.num_images, 'test image')} over HTTP {deployment.num_equal_decisions} got the "
         f"pipeline's own decision, probabilities differ by at most "
-        f"{deployment.max_probability_difference:.2g}."
+        f"{deployment.max_probability_difference:.2g}.{deployment.pictures and ' '}{deployment.pictures}"
     )

@@ -118,7 +118,7 @@ class Answerer:
         self._clock = clock
         self._enrolled = None
         if log is not None and bundle.neighbours is not None:
-            self._enrolled = EnrolledClasses(model.name, bundle.neighbours, self._embed, log.log)
+            self._enrolled = EnrolledClasses(model.name, bundle.neighbours, self._embed, log.log, settings)
 
     def warm_up(self) -> None:
         """Answer one grey image, so that the first client does not wait for the graph's set-up.
@@ -153,6 +153,7 @@ class Answerer:
         Raises:
             ProblemError: the bytes are no usable image, or the graph gave values that are not finite.
         """
+        question = self._cut(question)
         return self._answer(question, self._decode(question))[0]
 
     def answer_several(self, questions: Sequence[Question]) -> PredictionAnswer:
@@ -276,6 +277,18 @@ class Answerer:
             prediction_id=prediction_id, class_name=class_name, corrected_by=client, time=said.time
         )
 
+    def _cut(self, question: Question) -> Question:
+        """The question with what its box holds in the place of its image: that is looked at, and kept."""
+        most = self._settings.max_megapixels
+        if question.box is None:
+            return question
+        try:
+            with self._metrics.time_stage(Stage.DECODE):
+                image = cut_to_box(self._bundle.contract, question.image, question.box, most)
+        except ImageError as error:
+            raise unusable_image(error, most) from error
+        return replace(question, image=image)
+
     def _decode(self, question: Question, size: int | None = None) -> ImageArray:
         """The image as the model sees it, or in another size."""
         contract, most = self._bundle.contract, self._settings.max_megapixels
@@ -283,8 +296,7 @@ class Answerer:
             contract = contract.model_copy(update={"image_size": size})
         try:
             with self._metrics.time_stage(Stage.DECODE):
-                raw = cut_to_box(contract, question.image, question.box, most)
-                image = decode_for(contract, raw, most)
+                image = decode_for(contract, question.image, most)
         except ImageError as error:
             raise unusable_image(error, most) from error
         return _reencode(image) if question.reencode else image
@@ -330,11 +342,6 @@ class Answerer:
             latency_ms=round(latency_ms, 3),
         )
 
-    def _keep(self, question: Question) -> bytes:
-        """The image that was looked at: of one with a box what the box holds, as it would be taught."""
-        most = self._settings.max_megapixels
-        return cut_to_box(self._bundle.contract, question.image, question.box, most)
-
     def _make_entry(self, question: Question, answer: PredictionAnswer, inference: Inference) -> LogEntry:
         return LogEntry(
             prediction_id=answer.prediction_id,
@@ -354,7 +361,7 @@ class Answerer:
             logits=inference.forward.logits[0],
             embedding=inference.forward.embeddings[0],
             quality=inference.quality[0],
-            image=self._keep(question) if self._settings.keep_images else None,
+            image=question.image if self._settings.keep_images else None,
             unknown_kind=answer.unknown_kind,
         )
 

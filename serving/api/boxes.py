@@ -26,14 +26,14 @@ def read_box(form: FormData) -> Box | None:
     return box
 
 
-def cut_to_box(contract: Contract, raw: bytes, given: Box | None, max_megapixels: float) -> bytes:
+def cut_to_box(contract: Contract, raw: bytes, given: Box, max_megapixels: float) -> bytes:
     """What a box holds of an image, for a model that was taught what boxes hold; else the image as it is.
 
     Raises:
         ImageError: the image is not usable.
         ProblemError: the box holds nothing of it.
     """
-    if contract.crop_margin is None or given is None:
+    if contract.crop_margin is None:
         return raw
     photograph = open_photograph(raw, max_megapixels)
     box = place_box(given, photograph.image.size)

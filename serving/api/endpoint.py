@@ -55,3 +55,8 @@ class Endpoint:
     form: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     max_body: str = "max_body_bytes"
+
+    @property
+    def about_pictures(self) -> bool:
+        """Whether its requests hold pictures, of which a key may send fewer in a minute."""
+        return self.form is not None and not {"image", "archive"}.isdisjoint(self.form.model_fields)

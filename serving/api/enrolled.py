@@ -15,11 +15,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 
+from serving.api.problems import ProblemError
 from serving.api.refusals import not_logged, not_told_apart
 from serving.api.schemas import EnrolledAnswer, ProvisionalClass
+from serving.api.settings import ServiceSettings
 from serving.log.enrolments import Enrolment, add_enrolment, list_enrolments, tell_state
 from serving.log.prediction_log import PredictionLog
 from vision.base.errors import DataError, LogError, TaxonError
@@ -50,6 +53,7 @@ class EnrolledClasses:
         known: Neighbours,
         embed: Callable[[bytes], FloatArray],
         log: PredictionLog,
+        settings: ServiceSettings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Read them when first asked.
@@ -59,9 +63,11 @@ class EnrolledClasses:
             known: images of the classes that the model knows.
             embed: (d,) of the bytes of an image; raises TaxonError where they are none.
             log: keeps the pictures.
+            settings: bound the pictures that are kept.
             clock: gives seconds.
         """
         self._model_name, self._known, self._embed, self._log = model_name, known, embed, log
+        self._settings = settings
         self._clock, self._look_at = clock, float("-inf")
         self._state = (0, 0)
         self._classes: list[EnrolledClass] = []
@@ -81,7 +87,9 @@ class EnrolledClasses:
                 cannot keep them.
         """
         try:
-            earlier = self._list_earlier().get(new.class_name, [])
+            kept = self._list_earlier()
+            self._refuse_too_many([*chain.from_iterable(kept.values()), *(image for _, image in new.images)])
+            earlier = kept.get(new.class_name, [])
             made = self._make(new.class_name, [*earlier, *(image for _, image in new.images)])
             add_enrolment(
                 self._log, Enrolment(self._model_name, new.class_name, new.client, time, new.images)
@@ -98,6 +106,19 @@ class EnrolledClasses:
             threshold=round(made.threshold, 4),
             alpha=ALPHA,
         )
+
+    def _refuse_too_many(self, images: list[bytes]) -> None:
+        """Raise ProblemError if these, of all new classes, are more than may be kept: each is read again."""
+        settings, megabytes = self._settings, sum(map(len, images)) / 1e6
+        most = settings.max_enrolled_bytes / 1e6
+        if len(images) > settings.max_enrolled_images or megabytes > most:
+            raise ProblemError(
+                "enrolled-enough",
+                arrived=f"With these it would be {len(images)} pictures of new classes, {megabytes:.0f} MB",
+                expected=f"at most {settings.max_enrolled_images}, {most:.0f} MB",
+                advice="Ask the operator to train with the enrolled classes, or to forget one: python "
+                "run.py enrol NAME --forget CLASS",
+            )
 
     def find(self, embedding: FloatArray) -> ProvisionalClass | None:
         """The enrolled class that an image (d,) is taken for; None where it is like none of them."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import ClassVar
@@ -23,6 +24,9 @@ from serving.api.problems import ProblemError
 HEAD_SECONDS = 20.0
 _logger = logging.getLogger("taxon.serving")
 
+STALL_SECONDS = 30.0
+"""After which a connection is cut whose client takes none of the bytes that wait for it."""
+
 REST_SECONDS = 10.0
 """In which a connection is closed whose request was answered before all of its body came."""
 
@@ -30,6 +34,16 @@ REST_SECONDS = 10.0
 def bound_heads(count: Callable[[HTTPStatus], None]) -> None:
     """Bound heads in every `uvicorn.Config` that is made from now on; `count` is told what is refused."""
     auto.AutoHTTPProtocol = type("BoundedH11", (BoundedH11,), {"count": staticmethod(count)})
+
+
+def _bound_reading(connection: socket.socket) -> None:
+    """Have the kernel (Linux) end a connection whose client acknowledges nothing, or takes nothing, so long.
+
+    On other systems the rows of a batch are bounded by TAXON_BATCH_SECONDS alone.
+    """
+    if hasattr(socket, "TCP_USER_TIMEOUT") and connection.family in (socket.AF_INET, socket.AF_INET6):
+        milliseconds = round(STALL_SECONDS * 1000)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
 
 class BoundedH11(H11Protocol):
@@ -43,6 +57,7 @@ class BoundedH11(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A connection without a byte is closed in the end as well."""
         super().connection_made(transport)
+        _bound_reading(transport.get_extra_info("socket"))
         self._clock = self.loop.call_later(HEAD_SECONDS, self._end_time)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -50,6 +50,10 @@ PROBLEMS: Mapping[str, tuple[HTTPStatus, str]] = MappingProxyType(
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "Too few pictures, or they cannot be told from known classes.",
         ),
+        "enrolled-enough": (
+            HTTPStatus.CONFLICT,
+            "As many pictures of new classes are kept as may be; a training takes them, or forget some.",
+        ),
         "busy": (HTTPStatus.TOO_MANY_REQUESTS, "Too many requests at a time; Retry-After says when again."),
         "too-often": (
             HTTPStatus.TOO_MANY_REQUESTS,

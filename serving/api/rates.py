@@ -17,7 +17,7 @@ from limits.storage import MemoryStorage, Storage, storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 
 from serving.api.endpoint import Endpoint
-from serving.api.keys import CHECK_CLIENT, LOCAL_CLIENT, KeyScope
+from serving.api.keys import CHECK_CLIENT, LOCAL_CLIENT
 from serving.api.problems import ProblemError
 from serving.api.settings import ServiceSettings
 from vision.base.errors import ConfigError
@@ -114,7 +114,7 @@ class RateLimits:
         Raises:
             ProblemError: it had its share of this minute (429).
         """
-        limits = self.find_limits(client, about_pictures=endpoint.scope is KeyScope.PREDICT)
+        limits = self.find_limits(client, about_pictures=endpoint.about_pictures)
         if not limits or client is None:
             return {}
         if self._is_remote:

@@ -58,6 +58,8 @@ class ServiceSettings(BaseModel):
     max_batch_bytes: int = Field(default=200_000_000, ge=1_000, description="of an archive of images")
     max_batch_unpacked_bytes: int = Field(default=1_000_000_000, ge=1_000, description="of all its files")
     max_batch_files: int = Field(default=10_000, ge=1, le=1_000_000)
+    max_enrolled_images: int = Field(default=1_000, ge=1, description="kept of all new classes of a model")
+    max_enrolled_bytes: int = Field(default=100_000_000, ge=1_000, description="of them together")
     batch_seconds: float = Field(
         default=900.0, gt=0, description="time to send an archive in, and again to take its answers"
     )

@@ -12,7 +12,7 @@ from serving.runtime.bento import build_in_store, prune_bentos
 from serving.runtime.class_pictures import draw_class_pictures
 from serving.runtime.launch import Launched
 from serving.runtime.process import deploy_service
-from serving.runtime.running import ServiceFolder
+from serving.runtime.running import DeployedService, ServiceFolder, read_record
 from vision.base.errors import TaxonError
 from vision.bundle.assembly import load_bundle
 from vision.bundle.records import Bundle, Deployment
@@ -52,6 +52,7 @@ def deploy_bundle(
     def check(launched: Launched) -> None:
         agreements.append(compare_service(launched.url, launched.key, loaded, images, serve.check_tolerance))
 
+    before = read_record(DeployedService, folder.deployed)
     service = deploy_service(folder, bento, serve, check, images[0].path)
     (agreement,) = agreements
     try:  # whatever happens here, the deployment stands
@@ -70,4 +71,17 @@ def deploy_bundle(
         num_equal_decisions=agreement.num_equal,
         max_probability_difference=agreement.max_probability_difference,
         tolerance=serve.check_tolerance,
+        pictures="" if before is None else tell_pictures(before, serve),
+    )
+
+
+def tell_pictures(before: DeployedService, now: ServeSettings) -> str:
+    """A sentence where what clients send is kept no longer, or is kept from now on; else empty."""
+    if before.serve.log.keep_images == now.log.keep_images:
+        return ""
+    if now.log.keep_images:
+        return "From now on the pictures that are sent are kept in the log: docs/privacy.md."
+    return (
+        f"From now on the pictures that are sent are not kept, as they were under {before.bento}: this "
+        "configuration does not say serve: {log: {keep_images: true}}."
     )

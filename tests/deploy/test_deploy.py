@@ -85,7 +85,11 @@ def test_compose_guards_every_container_and_names_settings_that_there_are() -> N
     settings = {PREFIX + field.upper() for field in ServiceSettings.model_fields}
     given = {name for name in compose["services"]["service"]["environment"] if name.startswith(PREFIX)}
     assert given <= settings
-    assert compose["services"]["service"]["tmpfs"]
+    service = compose["services"]["service"]
+    assert service["tmpfs"]
+    assert (
+        f"archives:{service['environment']['TMPDIR']}" in service["volumes"]
+    )  # not in the container's memory
 
 
 def test_the_proxy_and_prometheus_reach_what_compose_starts() -> None:

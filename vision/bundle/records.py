@@ -101,6 +101,7 @@ class Deployment(Record):
     num_equal_decisions: int = Field(description="answers with the same decision and class")
     max_probability_difference: float
     tolerance: float = Field(description="largest difference that would have been accepted")
+    pictures: str = Field(default="", description="a sentence where pictures are kept otherwise than before")
 
 
 class SimilarImage(Value):

@@ -55,6 +55,7 @@ ENROL = Endpoint(
     answer=EnrolledAnswer,
     problems=(
         *("content-type", "form", "image-format", "image-unusable", "no-known-images", "not-told-apart"),
+        "enrolled-enough",
         *("too-slow", "busy", "overloaded", "model-failed", "loading", "refused", "not-logged"),
     ),
     form=EnrolForm,

@@ -14,7 +14,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
+from serving.api import answers
 from serving.api.answers import Answerer, Question
+from serving.api.boxes import cut_to_box
 from serving.api.keys import CHECK_CLIENT
 from serving.api.problems import ProblemError
 from serving.api.schemas import ServedModel
@@ -37,9 +39,11 @@ from tests.vision.training.nets.toy import KERAS_WARNINGS
 from vision.base.outputs import Forward
 from vision.base.record import ImageArray
 from vision.bundle.assembly import LoadedBundle, load_bundle
+from vision.bundle.records import Contract
 from vision.config.data import Resize
 from vision.data.images import decode_image
 from vision.data.quality import measure_quality
+from vision.data.records import Box
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
 
@@ -155,6 +159,29 @@ def test_images_are_logged_only_where_the_settings_say_so() -> None:
     answerer, memory = logged(ServiceSettings(keep_images=True))
     answerer.answer(question(paint(RED)))
     assert memory.entries[0].image == paint(RED)
+
+
+def test_what_a_box_holds_is_cut_out_once_looked_at_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle, memory = make_bundle(), Memory()
+    cuts: list[bytes] = []
+    loaded = load_bundle(bundle.root, bundle.digest)
+    taught = replace(loaded, contract=loaded.contract.model_copy(update={"crop_margin": 0.0}))
+    model = ServedModel(name="toy", version="3", digest=bundle.digest)
+    answerer = Answerer(taught, model, ServiceSettings(keep_images=True), LossyLog(memory, lambda: None))
+
+    def cut(contract: Contract, raw: bytes, given: Box, most: float) -> bytes:
+        cuts.append(cut_to_box(contract, raw, given, most))
+        return cuts[-1]
+
+    monkeypatch.setattr(answers, "cut_to_box", cut)
+    half = Image.new("RGB", (40, 40), BLACK)
+    half.paste(RED, (0, 0, 20, 40))
+    buffer = io.BytesIO()
+    half.save(buffer, "PNG")
+    answer = answerer.answer(replace(question(buffer.getvalue()), box=(0, 0, 20, 40)))
+    assert answer.class_name == "red"
+    assert [memory.entries[0].image] == cuts
+    assert Image.open(io.BytesIO(cuts[0])).size == (20, 40)
 
 
 def test_answers_to_the_check_of_a_deployment_are_given_and_not_logged() -> None:

@@ -121,3 +121,10 @@ def test_the_page_names_every_path_and_escapes_what_it_shows() -> None:
     changed = {**DOCUMENT, "info": {"title": "<script>", "version": "1", "description": "<b>`x<y`"}}
     assert "&lt;script&gt;" in render_page(changed)
     assert "<code>x&lt;y</code>" in render_page(changed)
+
+
+def test_what_takes_pictures_counts_among_those_of_a_minute() -> None:
+    counted = {each.path for each in ENDPOINTS if each.about_pictures}
+    assert counted == {"/predict", "/predict_batch", "/explain", "/similar", "/enrol"}
+    problems = {each.path: each.problems for each in ENDPOINTS}
+    assert all({"busy", "too-slow"} <= set(problems[path]) for path in counted)

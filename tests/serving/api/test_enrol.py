@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from serving.api.rates import RateLimits
+from serving.api.settings import ServiceSettings
 from serving.log.enrolments import forget_class, list_enrolments
 from serving.log.prediction_log import PredictionLog
 from tests.serving.api.client import logged_toy, serve
@@ -101,3 +103,13 @@ def test_a_name_that_could_lead_out_of_a_folder_is_refused(client: TestClient, n
 def test_a_file_that_is_no_picture_is_refused(client: TestClient) -> None:
     status, told = send(client, "yellow", [*YELLOWS[:4], b"no picture"])
     assert (status, str(told["type"]).rpartition(":")[2]) == (415, "image-format")
+
+
+def test_pictures_of_new_classes_are_bounded_in_all_and_count_among_those_of_a_minute(log: Path) -> None:
+    limits = RateLimits(ServiceSettings(rate_limit="none", predict_rate_limit="4/minute"))
+    with serve(ServiceSettings(max_enrolled_images=6), logged_toy(log), rates=limits) as client:
+        assert send(client, "yellow", YELLOWS[:5])[0] == 200
+        status, body = send(client, "yellow", [paint((250, 250, number)) for number in range(2)])
+        assert (status, body["type"]) == (409, "urn:taxon:problem:enrolled-enough")
+        assert send(client, "yellow", YELLOWS[5:])[1]["num_images"] == 6
+        assert [send(client, "yellow", YELLOWS[5:])[0] for _ in range(2)] == [409, 429]

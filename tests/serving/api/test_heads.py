@@ -6,14 +6,14 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 
 import pytest
 import uvicorn
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http import auto
 
@@ -48,10 +48,21 @@ class Server:
             await PlainTextResponse("no", 422)(scope, receive, send)
             return
         body = await Request(scope, receive).body()
+        if scope["path"] == "/rows":
+            await StreamingResponse(self._many_rows())(scope, receive, send)
+            return
         if scope["path"] == "/slow":
             self.entered.set()
             await asyncio.to_thread(self.gate.wait, 30)
         await PlainTextResponse(f"{len(body)} bytes")(scope, receive, send)
+
+    async def _many_rows(self) -> AsyncGenerator[bytes]:
+        try:
+            for _ in range(2_000):  # more than any buffer holds
+                yield bytes(100_000)
+                await asyncio.sleep(0)
+        finally:
+            self.gate.set()
 
     def connect(self) -> socket.socket:
         """A new connection."""
@@ -205,6 +216,20 @@ def test_a_body_that_goes_on_after_its_answer_is_dropped_for_seconds_and_a_malfo
         connection.sendall(b"0\r\n\r\n" + START + b"\r\n")
         assert b"200 OK" in read_all(connection)
     assert server.refused in ([], [400])
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux bounds it")
+def test_who_takes_nothing_of_an_answer_is_cut_off_and_who_takes_little_is_not(
+    monkeypatch: pytest.MonkeyPatch, server: Server
+) -> None:
+    monkeypatch.setattr(heads, "STALL_SECONDS", 1.0)
+    with server.connect() as slow:
+        slow.sendall(POST.replace(b"/", b"/rows", 1) + b"Content-Length: 0\r\n\r\n")
+        for _ in range(20):
+            time.sleep(0.1)
+            slow.recv(2_000_000)
+        assert not server.gate.is_set()
+        assert server.gate.wait(10)
 
 
 def test_requests_one_after_the_other_and_at_once_are_answered(server: Server) -> None:
