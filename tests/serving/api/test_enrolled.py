@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from serving.api.enrolled import LOOK_SECONDS, EnrolledClasses, NewClass
+from serving.api.settings import ServiceSettings
 from serving.log.enrolments import Enrolment, add_enrolment, forget_class
 from serving.log.prediction_log import PredictionLog
 from vision.base.record import FloatArray
@@ -64,7 +65,8 @@ def name_of(classes: EnrolledClasses, axis: int) -> str:
 
 def test_what_another_worker_enrols_or_forgets_is_noticed_within_seconds(log: PredictionLog) -> None:
     clock = Clock()
-    ours, other = EnrolledClasses("toy", KNOWN, embed, log, clock), EnrolledClasses("toy", KNOWN, embed, log)
+    ours = EnrolledClasses("toy", KNOWN, embed, log, ServiceSettings(), clock)
+    other = EnrolledClasses("toy", KNOWN, embed, log, ServiceSettings())
     ours.take(NewClass("perch", pictures(3), "team"), NOW)
     assert name_of(ours, 3) == "perch"
     other.take(NewClass("roach", pictures(4), "team"), NOW)
@@ -78,7 +80,7 @@ def test_what_another_worker_enrols_or_forgets_is_noticed_within_seconds(log: Pr
 
 
 def test_further_pictures_join_those_that_were_sent_before_and_copies_count_once(log: PredictionLog) -> None:
-    ours = EnrolledClasses("toy", KNOWN, embed, log)
+    ours = EnrolledClasses("toy", KNOWN, embed, log, ServiceSettings())
     assert ours.take(NewClass("perch", pictures(3), "team"), NOW).num_images == 5
     assert ours.take(NewClass("perch", pictures(3, first=4, number=2), "other"), NOW).num_images == 6
     found = ours.find(embed(bytes([3, 9])))
@@ -88,4 +90,4 @@ def test_further_pictures_join_those_that_were_sent_before_and_copies_count_once
 
 def test_classes_of_another_model_are_not_answered(log: PredictionLog) -> None:
     add_enrolment(log, Enrolment("elsewhere", "perch", "team", NOW, pictures(3)))
-    assert name_of(EnrolledClasses("toy", KNOWN, embed, log), 3) == ""
+    assert name_of(EnrolledClasses("toy", KNOWN, embed, log, ServiceSettings()), 3) == ""
