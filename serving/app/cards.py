@@ -10,7 +10,8 @@ from pathlib import Path
 import streamlit as st
 
 from serving.api.schemas import PredictionAnswer
-from serving.app.visit import Asked, Service, correct_picture
+from serving.app.screen import Service
+from serving.app.visit import Asked, correct_picture
 from serving.app.words import (
     CONFIDENCE_IN_WORDS,
     escape_markdown,

@@ -1,59 +1,65 @@
 """The Streamlit page, run anew from top to bottom whenever something on it changes.
 
-It asks the service over HTTP like any other client, and each picture once: what was dropped is asked, kept as
-the visit's history, and taken out of the field, so that nothing is written twice into the prediction log.
+It asks the service over HTTP like any other client; `screens/` has a file for each of its screens.
 """
 
 from __future__ import annotations
 
 import os
-import secrets
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
 
-from serving.api.schemas import ModelDescription
 from serving.app import HOME_VARIABLE
-from serving.app.cards import Card, show_examples, show_large, show_small
 from serving.app.place import look_at_service, name_service
-from serving.app.review import show_review
-from serving.app.visit import (
-    Asked,
-    Service,
-    ask_picture,
-    count_answers,
-    forget_pictures,
-    order_by_doubt,
-    summarize,
-    write_csv,
-)
-from serving.app.words import escape_markdown, explain_fault, introduce, tell_limits, tell_promises
+from serving.app.screen import Screen, Service
+from serving.app.screens import SCREENS
+from serving.app.words import escape_markdown, explain_fault
 from serving.client import describe_model
-from serving.runtime.class_pictures import find_class_pictures
 from serving.runtime.process import ServiceStatus
-from serving.runtime.running import ServiceFolder, read_deployed
+from serving.runtime.running import ServiceFolder
 from vision.base.errors import TaxonError
 from vision.base.files import storage_errors
-from vision.data.decoding.formats import FORMATS
 
-FILE_TYPES = sorted({ending.removeprefix(".") for each in FORMATS for ending in each.endings})
-GLOSSARY = Path(__file__).resolve().parents[2] / "docs" / "glossary.md"
+API_KEY = "api-key"
 LOOK_AGAIN_SECONDS = 4.0
-MOST_CARDS = 60
-ASK, REVIEW = "Ask", "Review"
-_COLUMNS = 3
-_STYLE = """<style>
-.stMainBlockContainer { padding-top: 1.5rem; padding-bottom: 2rem; max-width: 76rem; }
-[data-testid="stFileUploaderDropzoneInstructions"] { display: none; }
-</style>"""
+_STYLE = Path(__file__).with_name("page.css")
 
 
 def show_page() -> None:
-    """Draw the page."""
+    """Draw the navigation, then the chosen screen, or why there is none."""
     st.set_page_config(page_title="Taxon", layout="wide")
     st.html(_STYLE)
-    st.markdown("### What is in this picture?")
     folder = ServiceFolder(Path(os.environ[HOME_VARIABLE]))
+    pages = [_make_page(screen, folder) for screen in SCREENS]
+    chosen = st.navigation(pages, position="hidden")
+    with st.container(horizontal=True, gap="small", key="navigation"):
+        for page in pages:
+            st.page_link(page)
+    keep_values()
+    chosen.run()
+
+
+def _make_page(screen: Screen, folder: ServiceFolder) -> st.Page:
+    return st.Page(
+        partial(show_screen, screen, folder),
+        title=screen.title,
+        icon=screen.icon,
+        url_path=screen.path,
+        default=screen is SCREENS[0],
+    )
+
+
+def keep_values() -> None:
+    """Keep what was entered on a screen, which Streamlit forgets when its field is not drawn."""
+    for name in (API_KEY, *(name for screen in SCREENS for name in screen.kept)):
+        if name in st.session_state:
+            st.session_state[name] = st.session_state[name]
+
+
+def show_screen(screen: Screen, folder: ServiceFolder) -> None:
+    """Draw a screen for the service, once there is one and it takes the key."""
     status = look_at_service(folder)
     watch(folder, status.ready)
     if not status.ready:
@@ -64,16 +70,8 @@ def show_page() -> None:
     except TaxonError as error:
         st.error(escape_markdown(explain_fault("The model", error)))
         return
-    if service is None:
-        return
-    review = st.segmented_control("Page", [ASK, REVIEW], default=ASK, label_visibility="collapsed") == REVIEW
-    if review:
-        show_review(service)
-        return
-    take_pictures(folder, service)
-    show_answers(folder, service)
-    show_history()
-    show_model(folder, service.model, status)
+    if service is not None:
+        screen.draw(service)
 
 
 @st.fragment(run_every=LOOK_AGAIN_SECONDS)
@@ -105,116 +103,13 @@ def reach(folder: ServiceFolder, status: ServiceStatus) -> Service | None:
         with storage_errors(folder.key, "read"):
             key = folder.key.read_text(encoding="utf-8").strip()
     else:
-        key = st.text_input("API key (one of those that the service was started with)", type="password")
+        key = st.text_input(
+            "API key (one of those that the service was started with)", type="password", key=API_KEY
+        )
     if not key:
         st.info("The service was started with keys of its own (TAXON_API_KEYS). Enter one to go on.")
         return None
-    return Service(url, key, describe_model(url, key))
-
-
-def take_pictures(folder: ServiceFolder, service: Service) -> None:
-    """Ask about what was dropped, or about the example that the last deployment left."""
-    serial = st.session_state.setdefault("serial", 0)
-    uploads = st.file_uploader(
-        "Drop pictures here, or choose them (up to 200 MB each)",
-        type=FILE_TYPES,
-        accept_multiple_files=True,
-        key=f"uploads-{serial}",
-    )
-    files = [(upload.name, upload.getvalue()) for upload in uploads]
-    deployed = read_deployed(folder)
-    example = deployed.example if deployed is not None else None
-    offered = not read_history() and example is not None and example.is_file()
-    if offered and example and st.button("No picture at hand? Use one of the test images"):
-        files.append((example.name, example.read_bytes()))
-    if files:
-        ask_all(service, files)
-        st.session_state["serial"] = serial + 1  # an empty field for the next pictures
-        st.rerun()
-
-
-def ask_all(service: Service, files: list[tuple[str, bytes]]) -> None:
-    """Ask one file after the other and put them into the history."""
-    visit = st.session_state.setdefault("visit", f"visit-{secrets.token_hex(4)}")
-    group = str(st.session_state.get("group") or "").strip() or visit
-    history = forget_pictures(read_history())
-    st.session_state["first_new"] = len(history)
-    bar = st.progress(0.0, text="Looking ...")
-    for number, (name, content) in enumerate(files, start=1):
-        history.append(ask_picture(service, name, content, group))
-        bar.progress(number / len(files), text=f"{number} of {len(files)} pictures")
-    st.session_state["history"] = history
-
-
-def read_history() -> list[Asked]:
-    """The pictures of this visit, oldest first."""
-    history: list[Asked] = st.session_state.setdefault("history", [])
-    return history
-
-
-def show_answers(folder: ServiceFolder, service: Service) -> None:
-    """The pictures that were dropped last, the doubtful first."""
-    history, first = read_history(), st.session_state.get("first_new", 0)
-    newest = history[first:]
-    examples = find_class_pictures(folder, service.model.digest, service.model.class_names)
-
-    def keep(place: int, asked: Asked) -> None:
-        history[place] = asked
-
-    cards = [Card(first + place, newest[place], service, examples, keep) for place in order_by_doubt(newest)]
-    if len(cards) == 1:
-        show_large(cards[0])
-        return
-    if cards:
-        st.markdown(f"**{count_answers(newest)}**")
-        st.caption(escape_markdown(tell_promises(service.model)))
-    for start in range(0, min(len(cards), MOST_CARDS), _COLUMNS):
-        for column, card in zip(st.columns(_COLUMNS), cards[start : start + _COLUMNS], strict=False):
-            with column:
-                show_small(card)
-    if len(cards) > MOST_CARDS:
-        st.caption(f"{len(cards) - MOST_CARDS} more are in the table.")
-
-
-def show_history() -> None:
-    """The pictures of this visit as a table, and as a file."""
-    history = read_history()
-    if not history:
-        return
-    plural = "picture" if len(history) == 1 else "pictures"
-    with st.expander(f"This visit: {len(history)} {plural}", icon=":material/history:"):
-        st.dataframe([summarize(each) for each in reversed(history)], hide_index=True)
-        st.download_button(
-            "Download as CSV", write_csv(history), "taxon-visit.csv", "text/csv", icon=":material/download:"
-        )
-
-
-def show_model(folder: ServiceFolder, model: ModelDescription, status: ServiceStatus) -> None:
-    """Which model answers, what it knows and cannot do, and whether answers are written down."""
-    for limit in tell_limits(model):
-        st.warning(escape_markdown(limit))
-    if status.log.startswith("failing"):
-        st.warning(f"Answers are not being written down: {escape_markdown(status.log)}")
-    num_classes = len(model.class_names)
-    with st.expander(f"The {num_classes} classes that it knows", icon=":material/category:"):
-        pictures = find_class_pictures(folder, model.digest, model.class_names)
-        for start in range(0, num_classes, _COLUMNS):
-            names = model.class_names[start : start + _COLUMNS]
-            for column, name in zip(st.columns(_COLUMNS), names, strict=False):
-                with column:
-                    show_examples(name, pictures[name])
-    with st.expander("Camera, individual or visit", icon=":material/tag:"):
-        st.text_input(
-            "Camera, individual or visit",
-            key="group",
-            max_chars=200,
-            placeholder="this visit",
-            help="Of the pictures that follow. Monitoring counts groups, not pictures: ten frames of one "
-            "fish are one fish. Left empty, all pictures of this visit are one group.",
-        )
-    with st.expander("What the words mean", icon=":material/menu_book:"):
-        st.markdown(GLOSSARY.read_text(encoding="utf-8").partition("\n\n")[2])
-    st.caption(escape_markdown(introduce(model)))
+    return Service(url, key, describe_model(url, key), folder, status)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from serving.api.schemas import ModelDescription, PredictionAnswer
+from serving.api.schemas import PredictionAnswer
 from serving.app.pictures import prepare_picture
+from serving.app.screen import Service
 from serving.app.words import explain_fault
 from serving.client import ask_service, correct_answer
 from vision.base.cells import as_cell
@@ -24,15 +25,6 @@ SIMILAR = 3
 """Known images that are shown as most like a picture."""
 
 _ORDER = {Decision.REVIEW: 1, Decision.UNKNOWN: 2, Decision.ACCEPT: 3}
-
-
-@dataclass(frozen=True)
-class Service:
-    """A service that is ready, and how to ask it."""
-
-    url: str
-    key: str
-    model: ModelDescription
 
 
 @dataclass(frozen=True)

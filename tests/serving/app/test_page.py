@@ -11,6 +11,7 @@ import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Image
+from streamlit.util import calc_hash
 
 import serving.app
 from serving.api.schemas import PredictionAnswer
@@ -70,6 +71,14 @@ def open_page() -> AppTest:
     return page
 
 
+def go(page: AppTest, path: str) -> AppTest:
+    """The page after a click in its navigation."""
+    page._page_hash = calc_hash(path)
+    page.run()
+    assert not page.exception
+    return page
+
+
 def drop(page: AppTest, *files: tuple[str, bytes]) -> AppTest:
     page.file_uploader[0].set_value([(name, content, "image/png") for name, content in files])
     page.run()
@@ -115,7 +124,7 @@ def test_several_pictures_stand_beside_pictures_of_their_classes(
 ) -> None:
     (tmp_path / "taught.png").write_bytes(paint(RED))
     shown = {name: [tmp_path / "taught.png"] for name in ("red", "green", "blue")}
-    monkeypatch.setattr("serving.runtime.class_pictures.find_class_pictures", lambda *_: shown)
+    monkeypatch.setattr("serving.app.screens.ask.find_class_pictures", lambda *_: shown)
     page = drop(open_page(), ("a.png", paint(RED)), ("b.png", paint(GREY)))
     folded = [each.value for expander in page.expander for each in expander.caption]
     compare = [each.value for each in page.caption if each.value.startswith("Compare")]
@@ -138,7 +147,7 @@ def test_each_picture_is_asked_once_in_a_group_of_its_own_however_often_the_page
     page.run()
     page.text_input[0].set_value("camera-7").run()
     assert groups == [page.session_state["visit"]]
-    drop(page, ("b.png", paint(BLACK)))
+    drop(go(go(page, "review"), "ask"), ("b.png", paint(BLACK)))
     drop(page, ("c.png", paint(BLACK)))
     assert groups[1:] == ["camera-7", "camera-7"]
 
@@ -172,7 +181,7 @@ def test_a_correction_that_cannot_be_kept_is_told_of(up: ServiceFolder) -> None:
 def test_doubtful_answers_are_settled_by_a_button_each_and_taken_back(logged: ServiceFolder) -> None:
     drop(open_page(), ("grey.png", paint(GREY)), ("black.png", paint(BLACK)))
     page = open_page()
-    cast(Any, page.get("button_group")[0]).set_value("Review").run()
+    go(page, "review")
     assert "2 doubtful and unknown answers wait for you; 0 settled now" in texts(page)
     press(page, "green")
     assert "1 doubtful and unknown answers wait for you; 1 settled now" in texts(page)

@@ -1,4 +1,4 @@
-"""The review page: doubtful and unknown answers one after the other, each settled by one key."""
+"""The screen for review: doubtful and unknown answers one after the other, each settled by one key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import base64
 import streamlit as st
 
 from serving.api.schemas import Waiting
-from serving.app.visit import Service
+from serving.app.screen import Screen, Service
 from serving.app.words import escape_markdown, explain_fault, show_share
 from serving.client import correct_answer, list_waiting, undo_correction
 from vision.base.errors import TaxonError
@@ -100,3 +100,6 @@ def _settle(service: Service, each: Waiting, name: str, done: list[str]) -> None
         return
     done.append(each.prediction_id)
     st.rerun()
+
+
+REVIEW = Screen("Review", "review", ":material/rate_review:", show_review)
