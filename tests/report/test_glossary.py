@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from report.glossary import GLOSSARY, read_glossary
 from report.sections.provenance import PROVENANCE
-from serving.app import page
+from serving.app.screens import ask
 from tests.example_story import make_story
 from vision.decision.records import Decision
 from vision.gate.records import Verdict
@@ -22,4 +22,4 @@ def test_the_glossary_has_every_answer_and_verdict_and_stands_in_the_report() ->
 
 
 def test_the_page_shows_the_same_file() -> None:
-    assert page.GLOSSARY.samefile(GLOSSARY)
+    assert ask.GLOSSARY.samefile(GLOSSARY)
