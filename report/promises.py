@@ -68,7 +68,25 @@ def list_promises(story: RunStory) -> tuple[Promise, ...]:
         format_range(wrong) if wrong else format_share(value),
         _state(value, wrong.low if wrong else math.nan, review.target_risk, attainable=review.attainable),
     )
-    return (*_promise_unknown(story.rule, known[0]), decided)
+    return (*_promise_unknown(story.rule, known[0]), decided, *_promise_set(story))
+
+
+def _promise_set(story: RunStory) -> Iterator[Promise]:
+    """The promise of prediction sets; none of a record without them."""
+    threshold = story.rule.prediction_set if story.rule else None
+    if threshold is None or story.test is None:
+        return
+    covers, missed = story.test.set_covers, "nothing"
+    low = value = math.nan
+    if covers is not None:
+        value, low = 1.0 - covers.value, 1.0 - covers.high
+        missed = f"{format_range(covers)} hold it, {story.test.set_size:.1f} classes in a set"
+    yield Promise(
+        f"the set of classes lacks the true one for at most {100 * threshold.alpha:g}% of known images",
+        f"a class is in it from probability {1.0 - threshold.value:.4f} on" if threshold.attainable else "",
+        missed,
+        _state(value, low, threshold.alpha, attainable=threshold.attainable),
+    )
 
 
 def _promise_unknown(rule: DecisionRule, known: DecisionRates) -> Iterator[Promise]:

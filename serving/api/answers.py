@@ -338,6 +338,7 @@ class Answerer:
             ),
             reasons=prediction.reasons,
             unknown_kind=prediction.unknown_kind,
+            set=prediction.possible,
             model=self.model,
             latency_ms=round(latency_ms, 3),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from serving.api.schemas import ModelDescription, ReviewPromise, ServedModel, UnknownPromise
+from serving.api.schemas import ModelDescription, ReviewPromise, ServedModel, SetPromise, UnknownPromise
 from serving.api.settings import ServiceSettings
 from vision.bundle.assembly import LoadedBundle
 
@@ -10,7 +10,7 @@ from vision.bundle.assembly import LoadedBundle
 def describe_model(bundle: LoadedBundle, model: ServedModel, settings: ServiceSettings) -> ModelDescription:
     """The description of a bundle as it is served."""
     contract = bundle.contract
-    unknown, review = contract.rule.unknown, contract.rule.review
+    unknown, review, sets = contract.rule.unknown, contract.rule.review, contract.rule.prediction_set
     return ModelDescription(
         name=model.name,
         version=model.version,
@@ -33,6 +33,9 @@ def describe_model(bundle: LoadedBundle, model: ServedModel, settings: ServiceSe
             attainable=review.attainable,
             threshold=review.value,
         ),
+        prediction_set=None
+        if sets is None
+        else SetPromise(alpha=sets.alpha, delta=sets.delta, attainable=sets.attainable),
         num_known_images=len(bundle.neighbours.paths) if bundle.neighbours else 0,
         max_body_bytes=settings.max_body_bytes,
         max_megapixels=settings.max_megapixels,

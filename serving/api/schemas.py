@@ -151,6 +151,12 @@ class PredictionAnswer(Body):
         description="of an unknown image: stranger (not a picture of the kind it was taught) or look_alike "
         "(like what it was taught, but none of it); else null",
     )
+    set: tuple[str, ...] | None = Field(
+        default=None,
+        description="classes that the image may be of, most probable first; how often the true one is among "
+        "them is promised: `prediction_set` of GET /model. Not there where the image is unknown, or where "
+        "too few were held out to promise it",
+    )
     warning: str | None = Field(
         default=None, description="where the picture is not what the model was taught: a box, or none"
     )
@@ -274,6 +280,14 @@ class UnknownPromise(Body):
     threshold: float = Field(description="score; where not attainable, what lies above goes to a person")
 
 
+class SetPromise(Body):
+    """At most `alpha` of known images miss their class in `set`, but for `delta`, if attainable."""
+
+    alpha: float
+    delta: float
+    attainable: bool
+
+
 class ReviewPromise(Body):
     """At most `target_risk` of the accepted are wrong, with probability 1 - `delta`, if attainable."""
 
@@ -301,6 +315,7 @@ class ModelDescription(Body):
     score_name: str = Field(description="the unknown score that decides")
     unknown: UnknownPromise
     review: ReviewPromise
+    prediction_set: SetPromise | None = Field(default=None, description="null: a model made before sets")
     num_known_images: int = Field(default=0, description="kept to be shown as like another image")
     max_body_bytes: int = Field(default=5_000_000, description="of a request")
     max_megapixels: float = Field(default=40.0, description="of an image")

@@ -150,6 +150,7 @@ def _make_reference() -> DriftReference:
 
 
 def _make_contract() -> Contract:
+    rule = make_rule(names=NAMES, unknown=-5.0, calibration=(-20.0, -15.0, -12.0))
     return Contract(
         name="toy",
         candidate="eye",
@@ -159,7 +160,7 @@ def _make_contract() -> Contract:
         image_size=SIZE,
         resize="pad",
         precision=Precision.FP32,
-        rule=make_rule(names=NAMES, unknown=-5.0, calibration=(-20.0, -15.0, -12.0)),
+        rule=rule.model_copy(update={"prediction_set": rule.unknown.model_copy(update={"value": 0.9})}),
         score_name="energy",
         quality_columns=QUALITY_COLUMNS,
         files={},

@@ -22,6 +22,7 @@ from vision.base.record import FloatArray, ImageArray, IntArray
 from vision.base.softmax import softmax
 from vision.base.wording import count_of
 from vision.data.quality import measure_quality
+from vision.decision.prediction_sets import find_sets
 from vision.decision.records import (
     Decision,
     DecisionRule,
@@ -192,7 +193,8 @@ def decide_scored(
 
 def make_predictions(rule: DecisionRule, decisions: Decisions, top_k: int = 5) -> list[Prediction]:
     """The columns of `decisions` as one `Prediction` per image, with reasons in words."""
-    order = np.argsort(-decisions.probs, axis=1, kind="stable")[:, :top_k]
+    ranked = np.argsort(-decisions.probs, axis=1, kind="stable")
+    order, sets = ranked[:, :top_k], find_sets(rule, decisions.probs)
     return [
         Prediction(
             decision=Decision(str(decisions.decisions[i])),
@@ -206,6 +208,9 @@ def make_predictions(rule: DecisionRule, decisions: Decisions, top_k: int = 5) -
             if decisions.strangers[i]
             else state_reasons(rule, float(decisions.scores[i]), float(decisions.confidence[i])),
             unknown_kind=_tell_kind(decisions, i),
+            possible=None
+            if sets is None or decisions.called_unknown[i]
+            else tuple(rule.class_names[j] for j in ranked[i] if sets[i, j]),
         )
         for i in range(len(decisions.decisions))
     ]

@@ -158,6 +158,10 @@ class DecisionRule(Record):
     stranger: UnknownThreshold | None = Field(
         default=None, description="of the stranger score; None of rules made before there was one"
     )
+    prediction_set: UnknownThreshold | None = Field(
+        default=None,
+        description="of 1 - probability: classes above it are not in the set; None of rules made before",
+    )
 
 
 class Prediction(Value):
@@ -172,6 +176,9 @@ class Prediction(Value):
     p_value: float = Field(description="share of calibration images at least this unknown; (r+1)/(n+1)")
     reasons: tuple[str, ...]
     unknown_kind: UnknownKind | None = Field(default=None, description="of an unknown image; else None")
+    possible: tuple[str, ...] | None = Field(
+        default=None, description="prediction set, most probable first; None: unknown, or nothing is promised"
+    )
 
 
 class WeakClass(Value):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from vision.base.softmax import softmax
 from vision.config.decision import ReviewSettings, UnknownSettings
 from vision.decision.held_out import HeldOut
+from vision.decision.prediction_sets import fit_set_threshold
 from vision.decision.records import DecisionRule, Temperature
 from vision.decision.scores import OodScore
 from vision.decision.selective import fit_review
@@ -18,7 +19,7 @@ def fit_rule(
     unknowns: UnknownSettings,
     review: ReviewSettings,
 ) -> DecisionRule:
-    """The decision rule for a network: first what is unknown, then what of the rest needs a person.
+    """The decision rule for a network: what is unknown, what of the rest needs a person, what is in a set.
 
     Args:
         known: held-out images of known classes; those that are `for_rule` are used.
@@ -48,4 +49,5 @@ def fit_rule(
         unknown=unknown,
         review=review_threshold,
         stranger=stranger,
+        prediction_set=fit_set_threshold(probs, known.labels, known.groups, unknowns),
     )

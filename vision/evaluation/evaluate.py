@@ -19,6 +19,7 @@ from vision.base.resampling import BoolArray, percentile_interval, resample_grou
 from vision.config.evaluation import BootstrapSettings
 from vision.data.labelled import Labelled
 from vision.data.records import POOLED, Split
+from vision.decision.prediction_sets import find_sets
 from vision.decision.records import DecisionRule, OodDetector, RiskRung, Temperature
 from vision.decision.scores import OodScore
 from vision.evaluation.answered import NEAR, Answered, Images, answer_known, answer_others
@@ -104,6 +105,7 @@ def evaluate(
         **{name: metric.estimate(answers, answered.drawn) for name, metric in METRICS.items()},
         **_count_classes(known, answered, rule),
         **_measure_confidence(answered, correct, rng),
+        **_measure_sets(known, answered, rule),
         "confidence_unknown": _histogram(np.concatenate([np.zeros(0), *near])),
         "unknown": tuple(row for each in others for row in _describe_unknown(answered, each, deciding)),
         "roc": tuple(curve for each in others for curve in _trace_rocs(answered, each, deciding)),
@@ -188,6 +190,15 @@ def _measure_confidence(answered: Answered, correct: BoolArray, rng: np.random.G
         "confidence_correct": _histogram(confidence[correct]),
         "confidence_wrong": _histogram(confidence[~correct]),
     }
+
+
+def _measure_sets(known: Labelled, answered: Answered, rule: DecisionRule) -> dict[str, Any]:
+    """How often the true class is in the prediction set, and how many classes are; nothing without sets."""
+    sets = find_sets(rule, answered.decisions.probs)
+    if sets is None:
+        return {}
+    covered = sets[np.arange(len(sets)), known.labels]
+    return {"set_covers": answered.drawn.share(covered), "set_size": float(sets.sum(axis=1).mean())}
 
 
 # --- unknowns -------------------------------------------------------------------------------------------

@@ -149,6 +149,10 @@ class Evaluation(Record):
         default="msp", description="unknown score that decides; of older records the one with shares found"
     )
 
+    set_covers: Interval | None = Field(
+        default=None, description="share of known images whose class is in the prediction set; None: no sets"
+    )
+    set_size: float | None = Field(default=None, description="classes in the set of a known image, mean")
     held_out: Measured | None = Field(
         default=None,
         description="of test: images outside it, named by the same network with a head fitted without them",

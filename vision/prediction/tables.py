@@ -18,7 +18,7 @@ PARQUET_NAME = "predictions.parquet"
 
 _TEXTS = ("path", "decision", "class")
 _EVIDENCE = ("unknown_score", "unknown_threshold", "p_value")
-_LAST = ("unknown_kind", "nearest", "reason", "group", "heat_map", "seen")
+_LAST = ("set", "unknown_kind", "nearest", "reason", "group", "heat_map", "seen")
 _SIMILAR = ("similar", "similar_class", "similarity")
 
 
@@ -57,6 +57,7 @@ def tabulate(row: Row) -> dict[str, Any]:
         "unknown_score": given.unknown_score,
         "unknown_threshold": given.unknown_threshold,
         "p_value": given.p_value,
+        "set": None if given.possible is None else "; ".join(given.possible),
         "unknown_kind": given.unknown_kind and given.unknown_kind.value,
         "reason": "; ".join(given.reasons),
     }

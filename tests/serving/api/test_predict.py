@@ -56,11 +56,12 @@ def test_an_image_is_answered_in_the_documented_form(client: TestClient) -> None
         "similar",
         "provisional",
     }
-    assert (body["decision"], body["class_name"]) == ("accept", "red")
+    assert (body["decision"], body["class_name"], body["set"]) == ("accept", "red", ["red"])
     assert body["top_k"][0] == {"class_name": "red", "probability": body["confidence"]}
     assert body["model"] == {"name": "toy", "version": "3", "digest": make_bundle().digest}
     unknown = predict(client, paint(BLACK)).json()
     assert (unknown["decision"], unknown["unknown_kind"]) == ("unknown", "look_alike")
+    assert "set" not in unknown
 
 
 @pytest.mark.parametrize("form", ["JPEG", "WEBP", "BMP", "GIF", "TIFF", "HEIF", "AVIF", "JPEG2000", "PPM"])
