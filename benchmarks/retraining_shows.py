@@ -14,7 +14,8 @@ Expected: clean is promoted or kept, turbid is promoted, the poisoned are not. A
 below which the check of labels is weak (`docs/decisions/0010-poisoned-labels.md`). The full size trains five
 times what `--config` trains; a small one to try the script:
 
-    python -m benchmarks.retraining_shows --images 60 --batch-images 20 --set images.size=64 \
+    python -m benchmarks.retraining_shows --batch-images 20 --set dataset.images_per_class=60 \
+        --set images.size=64 \
         --set 'training.candidates={cnn: {backbone: cnn, width: 0.25, epochs: 15, learning_rate: 0.004}}' \
         --set gate.max_known_called_unknown=0.7 --set gate.min_accuracy=0.4
 """
@@ -35,7 +36,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from benchmarks.pages import page_path, write_page
 from vision.config.data import ReefSource
@@ -45,8 +45,6 @@ from vision.data.sources.reef.species import KNOWN_SPECIES
 ROOT = Path(__file__).resolve().parent.parent
 BATCH_SEED = 60_000
 LEAST_GROUPS = 80
-TURBID = 1.0
-SWAPPED = KNOWN_SPECIES[0], KNOWN_SPECIES[1]
 WANTED = {
     "clean": ("promoted", "kept"),
     "shuffled": ("refused", "kept"),
@@ -56,36 +54,19 @@ WANTED = {
 
 
 @dataclass(frozen=True)
-class Batch:
-    """A folder of labelled images, one folder per class.
-
-    Attributes:
-        name: one of WANTED.
-        folder: holds the class folders.
-        num_images: in all.
-        num_groups: individuals.
-    """
-
-    name: str
-    folder: Path
-    num_images: int
-    num_groups: int
-
-
-@dataclass(frozen=True)
 class Ending:
     """How the retraining on a batch ended.
 
     Attributes:
-        batch: what was learned from.
-        exit_code: of the command line.
-        decision: of the retraining pipeline: its summary.
+        name: of the batch, one of WANTED.
+        size: images and groups of the batch, in words.
+        decision: of the retraining pipeline, from its summary.
         gate: checks and verdict of the training that followed; None where none did.
         seconds: of the whole process.
     """
 
-    batch: Batch
-    exit_code: int
+    name: str
+    size: str
     decision: dict[str, Any]
     gate: dict[str, Any] | None
     seconds: float
@@ -98,43 +79,40 @@ class Ending:
     @property
     def as_expected(self) -> bool:
         """Whether the gate did what a person would want of it."""
-        return self.verdict in WANTED[self.batch.name]
-
-    def failed_checks(self) -> list[tuple[str, str]]:
-        """(name, message) of the checks that were not passed."""
-        checks = self.gate["checks"] if self.gate else []
-        return [(each["name"], each["message"]) for each in checks if not each["passed"]]
+        return self.verdict in WANTED[self.name]
 
 
 # --- batches --------------------------------------------------------------------------------------------
 
 
-def make_batches(folder: Path, images_per_class: int, seed: int) -> list[Batch]:
-    """Paint the batches; the poisoned ones hold the very images of the clean one."""
-    plain = _paint(folder / "painted-plain", images_per_class, seed, turbidity=0.0)
-    turbid = _paint(folder / "painted-turbid", images_per_class, seed + 1, turbidity=TURBID)
-    rng = np.random.default_rng(seed)
-    first, second = SWAPPED
-    drawn = {group: str(rng.choice(KNOWN_SPECIES)) for group in sorted({_group_of(path) for path in plain})}
-    return [
-        _file("clean", folder, {path: path.parent.name for path in plain}),
-        _file("shuffled", folder, {path: drawn[_group_of(path)] for path in plain}),
-        _file("swapped", folder, {path: _swap(path.parent.name, first, second) for path in plain}),
-        _file("turbid", folder, {path: path.parent.name for path in turbid}),
-    ]
-
-
-def _paint(folder: Path, images_per_class: int, seed: int, turbidity: float) -> list[Path]:
-    """Images of the known species."""
+def make_batch(name: str, folder: Path, images_per_class: int, seed: int) -> tuple[Path, str]:
+    """Paint a batch, a poisoned one of the images of the clean one; its folder, and its size in words."""
+    turbid = float(name == "turbid")  # the painter's own drift at the end of its scale
     source = ReefSource(
-        seed=seed, images_per_class=images_per_class, unknown_images_per_class=0, turbidity=turbidity
+        seed=seed + int(turbid),
+        images_per_class=images_per_class,
+        unknown_images_per_class=0,
+        turbidity=turbid,
     )
-    paint_reef(source, folder)
-    return sorted(folder.glob("known/*/*.jpg"))
-
-
-def _swap(name: str, first: str, second: str) -> str:
-    return {first: second, second: first}.get(name, name)
+    paint_reef(source, folder / f"{name}-painted")
+    paths = sorted((folder / f"{name}-painted").glob("known/*/*.jpg"))
+    groups = sorted({_group_of(path) for path in paths})
+    if len(groups) < LEAST_GROUPS:
+        raise SystemExit(f"{len(groups)} groups; expected {LEAST_GROUPS}. Raise --batch-images.")
+    first, second, *_ = KNOWN_SPECIES
+    swapped = {first: second, second: first}
+    rng = np.random.default_rng(seed)
+    drawn = {group: str(rng.choice(KNOWN_SPECIES)) for group in groups}
+    for path in paths:
+        label = path.parent.name
+        if name == "shuffled":
+            label = drawn[_group_of(path)]
+        elif name == "swapped":
+            label = swapped.get(label, label)
+        target = folder / name / label
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target / path.name)
+    return folder / name, f"{len(paths)}, {len(groups)}"
 
 
 def _group_of(path: Path) -> str:
@@ -144,82 +122,61 @@ def _group_of(path: Path) -> str:
     return match["group"]
 
 
-def _file(name: str, folder: Path, labels: Mapping[Path, str]) -> Batch:
-    """Copy images into class folders by their labels."""
-    target = folder / name
-    for path, label in labels.items():
-        (target / label).mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target / label / path.name)
-    num_groups = len({_group_of(path) for path in labels})
-    if num_groups < LEAST_GROUPS:
-        raise SystemExit(
-            f"{num_groups} groups in batch {name}; expected {LEAST_GROUPS}. Raise --batch-images."
-        )
-    return Batch(name, target, len(labels), num_groups)
-
-
 # --- runs -----------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Bench:
-    """A configuration with a batch, and a state folder that is put back before every batch.
+    """A state folder `home` that is put back before every batch, and how the command line is called.
 
     ZenML keeps absolute paths, so a copy of the champion's state works only where the state lay: the copy is
     put in its place.
     """
 
-    folder: Path
-    config: dict[str, Any]
-
-    @property
-    def home(self) -> Path:
-        """Where TAXON_STATE points."""
-        return self.folder / "home"
-
-    @property
-    def saved(self) -> Path:
-        """The champion's state."""
-        return self.folder / "saved"
+    home: Path
+    config: str
+    overrides: Sequence[str]
 
     def crown(self) -> dict[str, Any]:
-        """Train the champion and save its state; its summary."""
-        code, _ = self.run("training", self.config)
+        """Train the champion and save its state; its summary.
+
+        Raises:
+            SystemExit: it was not promoted.
+        """
+        output = self.run("training")
         summary = self.latest()
-        if code != 0 or summary["gate"]["verdict"] != "promoted":
-            raise SystemExit(f"The champion was not promoted (exit code {code}): {summary['gate']}")
-        shutil.copytree(self.home, self.saved, symlinks=True)
+        if summary["gate"]["verdict"] != "promoted":
+            raise SystemExit(f"The champion was not promoted: {summary['gate']}\n{output[-4000:]}")
+        shutil.copytree(self.home, self.home.with_name("saved"), symlinks=True)
         return summary
 
-    def retrain(self, batch: Batch) -> Ending:
+    def retrain(self, name: str, folder: Path, size: str) -> Ending:
         """Retrain on a batch, from the champion's state."""
         shutil.rmtree(self.home)
-        shutil.copytree(self.saved, self.home, symlinks=True)
-        named = {"path": str(batch.folder), "group_by": GROUP_PATTERN.pattern}
-        tree = {**self.config, "retraining": {**self.config.get("retraining", {}), "new_images": [named]}}
+        shutil.copytree(self.home.with_name("saved"), self.home, symlinks=True)
+        new_images = [{"path": str(folder), "group_by": GROUP_PATTERN.pattern}]
         started = time.monotonic()
-        code, output = self.run("retraining", tree)
+        output = self.run("retraining", f"retraining.new_images={json.dumps(new_images)}")
         seconds = time.monotonic() - started
-        folders = list(self.home.glob("runs/*-retraining-*/summary.json"))
-        if len(folders) != 1:
-            raise SystemExit(f"Batch {batch.name}: no decision (exit code {code}).\n{output[-4000:]}")
-        decision = json.loads(folders[0].read_text(encoding="utf-8"))
+        summaries = list(self.home.glob("runs/*-retraining-*/summary.json"))
+        if len(summaries) != 1:
+            raise SystemExit(f"Batch {name}: no decision.\n{output[-4000:]}")
+        decision = json.loads(summaries[0].read_text(encoding="utf-8"))
         gate = self.latest()["gate"] if decision["training"] else None
-        return Ending(batch, code, decision, gate, seconds)
+        return Ending(name, size, decision["decision"], gate, seconds)
 
-    def run(self, pipeline: str, tree: Mapping[str, Any]) -> tuple[int, str]:
-        """Exit code and output of one command."""
-        config = self.folder / "reef.yaml"
-        config.write_text(yaml.safe_dump(dict(tree)), encoding="utf-8")
+    def run(self, pipeline: str, *overrides: str) -> str:
+        """Output of one command."""
+        given = [part for each in (*self.overrides, *overrides) for part in ("--set", each)]
         done = subprocess.run(
-            [sys.executable, "run.py", "--pipeline", pipeline, "--config", str(config)],
+            [sys.executable, "run.py", "--pipeline", pipeline, "--config", self.config, *given],
             cwd=ROOT,
             env=os.environ | {"TAXON_STATE": str(self.home), "NO_COLOR": "1"},
             capture_output=True,
             text=True,
             check=False,
         )
-        return done.returncode, done.stdout + done.stderr
+        return done.stdout + done.stderr
 
     def latest(self) -> dict[str, Any]:
         """Summary of the newest training."""
@@ -231,7 +188,7 @@ class Bench:
 
 
 def render(champion: Mapping[str, Any], endings: Sequence[Ending]) -> str:
-    """The table, and every failed check in full."""
+    """The table, and every reason in full."""
     accuracy = champion["test"]["accuracy"]
     lines = [
         f"Champion: {champion['winner']}, {champion['dataset']['num_images']} images, test accuracy "
@@ -241,32 +198,15 @@ def render(champion: Mapping[str, Any], endings: Sequence[Ending]) -> str:
         "|-|-|-|-|-|-|-|",
     ]
     for each in endings:
-        failed = ", ".join(name for name, _ in each.failed_checks()) or "none"
+        checks = each.gate["checks"] if each.gate else []
+        failed = ", ".join(check["name"] for check in checks if not check["passed"]) or "none"
         mark = "yes" if each.as_expected else "**no**"
-        size = f"{each.batch.num_images}, {each.batch.num_groups}"
-        asked = each.decision["decision"]["trigger"]
-        cells = [each.batch.name, size, asked, each.verdict, mark, failed, f"{each.seconds:.0f}"]
-        lines.append(f"| {' | '.join(cells)} |")
+        cells = [each.name, each.size, each.decision["trigger"], each.verdict, mark, failed]
+        lines.append(f"| {' | '.join(cells)} | {each.seconds:.0f} |")
     for each in endings:
-        lines += ["", f"**{each.batch.name}: {each.verdict}**", ""]
-        reasons = each.gate["reasons"] if each.gate else each.decision["decision"]["reasons"]
-        lines += [f"- {reason}" for reason in reasons]
+        lines += ["", f"**{each.name}: {each.verdict}**", ""]
+        lines += [f"- {reason}" for reason in (each.gate or each.decision)["reasons"]]
     return "\n".join(lines) + "\n"
-
-
-def read_config(path: Path, num_images: int | None, overrides: Sequence[str]) -> dict[str, Any]:
-    """The tree of a YAML with overrides; checked by the command line, which reads it next."""
-    tree: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if num_images is not None:
-        overrides = [f"dataset.images_per_class={num_images}", *overrides]
-    for override in overrides:
-        key, _, value = override.partition("=")
-        *parents, last = key.split(".")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[last] = yaml.safe_load(value)
-    return tree
 
 
 def main() -> int:
@@ -274,23 +214,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--config", type=Path, default=ROOT / "configs" / "fast.yaml")
-    parser.add_argument("--images", type=int, help="of each class, for the champion; default: the config's")
+    parser.add_argument("--config", default="fast")
     parser.add_argument("--batch-images", type=int, default=60, help="of each class in a batch (default 60)")
     parser.add_argument("--batches", nargs="+", choices=sorted(WANTED), default=sorted(WANTED))
     parser.add_argument("--seed", type=int, default=BATCH_SEED, help="of the batches")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     parser.add_argument("--output", type=page_path, help="Markdown; default: printed alone")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="retraining-") as name:
-        bench = Bench(Path(name), read_config(options.config, options.images, options.overrides))
+    with tempfile.TemporaryDirectory(prefix="retraining-") as work:
+        bench = Bench(Path(work) / "home", options.config, options.overrides)
         champion = bench.crown()
         print("champion:", champion["test"]["accuracy"], flush=True)
         endings = []
-        for batch in make_batches(Path(name) / "batches", options.batch_images, options.seed):
-            if batch.name in options.batches:
-                endings.append(bench.retrain(batch))
-                print(f"{batch.name}: {endings[-1].verdict} ({endings[-1].seconds:.0f} s)", flush=True)
+        for name in options.batches:
+            batch = make_batch(name, Path(work) / "batches", options.batch_images, options.seed)
+            endings.append(bench.retrain(name, *batch))
+            print(f"{name}: {endings[-1].verdict} ({endings[-1].seconds:.0f} s)", flush=True)
     text = render(champion, endings)
     print(text)
     if options.output:

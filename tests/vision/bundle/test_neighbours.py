@@ -15,7 +15,7 @@ from vision.base.errors import BundleError
 from vision.base.outputs import ModelOutputs
 from vision.bundle.neighbours import NEIGHBOURS_NAME, gather_neighbours, read_neighbours, save_neighbours
 
-LABELS = np.repeat([0, 1, -1], [12, 3, 4])
+LABELS = np.array([0] * 10 + [1, 0, 0, 1, 1] + [-1] * 4)
 GROUPS = np.array([f"g{number}" for number in (*[0] * 10, 1, 2, 3, 4, 5, *range(6, 10))])
 
 
