@@ -1,0 +1,85 @@
+"""What a person does on the page, click by click, and what stands on the screen and in the log afterwards."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from serving.log.corrections import list_corrected
+from serving.runtime.process import start_service, stop_service
+from tests.browser.conftest import WAIT_MS, Shown, picture
+from tests.serving.toy import BLACK, GREY, RED
+from tests.vision.training.nets.toy import KERAS_WARNINGS
+from vision.decision.records import Decision
+
+pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
+expect.set_options(timeout=WAIT_MS)
+
+DROP = '[data-testid="stFileUploaderDropzoneInput"]'
+
+
+def test_a_picture_is_named_and_a_correction_of_it_is_in_the_log(page: Page, shown: Shown) -> None:
+    page.set_input_files(DROP, [picture("found.png", RED)])
+    expect(page.get_by_role("heading", name="red (very sure)")).to_be_visible()
+    page.get_by_role("button", name="This is wrong, it is ...").click()
+    page.get_by_role("combobox", name="It is").fill("green")
+    page.get_by_role("option", name="green").click()
+    page.get_by_role("button", name="Keep").click()
+    expect(page.get_by_text("You say: green")).to_be_visible()
+    with closing(shown.open_log()) as log:
+        (corrected,) = list_corrected(log)
+    assert (corrected.file_name, corrected.class_name) == ("found.png", "red")
+    assert (corrected.correction.class_name, corrected.correction.client) == ("green", "local")
+
+
+def test_of_several_the_doubtful_come_first_and_a_stranger_is_not_named(page: Page, shown: Shown) -> None:
+    page.set_input_files(DROP, [picture("r.png", RED), picture("g.png", GREY), picture("cat.png", BLACK)])
+    expect(page.get_by_text("3 pictures: 1 decided alone, 1 for you to look at, 1 unknown")).to_be_visible()
+    expect(page.get_by_text("I do not know this").first).to_be_visible()
+    alerts = page.get_by_role("alert").all_inner_texts()
+    assert ["please look yourself" in each for each in alerts[:1]] == [True]
+    with closing(shown.open_log()) as log:
+        newest = log.read_newest(shown.bento.model.digest, 3)
+    assert {each.file_name: each.decision for each in newest} == {
+        "r.png": Decision.ACCEPT,
+        "g.png": Decision.REVIEW,
+        "cat.png": Decision.UNKNOWN,
+    }
+    assert len({each.group for each in newest}) == 1
+
+
+def test_a_doubtful_answer_is_settled_by_one_key_and_taken_back_by_another(page: Page, shown: Shown) -> None:
+    page.set_input_files(DROP, [picture("doubt.png", GREY)])
+    expect(page.get_by_text("please look yourself").first).to_be_visible()
+    page.get_by_text("Review", exact=True).click()
+    expect(page.get_by_text("doubt.png")).to_be_visible()
+    page.keyboard.press("2")
+    expect(page.get_by_text("1 settled now")).to_be_visible()
+    with closing(shown.open_log()) as log:
+        said = list_corrected(log)[-1]
+    assert (said.file_name, said.correction.class_name) == ("doubt.png", "green")
+    page.keyboard.press("u")
+    expect(page.get_by_text("0 settled now")).to_be_visible()
+    with closing(shown.open_log()) as log:
+        assert "doubt.png" not in [each.file_name for each in list_corrected(log)]
+
+
+def test_a_phone_shows_the_answer_without_scrolling_sideways(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.set_input_files(DROP, [picture("phone.png", RED)])
+    expect(page.get_by_role("heading", name="red (very sure)")).to_be_in_viewport()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_service_that_stops_is_told_with_what_to_type_and_the_page_goes_on_by_itself(
+    page: Page, shown: Shown
+) -> None:
+    expect(page.locator(DROP)).to_be_attached()
+    stop_service(shown.folder)
+    expect(page.get_by_text("The service is down")).to_be_visible()
+    expect(page.locator("code", has_text="make serve")).to_be_visible()
+    start_service(shown.folder, shown.bento, shown.serve)
+    expect(page.get_by_text("The service is down")).to_be_hidden()
+    expect(page.locator(DROP)).to_be_attached()
