@@ -36,6 +36,10 @@ def describe_model(bundle: LoadedBundle, model: ServedModel, settings: ServiceSe
         prediction_set=None
         if sets is None
         else SetPromise(alpha=sets.alpha, delta=sets.delta, attainable=sets.attainable),
+        backbone=contract.backbone,
+        data_digest=contract.data_digest,
+        unknown_class_names=contract.unknown_class_names,
+        passport=contract.passport,
         num_known_images=len(bundle.neighbours.paths) if bundle.neighbours else 0,
         max_body_bytes=settings.max_body_bytes,
         max_megapixels=settings.max_megapixels,

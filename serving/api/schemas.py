@@ -10,6 +10,7 @@ from serving.api.problems import Problem
 from vision.config.export import Precision
 from vision.data.decoding.formats import READ_FORMATS
 from vision.data.views import MOST_VIEWS
+from vision.decision.passport import Passport
 from vision.decision.records import Decision, UnknownKind
 
 MAX_PICTURES = 8
@@ -316,6 +317,12 @@ class ModelDescription(Body):
     unknown: UnknownPromise
     review: ReviewPromise
     prediction_set: SetPromise | None = Field(default=None, description="null: a model made before sets")
+    backbone: str = Field(default="", description="of the network")
+    data_digest: str = Field(default="", description="SHA-256 of the decoded images that it was made from")
+    unknown_class_names: tuple[str, ...] = Field(default=(), description="held out when it was trained")
+    passport: Passport | None = Field(
+        default=None, description="what test images said of it; null in a bundle made before this was kept"
+    )
     num_known_images: int = Field(default=0, description="kept to be shown as like another image")
     max_body_bytes: int = Field(default=5_000_000, description="of a request")
     max_megapixels: float = Field(default=40.0, description="of an image")

@@ -10,13 +10,14 @@ from materializers.names import ArtifactName
 from vision.base.outputs import ModelFile, ModelOutputs
 from vision.bundle.assembly import describe_contract, write_bundle
 from vision.bundle.neighbours import gather_neighbours
-from vision.bundle.records import Bundle, ExportedGraphs
+from vision.bundle.records import Bundle, ExportedGraphs, PrecisionReport
 from vision.config.export import Precision
 from vision.data.records import DatasetRef, Manifest, Splits
 from vision.data.store import open_images
 from vision.decision.held_out import HeldOut
 from vision.decision.records import DecisionRule, OodDetector
 from vision.drift.reference import make_reference
+from vision.evaluation.passport import make_passport
 from vision.evaluation.records import Evaluation
 
 
@@ -35,11 +36,13 @@ def assemble(
     splits: Splits,
     similar: int,
     test: Evaluation,
+    precisions: PrecisionReport,
 ) -> Annotated[Bundle, ArtifactName.BUNDLE]:
     """The bundle: graph, detector, drift reference, known images, contract, digests."""
     decides = (rule, detector)
     contract = describe_contract(name, (manifest, dataset), model, graphs, Precision(precision), decides)
-    contract = contract.model_copy(update={"weak_classes": test.weak_classes()})
+    told = {"passport": make_passport(test, precisions.served_agreement), "weak_classes": test.weak_classes()}
+    contract = contract.model_copy(update=told)
     reference = make_reference(exported, held_out, rule)
     neighbours = None
     if similar:

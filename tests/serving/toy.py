@@ -28,12 +28,14 @@ from serving.api.settings import ServiceSettings
 from tests.toys import make_once
 from tests.vision.decision.test_predictor import make_rule
 from vision.base.files import digest_file
+from vision.base.record import Interval
 from vision.bundle.assembly import write_bundle
 from vision.bundle.head import HEAD_NAME, pack_head
 from vision.bundle.neighbours import Neighbours
 from vision.bundle.records import Bundle, Contract, ExportedGraphs
 from vision.config.export import Precision
 from vision.data.quality import QUALITY_COLUMNS
+from vision.decision.passport import ClassFigures, KindFigures, Passport, PromiseFigures
 from vision.decision.records import OodDetector, WeakClass
 from vision.drift.reference import DriftReference
 
@@ -166,7 +168,32 @@ def _make_contract() -> Contract:
         files={},
         data_digest="0" * 64,
         weak_classes=(WeakClass(class_name=NAMES[2], num_right=2, num_images=9),),
+        passport=_make_passport(),
         versions={},
+    )
+
+
+def _make_passport() -> Passport:
+    """Figures as test could have given them: blue is mostly missed, of green there was nothing."""
+    counts, recalls = (9, 0, 9), (1.0, None, 2 / 9)
+    rows = zip(NAMES, counts, recalls, strict=True)
+    return Passport(
+        accuracy=Interval(value=11 / 18, low=0.4, high=0.8),
+        num_images=18,
+        num_groups=6,
+        classes=tuple(
+            ClassFigures(class_name=name, num_images=count, num_groups=count // 3, recall=recall)
+            for name, count, recall in rows
+        ),
+        kinds=(
+            KindFigures(
+                kind="known", num_images=18, accept=0.5, review=0.4, unknown=0.1, wrong_among_accepted=0.02
+            ),
+            KindFigures(kind="far", num_images=10, accept=0.0, review=0.1, unknown=0.9),
+        ),
+        promises=(PromiseFigures(target_risk=0.05, attainable=True, accepted=0.5, wrong=0.02),),
+        unknown_auroc={"far": 0.98},
+        decision_agreement=1.0,
     )
 
 

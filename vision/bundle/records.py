@@ -9,6 +9,7 @@ from pydantic import Field
 from vision.base.errors import BundleError, TaxonError
 from vision.base.record import FileSet, Record, Value
 from vision.config.export import Precision
+from vision.decision.passport import Passport
 from vision.decision.records import DecisionRule, WeakClass
 
 ONNX_NAME = "model.onnx"
@@ -78,6 +79,12 @@ class PrecisionReport(Record):
     rows: tuple[PrecisionRow, ...]
     automatic: bool = Field(default=False, description="chosen by these rows, not named in the config")
 
+    @property
+    def served_agreement(self) -> float | None:
+        """Share of the images that the served graph decides as the trained network; None: not measured."""
+        served = next((row for row in self.rows if row.precision is self.served and row.runs), None)
+        return None if served is None else served.decision_agreement
+
     def describe_choice(self) -> str:
         """One sentence: what is served and why."""
         if not self.automatic:
@@ -137,6 +144,7 @@ class Contract(Record):
         default=None,
         description="share of a box's longer side kept around it; None: it was taught whole pictures",
     )
+    passport: Passport | None = Field(default=None, description="what test images said of it")
     weak_classes: tuple[WeakClass, ...] = Field(
         default=(), description="of which most test images were named wrong, the most missed first"
     )
