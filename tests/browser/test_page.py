@@ -53,7 +53,7 @@ def test_of_several_the_doubtful_come_first_and_a_stranger_is_not_named(page: Pa
 def test_a_doubtful_answer_is_settled_by_one_key_and_taken_back_by_another(page: Page, shown: Shown) -> None:
     page.set_input_files(DROP, [picture("doubt.png", GREY)])
     expect(page.get_by_text("please look yourself").first).to_be_visible()
-    page.get_by_text("Review", exact=True).click()
+    page.get_by_role("link", name="Review").click()
     expect(page.get_by_text("doubt.png")).to_be_visible()
     page.keyboard.press("2")
     expect(page.get_by_text("1 settled now")).to_be_visible()
