@@ -59,7 +59,7 @@ SETTINGS: dict[str, set[str]] = {
     "decision/calibrate": {"evaluation"},
     "decision/fit_unknowns": set(),
     "decision/set_thresholds": {"decision", "evaluation"},
-    "evaluation/evaluate": {"evaluation"},
+    "evaluation/evaluate": {"decision", "evaluation"},
     "evaluation/compare": {"evaluation"},
     "evaluation/fit_baselines": {"data"},
 }
