@@ -18,6 +18,7 @@ from orchestration.session.paths import ProjectPaths
 from vision.base.wording import count_of, join_words
 from vision.config.data import CheckSettings
 from vision.config.tables import CsvSource
+from vision.config.yaml_text import write_inline
 
 if TYPE_CHECKING:  # the survey imports scipy, which no other command needs to start
     from orchestration.projects.outlook import Outlook
@@ -54,7 +55,7 @@ def _new(options: Namespace, paths: ProjectPaths) -> int:
     for label, path in (("Look at", started.sheet), ("Wrote", started.config)):
         console.print(Text.assemble((f"{label:<{LABEL}}", "bold"), str(path)), soft_wrap=True)
     show_outlook(console, started.outlook)
-    return 0
+    return 2 if started.outlook.refusal else 0
 
 
 def show_outlook(console: Console, outlook: Outlook) -> None:
@@ -67,6 +68,10 @@ def show_outlook(console: Console, outlook: Outlook) -> None:
     width = max(len(command) for command, _ in outlook.commands)
     lines = "".join(f"\n  {command:<{width}}   {text}" for command, text in outlook.commands)
     console.print(Text.assemble("\n", ("Next", "bold"), lines), soft_wrap=True)
+    if outlook.refusal:
+        console.print(
+            "\nThe config is written, and a training would refuse these pictures as they are.", style="red"
+        )
 
 
 def show_survey(console: Console, name: str, survey: Survey) -> None:
@@ -136,7 +141,7 @@ def _list_findings(survey: Survey) -> Iterator[tuple[str, str, str]]:
 
 
 def _tell_columns(settings: CsvSource) -> Iterator[tuple[str, str, str]]:
-    from vision.data.sources.table.columns import list_unused
+    from vision.data.sources.table.columns import list_possible_groups, list_unused
 
     named = {
         "picture": settings.path_column,
@@ -150,6 +155,9 @@ def _tell_columns(settings: CsvSource) -> Iterator[tuple[str, str, str]]:
     if unused:
         more = f" and {len(unused) - MOST_UNUSED} more" if len(unused) > MOST_UNUSED else ""
         yield "", f"not used: {', '.join(unused[:MOST_UNUSED])}{more}", ""
+    for name in list_possible_groups(settings)[:1]:
+        text = f"If {name!r} names individuals or places, say so: dataset.group_column: {write_inline(name)}"
+        yield "", text, "yellow"
 
 
 def _tell_groups(survey: Survey) -> Iterator[tuple[str, str, str]]:

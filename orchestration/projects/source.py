@@ -10,6 +10,7 @@ from vision.config.data import FolderSource
 from vision.config.loading import settle
 from vision.config.run import RunConfig
 from vision.config.tables import CsvSource
+from vision.data.sources.finding import find_root
 from vision.data.sources.table.columns import recognise_columns
 
 _SETTABLE = "dataset."
@@ -56,4 +57,7 @@ def settle_source(
         raise ConfigError(
             f"{typed} is read as what it is, a folder or a table. Expected no dataset.source. Leave it out."
         )
-    return recognise_columns(dataset) if isinstance(dataset, CsvSource) else dataset
+    if isinstance(dataset, CsvSource):
+        return recognise_columns(dataset)
+    find_root(path, "Expected a folder of photographs, or a table of paths and labels. Correct the path.")
+    return dataset

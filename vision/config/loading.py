@@ -41,7 +41,7 @@ def find_config(name: str, folder: Path) -> Path:
             f"python run.py new NAME {name}"
         )
     known, near = list_configs(folder), find_near_config(name, folder)
-    hint = f" Did you mean {near}?" if near else ""
+    hint = f" Did you mean {near}?" if near else " Write one for photographs: python run.py new NAME FOLDER"
     raise ConfigError(f"{name}: no such config. Expected a path, or one of: {', '.join(known)}.{hint}")
 
 

@@ -10,7 +10,8 @@ from pathlib import Path, PureWindowsPath
 from vision.base.errors import SourceError
 from vision.data.decoding.cutting import parse_box
 from vision.data.records import Box
-from vision.data.sources.table.reading import PATH_COLUMNS, read_cell, read_table
+from vision.data.sources.table.reading import PATH_COLUMNS, is_there, read_cell, read_table
+from vision.data.sources.table.rows import Places, find_start
 from vision.prediction.items import Item, make_faulty, make_item
 
 GROUP_COLUMN = "group"
@@ -19,7 +20,9 @@ BOX_COLUMNS = (("left", "top", "width", "height"), ("x", "y", "width", "height")
 
 
 def list_table(path: Path) -> list[Item]:
-    """An item a row, in the order of the rows; relative paths are taken from the CSV file's folder.
+    """An item a row, in the order of the rows.
+
+    Relative paths start from the CSV file's folder, or from the one in or beside it that has the pictures.
 
     Raises:
         SourceError: the file cannot be read as a table, or has no column of paths.
@@ -35,10 +38,12 @@ def list_table(path: Path) -> list[Item]:
         )
     group = columns.get(GROUP_COLUMN)
     box = _find_box(columns)
+    start = find_start(path.parent, [read_cell(row, found) for row in rows])[1]
+    places = Places(start)
     deployment, taken = columns.get("deployment", columns.get("deploymentid")), columns.get("timestamp")
     return [
         replace(
-            _make_item(path, row, number, found, group),
+            _make_item(path, row, number, (found, group), places),
             deployment=read_cell(row, deployment),
             taken=read_cell(row, taken),
             box=_read_box([read_cell(row, place) for place in box]),
@@ -66,20 +71,16 @@ def _read_box(cells: Sequence[str]) -> Box | None:
         return 0.0, 0.0, 0.0, 0.0
 
 
-def _make_item(table: Path, row: list[str], number: int, column: int, group_column: int | None) -> Item:
-    text = read_cell(row, column)
+def _make_item(
+    table: Path, row: list[str], number: int, columns: tuple[int, int | None], places: Places
+) -> Item:
+    text, group = (read_cell(row, column) for column in columns)
     if not text:
         return make_faulty(f"{table.name}, row {number}", "the row names no file")
-    group = read_cell(row, group_column)
     place = Path(text).expanduser() if text.startswith("~/") else Path(text)
     file = table.parent / place
-    if "\\" in text and not _is_there(file):  # a table that was written on Windows
+    if "\\" in text and not is_there(file):  # a table that was written on Windows
         file = table.parent / PureWindowsPath(text).as_posix()
+    if not is_there(file) and (found := places.find(text)):
+        file = places.root / found
     return make_item(text, file, group or None)
-
-
-def _is_there(file: Path) -> bool:
-    try:
-        return file.exists()
-    except OSError:  # no file can be called so
-        return False

@@ -182,12 +182,26 @@ def test_the_screen_tells_small_classes_copies_and_what_is_left_out(photos: Path
     assert "Pictures of another format than their file names say, read by their bytes: 1" in told
 
 
+def test_the_command_ends_with_2_where_a_training_would_refuse_or_there_is_no_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(6):
+        save_noise(tmp_path / "photos" / ("chub", "perch")[number % 2] / f"{number}.png", number)
+    paths = ProjectPaths.of(tmp_path)
+    assert NEW.run(parse(["new", "few", str(tmp_path / "photos")])[1], paths) == 2
+    assert "a training would refuse" in capsys.readouterr().out
+    assert (tmp_path / "configs" / "few.yaml").is_file()
+    with pytest.raises(SourceError, match=r"no such folder. Expected a folder of photographs"):
+        NEW.run(parse(["new", "none", str(tmp_path / "fotos")])[1], paths)
+
+
 def test_where_training_would_refuse_the_last_lines_are_what_helps(tmp_path: Path) -> None:
     photos = make_frames(tmp_path / "photos", individuals=8)
     for number in range(5):
         save_noise(photos / "no" / f"{number}.png", 900 + number)
     told = tell(survey_images(FolderSource(path=photos)))
-    *_, train, held_out = told.rstrip().splitlines()
+    *_, train, held_out, _, last = told.rstrip().splitlines()
+    assert "a training would refuse" in last
     assert train.endswith("once that is done")
     typed = re.search(r"python run\.py train my-fish --set (.+?)   ", held_out)
     assert typed is not None

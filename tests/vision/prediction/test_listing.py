@@ -56,6 +56,15 @@ def test_a_table_names_files_from_its_own_folder_and_those_that_are_gone_are_tol
     assert "cannot be opened" in gone.fault
 
 
+def test_bare_names_of_a_table_are_found_in_the_folder_beside_it(tmp_path: Path) -> None:
+    _fill(tmp_path, "photos/2024/a.png", "photos/2024/b.png", "tables/c.png")
+    table = tmp_path / "tables" / "list.csv"
+    table.write_text("path\na.png\nb.png\n", encoding="utf-8")
+    with open_items([table]) as listing:
+        assert [(each.path, each.fault) for each in listing.items] == [("a.png", ""), ("b.png", "")]
+        assert listing.items[0].read() == paint(RED)
+
+
 def test_hidden_files_count_alike_in_a_folder_and_in_an_archive(tmp_path: Path) -> None:
     hidden = ["a/.1.png", ".git/b.png", "__MACOSX/a/._c.png", "a/thumbs/d.png", "@eaDir/e.png"]
     root = _fill(tmp_path / "photos", "a/b.png", *hidden)

@@ -14,8 +14,13 @@ ANSWERS = ("accept", "review", "unknown")
 """What a served model answers; a class of such a name would be taken for an answer."""
 
 
-def check_class_names(root: Path, files: Iterable[SourceFile]) -> None:
+def check_class_names(root: Path, files: Iterable[SourceFile], noun: str = "class folder") -> None:
     """Refuse names that do not show, and names that tables use for something else.
+
+    Args:
+        root: the folder or the table, for the message.
+        files: whose classes are looked at.
+        noun: what bears the name there.
 
     Raises:
         SourceError: names the class, and what to type.
@@ -25,30 +30,36 @@ def check_class_names(root: Path, files: Iterable[SourceFile]) -> None:
         if hidden is not None or not name.strip():
             fault = "is blank" if hidden is None else f"holds {hidden}, which does not show"
             raise SourceError(
-                f"{root}: the name of the class folder {name!a} {fault}. Expected letters, digits, signs and "
-                "spaces. Rename the folder."
+                f"{root}: the name of the {noun} {name!a} {fault}. Expected letters, digits, signs and "
+                "spaces. Rename it."
             )
         if is_unknown and name == POOLED:
             raise SourceError(
                 f"{root}: the class {name!r} is held out as unknown, and {name!r} is what reports call all "
-                "held-out classes together. Expected another name. Rename the folder."
+                "held-out classes together. Expected another name. Rename it."
             )
         if not is_unknown and comparison_key(name) in ANSWERS:
             raise SourceError(
-                f"{root}: the class folder {name!r} is called like an answer of the model "
+                f"{root}: the {noun} {name!r} is called like an answer of the model "
                 f"({', '.join(ANSWERS)}). Expected another name. If it holds pictures of other things, hold "
-                f"them out: --set 'dataset.unknown_classes=[\"{name}\"]'. If it is a kind of its own, rename "
-                "the folder."
+                f"them out: --set 'dataset.unknown_classes=[\"{name}\"]'. If it is a kind of its own, "
+                "rename it."
             )
 
 
-def check_spelling(root: Path, classes: Iterable[str], places: Mapping[str, str] | None = None) -> None:
+def check_spelling(
+    root: Path,
+    classes: Iterable[str],
+    places: Mapping[str, str] | None = None,
+    noun: str = "class folder",
+) -> None:
     """Refuse names that only some file systems tell apart: they are one class or two by accident.
 
     Args:
-        root: the folder, for the message.
+        root: the folder or the table, for the message.
         classes: all class names.
         places: where each lies, if it is not `name/`.
+        noun: what bears the name there.
 
     Raises:
         SourceError: names both.
@@ -58,9 +69,9 @@ def check_spelling(root: Path, classes: Iterable[str], places: Mapping[str, str]
     for name in sorted(classes):
         key = comparison_key(name)
         if key in seen:
-            both = " and ".join(repr(where.get(each, each)) for each in (seen[key], name))
+            both = " and ".join(where.get(each, repr(each)) for each in (seen[key], name))
             raise SourceError(
-                f"{root}: the class folders {both} differ only in case, or in what does not show. Expected "
+                f"{root}: the {noun}s {both} differ only in case, or in what does not show. Expected "
                 "one spelling. Rename one of them."
             )
         seen[key] = name
@@ -78,6 +89,6 @@ def check_unknown_classes(root: Path, named: Iterable[str], setting: str, classe
             near = find_near(name, classes)
             hint = f"; did you mean {near}?" if near else "."
             raise SourceError(
-                f"{root}: {setting} names {name!r}, which is no class folder{hint} Expected some of: "
+                f"{root}: {setting} names {name!r}, which is no class there{hint} Expected some of: "
                 f"{', '.join(sorted(classes))}."
             )

@@ -126,7 +126,7 @@ def find_root(path: Path, expected: str) -> Path:
         raise SourceError(f"{path}: cannot be opened: {fault}. {expected}") from error
     looked = "" if root.is_absolute() else f" (looked for {root.absolute()})"
     hint = _describe_missing(root, siblings)
-    raise SourceError(f"{root}: there is no such folder{looked}.{hint} {expected}")
+    raise SourceError(f"{root}: there is no such folder{looked}. {expected}{hint}")
 
 
 def _describe_missing(root: Path, siblings: Iterable[str]) -> str:

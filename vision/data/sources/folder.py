@@ -330,5 +330,5 @@ def _places(files: Iterable[SourceFile]) -> dict[str, str]:
     """Class -> the folders of its first image."""
     places: dict[str, str] = {}
     for file in files:
-        places.setdefault(file.class_name, PurePosixPath(file.path).parent.as_posix())
+        places.setdefault(file.class_name, repr(PurePosixPath(file.path).parent.as_posix()))
     return places

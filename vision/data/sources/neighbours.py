@@ -178,10 +178,11 @@ def _read_table(path: Path, names: set[str], stems: set[str]) -> Table | None:
 
 
 def _describe_table(root: Path, images: Sequence[str], table: Table) -> str:
-    path = Path("..") / table.path.name if table.path.parent == root.parent else table.path.relative_to(root)
+    file = table.path.resolve()
+    where = "has" if file.is_relative_to(root.resolve()) else "has, beside the folder,"
     found = (
-        f"has a table of labels: {path} names {table.num_images} of {count_of(len(images), 'image')} "
-        f"(column {table.file_column!r})"
+        f"{where} a table of labels: {file.name} names {table.num_images} of "
+        f"{count_of(len(images), 'image')} (column {table.file_column!r})"
     )
     names = Counter(PurePosixPath(image).name for image in images)
     if table.label_column is None or max(names.values()) > 1:
@@ -191,7 +192,7 @@ def _describe_table(root: Path, images: Sequence[str], table: Table) -> str:
     named = {"images": str(root), "path_column": table.file_column, "label_column": table.label_column}
     options = [f"--set dataset.{key}={write_inline(value)}" for key, value in named.items()]
     words = [word for option in options for word in option.split(" ", 1)]
-    command = shlex.join(["python", "run.py", "new", "NAME", str(table.path), *words])
+    command = shlex.join(["python", "run.py", "new", "NAME", str(file), *words])
     return (
         f"{found} and what it shows ({table.label_column!r}). Expected one folder per class. Such a table is "
         f"a source too (docs/sources.md#csv). Type\n\n{command}"

@@ -277,8 +277,8 @@ def test_a_missing_an_empty_and_a_wrong_folder_are_named(tmp_path: Path) -> None
     base = make_base(tmp_path)
     (tmp_path / "empty").mkdir()
     assert fault(base, tmp_path / "emptyy").startswith(
-        f"{tmp_path / 'emptyy'}: there is no such folder. Did you mean {tmp_path / 'empty'}? Expected one "
-        "folder per class; correct the path of the addition 'emptyy'."
+        f"{tmp_path / 'emptyy'}: there is no such folder. Expected one folder per class; correct the "
+        f"path of the addition 'emptyy'. Did you mean {tmp_path / 'empty'}?"
     )
     assert f"{tmp_path / 'empty'}: is empty. Expected one folder per class, of" in fault(
         base, tmp_path / "empty"

@@ -67,7 +67,7 @@ class TestFaults:
     def test_an_unknown_class_that_does_not_exist(self, tmp_path: Path) -> None:
         make(tmp_path, "bream/1.jpg", "chub/2.jpg", "nase/3.jpg")
         message = fault(tmp_path, unknown_classes=("breem",))
-        assert "'breem', which is no class folder; did you mean bream?" in message
+        assert "'breem', which is no class there; did you mean bream?" in message
 
     def test_a_group_pattern_that_matches_nothing(self, tmp_path: Path) -> None:
         make(tmp_path, "a/1.jpg", "b/2.jpg")

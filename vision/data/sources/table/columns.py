@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from vision.config.tables import CsvSource
 from vision.data.sources.split_words import read_split_name, words_of
 from vision.data.sources.table.labels_file import LABEL_COLUMNS, find_table
 from vision.data.sources.table.reading import PATH_COLUMNS, read_cell, read_table
-from vision.data.sources.table.rows import Places
+from vision.data.sources.table.rows import find_start
 
 GROUP_WORDS = frozenset(
     [
@@ -21,7 +20,6 @@ GROUP_WORDS = frozenset(
         "individual",
         "animal",
         "subject",
-        "person",
         "patient",
         "specimen",
         "video",
@@ -33,6 +31,10 @@ GROUP_WORDS = frozenset(
         "location",
         "site",
         "camera",
+        *("individuum", "individu", "individuo", "individus", "tier", "tiere", "sujet", "sujeto", "soggetto"),
+        *("person", "personne", "persona", "paciente", "paziente", "spécimen", "espécimen", "exemplar"),
+        *("standort", "ort", "lieu", "lugar", "luogo", "kamera", "caméra", "cámara", "fotocamera"),
+        *("sequenz", "séquence", "secuencia", "sequenza", "besuch", "animale", "animais", "animales"),
     ]
 )
 """What stays in one split, by the words of a column's name; `_NAMING` may stand beside them."""
@@ -47,12 +49,6 @@ BOX_COLUMNS = (
     ("bbox_x", "bbox_y", "bbox_w", "bbox_h"),
 )
 """Left, top, width and height in pixels, by the names that they have together."""
-
-MOST_TRIED = 200
-"""Rows whose files are looked for."""
-
-MOST_FOLDERS = 60
-"""Folders in and beside the table's that paths may start from."""
 
 _EXAMPLES = 3
 
@@ -90,6 +86,21 @@ def list_unused(settings: CsvSource) -> list[str]:
     named = {settings.path_column, settings.label_column, settings.rank, settings.group_column}
     named |= {settings.split_column, *(settings.box_columns or ())}
     return [name for name in header if name and name not in named]
+
+
+def list_possible_groups(settings: CsvSource) -> list[str]:
+    """Unused columns whose values repeat, each with one class: names of individuals, as a rule."""
+    label = settings.rank or settings.label_column
+    table = _Table(settings, *read_table(settings.path))
+    if label is None or settings.group_column:
+        return []
+    classes = table.values[label]
+    return [
+        name
+        for name in list_unused(settings)
+        if len(set(classes)) < table.count(name) < table.num_rows
+        and len(set(zip(table.values[name], classes, strict=True))) == len(set(table.values[name]))
+    ]
 
 
 class _Table:
@@ -137,7 +148,7 @@ class _Table:
             if not _names_group(name)
             and comparison_key(name) not in SPLIT_COLUMNS
             and not any(value.replace(".", "", 1).isdigit() for value in self.values[name])
-            and 2 <= self._count(name) <= self.num_rows / 2
+            and 2 <= self.count(name) <= self.num_rows / 2
         ]
         if len(found) != 1:
             raise SourceError(self._tell_readings(found or others, "label_column", "the class"))
@@ -145,7 +156,7 @@ class _Table:
 
     def choose(self, names: Sequence[str], setting: str, what: str) -> str | None:
         """The one of these columns whose values repeat; None where there is none."""
-        found = [name for name in names if 2 <= self._count(name) < self.num_rows]
+        found = [name for name in names if 2 <= self.count(name) < self.num_rows]
         if len(found) > 1:
             raise SourceError(self._tell_readings(found, setting, what, or_none=True))
         return found[0] if found else None
@@ -172,24 +183,14 @@ class _Table:
     def _named(self, names: Collection[str]) -> list[str]:
         return [name for name in self.header if comparison_key(name) in names]
 
-    def _count(self, name: str) -> int:
+    def count(self, name: str) -> int:
+        """Different values of a column, empty ones left out."""
         return len({value for value in self.values[name] if value})
 
     def _locate(self, values: Sequence[str]) -> tuple[int, Path]:
         """How many of some paths are files, and the folder that they start from."""
-        home = self.settings.images or self.settings.path.parent
-        tried = [each for each in values[:: max(1, len(values) // MOST_TRIED)] if _may_be_path(each)]
-        if tried and all(Path(each).is_absolute() for each in tried):
-            home = Path(os.path.commonpath([Path(each).parent for each in tried]))
-        near = [] if self.settings.images else [*_list_folders(home), *_list_folders(home.parent)]
-        folders = [home, *near]
-        best = max(folders, key=lambda each: sum((each / value).is_file() for value in tried), default=home)
-        count = sum((best / value).is_file() for value in tried)
-        if count:
-            return count, best
-        places = Places(home)
-        found = [places.find(value) for value in tried]
-        return sum(path is not None and (home / path).is_file() for path in found), home
+        images = self.settings.images
+        return find_start(images or self.settings.path.parent, values, beside=images is None)
 
     def _tell_readings(
         self, columns: Sequence[str], setting: str, what: str, *, or_none: bool = False
@@ -202,21 +203,10 @@ class _Table:
 
     def _describe(self, name: str) -> str:
         common = [value for value, _ in Counter(self.values[name]).most_common(_EXAMPLES) if value]
-        more = ", …" if self._count(name) > len(common) else ""
-        return f"{self._count(name):,} values: {', '.join(common)}{more}"
+        more = ", …" if self.count(name) > len(common) else ""
+        return f"{self.count(name):,} values: {', '.join(common)}{more}"
 
 
 def _names_group(column: str) -> bool:
     words = set(words_of(column)) - _NAMING
     return bool(words) and words <= GROUP_WORDS
-
-
-def _may_be_path(text: str) -> bool:
-    """Whether a text can be asked for as a file: no system has longer names."""
-    return bool(text) and all(len(part.encode()) < 256 for part in text.split("/"))
-
-
-def _list_folders(folder: Path) -> list[Path]:
-    if not os.access(folder, os.R_OK | os.X_OK):
-        return []
-    return sorted(each for each in folder.iterdir() if each.is_dir())[:MOST_FOLDERS]

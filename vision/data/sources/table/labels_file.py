@@ -16,8 +16,8 @@ from vision.data.sources.coco.cutting import cut_boxes
 from vision.data.sources.declaration import Base, Progress, Source
 from vision.data.sources.finding import find_root
 from vision.data.sources.folder import FolderListing, group_files
-from vision.data.sources.table.reading import PATH_COLUMNS, read_cell, read_table
-from vision.data.sources.table.rows import LabelRow, describe_rows, list_rows, read_rows
+from vision.data.sources.table.reading import PATH_COLUMNS, is_there, read_cell, read_table
+from vision.data.sources.table.rows import LabelRow, Places, describe_rows, find_start, list_rows, read_rows
 
 LABEL_COLUMNS = (
     *("label", "labels", "class", "classname", "class_name", "category", "kind", "target", "type"),
@@ -38,7 +38,7 @@ def find_table(settings: CsvSource) -> Path:
         near = find_near(path.name, beside)
         raise SourceError(
             f"{path}: there is no such file. Expected a CSV file of paths and labels. "
-            + (f"Did you mean {path.parent / near}?" if near else "Correct dataset.path.")
+            + (f"Did you mean {path.parent / near}?" if near else "Correct the path (dataset.path).")
         )
     return find_root(
         settings.images or path.parent, "Expected the folder that paths start from; set dataset.images to it."
@@ -53,12 +53,29 @@ def list_table(settings: CsvSource) -> tuple[Path, FolderListing]:
     """
     root = find_table(settings)
     header, rows = read_table(settings.path.expanduser())
-    labels, by_box = _read(settings, header, rows), settings.use == "boxes"
+    labels, by_box = list(_read(settings, header, rows)), settings.use == "boxes"
+    _require_pictures(settings, root, [row.path for row in labels])
     listing = list_rows(str(settings.path), root, labels, settings, by_box=by_box)
     files = group_files(root, settings.group_by, listing.files)
     if by_box:  # what is cut out of one picture stays together
         files = [replace(each, group=each.group or each.path) for each in files]
     return root, replace(listing, files=tuple(files))
+
+
+def _require_pictures(settings: CsvSource, root: Path, paths: list[str]) -> None:
+    """Refuse a table of whose pictures not one is there; the folder that has them is offered.
+
+    Raises:
+        SourceError: names the first of them and where it was looked for.
+    """
+    places = Places(root)
+    if not paths or any((found := places.find(path)) and is_there(root / found) for path in paths):
+        return
+    count, start = find_start(root, paths)
+    raise SourceError(
+        f"{settings.path}: not one of its pictures is in {root} (first: {paths[0]}). Expected paths that "
+        f"start from a folder. Say from which: --set dataset.images={start if count else 'FOLDER'}"
+    )
 
 
 def _read(settings: CsvSource, header: list[str], rows: Iterable[list[str]]) -> Iterator[LabelRow]:

@@ -47,6 +47,14 @@ def read_cell(row: Sequence[str], column: int | None) -> str:
     return row[column].strip() if column is not None and column < len(row) else ""
 
 
+def is_there(file: Path) -> bool:
+    """Whether a file is there; no where no file can be called so."""
+    try:
+        return file.exists()
+    except OSError:
+        return False
+
+
 def _decode(path: Path) -> str:
     """UTF-8, what a byte order mark says, or else Latin-1, which is told."""
     raw = path.read_bytes()

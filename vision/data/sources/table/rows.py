@@ -22,7 +22,14 @@ from vision.data.sources.coco.document import Mark
 from vision.data.sources.declaration import Base, Progress
 from vision.data.sources.finding import find_images
 from vision.data.sources.folder import FolderListing, digest_listing
-from vision.data.sources.split_words import read_split_name
+from vision.data.sources.split_words import FILE_WORDS, read_split_name, words_of
+from vision.data.sources.table.reading import is_there
+
+MOST_TRIED = 200
+"""Rows whose files are looked for."""
+
+MOST_FOLDERS = 60
+"""Folders in and beside the table's that paths may start from."""
 
 _UNLABELLED = "rows without a label, which teach nothing"
 _REPEATED = "rows that name a picture again, counted once"
@@ -59,6 +66,7 @@ class _Sorted:
     quarantined: list[Quarantined] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     firsts: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
 
     def count(self, what: str, path: str) -> None:
         self.counts[what] += 1
@@ -98,6 +106,7 @@ def list_rows(
             found.count(_BOXLESS, row.path)
         else:
             found.rows[path, (row.box or ()) if by_box else ()].append(row)
+            found.labels.setdefault(label, f"{label!r} ({row.place})")
     classes.discard("")
     for named, setting in ((settings.skip_classes, "skip"), (settings.unknown_classes, "unknown")):
         check_unknown_classes(Path(table), named, f"dataset.{setting}_classes", classes)
@@ -167,12 +176,12 @@ class Places:
         if not text:
             return None
         file = Path(os.path.normpath(self.root / Path(text).expanduser()))
-        if "\\" in text and not file.exists():  # a table that was written on Windows
+        if "\\" in text and not is_there(file):  # a table that was written on Windows
             file = Path(os.path.normpath(self.root / PureWindowsPath(text).as_posix()))
         if not file.is_relative_to(self.root):
             return None
         path = file.relative_to(self.root).as_posix()
-        if file.exists() or path != text or "/" in text:
+        if is_there(file) or path != text or "/" in text:
             return path
         if not self._names:
             self._names = self._index()
@@ -185,6 +194,44 @@ class Places:
             for name in {PurePosixPath(image).name, PurePosixPath(image).stem}:
                 names[name].append(image)
         return dict(names)
+
+
+def find_start(home: Path, values: Sequence[str], *, beside: bool = True) -> tuple[int, Path]:
+    """How many of some paths are files, and the folder that they start from.
+
+    Args:
+        home: the first that is tried.
+        values: cells of a table; at most `MOST_TRIED` of them are looked for.
+        beside: whether the folders in and beside it are tried too.
+    """
+    tried = [each for each in values[:: max(1, len(values) // MOST_TRIED)] if _may_be_path(each)]
+    if tried and all(Path(each).is_absolute() for each in tried):
+        home = Path(os.path.commonpath([Path(each).parent for each in tried]))
+    near = [*_list_folders(home), *_list_folders(home.parent)] if beside else []
+    counts = {each: sum((each / value).is_file() for value in tried) for each in (home, *near)}
+    best = max(counts, key=lambda each: counts[each])
+    if counts[best]:
+        return counts[best], best
+    named = all(PurePosixPath(each).suffix.strip(".0123456789") for each in tried)  # as files, not numbers
+    photos = [each for each in near if named and FILE_WORDS.intersection(words_of(each.name))]
+    for folder in (home, *photos):
+        places = Places(folder)
+        found = [places.find(value) for value in tried]
+        count = sum(path is not None and (folder / path).is_file() for path in found)
+        if count:
+            return count, folder
+    return 0, home
+
+
+def _may_be_path(text: str) -> bool:
+    """Whether a text can be asked for as a file: no system has longer names."""
+    return bool(text) and all(len(part.encode()) < 256 for part in text.split("/"))
+
+
+def _list_folders(folder: Path) -> list[Path]:
+    if not os.access(folder, os.R_OK | os.X_OK):
+        return []
+    return sorted(each for each in folder.iterdir() if each.is_dir())[:MOST_FOLDERS]
 
 
 def _make_file(
@@ -229,5 +276,5 @@ def _check_files(table: str, files: Sequence[SourceFile], found: _Sorted) -> Non
             f"{'; ' + told if told else ''}{faults}. Expected at least two known classes. Check the columns, "
             "dataset.skip_classes and dataset.unknown_classes."
         )
-    check_class_names(Path(table), files)
-    check_spelling(Path(table), classes)
+    check_class_names(Path(table), files, "label")
+    check_spelling(Path(table), classes, found.labels, "label")

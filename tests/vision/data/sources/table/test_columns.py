@@ -11,7 +11,7 @@ from tests.shared_data import shared_data
 from vision.base.errors import SourceError
 from vision.config.tables import CsvSource
 from vision.data.sources import read_source
-from vision.data.sources.table.columns import list_unused, recognise_columns
+from vision.data.sources.table.columns import list_possible_groups, list_unused, recognise_columns
 
 ROWS = [(f"{i:02}.png", "chub" if i % 2 else "perch", f"fish{i // 3}") for i in range(12)]
 
@@ -75,6 +75,38 @@ def test_a_split_that_is_none_and_files_that_are_nowhere_say_what_to_type(
         recognise_columns(write(photos / "t.csv", "file", paths))
     with pytest.raises(SourceError, match=r"gone/00\.png.*(.|\n)*dataset\.images=FOLDER"):
         recognise_columns(write(tmp_path / "t.csv", "file,label", columns("gone/")[0], labels))
+
+
+def test_a_folder_beside_the_table_is_searched_below_and_offered_where_the_config_names_none(
+    tmp_path: Path,
+) -> None:
+    for number, (name, _, _) in enumerate(ROWS):
+        save_noise(tmp_path / "photos" / "2024" / name, number)
+    (tmp_path / "tables").mkdir()
+    paths, labels, _ = columns()
+    table = write(tmp_path / "tables" / "t.csv", "file,label", paths, labels)
+    assert recognise_columns(table).images == tmp_path / "photos"
+    with pytest.raises(SourceError, match=rf"--set dataset\.images={tmp_path / 'photos'}"):
+        read_source(table, tmp_path)
+
+
+def test_columns_of_individuals_are_found_in_other_languages_or_told(tmp_path: Path, photos: Path) -> None:
+    paths, labels, _ = columns()
+    ring = [f"{label}{i // 4}" for i, label in enumerate(labels)]
+    note = [f"{i % 3}" for i in range(12)]  # repeats across classes: no individual
+    found = recognise_columns(write(tmp_path / "t.csv", "Datei,Art,Individuum", paths, labels, ring))
+    assert (found.label_column, found.group_column) == ("Art", "Individuum")
+    told = recognise_columns(write(tmp_path / "t.csv", "file,species,zz,note", paths, labels, ring, note))
+    assert told.group_column is None
+    assert list_possible_groups(told) == ["zz"]
+
+
+def test_spellings_of_a_label_are_told_with_their_rows(tmp_path: Path, photos: Path) -> None:
+    paths, labels, _ = columns()
+    labels[3] = " Chub"
+    table = write(photos / "t.csv", "file,species", paths, labels)
+    with pytest.raises(SourceError, match=r"labels 'Chub' \(row 5\) and 'chub' \(row 3\) differ only"):
+        read_source(table, tmp_path)
 
 
 def test_names_tell_groups_where_no_column_does(tmp_path: Path) -> None:
