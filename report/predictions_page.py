@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,6 +16,8 @@ from vision.base.errors import ImageError
 from vision.base.files import write_atomically
 from vision.base.names import isolate
 from vision.base.wording import count_of, join_words
+from vision.bundle.neighbours import NEIGHBOURS_NAME, Neighbours, read_neighbours
+from vision.bundle.records import SimilarImage
 from vision.data.records import HELD_OUT, Split
 from vision.data.thumbnails import make_thumbnail
 from vision.decision.records import Prediction
@@ -62,6 +64,7 @@ class Tile:
         detail: what else it could be.
         name: of the file.
         heat_map: link to the overlay, or nothing.
+        similar: known images that are most like it; none of a stranger.
     """
 
     source: str | None
@@ -70,6 +73,7 @@ class Tile:
     detail: str
     name: str
     heat_map: str
+    similar: tuple[SimilarImage, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,18 +98,26 @@ def write_predictions(
     """Answer a batch into `folder`: its tables, its summary and its contact sheet; else as `run_batch`."""
     summary, rows = run_batch(batch, folder, progress, listen)
     items = {each.path: each for each in batch.listing.items}
-    write_atomically(folder / PAGE_NAME, render_sheet(summary, rows, items))
+    known = batch.model.root / NEIGHBOURS_NAME
+    neighbours = read_neighbours(known) if batch.wanted.similar else None
+    write_atomically(folder / PAGE_NAME, render_sheet(summary, rows, items, neighbours))
     finish_batch(folder)
     return summary, rows
 
 
-def render_sheet(summary: BatchSummary, rows: Sequence[Row], items: Mapping[str, Item]) -> str:
+def render_sheet(
+    summary: BatchSummary,
+    rows: Sequence[Row],
+    items: Mapping[str, Item],
+    neighbours: Neighbours | None = None,
+) -> str:
     """The contact sheet as one HTML page.
 
     Args:
         summary: of the rows.
         rows: all of them.
         items: path -> the file, of which thumbnails are made.
+        neighbours: known images, of which the similar ones of each row are shown.
     """
     chosen = _choose(summary, rows)
     thumbnails = _draw_all([items[row.path] for shown, _ in chosen.values() for row in shown])
@@ -130,7 +142,19 @@ def render_sheet(summary: BatchSummary, rows: Sequence[Row], items: Mapping[str,
         unreadable=unreadable[:MOST_UNREADABLE],
         num_unreadable=len(unreadable),
         others=", ".join(f"{number} x {ending}" for ending, number in sorted(summary.others.items())),
+        known={} if neighbours is None else _draw_known(neighbours, groups.values()),
     )
+
+
+def _draw_known(neighbours: Neighbours, groups: Iterable[Group]) -> dict[str, tuple[int, str]]:
+    """Path of each known image that is shown -> its number on the page, and its picture as a data URI."""
+    shown = {each.path for group in groups for tile in group.tiles for each in tile.similar}
+    pictures = zip(neighbours.paths, neighbours.pictures, strict=True)
+    return {
+        path: (number, as_data_uri("image/jpeg", picture))
+        for number, (path, picture) in enumerate(pictures)
+        if path in shown
+    }
 
 
 def write_headline(summary: BatchSummary) -> str:
@@ -265,6 +289,7 @@ def _make_tile(row: Row, item: Item, drawn: Mapping[str, str]) -> Tile:
         detail=detail,
         name=PurePosixPath(row.path).name,
         heat_map=row.heat_map,
+        similar=() if row.answer is Answer.STRANGER else row.similar,
     )
 
 

@@ -97,6 +97,8 @@ def _answer(options: Namespace, sources: Sequence[Path], found: AnsweringModel, 
     for line in [*(tell_row(each) for each in rows if len(rows) <= MOST_TOLD), *tell_counts(summary)]:
         say(line)
     say(f"\nLook      {folder / PAGE_NAME}")
+    if options.similar:
+        say("Similar   known images stand under each answer there, and in the columns similar_1, ...")
     say(f"Table     {folder / CSV_NAME} ({PARQUET_NAME} beside it)")
     for line in publisher.publish(folder, summary, rows) if publisher is not None else []:
         say(line)

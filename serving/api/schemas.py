@@ -117,6 +117,9 @@ class SimilarPicture(Body):
     path: str = Field(description="in the data set")
     class_name: str
     similarity: float = Field(description="cosine of the two embeddings; 1 for the same picture")
+    same: bool = Field(
+        default=False, description="the very picture that was asked, or a copy: it was in training"
+    )
     picture_jpeg: str = Field(description="the image as the network saw it, small; base64")
 
 

@@ -138,6 +138,7 @@ def _show_similar(answer: PredictionAnswer) -> None:
         with st.container(horizontal=True, gap="xsmall"):
             for each in answer.similar:
                 picture, name = base64.b64decode(each.picture_jpeg), escape_markdown(each.class_name)
+                name += " (this very picture)" if each.same else ""
                 st.image(picture, caption=name, width=_CLASS_PICTURE_PIXELS)
 
 

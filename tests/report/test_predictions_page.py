@@ -14,6 +14,7 @@ from tests.example_story import make_promotion
 from tests.serving.toy import BLACK, BLUE, GREEN, GREY, RED, make_bundle, paint
 from vision.gate.records import Verdict
 from vision.prediction.batch import Batch, BatchModel
+from vision.prediction.engines import Wanted
 from vision.prediction.listing import open_items
 from vision.prediction.part_file import PART_NAME
 from vision.prediction.records import Answer, BatchSummary
@@ -122,3 +123,23 @@ def test_a_class_that_was_mostly_missed_on_test_is_told_where_it_is_named(
     summary, page = _write(photos, tmp_path / "with")
     assert told in page
     assert sum(told in line for line in tell_counts(summary)) == 1
+
+
+def test_similar_images_stand_under_each_answer_and_the_very_picture_is_called_so(tmp_path: Path) -> None:
+    bundle = make_bundle()
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "green.png").write_bytes(paint(GREEN, sides=(40, 40)))
+    with open_items([tmp_path / "photos"]) as listing:
+        batch = Batch(listing, BatchModel(bundle.root, bundle.digest, "toy", "3"), Wanted(similar=3))
+        _, (row,) = write_predictions(batch, tmp_path / "out", lambda _done, _total: None)
+    page = (tmp_path / "out" / PAGE_NAME).read_text(encoding="utf-8")
+    assert [each.same for each in row.similar] == [True, False, False]
+    shown = re.findall(r'<a class="(k\d+)( same)?" title="(.*?), cosine [\d.]+">(.*?)</a>', page)
+    assert [(path, text) for _, _, path, text in shown] == [
+        (each.path, "green, this very picture" if each.same else "green") for each in row.similar
+    ]
+    for name, _, _, _ in shown:
+        assert f".{name} {{ --p:url(data:image/jpeg;base64," in page
+    cells = (tmp_path / "out" / "predictions.csv").read_text(encoding="utf-8").splitlines()
+    assert cells[0].endswith("similar_same_3")
+    assert cells[1].split(",").count("yes") == 1

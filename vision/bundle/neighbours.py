@@ -25,6 +25,8 @@ NEIGHBOURS_NAME = "neighbours.npz"
 _SIDE = 128
 _QUALITY = 80
 _EPSILON = 1e-12
+_SAME = 1 - 1e-6
+"""Cosine above which two embeddings are of one picture: what float16 rounds is less."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +58,7 @@ class Neighbours:
                     path=self.paths[place],
                     class_name=self.class_names[self.labels[place]],
                     similarity=round(float(cosines[place]), 4),
+                    same=bool(cosines[place] > _SAME),
                 ),
                 self.pictures[place],
             )

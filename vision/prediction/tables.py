@@ -19,7 +19,7 @@ PARQUET_NAME = "predictions.parquet"
 _TEXTS = ("path", "decision", "class")
 _EVIDENCE = ("unknown_score", "unknown_threshold", "p_value")
 _LAST = ("set", "unknown_kind", "nearest", "reason", "group", "heat_map", "seen")
-_SIMILAR = ("similar", "similar_class", "similarity")
+_SIMILAR = ("similar", "similar_class", "similarity", "similar_same")
 
 
 def list_columns(top_k: int, similar: int = 0) -> list[str]:
@@ -39,7 +39,7 @@ def tabulate(row: Row) -> dict[str, Any]:
     told: dict[str, Any] = {"path": row.path, "group": row.group, "heat_map": row.heat_map or None}
     told["seen"] = row.seen or None
     for place, each in enumerate(row.similar, 1):
-        values = (each.path, each.class_name, each.similarity)
+        values = (each.path, each.class_name, each.similarity, "yes" if each.same else None)
         told |= {f"{name}_{place}": value for name, value in zip(_SIMILAR, values, strict=True)}
     if row.box is not None:
         told["box"] = ",".join(f"{side:.6g}" for side in row.box)

@@ -28,6 +28,7 @@ def test_the_nearest_known_images_come_first_with_their_pictures(client: TestCli
     told = client.post("/similar?number=3", headers=HEADERS, files={"image": paint(GREEN)}).json()["similar"]
     assert told[0]["path"] == "green/1.png"
     assert [each["class_name"] for each in told] == ["green"] * 3
+    assert [each["same"] for each in told] == [True, False, False]
     assert told[0]["similarity"] > told[1]["similarity"] >= told[2]["similarity"]
     with Image.open(io.BytesIO(base64.b64decode(told[0]["picture_jpeg"]))) as picture:
         assert picture.convert("RGB").getpixel((5, 5))[1] > 200  # type: ignore[index]

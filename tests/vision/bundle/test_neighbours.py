@@ -48,6 +48,7 @@ def test_the_nearest_are_those_of_the_largest_cosine_whatever_the_length() -> No
         / (np.linalg.norm(embeddings[:15], axis=1) * np.linalg.norm(embeddings[13]))
     )
     assert [each.path for each, _ in found] == [f"{row}.png" for row in np.argsort(-cosines)[:4]]
+    assert [each.same for each, _ in found] == [True, False, False, False]  # embeddings are kept as float16
     assert found[0][0].similarity == pytest.approx(1, abs=1e-3)
     for each, picture in known.nearest(embeddings[13], 15):
         row = int(each.path.removesuffix(".png"))
