@@ -103,6 +103,7 @@ def _write_pictures(url: str, found: list[CorrectedAnswer], options: Namespace, 
         )
     if images:
         console.print(f"Train with them: --set 'dataset.additions=[{folder.resolve()}]'")
+        console.print(f"Or let every later model be asked them: --set dataset.regression={folder.resolve()}")
     return 0 if images else 2
 
 

@@ -50,6 +50,7 @@ def promote(
             config.seed,
             config.unknowns.strangers,
         ),
+        config.dataset.regression,
     )
     incumbent = Incumbent.of(champion, champion_digest, champion_splits)
     return judge(bundle, served, current, config.gate, config.bootstrap, config.seed, incumbent)

@@ -169,6 +169,11 @@ class GrowingSource(Settings):
         default=None,
         description="a suspected_labels.csv in which you wrote `exclude` or `relabel` into the column action",
     )
+    regression: Path | None = Field(
+        default=None,
+        description="class folders of pictures that no model is taught and every later one is asked; who "
+        "names fewer right than the model in production, by more than chance, is refused",
+    )
 
     @field_validator("additions")
     @classmethod

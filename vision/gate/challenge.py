@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,8 @@ from vision.evaluation.answered import FAR, KNOWN, NEAR, pool_far
 from vision.evaluation.baselines import Baselines
 from vision.gate.contradictions import NewLabels
 from vision.gate.judge import judge_gate
-from vision.gate.records import Promotion
+from vision.gate.records import GateCheck, Promotion
+from vision.gate.regression import check_regression
 from vision.gate.sides import Challenger, Champion
 from vision.gate.use import Replies, Shown
 
@@ -76,6 +78,7 @@ class Current:
         images_at: gives the images as a champion needs them.
         far: far kind -> the challenger's outputs of its images.
         far_at: gives these images at (size, resize policy), as a champion needs them.
+        regression: folder of the pictures that every model is asked, where there is one.
     """
 
     splits: Splits
@@ -83,6 +86,7 @@ class Current:
     images_at: ImagesAt
     far: Mapping[str, ModelOutputs] = field(default_factory=dict)
     far_at: Callable[[int, str], Mapping[str, ImageArray]] = lambda *_: {}
+    regression: Path | None = None
 
 
 def judge(
@@ -116,7 +120,22 @@ def judge(
     champion = None
     if incumbent is not None:
         champion = _describe_champion(incumbent, bundle, test, current)
-    return judge_gate(challenger, champion, settings, bootstrap, seed)
+    asked = _ask_regression(bundle, current.regression, incumbent)
+    return judge_gate(challenger, champion, settings, bootstrap, seed, asked)
+
+
+def _ask_regression(
+    bundle: Bundle, folder: Path | None, incumbent: Incumbent | None
+) -> tuple[GateCheck, ...]:
+    """The check of the regression set; none without one, or where the champion is this very bundle."""
+    if folder is None or (incumbent is not None and incumbent.digest == bundle.digest):
+        return ()
+    challenger = load_bundle(bundle.root, bundle.digest)
+    if incumbent is None:
+        return (check_regression(folder, challenger, None, ()),)
+    champion = load_bundle(incumbent.bundle.root, incumbent.digest)
+    learned = _digests_of(incumbent.splits, Split.TRAIN, Split.VALIDATION, Split.CALIBRATION)
+    return (check_regression(folder, challenger, champion, learned),)
 
 
 def _describe_challenger(bundle: Bundle, test: Labelled, served: Served, current: Current) -> Challenger:

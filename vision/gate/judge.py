@@ -32,6 +32,8 @@ need a person's look; `kept` where the champion is better, or is the same bundle
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from vision.base.record import Interval
@@ -61,6 +63,7 @@ def judge_gate(
     settings: GateSettings,
     bootstrap: BootstrapSettings,
     seed: int,
+    asked: Sequence[GateCheck] = (),
 ) -> Promotion:
     """The verdict on a challenger, with every requirement that can be judged in words, failed ones together.
 
@@ -71,6 +74,7 @@ def judge_gate(
             contradict the champion.
         bootstrap: number of resamples and level of the intervals.
         seed: draws the resamples.
+        asked: further checks that were made.
 
     Raises:
         ValueError: the columns are not of the same images.
@@ -85,7 +89,7 @@ def judge_gate(
     if len(np.unique(challenger.groups)) >= FEWEST_GROUPS:
         drawn = resample_groups(challenger.groups, bootstrap, rng)
         floors = _check_floors(challenger, settings, drawn)
-    checks, gains = [evidence, *floors[0]], floors[1]
+    checks, gains = [evidence, *floors[0], *asked], floors[1]
     if champion is None:
         return _conclude(challenger, champion, settings, checks, gains, Verdict.REFUSED)
     current = _pair_current(challenger, champion)

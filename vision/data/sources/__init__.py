@@ -22,6 +22,7 @@ from vision.data.sources.declaration import Base, Progress, Source
 from vision.data.sources.fathomnet.source import FATHOMNET
 from vision.data.sources.folder import find_addition
 from vision.data.sources.painted import REEF
+from vision.data.sources.regression import digest_regression, leave_out_regression
 from vision.data.sources.remote import check_remote, copy_remote
 from vision.data.sources.table.catalog_source import CATALOG
 from vision.data.sources.table.labels_file import CSV
@@ -59,7 +60,9 @@ def read_source(settings: SourceSettings, data_folder: Path, *, progress: Progre
     if settings.additions:
         fits_to = Base(Path(base.root), base.class_names, base.unknown_class_names)
         base = add_parts(base, list_parts(settings.additions, fits_to), progress)
-    return base if settings.corrections is None else apply_corrections(base, settings.corrections)
+    if settings.corrections is not None:
+        base = apply_corrections(base, settings.corrections)
+    return base if settings.regression is None else leave_out_regression(base, settings.regression)
 
 
 def check_source(settings: SourceSettings) -> None:
@@ -87,4 +90,6 @@ def digest_source(settings: SourceSettings, data_folder: Path) -> str:
     digest, base = SOURCES[type(settings)].describe(settings, data_folder)
     if settings.additions:
         digest = digest_parts(digest, list_parts(settings.additions, base))
-    return digest if settings.corrections is None else digest_corrections(digest, settings.corrections)
+    if settings.corrections is not None:
+        digest = digest_corrections(digest, settings.corrections)
+    return digest if settings.regression is None else digest_regression(digest, settings.regression)

@@ -1,0 +1,98 @@
+"""The regression set: counted against the sign test by hand, asked through real bundles, taught to none."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.serving.toy import BLUE, GREEN, RED, make_bundle, paint
+from tests.vision.training.nets.toy import KERAS_WARNINGS
+from vision.base.errors import SourceError
+from vision.bundle.assembly import LoadedBundle, load_bundle
+from vision.config.data import FolderSource
+from vision.data.sources import digest_source, read_source
+from vision.gate.regression import NAME, check_regression, compare_right
+from vision.gate.words import WHY
+
+
+def columns(both: int, gained: int, lost: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
+    challenger = [True] * both + [True] * gained + [False] * lost + [False] * neither
+    champion = [True] * both + [False] * gained + [True] * lost + [False] * neither
+    return np.array(challenger), np.array(champion)
+
+
+@pytest.mark.parametrize(
+    ("gained", "lost", "passes"),
+    [(0, 0, True), (0, 4, True), (0, 5, False), (1, 7, False), (1, 6, True), (5, 5, True), (9, 0, True)],
+)
+def test_fewer_right_than_chance_is_refused(gained: int, lost: int, passes: bool) -> None:
+    """P(Bin(4, 1/2) = 0) = 0.0625, P(Bin(5, 1/2) = 0) = 0.031; P(<= 1 of 8) = 0.035, of 7 0.0625."""
+    check = compare_right(*columns(10, gained, lost, 3))
+    assert check.passed is passes
+    assert f"{10 + gained} right and the champion {10 + lost}: {gained} gained, {lost} lost" in check.message
+    assert check.name in WHY
+
+
+def swap(bundle: LoadedBundle) -> LoadedBundle:
+    """The same network, red and green exchanged: right on blue alone."""
+    names = tuple({"red": "green", "green": "red"}.get(name, name) for name in bundle.contract.class_names)
+    return replace(bundle, contract=bundle.contract.model_copy(update={"class_names": names}))
+
+
+def save(root: Path, name: str, file: str, content: bytes) -> None:
+    (root / name).mkdir(parents=True, exist_ok=True)
+    (root / name / file).write_bytes(content)
+
+
+@pytest.mark.slow
+@KERAS_WARNINGS
+def test_both_models_are_asked_what_the_champion_did_not_learn(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = load_bundle(make_bundle().root, make_bundle().digest)
+    learned = paint(RED, sides=(33, 40))
+    save(tmp_path, "red", "learned.png", learned)
+    for i in range(3):
+        save(tmp_path, "red", f"{i}.png", paint(RED, sides=(40 + i, 40)))
+        save(tmp_path, "green", f"{i}.png", paint(GREEN, sides=(40 + i, 40)))
+    save(tmp_path, "blue", "0.png", paint(BLUE))
+    save(tmp_path, "blue", "damaged.jpg", b"no picture")
+    digests = {hashlib.sha256(learned).hexdigest()}
+    check = check_regression(tmp_path, swap(good), good, digests)
+    assert check.name == NAME
+    assert not check.passed
+    assert "Of 8 pictures" in check.message
+    assert "names 1 right and the champion 7: 0 gained, 6 lost" in check.message
+    assert "damaged.jpg" in caplog.text
+    assert check_regression(tmp_path, good, swap(good), digests).passed
+    first = check_regression(tmp_path, swap(good), None, ())
+    assert (first.passed, "Of 9 pictures" in first.message) == (True, True)
+
+
+def test_what_is_asked_is_not_taught_and_changes_the_digest(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("bream", "cod"):
+        for i in range(4):
+            buffer = io.BytesIO()
+            Image.fromarray(rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)).save(buffer, "PNG")
+            save(tmp_path / "photos", name, f"{i}.png", buffer.getvalue())
+    held = (tmp_path / "photos" / "cod" / "1.png").read_bytes()
+    save(tmp_path / "asked", "bream", "said-by-people.png", held)
+    plain = FolderSource(path=tmp_path / "photos")
+    asked = plain.model_copy(update={"regression": tmp_path / "asked"})
+    manifest = read_source(asked, tmp_path)
+    assert "cod/1.png" not in {entry.path for entry in manifest.entries}
+    assert len(manifest.entries) == 7
+    assert any("dataset.regression" in each.what and each.count == 1 for each in manifest.remarks)
+    assert manifest.source_digest == digest_source(asked, tmp_path) != digest_source(plain, tmp_path)
+    save(tmp_path / "asked", "bream", "other.png", paint(RED))
+    assert digest_source(asked, tmp_path) != manifest.source_digest
+    (tmp_path / "asked" / "loose.png").write_bytes(paint(RED))
+    with pytest.raises(SourceError, match=r"loose\.png lies in no class folder"):
+        digest_source(asked, tmp_path)

@@ -1,0 +1,84 @@
+"""Pictures that people corrected and no model is taught: a challenger may not do worse by more than chance.
+
+Both are asked; of the pictures that one alone names right, the exact one-sided sign test counts whose they
+are. Pictures that the champion learned before they were set apart are left out.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vision.base.errors import ImageError
+from vision.bundle.assembly import LoadedBundle
+from vision.bundle.pictures import decode_for
+from vision.data.images import MAX_MEGAPIXELS
+from vision.data.sources.regression import list_regression
+from vision.gate.records import GateCheck
+
+NAME, LEVEL = "regression set", 0.05
+_BATCH_SIZE = 32
+
+logger = logging.getLogger(__name__)
+
+
+def check_regression(
+    folder: Path, challenger: LoadedBundle, champion: LoadedBundle | None, learned: Collection[str]
+) -> GateCheck:
+    """What the set says of a challenger; without a champion it is told and refuses nothing.
+
+    Args:
+        folder: one folder a class.
+        challenger: the bundle at the gate.
+        champion: the bundle in production, another one than the challenger.
+        learned: digests of the images that the champion was taught.
+
+    Raises:
+        SourceError: the folder is missing or holds no picture.
+    """
+    asked = [(path, name) for path, name, digest in list_regression(folder) if digest not in learned]
+    own = _name_right(challenger, asked)
+    if champion is None:
+        message = f"Of {len(asked)} pictures of dataset.regression the challenger names {own.sum()} right."
+        return GateCheck(name=NAME, passed=True, message=message)
+    return compare_right(own, _name_right(champion, asked))
+
+
+def compare_right(challenger: NDArray[np.bool_], champion: NDArray[np.bool_]) -> GateCheck:
+    """The check of two models' right answers to the same pictures, (n,) each."""
+    from scipy.stats import binomtest
+
+    gained, lost = int((challenger & ~champion).sum()), int((champion & ~challenger).sum())
+    chance = float(binomtest(gained, gained + lost, 0.5, "less").pvalue) if gained + lost else 1.0
+    return GateCheck(
+        name=NAME,
+        passed=chance > LEVEL,
+        message=f"Of {len(challenger)} pictures of dataset.regression that the champion did not learn, the "
+        f"challenger names {challenger.sum()} right and the champion {champion.sum()}: {gained} gained, "
+        f"{lost} lost. Of two equal models one loses so often with probability {chance:.3f}; it must be "
+        f"above {LEVEL}.",
+    )
+
+
+def _name_right(bundle: LoadedBundle, asked: Sequence[tuple[Path, str]]) -> NDArray[np.bool_]:
+    """(n,) whether each picture is named as its folder; one that cannot be read is not."""
+    predictor, names = bundle.predictor(), bundle.contract.class_names
+    right = np.zeros(len(asked), bool)
+    for start in range(0, len(asked), _BATCH_SIZE):
+        images, places = [], []
+        for place, (path, _) in enumerate(asked[start : start + _BATCH_SIZE], start):
+            try:
+                images.append(decode_for(bundle.contract, path.read_bytes(), MAX_MEGAPIXELS))
+                places.append(place)
+            except (ImageError, OSError) as error:
+                logger.warning("%s of dataset.regression cannot be read: %s", path, error)
+        if images:
+            classes = predictor.run(np.stack(images)).decisions.classes
+            right[places] = [
+                names[each] == asked[place][1] for each, place in zip(classes, places, strict=True)
+            ]
+    return right
