@@ -7,9 +7,7 @@ in every round so that other load falls on all of them. Some ten minutes on two 
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ import numpy as np
 from vision.backbones import BACKBONES
 from vision.base.outputs import ModelFile
 from vision.bundle.engine import Engine
+from vision.bundle.speed import time_engines
 from vision.config.export import GraphSettings, Precision
 from vision.config.training import CandidateSettings
 
@@ -54,17 +53,6 @@ def measure(name: str, size: int, rounds: int, precisions: set[Precision], folde
     shown = " | ".join(f"{times[each]:.0f} ms" if each in pays else "" for each in _SHOWN)
     megabytes = paths[Precision.FP16].stat().st_size / 1e6
     return f"| `{name}` | {file.num_parameters / 1e6:.1f} M | {megabytes:.1f} MB | {shown} |"
-
-
-def time_engines(engines: dict[Precision, Engine], images: np.ndarray, rounds: int) -> dict[Precision, float]:
-    """Median milliseconds of one image; the first round is not counted."""
-    seconds: dict[Precision, list[float]] = {each: [] for each in engines}
-    for i in range(rounds + 1):
-        for precision, engine in engines.items():
-            started = time.perf_counter()
-            engine.forward(images[i % len(images)][None])
-            seconds[precision].append(time.perf_counter() - started)
-    return {each: 1000 * statistics.median(found[1:]) for each, found in seconds.items()}
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from vision.base.errors import BundleError, TaxonError
 from vision.base.record import FileSet, Record, Value
-from vision.config.export import Precision
+from vision.config.export import AUTO_ORDER, Precision
 from vision.decision.passport import Passport
 from vision.decision.records import DecisionRule, WeakClass
 
@@ -69,6 +69,9 @@ class PrecisionRow(Value):
     lower_bounds: dict[str, float] = Field(
         default_factory=dict, description="tolerance -> lower bound of the difference; what is judged"
     )
+    milliseconds: float | None = Field(
+        default=None, description="of one image on one thread, median; None: not measured"
+    )
 
 
 class PrecisionReport(Record):
@@ -78,6 +81,7 @@ class PrecisionReport(Record):
     num_images: int
     rows: tuple[PrecisionRow, ...]
     automatic: bool = Field(default=False, description="chosen by these rows, not named in the config")
+    fastest: bool = Field(default=False, description="int8 was to be served if it pays")
 
     @property
     def served_agreement(self) -> float | None:
@@ -89,10 +93,29 @@ class PrecisionReport(Record):
         """One sentence: what is served and why."""
         if not self.automatic:
             return f"Weights are served as {self.served}, as the configuration says."
-        if self.served is Precision.FP16:
-            return "Weights are served as fp16: it keeps to the tolerance and is half as large as fp32."
-        reasons = next((row.reasons for row in self.rows if row.precision is Precision.FP16), ())
-        return f"Weights are served as fp32, because fp16 strays from the network: {'; '.join(reasons)}."
+        rows = {row.precision: row for row in self.rows}
+        if self.served is Precision.INT8:
+            times = ", ".join(_tell_time(rows[each]) for each in (Precision.INT8, *AUTO_ORDER))
+            return f"Weights are served as int8: it keeps to the tolerance and is faster here ({times})."
+        reasons = "; ".join(rows[Precision.FP16].reasons)
+        choice = "fp16: it keeps to the tolerance and is half as large as fp32"
+        if self.served is not Precision.FP16:
+            choice = f"{self.served}, because fp16 strays from the network: {reasons}"
+        left = (
+            f" int8 is not: {self._doubt(rows[Precision.INT8], rows[self.served])}." if self.fastest else ""
+        )
+        return f"Weights are served as {choice}.{left}"
+
+    @staticmethod
+    def _doubt(row: PrecisionRow, served: PrecisionRow) -> str:
+        """Why int8 was not taken for its speed."""
+        if not row.within_tolerance:
+            return "; ".join(row.reasons)
+        return f"it is not 10% faster here ({_tell_time(row)}, {_tell_time(served)})"
+
+
+def _tell_time(row: PrecisionRow) -> str:
+    return f"{row.precision} {row.milliseconds:.1f} ms" if row.milliseconds else f"{row.precision} not run"
 
 
 class Deployment(Record):

@@ -83,7 +83,8 @@ class RunConfig(Settings):
                 if precision in backbone.refused:
                     raise ValueError(
                         f"{where}: {backbone.name} is not exported as {precision}: "
-                        f"{backbone.refused[precision]}. Remove {precision} from export, or the candidate"
+                        f"{backbone.refused[precision]}. Remove {precision} (or precision: fastest) "
+                        "from export, or the candidate"
                     )
         return self
 

@@ -156,6 +156,42 @@ def test_auto_serves_fp16_where_it_keeps_to_the_tolerance_else_fp32_and_says_so(
     assert PrecisionReport.model_validate_json(report.model_dump_json()).served is served
 
 
+def timed(row: PrecisionRow, milliseconds: float) -> PrecisionRow:
+    return row.model_copy(update={"milliseconds": milliseconds})
+
+
+INT8, INT8_STRAYS = (
+    row.model_copy(update={"precision": Precision.INT8})
+    for row in (FP16, row_of(changed(20, [0.0, 4.0]), precision=Precision.INT8))
+)
+
+
+@pytest.mark.parametrize(
+    ("int8", "fp16", "served", "words"),
+    [
+        (timed(INT8, 4.4), timed(FP16, 5.0), Precision.INT8, "int8 4.4 ms, fp16 5.0 ms, fp32 6.0 ms"),
+        (
+            timed(INT8, 4.6),
+            timed(FP16, 5.0),
+            Precision.FP16,
+            "not 10% faster here (int8 4.6 ms, fp16 5.0 ms)",
+        ),
+        (timed(INT8_STRAYS, 1.0), timed(FP16, 5.0), Precision.FP16, "int8 is not: mean probability difference"),
+        (timed(INT8, 5.0), STRAYS, Precision.INT8, "fp16 not run"),
+    ],
+)
+def test_fastest_serves_int8_where_it_keeps_to_the_tolerance_and_is_measured_faster(
+    int8: PrecisionRow, fp16: PrecisionRow, served: Precision, words: str
+) -> None:
+    settings, rows = ExportSettings(precision=PrecisionChoice.FASTEST), (timed(FP32, 6.0), fp16, int8)
+    chosen = choose_precision(settings, rows)
+    report = PrecisionReport(served=chosen, num_images=88, rows=rows, automatic=True, fastest=True)
+    assert require_served(report) is served
+    assert words in report.describe_choice()
+    assert choose_precision(ExportSettings(), rows) in (Precision.FP16, Precision.FP32)
+    assert Precision.INT8 in settings.graphs().precisions
+
+
 @pytest.mark.parametrize("row", [STRAYS, UNUSABLE])
 def test_a_named_precision_that_cannot_be_served_ends_the_run_with_its_reasons(row: PrecisionRow) -> None:
     with pytest.raises(ToleranceError, match=r"fp16 graph .*export\.precision=auto") as caught:
