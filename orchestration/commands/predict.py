@@ -119,7 +119,9 @@ def _check_format(options: Namespace) -> None:
     if options.format is not None and options.deployments is None:
         raise ConfigError(
             f"--format {options.format} came without a table of deployments. Expected where and when the "
-            "cameras stood, which photographs do not say. Add --deployments deployments.csv"
+            "cameras stood, which photographs do not say. Add --deployments deployments.csv, a table of "
+            "deploymentID, latitude, longitude, deploymentStart, deploymentEnd and timeZone, and beside it "
+            "survey.yaml with title and publisher (docs/predict.md)"
         )
     if options.deployments is not None and options.format is None:
         raise ConfigError(

@@ -59,12 +59,21 @@ def read_deployments(path: Path) -> dict[str, Deployment]:
             "times have none, as in Europe/Brussels. Add it: photographs do not tell it."
         )
     found: dict[str, Deployment] = {}
+    faults = []
     for number, row in enumerate(rows, 2):
         if any(row):
             cells = {name: read_cell(row, place) for place, name in enumerate(columns)}
-            deployment = _make_deployment(f"{path}, row {number}", cells)
+            try:
+                deployment = _make_deployment(f"{path}, row {number}", cells)
+            except SourceError as error:
+                faults.append(str(error))
+                continue
             if found.setdefault(cells["deploymentid"], deployment) is not deployment:
-                raise SourceError(f"{path}, row {number}: {cells['deploymentid']} is there twice.")
+                faults.append(f"{path}, row {number}: {cells['deploymentid']} is there twice.")
+    if len(faults) > _MOST_TOLD:
+        faults[_MOST_TOLD:] = [f"and {len(faults) - _MOST_TOLD} more rows"]
+    if faults:
+        raise SourceError("\n".join(faults))
     if not found:
         raise SourceError(f"{path}: has no row. Expected one for each deployment. Fill it in.")
     return found

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vision.base.errors import ConfigError, SourceError, TaxonError
 from vision.base.wording import count_of
 from vision.bundle.assembly import read_contract
 from vision.prediction.batch import Batch
@@ -60,12 +61,22 @@ def prepare_publication(format_name: str, table: Path, batch: Batch) -> Publishe
 
     Raises:
         ConfigError: the survey lacks something.
-        SourceError: the table lacks something, or a picture has no deployment or time.
+        SourceError: the table lacks something, or a picture has no deployment or time; with what the survey
+            lacks, where both do.
     """
-    deployments = read_deployments(table)
-    survey = read_survey(table.parent / SURVEY_NAME, for_camtrap=format_name == CAMTRAP_DP)
-    survey.check_classes(read_contract(batch.model.root).class_names)
-    shots = place_items(batch.listing.items, deployments, batch.wanted.max_megapixels)
+    faults: list[TaxonError] = []
+    try:
+        deployments = read_deployments(table)
+        shots = place_items(batch.listing.items, deployments, batch.wanted.max_megapixels)
+    except SourceError as error:
+        faults.append(error)
+    try:
+        survey = read_survey(table.parent / SURVEY_NAME, for_camtrap=format_name == CAMTRAP_DP)
+        survey.check_classes(read_contract(batch.model.root).class_names)
+    except ConfigError as error:
+        faults.append(error)
+    if faults:
+        raise type(faults[0])("\n\n".join(map(str, faults))) from faults[-1]
     return Publisher(format_name, Publication(survey, deployments, shots))
 
 

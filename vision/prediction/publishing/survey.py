@@ -19,7 +19,9 @@ samplingDesign: targeted            # simpleRandom systematicRandom clusteredRan
 captureMethod: [activityDetection]  # or timeLapse
 individualAnimals: false            # true where single animals are recognised
 """
-_SHOWN = indent(EXAMPLE.rstrip(), "    ")
+_DARWIN_LINES = 2
+"""Lines of the example that Darwin Core needs too."""
+
 _CAMTRAP_NEEDS = ("sampling_design", "capture_method", "individual_animals")
 
 Ranks = Literal["kingdom", "phylum", "class", "order", "family", "genus", "species", "subspecies"]
@@ -90,10 +92,12 @@ def read_survey(path: Path, *, for_camtrap: bool) -> Survey:
     Raises:
         ConfigError: it is absent or lacks something; it says what to write.
     """
+    lines = EXAMPLE.splitlines()[: None if for_camtrap else _DARWIN_LINES]
+    shown = indent("\n".join(lines), "    ")
     if not path.is_file():
         raise ConfigError(
             f"{path} is not there. Expected what the photographs do not say of the survey. Write it, "
-            f"with your own words, for example:\n{_SHOWN}"
+            f"with your own words, for example:\n{shown}"
         )
     told: Any = parse_yaml(read_text(path), str(path))
     try:
@@ -102,10 +106,10 @@ def read_survey(path: Path, *, for_camtrap: bool) -> Survey:
         faults = "; ".join(
             f"{'.'.join(map(str, each['loc'])) or 'all'}: {each['msg']}" for each in error.errors()
         )
-        raise ConfigError(f"{path}: {faults}. Expected as in this example:\n{_SHOWN}") from error
+        raise ConfigError(f"{path}: {faults}. Expected as in this example:\n{shown}") from error
     missing = [to_camel(each) for each in _CAMTRAP_NEEDS if getattr(survey, each) is None]
     if for_camtrap and missing:
         raise ConfigError(
-            f"{path} lacks {', '.join(missing)}. Expected as Camtrap DP needs it, as in:\n{_SHOWN}"
+            f"{path} lacks {', '.join(missing)}. Expected as Camtrap DP needs it, as in:\n{shown}"
         )
     return survey

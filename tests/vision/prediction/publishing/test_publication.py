@@ -161,6 +161,19 @@ def test_what_photographs_do_not_say_is_refused_before_any_is_answered(
 
 
 @pytest.mark.slow
+def test_all_that_is_missing_is_told_at_once(photos: Path) -> None:
+    broken = HEADER + WEST.replace("51.5", "") + EAST.replace("Europe/Brussels", "Erope/Brussels")
+    (photos.parent / "deployments.csv").write_text(broken)
+    with pytest.raises(SourceError) as caught:
+        _publish(photos, "darwin-core", "title: a\n")
+    told = str(caught.value)
+    assert "row 2: latitude is empty" in told
+    assert "row 3:" in told
+    assert "publisher: Field required" in told
+    assert "samplingDesign" not in told  # of Camtrap DP alone
+
+
+@pytest.mark.slow
 def test_a_table_of_pictures_says_where_and_when(photos: Path) -> None:
     plain = photos / "plain.png"
     plain.write_bytes(paint(RED))
