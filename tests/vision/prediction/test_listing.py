@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import stat
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.serving.toy import RED, paint
@@ -65,6 +67,26 @@ def test_bare_names_of_a_table_are_found_in_the_folder_beside_it(tmp_path: Path)
         assert listing.items[0].read() == paint(RED)
 
 
+def test_a_row_without_a_file_is_told_by_its_number(tmp_path: Path) -> None:
+    _fill(tmp_path, "a.png")
+    (tmp_path / "list.csv").write_text("path,group\na.png,\n,\n,x\n")
+    with open_items([tmp_path / "list.csv"]) as listing:
+        assert [(each.path, bool(each.fault)) for each in listing.items] == [
+            ("a.png", False),
+            ("list.csv, row 4", True),
+        ]
+
+
+def test_a_listing_is_called_as_its_folder_or_its_file_without_ending_and_links_are_followed(
+    tmp_path: Path,
+) -> None:
+    root = _fill(tmp_path / "sea.2024", "one.png")
+    (root / "more").symlink_to(_fill(tmp_path / "elsewhere", "two.png"))
+    with open_items([root]) as listing, open_items([root / "one.png"]) as single:
+        assert (listing.name, single.name) == ("sea.2024", "one")
+        assert [each.path for each in listing.items] == ["more/two.png", "one.png"]
+
+
 def test_hidden_files_count_alike_in_a_folder_and_in_an_archive(tmp_path: Path) -> None:
     hidden = ["a/.1.png", ".git/b.png", "__MACOSX/a/._c.png", "a/thumbs/d.png", "@eaDir/e.png"]
     root = _fill(tmp_path / "photos", "a/b.png", *hidden)
@@ -97,12 +119,34 @@ def test_an_archive_is_read_in_place_and_unsafe_or_encrypted_members_are_told(tm
     assert sorted(each.name for each in tmp_path.iterdir()) == ["p.zip"]
 
 
+def test_links_and_encrypted_members_are_told_and_not_read(tmp_path: Path) -> None:
+    link = zipfile.ZipInfo("link.png")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "p.zip", "w") as packed:
+        packed.writestr(link, "/etc/hostname")
+        packed.writestr("secret.png", paint(RED))
+    raw = bytearray((tmp_path / "p.zip").read_bytes())
+    raw[raw.rindex(b"PK\x01\x02") + 8] |= 1  # the last entry of the directory is encrypted
+    (tmp_path / "p.zip").write_bytes(raw)
+    with open_items([tmp_path / "p.zip"]) as listing:
+        told = {each.path: each.fault for each in listing.items}
+    assert "is a link" in told["link.png"]
+    assert "is encrypted" in told["secret.png"]
+
+
 def test_bombs_are_refused_before_anything_is_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive, "_FREE_BYTES", 10_000)
     path = _pack(tmp_path / "bomb.zip", {"a.png": bytes(3_000_000)})
     with pytest.raises(SourceError, match="unpacks"), open_items([path]):
+        pass
+    noise = np.random.default_rng(0).bytes(50_000)  # large, but does not shrink
+    with open_items([_pack(tmp_path / "photos.zip", {"a.png": noise})]) as listing:
+        assert len(listing.items) == 1
+    monkeypatch.setattr(archive, "MAX_MEMBERS", 1)
+    two = _pack(tmp_path / "two.zip", {"a.png": b"", "b.png": b""})
+    with pytest.raises(SourceError, match="holds 2 files; expected at most 1"), open_items([two]):
         pass
     monkeypatch.setattr(archive, "MAX_BYTES", 1_000)
     with open_items([_pack(tmp_path / "large.zip", {"a.png": paint(RED) + bytes(1_000)})]) as listing:
