@@ -1,11 +1,8 @@
 """Commands in a process of their own that tells which heavy libraries they imported."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-import run
+from tests.processes import run_python
 
 HEAVY = "zenml", "tensorflow", "keras", "sklearn", "bentoml", "evidently", "pandas", "matplotlib", "scipy"
 
@@ -16,13 +13,5 @@ def run_and_list_imports(arguments: list[str], home: Path, code: int = 0) -> str
         f"import sys; import run; code = run.main({arguments!r});"
         f"print('heavy:', sorted(set(sys.modules) & set({HEAVY!r}))); sys.exit(code)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=run.ROOT,
-        env=os.environ | {"TAXON_STATE": str(home)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done.stderr
+    done = run_python("-c", script, code=code, TAXON_STATE=str(home))
     return done.stdout + done.stderr

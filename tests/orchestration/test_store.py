@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from tests.orchestration.imports import run_and_list_imports
+from tests.processes import run_python
 from tests.signals import heeding_signals
 
 pytestmark = [pytest.mark.slow]
@@ -215,14 +216,7 @@ def test_dashboard_answers_its_own_origin_by_both_names(dashboard: Dashboard) ->
 def test_second_dashboard_on_the_port_is_refused_and_told_whose_it_is(
     dashboard: Dashboard, store: Store
 ) -> None:
-    second = subprocess.run(
-        [sys.executable, "-c", SERVE, str(dashboard.port)],
-        cwd=ROOT,
-        env=store.environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    second = run_python("-c", SERVE, str(dashboard.port), code=None, TAXON_STATE=str(store.home))
     assert second.returncode != 0
     assert f"this project's dashboard (process {dashboard.process.pid}" in second.stderr
 

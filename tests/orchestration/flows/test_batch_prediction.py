@@ -3,36 +3,19 @@
 from __future__ import annotations
 
 import csv
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.slow
+from tests.processes import play_story
 
-ROOT = Path(__file__).resolve().parents[3]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    home = tmp_path_factory.mktemp("home")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("TAXON_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.orchestration.flows.prediction_toy", str(home / "seen.json")],
-        cwd=ROOT,
-        env=environment | {"TAXON_STATE": str(home), "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr[-6000:]
-    loaded: dict[str, Any] = json.loads((home / "seen.json").read_text(encoding="utf-8"))
-    return loaded | {"said": done.stderr}
+    loaded, said = play_story("tests.orchestration.flows.prediction_toy", tmp_path_factory.mktemp("home"))
+    return loaded | {"said": said}
 
 
 def _table(seen: dict[str, Any], name: str) -> str:

@@ -5,29 +5,20 @@ One store for all tests: `tests/orchestration/retraining_toy.py` plays the days 
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestration.flows.retraining import tell_decision
+from tests.processes import play_story
 from vision.retraining.records import NewImages, RetrainDecision, Trigger
-
-ROOT = Path(__file__).resolve().parents[3]
 
 Seen = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
-    home = tmp_path_factory.mktemp("home")
-    command = [sys.executable, "-m", "tests.orchestration.flows.retraining_toy", str(home / "seen.json")]
-    subprocess.run(command, cwd=ROOT, env=os.environ | {"TAXON_STATE": str(home)}, check=True)
-    loaded: Seen = json.loads((home / "seen.json").read_text(encoding="utf-8"))
+    loaded, _ = play_story("tests.orchestration.flows.retraining_toy", tmp_path_factory.mktemp("home"))
     return loaded
 
 

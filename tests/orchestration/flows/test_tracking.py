@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +21,6 @@ from tests.example_data import make_config
 from tests.example_story import make_promotion, make_story
 from tests.report.take_away.test_model import load_program
 from tests.report.take_away.test_model import write as write_taken_away
-from tests.shared_data import REPOSITORY
 from tests.vision.training.nets.toy import KERAS_WARNINGS, make_images
 from vision.base.errors import ConfigError
 from vision.config.export import ExportSettings
@@ -157,8 +154,3 @@ def test_a_store_that_is_damaged_hides_no_verdict(paths: ProjectPaths) -> None:
     assert outcome.exit_code == 0
     assert "does not take the run" in outcome.cautions[-1]
     assert str(database) in outcome.cautions[-1]
-
-
-def test_without_tracking_mlflow_is_not_imported() -> None:
-    code = "import sys, orchestration.flows.training; assert 'mlflow' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True)

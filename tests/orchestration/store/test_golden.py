@@ -1,13 +1,12 @@
 """A store that an earlier version wrote at another place is read: runs, champion, artifacts, report."""
 
 import json
-import os
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
 import pytest
+
+from tests.processes import run_python
 
 pytestmark = pytest.mark.slow
 
@@ -19,15 +18,7 @@ DIGEST = "4b4fa74df49ea355"
 def test_store_of_the_version_before_the_rooms_is_read(tmp_path: Path) -> None:
     with tarfile.open(STORE) as archive:
         archive.extractall(tmp_path, filter="data")
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.orchestration.store.golden_toy"],
-        cwd=ROOT,
-        env=os.environ | {"TAXON_STATE": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    done = run_python("-m", "tests.orchestration.store.golden_toy", TAXON_STATE=str(tmp_path))
     seen = json.loads(done.stdout.splitlines()[-1])
     ((name, *run),) = seen["runs"]
     assert name.startswith("toy-")

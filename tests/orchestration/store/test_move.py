@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.orchestration.test_store import wait_for
+from tests.processes import run_python
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
@@ -70,15 +71,7 @@ def test_project_that_is_moved_while_a_training_is_going_is_left_to_it(tmp_path:
     home, moved, flag = (tmp_path / name for name in ("home", "moved", "flag"))
     with training(home, flag):
         home.rename(moved)
-        refused = subprocess.run(
-            [sys.executable, str(ROOT / "run.py"), "runs"],
-            cwd=ROOT,
-            env=os.environ | {"TAXON_STATE": str(moved)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert refused.returncode == 4
+        refused = run_python("run.py", "runs", code=4, TAXON_STATE=str(moved))
     assert "RunLockedError" in refused.stderr
     assert "first" in refused.stderr
     assert not home.exists()

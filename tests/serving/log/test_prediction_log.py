@@ -299,10 +299,3 @@ def test_the_file_is_its_owners_and_written_ahead(log: PredictionLog, path: Path
     connection = sqlite3.connect(path)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
-
-
-def test_the_log_brings_neither_orm_nor_data_frames_nor_training() -> None:
-    heavy = ["sqlalchemy.orm", "alembic", "pandas", "sklearn", "tensorflow", "keras", "matplotlib", "zenml"]
-    script = f"import sys, serving.log.prediction_log; print([m for m in {heavy} if m in sys.modules])"
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert run.stdout == "[]\n"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import run_python
 from vision.base.errors import RunLockedError, StorageError
 from vision.base.lock import RunLock, read_holder
 
@@ -108,10 +109,7 @@ def test_state_folder_that_is_a_file_is_a_storage_error(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_names_nobody_and_the_lock_holds(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(tmp_path / "lock")], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    done = run_python("-c", FULL_DISK, str(tmp_path / "lock"))
     full, refusal, free = done.stdout.splitlines()
     assert (full, free) == ("full", "free again")
     assert "Run second cannot start" in refusal

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar
@@ -16,8 +14,6 @@ from tests.vision.training.nets.toy import KERAS_WARNINGS, SIZE, export_tiny, ma
 from vision.base.errors import BundleError
 from vision.bundle.engine import Engine, run_engine
 from vision.config.export import Precision
-
-REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 class TestGraphs:
@@ -71,13 +67,3 @@ def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:
         Engine(path)
     with pytest.raises(BundleError, match="cannot be loaded"):
         Engine(tmp_path / "absent.tflite")
-
-
-def test_the_engine_and_the_bundle_import_no_training_library() -> None:
-    code = (
-        "import sys, vision.bundle.assembly, vision.bundle.engine, vision.training.weights\n"
-        "found = {'tensorflow', 'keras', 'sklearn', 'zenml', 'pandas', 'matplotlib'} & set(sys.modules)\n"
-        "sys.exit(', '.join(sorted(found)) or 0)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr.decode()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
 
-from tests.shared_data import REPOSITORY
+from tests.processes import run_python
 from tests.vision.training.nets.toy import KERAS_WARNINGS, make_images, tiny_settings
 from vision.training.nets.devices import placed_on
 from vision.training.nets.fit import train_candidate
@@ -42,14 +40,7 @@ print(json.dumps(found))
 def test_two_devices_train_what_one_trains_with_the_same_batch(tmp_path: Path) -> None:
     for name in ("one", "all"):
         (tmp_path / name).mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", TWO, str(tmp_path)],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    done = run_python("-c", TWO, str(tmp_path))
     (alone, losses, logits), (both, shared_losses, shared_logits) = json.loads(
         done.stdout.splitlines()[-1]
     ).values()
@@ -91,14 +82,7 @@ for row, other in zip(history.epochs, again.epochs, strict=True):
 def test_what_was_killed_on_two_devices_goes_on_to_the_same_network(
     tmp_path: Path, weights: Path, strategy: str
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", RESUMED, strategy, str(weights), str(tmp_path)],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_python("-c", RESUMED, strategy, str(weights), str(tmp_path))
 
 
 @pytest.mark.long

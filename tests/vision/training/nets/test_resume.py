@@ -5,15 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
 
+from tests.processes import run_python
 from tests.vision.training.nets.toy import KERAS_WARNINGS, make_images, tiny_settings
-from vision.base.closure import ROOT
 from vision.base.errors import TrainingError
 from vision.base.outputs import ModelFile
 from vision.base.progress import TrainingProgress
@@ -72,8 +70,7 @@ def test_a_process_killed_inside_an_epoch_goes_on_to_the_same_bytes(tmp_path: Pa
         f"train(tiny_settings(dropout=0.3), Path({str(tmp_path / 'a')!r}), Path({str(tmp_path / 'c')!r}), "
         "KillAt(8, process=True))"
     )
-    done = subprocess.run([sys.executable, "-c", call], cwd=ROOT, capture_output=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    run_python("-c", call, code=-signal.SIGKILL)
     assert [each.name for each in (tmp_path / "c").iterdir() if each.suffix == ".npz"]
     unbroken, history = train(tiny_settings(dropout=0.3), tmp_path / "b")
     resumed, again = train(tiny_settings(dropout=0.3), tmp_path / "d", tmp_path / "c")

@@ -1,0 +1,38 @@
+"""Python in a process of its own, as tests of imports, kills and whole stories need it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run_python(*arguments: str, code: int | None = 0, **variables: str) -> subprocess.CompletedProcess[str]:
+    """What `python ARGUMENTS` printed in the repository, without the user's settings of Taxon.
+
+    Its exit code has to be `code`, if one is given; `variables` are added to its environment.
+    """
+    own = {name: value for name, value in os.environ.items() if not name.startswith("TAXON_")}
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=own | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
+    )
+    assert code is None or done.returncode == code, done.stdout[-3000:] + done.stderr[-6000:]
+    return done
+
+
+def play_story(module: str, home: Path) -> tuple[dict[str, Any], str]:
+    """What a module that is run on the state folder `home` writes into `seen.json`, and what it printed."""
+    done = run_python("-m", module, str(home / "seen.json"), TAXON_STATE=str(home), TF_CPP_MIN_LOG_LEVEL="3")
+    seen: dict[str, Any] = json.loads((home / "seen.json").read_text(encoding="utf-8"))
+    return seen, done.stderr
