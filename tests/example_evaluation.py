@@ -99,6 +99,7 @@ def make_evaluation(
     unknown_scores = np.array([rng.normal(shift[classes[row]]) for row in unknown_rows])
     far_scores = {kind: rng.normal(6, 1, 40) for kind in FAR}
     decisions = _decide(scores, confidence)
+    told = _known_answers(rows, labels, names, predicted, confidence, scores, decisions)
     return Evaluation(
         candidate=candidate,
         split=split.value,
@@ -125,32 +126,15 @@ def make_evaluation(
         unknown=tuple(_unknown_rows(scores, unknown_scores, classes[unknown_rows], far_scores)),
         roc=tuple(_curves(scores, unknown_scores, far_scores)),
         rates=(
-            _rates(
-                "known",
-                decisions,
-                float(np.mean(~correct[decisions == 0])) if (decisions == 0).any() else 0.0,
-            ),
+            _rates("known", decisions, float(np.mean(~correct[decisions == 0]))),
             _rates("near", _decide(unknown_scores, np.full(unknown_rows.size, 0.7))),
             _rates("far", np.full(160, 2)),
         ),
-        mistakes=tuple(
-            _answer(
-                rows[i],
-                "known",
-                names[labels[i]],
-                names[predicted[i]],
-                confidence[i],
-                scores[i],
-                decisions[i],
-            )
-            for i in sorted(np.flatnonzero(~correct), key=lambda i: -confidence[i])[:12]
+        mistakes=tuple(told[i] for i in sorted(np.flatnonzero(~correct), key=lambda i: -confidence[i])[:12]),
+        examples=(
+            *(told[i] for code in range(3) for i in np.flatnonzero(decisions == code)[:6]),
+            *_unknown_answers(unknown_rows, unknown_scores, classes, names),
         ),
-        examples=tuple(_examples(rows, labels, names, predicted, confidence, scores, decisions))
-        + tuple(
-            _answer(row, "near", classes[row], names[0], 0.7, score, 2 if score > 1.9 else 0)
-            for row, score in list(zip(unknown_rows, unknown_scores, strict=True))[::3]
-        )
-        + tuple(_answer(i, "far", kind, names[1], 0.4, 6.0, 2) for kind in FAR for i in range(2)),
     )
 
 
@@ -265,14 +249,14 @@ def _answer(
         row=int(row),
         kind=kind,
         true_class=str(true),
-        class_name=predicted,
+        class_name=str(predicted),
         confidence=float(confidence),
         unknown_score=float(score),
         decision=list(Decision)[int(code)],
     )
 
 
-def _examples(
+def _known_answers(
     rows: np.ndarray,
     labels: np.ndarray,
     names: tuple[str, ...],
@@ -281,10 +265,16 @@ def _examples(
     scores: np.ndarray,
     decisions: np.ndarray,
 ) -> list[Answer]:
-    chosen = [i for code in range(3) for i in np.flatnonzero(decisions == code)[:6]]
-    return [
-        _answer(
-            rows[i], "known", names[labels[i]], names[predicted[i]], confidence[i], scores[i], decisions[i]
-        )
-        for i in chosen
+    true, said = np.array(names)[labels], np.array(names)[predicted]
+    columns = zip(rows, true, said, confidence, scores, decisions, strict=True)
+    return [_answer(row, "known", *rest) for row, *rest in columns]
+
+
+def _unknown_answers(
+    rows: np.ndarray, scores: np.ndarray, classes: np.ndarray, names: tuple[str, ...]
+) -> list[Answer]:
+    near = [
+        _answer(row, "near", classes[row], names[0], 0.7, score, 2 if score > 1.9 else 0)
+        for row, score in list(zip(rows, scores, strict=True))[::3]
     ]
+    return near + [_answer(i, "far", kind, names[1], 0.4, 6.0, 2) for kind in FAR for i in range(2)]

@@ -72,6 +72,22 @@ def test_pictures_that_have_nothing_in_common_are_no_class_though_each_is_like_t
         enrol(known, make_space(known), apart, "nothing")
 
 
+@pytest.mark.parametrize(("num_alike", "is_class"), [(5, True), (4, False)])
+def test_more_than_half_of_eight_pictures_have_to_be_told_from_the_known(
+    num_alike: int, is_class: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    alike = draw(rng, 3, num_alike)[0][::4]
+    strays = -6.0 * np.eye(WIDTH, dtype=np.float32)[4 : 12 - num_alike]
+    pictures = np.concatenate([alike, strays])
+    known = gather(rng, 20)
+    if is_class:
+        assert enrol(known, make_space(known), pictures, "new").num_recognised == num_alike
+    else:
+        with pytest.raises(DataError, match=f"of its 8 pictures, each left out in turn, {num_alike} can"):
+            enrol(known, make_space(known), pictures, "new")
+
+
 def test_a_group_of_many_frames_moves_the_threshold_no_more_than_one_of_one_frame() -> None:
     rng = np.random.default_rng(1)
     own = draw(rng, 3, 6)[0][::4]

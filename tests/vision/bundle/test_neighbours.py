@@ -29,7 +29,7 @@ def gather(per_class: int) -> Any:
         labels=lambda: LABELS, group_array=lambda: GROUPS, class_names=("chub", "nase")
     )
     manifest: Any = SimpleNamespace(entries=[SimpleNamespace(path=f"{row}.png") for row in rows])
-    images = np.broadcast_to(10 * rows[:, None, None, None], (len(rows), 16, 16, 3)).astype(np.uint8)
+    images = np.broadcast_to(10 * rows[:, None, None, None], (len(rows), 160, 160, 3)).astype(np.uint8)
     return gather_neighbours(outputs, manifest, splits, images, per_class), embeddings
 
 
@@ -55,6 +55,7 @@ def test_the_nearest_are_those_of_the_largest_cosine_whatever_the_length() -> No
         assert each.class_name == ("chub", "nase")[LABELS[row]]
         with Image.open(io.BytesIO(picture)) as shown:
             assert np.asarray(shown).mean() == pytest.approx(10 * row, abs=2)
+            assert shown.size == (128, 128)
 
 
 def test_what_is_written_is_read_again_byte_for_byte(tmp_path: Path) -> None:

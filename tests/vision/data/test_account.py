@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.vision.data.test_checks import SETTINGS, images_of, manifest_of, split
+from tests.vision.data.entries import manifest_of
+from tests.vision.data.test_checks import SETTINGS, images_of, split
 from vision.base.errors import DataError
 from vision.data.account import count_losses, tell_files
 from vision.data.checks import check_splits

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.vision.data.entries import manifest_of
 from vision.base.errors import DataError, LeakError, TooFewImagesError
 from vision.config.data import CheckSettings, SplitSettings
 from vision.data.checks import check_leaks, check_splits
@@ -27,16 +28,6 @@ def images_of(class_name: str, num: int, group: str | None = None) -> list[Image
         )
         for i in range(num)
     ]
-
-
-def manifest_of(entries: Sequence[ImageEntry], quarantined: Sequence[Quarantined] = ()) -> Manifest:
-    return Manifest(
-        root="/",
-        source_digest="",
-        class_names=tuple(sorted({entry.class_name for entry in entries})),
-        entries=tuple(entries),
-        quarantined=tuple(quarantined),
-    )
 
 
 def split(manifest: Manifest) -> Splits:

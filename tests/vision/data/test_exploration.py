@@ -1,11 +1,9 @@
 """The report counts by hand-made examples and says in words what matters."""
 
-import hashlib
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 
+from tests.vision.data.entries import entry, manifest_of
 from vision.base.record import ImageArray
 from vision.config.data import LeakPolicy, SplitSettings
 from vision.data.exploration import explore
@@ -14,41 +12,8 @@ from vision.data.records import DataReport, ImageEntry, Manifest, Quarantined, S
 from vision.data.splits import assign_splits
 
 
-def entry(
-    path: str,
-    group: str | None = None,
-    *,
-    content: str | None = None,
-    tree: Split | None = None,
-    is_unknown: bool = False,
-    sides: tuple[int, int] = (120, 100),
-) -> ImageEntry:
-    return ImageEntry(
-        path=path,
-        class_name=path.split("/", maxsplit=1)[0],
-        digest=hashlib.sha256((content or path).encode()).hexdigest(),
-        num_bytes=1,
-        width=sides[0],
-        height=sides[1],
-        group=group,
-        tree=tree,
-        is_unknown=is_unknown,
-    )
-
-
 def plain(class_name: str, num: int) -> list[ImageEntry]:
     return [entry(f"{class_name}/{i}.png") for i in range(num)]
-
-
-def manifest_of(entries: Sequence[ImageEntry], quarantined: Sequence[Quarantined] = ()) -> Manifest:
-    return Manifest(
-        root="/",
-        source_digest="",
-        class_names=tuple(sorted({each.class_name for each in entries if not each.is_unknown})),
-        unknown_class_names=tuple(sorted({each.class_name for each in entries if each.is_unknown})),
-        entries=tuple(entries),
-        quarantined=tuple(quarantined),
-    )
 
 
 def noise(num: int) -> ImageArray:

@@ -1,6 +1,5 @@
 """Every image has one use, whole groups together, and growth moves nothing."""
 
-import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.vision.data.entries import entry, manifest_of
 from tests.vision.toy import make_splits
 from vision.base.errors import DataError, LeakError
 from vision.config.data import LeakPolicy, SplitSettings
@@ -22,39 +22,6 @@ SETTINGS = SplitSettings()
 DROP = SplitSettings(on_leak=LeakPolicy.DROP)
 MOVE = SplitSettings(on_leak=LeakPolicy.MOVE)
 KEEP = SplitSettings(on_leak=LeakPolicy.KEEP)
-
-
-def entry(
-    path: str,
-    group: str | None = None,
-    *,
-    content: str | None = None,
-    tree: Split | None = None,
-    is_unknown: bool = False,
-) -> ImageEntry:
-    """An entry of class `path.split("/")[0]`; equal `content` means equal bytes."""
-    digest = hashlib.sha256((content or path).encode()).hexdigest()
-    return ImageEntry(
-        path=path,
-        class_name=path.split("/", maxsplit=1)[0],
-        digest=digest,
-        num_bytes=1,
-        width=1,
-        height=1,
-        group=group,
-        tree=tree,
-        is_unknown=is_unknown,
-    )
-
-
-def manifest_of(entries: Sequence[ImageEntry]) -> Manifest:
-    return Manifest(
-        root="/",
-        source_digest="",
-        class_names=tuple(sorted({each.class_name for each in entries if not each.is_unknown})),
-        unknown_class_names=tuple(sorted({each.class_name for each in entries if each.is_unknown})),
-        entries=tuple(entries),
-    )
 
 
 def by_path(manifest: Manifest, splits: Splits) -> dict[str, Split | None]:

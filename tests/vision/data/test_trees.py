@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.vision.data.entries import entry, manifest_of
 from tests.vision.data.test_splits import (
     DROP,
     KEEP,
@@ -13,9 +14,7 @@ from tests.vision.data.test_splits import (
     SETTINGS,
     assign,
     by_path,
-    entry,
     entry_lists,
-    manifest_of,
 )
 from vision.base.errors import LeakError
 from vision.config.data import LeakPolicy, SplitSettings

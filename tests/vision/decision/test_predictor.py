@@ -8,18 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
+from tests.vision import toy
 from vision.base.errors import TaxonError
 from vision.base.outputs import Forward
-from vision.base.record import Interval
 from vision.decision.formulas import measure_energy
 from vision.decision.predictor import Decisions, Predictor, decide, make_predictions
 from vision.decision.records import (
     Decision,
     DecisionRule,
     OodDetector,
-    ReviewThreshold,
-    Temperature,
-    UnknownThreshold,
 )
 from vision.decision.selective import UNATTAINABLE
 
@@ -46,44 +43,20 @@ def make_rule(
     attainable: tuple[bool, bool] = (True, True),
     calibration: tuple[float, ...] = (-9.0, -5.0, -4.0, -3.0, -2.0),
 ) -> DecisionRule:
-    return DecisionRule(
-        class_names=names,
-        temperature=Temperature(
-            value=temperature,
-            applied=temperature != 1.0,
-            fitted_value=temperature,
-            nll_before=1.0,
-            nll_after=1.0,
-            gain=Interval(value=0.0, low=0.0, high=0.0),
-            num_images=5,
-            num_groups=5,
-        ),
-        unknown=UnknownThreshold(
-            score_name="energy",
-            value=unknown,
-            attainable=attainable[0],
-            alpha=0.05,
-            delta=0.05,
-            num_images=len(calibration),
-            num_groups=4,
-            design_effect=1.0,
-            effective_size=5,
-            num_allowed=0,
-            attainable_alpha=0.45,
-            calibration_scores=calibration,
-        ),
-        review=ReviewThreshold(
-            value=review,
-            attainable=attainable[1],
-            target_risk=0.02,
-            delta=0.1,
-            coverage=0.9,
-            risk=0.01,
-            risk_bound=0.02,
-            num_images=5,
-            num_groups=4,
-            design_effect=1.0,
-        ),
+    rule = toy.make_rule(names, unknown_above=unknown, review_below=review, temperature=temperature)
+    of_unknown = {
+        "score_name": "energy",
+        "attainable": attainable[0],
+        "attainable_alpha": 0.45,
+        "num_images": len(calibration),
+        "calibration_scores": calibration,
+    }
+    of_review = {"attainable": attainable[1], "num_images": 5}
+    return rule.model_copy(
+        update={
+            "unknown": rule.unknown.model_copy(update=of_unknown),
+            "review": rule.review.model_copy(update=of_review),
+        }
     )
 
 

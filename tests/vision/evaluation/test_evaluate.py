@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tests.vision import toy
 from vision.base.errors import TooFewImagesError
 from vision.base.outputs import ModelOutputs
 from vision.base.record import Interval
@@ -21,10 +22,7 @@ from vision.decision.records import (
     Decision,
     DecisionRule,
     OodDetector,
-    ReviewThreshold,
     RiskRung,
-    Temperature,
-    UnknownThreshold,
 )
 from vision.decision.scores import OodScore, score_unknown
 from vision.evaluation.answered import Images
@@ -76,44 +74,18 @@ def make_rule(detector: OodDetector, calibration: Labelled, review: float = 0.8)
     outputs = calibration.outputs
     scores = np.sort(score_unknown(detector, outputs.logits, outputs.embeddings))
     num = len(scores)
-    temperature = Temperature(
-        value=1.5,
-        applied=True,
-        fitted_value=1.5,
-        nll_before=1.0,
-        nll_after=0.9,
-        gain=Interval(value=0.1, low=0.05, high=0.15),
-        num_images=num,
-        num_groups=num,
-        accuracy=Interval(value=0.5, low=0.4, high=0.6),
+    above = float(scores[int(0.95 * num)])
+    rule = toy.make_rule(CLASSES, unknown_above=above, review_below=review, temperature=1.5)
+    counts = {"num_images": num, "num_groups": num}
+    unknown = {"score_name": detector.score_name, "calibration_scores": tuple(scores.tolist()), **counts}
+    held_out = {"accuracy": Interval(value=0.5, low=0.4, high=0.6), **counts}
+    return rule.model_copy(
+        update={
+            "temperature": rule.temperature.model_copy(update=held_out),
+            "unknown": rule.unknown.model_copy(update=unknown),
+            "review": rule.review.model_copy(update={"target_risk": 0.05, **counts}),
+        }
     )
-    unknown = UnknownThreshold(
-        score_name=detector.score_name,
-        value=float(scores[int(0.95 * num)]),
-        attainable=True,
-        alpha=0.05,
-        delta=0.05,
-        num_images=num,
-        num_groups=num,
-        design_effect=1.0,
-        effective_size=num,
-        num_allowed=int(0.05 * num),
-        attainable_alpha=0.05,
-        calibration_scores=tuple(scores.tolist()),
-    )
-    threshold = ReviewThreshold(
-        value=review,
-        attainable=True,
-        target_risk=0.05,
-        delta=0.1,
-        coverage=0.8,
-        risk=0.01,
-        risk_bound=0.05,
-        num_images=num,
-        num_groups=num,
-        design_effect=1.0,
-    )
-    return DecisionRule(class_names=CLASSES, temperature=temperature, unknown=unknown, review=threshold)
 
 
 TRAIN = make_known(240, 1)
