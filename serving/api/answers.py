@@ -299,7 +299,7 @@ class Answerer:
                 image = decode_for(contract, question.image, most)
         except ImageError as error:
             raise unusable_image(error, most) from error
-        return _reencode(image) if question.reencode else image
+        return reencode(image) if question.reencode else image
 
     def _run(self, images: ImageArray, views: int = 1) -> tuple[Inference, Prediction]:
         """What is found of one image (1, s, s, 3), and its answer, by the rule of `run.py predict --tta`."""
@@ -367,8 +367,8 @@ class Answerer:
         )
 
 
-def _reencode(image: ImageArray) -> ImageArray:
-    """The image (s, s, 3) as read from a JPEG of itself: patterns made to deceive seldom survive that."""
+def reencode(image: ImageArray) -> ImageArray:
+    """The image (s, s, 3) as read from a JPEG of itself; what it is worth: docs/results.md."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=_JPEG_QUALITY)
     with Image.open(buffer) as again:
