@@ -1,4 +1,4 @@
-"""Does writing a picture as JPEG again protect against a picture made to deceive? `python -m benchmarks.attack`.
+"""Does writing a picture as JPEG again protect against one made to deceive? `python -m benchmarks.attack`.
 
 The fast gradient sign method (Goodfellow et al. 2015) on the winner of a training run, with its weights in
 hand: every pixel of a test picture moves by `strength` of 255 levels, the way that raises the loss of the
