@@ -10,6 +10,7 @@ from report.figures.style import DOTS_PER_INCH, FONT, INK, MUTED, SMALL, to_png
 from report.formatting import shorten
 from report.thumbnails import read_photograph
 from vision.base.record import ImageArray
+from vision.base.wording import count_of
 from vision.data.records import ImageEntry
 from vision.data.survey import ClassSize, Survey, choose_samples
 
@@ -79,9 +80,9 @@ def _make_row(survey: Survey, entries: list[ImageEntry]) -> ImageArray:
 
 def _title(survey: Survey, sizes: list[ClassSize]) -> str:
     more = f", {len(sizes) - MOST_CLASSES} more are not shown" if len(sizes) > MOST_CLASSES else ""
-    return f"{len(survey.manifest.entries):,} pictures of {len(sizes)} classes{more}"
+    return f"{count_of(len(survey.manifest.entries), 'picture')} of {count_of(len(sizes), 'class')}{more}"
 
 
 def _count(survey: Survey, size: ClassSize) -> str:
-    groups = f", {size.num_groups:,} groups" if survey.has_groups else ""
-    return f"{size.num_images:,} pictures{groups}"
+    groups = f", {count_of(size.num_groups, 'group')}" if survey.has_groups else ""
+    return f"{count_of(size.num_images, 'picture')}{groups}"

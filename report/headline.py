@@ -61,7 +61,8 @@ def tell_verdict(story: RunStory, promotion: Promotion) -> str:
     if promotion.verdict is Verdict.PROMOTED:
         helper = "" if promotion.decides else f" {HELPER}"
         return f"promoted: {_name_version(story)} of {story.config.name} is now in production.{helper}"
-    return " ".join([f"{promotion.verdict}:", *filter(None, [promotion.reason]), *promotion.reasons])
+    lines = (f"{promotion.verdict}: {promotion.reason}".rstrip(), *promotion.reasons)
+    return "\n  - ".join(lines)
 
 
 def describe_model(story: RunStory) -> tuple[str, ...]:

@@ -8,19 +8,18 @@ from collections.abc import Iterator
 import numpy as np
 
 from report.advice import Advice, Severity
-from report.formatting import LONGEST_LIST, list_names
+from report.formatting import LONGEST_LIST, format_interval, list_names
 from report.promises import advise_groups, lacks_groups, list_shortfalls, promised_strangers
 from report.story import RunStory
 from report.unknown_rows import UNDETECTABLE, near_rows
 from vision.base.names import isolate
-from vision.base.wording import count_of
+from vision.base.wording import count_of, join_words
 from vision.decision.records import ReviewThreshold
-from vision.evaluation.records import Evaluation
+from vision.evaluation.records import LEAST_GROUPS, Evaluation
 
 WEAK_F1 = 0.9
 GUESSING = 0.5
 SURE = 0.9
-FEW_GROUPS = 5
 LOW_COVERAGE = 0.6
 
 
@@ -104,23 +103,37 @@ def _help_weakest_class(story: RunStory) -> Iterator[Advice]:
     weakest = min(rows, key=lambda row: row.f1.value, default=None)
     if weakest is None or weakest.f1.value >= WEAK_F1:
         return
-    confused = _most_confused(story.test, weakest.class_name)
-    confused = isolate(confused) if confused else confused
-    with_whom = f"; it is most often confused with {confused}" if confused else ""
-    alike = f", above all of those that look like {confused}" if confused else ""
+    confused = [
+        f"{isolate(name)} ({count})" for name, count in _most_confused(story.test, weakest.class_name)
+    ]
+    with_whom = f"; it is most often confused with {join_words(confused)}" if confused else ""
+    alike = ", above all of those that look like these" if confused else ""
+    known = format_interval(weakest.f1)
+    if weakest.num_groups < LEAST_GROUPS:
+        known = (
+            f"{weakest.f1.value:.3f} (of {count_of(weakest.num_groups, 'group')}: too few for an interval)"
+        )
     yield Advice(
-        f"The weakest class is {isolate(weakest.class_name)} with F1 {weakest.f1}{with_whom}.",
+        f"The weakest class is {isolate(weakest.class_name)} with F1 {known}{with_whom}.",
         f"Add images of more individuals of it{alike}.",
     )
 
 
-def _most_confused(evaluation: Evaluation, class_name: str) -> str | None:
-    """The class that is most often taken for this one, or this one for it."""
+def _most_confused(evaluation: Evaluation, class_name: str) -> list[tuple[str, int]]:
+    """The class that is most often taken for this one, or this one for it, and how often.
+
+    A second one comes along where it has at least half as many.
+    """
     index = evaluation.class_names.index(class_name)
     confusion = np.array(evaluation.confusion, dtype=np.int64)
     counts = confusion[index] + confusion[:, index]
     counts[index] = 0
-    return evaluation.class_names[int(counts.argmax())] if counts.any() else None
+    order = np.argsort(-counts, kind="stable")[:2]
+    return [
+        (evaluation.class_names[i], int(counts[i]))
+        for i in order
+        if counts[i] > max(counts) / 2 - 1e-9 and counts[i]
+    ]
 
 
 def _name_undetectable(story: RunStory) -> Iterator[Advice]:
@@ -196,10 +209,12 @@ def _calibrate(story: RunStory) -> Iterator[Advice]:
 
 
 def _add_groups(story: RunStory) -> Iterator[Advice]:
-    few = [row.class_name for row in story.test.classes if row.num_groups < FEW_GROUPS] if story.test else []
+    few = (
+        [row.class_name for row in story.test.classes if row.num_groups < LEAST_GROUPS] if story.test else []
+    )
     if few:
         yield Advice(
-            f"Fewer than {FEW_GROUPS} groups were tested of {list_names(few)}: these figures can be far off.",
+            f"Fewer than {LEAST_GROUPS} groups were tested of {list_names(few)}: these figures may be wrong.",
             "Add images of other individuals, days or places; more pictures of the same ones help little.",
         )
 

@@ -50,7 +50,7 @@ def list_numbers(story: RunStory) -> tuple[Number, ...]:
         numbers.append(_count_decided(rates["known"], story.rule))
     if "near" in rates:
         classes = [row.class_name for row in near_rows(test)]
-        told = list_names(classes) if len(classes) <= MOST_NAMED else f"{len(classes)} classes"
+        told = list_names(classes) if len(classes) <= MOST_NAMED else f"{count_of(len(classes), 'class')}"
         numbers.append(_count_named(rates["near"], "look-alikes wrongly named", told))
     else:
         numbers.append(Number("?", "look-alikes: not tried", "no class was held out", unit=""))
@@ -87,7 +87,7 @@ def _count_decided(known: DecisionRates, rule: DecisionRule | None) -> Number:
 
 def _count_named(rates: DecisionRates, name: str, which: str) -> Number:
     unknown, person = format_hundred(rates.called_unknown.value), format_hundred(rates.reviewed.value)
-    shown = f"of {rates.num_images} pictures{f' ({which})' if which else ''}"
+    shown = f"of {count_of(rates.num_images, 'picture')}{f' ({which})' if which else ''}"
     return Number(
         format_hundred(rates.accepted.value),
         name,

@@ -99,7 +99,7 @@ def _list_findings(looked: Looked) -> Iterator[tuple[str, str, str]]:
         return
     groups = len(set(splits.groups))
     of = f", in {count_of(groups, 'group')}" if groups < len(manifest.entries) else ""
-    yield "Pictures", f"{len(manifest.entries):,} of {len(splits.class_names)} classes{of}", ""
+    yield "Pictures", f"{len(manifest.entries):,} of {count_of(len(splits.class_names), 'class')}{of}", ""
     if explored.held_out is not None:
         suspects = explored.find_suspects()
         pairs = [
@@ -108,7 +108,8 @@ def _list_findings(looked: Looked) -> Iterator[tuple[str, str, str]]:
         ]
         if pairs:
             yield "Hardest", f"to tell apart before any training: {join_words(pairs)}", ""
-        yield "Labels", f"{len(suspects):,} of {len(explored.held_out.rows):,} look like another class", ""
+        told = f"{len(suspects):,} of {len(explored.held_out.rows):,} look like another class"
+        yield "Labels", f"{told} to a network that was never taught these; most may be right", ""
         strangers = len(find_strangers(explored.held_out))
         if strangers:
             yield "Strangers", f"{count_of(strangers, 'picture')} like no class", "yellow"

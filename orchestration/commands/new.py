@@ -77,7 +77,7 @@ def show_outlook(console: Console, outlook: Outlook) -> None:
 def show_survey(console: Console, name: str, survey: Survey) -> None:
     """Print what was found in a folder on one screen."""
     manifest = survey.manifest
-    title = f"{len(manifest.entries):,} pictures of {len(manifest.class_names)} classes"
+    title = f"{count_of(len(manifest.entries), 'picture')} of {count_of(len(manifest.class_names), 'class')}"
     console.print(Text.assemble((name, "bold"), f"  {title} in {manifest.root}"), soft_wrap=True)
     sizes = survey.class_sizes()
     console.print(_draw_classes(survey, sizes))

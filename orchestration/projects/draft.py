@@ -11,6 +11,7 @@ import jinja2
 
 from orchestration.session.steps import STEPS
 from vision.base.progress import in_words
+from vision.base.wording import count_of
 from vision.config.data import FolderSource
 from vision.config.tables import CsvSource
 from vision.config.yaml_text import write_inline
@@ -96,8 +97,8 @@ def write_draft(name: str, survey: Survey, plan: Plan) -> str:
     enough = f"enough: a usual picture here has {survey.usual_side()}"
     return _render(
         survey.settings,
-        purpose=f"{len(survey.manifest.entries):,} pictures of {len(survey.manifest.class_names)} classes, "
-        "looked at by `run.py new`.",
+        purpose=f"{count_of(len(survey.manifest.entries), 'picture')} of "
+        f"{count_of(len(survey.manifest.class_names), 'class')}, looked at by `run.py new`.",
         cost=f"About {in_words(plan.seconds)} on {plan.cores} CPU cores.",
         command=f"python run.py --pipeline training --config {name}.yaml",
         name=name,
@@ -136,10 +137,12 @@ def _render(settings: FolderSource | CsvSource, **values: Any) -> str:
 def _tell_groups(survey: Survey) -> str:
     """What is known of groups, for the comment."""
     if isinstance(survey.settings, CsvSource) and survey.settings.group_column:
-        return f"Here the column {survey.settings.group_column} says it: {survey.num_groups():,} groups."
+        groups = count_of(survey.num_groups(), "group")
+        return f"Here the column {survey.settings.group_column} says it: {groups}."
     if survey.suggestion is not None and survey.suggestion.pattern is None:
         return survey.suggestion.sentence()
-    found = f"Here {len(survey.manifest.entries):,} pictures are of {survey.num_groups():,} groups"
+    pictures = count_of(len(survey.manifest.entries), "picture")
+    found = f"Here {pictures} are of {count_of(survey.num_groups(), 'group')}"
     if survey.suggestion is not None:
         return f"{found}: {survey.suggestion.why} repeats."
     return f"{found}."

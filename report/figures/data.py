@@ -26,6 +26,7 @@ from report.figures.style import (
     write_empty,
 )
 from report.formatting import shorten
+from vision.base.wording import count_of
 from vision.data.records import DataReport, QualitySummary, Split
 
 
@@ -94,10 +95,10 @@ def _draw_quality_column(axes: Axes, column: str, rows: Sequence[QualitySummary 
 
 def _count_title(report: DataReport, known: Sequence[str], unknown: Sequence[str], totals: np.ndarray) -> str:
     if not known:
-        return f"{report.num_images} images"
+        return count_of(report.num_images, "image")
     smallest = int(np.argmin(totals[: len(known)]))
     held_out = f", {len(unknown)} held out" if unknown else ""
     return (
-        f"{report.num_images} images of {len(known)} classes{held_out}; "
+        f"{count_of(report.num_images, 'image')} of {count_of(len(known), 'class')}{held_out}; "
         f"fewest: {shorten(known[smallest])}, {int(totals[smallest])}"
     )

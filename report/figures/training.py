@@ -25,6 +25,7 @@ from report.figures.style import (
     to_png,
     write_empty,
 )
+from vision.base.wording import count_of
 from vision.decision.records import Temperature
 from vision.training.records import TrainingHistory
 
@@ -74,7 +75,7 @@ def _draw_history(left: Axes, right: Axes, history: TrainingHistory) -> None:
     places = [float(i) if row.regularisation is None else row.regularisation for i, row in enumerate(rows, 1)]
     kept = history.kept
     at = places[rows.index(kept)] if kept in rows else None
-    series = [("validation_", BLUE, "validation" if epochs else "held out")]
+    series = [("validation_", BLUE, "validation")]
     if epochs:
         series.insert(0, ("", GREY, "training"))
     marker = "o" if len(rows) < 3 or not epochs else ""
@@ -95,12 +96,14 @@ def _draw_history(left: Axes, right: Axes, history: TrainingHistory) -> None:
     of = " of held-out folds" if kept in history.strengths else ""
     reached = f"{kept.validation_accuracy:.1%}{of}, {history.describe_kept()}" if kept else "no epochs"
     x = "epoch" if epochs or not rows else "inverse L2 strength"
-    style_axes(left, title=f"{history.candidate}: {reached}", y="loss", x=x, grid="y")
-    style_axes(right, y="accuracy", x=x, grid="y")
+    what = "" if epochs or not rows else "held-out "
+    style_axes(left, title=f"{history.candidate}: {reached}", y=f"{what}loss", x=x, grid="y")
+    style_axes(right, y=f"{what}accuracy", x=x, grid="y")
     if not rows:
         write_empty(left, "no epochs")
         return
-    add_legend(left, loc="upper right")
+    if epochs:
+        add_legend(left, loc="upper right")
     if at is not None:
         place: dict[str, Any] = {"transform": right.get_xaxis_transform(), "fontsize": SMALL, "color": INK}
         right.text(at, 0.02, " kept", **place)
@@ -116,7 +119,8 @@ def _draw_head(axes: Axes, history: TrainingHistory, figure: str) -> None:
 def _training_title(histories: Sequence[TrainingHistory]) -> str:
     if len(histories) == 1:
         history = histories[0]
-        return f"{history.candidate} was trained on {history.num_train_images} images ({history.strategy})"
+        images = count_of(history.num_train_images, "image")
+        return f"{history.candidate} was trained on {images} ({history.strategy})"
     return f"How {len(histories)} candidates were trained; the dashed line is what was kept"
 
 

@@ -32,6 +32,7 @@ from report.figures.style import (
 )
 from report.formatting import shorten
 from report.unknown_rows import KIND_NAMES
+from vision.base.wording import count_of
 from vision.decision.records import Decision, DecisionRule
 from vision.evaluation.records import ClassRow, DecisionRates, Evaluation
 
@@ -126,7 +127,12 @@ def draw_confidence(evaluation: Evaluation) -> bytes:
         axes.bar(np.arange(len(counts)) * width, heights, width=width * 0.92, align="edge", color=colour)
         style_axes(axes, grid="y")
         axes.set_ylabel(
-            f"{name}\n{total} images", fontsize=FONT, color=INK, rotation=0, ha="right", va="center"
+            f"{name}\n{count_of(total, 'image')}",
+            fontsize=FONT,
+            color=INK,
+            rotation=0,
+            ha="right",
+            va="center",
         )
         axes.set_yticks([])
         axes.set_xlim(0, 1)

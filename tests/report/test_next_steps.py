@@ -64,7 +64,15 @@ def test_the_weakest_class_is_named_with_the_class_it_is_taken_for() -> None:
     )
     told = advice_about(replace(STORY, test=test))
     assert "The weakest class is coral_grunter with F1 0.700 (0.670 to 0.730)" in told
-    assert "it is most often confused with blue_sailfin" in told
+    assert "it is most often confused with blue_sailfin (3)." in told
+    confusion[2] = [0, 3, 6, 2, 0, 0]
+    rows[2] = rows[2].model_copy(update={"num_groups": 2})
+    few = test.model_copy(
+        update={"classes": tuple(rows), "confusion": tuple(tuple(row) for row in confusion)}
+    )
+    told = advice_about(replace(STORY, test=few))
+    assert "F1 0.700 (of 2 groups: too few for an interval)" in told
+    assert f"blue_sailfin (3) and {STORY.test.class_names[3]} (2)" in told
     rows[2] = rows[2].model_copy(update={"recall": 0.0})
     missed = replace(STORY, test=test.model_copy(update={"classes": tuple(rows)}))
     assert "Do not rely on" in write_headline(missed).sentences[-1]

@@ -11,8 +11,8 @@ def join_words(words: Sequence[str]) -> str:
 
 
 def count_of(number: float, noun: str) -> str:
-    """`1 image`, `2 images`, `0 more groups`, `1.5 days`: a number and its noun, which takes s or es."""
-    figure = str(number) if isinstance(number, int) else f"{number:g}"
+    """`1 image`, `1,200 images`, `0 more groups`, `1.5 days`: a number and its noun, which takes s or es."""
+    figure = f"{number:,}" if isinstance(number, int) else f"{number:g}"
     return f"{figure} {noun_for(number, noun)}"
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from vision.base.names import comparison_key
 from vision.base.record import FloatArray, ImageArray, IntArray
+from vision.base.wording import count_of
 from vision.data.account import tell_remarks
 from vision.data.grouping import suggest_groups
 from vision.data.quality import QUALITY_COLUMNS, measure_quality
@@ -165,7 +166,10 @@ def _findings_on_groups(
         if found.pattern is not None:
             yield _warning(f"{found.sentence()} Set dataset.{found.setting()}")
     else:
-        yield _info(f"The {len(manifest.entries)} images show {num_groups} groups; splits keep groups whole.")
+        yield _info(
+            f"The {len(manifest.entries)} images show {count_of(num_groups, 'group')}; "
+            "splits keep groups whole."
+        )
         missing = len(manifest.entries) - num_declared
         if missing:
             first = next(entry.path for entry in manifest.entries if entry.group is None)
@@ -229,7 +233,8 @@ def _findings_on_trees(manifest: Manifest, splits: Splits) -> Iterator[DataFindi
     )
     if moved:
         yield _info(
-            f"Moved out of your validation and test trees: {moved} images, whose group lies in two trees."
+            f"Moved out of your validation and test trees: {count_of(moved, 'image')}, whose group lies in "
+            "two trees."
         )
     taken: Counter[Split] = Counter(
         split
@@ -238,7 +243,10 @@ def _findings_on_trees(manifest: Manifest, splits: Splits) -> Iterator[DataFindi
     )
     for split, count in sorted(taken.items()):
         lacking = "" if split is Split.CALIBRATION else f", because you have no {split} tree"
-        yield _info(f"Carved out of your training tree for {split}: {count} images, whole groups{lacking}.")
+        yield _info(
+            f"Carved out of your training tree for {split}: {count_of(count, 'image')}, whole "
+            f"groups{lacking}."
+        )
 
 
 def _findings_on_likeness(manifest: Manifest) -> Iterator[DataFinding]:

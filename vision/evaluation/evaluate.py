@@ -41,6 +41,7 @@ from vision.evaluation.metrics import (
     roc_curve,
 )
 from vision.evaluation.records import (
+    LEAST_GROUPS,
     ClassRow,
     DecisionRates,
     Evaluation,
@@ -165,14 +166,15 @@ def _describe_class(
     index: int, name: str, known: Labelled, answered: Answered, counts: ClassCounts, samples: ClassCounts
 ) -> ClassRow:
     members = known.labels == index
-    decisions = answered.decisions
+    decisions, groups = answered.decisions, len(np.unique(known.groups[members]))
+    drawn = samples.f1()[:, index] if groups >= LEAST_GROUPS else np.zeros(0)
     return ClassRow(
         class_name=name,
         precision=float(counts.precision()[index]),
         recall=float(counts.recall()[index]),
-        f1=answered.drawn.interval(float(counts.f1()[index]), samples.f1()[:, index]),
+        f1=answered.drawn.interval(float(counts.f1()[index]), drawn),
         num_images=int(members.sum()),
-        num_groups=len(np.unique(known.groups[members])),
+        num_groups=groups,
         accepted=_share(decisions.accepted[members]),
         reviewed=_share(decisions.reviewed[members]),
         called_unknown=_share(decisions.called_unknown[members]),

@@ -29,6 +29,10 @@ LEAST_RECALL = 0.5
 """Share named rightly below which a class is not to be relied on."""
 
 
+LEAST_GROUPS = 5
+"""Groups of a class from which on its F1 has an interval: resamples of fewer look more certain than it is."""
+
+
 class ReliabilityBin(Value):
     """One of the 15 equal-width confidence bins; NaN where empty."""
 

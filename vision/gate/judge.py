@@ -222,8 +222,8 @@ def _check_current(difference: Difference, pair: PairedAnswers) -> GateCheck:
     return GateCheck(
         name="current test images",
         passed=bool(difference.difference.value >= 0.0),
-        message=f"On {len(pair.digests)} current test images that neither has seen, the challenger's "
-        f"accuracy less the champion's is {difference.difference}; it must be at least 0.",
+        message=f"On {len(pair.digests)} test images that neither model has seen, accuracy of the new one "
+        f"less that of the one in production: {difference.difference}; 0 or more is needed.",
     )
 
 
@@ -250,9 +250,9 @@ def _check_learned(
     return GateCheck(
         name=name,
         passed=bool(accuracy.high >= settings.min_accuracy or gain > 0.0),
-        message=f"On {len(other.digests)} test images beside the champion's own, the challenger's accuracy "
-        f"is {accuracy}, a gain of {gain:.3f} beyond doubt; without a gain, its upper bound must be at least "
-        f"{settings.min_accuracy:.3f}, else look at the labels.",
+        message=f"On {len(other.digests)} other test images, accuracy of the new one: {accuracy}, a certain "
+        f"gain of {gain:.3f}; without one an upper bound of {settings.min_accuracy:.3f} or more is needed, "
+        "else look at the labels.",
     )
 
 
@@ -265,9 +265,8 @@ def _check_original(
     return GateCheck(
         name="champion's own test groups",
         passed=passed,
-        message=f"On {len(pair.digests)} images of the champion's own test groups, the challenger's accuracy "
-        f"less the champion's is {interval}; it must be at least {least:.3f}, and its upper "
-        "bound at least 0.",
+        message=f"On {len(pair.digests)} images that tested the model in production, accuracy of the new one "
+        f"less that of the old: {interval}; {least:.3f} or more is needed, and an upper bound of 0 or more.",
     )
 
 

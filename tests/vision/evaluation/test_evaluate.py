@@ -29,7 +29,7 @@ from vision.evaluation.answered import Images
 from vision.evaluation.dropout import measure_disagreement
 from vision.evaluation.evaluate import Subject, evaluate
 from vision.evaluation.metrics import auroc
-from vision.evaluation.records import Evaluation
+from vision.evaluation.records import LEAST_GROUPS, Evaluation
 
 Array = npt.NDArray[Any]
 CLASSES = ("angler", "bream", "cod", "dab")
@@ -171,6 +171,17 @@ def test_intervals_hold_their_value(evaluation: Evaluation) -> None:
     intervals += [row.auroc for row in evaluation.unknown] + [row.f1 for row in evaluation.classes]
     for interval in intervals:
         assert interval.low <= interval.value <= interval.high
+
+
+def test_a_class_of_few_groups_has_no_interval_of_its_f1() -> None:
+    def measure(groups: int) -> Interval:
+        row = run(known=make_known(8 * groups, 4), unknown=None, far=None).classes[0]
+        assert row.num_groups == groups
+        return row.f1
+
+    few, enough = measure(LEAST_GROUPS - 1), measure(LEAST_GROUPS)
+    assert np.isnan([few.low, few.high]).all()
+    assert enough.low <= enough.value <= enough.high
 
 
 def test_confusion_counts_every_known_image_with_true_classes_in_rows(evaluation: Evaluation) -> None:

@@ -83,16 +83,21 @@ def _make_deployment(where: str, cells: dict[str, str]) -> Deployment:
     empty = [name for name in NEEDED if not cells[name.lower()]]
     if empty:
         raise SourceError(f"{where}: {', '.join(empty)} is empty. Expected a value. Fill it in.")
+    faults = [
+        f"{name} is {cells[name]}, expected a number up to {most} and down to -{most}"
+        for name, most in (("latitude", 90), ("longitude", 180))
+        if not _is_within(cells[name], most)
+    ]
     try:
-        for name, most in (("latitude", 90), ("longitude", 180)):
-            _check_degrees(name, cells[name], most)
         zone = ZoneInfo(cells["timezone"]) if cells.get("timezone") else None
         start, end = (_parse_time(cells[name], zone) for name in ("deploymentstart", "deploymentend"))
     except (ValueError, KeyError, OSError) as error:  # ZoneInfo raises KeyError
+        faults.append(str(error))
+    if faults:
         raise SourceError(
-            f"{where}: {error}. Expected degrees, times as in 2026-05-30T08:00:00+02:00 and a timeZone as in "
-            "Europe/Brussels. Correct it."
-        ) from error
+            f"{where}: {'; '.join(faults)}. Expected degrees, times as in 2026-05-30T08:00:00+02:00 and a "
+            "timeZone as in Europe/Brussels. Correct it."
+        )
     if end < start:
         raise SourceError(f"{where}: ends at {end} before it starts at {start}. Correct one of them.")
     return Deployment(
@@ -105,9 +110,11 @@ def tell_time(time: datetime) -> str:
     return time.isoformat(timespec="seconds")
 
 
-def _check_degrees(name: str, text: str, most: float) -> None:
-    if not abs(float(text)) <= most:
-        raise ValueError(f"{name} is {text}, beyond {most} degrees")
+def _is_within(text: str, most: float) -> bool:
+    try:
+        return abs(float(text)) <= most
+    except ValueError:
+        return False
 
 
 def _parse_time(text: str, zone: tzinfo | None) -> datetime:

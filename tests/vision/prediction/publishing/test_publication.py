@@ -139,7 +139,12 @@ def test_the_archive_has_the_accepted_animals_with_their_place(photos: Path) -> 
     [
         ("deployment,latitude\nwest,1\n", EXAMPLE, SourceError, "longitude, deploymentStart, deploymentEnd"),
         (HEADER, EXAMPLE, SourceError, "no row"),
-        (HEADER + WEST.replace("51.5", "95"), EXAMPLE, SourceError, "beyond 90"),
+        (
+            HEADER + WEST.replace("51.5", "95"),
+            EXAMPLE,
+            SourceError,
+            "latitude is 95, expected a number up to 90",
+        ),
         (HEADER + WEST.replace("51.5", ""), EXAMPLE, SourceError, "latitude is empty"),
         (HEADER + WEST.replace("Europe/Brussels", ""), EXAMPLE, SourceError, "no time zone"),
         (HEADER + WEST.replace("Europe", "Erope"), EXAMPLE, SourceError, "Erope/Brussels"),
