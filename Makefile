@@ -38,6 +38,7 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
 	@touch $@
 
 setup: $(VENV)/.runtime
+	@$(if $(filter setup,$(MAKECMDGOALS)),echo "Set up. Next: make train (painted fish) or $(PY) run.py new NAME FOLDER (your photographs)",:)
 
 train: setup
 	@echo "Training with $(CONFIG): read, train, compare, export, judge. fast.yaml takes about 5 minutes on 2 cores ..."

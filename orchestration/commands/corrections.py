@@ -6,9 +6,10 @@ import csv
 import io
 import sys
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
@@ -22,12 +23,17 @@ from vision.base.cells import as_cell
 from vision.base.files import write_atomically
 from vision.base.wording import count_of
 from vision.config.serve import PredictionLogSettings
+from vision.data.decoding.formats import FORMATS, HEAD_BYTES
 
 if TYPE_CHECKING:  # the log imports SQLAlchemy
     from serving.log.corrections import CorrectedAnswer
 
 COLUMNS = ("time", "file", "group", "decision", "answered", "corrected", "by", "model", "prediction_id")
 MOST_SHOWN = 50
+LONGEST_STEM = 40
+"""Signs of a written picture's name; 160 bytes at most."""
+
+_ENDINGS = {ending for each in FORMATS for ending in each.endings}
 
 
 def _list_corrections(options: Namespace, paths: ProjectPaths) -> int:
@@ -85,8 +91,8 @@ def _write_pictures(url: str, found: list[CorrectedAnswer], options: Namespace, 
         with closing(PredictionLog(resolve_log_url(url, paths.home), create=False)) as log:
             images = read_images(log, list(agreed))
     folder = Path(options.out).expanduser()
-    for answer, image in images.items():
-        write_atomically(folder / agreed[answer] / f"{answer}.jpg", image)
+    for path, image in _name_pictures(found, agreed, images).items():
+        write_atomically(folder / path, image)
     console = Console(highlight=False, soft_wrap=True, markup=False)
     console.print(
         f"{count_of(len(images), 'picture')} of {count_of(len(agreed), 'agreed answer')} into {folder}"
@@ -105,6 +111,34 @@ def _write_pictures(url: str, found: list[CorrectedAnswer], options: Namespace, 
         console.print(f"Train with them: --set 'dataset.additions=[{folder.resolve()}]'")
         console.print(f"Or let every later model be asked them: --set dataset.regression={folder.resolve()}")
     return 0 if images else 2
+
+
+def _name_pictures(
+    found: list[CorrectedAnswer], agreed: dict[str, str], images: dict[str, bytes]
+) -> dict[str, bytes]:
+    """Class folder and file name -> picture: its own name, which may tell its group, with the right ending.
+
+    Where pictures of a class share a name, each has the id of its answer behind it.
+    """
+    sent = {each.correction.prediction_id: each.file_name for each in found}
+    named = {answer: _name_picture(sent[answer] or answer, image) for answer, image in images.items()}
+    shared = Counter((agreed[answer], name.casefold()) for answer, name in named.items())
+    pictures = {}
+    for answer, name in named.items():
+        path = PurePosixPath(agreed[answer], name)
+        if shared[agreed[answer], name.casefold()] > 1:
+            path = path.with_name(f"{path.stem}-{answer}{path.suffix}")
+        pictures[str(path)] = images[answer]
+    return pictures
+
+
+def _name_picture(sent: str, image: bytes) -> str:
+    """The last part of the name that it was sent with, as a file name; its ending is what the bytes are."""
+    name = PurePosixPath("".join(each for each in sent.replace("\\", "/") if each.isprintable())).name
+    endings = next((each.endings for each in FORMATS if each.begins(image[:HEAD_BYTES])), ("",))
+    own = PurePosixPath(name).suffix
+    stem = name.removesuffix(own) if own.lower() in _ENDINGS else name
+    return f"{stem[:LONGEST_STEM].lstrip('.') or 'picture'}{own if own.lower() in endings else endings[0]}"
 
 
 def _tabulate(each: CorrectedAnswer) -> dict[str, str]:

@@ -145,7 +145,10 @@ class PredictionAnswer(Body):
 
     prediction_id: str = Field(description="names this answer in the log")
     decision: Decision = Field(description="what to do with the image; see above")
-    class_name: str = Field(description="most probable known class, whatever the decision")
+    class_name: str = Field(
+        description="most probable known class, whatever the decision; of an unknown image only what "
+        "it is most like, so count decisions first (in a CSV it stands in `nearest`, and `class` is empty)"
+    )
     confidence: float = Field(description="calibrated probability of that class, 0 to 1")
     top_k: tuple[ClassProbability, ...] = Field(description="most probable classes first")
     unknown: UnknownEvidence

@@ -69,18 +69,22 @@ def test_pictures_on_which_all_agree_are_written_as_class_folders(
 ) -> None:
     monkeypatch.setenv("TAXON_STATE", str(tmp_path))
     (tmp_path / "state").mkdir()
-    words = [("chub", "chub"), ("chub", "nase"), ("nase",), ("../far", "../far")]
+    words = [("chub", "chub"), ("chub", "nase"), ("nase",), ("nase",), ("nase",), ("../far", "../far")]
+    sent = ["fish1_frame2.jpg", "a.png", "C:\\x\\fish 2.JPG", "one.PNG", "two/one.png", "b.png"]
     with closing(PredictionLog(f"sqlite:///{tmp_path}/state/predictions.sqlite", keep_images=True)) as log:
         for serial, said in enumerate(words):
-            log.append(make_entry(serial, decision=Decision.REVIEW, image=paint(RED)))
+            name, image = sent[serial], paint(RED, "JPEG" if serial == 2 else "PNG")
+            log.append(make_entry(serial, decision=Decision.REVIEW, image=image, file_name=name))
             for client, name in zip(("ann", "bob"), said, strict=False):
                 add_correction(log, Correction(f"id-{serial}", name, client, START))
         assert list_doubts(log, "reef", "cat", 10)[0].said == {"ann": "../far", "bob": "../far"}
-    for options, expected in (([], ["chub/id-0", "nase/id-2"]), (["--agreed"], ["chub/id-0"])):
+    alone = ["nase/fish 2.JPG", "nase/one-id-3.PNG", "nase/one-id-4.png"]
+    agreed = ["chub/fish1_frame2.png"]
+    for options, expected in (([], [*agreed, *alone]), (["--agreed"], agreed)):
         out = tmp_path / f"out{len(options)}"
         assert run.main(["corrections", "--out", str(out), *options]) == 0
-        written = sorted(out.rglob("*.jpg"))
-        assert [each.relative_to(out).with_suffix("").as_posix() for each in written] == expected
+        written = sorted(each.relative_to(out).as_posix() for each in out.rglob("*") if each.is_file())
+        assert written == expected
     assert find_agreed([]) == {}
     with closing(PredictionLog(f"sqlite:///{tmp_path}/state/predictions.sqlite")) as log:
         assert take_back(log, "id-0", "bob")
