@@ -12,9 +12,10 @@ import struct
 import tempfile
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from serving.api.metrics import ServiceMetrics
 from serving.api.pinned import PinnedModel
 from serving.api.settings import ServiceSettings
 from tests.toys import make_once
+from tests.vision.data.entries import entry, manifest_of
 from tests.vision.decision.test_predictor import make_rule
 from vision.base.files import digest_file
 from vision.base.record import Interval
@@ -35,6 +37,7 @@ from vision.bundle.neighbours import Neighbours
 from vision.bundle.records import Bundle, Contract, ExportedGraphs
 from vision.config.export import Precision
 from vision.data.quality import QUALITY_COLUMNS
+from vision.data.records import Manifest, Split, Splits
 from vision.decision.passport import ClassFigures, KindFigures, Passport, PromiseFigures
 from vision.decision.records import OodDetector, WeakClass
 from vision.drift.reference import DriftReference
@@ -214,3 +217,33 @@ def _convert_graph(_folder: Path) -> bytes:
 
 def _eye_kernel(shape: tuple[int, ...], dtype: str | None = None) -> object:
     return np.reshape(20 * np.eye(3, dtype=dtype or "float32"), shape)
+
+
+def paint_manifest(
+    root: Path, colours: Mapping[str, tuple[int, int, int]], number: int, sides: tuple[int, int] = (40, 40)
+) -> Manifest:
+    """So many pictures of each colour in a folder a class, each a pixel wider; black is held out."""
+    entries = []
+    for name, colour in sorted(colours.items()):
+        for place in range(number):
+            path, width = root / name / f"{place:02d}.png", sides[0] + place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(paint(colour, sides=(width, sides[1])))
+            made = entry(
+                path.relative_to(root).as_posix(), is_unknown=name == "black", sides=(width, sides[1])
+            )
+            of_file = {"digest": digest_file(path), "num_bytes": path.stat().st_size}
+            entries.append(made.model_copy(update=of_file))
+    return manifest_of(entries).model_copy(update={"root": str(root), "source_digest": "s"})
+
+
+def split_manifest(manifest: Manifest, *uses: Split) -> Splits:
+    """Every image is a group of its own; the uses are given in turn."""
+    return Splits(
+        class_names=manifest.class_names,
+        unknown_class_names=manifest.unknown_class_names,
+        digests=tuple(each.digest for each in manifest.entries),
+        groups=tuple(each.path for each in manifest.entries),
+        image_classes=tuple(each.class_name for each in manifest.entries),
+        splits=tuple(use for use, _ in zip(cycle(uses), manifest.entries, strict=False)),
+    )

@@ -30,13 +30,13 @@ from run import main
 from serving.client import ask_service
 from serving.runtime.process import service_status, stop_service
 from serving.runtime.running import ServiceFolder, find_service, read_deployed
-from tests.serving.toy import BLACK, RED, make_bundle, paint
+from tests.serving.toy import BLACK, NAMES, RED, make_bundle, paint, paint_manifest, split_manifest
 from vision.base.errors import TaxonError
 from vision.base.files import digest_file
 from vision.bundle.assembly import read_contract
 from vision.bundle.records import Bundle, Contract
 from vision.config.run import RunConfig
-from vision.data.records import ImageEntry, Manifest, Split, Splits
+from vision.data.records import Manifest, Split, Splits
 
 FOLDER = ServiceFolder(PATHS.home)
 COLOURS = {"black": BLACK, "blue": (0, 0, 255), "green": (0, 255, 0), "red": RED}
@@ -45,44 +45,14 @@ COLOURS = {"black": BLACK, "blue": (0, 0, 255), "green": (0, 255, 0), "red": RED
 @step
 def ingest(root: str) -> Annotated[Manifest, ArtifactName.MANIFEST]:
     """Two images of each colour; black is held out."""
-    entries = []
-    for name, colour in COLOURS.items():
-        for number in range(2):
-            path = Path(root) / name / f"{number}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(paint(colour, sides=(40 + number, 40)))
-            entries.append(
-                ImageEntry(
-                    path=f"{name}/{number}.png",
-                    class_name=name,
-                    digest=digest_file(path),
-                    num_bytes=path.stat().st_size,
-                    width=40 + number,
-                    height=40,
-                    is_unknown=name == "black",
-                )
-            )
-    names = ("red", "green", "blue")
-    return Manifest(
-        root=root,
-        source_digest="s",
-        class_names=names,
-        unknown_class_names=("black",),
-        entries=tuple(entries),
-    )
+    manifest = paint_manifest(Path(root), COLOURS, 2)
+    return manifest.model_copy(update={"class_names": NAMES})
 
 
 @step
 def validate(manifest: Manifest) -> Annotated[Splits, ArtifactName.SPLITS]:
     """Every image is for testing."""
-    return Splits(
-        class_names=manifest.class_names,
-        unknown_class_names=manifest.unknown_class_names,
-        digests=tuple(each.digest for each in manifest.entries),
-        groups=tuple(each.path for each in manifest.entries),
-        image_classes=tuple(each.class_name for each in manifest.entries),
-        splits=tuple(Split.TEST for _ in manifest.entries),
-    )
+    return split_manifest(manifest, Split.TEST)
 
 
 @step

@@ -14,12 +14,11 @@ from serving.client import ask_service
 from serving.runtime.agreement import TestImage, choose_test_images, compare_service
 from serving.runtime.running import RunningService
 from tests.serving.live import SETTINGS, serving_toy
-from tests.serving.toy import BLACK, GREEN, GREY, KEY, RED, make_bundle, paint
+from tests.serving.toy import BLACK, GREEN, GREY, KEY, RED, make_bundle, paint, paint_manifest, split_manifest
 from tests.vision.training.nets.toy import KERAS_WARNINGS
 from vision.base.errors import DataError, ServiceError
-from vision.base.files import digest_file
 from vision.bundle.assembly import LoadedBundle, load_bundle
-from vision.data.records import ImageEntry, Manifest, Split, Splits
+from vision.data.records import Manifest, Split, Splits
 from vision.decision.records import Decision
 
 COLOURS = {"black": BLACK, "green": GREEN, "grey": GREY, "red": RED}
@@ -30,43 +29,12 @@ COLOURS = {"black": BLACK, "green": GREEN, "grey": GREY, "red": RED}
 @pytest.fixture
 def manifest(tmp_path: Path) -> Manifest:
     """Twelve images of each colour, the black ones of a held-out class."""
-    entries = []
-    for name, colour in sorted(COLOURS.items()):
-        for number in range(12):
-            path = tmp_path / name / f"{number:02d}.png"
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(paint(colour, sides=(40 + number, 40)))
-            entries.append(
-                ImageEntry(
-                    path=path.relative_to(tmp_path).as_posix(),
-                    class_name=name,
-                    digest=digest_file(path),
-                    num_bytes=path.stat().st_size,
-                    width=40 + number,
-                    height=40,
-                    is_unknown=name == "black",
-                )
-            )
-    return Manifest(
-        root=str(tmp_path),
-        source_digest="s",
-        class_names=("green", "grey", "red"),
-        unknown_class_names=("black",),
-        entries=tuple(entries),
-    )
+    return paint_manifest(tmp_path, COLOURS, 12)
 
 
 def split_evenly(manifest: Manifest) -> Splits:
     """Every second image is for testing."""
-    uses = [Split.TEST if row % 2 else Split.TRAIN for row in range(len(manifest.entries))]
-    return Splits(
-        class_names=manifest.class_names,
-        unknown_class_names=manifest.unknown_class_names,
-        digests=tuple(each.digest for each in manifest.entries),
-        groups=tuple(each.path for each in manifest.entries),
-        image_classes=tuple(each.class_name for each in manifest.entries),
-        splits=tuple(uses),
-    )
+    return split_manifest(manifest, Split.TRAIN, Split.TEST)
 
 
 def test_test_images_of_every_class_are_chosen_half_of_them_unknown(manifest: Manifest) -> None:

@@ -10,31 +10,16 @@ from PIL import Image
 
 from serving.runtime.class_pictures import SIDE, draw_class_pictures, find_class_pictures
 from serving.runtime.running import ServiceFolder
-from tests.serving.toy import GREEN, RED, paint
-from vision.base.files import digest_file
-from vision.data.records import ImageEntry, Manifest, Split, Splits
+from tests.serving.toy import GREEN, RED, paint, paint_manifest
+from vision.data.records import Manifest, Split, Splits
 
 NAMES = ("green", "red")
 
 
 def make_data(root: Path) -> tuple[Manifest, Splits]:
     """Five pictures a class; the first two are one group, the last is in test."""
-    entries = []
-    for name, colour in zip(NAMES, (GREEN, RED), strict=True):
-        for number in range(5):
-            path = root / name / f"{number}.png"
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(paint(colour, sides=(400, 200)))
-            entries.append(
-                ImageEntry(
-                    path=f"{name}/{number}.png",
-                    class_name=name,
-                    digest=digest_file(path),
-                    num_bytes=path.stat().st_size,
-                    width=400,
-                    height=200,
-                )
-            )
+    manifest = paint_manifest(root, {"green": GREEN, "red": RED}, 5, (800, 400))
+    entries = manifest.entries
     splits = Splits(
         class_names=NAMES,
         digests=tuple(each.digest for each in entries),
@@ -42,7 +27,6 @@ def make_data(root: Path) -> tuple[Manifest, Splits]:
         image_classes=tuple(each.class_name for each in entries),
         splits=tuple(Split.TEST if each.path.endswith("4.png") else Split.TRAIN for each in entries),
     )
-    manifest = Manifest(root=str(root), source_digest="0" * 64, class_names=NAMES, entries=tuple(entries))
     return manifest, splits
 
 
@@ -66,8 +50,8 @@ def test_each_class_gets_its_own_pictures_one_a_group(folder: ServiceFolder, tmp
 
 def test_changed_and_lost_files_are_not_shown(folder: ServiceFolder, tmp_path: Path) -> None:
     manifest, splits = make_data(tmp_path)
-    (tmp_path / "red" / "2.png").write_bytes(paint(GREEN))
-    (tmp_path / "red" / "3.png").unlink()
+    (tmp_path / "red" / "02.png").write_bytes(paint(GREEN))
+    (tmp_path / "red" / "03.png").unlink()
     draw_class_pictures(folder, "d" * 64, manifest, splits)
     assert len(find_class_pictures(folder, "d" * 64, NAMES)["red"]) == 1
 
