@@ -29,6 +29,7 @@ from serving.api.settings import ServiceSettings
 from tests.toys import make_once
 from tests.vision.data.entries import entry, manifest_of
 from tests.vision.decision.test_predictor import make_rule
+from tests.vision.toy import make_contract
 from vision.base.files import digest_file
 from vision.base.record import Interval
 from vision.bundle.assembly import write_bundle
@@ -156,23 +157,12 @@ def _make_reference() -> DriftReference:
 
 def _make_contract() -> Contract:
     rule = make_rule(names=NAMES, unknown=-5.0, calibration=(-20.0, -15.0, -12.0))
-    return Contract(
-        name="toy",
+    return make_contract(
+        rule.model_copy(update={"prediction_set": rule.unknown.model_copy(update={"value": 0.9})}),
         candidate="eye",
-        backbone="none",
-        class_names=NAMES,
-        unknown_class_names=(),
         image_size=SIZE,
-        resize="pad",
-        precision=Precision.FP32,
-        rule=rule.model_copy(update={"prediction_set": rule.unknown.model_copy(update={"value": 0.9})}),
-        score_name="energy",
-        quality_columns=QUALITY_COLUMNS,
-        files={},
-        data_digest="0" * 64,
         weak_classes=(WeakClass(class_name=NAMES[2], num_right=2, num_images=9),),
         passport=_make_passport(),
-        versions={},
     )
 
 

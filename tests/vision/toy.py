@@ -1,11 +1,14 @@
 """Small hand-made values that several tests share."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from vision.base.outputs import ModelOutputs
 from vision.base.record import FloatArray, IntArray, Interval
+from vision.bundle.records import Contract
+from vision.config.export import Precision
 from vision.data.quality import QUALITY_COLUMNS
 from vision.data.records import Split, Splits
 from vision.decision.formulas import measure_msp
@@ -122,3 +125,24 @@ def make_rule(
             design_effect=1.0,
         ),
     )
+
+
+def make_contract(rule: DecisionRule, **changes: Any) -> Contract:
+    """The contract of a bundle with this rule, its files not yet listed."""
+    fields: dict[str, Any] = {
+        "name": "toy",
+        "candidate": "tiny",
+        "backbone": "none",
+        "class_names": rule.class_names,
+        "unknown_class_names": (),
+        "image_size": 32,
+        "resize": "pad",
+        "precision": Precision.FP32,
+        "rule": rule,
+        "score_name": rule.unknown.score_name,
+        "quality_columns": QUALITY_COLUMNS,
+        "files": {},
+        "data_digest": "0" * 64,
+        "versions": {},
+    }
+    return Contract(**(fields | changes))

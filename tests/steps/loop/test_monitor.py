@@ -13,15 +13,15 @@ from serving.log.prediction_log import PredictionLog
 from serving.log.verdicts import list_verdicts
 from steps.loop.monitor import monitor
 from tests.serving.answers import make_entry
-from tests.vision.drift.test_monitoring import MSP, NAMES, RULE, make_span
+from tests.vision.drift.test_monitoring import MSP, RULE, make_span
 from tests.vision.drift.test_verdict import REFERENCE, SETTINGS, Sample, make_window
+from tests.vision.toy import make_contract
 from vision.base.errors import BundleError, WindowError
 from vision.base.files import digest_file
 from vision.bundle.assembly import write_bundle
 from vision.bundle.head import HEAD_NAME
-from vision.bundle.records import Bundle, Contract, ExportedGraphs
+from vision.bundle.records import Bundle, ExportedGraphs
 from vision.config.export import Precision
-from vision.data.quality import QUALITY_COLUMNS
 from vision.drift.records import DriftPage, DriftReport, DriftStatus, MonitoredWindow
 from vision.drift.window import Window
 
@@ -41,22 +41,7 @@ def bundle(tmp_path: Path) -> Bundle:
         image_size=32,
         num_parameters=9,
     )
-    contract = Contract(
-        name="toy",
-        candidate="tiny",
-        backbone="none",
-        class_names=NAMES,
-        unknown_class_names=(),
-        image_size=32,
-        resize="pad",
-        precision=Precision.FP32,
-        rule=RULE,
-        score_name="msp",
-        quality_columns=QUALITY_COLUMNS,
-        files={},
-        data_digest="0" * 64,
-        versions={},
-    )
+    contract = make_contract(RULE)
     return write_bundle(tmp_path / "bundle", graphs, MSP, REFERENCE, contract)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from tests.vision import toy
 from tests.vision.decision.test_predictor import make_detector, make_rule
 from tests.vision.training.nets.toy import KERAS_WARNINGS, NAMES, SIZE, export_tiny, make_images
 from vision.base.errors import BundleError
@@ -41,21 +42,8 @@ pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
 
 
 def make_contract(precision: Precision = Precision.FP16) -> Contract:
-    return Contract(
-        name="toy",
-        candidate="tiny",
-        backbone="cnn_residual",
-        class_names=NAMES,
-        unknown_class_names=(),
-        image_size=SIZE,
-        resize="pad",
-        precision=precision,
-        rule=make_rule(names=NAMES),
-        score_name="energy",
-        quality_columns=QUALITY_COLUMNS,
-        files={},
-        data_digest="0" * 64,
-        versions={},
+    return toy.make_contract(
+        make_rule(names=NAMES), backbone="cnn_residual", image_size=SIZE, precision=precision
     )
 
 

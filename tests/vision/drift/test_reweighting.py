@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.stats import binom
 
-from tests.vision.drift.test_verdict import SETTINGS, take
+from tests.vision.drift.test_verdict import SETTINGS, make_window, reference_of, take
 from vision.base.record import FloatArray, IntArray
 from vision.base.softmax import softmax
 from vision.data.quality import QUALITY_COLUMNS
@@ -17,7 +17,6 @@ from vision.drift import questions as drift
 from vision.drift.permutation import draw_assignments, measure_mmd
 from vision.drift.questions import NAMING_LEVEL, SHARE_ROUNDS, ask_embedding_at_shares
 from vision.drift.records import DriftCause, DriftReport
-from vision.drift.reference import DriftReference, round_embeddings
 from vision.drift.reweighting import (
     LEAST_EFFECTIVE,
     LEAST_OF_CLASS,
@@ -37,6 +36,7 @@ PLAIN = np.full(NUM_CLASSES, 1 / NUM_CLASSES)
 MISSING = np.array([0.2] * 5 + [0.0] * 3)
 FEW = np.array([1 / 3] * 3 + [0.0] * 5)
 ALONE = np.eye(NUM_CLASSES)[0]
+NAMES = tuple("abcdefgh")
 
 
 class Fish:
@@ -54,35 +54,12 @@ class Fish:
         self.logits = (self.embeddings @ CENTRES.T / SPREAD**2).astype(np.float32)
         self.embeddings[:, NUM_CLASSES:] += move
         self.quality = rng.normal(size=(num_groups, len(QUALITY_COLUMNS)))[self.groups].astype(np.float32)
-
-    def as_reference(self) -> DriftReference:
-        return DriftReference(
-            embeddings=round_embeddings(self.embeddings),
-            quality=self.quality,
-            logits=self.logits,
-            called_unknown=np.zeros(len(self.groups), dtype=bool),
-            groups=self.groups,
-            temperature=1.0,
-            class_names=tuple("abcdefgh"),
-            quality_columns=QUALITY_COLUMNS,
-        )
-
-    def as_window(self) -> Window:
-        num = len(self.groups)
-        return Window(
-            embeddings=self.embeddings,
-            quality=self.quality,
-            logits=self.logits,
-            called_unknown=np.zeros(num, dtype=bool),
-            clients=np.full(num, "diver"),
-            groups=np.array([f"fish{group}" for group in self.groups], dtype=np.str_),
-            times=np.arange(num, dtype=float),
-        )
+        self.called_unknown = np.zeros(num, dtype=bool)
 
     def pool_with(self, earlier: Fish) -> Pool:
-        window = self.as_window()
+        window = make_window(self)
         rng = np.random.default_rng(0)
-        return pool_sides(earlier.as_reference(), window, find_groups(window, 60.0), 2000, rng)
+        return pool_sides(reference_of(earlier, NAMES), window, find_groups(window, 60.0), 2000, rng)
 
 
 def make_pool(values: FloatArray, probs: FloatArray, groups: IntArray, num_reference_groups: int) -> Pool:
@@ -100,7 +77,7 @@ REFERENCE = Fish(0, 160, 2)
 
 
 def judge(window: Window, reference: Fish = REFERENCE) -> DriftReport:
-    return judge_drift(reference.as_reference(), window, SETTINGS, 5)
+    return judge_drift(reference_of(reference, NAMES), window, SETTINGS, 5)
 
 
 def fired(report: DriftReport) -> set[str]:
@@ -112,7 +89,7 @@ def fired(report: DriftReport) -> set[str]:
 
 def test_missing_classes_are_a_label_mix_though_the_embedding_moved() -> None:
     sample = Fish(1, 100, 4, MISSING)
-    report = judge(sample.as_window())
+    report = judge(make_window(sample))
     assert report.cause is DriftCause.LABEL_MIX
     assert fired(report) == {"embedding", "label_mix"}
     assert report.tests[-1].name == "embedding_at_shares"
@@ -125,7 +102,7 @@ def test_missing_classes_are_a_label_mix_though_the_embedding_moved() -> None:
 
 
 def test_missing_classes_and_moved_images_are_covariate_drift_and_the_reasons_say_that_both_changed() -> None:
-    report = judge(Fish(1, 100, 4, MISSING, move=1.0).as_window())
+    report = judge(make_window(Fish(1, 100, 4, MISSING, move=1.0)))
     assert report.cause is DriftCause.COVARIATE
     assert fired(report) == {"embedding", "label_mix", "embedding_at_shares"}
     assert "that alone does not explain it" in report.reasons[1]
@@ -133,7 +110,7 @@ def test_missing_classes_and_moved_images_are_covariate_drift_and_the_reasons_sa
 
 
 def test_moved_images_of_the_same_mix_are_covariate_drift_and_the_shares_are_not_asked() -> None:
-    report = judge(Fish(1, 100, 4, move=1.0).as_window())
+    report = judge(make_window(Fish(1, 100, 4, move=1.0)))
     assert report.cause is DriftCause.COVARIATE
     assert fired(report) == {"embedding"}
     assert "embedding_at_shares" not in [test.name for test in report.tests]
@@ -143,7 +120,7 @@ def test_moved_images_of_the_same_mix_are_covariate_drift_and_the_shares_are_not
 def test_where_too_little_of_the_reference_has_the_windows_shares_the_mix_is_to_be_looked_at_first() -> None:
     window = Fish(1, 100, 4, ALONE)
     assert reweight(window.pool_with(REFERENCE)).num_effective < LEAST_EFFECTIVE
-    report = judge(window.as_window())
+    report = judge(make_window(window))
     assert report.cause is DriftCause.COVARIATE
     assert fired(report) == {"embedding", "label_mix"}
     assert "embedding_at_shares" not in [test.name for test in report.tests]
@@ -176,16 +153,16 @@ def test_the_name_hangs_on_one_chance_in_twenty(
 ) -> None:
     statistics = np.concatenate([[0.5], np.ones(num_larger), np.zeros(SHARE_ROUNDS - num_larger)])
     monkeypatch.setattr(drift, "measure_reweighted", lambda *_: statistics)
-    assert judge(Fish(1, 100, 4, MISSING).as_window()).cause is cause
+    assert judge(make_window(Fish(1, 100, 4, MISSING))).cause is cause
 
 
 def test_it_is_not_asked_where_quality_or_the_unknown_explain_more() -> None:
     sample = Fish(1, 100, 4, FEW)
     sample.quality[:, 0] += 3.0
-    capture = judge(sample.as_window())
+    capture = judge(make_window(sample))
     assert capture.cause is DriftCause.CAPTURE
     assert {"embedding", "label_mix"} < fired(capture)
-    unknown = Fish(1, 100, 4, FEW).as_window()
+    unknown = make_window(Fish(1, 100, 4, FEW))
     unknown.called_unknown[:] = np.arange(len(unknown.times)) % 2 == 0
     report = judge(unknown)
     assert {"embedding", "label_mix", "unknown_rate"} <= fired(report)
@@ -194,7 +171,7 @@ def test_it_is_not_asked_where_quality_or_the_unknown_explain_more() -> None:
 
 
 def test_the_order_of_the_answers_does_not_matter_where_the_shares_are_asked() -> None:
-    window = Fish(1, 100, 4, MISSING).as_window()
+    window = make_window(Fish(1, 100, 4, MISSING))
     report = judge(window)
     assert report.tests[-1].name == "embedding_at_shares"
     assert judge(take(window, np.random.default_rng(3).permutation(len(window.times)))) == report
