@@ -15,7 +15,7 @@ from report.unknown_rows import UNDETECTABLE, near_rows
 from vision.base.names import isolate
 from vision.base.wording import count_of, join_words
 from vision.decision.records import ReviewThreshold
-from vision.evaluation.records import LEAST_GROUPS, Evaluation
+from vision.evaluation.records import FEW_GROUPS, Evaluation
 
 WEAK_F1 = 0.9
 GUESSING = 0.5
@@ -109,7 +109,7 @@ def _help_weakest_class(story: RunStory) -> Iterator[Advice]:
     with_whom = f"; it is most often confused with {join_words(confused)}" if confused else ""
     alike = ", above all of those that look like these" if confused else ""
     known = format_interval(weakest.f1)
-    if weakest.num_groups < LEAST_GROUPS:
+    if not weakest.f1.low < weakest.f1.high:  # none, or of no width in older records
         known = (
             f"{weakest.f1.value:.3f} (of {count_of(weakest.num_groups, 'group')}: too few for an interval)"
         )
@@ -209,12 +209,10 @@ def _calibrate(story: RunStory) -> Iterator[Advice]:
 
 
 def _add_groups(story: RunStory) -> Iterator[Advice]:
-    few = (
-        [row.class_name for row in story.test.classes if row.num_groups < LEAST_GROUPS] if story.test else []
-    )
+    few = [row.class_name for row in story.test.classes if row.num_groups < FEW_GROUPS] if story.test else []
     if few:
         yield Advice(
-            f"Fewer than {LEAST_GROUPS} groups were tested of {list_names(few)}: these figures may be wrong.",
+            f"Fewer than {FEW_GROUPS} groups were tested of {list_names(few)}: these figures may be wrong.",
             "Add images of other individuals, days or places; more pictures of the same ones help little.",
         )
 

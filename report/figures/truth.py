@@ -34,7 +34,7 @@ from report.formatting import shorten
 from report.unknown_rows import KIND_NAMES
 from vision.base.wording import count_of
 from vision.decision.records import Decision, DecisionRule
-from vision.evaluation.records import ClassRow, DecisionRates, Evaluation
+from vision.evaluation.records import FEW_GROUPS, ClassRow, DecisionRates, Evaluation
 
 LARGEST_WITH_COUNTS = 25
 DECISION_LABELS = {
@@ -72,6 +72,11 @@ def draw_class_scores(evaluation: Evaluation) -> bytes:
     figure = new_figure(rows_height(len(rows)))
     axes = figure.add_subplot()
     draw_intervals(axes, range(len(rows)), [row.f1 for row in rows], BLUE)
+    for height, row in enumerate(rows):
+        if math.isfinite(row.f1.value) and not row.f1.low < row.f1.high and row.num_groups < FEW_GROUPS:
+            told = f"   {count_of(row.num_groups, 'group')}: no interval   "
+            side = "left" if row.f1.value < 0.5 else "right"
+            axes.text(row.f1.value, height, told, ha=side, va="center", fontsize=SMALL, color=MUTED)
     name_rows(axes, [row.class_name for row in rows])
     macro = evaluation.macro_f1.value
     if math.isfinite(macro):

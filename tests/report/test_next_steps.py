@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -66,7 +67,9 @@ def test_the_weakest_class_is_named_with_the_class_it_is_taken_for() -> None:
     assert "The weakest class is coral_grunter with F1 0.700 (0.670 to 0.730)" in told
     assert "it is most often confused with blue_sailfin (3)." in told
     confusion[2] = [0, 3, 6, 2, 0, 0]
-    rows[2] = rows[2].model_copy(update={"num_groups": 2})
+    rows[2] = rows[2].model_copy(
+        update={"num_groups": 2, "f1": Interval(value=0.7, low=math.nan, high=math.nan)}
+    )
     few = test.model_copy(
         update={"classes": tuple(rows), "confusion": tuple(tuple(row) for row in confusion)}
     )

@@ -41,6 +41,7 @@ from vision.evaluation.metrics import (
     roc_curve,
 )
 from vision.evaluation.records import (
+    FEW_GROUPS,
     LEAST_GROUPS,
     ClassRow,
     DecisionRates,
@@ -167,12 +168,14 @@ def _describe_class(
 ) -> ClassRow:
     members = known.labels == index
     decisions, groups = answered.decisions, len(np.unique(known.groups[members]))
-    drawn = samples.f1()[:, index] if groups >= LEAST_GROUPS else np.zeros(0)
+    f1 = answered.drawn.interval(float(counts.f1()[index]), samples.f1()[:, index])
+    if groups < LEAST_GROUPS or (groups < FEW_GROUPS and f1.low == f1.high):
+        f1 = Interval(value=f1.value, low=np.nan, high=np.nan)
     return ClassRow(
         class_name=name,
         precision=float(counts.precision()[index]),
         recall=float(counts.recall()[index]),
-        f1=answered.drawn.interval(float(counts.f1()[index]), drawn),
+        f1=f1,
         num_images=int(members.sum()),
         num_groups=groups,
         accepted=_share(decisions.accepted[members]),

@@ -29,8 +29,11 @@ LEAST_RECALL = 0.5
 """Share named rightly below which a class is not to be relied on."""
 
 
-LEAST_GROUPS = 5
-"""Groups of a class from which on its F1 has an interval: resamples of fewer look more certain than it is."""
+LEAST_GROUPS = 3
+"""Groups of a class from which on its F1 has an interval."""
+
+FEW_GROUPS = 5
+"""Below, figures of a class can be far off, and an interval of no width is none."""
 
 
 class ReliabilityBin(Value):
