@@ -31,7 +31,6 @@ from tests.vision.data.entries import entry, manifest_of
 from tests.vision.decision.test_predictor import make_rule
 from tests.vision.toy import make_contract
 from vision.base.files import digest_file
-from vision.base.record import Interval
 from vision.bundle.assembly import write_bundle
 from vision.bundle.head import HEAD_NAME, pack_head
 from vision.bundle.neighbours import Neighbours
@@ -171,7 +170,9 @@ def _make_passport() -> Passport:
     counts, recalls = (9, 0, 9), (1.0, None, 2 / 9)
     rows = zip(NAMES, counts, recalls, strict=True)
     return Passport(
-        accuracy=Interval(value=11 / 18, low=0.4, high=0.8),
+        accuracy=11 / 18,
+        accuracy_low=0.4,
+        accuracy_high=0.8,
         num_images=18,
         num_groups=6,
         classes=tuple(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from vision.base.record import Interval, Value
+from vision.base.record import Value
 
 
 class ClassFigures(Value):
@@ -40,7 +40,9 @@ class PromiseFigures(Value):
 class Passport(Value):
     """A model on test images: figures of the graph that is served, by the rule that is served."""
 
-    accuracy: Interval = Field(description="to be expected of new images of known classes")
+    accuracy: float = Field(description="to be expected of new images of known classes")
+    accuracy_low: float | None = Field(default=None, description="of its interval; None: of one group alone")
+    accuracy_high: float | None = None
     num_images: int = Field(description="that the accuracy rests on")
     num_groups: int
     classes: tuple[ClassFigures, ...] = Field(description="as the model counts them")

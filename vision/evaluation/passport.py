@@ -18,7 +18,9 @@ def make_passport(test: Evaluation, decision_agreement: float | None) -> Passpor
     """
     expected = test.expected
     return Passport(
-        accuracy=expected.accuracy,
+        accuracy=expected.accuracy.value,
+        accuracy_low=_defined(expected.accuracy.low),
+        accuracy_high=_defined(expected.accuracy.high),
         num_images=expected.num_images,
         num_groups=expected.num_groups,
         classes=tuple(
@@ -31,7 +33,7 @@ def make_passport(test: Evaluation, decision_agreement: float | None) -> Passpor
             )
             for row in test.classes
         ),
-        kinds=tuple(_count_kind(each) for each in test.rates),
+        kinds=tuple(_count_kind(each) for each in test.rates if each.num_images),
         promises=tuple(
             PromiseFigures(
                 target_risk=row.target_risk,
@@ -41,7 +43,11 @@ def make_passport(test: Evaluation, decision_agreement: float | None) -> Passpor
             )
             for row in test.ladder
         ),
-        unknown_auroc={row.kind: row.auroc.value for row in test.deciding_rows() if row.class_name == "all"},
+        unknown_auroc={
+            row.kind: row.auroc.value
+            for row in test.deciding_rows()
+            if row.class_name == "all" and math.isfinite(row.auroc.value)
+        },
         decision_agreement=decision_agreement,
     )
 

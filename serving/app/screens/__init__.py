@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from serving.app.screens.ask import ASK
+from serving.app.screens.model import MODEL
+from serving.app.screens.monitoring import MONITORING
 from serving.app.screens.review import REVIEW
 
-SCREENS = (ASK, REVIEW)
+SCREENS = (ASK, REVIEW, MODEL, MONITORING)
 """The first is shown at the page's own address."""

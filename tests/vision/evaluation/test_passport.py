@@ -22,7 +22,8 @@ def test_a_passport_holds_the_figures_of_test_and_what_is_undefined_is_left_out(
     assert passport.classes[0].recall is None
     assert passport.classes[1].recall == test.classes[1].recall
     assert passport.promises[0].wrong is None
-    assert passport.accuracy == test.expected.accuracy
+    assert passport.accuracy == test.expected.accuracy.value
+    assert passport.accuracy_low == test.expected.accuracy.low
     assert [each.kind for each in passport.kinds] == [each.kind for each in test.rates]
     for each in passport.kinds:
         assert each.accept + each.review + each.unknown == pytest.approx(1.0)
