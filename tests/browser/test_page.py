@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from serving.log.corrections import list_corrected
+from serving.log.verdicts import note_verdict
 from serving.runtime.process import start_service, stop_service
 from tests.browser.conftest import WAIT_MS, Shown, picture
-from tests.serving.toy import BLACK, GREY, RED
+from tests.serving.answers import START
+from tests.serving.log.test_traffic import report
+from tests.serving.toy import BLACK, GREY, RED, make_bundle
 from tests.vision.training.nets.toy import KERAS_WARNINGS
 from vision.decision.records import Decision
+from vision.drift.records import DriftCause, DriftStatus
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
 expect.set_options(timeout=WAIT_MS)
@@ -83,3 +88,21 @@ def test_a_service_that_stops_is_told_with_what_to_type_and_the_page_goes_on_by_
     start_service(shown.folder, shown.bento, shown.serve)
     expect(page.get_by_text("The service is down")).to_be_hidden()
     expect(page.locator(DROP)).to_be_attached()
+
+
+def test_monitoring_tells_traffic_and_the_last_verdict_and_model_what_not_to_rely_on(
+    page: Page, shown: Shown
+) -> None:
+    page.set_input_files(DROP, [picture("seen.png", BLACK)])
+    expect(page.get_by_role("heading", name="I do not know this")).to_be_visible()
+    page.get_by_role("link", name="Monitoring").click()
+    expect(page.get_by_role("heading", name=re.compile(r"in the last 24 hours: .*% unknown"))).to_be_visible()
+    expect(page.get_by_text("Not looked at: nobody has checked")).to_be_visible()
+    expect(page.locator("canvas, svg.marks").first).to_be_visible()
+    with closing(shown.open_log()) as log:
+        note_verdict(log, make_bundle().digest, report(DriftStatus.DRIFT, DriftCause.CAPTURE), START)
+    page.get_by_text("7 days").click()
+    expect(page.get_by_text("Look at the cameras first")).to_be_visible()
+    page.get_by_role("link", name="Model").click()
+    expect(page.get_by_role("heading", name="toy version 3 names 61% of new pictures right")).to_be_visible()
+    expect(page.get_by_text("Do not rely on blue: 2 of 9 test pictures were right")).to_be_visible()
