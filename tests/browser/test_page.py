@@ -59,7 +59,8 @@ def test_a_doubtful_answer_is_settled_by_one_key_and_taken_back_by_another(page:
     page.set_input_files(DROP, [picture("doubt.png", GREY)])
     expect(page.get_by_text("please look yourself").first).to_be_visible()
     page.get_by_role("link", name="Review").click()
-    expect(page.get_by_text("doubt.png")).to_be_visible()
+    expect(page.get_by_text("doubt.png ·")).to_be_visible()
+    expect(page.get_by_role("button", name="Skip")).to_be_visible()  # it is drawn after those of the classes
     page.keyboard.press("2")
     expect(page.get_by_text("1 settled now")).to_be_visible()
     with closing(shown.open_log()) as log:

@@ -101,7 +101,7 @@ def test_a_known_picture_is_named_with_its_heat_map(up: ServiceFolder) -> None:
     assert page.success[0].value.startswith(r"#### red \(very sure\)")
     assert not page.info
     assert not page.warning
-    assert captions(page)[:2] == ["red", "red"]  # the known images that it is most like
+    assert captions(page)[:2] == ["red (this very picture)", "red"]  # the known images that it is most like
     assert captions(page)[3:] == [r"a\.png", "Warm: what spoke most for red. A hint, no outline."]
     assert "knows 3 classes" in texts(page)
 
