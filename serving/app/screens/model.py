@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -9,13 +11,15 @@ import streamlit as st
 from serving.api.schemas import ModelDescription
 from serving.app.screen import Screen, Service
 from serving.app.words import escape_markdown, show_share, tell_limits, tell_promises
+from serving.runtime.class_pictures import find_class_pictures
 from vision.base.wording import count_of
 from vision.decision.passport import ClassFigures, Passport
 
 WEAK = 0.5
 """Share of its test images named right below which a class is not to be relied on."""
 
-_KINDS = {"known": "classes that it knows", "near": "look-alikes", "far": "something else altogether"}
+_KINDS = {"known": "classes that it knows", "near": "look-alikes", "far": "other things"}
+_PICTURE_PIXELS = 56
 
 
 def show_model(service: Service) -> None:
@@ -31,7 +35,7 @@ def show_model(service: Service) -> None:
             icon=":material/history:",
         )
     else:
-        _show_passport(model, passport)
+        _show_passport(service, passport)
     if promises := tell_promises(model):
         st.markdown(f"**What it promises.** {escape_markdown(promises)}")
     _show_record(model)
@@ -47,26 +51,27 @@ def tell_model(model: ModelDescription) -> str:
     return f"{name} names {passport.accuracy:.0%} of new pictures right{between}."
 
 
-def _show_passport(model: ModelDescription, passport: Passport) -> None:
+def _show_passport(service: Service, passport: Passport) -> None:
     known = next((each for each in passport.kinds if each.kind == "known"), None)
     with st.container(horizontal=True, gap="medium"):
         if known is not None:
             st.metric("Decided alone", f"{known.accept:.0%}")
             if known.wrong_among_accepted is not None:
-                st.metric("of these wrong", f"{known.wrong_among_accepted:.0%}")
+                st.metric("Of these wrong", f"{known.wrong_among_accepted:.0%}")
         for each in passport.kinds:
             if each.kind != "known":
-                st.metric(f"Unknown, of {_KINDS.get(each.kind, each.kind)}", f"{each.unknown:.0%}")
+                st.metric(f"{_KINDS.get(each.kind, each.kind).capitalize()} unknown", f"{each.unknown:.0%}")
     weak = [each for each in passport.classes if each.recall is not None and each.recall < WEAK]
     for figures in sorted(weak, key=lambda figures: figures.recall or 0.0):
         st.warning(escape_markdown(_tell_weak(figures)), icon=":material/priority_high:")
     st.caption(
-        f"Of {count_of(passport.num_images, 'test picture')} of {count_of(passport.num_groups, 'individual')}"
-        f" or places that it never learned from, as it is served ({model.precision})."
+        f"How many it names right was counted on {count_of(passport.num_images, 'picture')} of "
+        f"{count_of(passport.num_groups, 'group')} (individuals, places or visits), none of them learned "
+        "from when it was named; all else here on its test pictures, as it is served."
     )
-    _show_classes(passport)
+    _show_classes(service, passport)
     _show_kinds(passport)
-    _show_ladder(model, passport)
+    _show_ladder(service.model, passport)
 
 
 def _tell_weak(figures: ClassFigures) -> str:
@@ -74,22 +79,36 @@ def _tell_weak(figures: ClassFigures) -> str:
     return f"Do not rely on {figures.class_name}: {right} of {figures.num_images} test pictures were right."
 
 
-def _show_classes(passport: Passport) -> None:
-    """Each class, the most missed first."""
+def _show_classes(service: Service, passport: Passport) -> None:
+    """Each class with a picture that it was taught by, the most missed first."""
+    examples = find_class_pictures(service.folder, service.model.digest, service.model.class_names)
     ordered = sorted(passport.classes, key=lambda each: (each.recall is None, each.recall or 0.0))
     rows = [
         {
+            "taught": _read_picture(examples.get(each.class_name, [])),
             "class": each.class_name,
-            "named right": None if each.recall is None else 100 * each.recall,
-            "right where named": None if each.precision is None else 100 * each.precision,
+            "named right": None if each.recall is None else round(100 * each.recall),
             "test pictures": each.num_images,
+            "right where named": None if each.precision is None else round(100 * each.precision),
         }
         for each in ordered
     ]
-    share = st.column_config.ProgressColumn(format="%d%%", min_value=0, max_value=100)
+    shown = any(row["taught"] for row in rows)
+    share = st.column_config.ProgressColumn(format="%d%%", min_value=0, max_value=100, color="blue")
+    columns: dict[str, Any] = {
+        "taught": st.column_config.ImageColumn(width="small") if shown else None,
+        "named right": share,
+        "right where named": share,
+    }
     st.markdown("**Each class, the most missed first**")
-    columns: dict[str, Any] = {"named right": share, "right where named": share}
-    st.dataframe(rows, hide_index=True, column_config=columns)
+    st.dataframe(rows, hide_index=True, column_config=columns, row_height=_PICTURE_PIXELS if shown else None)
+
+
+def _read_picture(paths: list[Path]) -> str | None:
+    """The first of them as a data URL."""
+    if not paths:
+        return None
+    return f"data:image/jpeg;base64,{base64.b64encode(paths[0].read_bytes()).decode('ascii')}"
 
 
 def _show_kinds(passport: Passport) -> None:

@@ -128,13 +128,11 @@ def _show_verdicts(traffic: Traffic) -> None:
 
 
 def _show_figures(traffic: Traffic) -> None:
-    unknown = f"{traffic.stranger} not of the kind it was taught, {traffic.look_alike} like it"
     with st.container(horizontal=True, gap="medium"):
-        st.metric("Unknown", f"{traffic.unknown / traffic.num_answers:.1%}", help=unknown)
-        st.metric("Half answered within", _tell_ms(traffic.p50_ms))
+        st.metric("Unknown, other things", traffic.stranger, help="not pictures of the kind it was taught")
+        st.metric("Unknown, look-alikes", traffic.look_alike, help="like what it was taught, of no class")
+        st.metric("Half within", _tell_ms(traffic.p50_ms), help="from a request's arrival to its answer")
         st.metric("95% within", _tell_ms(traffic.p95_ms))
-    if traffic.unknown:
-        st.caption(f"Of {traffic.unknown} unknown: {unknown}, but none of its classes.")
 
 
 def _tell_ms(milliseconds: float | None) -> str:
@@ -173,7 +171,7 @@ def _show_classes(traffic: Traffic) -> None:
     ]
     if rows:
         most = max(row["pictures"] for row in rows)
-        bar = st.column_config.ProgressColumn(format="%d", min_value=0, max_value=most)
+        bar = st.column_config.ProgressColumn(format="%d", min_value=0, max_value=most, color="blue")
         st.markdown("**Named most often**")
         st.dataframe(rows, hide_index=True, column_config={"pictures": bar})
 
