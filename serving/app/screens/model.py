@@ -115,10 +115,10 @@ def _show_kinds(passport: Passport) -> None:
     rows = [
         {
             "test pictures of": _KINDS.get(each.kind, each.kind),
-            "number": each.num_images,
             "named": f"{each.accept:.0%}",
             "for a person": f"{each.review:.0%}",
             "unknown": f"{each.unknown:.0%}",
+            "number": each.num_images,
         }
         for each in passport.kinds
     ]
