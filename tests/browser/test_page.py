@@ -66,6 +66,7 @@ def test_a_doubtful_answer_is_settled_by_one_key_and_taken_back_by_another(page:
     with closing(shown.open_log()) as log:
         said = list_corrected(log)[-1]
     assert (said.file_name, said.correction.class_name) == ("doubt.png", "green")
+    expect(page.get_by_role("button", name="Undo the last")).to_be_visible()
     page.keyboard.press("u")
     expect(page.get_by_text("0 settled now")).to_be_visible()
     with closing(shown.open_log()) as log:
