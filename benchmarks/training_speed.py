@@ -8,6 +8,8 @@ so that other load changes little; the medians of the rounds' ratios are printed
   waits for data where it comes near 1.
 - frozen: `frozen`, head and all, against one forward pass over the same images.
 - partial: images a second of `partial` from the cached cut against those of `full`.
+- torch: MobileNetV2 in PyTorch, images a second of training. PyTorch is no requirement of this project; where
+  it is not installed, `python -m benchmarks.training_speed torch` runs in an environment of its own.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +80,31 @@ def measure_partial(size: int, num_images: int, batch: int) -> Iterator[tuple[st
     yield "partial, cached / uncached, images a CPU second", plain / cached
 
 
+def measure_torch(size: int, num_images: int, batch: int) -> Iterator[tuple[str, float]]:
+    """Images a second in PyTorch, second epoch of the same network and optimiser."""
+    if find_spec("torchvision") is None:
+        raise SystemExit("torch and torchvision are not installed here: see the head of this file.")
+    torch, vision_models = import_module("torch"), import_module("torchvision.models")
+
+    model = vision_models.mobilenet_v2(weights=None, num_classes=CLASSES).train()
+    optimiser, loss = torch.optim.AdamW(model.parameters(), 1e-3), torch.nn.CrossEntropyLoss()
+    pixels = torch.from_numpy(make_pixels(size, num_images)).permute(0, 3, 1, 2)
+    labels = torch.arange(num_images) % CLASSES
+    for _ in range(2):
+        started = time.process_time()
+        for first in range(0, num_images - batch + 1, batch):
+            optimiser.zero_grad()
+            inputs = pixels[first : first + batch].float() / 127.5 - 1
+            loss(model(inputs), labels[first : first + batch]).backward()
+            optimiser.step()
+    yield "images a CPU second, PyTorch", num_images / (time.process_time() - started)
+
+
 PARTS: dict[str, Callable[[int, int, int], Iterator[tuple[str, float]]]] = {
     "fit": measure_fit,
     "frozen": measure_frozen,
     "partial": measure_partial,
+    "torch": measure_torch,
 }
 
 
