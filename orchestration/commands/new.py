@@ -156,7 +156,8 @@ def _tell_columns(settings: CsvSource) -> Iterator[tuple[str, str, str]]:
         more = f" and {len(unused) - MOST_UNUSED} more" if len(unused) > MOST_UNUSED else ""
         yield "", f"not used: {', '.join(unused[:MOST_UNUSED])}{more}", ""
     for name in list_possible_groups(settings)[:1]:
-        text = f"If {name!r} names individuals or places, say so: dataset.group_column: {write_inline(name)}"
+        text = f"If {name!r} names individuals, write under dataset: group_column: {write_inline(name)}"
+        text += ", in place of group_by" if settings.group_by else ""
         yield "", text, "yellow"
 
 
