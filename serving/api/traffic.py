@@ -90,8 +90,8 @@ def tell_traffic(
     counted, verdicts = LoggedTraffic(), []
     try:
         if log.exists():
-            counted = count_traffic(log, model.name, since, NUM_CLASSES)
-            verdicts = list_verdicts(log, model.digest, NUM_VERDICTS)
+            counted = count_traffic(log.reader, model.name, since, NUM_CLASSES)
+            verdicts = list_verdicts(log.reader, model.digest, NUM_VERDICTS)
     except LogError as error:
         raise not_logged("the prediction log cannot be read") from error
     decided: Counter[Decision] = Counter()

@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from vision.base.errors import LogError
 
 _CONNECT_SECONDS = 2  # libpq counts whole seconds and treats 1 as 2
 _RETRY_SECONDS = 0.005
+_READ_SECONDS = 5.0  # a reader waits for other readers, and nobody waits for it
 _MAGIC = b"SQLite format 3\0"
 
 _BUSY = "Another process holds it: wait for that, or find it with fuser."
@@ -89,8 +91,19 @@ class LogDatabase:
         """Whether there is a SQLite file: the service makes it with the first answer; True of a server."""
         return self._path is None or self._path.exists()
 
+    @cached_property
+    def reader(self) -> LogDatabase:
+        """The same database by a connection of its own: a long read keeps no answer from being written.
+
+        It is kept as long as this one: to close the file in between would drop SQLite's locks on it.
+        """
+        url = self._engine.url.render_as_string(hide_password=False)
+        return LogDatabase(url, max(self._wait_s, _READ_SECONDS), create=False)
+
     def close(self) -> None:
         """Close the connection; the next use opens anew."""
+        if "reader" in self.__dict__:
+            self.reader.close()
         self._engine.dispose()
         self._watch(None)
 

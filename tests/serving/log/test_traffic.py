@@ -6,17 +6,24 @@ from collections import Counter
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from serving.log.prediction_log import PredictionLog
 from serving.log.traffic import LoggedTraffic, count_traffic
 from serving.log.verdicts import list_verdicts, note_verdict
-from tests.serving.answers import DIGEST, START, make_entry
+from tests.serving.answers import START, make_entry
 from vision.decision.records import Decision, UnknownKind
 from vision.drift.records import DriftCause, DriftReport, DriftStatus
 
 HOUR = timedelta(hours=1)
+COUNTED = "c" * 64
+
+
+def append(log: PredictionLog, serial: int, **fields: Any) -> None:
+    """Log an answer of a model that no other test has in the server's one database."""
+    log.append(make_entry(serial, **{"prediction_id": f"counted-{serial}", "model_name": "counted"} | fields))
 
 
 def report(status: DriftStatus, cause: DriftCause | None = None) -> DriftReport:
@@ -44,10 +51,10 @@ def test_answers_are_counted_by_hour_kind_and_class_and_verdicts_are_told(
             unknown = {"decision": Decision.UNKNOWN, "unknown_kind": UnknownKind.STRANGER}
             other = {"decision": Decision.REVIEW, "class_name": "jackknife"} if serial % 4 == 1 else {}
             fields = unknown if serial % 4 == 0 else other
-            log.append(make_entry(serial, time=START + HOUR * (serial // 10), latency_ms=serial, **fields))
-        log.append(make_entry(20, time=START - HOUR))
-        log.append(make_entry(21, model_name="another"))
-        found = count_traffic(log, "reef", START, 10)
+            append(log, serial, time=START + HOUR * (serial // 10), latency_ms=serial, **fields)
+        append(log, 20, time=START - HOUR)
+        append(log, 21, model_name="another")
+        found = count_traffic(log, "counted", START, 10)
         by_hour: Counter[tuple[int, str]] = Counter()
         for each in found.counts:
             by_hour[each.hour.hour, each.decision.value] += each.number
@@ -58,12 +65,12 @@ def test_answers_are_counted_by_hour_kind_and_class_and_verdicts_are_told(
         assert (found.p50_ms, found.p95_ms) == (9.0, 18.0)
         assert count_traffic(log, "nobody", START, 10) == LoggedTraffic()
 
-        assert list_verdicts(log, DIGEST, 9) == []
-        note_verdict(log, DIGEST, report(DriftStatus.INSUFFICIENT), START)
-        note_verdict(log, DIGEST, report(DriftStatus.DRIFT, DriftCause.CAPTURE), START + HOUR)
-        note_verdict(log, DIGEST, report(DriftStatus.INSUFFICIENT), START + 2 * HOUR)
-        note_verdict(log, DIGEST, report(DriftStatus.INSUFFICIENT), START + 3 * HOUR)
-        newest, before = list_verdicts(log, DIGEST, 9)
+        assert list_verdicts(log, COUNTED, 9) == []
+        note_verdict(log, COUNTED, report(DriftStatus.INSUFFICIENT), START)
+        note_verdict(log, COUNTED, report(DriftStatus.DRIFT, DriftCause.CAPTURE), START + HOUR)
+        note_verdict(log, COUNTED, report(DriftStatus.INSUFFICIENT), START + 2 * HOUR)
+        note_verdict(log, COUNTED, report(DriftStatus.INSUFFICIENT), START + 3 * HOUR)
+        newest, before = list_verdicts(log, COUNTED, 9)
         assert (newest.status, newest.time, newest.cause) == (
             *(DriftStatus.INSUFFICIENT, START + 3 * HOUR),
             None,
@@ -71,6 +78,15 @@ def test_answers_are_counted_by_hour_kind_and_class_and_verdicts_are_told(
         assert (before.cause, before.num_answers, before.verified) == (DriftCause.CAPTURE, 80, True)
         assert before.reasons == ("the light is another", "it is dark")
         assert list_verdicts(log, "e" * 64, 9) == []
+
+
+def test_an_answer_is_written_while_others_are_counted(log: PredictionLog) -> None:
+    log.append(make_entry())
+    with log.reader.transaction(writes=False) as connection:
+        connection.exec_driver_sql("SELECT count(*) FROM predictions").all()
+        log.append(make_entry(1))
+    assert count_traffic(log.reader, "reef", START, 10).counts[0].number == 2
+    log.close()
 
 
 def test_counting_reads_an_index_alone(log: PredictionLog) -> None:
