@@ -57,6 +57,11 @@ def test_a_set_holds_the_likely_classes_in_order_and_never_nothing() -> None:
     decisions = decide_scored(rule, logits, np.array([0.1, 0.1, 0.1, 0.9]))
     sets = [each.possible for each in make_predictions(rule, decisions, top_k=1)]
     assert sets == [("bream", "roach"), ("perch",), ("bream",), None]  # the last is unknown
+    at_the_threshold = find_sets(
+        rule.model_copy(update={"prediction_set": threshold.model_copy(update={"value": 0.75})}),
+        np.array([[0.5, 0.25, 0.125, 0.125]]),
+    )
+    np.testing.assert_array_equal(at_the_threshold, [[True, True, False, False]])
 
 
 def test_few_groups_promise_no_set() -> None:

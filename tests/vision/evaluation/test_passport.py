@@ -7,7 +7,7 @@ import math
 import pytest
 
 from tests.example_evaluation import make_evaluation
-from vision.data.records import Split
+from vision.data.records import POOLED, Split
 from vision.decision.passport import Passport
 from vision.evaluation.passport import make_passport
 from vision.evaluation.records import LadderRow
@@ -27,6 +27,9 @@ def test_a_passport_holds_the_figures_of_test_and_what_is_undefined_is_left_out(
     assert [each.kind for each in passport.kinds] == [each.kind for each in test.rates]
     for each in passport.kinds:
         assert each.accept + each.review + each.unknown == pytest.approx(1.0)
+    assert passport.unknown_auroc == {
+        row.kind: row.auroc.value for row in test.deciding_rows() if row.class_name == POOLED
+    }
     assert set(passport.unknown_auroc) == {row.kind for row in test.deciding_rows()}
     assert passport.decision_agreement == 0.99
     written = passport.model_dump_json(exclude_none=True)
