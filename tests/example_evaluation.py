@@ -115,9 +115,7 @@ def make_evaluation(
         ece_floor=0.052,
         adaptive_ece=0.029,
         class_names=names,
-        confusion=tuple(
-            tuple(map(int, row)) for row in confusion_matrix(labels, predicted, labels=range(num))
-        ),
+        confusion=tuple(map(tuple, confusion_matrix(labels, predicted, labels=range(num)).tolist())),
         classes=_class_rows(names, labels, predicted, decisions),
         reliability=_reliability(confidence, correct),
         confidence_correct=_histogram(confidence[correct]),

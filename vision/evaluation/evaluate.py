@@ -9,6 +9,7 @@ them resample their groups class by class.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -115,9 +116,7 @@ def evaluate(
         "ladder": tuple(_climb(answered, correct, rule, rung) for rung in rule.review.ladder),
         "mistakes": find_mistakes(answered, correct, rule.class_names),
         "examples": tuple(
-            example
-            for each in (answered, *others)
-            for example in choose_examples(each, rule.class_names, rng)
+            chain(*(choose_examples(each, rule.class_names, rng) for each in (answered, *others)))
         ),
     }
     return Evaluation(
