@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
 HOST = "127.0.0.1"
@@ -133,6 +133,33 @@ def ask_together(
         thread.join()
     total.cpu_seconds = time.process_time() - cpu
     return total
+
+
+def ask_paced(
+    target: Target, images: Sequence[bytes], num_clients: int, seconds: float, rate: float
+) -> Block:
+    """Clients that ask so often a second together, whether or not answers come in time; all are counted."""
+    bodies = [_encode(image) for image in images]
+    total, joining, begun = Block(seconds=seconds), threading.Lock(), time.perf_counter()
+
+    def ask_on(first: int) -> None:
+        block, connection, i = Block(), _Connection(target), first
+        while (due := i / rate) < seconds:
+            time.sleep(max(0.0, begun + due - time.perf_counter()))
+            latency = connection.ask(block, i % len(bodies), bodies[i % len(bodies)])
+            if latency is not None:
+                block.latencies_ms.append(latency)
+            i += num_clients
+        connection.close()
+        with joining:
+            total.join(block)
+
+    threads = [threading.Thread(target=ask_on, args=(j,)) for j in range(num_clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return replace(total, seconds=time.perf_counter() - begun)
 
 
 class _Connection:

@@ -38,6 +38,9 @@ DROP_SECONDS = 5.0
 DROP_BYTES = 64_000_000
 """What is read at most of a body that is refused for its size."""
 
+HEAD_BYTES = 16_384
+"""Of all headers' names and values."""
+
 Headers = list[tuple[bytes, bytes]]
 _CLOSE = {"connection": "close"}
 _LOOPBACK = frozenset({"127.0.0.1", "::1"})
@@ -226,8 +229,11 @@ async def _drop_body(receive: Receive) -> None:
 
 
 def _check_singles(headers: Headers) -> None:
-    """Refuse headers that a proxy before this service might have read differently."""
+    """Refuse headers that are too long, or that a proxy might have read differently."""
     names = [name for name, _ in headers]
+    size = sum(len(name) + len(value) for name, value in headers)
+    if size > HEAD_BYTES:  # the parser lets more pass where it arrives at once
+        raise _malformed(f"Headers of {size} bytes arrived", f"at most {HEAD_BYTES}")
     for name in _SINGLE:
         if names.count(name) > 1:
             raise _malformed(f"{names.count(name)} headers {name.decode()} arrived", "one at most")

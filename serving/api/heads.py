@@ -1,4 +1,6 @@
-"""A request's head (first line and headers) must arrive within seconds; h11 bounds its bytes (16 KB).
+"""A request's head (first line and headers) must arrive within seconds.
+
+h11 bounds its bytes while it is not whole (16 KB); `application` bounds one that arrives at once.
 
 What comes of a body after its answer is dropped, for seconds: plain clients send all before they read.
 
