@@ -153,8 +153,26 @@ class Answerer:
         Raises:
             ProblemError: the bytes are no usable image, or the graph gave values that are not finite.
         """
+        answer, entry = self.look(question)
+        if entry is not None:
+            self.keep([entry])
+        return answer
+
+    def look(self, question: Question) -> tuple[PredictionAnswer, LogEntry | None]:
+        """The answer to one image, and what is to be committed to the log by `keep` before it is told.
+
+        Raises:
+            ProblemError: as of `answer`.
+        """
         question = self._cut(question)
-        return self._answer(question, self._decode(question))[0]
+        answer, inference = self._answer(question, self._decode(question))
+        return answer, self._make_entry(question, answer, inference)
+
+    def keep(self, entries: Sequence[LogEntry]) -> None:
+        """Commit answers to the log together; what cannot be written is counted."""
+        if self._log is not None and entries:
+            with self._metrics.time_stage(Stage.LOG):
+                self._log.append(*entries)
 
     def answer_several(self, questions: Sequence[Question]) -> PredictionAnswer:
         """One answer to images of one individual, with that to each, which alone are logged.
@@ -168,6 +186,8 @@ class Answerer:
         name = uuid.uuid4().hex
         grouped = [replace(each, group=each.group or name) for each in questions]
         told = [self._answer(*each) for each in zip(grouped, images, strict=True)]
+        entries = [self._make_entry(each, *found) for each, found in zip(grouped, told, strict=True)]
+        self.keep([each for each in entries if each is not None])
         rule = self._predictor.rule
         prediction = combine(rule, [inference for _, inference in told], self._settings.top_k)
         latency_ms = (time.perf_counter() - questions[0].arrived) * 1000.0
@@ -215,9 +235,6 @@ class Answerer:
             answer = answer.model_copy(update={"provisional": provisional})
         if question.similar:
             answer = answer.model_copy(update={"similar": self._list_similar(inference, question)})
-        if self._log is not None and question.client != CHECK_CLIENT:
-            with self._metrics.time_stage(Stage.LOG):
-                self._log.append(self._make_entry(question, answer, inference))
         return answer, inference
 
     def _look(self, image: ImageArray, question: Question) -> tuple[Inference, Prediction]:
@@ -343,7 +360,12 @@ class Answerer:
             latency_ms=round(latency_ms, 3),
         )
 
-    def _make_entry(self, question: Question, answer: PredictionAnswer, inference: Inference) -> LogEntry:
+    def _make_entry(
+        self, question: Question, answer: PredictionAnswer, inference: Inference
+    ) -> LogEntry | None:
+        """What the log is to keep of an answer; None where there is no log, or a deployment's check asked."""
+        if self._log is None or question.client == CHECK_CLIENT:
+            return None
         return LogEntry(
             prediction_id=answer.prediction_id,
             time=self._clock(),

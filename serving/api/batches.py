@@ -18,13 +18,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, BinaryIO
 
-import anyio.to_thread
-
 from serving.api.answers import Answerer, Question
 from serving.api.problems import Problem, ProblemError
 from serving.api.schemas import BatchRow, PredictionAnswer
 from serving.api.settings import ServiceSettings
 from serving.api.state import ServiceState
+from serving.log.entries import LogEntry
 from vision.base.errors import ImageError
 from vision.decision.records import Prediction
 from vision.prediction.items import Item
@@ -83,9 +82,13 @@ def open_archive(file: BinaryIO, settings: ServiceSettings) -> zipfile.ZipFile:
     return archive
 
 
-async def answer_batch(state: ServiceState, answerer: Answerer, batch: Batch) -> AsyncGenerator[BatchRow]:
+Told = tuple[BatchRow, LogEntry | None]
+"""A row, and what is to be committed to the log before it is sent."""
+
+
+async def answer_batch(state: ServiceState, answerer: Answerer, batch: Batch) -> AsyncGenerator[Told]:
     """A row for each file, in the order of the archive; as many are in work as there are threads."""
-    pending: deque[asyncio.Task[BatchRow]] = deque()
+    pending: deque[asyncio.Task[Told]] = deque()
     try:
         for member in batch.members:
             pending.append(asyncio.create_task(_answer_member(state, answerer, batch, member)))
@@ -100,27 +103,29 @@ async def answer_batch(state: ServiceState, answerer: Answerer, batch: Batch) ->
 
 async def _answer_member(
     state: ServiceState, answerer: Answerer, batch: Batch, member: zipfile.ZipInfo
-) -> BatchRow:
+) -> Told:
     arrived = time.perf_counter()
     item = make_member_item(batch.archive, member, state.settings.max_body_bytes)
     try:
-        image = await anyio.to_thread.run_sync(_read, item, member)
-        question = replace(batch.asked, image=image, file_name=item.path, arrived=arrived)
-        answer = await state.answer(answerer, question)
+        asked = replace(batch.asked, file_name=item.path, arrived=arrived)
+        answer, entry = await state.run(partial(_answer_file, answerer, asked, item), member)
     except ImageError as error:
-        return BatchRow(file=item.path, problem=_unusable(str(error)).problem)
+        return BatchRow(file=item.path, problem=_unusable(str(error)).problem), None
     except ProblemError as error:
-        return BatchRow(file=item.path, problem=error.problem)
+        return BatchRow(file=item.path, problem=error.problem), None
     except Exception:
         _logger.exception("A fault of this program")
-        return BatchRow(file=item.path, problem=_FAULT)
-    return BatchRow(file=item.path, answer=answer)
+        return BatchRow(file=item.path, problem=_FAULT), None
+    return BatchRow(file=item.path, answer=answer), entry
 
 
-def _read(item: Item, member: zipfile.ZipInfo) -> bytes:
+def _answer_file(
+    answerer: Answerer, asked: Question, item: Item, member: zipfile.ZipInfo
+) -> tuple[PredictionAnswer, LogEntry | None]:
+    """The answer about one file of the archive, unpacked and looked at in one thread."""
     if item.fault or member.compress_type not in _PACKED_BY:
         raise ImageError(item.fault or "is packed by a method that is not read; expected deflate")
-    return item.read()
+    return answerer.look(replace(asked, image=item.read()))
 
 
 # --- rows as text ---------------------------------------------------------------------------------------

@@ -55,17 +55,17 @@ class LossyLog:
                 self._checked_at = self._clock()
             return self._check_fault
 
-    def append(self, entry: LogEntry) -> bool:
-        """Commit an entry; whether it is kept."""
+    def append(self, *entries: LogEntry) -> bool:
+        """Commit entries together; whether they are kept."""
         if self._clock() < self._paused_until:
-            self._lose("the log is left alone for a second after a failure")
+            self._lose(len(entries), "the log is left alone for a second after a failure")
             return False
         try:
-            self.log.append(entry)
+            self.log.append(*entries)
         except LogError as error:
             self._append_fault = str(error)
             self._paused_until = self._clock() + PAUSE_SECONDS
-            self._lose(str(error))
+            self._lose(len(entries), str(error))
             return False
         self._append_fault = None
         return True
@@ -78,11 +78,12 @@ class LossyLog:
         """
         return add_correction(self.log, correction)
 
-    def _lose(self, reason: str) -> None:
-        """Count a lost entry; once a minute, say how many there were."""
-        self._count_lost()
+    def _lose(self, number: int, reason: str) -> None:
+        """Count lost entries; once a minute, say how many there were."""
+        for _ in range(number):
+            self._count_lost()
         with self._telling:
-            self._num_unreported += 1
+            self._num_unreported += number
             if self._clock() < self._reported_at + REPORT_SECONDS:
                 return
             self._reported_at, num_lost, self._num_unreported = self._clock(), self._num_unreported, 0

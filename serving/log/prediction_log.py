@@ -72,17 +72,19 @@ class PredictionLog(LogDatabase):
 
     # --- writing ----------------------------------------------------------------------------------------
 
-    def append(self, entry: LogEntry) -> int:
-        """Store one answer; it is committed when this returns. Gives its number in the log.
+    def append(self, *entries: LogEntry) -> int:
+        """Store answers, all or none, committed when this returns; the number of the last in the log.
 
         Raises:
-            LogError: it is not stored. Send the answer and count the loss; a later call may succeed.
+            LogError: none is stored. Send the answers and count the loss; a later call may succeed.
         """
-        row = to_row(entry)
+        number = 0
+        rows = [to_row(each) for each in entries]
         with self.transaction(writes=True) as connection:
-            number: int = connection.execute(_INSERT, row).scalar_one()
-            if self.keep_images and entry.image is not None:
-                connection.execute(insert(IMAGES), {"number": number, "image": entry.image})
+            for entry, row in zip(entries, rows, strict=True):
+                number = connection.execute(_INSERT, row).scalar_one()
+                if self.keep_images and entry.image is not None:
+                    connection.execute(insert(IMAGES), {"number": number, "image": entry.image})
         return number
 
     def check(self) -> None:

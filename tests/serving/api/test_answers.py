@@ -57,8 +57,8 @@ class Memory(PredictionLog):
         super().__init__("sqlite:///never_made.sqlite")
         self.entries: list[LogEntry] = []
 
-    def append(self, entry: LogEntry) -> int:
-        self.entries.append(entry)
+    def append(self, *entries: LogEntry) -> int:
+        self.entries += entries
         return len(self.entries)
 
     def check(self) -> None:

@@ -134,7 +134,7 @@ def test_another_method_is_405_and_told_the_right_one(path: str, method: str, al
         [KEY.encode(), OTHER_KEY.encode()],
         ["schlüssel".encode()],
         [b"\xff\xfe\x00" * 8],
-        [b"k" * 60_000],
+        [b"k" * 10_000],
     ],
 )
 def test_predict_without_exactly_one_right_key_is_401(keys: list[bytes]) -> None:
@@ -212,6 +212,7 @@ def test_a_body_over_the_limit_is_413(
         [(b"content-length", "١٢".encode())],
         [(b"content-length", b"9" * 5000)],
         [(b"host", b"other.example")],
+        [(b"x-%d" % number, b"x" * 1_000) for number in range(17)],
         [(b"content-type", b"a/b"), (b"content-type", b"multipart/form-data")],
     ],
 )

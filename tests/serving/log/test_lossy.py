@@ -26,11 +26,11 @@ class Log(PredictionLog):
         self.num_lost = 0
         self.now = 1000.0
 
-    def append(self, entry: LogEntry) -> int:
+    def append(self, *entries: LogEntry) -> int:
         self.num_tried += 1
         if self.broken:
             raise LogError("the database is locked")
-        self.entries.append(entry)
+        self.entries += entries
         return len(self.entries)
 
     def check(self) -> None:
@@ -50,14 +50,15 @@ def test_after_a_failure_the_log_is_left_alone_for_a_while_and_every_loss_counts
     lossy = log.lossy()
     lossy.append(ENTRY)
     log.broken = True
-    assert [lossy.append(ENTRY) for _ in range(4)] == [False] * 4
-    assert (log.num_tried, log.num_lost) == (2, 4)
+    assert [lossy.append(ENTRY) for _ in range(3)] == [False] * 3
+    assert not lossy.append(ENTRY, ENTRY)  # two rows of a batch
+    assert (log.num_tried, log.num_lost) == (2, 5)
     log.broken = False
     log.now += PAUSE_SECONDS - 0.1
     assert not lossy.append(ENTRY)
     log.now += 0.2
     assert lossy.append(ENTRY)
-    assert (len(log.entries), log.num_lost) == (2, 5)
+    assert (len(log.entries), log.num_lost) == (2, 6)
 
 
 def test_losses_are_reported_once_a_minute_with_their_number(caplog: pytest.LogCaptureFixture) -> None:
@@ -109,8 +110,8 @@ def test_a_failed_append_is_the_fault_until_one_succeeds() -> None:
 
 def test_a_fault_of_the_program_is_not_taken_for_a_lost_entry() -> None:
     class Faulty(Log):
-        def append(self, entry: LogEntry) -> int:
-            raise TypeError(entry.prediction_id)
+        def append(self, *entries: LogEntry) -> int:
+            raise TypeError(entries[0].prediction_id)
 
     log = Faulty()
     with pytest.raises(TypeError):
