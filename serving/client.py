@@ -69,16 +69,17 @@ def ask_service(
         ServiceError: it does not answer, refuses (with its reason), or answers something else.
     """
     shown = file_name.encode("ascii", "replace").decode().translate({34: "_", 92: "_", 10: "_", 13: "_"})
-    request = _make_request(
-        "POST",
+    return _ask(
+        PredictionAnswer,
         url,
-        "/predict",
+        key,
+        "POST /predict",
+        shown,
+        timeout_seconds,
         params=_list_options(explain=explain, tta=tta, reencode=reencode, similar=similar),
-        headers={"X-API-Key": key},
         files={"image": (shown, image, "application/octet-stream")},
         data={} if group is None else {"group": group},
     )
-    return _read_answer(PredictionAnswer, url, request, shown, timeout_seconds)
 
 
 def _list_options(*, explain: bool, tta: int, reencode: bool, similar: int) -> dict[str, str]:
@@ -95,8 +96,7 @@ def list_waiting(url: str, key: str, number: int) -> Queue:
         ServiceError: as of `ask_service`.
     """
     asked = {"number": str(number)}
-    request = _make_request("GET", url, "/review", params=asked, headers={"X-API-Key": key})
-    return _read_answer(Queue, url, request, "the question for what waits", TIMEOUT_SECONDS)
+    return _ask(Queue, url, key, "GET /review", "the question for what waits", params=asked)
 
 
 def undo_correction(url: str, key: str, prediction_id: str) -> UndoAnswer:
@@ -106,8 +106,7 @@ def undo_correction(url: str, key: str, prediction_id: str) -> UndoAnswer:
         ServiceError: as of `ask_service`.
     """
     texts = {"prediction_id": (None, prediction_id)}
-    request = _make_request("POST", url, "/corrections/undo", headers={"X-API-Key": key}, files=texts)
-    return _read_answer(UndoAnswer, url, request, "an undo", TIMEOUT_SECONDS)
+    return _ask(UndoAnswer, url, key, "POST /corrections/undo", "an undo", files=texts)
 
 
 def enrol_class(url: str, key: str, class_name: str, images: Sequence[tuple[str, bytes]]) -> EnrolledAnswer:
@@ -117,10 +116,8 @@ def enrol_class(url: str, key: str, class_name: str, images: Sequence[tuple[str,
         ServiceError: as of `ask_service`.
     """
     files = [("image", (f"{number}", content)) for number, (_, content) in enumerate(images)]
-    request = _make_request(
-        "POST", url, "/enrol", headers={"X-API-Key": key}, data={"class_name": class_name}, files=files
-    )
-    return _read_answer(EnrolledAnswer, url, request, f"the new class {class_name}", TIMEOUT_SECONDS)
+    subject, texts = f"the new class {class_name}", {"class_name": class_name}
+    return _ask(EnrolledAnswer, url, key, "POST /enrol", subject, data=texts, files=files)
 
 
 def describe_model(url: str, key: str) -> ModelDescription:
@@ -129,8 +126,7 @@ def describe_model(url: str, key: str) -> ModelDescription:
     Raises:
         ServiceError: it does not answer, refuses (with its reason), or answers something else.
     """
-    request = _make_request("GET", url, "/model", headers={"X-API-Key": key})
-    return _read_answer(ModelDescription, url, request, "the question for its model", TIMEOUT_SECONDS)
+    return _ask(ModelDescription, url, key, "GET /model", "the question for its model")
 
 
 def read_traffic(url: str, key: str, hours: int) -> Traffic:
@@ -140,8 +136,7 @@ def read_traffic(url: str, key: str, hours: int) -> Traffic:
         ServiceError: as of `ask_service`.
     """
     asked = {"hours": str(hours)}
-    request = _make_request("GET", url, "/traffic", params=asked, headers={"X-API-Key": key})
-    return _read_answer(Traffic, url, request, "the question for its traffic", TIMEOUT_SECONDS)
+    return _ask(Traffic, url, key, "GET /traffic", "the question for its traffic", params=asked)
 
 
 def correct_answer(url: str, key: str, prediction_id: str, class_name: str) -> CorrectionAnswer:
@@ -151,36 +146,31 @@ def correct_answer(url: str, key: str, prediction_id: str, class_name: str) -> C
         ServiceError: as of `ask_service`.
     """
     texts = {"prediction_id": (None, prediction_id), "class_name": (None, class_name)}
-    request = _make_request("POST", url, "/corrections", headers={"X-API-Key": key}, files=texts)
-    return _read_answer(CorrectionAnswer, url, request, "a correction", TIMEOUT_SECONDS)
+    return _ask(CorrectionAnswer, url, key, "POST /corrections", "a correction", files=texts)
 
 
-def _make_request(method: str, url: str, path: str, **parts: Any) -> httpx.Request:
-    """A request to one path of the service.
-
-    Raises:
-        ServiceError: the URL is none.
-    """
-    try:
-        return httpx.Request(method, f"{url}{path}", **parts)
-    except httpx.InvalidURL as error:
-        raise ServiceError(
-            f"{url!r} is no URL of a service ({error}). Expected http://HOST:PORT, with [] around IPv6."
-        ) from error
-
-
-def _read_answer(
-    kind: type[Body], url: str, request: httpx.Request, subject: str, timeout_seconds: float
+def _ask(
+    kind: type[Body],
+    url: str,
+    key: str,
+    route: str,
+    subject: str,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    **parts: Any,
 ) -> Body:
-    """Send a request and read a body of one kind.
+    """The answer of one kind to a question, such as `GET /model`; `subject` names it in errors.
 
     Raises:
         ServiceError: as of `ask_service`.
     """
+    method, path = route.split()
     try:
-        with httpx.Client(trust_env=False, verify=_NO_AUTHORITIES) as client:
-            request.extensions = {"timeout": httpx.Timeout(timeout_seconds).as_dict()}
-            response = client.send(request)
+        with httpx.Client(trust_env=False, verify=_NO_AUTHORITIES, timeout=timeout_seconds) as client:
+            response = client.request(method, f"{url}{path}", headers={"X-API-Key": key}, **parts)
+    except httpx.InvalidURL as error:
+        raise ServiceError(
+            f"{url!r} is no URL of a service ({error}). Expected http://HOST:PORT, with [] around IPv6."
+        ) from error
     except httpx.HTTPError as error:
         raise ServiceError(
             f"{url} did not answer ({error}). See: python run.py service status, python run.py service logs"
