@@ -38,7 +38,7 @@ def show_model(service: Service) -> None:
         _show_passport(service, passport)
     if promises := tell_promises(model):
         st.markdown(f"**What it promises.** {escape_markdown(promises)}")
-    _show_record(model)
+    _show_record(service)
 
 
 def tell_model(model: ModelDescription) -> str:
@@ -143,7 +143,8 @@ def _show_ladder(model: ModelDescription, passport: Passport) -> None:
             st.caption("Choose one before training: `review: {target_risk: 0.05}` in the config.")
 
 
-def _show_record(model: ModelDescription) -> None:
+def _show_record(service: Service) -> None:
+    model, running = service.model, service.status.running
     held_out = ", ".join(model.unknown_class_names)
     agreement = model.passport.decision_agreement if model.passport else None
     rows = {
@@ -154,6 +155,7 @@ def _show_record(model: ModelDescription) -> None:
         "unknown by": model.score_name,
         "digest of the bundle": model.digest,
         "digest of its pictures": model.data_digest,
+        "answers since": "" if running is None else running.since.replace("T", " ").replace("+00:00", " UTC"),
         "takes": f"up to {model.max_body_bytes / 1e6:g} MB and {model.max_megapixels:g} megapixels",
     }
     with st.expander("For the record", icon=":material/badge:"):
