@@ -135,7 +135,7 @@ def _name_version(story: RunStory) -> str:
 
 
 def _tell_why(promotion: Promotion) -> tuple[str, ...]:
-    """Why the verdict fell so, in one line; of a model that is in production its reason alone."""
+    """The reason of the verdict, in one line; of a model that is in production its reason alone."""
     reason = promotion.reason[:1].upper() + promotion.reason[1:]
     if promotion.verdict is Verdict.PROMOTED and reason:
         return (reason,) if promotion.decides else ()  # the title says all of it

@@ -48,7 +48,7 @@ class _Known:
 
 
 def list_shortfalls(story: RunStory) -> tuple[Advice, ...]:
-    """The promises that the held-out images cannot carry; none where the run set no thresholds."""
+    """The promises for which there are too few held-out images; none where the run set no thresholds."""
     if story.rule is None:
         return ()
     known = _count_known(story.manifest, story.splits)

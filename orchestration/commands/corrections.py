@@ -78,7 +78,7 @@ def _read(url: str, model_name: str | None, paths: ProjectPaths) -> list[Correct
 
 
 def _write_pictures(url: str, found: list[CorrectedAnswer], options: Namespace, paths: ProjectPaths) -> int:
-    """Write the pictures on which all who spoke agree as class folders; 2 where there is none."""
+    """Write the pictures whose corrections agree as class folders; 2 where there is none."""
     from serving.log.enrolments import is_folder_name
     from serving.log.prediction_log import PredictionLog
     from serving.log.review import find_agreed, read_images

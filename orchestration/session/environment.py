@@ -54,7 +54,7 @@ def prepare_environment(paths: ProjectPaths) -> None:
 
 
 def environment_variables(paths: ProjectPaths) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """The variables that are set whatever the user has, and those that only fill a gap."""
+    """The variables that are always set, and those that are set where the user has set none."""
     forced = {
         "ZENML_CONFIG_PATH": str(paths.zenml),
         "ZENML_LOCAL_STORES_PATH": str(paths.zenml / LOCAL_STORES_FOLDER),

@@ -195,7 +195,7 @@ class Answerer:
         return answer.model_copy(update={"prediction_id": name, "pictures": tuple(each for each, _ in told)})
 
     def draw(self, question: Question) -> bytes:
-        """The image with what spoke for its class laid over it, as a PNG; nothing is logged.
+        """The image under a heat map of its class, as a PNG; nothing is logged.
 
         Raises:
             ProblemError: as of `answer`.
@@ -330,7 +330,7 @@ class Answerer:
         return inference, told[0]
 
     def _draw_heat(self, image: ImageArray, inference: Inference, class_name: str) -> bytes:
-        """The image with what spoke for the class laid over it, as a PNG."""
+        """The image under a heat map of the class, as a PNG."""
         if inference.forward.cam is None:
             raise ValueError("the network gave no class-activation maps")
         label = self._bundle.contract.class_names.index(class_name)

@@ -16,7 +16,7 @@ SIDE = 480
 
 
 def tell_waiting(log: PredictionLog, model_name: str, client: str, number: int) -> Queue:
-    """The newest answers that this client has not spoken of.
+    """The newest answers that this client has not corrected or confirmed.
 
     Raises:
         ProblemError: the log cannot be read.
@@ -44,7 +44,7 @@ def tell_waiting(log: PredictionLog, model_name: str, client: str, number: int) 
 
 
 def undo_correction(log: PredictionLog, prediction_id: str, client: str) -> UndoAnswer:
-    """Take a client's word back.
+    """Delete a client's correction.
 
     Raises:
         ProblemError: the log cannot be written.

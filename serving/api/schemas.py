@@ -341,7 +341,7 @@ class Alive(Body):
 
 
 class LogState(Body):
-    """The prediction log, for the operator: answers flow whatever it says."""
+    """Whether the prediction log can be written, for the operator; where it cannot, answers go on."""
 
     status: Literal["writable", "failing", "off"]
     reason: str | None = Field(default=None, description="of a failure; told to this machine or a key alone")

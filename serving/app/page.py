@@ -82,7 +82,7 @@ def watch(folder: ServiceFolder, was_ready: bool) -> None:
 
 
 def show_down(status: ServiceStatus) -> None:
-    """Say that nobody answers, why, and what to do."""
+    """Say that the service does not answer, why, and what to do."""
     st.error("**The service is down: no picture can be answered now.**", icon=":material/cloud_off:")
     st.markdown(escape_markdown(status.message))
     st.markdown("This page looks again every few seconds and goes on by itself once the service is ready:")

@@ -16,7 +16,7 @@ _STOPS = np.array([[13, 8, 135], [156, 23, 158], [237, 121, 83], [240, 249, 33]]
 
 
 def heat_map(cam: FloatArray, label: int) -> FloatArray:
-    """What spoke for class `label`, (h, w) in 0..1, from an image's class-activation maps (h, w, k).
+    """Where class `label` was read from, (h, w) in 0..1, from an image's class-activation maps (h, w, k).
 
     All 0 where nothing did.
 

@@ -28,7 +28,7 @@ _PROTECTION = (Split.TEST, Split.CALIBRATION, Split.VALIDATION, Split.TRAIN)
 def assign_splits(
     manifest: Manifest, settings: SplitSettings, seed: int, previous: Splits | None = None
 ) -> Splits:
-    """Give every group of images its one use.
+    """Assign every group of images to one split.
 
     Known classes are dealt to the four splits by their shares of images; each class of at least four groups
     has at least one in every split. Held-out unknown classes go to validation and test, half and half. The

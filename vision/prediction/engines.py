@@ -51,7 +51,7 @@ class Wanted:
 
     Attributes:
         top_k: most probable classes that are told.
-        heat_maps: write overlays of what spoke for the class.
+        heat_maps: write each image under a heat map of its class.
         quality: measure what monitoring compares.
         max_megapixels: of a picture; larger ones are not decoded.
         views: of each picture that are asked; 1 is the picture as it is.

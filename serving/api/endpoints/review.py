@@ -20,7 +20,7 @@ _wrong_form = WrongForm("the text prediction_id", "-F prediction_id=...")
 
 
 async def tell_queue(state: ServiceState, request: Request) -> Queue:
-    """The newest doubtful and unknown answers that this key has not spoken of."""
+    """The newest doubtful and unknown answers that this key has not corrected or confirmed."""
     answerer = state.require_answerer(request)
     number = read_query(QueueQuery, request).number
     with state.admission(request.state.client):  # its pictures lie in memory while they are shrunk
