@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, BinaryIO, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
 from serving.api.schemas import (
+    BatchRow,
     CorrectionAnswer,
     EnrolledAnswer,
     ModelDescription,
@@ -21,6 +23,8 @@ from serving.api.traffic import Traffic
 from vision.base.errors import ServiceError
 
 TIMEOUT_SECONDS = 30.0
+BATCH_SECONDS = 120.0
+"""Longest wait for a row of a batch."""
 
 _NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """The service speaks plain HTTP; reading the machine's authorities would take 37 ms of every question."""
@@ -120,6 +124,27 @@ def enrol_class(url: str, key: str, class_name: str, images: Sequence[tuple[str,
     return _ask(EnrolledAnswer, url, key, "POST /enrol", subject, data=texts, files=files)
 
 
+def answer_archive(
+    url: str, key: str, archive: BinaryIO, *, tta: int = 1, reencode: bool = False
+) -> Iterator[BatchRow]:
+    """A row for each file of a ZIP archive, in its order, as the service makes them.
+
+    Raises:
+        ServiceError: as of `ask_service`; also where the rows end before the archive does.
+    """
+    options = _list_options(explain=False, tta=tta, reencode=reencode, similar=0)
+    files = {"archive": ("pictures.zip", archive, "application/zip")}
+    with (
+        _open_client(url, key, BATCH_SECONDS) as client,
+        client.stream("POST", f"{url}/predict_batch", params=options, files=files) as response,
+    ):
+        if response.status_code != httpx.codes.OK:
+            response.read()
+        _check_status(response, url, "the archive")
+        for line in response.iter_lines():
+            yield _parse(BatchRow, line, url, "the archive")
+
+
 def describe_model(url: str, key: str) -> ModelDescription:
     """What the service serves: classes, thresholds and their promises.
 
@@ -164,9 +189,20 @@ def _ask(
         ServiceError: as of `ask_service`.
     """
     method, path = route.split()
+    with _open_client(url, key, timeout_seconds) as client:
+        response = client.request(method, f"{url}{path}", **parts)
+    _check_status(response, url, subject)
+    return _parse(kind, response.content, url, subject)
+
+
+@contextmanager
+def _open_client(url: str, key: str, timeout_seconds: float) -> Iterator[httpx.Client]:
+    """A client whose faults are ServiceError."""
     try:
-        with httpx.Client(trust_env=False, verify=_NO_AUTHORITIES, timeout=timeout_seconds) as client:
-            response = client.request(method, f"{url}{path}", headers={"X-API-Key": key}, **parts)
+        with httpx.Client(
+            trust_env=False, verify=_NO_AUTHORITIES, timeout=timeout_seconds, headers={"X-API-Key": key}
+        ) as client:
+            yield client
     except httpx.InvalidURL as error:
         raise ServiceError(
             f"{url!r} is no URL of a service ({error}). Expected http://HOST:PORT, with [] around IPv6."
@@ -175,11 +211,17 @@ def _ask(
         raise ServiceError(
             f"{url} did not answer ({error}). See: python run.py service status, python run.py service logs"
         ) from error
+
+
+def _check_status(response: httpx.Response, url: str, subject: str) -> None:
     if response.status_code != httpx.codes.OK:
         reason, code = _read_reason(response)
         raise RefusedError(f"{url} refused {subject} with {response.status_code}: {reason}", code)
+
+
+def _parse(kind: type[Body], content: bytes | str, url: str, subject: str) -> Body:
     try:
-        return kind.model_validate_json(response.content)
+        return kind.model_validate_json(content)
     except ValidationError as error:
         raise ServiceError(
             f"{url} answered {subject} with something else than an answer of this version of Taxon: "

@@ -19,6 +19,9 @@ OPTIONS = {
     "runner.magicEnabled": False,
     "server.fileWatcherType": "none",
     "server.maxUploadSize": 200,
+    "theme.baseRadius": "large",
+    "theme.light.primaryColor": "#0072b2",
+    "theme.dark.primaryColor": "#56b4e9",
 }
 """Streamlit's own: nothing reported to its makers, no traceback or developers' menu for the reader, no bare
 expression of the script drawn; the largest upload in MB: the page shrinks what the service would refuse."""

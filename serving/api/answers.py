@@ -144,8 +144,9 @@ class Answerer:
         return self._log.log
 
     def describe(self) -> ModelDescription:
-        """What is served and what it promises."""
-        return describe_model(self._bundle, self.model, self._settings)
+        """What is served and what it promises; enrolled classes may have to be read first."""
+        enrolled = () if self._enrolled is None else self._enrolled.name()
+        return describe_model(self._bundle, self.model, self._settings, enrolled)
 
     def answer(self, question: Question) -> PredictionAnswer:
         """The answer to one image, committed to the log before it is returned.

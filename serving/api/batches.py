@@ -7,29 +7,23 @@ of it would unpack to. Nothing is written to the disk but the upload itself.
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 import logging
 import time
 import zipfile
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, BinaryIO
 
 from serving.api.answers import Answerer, Question
 from serving.api.problems import Problem, ProblemError
-from serving.api.schemas import BatchRow, PredictionAnswer
+from serving.api.schemas import BatchRow
 from serving.api.settings import ServiceSettings
 from serving.api.state import ServiceState
 from serving.log.entries import LogEntry
 from vision.base.errors import ImageError
-from vision.decision.records import Prediction
 from vision.prediction.items import Item
 from vision.prediction.members import ARCHIVE_FAULTS, make_member_item
-from vision.prediction.records import Row
-from vision.prediction.tables import as_cells, list_columns, tabulate
 
 _ENTRIES, _DIRECTORY_BYTES = 4, 5  # of what zipfile reads from the end of an archive
 _BYTES_AN_ENTRY = 600
@@ -126,49 +120,6 @@ def _answer_file(
     if item.fault or member.compress_type not in _PACKED_BY:
         raise ImageError(item.fault or "is packed by a method that is not read; expected deflate")
     return answerer.look(replace(asked, image=item.read()))
-
-
-# --- rows as text ---------------------------------------------------------------------------------------
-
-
-def write_json(row: BatchRow) -> str:
-    """A row as a line of NDJSON."""
-    return row.model_dump_json(exclude_none=True) + "\n"
-
-
-def begin_csv(top_k: int) -> tuple[str, Callable[[BatchRow], str]]:
-    """The head of a CSV file with the columns of `run.py predict`, and what makes a line of a row."""
-    columns = [*list_columns(top_k), "prediction_id"]
-    buffer = io.StringIO(newline="")
-    csv.DictWriter(buffer, columns).writeheader()
-    return buffer.getvalue(), partial(_write_csv, columns)
-
-
-def _write_csv(columns: list[str], row: BatchRow) -> str:
-    answer, problem = row.answer, row.problem
-    told = Row(
-        path=row.file,
-        prediction=None if answer is None else _as_prediction(answer),
-        fault="" if problem is None else problem.arrived,
-    )
-    cells = as_cells(tabulate(told)) | {"prediction_id": answer and answer.prediction_id}
-    buffer = io.StringIO(newline="")
-    csv.DictWriter(buffer, columns, restval="", extrasaction="ignore").writerow(cells)
-    return buffer.getvalue()
-
-
-def _as_prediction(answer: PredictionAnswer) -> Prediction:
-    return Prediction(
-        decision=answer.decision,
-        class_name=answer.class_name,
-        confidence=answer.confidence,
-        top_k=tuple((each.class_name, each.probability) for each in answer.top_k),
-        unknown_score=answer.unknown.score,
-        unknown_threshold=answer.unknown.threshold,
-        p_value=answer.unknown.p_value,
-        reasons=answer.reasons,
-        unknown_kind=answer.unknown_kind,
-    )
 
 
 # --- problems -------------------------------------------------------------------------------------------

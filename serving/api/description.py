@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from serving.api.schemas import ModelDescription, ReviewPromise, ServedModel, SetPromise, UnknownPromise
+from serving.api.schemas import (
+    ModelDescription,
+    NamedClass,
+    ReviewPromise,
+    Rung,
+    ServedModel,
+    SetPromise,
+    UnknownPromise,
+)
 from serving.api.settings import ServiceSettings
 from vision.bundle.assembly import LoadedBundle
 
 
-def describe_model(bundle: LoadedBundle, model: ServedModel, settings: ServiceSettings) -> ModelDescription:
-    """The description of a bundle as it is served."""
+def describe_model(
+    bundle: LoadedBundle,
+    model: ServedModel,
+    settings: ServiceSettings,
+    enrolled: tuple[NamedClass, ...] = (),
+) -> ModelDescription:
+    """The description of a bundle as it is served, and of the classes enrolled beside its own."""
     contract = bundle.contract
     unknown, review, sets = contract.rule.unknown, contract.rule.review, contract.rule.prediction_set
     return ModelDescription(
@@ -26,12 +39,24 @@ def describe_model(bundle: LoadedBundle, model: ServedModel, settings: ServiceSe
             delta=unknown.delta,
             attainable=unknown.attainable,
             threshold=unknown.value,
+            ladder=tuple(
+                Rung(promise=each.alpha, threshold=each.value, share=each.share)
+                for each in unknown.ladder
+                if each.attainable
+            ),
+            num_images=unknown.num_images,
         ),
         review=ReviewPromise(
             target_risk=review.target_risk,
             delta=review.delta,
             attainable=review.attainable,
             threshold=review.value,
+            ladder=tuple(
+                Rung(promise=each.target_risk, threshold=each.value, share=each.coverage, wrong=each.risk)
+                for each in review.ladder
+                if each.attainable
+            ),
+            num_images=review.num_images,
         ),
         prediction_set=None
         if sets is None
@@ -43,4 +68,6 @@ def describe_model(bundle: LoadedBundle, model: ServedModel, settings: ServiceSe
         num_known_images=len(bundle.neighbours.paths) if bundle.neighbours else 0,
         max_body_bytes=settings.max_body_bytes,
         max_megapixels=settings.max_megapixels,
+        max_batch_files=settings.max_batch_files,
+        enrolled=enrolled,
     )

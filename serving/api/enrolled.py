@@ -21,7 +21,7 @@ import numpy as np
 
 from serving.api.problems import ProblemError
 from serving.api.refusals import not_logged, not_told_apart
-from serving.api.schemas import EnrolledAnswer, ProvisionalClass
+from serving.api.schemas import EnrolledAnswer, NamedClass, ProvisionalClass
 from serving.api.settings import ServiceSettings
 from serving.log.enrolments import Enrolment, add_enrolment, list_enrolments, tell_state
 from serving.log.prediction_log import PredictionLog
@@ -132,6 +132,13 @@ class EnrolledClasses:
             similarity=round(margin + best.threshold, 4),
             threshold=round(best.threshold, 4),
             num_images=best.num_images,
+        )
+
+    def name(self) -> tuple[NamedClass, ...]:
+        """The classes that are told."""
+        self._look()
+        return tuple(
+            NamedClass(class_name=each.class_name, num_images=each.num_images) for each in self._classes
         )
 
     def _look(self) -> None:

@@ -278,6 +278,15 @@ class UndoAnswer(Body):
     taken_back: bool = Field(description="false where your key had said nothing of it")
 
 
+class Rung(Body):
+    """What another promise would have done, on images of known classes held out for the calibration."""
+
+    promise: float = Field(description="alpha, or target_risk")
+    threshold: float = Field(description="score above, or confidence from which")
+    share: float = Field(description="of these images called unknown, or decided alone")
+    wrong: float | None = Field(default=None, description="share wrong among those decided alone")
+
+
 class UnknownPromise(Body):
     """At most `alpha` of known images are called unknown, with probability 1 - `delta`, if attainable."""
 
@@ -285,6 +294,8 @@ class UnknownPromise(Body):
     delta: float
     attainable: bool
     threshold: float = Field(description="score; where not attainable, what lies above goes to a person")
+    ladder: tuple[Rung, ...] = Field(default=(), description="other promises that could be kept")
+    num_images: int = Field(default=0, description="images of the calibration")
 
 
 class SetPromise(Body):
@@ -302,6 +313,15 @@ class ReviewPromise(Body):
     delta: float
     attainable: bool
     threshold: float = Field(description="confidence; above 1, which none reaches, where not attainable")
+    ladder: tuple[Rung, ...] = Field(default=(), description="other promises that could be kept")
+    num_images: int = Field(default=0, description="images of the calibration")
+
+
+class NamedClass(Body):
+    """A class that was enrolled."""
+
+    class_name: str
+    num_images: int = Field(description="pictures that it was made from")
 
 
 class ModelDescription(Body):
@@ -332,6 +352,10 @@ class ModelDescription(Body):
     num_known_images: int = Field(default=0, description="kept to be shown as like another image")
     max_body_bytes: int = Field(default=5_000_000, description="of a request")
     max_megapixels: float = Field(default=40.0, description="of an image")
+    max_batch_files: int = Field(default=10_000, description="of an archive")
+    enrolled: tuple[NamedClass, ...] = Field(
+        default=(), description="classes from a few pictures, told as provisional"
+    )
 
 
 class Alive(Body):

@@ -60,6 +60,7 @@ def keep_values() -> None:
 
 def show_screen(screen: Screen, folder: ServiceFolder) -> None:
     """Draw a screen for the service, once there is one and it takes the key."""
+    st.markdown(f"### {screen.heading}")
     status = look_at_service(folder)
     watch(folder, status.ready)
     if not status.ready:

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 from serving.api.schemas import ModelDescription
 from vision.config.data import Resize
+from vision.data.decoding.formats import FORMATS
 from vision.data.images import decode_image, probe_image
 from vision.data.thumbnails import make_jpeg, make_thumbnail
 
+FILE_TYPES = sorted({ending.removeprefix(".") for each in FORMATS for ending in each.endings})
 SHOWN_SIDE = 1024
 SENT_SIDE = 1536
 """Pixels; the model looks at a square of some hundred."""
@@ -41,10 +43,10 @@ def prepare_picture(name: str, content: bytes, model: ModelDescription) -> Pictu
         ImageFormatError: it is no picture of a format that is read.
         ImageError: it is damaged, or has over 200 megapixels.
     """
-    return Picture(name, _fit(content, model), make_thumbnail(content, SHOWN_SIDE))
+    return Picture(name, fit_picture(content, model), make_thumbnail(content, SHOWN_SIDE))
 
 
-def _fit(content: bytes, model: ModelDescription) -> bytes:
+def fit_picture(content: bytes, model: ModelDescription) -> bytes:
     """The file, shrunk where the service would refuse it for its size."""
     width, height = probe_image(content).sides
     few_bytes = len(content) + _ROOM_FOR_THE_FORM <= model.max_body_bytes

@@ -35,6 +35,7 @@ class Screen:
 
     Attributes:
         title: in the navigation, one word.
+        heading: what it asks or offers.
         path: in its address, lower case.
         icon: `:material/NAME:`, of the font that Streamlit ships.
         draw: draws it for a service that is ready.
@@ -42,6 +43,7 @@ class Screen:
     """
 
     title: str
+    heading: str
     path: str
     icon: str
     draw: Callable[[Service], None]

@@ -35,6 +35,8 @@ _REFUSALS = {
     "not-logged": "It could not be written down, because the log of answers is off or fails.",
     "not-told-apart": "The new class was not taken: its pictures are too few, or cannot be told from known "
     "classes. Send more or clearer ones.",
+    "enrolled-enough": "The new class was not taken: as many pictures of new classes are kept as may be. "
+    "Train with them, or forget one.",
     "no-known-images": "This model keeps no known images to compare with. Train and deploy it again.",
     "form": "The name must have 1 to 255 printable characters.",
 }

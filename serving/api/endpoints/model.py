@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anyio.to_thread
 from starlette.requests import Request
 
 from serving.api.endpoint import Access, Endpoint
@@ -11,7 +12,7 @@ from serving.api.state import ServiceState
 
 async def tell_model(state: ServiceState, request: Request) -> ModelDescription:
     """The description of the loaded model."""
-    return state.require_answerer(request).describe()
+    return await anyio.to_thread.run_sync(state.require_answerer(request).describe)
 
 
 MODEL = Endpoint(

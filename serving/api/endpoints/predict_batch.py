@@ -15,11 +15,12 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from serving.api.answers import Answerer, Question
-from serving.api.batches import Batch, Told, answer_batch, begin_csv, open_archive, write_json
+from serving.api.batches import Batch, Told, answer_batch, open_archive
 from serving.api.endpoint import Access, Endpoint
 from serving.api.forms import WrongForm, read_form
 from serving.api.keys import KeyScope
 from serving.api.queries import read_query
+from serving.api.rows import begin_csv, write_json
 from serving.api.schemas import BatchForm, BatchQuery, BatchRow
 from serving.api.state import ServiceState
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import streamlit as st
 
 from serving.app.cards import Card, show_examples, show_large, show_small
+from serving.app.pictures import FILE_TYPES
 from serving.app.screen import Screen, Service
 from serving.app.visit import (
     Asked,
@@ -24,9 +25,7 @@ from serving.app.visit import (
 from serving.app.words import escape_markdown, introduce, tell_limits, tell_promises
 from serving.runtime.class_pictures import find_class_pictures
 from serving.runtime.running import read_deployed
-from vision.data.decoding.formats import FORMATS
 
-FILE_TYPES = sorted({ending.removeprefix(".") for each in FORMATS for ending in each.endings})
 GLOSSARY = Path(__file__).resolve().parents[3] / "docs" / "glossary.md"
 MOST_CARDS = 60
 _COLUMNS = 3
@@ -146,4 +145,4 @@ def show_model(service: Service) -> None:
     st.caption(escape_markdown(introduce(model)))
 
 
-ASK = Screen("Ask", "ask", ":material/image_search:", show_ask, kept=("group",))
+ASK = Screen("Ask", "What is in this picture?", "ask", ":material/image_search:", show_ask, kept=("group",))

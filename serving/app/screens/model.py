@@ -165,4 +165,4 @@ def _show_record(service: Service) -> None:
         st.code('curl -H "X-API-Key: $KEY" "$URL/model"', language="bash")
 
 
-MODEL = Screen("Model", "model", ":material/badge:", show_model)
+MODEL = Screen("Model", "How good is it?", "model", ":material/badge:", show_model)

@@ -176,4 +176,11 @@ def _show_classes(traffic: Traffic) -> None:
         st.dataframe(rows, hide_index=True, column_config={"pictures": bar})
 
 
-MONITORING = Screen("Monitoring", "monitoring", ":material/monitoring:", show_monitoring, kept=(_SPAN_KEY,))
+MONITORING = Screen(
+    "Monitoring",
+    "What was asked lately?",
+    "monitoring",
+    ":material/monitoring:",
+    show_monitoring,
+    kept=(_SPAN_KEY,),
+)

@@ -102,4 +102,4 @@ def _settle(service: Service, each: Waiting, name: str, done: list[str]) -> None
     st.rerun()
 
 
-REVIEW = Screen("Review", "review", ":material/rate_review:", show_review)
+REVIEW = Screen("Review", "What do you see?", "review", ":material/rate_review:", show_review)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,14 +17,16 @@ from streamlit.testing.v1.element_tree import Image
 from streamlit.util import calc_hash
 
 import serving.app
-from serving.api.schemas import PredictionAnswer
-from serving.client import ask_service
+from serving.api.schemas import BatchRow, PredictionAnswer
+from serving.client import answer_archive, ask_service
 from serving.log.corrections import list_corrected
 from serving.log.prediction_log import PredictionLog
 from serving.runtime.running import RunningService, ServiceFolder, write_record
 from tests.serving.live import serving_toy
 from tests.serving.toy import BLACK, GREY, KEY, RED, paint
 from tests.vision.training.nets.toy import KERAS_WARNINGS
+from vision.base.errors import ServiceError
+from vision.prediction.tables import list_columns
 
 SCRIPT = Path(serving.app.__file__).parent / "page.py"
 
@@ -251,3 +256,77 @@ def leave_example(folder: ServiceFolder, example: Path) -> None:
     (folder.bentoml / "bentos" / running.bento.tag.replace(":", "/")).mkdir(parents=True)
     deployed = DeployedService(bento=running.bento, serve=running.serve, example=example)
     write_record(folder.deployed, deployed)
+
+
+def test_a_batch_is_counted_sent_after_a_click_and_answered_file_by_file(logged: ServiceFolder) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a/red.png", paint(RED))
+        archive.writestr("a/black.png", paint(BLACK))
+        archive.writestr("notes.txt", b"no picture")
+        archive.writestr("../out.png", paint(RED))
+    page = drop(go(open_page(), "batch"), ("grey.png", paint(GREY)), ("photos.zip", buffer.getvalue()))
+    assert "5 files" in texts(page)
+    with closing(PredictionLog(f"sqlite:///{logged.home / 'log.sqlite'}", create=True)) as log:
+        before = log.count()
+        press(page, "Answer 5 files")
+        assert log.count() - before == 3
+    assert "5 pictures: 1 decided alone, 1 for you to look at, 1 unknown, 2 without an answer" in texts(page)
+    assert "notes.txt is not a picture" in texts(page)
+    assert "out.png: its name in the archive leads out of it" in texts(page)
+    told = [caption.split("**")[1].replace("\\", "") for caption in captions(page)]
+    assert told == ["red 33.3%", "unknown", "red over 99.9%"]
+    assert page.dataframe[0].value.to_dict("records") == [
+        {"class": "red", "decided alone": 1, "suggested": 1},
+    ]
+    rows = list(csv.DictReader(io.StringIO("".join(page.session_state["batch"].rows))))
+    assert [row["decision"] for row in rows] == ["review", "accept", "unknown", "unreadable", "unreadable"]
+    assert list(rows[0]) == [*list_columns(5), "prediction_id"]
+    go(go(page, "ask"), "batch")
+    assert "5 pictures" in texts(page)
+
+
+def test_a_batch_that_was_cut_goes_on_where_it_was(
+    up: ServiceFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def answer(*arguments: Any, **named: Any) -> Iterator[BatchRow]:
+        calls.append(1)
+        rows = answer_archive(*arguments, **named)
+        yield next(rows)
+        if len(calls) == 1:
+            raise ServiceError("it went away")
+        yield from rows
+
+    monkeypatch.setattr("serving.app.batch.answer_archive", answer)
+    files = [(f"{number}.png", paint(RED)) for number in range(4)]
+    page = press(drop(go(open_page(), "batch"), *files), "Answer 4 files")
+    assert "The rest got no answer" in page.error[0].value.replace("\\", "")
+    assert "1 pictures: 1 decided alone" in texts(page)
+    press(page, "Go on")
+    assert "4 pictures: 4 decided alone" in texts(page)
+    assert [each.name for each in page.session_state["batch"].asked] == [name for name, _ in files]
+
+
+def test_a_new_class_is_made_of_five_pictures_listed_and_told_as_perhaps(logged: ServiceFolder) -> None:
+    page = go(open_page(), "enrol")
+    page.text_input[0].set_value("yellow")
+    pictures = [(f"{number}.png", paint((240, 220 + 6 * number, 5))) for number in range(5)]
+    drop(page, *pictures[:4], ("junk.png", b"junk"))
+    assert "junk.png is not a picture" in texts(page)
+    assert next(each for each in page.button if each.label == "Make the class").disabled
+    press(drop(page, *pictures), "Make the class")
+    assert "**yellow** is answered from now on" in texts(page)
+    assert page.dataframe[0].value.to_dict("records") == [{"class": "yellow", "pictures": 5}]
+    drop(go(page, "ask"), ("a.png", paint((240, 235, 5))))
+    assert "Perhaps yellow" in texts(page)
+
+
+def test_a_new_class_that_is_like_a_known_one_is_refused_with_the_reason(logged: ServiceFolder) -> None:
+    page = go(open_page(), "enrol")
+    page.text_input[0].set_value("scarlet")
+    pictures = [(f"{number}.png", paint((255 - number, 0, 0))) for number in range(5)]
+    press(drop(page, *pictures), "Make the class")
+    assert "cannot be told from known" in page.error[0].value.replace("\\", "")
+    assert not page.dataframe
