@@ -39,12 +39,6 @@ def describe_model(
             delta=unknown.delta,
             attainable=unknown.attainable,
             threshold=unknown.value,
-            ladder=tuple(
-                Rung(promise=each.alpha, threshold=each.value, share=each.share)
-                for each in unknown.ladder
-                if each.attainable
-            ),
-            num_images=unknown.num_images,
         ),
         review=ReviewPromise(
             target_risk=review.target_risk,
@@ -52,11 +46,10 @@ def describe_model(
             attainable=review.attainable,
             threshold=review.value,
             ladder=tuple(
-                Rung(promise=each.target_risk, threshold=each.value, share=each.coverage, wrong=each.risk)
+                Rung(target_risk=each.target_risk, threshold=each.value)
                 for each in review.ladder
                 if each.attainable
             ),
-            num_images=review.num_images,
         ),
         prediction_set=None
         if sets is None

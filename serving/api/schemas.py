@@ -279,12 +279,10 @@ class UndoAnswer(Body):
 
 
 class Rung(Body):
-    """What another promise would have done, on images of known classes held out for the calibration."""
+    """Another promise, and from which confidence on it would have decided alone."""
 
-    promise: float = Field(description="alpha, or target_risk")
-    threshold: float = Field(description="score above, or confidence from which")
-    share: float = Field(description="of these images called unknown, or decided alone")
-    wrong: float | None = Field(default=None, description="share wrong among those decided alone")
+    target_risk: float
+    threshold: float
 
 
 class UnknownPromise(Body):
@@ -294,8 +292,6 @@ class UnknownPromise(Body):
     delta: float
     attainable: bool
     threshold: float = Field(description="score; where not attainable, what lies above goes to a person")
-    ladder: tuple[Rung, ...] = Field(default=(), description="other promises that could be kept")
-    num_images: int = Field(default=0, description="images of the calibration")
 
 
 class SetPromise(Body):
@@ -313,8 +309,9 @@ class ReviewPromise(Body):
     delta: float
     attainable: bool
     threshold: float = Field(description="confidence; above 1, which none reaches, where not attainable")
-    ladder: tuple[Rung, ...] = Field(default=(), description="other promises that could be kept")
-    num_images: int = Field(default=0, description="images of the calibration")
+    ladder: tuple[Rung, ...] = Field(
+        default=(), description="promises that the calibration could keep, the strictest first"
+    )
 
 
 class NamedClass(Body):

@@ -10,6 +10,7 @@ from pathlib import Path
 import streamlit as st
 
 from serving.api.schemas import PredictionAnswer
+from serving.app.pictures import lay_heat
 from serving.app.screen import Service
 from serving.app.visit import Asked, correct_picture
 from serving.app.words import (
@@ -28,7 +29,7 @@ _ICONS = {
     Decision.REVIEW: ":material/visibility:",
     Decision.UNKNOWN: ":material/help:",
 }
-_CLASS_PICTURE_PIXELS = 96
+_CLASS_PICTURE_PIXELS, _HEAT_PIXELS = 96, 300
 
 
 @dataclass(frozen=True)
@@ -179,10 +180,11 @@ def _show_reasons(card: Card, answer: PredictionAnswer) -> None:
     if words.promise:
         st.caption(escape_markdown(words.promise))
     if answer.heat_map_png is not None:
-        shown = escape_markdown(answer.class_name)
+        strength = st.slider("Strength of the heat map", 0.0, 2.0, 1.0, 0.25, key=f"heat-{card.place}")
+        drawn = base64.b64decode(answer.heat_map_png)
         st.image(
-            base64.b64decode(answer.heat_map_png),
-            caption=f"Warm: what spoke most for {shown}. A hint, no outline.",
-            width=260,
+            lay_heat(card.asked.shown, drawn, card.service.model.resize, strength),
+            caption=f"Warm: what spoke most for {escape_markdown(answer.class_name)}. A hint, no outline.",
+            width=_HEAT_PIXELS,
         )
     st.json(answer.model_dump(mode="json", exclude={"heat_map_png", "similar"}), expanded=False)

@@ -5,7 +5,10 @@ A picture that is shrunk is squared as the model squares it: padded, cropped or 
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
+
+from PIL import Image
 
 from serving.api.schemas import ModelDescription
 from vision.config.data import Resize
@@ -54,3 +57,10 @@ def fit_picture(content: bytes, model: ModelDescription) -> bytes:
         return content
     resize = Resize(model.resize)
     return make_jpeg(decode_image(content, size=SENT_SIDE, resize=resize), quality=95)
+
+
+def lay_heat(shown: bytes, drawn: bytes, resize: str, strength: float) -> Image.Image:
+    """The heat map over its picture: 0 is the picture alone, 1 what the service drew, above 1 more of it."""
+    heat = Image.open(io.BytesIO(drawn)).convert("RGB")
+    plain = Image.fromarray(decode_image(shown, size=heat.width, resize=Resize(resize)))
+    return Image.blend(plain, heat, strength)

@@ -28,6 +28,23 @@ _ORDER = {Decision.REVIEW: 1, Decision.UNKNOWN: 2, Decision.ACCEPT: 3}
 
 
 @dataclass(frozen=True)
+class Options:
+    """How pictures are asked.
+
+    Attributes:
+        group: camera, individual or visit.
+        tta: views of each picture.
+        reencode: whether each is written as JPEG and read again before it is looked at.
+        similar: known images that are shown as most like it.
+    """
+
+    group: str
+    tta: int = 1
+    reencode: bool = False
+    similar: int = SIMILAR
+
+
+@dataclass(frozen=True)
 class Asked:
     """One picture and what came of it.
 
@@ -50,15 +67,22 @@ class Asked:
     correction: str = ""
 
 
-def ask_picture(service: Service, name: str, content: bytes, group: str) -> Asked:
+def ask_picture(service: Service, name: str, content: bytes, options: Options) -> Asked:
     """Ask the service about one file; what it refuses becomes words."""
-    asked = Asked(name, group, datetime.now(UTC))
+    asked = Asked(name, options.group, datetime.now(UTC))
     try:
         picture = prepare_picture(name, content, service.model)
-        similar = min(SIMILAR, service.model.num_known_images)
         asked = replace(asked, shown=picture.shown)
         answer = ask_service(
-            service.url, service.key, picture.sent, name, group=group, explain=True, similar=similar
+            service.url,
+            service.key,
+            picture.sent,
+            name,
+            group=options.group,
+            explain=True,
+            tta=options.tta,
+            reencode=options.reencode,
+            similar=min(options.similar, service.model.num_known_images),
         )
     except TaxonError as error:
         return replace(asked, problem=explain_fault(name, error))

@@ -12,9 +12,12 @@ import streamlit as st
 
 from serving.app.cards import Card, show_examples, show_large, show_small
 from serving.app.pictures import FILE_TYPES
+from serving.app.preview import show_preview
 from serving.app.screen import Screen, Service
 from serving.app.visit import (
+    SIMILAR,
     Asked,
+    Options,
     ask_picture,
     count_answers,
     forget_pictures,
@@ -25,6 +28,7 @@ from serving.app.visit import (
 from serving.app.words import escape_markdown, introduce, tell_limits, tell_promises
 from serving.runtime.class_pictures import find_class_pictures
 from serving.runtime.running import read_deployed
+from vision.data.views import MOST_VIEWS
 
 GLOSSARY = Path(__file__).resolve().parents[3] / "docs" / "glossary.md"
 MOST_CARDS = 60
@@ -35,7 +39,9 @@ def show_ask(service: Service) -> None:
     """Draw the screen."""
     take_pictures(service)
     show_answers(service)
+    show_preview(service.model, [each.answer for each in read_history() if each.answer is not None])
     show_history()
+    show_options()
     show_model(service)
 
 
@@ -63,12 +69,12 @@ def take_pictures(service: Service) -> None:
 def ask_all(service: Service, files: list[tuple[str, bytes]]) -> None:
     """Ask one file after the other and put them into the history."""
     visit = st.session_state.setdefault("visit", f"visit-{secrets.token_hex(4)}")
-    group = str(st.session_state.get("group") or "").strip() or visit
+    options = read_options(visit)
     history = forget_pictures(read_history())
     st.session_state["first_new"] = len(history)
     bar = st.progress(0.0, text="Looking ...")
     for number, (name, content) in enumerate(files, start=1):
-        history.append(ask_picture(service, name, content, group))
+        history.append(ask_picture(service, name, content, options))
         bar.progress(number / len(files), text=f"{number} of {len(files)} pictures")
     st.session_state["history"] = history
 
@@ -116,6 +122,45 @@ def show_history() -> None:
         )
 
 
+def show_options() -> None:
+    """How the pictures that follow are asked."""
+    with st.expander("More: camera or individual, views, re-encoding", icon=":material/tune:"):
+        st.caption("For the pictures that follow.")
+        st.text_input(
+            "Camera, individual or visit",
+            key="group",
+            max_chars=200,
+            placeholder="this visit",
+            help="Monitoring counts groups, not pictures: ten frames of one fish are one fish. Left empty, "
+            "all pictures of this visit are one group.",
+        )
+        st.slider(
+            "Views of each picture",
+            1,
+            MOST_VIEWS,
+            key="tta",
+            help="Flipped and cut a little; their mean tells the class where a person decides. Takes that "
+            "many times as long. The promise stays that of one view.",
+        )
+        st.toggle(
+            "Write each as JPEG first",
+            key="reencode",
+            help="Takes away what was added to deceive a network, and some detail with it.",
+        )
+        st.toggle("Do not look for similar pictures", key="no-similar")
+
+
+def read_options(visit: str) -> Options:
+    """What was chosen."""
+    chosen = st.session_state
+    return Options(
+        str(chosen.get("group") or "").strip() or visit,
+        tta=int(chosen.get("tta") or 1),
+        reencode=bool(chosen.get("reencode")),
+        similar=0 if chosen.get("no-similar") else SIMILAR,
+    )
+
+
 def show_model(service: Service) -> None:
     """Which model answers, what it knows and cannot do, and whether answers are written down."""
     model = service.model
@@ -131,18 +176,16 @@ def show_model(service: Service) -> None:
             for column, name in zip(st.columns(_COLUMNS), names, strict=False):
                 with column:
                     show_examples(name, pictures[name])
-    with st.expander("Camera, individual or visit", icon=":material/tag:"):
-        st.text_input(
-            "Camera, individual or visit",
-            key="group",
-            max_chars=200,
-            placeholder="this visit",
-            help="Of the pictures that follow. Monitoring counts groups, not pictures: ten frames of one "
-            "fish are one fish. Left empty, all pictures of this visit are one group.",
-        )
     with st.expander("What the words mean", icon=":material/menu_book:"):
         st.markdown(GLOSSARY.read_text(encoding="utf-8").partition("\n\n")[2])
     st.caption(escape_markdown(introduce(model)))
 
 
-ASK = Screen("Ask", "What is in this picture?", "ask", ":material/image_search:", show_ask, kept=("group",))
+ASK = Screen(
+    "Ask",
+    "What is in this picture?",
+    "ask",
+    ":material/image_search:",
+    show_ask,
+    kept=("group", "tta", "reencode", "no-similar"),
+)

@@ -28,10 +28,17 @@ def show_review(service: Service) -> None:
         st.error(escape_markdown(explain_fault("The queue", error)))
         return
     waiting = [each for each in queue if each.prediction_id not in skipped]
-    more = "or more " if len(queue) == number else ""
-    st.caption(f"{len(waiting)} {more}doubtful and unknown answers wait for you; {len(done)} settled now")
+    num_skipped, is_cut = len(queue) - len(waiting), len(queue) == number
+    st.caption(
+        f"{len(waiting)} {'or more ' if is_cut else ''}doubtful and unknown answers wait for you; "
+        f"{len(done)} settled now{f', {num_skipped} skipped' if num_skipped else ''}"
+    )
     if not waiting:
-        nothing = "Only what you skipped is left." if queue else "Nothing waits for you."
+        nothing = "Nothing waits for you."
+        if is_cut:
+            nothing = f"You skipped {num_skipped}. Others may wait behind them: settle some of these first."
+        elif queue:
+            nothing = "Only what you skipped is left."
         st.success(nothing, icon=":material/task_alt:")
         if skipped and st.button("Show what I skipped"):
             skipped.clear()
