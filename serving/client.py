@@ -19,7 +19,7 @@ from serving.api.schemas import (
     Queue,
     UndoAnswer,
 )
-from serving.api.traffic import Traffic
+from serving.api.traffic_bodies import Traffic
 from vision.base.errors import ServiceError
 
 TIMEOUT_SECONDS = 30.0

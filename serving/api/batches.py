@@ -13,11 +13,12 @@ import zipfile
 from collections import deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, BinaryIO
 
 from serving.api.answers import Answerer, Question
 from serving.api.problems import Problem, ProblemError
-from serving.api.schemas import BatchRow
+from serving.api.schemas import BatchRow, PredictionAnswer
 from serving.api.settings import ServiceSettings
 from serving.api.state import ServiceState
 from serving.log.entries import LogEntry

@@ -9,7 +9,8 @@ from serving.api.endpoint import Access, Endpoint
 from serving.api.keys import KeyScope
 from serving.api.queries import read_query
 from serving.api.state import ServiceState
-from serving.api.traffic import Traffic, TrafficQuery, tell_traffic
+from serving.api.traffic import tell_traffic
+from serving.api.traffic_bodies import Traffic, TrafficQuery
 
 
 async def count(state: ServiceState, request: Request) -> Traffic:

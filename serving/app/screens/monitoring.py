@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from serving.api.traffic import MonitoringVerdict, Traffic
+from serving.api.traffic_bodies import MonitoringVerdict, Traffic
 from serving.app.screen import Screen, Service
 from serving.app.words import escape_markdown, explain_fault
 from serving.client import read_traffic

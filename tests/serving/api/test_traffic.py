@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.api.traffic import Traffic
+from serving.api.traffic_bodies import Traffic
 from serving.log.prediction_log import PredictionLog
 from serving.log.verdicts import note_verdict
 from tests.serving.api.client import check_problem, logged_toy, predict, serve

@@ -18,6 +18,7 @@ from streamlit.util import calc_hash
 
 import serving.app
 from serving.api.schemas import BatchRow, PredictionAnswer
+from serving.app.pictures import lay_heat
 from serving.client import answer_archive, ask_service
 from serving.log.corrections import list_corrected
 from serving.log.prediction_log import PredictionLog
@@ -195,8 +196,37 @@ def test_doubtful_answers_are_settled_by_a_button_each_and_taken_back(logged: Se
         assert (said.correction.class_name, said.correction.client) == ("green", "team")
         press(page, "Undo the last")
         assert list_corrected(log) == []
-    press(press(page, "Skip"), "Skip")
+    press(page, "Skip")
+    assert "1 doubtful and unknown answers wait for you; 0 settled now, 1 skipped" in texts(page)
+    press(page, "Skip")
     assert "Only what you skipped is left" in texts(page)
+
+
+def test_what_was_chosen_under_more_is_asked_and_the_heat_map_is_drawn_as_strong_as_wanted(
+    up: ServiceFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, strengths = [], []
+
+    def ask(*arguments: Any, **named: Any) -> PredictionAnswer:
+        asked.append((named["tta"], named["reencode"], named["similar"]))
+        return ask_service(*arguments, **named)
+
+    def lay(shown: bytes, drawn: bytes, resize: str, strength: float) -> Any:
+        strengths.append(strength)
+        return lay_heat(shown, drawn, resize, strength)
+
+    monkeypatch.setattr("serving.app.visit.ask_service", ask)
+    monkeypatch.setattr("serving.app.cards.lay_heat", lay)
+    page = open_page()
+    next(each for each in page.slider if each.key == "tta").set_value(4)
+    page.toggle(key="reencode").set_value(True)
+    page.toggle(key="no-similar").set_value(True)
+    drop(page, ("a.png", paint(RED)))
+    assert asked == [(4, True, 0)]
+    assert "Most like these" not in texts(page)
+    page.slider(key="heat-0").set_value(0.0).run()
+    assert (strengths[0], strengths[-1]) == (1.0, 0.0)
+    assert asked == [(4, True, 0)]
 
 
 def press(page: AppTest, label: str) -> AppTest:

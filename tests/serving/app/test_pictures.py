@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.app.pictures import SENT_SIDE, SHOWN_SIDE, prepare_picture
+from serving.app.pictures import SENT_SIDE, SHOWN_SIDE, lay_heat, prepare_picture
 from tests.serving.app.test_words import MODEL
 from tests.serving.toy import RED, paint
 from vision.base.errors import ImageError, ImageFormatError
@@ -63,3 +63,12 @@ def test_what_is_no_picture_is_refused() -> None:
         prepare_picture("junk.jpg", b"junk", MODEL)
     with pytest.raises(ImageError):
         prepare_picture("cut.jpg", photograph(300, 200)[:2000], MODEL)
+
+
+def test_a_heat_map_is_laid_over_its_picture_as_strongly_as_asked() -> None:
+    drawn = paint((55, 200, 0), "PNG", (32, 32))  # what the service drew over the red picture
+    middles = [
+        np.asarray(lay_heat(paint(RED, "PNG", (64, 64)), drawn, "stretch", strength))[16, 16].tolist()
+        for strength in (0.0, 0.5, 1.0)
+    ]
+    assert middles == [[255, 0, 0], [155, 100, 0], [55, 200, 0]]
