@@ -15,6 +15,7 @@ from serving.app.words import explain_fault
 from serving.client import ask_service, correct_answer
 from vision.base.cells import as_cell
 from vision.base.errors import TaxonError
+from vision.base.wording import count_of
 from vision.decision.records import Decision
 
 COLUMNS = (
@@ -122,7 +123,7 @@ def count_answers(asked: Sequence[Asked]) -> str:
     words = {3: "decided alone", 1: "for you to look at", 2: "unknown", 0: "without an answer"}
     ranks = [_rank(each) for each in asked]
     told = [f"{ranks.count(rank)} {text}" for rank, text in words.items() if rank in ranks]
-    return f"{len(asked)} pictures: {', '.join(told)}"
+    return f"{count_of(len(asked), 'picture')}: {', '.join(told)}"
 
 
 def tabulate(history: Sequence[Asked]) -> list[dict[str, str | float | None]]:

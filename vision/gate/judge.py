@@ -38,6 +38,7 @@ import numpy as np
 
 from vision.base.record import Interval
 from vision.base.resampling import GroupResamples, resample_groups, share_interval
+from vision.base.wording import count_of
 from vision.config.evaluation import BootstrapSettings
 from vision.config.gate import GateSettings
 from vision.evaluation.answered import KNOWN
@@ -180,10 +181,11 @@ def _check(name: str, words: str, interval: Interval, end: str, floor: float) ->
 
 def _check_evidence(name: str, groups: TextArray, least: int) -> GateCheck:
     num_groups = len(np.unique(groups))
+    counted = f"{count_of(len(groups), 'image')} in {count_of(num_groups, name.removesuffix('s'))}"
     return GateCheck(
         name=name,
         passed=num_groups >= least,
-        message=f"{len(groups)} images in {num_groups} {name}; at least {least} groups are evidence.",
+        message=f"{counted}; at least {least} groups are evidence.",
     )
 
 
@@ -243,7 +245,7 @@ def _check_learned(
     level: float,
 ) -> GateCheck:
     name = "other test images"
-    evidence = _check_evidence("groups of other test images", other.groups, settings.min_test_groups)
+    evidence = _check_evidence("other test groups", other.groups, settings.min_test_groups)
     if not evidence.passed:
         return GateCheck(name=name, passed=True, message=f"{evidence.message} They are not judged apart.")
     accuracy = share_interval(other.challenger_correct, other.groups, level)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.base.resampling import BoolArray
+from vision.base.wording import count_of
 from vision.config.evaluation import BootstrapSettings
 from vision.config.gate import GateSettings, UseName
 from vision.decision.predictor import Decisions
@@ -117,7 +118,8 @@ def compare_uses(
         fresh = ~np.isin(images.groups, images.groups[np.isin(images.digests, sorted(learned))])
         num_groups = len(np.unique(images.groups[fresh]))
         if num_groups < settings.min_test_groups:
-            message = f"{num_groups} groups to compare {use.words}; fewer than {settings.min_test_groups}."
+            counted, least = count_of(num_groups, "group"), settings.min_test_groups
+            message = f"{counted} to compare {use.words}; fewer than {least}."
             checks.append(GateCheck(name=use.name, passed=True, message=f"{message} They prove nothing."))
             continue
         own, other = (use.counted(each)[fresh] for each in (images.replies, champion[use.kind]))

@@ -28,6 +28,7 @@ from serving.app.visit import (
 from serving.app.words import escape_markdown, introduce, tell_limits, tell_promises
 from serving.runtime.class_pictures import find_class_pictures
 from serving.runtime.running import read_deployed
+from vision.base.wording import count_of
 from vision.data.views import MOST_VIEWS
 
 GLOSSARY = Path(__file__).resolve().parents[3] / "docs" / "glossary.md"
@@ -75,7 +76,7 @@ def ask_all(service: Service, files: list[tuple[str, bytes]]) -> None:
     bar = st.progress(0.0, text="Looking ...")
     for number, (name, content) in enumerate(files, start=1):
         history.append(ask_picture(service, name, content, options))
-        bar.progress(number / len(files), text=f"{number} of {len(files)} pictures")
+        bar.progress(number / len(files), text=f"{number} of {count_of(len(files), 'picture')}")
     st.session_state["history"] = history
 
 

@@ -10,6 +10,7 @@ from serving.app.screen import Screen, Service
 from serving.app.words import escape_markdown, explain_fault, show_share
 from serving.client import enrol_class
 from vision.base.errors import TaxonError
+from vision.base.wording import count_of
 from vision.data.thumbnails import make_thumbnail
 
 LEAST = 5
@@ -37,9 +38,8 @@ def show_enrol(service: Service) -> None:
     pictures = _look_at([(each.name, each.getvalue()) for each in uploads])
     if uploads:
         enough = LEAST <= len(pictures) <= MAX_ENROLLED
-        st.markdown(
-            f"**{len(pictures)} pictures.** {'' if enough else f'{LEAST} to {MAX_ENROLLED} are needed.'}"
-        )
+        needed = "" if enough else f"{LEAST} to {MAX_ENROLLED} are needed."
+        st.markdown(f"**{count_of(len(pictures), 'picture')}.** {needed}")
         with st.container(horizontal=True, gap="xsmall"):
             for _, picture in pictures[:MAX_ENROLLED]:
                 st.image(picture, width=96)

@@ -333,7 +333,7 @@ def test_a_batch_that_was_cut_goes_on_where_it_was(
     files = [(f"{number}.png", paint(RED)) for number in range(4)]
     page = press(drop(go(open_page(), "batch"), *files), "Answer 4 files")
     assert "The rest got no answer" in page.error[0].value.replace("\\", "")
-    assert "1 pictures: 1 decided alone" in texts(page)
+    assert "1 picture: 1 decided alone" in texts(page)
     press(page, "Go on")
     assert "4 pictures: 4 decided alone" in texts(page)
     assert [each.name for each in page.session_state["batch"].asked] == [name for name, _ in files]
