@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
@@ -14,6 +15,8 @@ from vision.data.sources.table.reading import PATH_COLUMNS, is_there, read_cell,
 from vision.data.sources.table.rows import Places, find_start
 from vision.prediction.items import Item, make_faulty, make_item
 
+logger = logging.getLogger(__name__)
+
 GROUP_COLUMN = "group"
 BOX_COLUMNS = (("left", "top", "width", "height"), ("x", "y", "width", "height"), ("x", "y", "w", "h"))
 """Names of the four columns of a box, each perhaps after box_ or bbox_."""
@@ -22,7 +25,8 @@ BOX_COLUMNS = (("left", "top", "width", "height"), ("x", "y", "width", "height")
 def list_table(path: Path) -> list[Item]:
     """An item a row, in the order of the rows.
 
-    Relative paths start from the CSV file's folder, or from the one in or beside it that has the pictures.
+    Relative paths start from the CSV file's folder. Where not one is there, they start from the folder in or
+    beside it that has the pictures, which is told.
 
     Raises:
         SourceError: the file cannot be read as a table, or has no column of paths.
@@ -38,8 +42,7 @@ def list_table(path: Path) -> list[Item]:
         )
     group = columns.get(GROUP_COLUMN)
     box = _find_box(columns)
-    start = find_start(path.parent, [read_cell(row, found) for row in rows])[1]
-    places = Places(start)
+    places = _find_elsewhere(path, [read_cell(row, found) for row in rows])
     deployment, taken = columns.get("deployment", columns.get("deploymentid")), columns.get("timestamp")
     return [
         replace(
@@ -51,6 +54,17 @@ def list_table(path: Path) -> list[Item]:
         for number, row in enumerate(rows, 2)
         if any(row)
     ]
+
+
+def _find_elsewhere(table: Path, texts: Sequence[str]) -> Places | None:
+    """The folder that has the pictures where not one lies where the table says; None if there is none."""
+    if any(is_there(_find_file(table, text)) for text in texts if text):
+        return None
+    count, start = find_start(table.parent, texts)
+    if not count:
+        return None
+    logger.warning("%s: its pictures do not lie where it says; they are taken from %s.", table, start)
+    return Places(start)
 
 
 def _find_box(columns: Mapping[str, int]) -> tuple[int, ...]:
@@ -72,15 +86,20 @@ def _read_box(cells: Sequence[str]) -> Box | None:
 
 
 def _make_item(
-    table: Path, row: list[str], number: int, columns: tuple[int, int | None], places: Places
+    table: Path, row: list[str], number: int, columns: tuple[int, int | None], places: Places | None
 ) -> Item:
     text, group = (read_cell(row, column) for column in columns)
     if not text:
         return make_faulty(f"{table.name}, row {number}", "the row names no file")
+    found = places.find(text) if places else None
+    file = places.root / found if places and found else _find_file(table, text)
+    return make_item(text, file, group or None)
+
+
+def _find_file(table: Path, text: str) -> Path:
+    """Where a cell says that its picture lies, relative to the table."""
     place = Path(text).expanduser() if text.startswith("~/") else Path(text)
     file = table.parent / place
     if "\\" in text and not is_there(file):  # a table that was written on Windows
         file = table.parent / PureWindowsPath(text).as_posix()
-    if not is_there(file) and (found := places.find(text)):
-        file = places.root / found
-    return make_item(text, file, group or None)
+    return file

@@ -58,13 +58,19 @@ def test_a_table_names_files_from_its_own_folder_and_those_that_are_gone_are_tol
     assert "cannot be opened" in gone.fault
 
 
-def test_bare_names_of_a_table_are_found_in_the_folder_beside_it(tmp_path: Path) -> None:
+def test_bare_names_of_a_table_are_found_in_the_folder_beside_it_which_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     _fill(tmp_path, "photos/2024/a.png", "photos/2024/b.png", "tables/c.png")
     table = tmp_path / "tables" / "list.csv"
     table.write_text("path\na.png\nb.png\n", encoding="utf-8")
     with open_items([table]) as listing:
         assert [(each.path, each.fault) for each in listing.items] == [("a.png", ""), ("b.png", "")]
         assert listing.items[0].read() == paint(RED)
+    assert f"they are taken from {tmp_path / 'photos'}" in caplog.text
+    _fill(tmp_path, "tables/a.png")
+    with open_items([table]) as listing:
+        assert [bool(each.fault) for each in listing.items] == [False, True]  # b.png is not taken from there
 
 
 def test_a_row_without_a_file_is_told_by_its_number(tmp_path: Path) -> None:

@@ -208,7 +208,9 @@ def find_start(home: Path, values: Sequence[str], *, beside: bool = True) -> tup
     if tried and all(Path(each).is_absolute() for each in tried):
         home = Path(os.path.commonpath([Path(each).parent for each in tried]))
     near = [*_list_folders(home), *_list_folders(home.parent)] if beside else []
-    counts = {each: sum((each / value).is_file() for value in tried) for each in (home, *near)}
+    counts = {home: sum((home / value).is_file() for value in tried)}
+    if counts[home] < len(tried):
+        counts |= {each: sum((each / value).is_file() for value in tried) for each in near}
     best = max(counts, key=lambda each: counts[each])
     if counts[best]:
         return counts[best], best
