@@ -61,7 +61,7 @@ class ServiceSettings(BaseModel):
     max_enrolled_images: int = Field(default=1_000, ge=1, description="kept of all new classes of a model")
     max_enrolled_bytes: int = Field(default=100_000_000, ge=1_000, description="of them together")
     batch_seconds: float = Field(
-        default=900.0, gt=0, description="time to send an archive in, and again to take its answers"
+        default=900.0, gt=0, description="time to send an archive in, and again to let its rows wait"
     )
     queue_seconds: float = Field(default=30.0, gt=0, le=600, description="longest wait for a thread")
     threads: int = Field(default=2, ge=1, le=64, description="images decoded at a time")

@@ -12,7 +12,7 @@ import anyio.to_thread
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from serving.api.answers import Answerer, Question
 from serving.api.batches import Batch, Told, answer_batch, open_archive
@@ -38,19 +38,27 @@ class BatchResponse(StreamingResponse):
     def __init__(
         self, rows: AsyncGenerator[str], media_type: str, held: AsyncExitStack, seconds: float
     ) -> None:
-        """`held` is closed at the end, which comes after `seconds` at the latest."""
+        """`held` is closed at the end; the client may let rows wait for `seconds` in all."""
         super().__init__(rows, media_type=media_type)
         held.push_async_callback(rows.aclose)
         self._held = held
-        self._seconds = seconds
+        self._seconds = self._left = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the rows; a stream that is cut has no end, by which its reader knows."""
+
+        async def send_in_time(message: Message) -> None:
+            begun = time.monotonic()
+            async with asyncio.timeout(self._left):
+                await send(message)
+            self._left -= time.monotonic() - begun
+
         try:
-            async with asyncio.timeout(self._seconds):
-                await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, send_in_time)
         except TimeoutError:
-            _logger.warning("The rows of a batch were cut after %g seconds", self._seconds)
+            _logger.warning(
+                "The rows of a batch were cut: its client let them wait %g seconds", self._seconds
+            )
         finally:
             await self._held.aclose()
 

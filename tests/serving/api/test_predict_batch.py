@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
 import stat
 import tracemalloc
 import zipfile
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
+from starlette.types import Message
 
 from serving.api.batches import open_archive
+from serving.api.endpoints.predict_batch import BatchResponse
 from serving.api.problems import ProblemError
 from serving.api.settings import ServiceSettings
 from serving.log.prediction_log import PredictionLog
@@ -182,3 +185,30 @@ def test_rows_are_counted_and_logged_and_the_place_is_free_afterwards(tmp_path: 
     with closing(PredictionLog(f"sqlite:///{tmp_path / 'log.sqlite'}")) as log:
         logged = log.read_newest(first["answer"]["model"]["digest"], 9)
     assert {(each.client, each.file_name) for each in logged} == {("team", "a.png")}
+
+
+@pytest.mark.parametrize(("making", "taking", "num_rows"), [(0.06, 0.0, 5), (0.0, 0.06, 1)])
+def test_rows_may_take_long_to_be_made_but_not_long_to_be_read(
+    making: float, taking: float, num_rows: int
+) -> None:
+    sent: list[bytes] = []
+    held = AsyncExitStack()
+    held.callback(sent.append, b"freed")
+
+    async def make_rows() -> AsyncGenerator[str]:
+        for _ in range(5):
+            await asyncio.sleep(making)
+            yield "row"
+
+    async def take(message: Message) -> None:
+        if message.get("body"):
+            await asyncio.sleep(taking)
+            sent.append(message["body"])
+
+    async def receive() -> Message:
+        await asyncio.sleep(60)
+        return {"type": "http.disconnect"}
+
+    answer = BatchResponse(make_rows(), "text/csv", held, seconds=0.1)
+    asyncio.run(answer({"type": "http"}, receive, take))
+    assert sent == [b"row"] * num_rows + [b"freed"]
