@@ -8,6 +8,7 @@ import streamlit as st
 
 from serving.api.schemas import ModelDescription, PredictionAnswer, Rung
 from serving.app.words import escape_markdown, show_share
+from vision.base.wording import count_of
 from vision.decision.records import Decision
 
 
@@ -47,7 +48,9 @@ def tell_preview(model: ModelDescription, answers: Sequence[PredictionAnswer], r
     if answers:
         before = sum(each.decision is Decision.ACCEPT for each in answers)
         after = sum(_is_decided(each, model, rung) for each in answers)
-        told.append(f"Of the {len(answers)} answers of this visit: {after} decided alone, now {before}.")
+        told.append(
+            f"Of {count_of(len(answers), 'answer')} of this visit: {after} decided alone, now {before}."
+        )
     return told
 
 

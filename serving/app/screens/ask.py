@@ -148,7 +148,8 @@ def show_options() -> None:
             key="reencode",
             help="Takes away what was added to deceive a network, and some detail with it.",
         )
-        st.toggle("Do not look for similar pictures", key="no-similar")
+        st.session_state.setdefault("similar", True)
+        st.toggle("Show known pictures that are like it", key="similar")
 
 
 def read_options(visit: str) -> Options:
@@ -158,7 +159,7 @@ def read_options(visit: str) -> Options:
         str(chosen.get("group") or "").strip() or visit,
         tta=int(chosen.get("tta") or 1),
         reencode=bool(chosen.get("reencode")),
-        similar=0 if chosen.get("no-similar") else SIMILAR,
+        similar=SIMILAR if chosen.get("similar", True) else 0,
     )
 
 
@@ -188,5 +189,5 @@ ASK = Screen(
     "ask",
     ":material/image_search:",
     show_ask,
-    kept=("group", "tta", "reencode", "no-similar"),
+    kept=("group", "tta", "reencode", "similar"),
 )

@@ -220,7 +220,7 @@ def test_what_was_chosen_under_more_is_asked_and_the_heat_map_is_drawn_as_strong
     page = open_page()
     next(each for each in page.slider if each.key == "tta").set_value(4)
     page.toggle(key="reencode").set_value(True)
-    page.toggle(key="no-similar").set_value(True)
+    page.toggle(key="similar").set_value(False)
     drop(page, ("a.png", paint(RED)))
     assert asked == [(4, True, 0)]
     assert "Most like these" not in texts(page)

@@ -25,7 +25,7 @@ ANSWERS = [
 @pytest.mark.parametrize(("rung", "after"), [(STRICT, 1), (SERVED, 2), (LOOSE, 3)])
 def test_answers_of_the_visit_are_decided_by_the_other_promise(rung: Rung, after: int) -> None:
     assert tell_preview(MODEL, ANSWERS, rung)[-1] == (
-        f"Of the 5 answers of this visit: {after} decided alone, now 2."
+        f"Of 5 answers of this visit: {after} decided alone, now 2."
     )
 
 
