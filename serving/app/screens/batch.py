@@ -22,7 +22,7 @@ _SECTIONS = (
     (Decision.UNKNOWN, "Unknown", ":material/help:"),
     (Decision.ACCEPT, "Decided alone", ":material/check_circle:"),
 )
-"""In the order of the contact sheet."""
+"""In the order of the contact sheet; in each the least sure come first."""
 
 
 def show_batch(service: Service) -> None:
@@ -79,7 +79,7 @@ def _answer(service: Service, batch: Batch) -> None:
 def _show_answers(service: Service, batch: Batch) -> None:
     if not batch.asked:
         return
-    st.markdown(f"#### {count_answers(batch.asked)}")
+    st.markdown(f"**{count_answers(batch.asked)}**")
     st.caption(escape_markdown(tell_promises(service.model)))
     st.download_button(
         "Download as CSV",
@@ -93,7 +93,10 @@ def _show_answers(service: Service, batch: Batch) -> None:
     if counts:
         st.dataframe(counts, hide_index=True, width="content")
     for decision, title, icon in _SECTIONS:
-        _show_section([each for each in batch.asked if _decide(each) is decision], title, icon)
+        asked = [each for each in batch.asked if _decide(each) is decision]
+        _show_section(
+            sorted(asked, key=lambda each: each.answer.confidence if each.answer else 0), title, icon
+        )
     with st.expander(f"All {len(batch.asked)} files", icon=":material/table:"):
         columns = ("picture", "answer")
         rows = [summarize(each) for each in batch.asked]
