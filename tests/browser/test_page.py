@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from contextlib import closing
 
@@ -13,8 +14,9 @@ from serving.log.verdicts import note_verdict
 from serving.runtime.process import start_service, stop_service
 from tests.browser.conftest import WAIT_MS, Shown, picture
 from tests.serving.answers import START
+from tests.serving.api.client import pack
 from tests.serving.log.test_traffic import report
-from tests.serving.toy import BLACK, GREY, RED, make_bundle
+from tests.serving.toy import BLACK, GREY, RED, make_bundle, paint
 from tests.vision.training.nets.toy import KERAS_WARNINGS
 from vision.decision.records import Decision
 from vision.drift.records import DriftCause, DriftStatus
@@ -71,6 +73,38 @@ def test_a_doubtful_answer_is_settled_by_one_key_and_taken_back_by_another(page:
     expect(page.get_by_text("0 settled now")).to_be_visible()
     with closing(shown.open_log()) as log:
         assert "doubt.png" not in [each.file_name for each in list_corrected(log)]
+
+
+def test_each_file_of_a_zip_gets_its_row_and_they_are_taken_away_as_csv(page: Page) -> None:
+    files = {"a/red.png": paint(RED), "black.png": paint(BLACK), "junk.jpg": b"no picture"}
+    page.get_by_role("link", name="Batch").click()
+    expect(page.get_by_text("A ZIP, or many pictures")).to_be_visible()
+    page.set_input_files(DROP, [{"name": "many.zip", "mimeType": "application/zip", "buffer": pack(files)}])
+    page.get_by_role("button", name="Answer 3 files").click()
+    told = "3 pictures: 1 decided alone, 1 unknown, 1 without an answer"
+    expect(page.get_by_role("heading", name=told)).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download as CSV").click()
+    rows = list(csv.DictReader(download.value.path().read_text("utf-8-sig").splitlines()))
+    assert {row["path"]: row["decision"] for row in rows} == {
+        "a/red.png": "accept",
+        "black.png": "unknown",
+        "junk.jpg": "unreadable",
+    }
+
+
+def test_five_pictures_make_a_class_that_is_told_as_perhaps(page: Page) -> None:
+    page.get_by_role("link", name="Enrol").click()
+    expect(page.get_by_text("Pictures of it, 5 to 20")).to_be_visible()
+    page.set_input_files(DROP, [picture(f"{number}.png", (240, 215 + 5 * number, 5)) for number in range(5)])
+    expect(page.get_by_text("5 pictures.")).to_be_visible()
+    page.get_by_label("Name of the new class").fill("sunfish")
+    page.get_by_role("button", name="Make the class").click()
+    expect(page.get_by_text("sunfish is answered from now on")).to_be_visible()
+    page.get_by_role("link", name="Ask").click()
+    expect(page.get_by_text("Drop pictures here")).to_be_visible()
+    page.set_input_files(DROP, [picture("sun.png", (240, 228, 5))])
+    expect(page.get_by_text("Perhaps sunfish")).to_be_visible()
 
 
 def test_a_phone_shows_the_answer_without_scrolling_sideways(page: Page) -> None:

@@ -43,8 +43,11 @@ def show_enrol(service: Service) -> None:
         with st.container(horizontal=True, gap="xsmall"):
             for _, picture in pictures[:MAX_ENROLLED]:
                 st.image(picture, width=96)
-        if st.button("Make the class", type="primary", disabled=not enough or not name.strip()):
-            _enrol(service, name.strip(), pictures)
+        if st.button("Make the class", type="primary", disabled=not enough):
+            if name.strip():  # a name that is typed last arrives with the click
+                _enrol(service, name.strip(), pictures)
+            else:
+                st.warning("Give the new class a name first.")
     _show_enrolled(service)
 
 
