@@ -79,7 +79,7 @@ def test_each_file_of_a_zip_gets_its_row_and_they_are_taken_away_as_csv(page: Pa
     files = {"a/red.png": paint(RED), "black.png": paint(BLACK), "junk.jpg": b"no picture"}
     page.get_by_role("link", name="Batch").click()
     expect(page.get_by_text("A ZIP, or many pictures")).to_be_visible()
-    page.set_input_files(DROP, [{"name": "many.zip", "mimeType": "application/zip", "buffer": pack(files)}])
+    page.set_input_files(DROP, {"name": "many.zip", "mimeType": "application/zip", "buffer": pack(files)})
     page.get_by_role("button", name="Answer 3 files").click()
     told = "3 pictures: 1 decided alone, 1 unknown, 1 without an answer"
     expect(page.get_by_role("heading", name=told)).to_be_visible()
