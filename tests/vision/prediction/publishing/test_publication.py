@@ -106,10 +106,28 @@ def test_the_package_is_valid_and_says_what_was_decided(photos: Path) -> None:
         "2026-06-01T10:00:00+02:00",
     )
     assert float(red["classificationProbability"]) > 0.5
-    for each in told.values():
-        if "decision:accept" not in each["observationTags"]:
-            assert each["observationType"] in ("unknown", "unclassified")
-            assert each["scientificName"] == each["classificationProbability"] == ""
+    for path, kind, decision in (
+        ("east/grey.jpg", "unclassified", "review"),
+        ("east/black.jpg", "unknown", "unknown"),
+    ):
+        each = told[path]
+        assert each["observationType"] == kind
+        assert f"decision:{decision} | nearest:" in each["observationTags"]
+        assert each["scientificName"] == each["classificationProbability"] == ""
+
+
+@pytest.mark.slow
+def test_a_picture_that_became_readable_meanwhile_is_refused(photos: Path) -> None:
+    """What was prepared has no time and place of it."""
+    bundle, out = make_bundle(), photos.parent / "out"
+    (photos.parent / SURVEY_NAME).write_text(EXAMPLE)
+    with open_items([photos]) as listing:
+        batch = Batch(listing, BatchModel(bundle.root, bundle.digest, "toy", "3"))
+        publisher = prepare_publication("camtrap-dp", photos.parent / "deployments.csv", batch)
+        (photos / "west/torn.jpg").write_bytes(paint(RED, "JPEG"))
+        summary, rows = run_batch(batch, out, lambda _done, _total: None)
+        with pytest.raises(SourceError, match=r"torn\.jpg: has changed while it was answered"):
+            publisher.publish(out, summary, rows)
 
 
 @pytest.mark.slow
