@@ -202,6 +202,17 @@ def test_doubtful_answers_are_settled_by_a_button_each_and_taken_back(logged: Se
     assert "Only what you skipped is left" in texts(page)
 
 
+def test_that_only_skipped_ones_are_left_is_said_where_it_is_known(
+    logged: ServiceFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.app.screens.review._AT_ONCE", 1)
+    monkeypatch.setattr("serving.app.screens.review._MOST", 2)
+    page = drop(open_page(), *[(f"{number}.png", paint(BLACK)) for number in range(3)])
+    press(press(go(page, "review"), "Skip"), "Skip")
+    assert "You skipped 2. Others may wait behind them" in texts(page)
+    assert "Only what you skipped" not in texts(page)
+
+
 def test_what_was_chosen_under_more_is_asked_and_the_heat_map_is_drawn_as_strong_as_wanted(
     up: ServiceFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
