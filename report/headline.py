@@ -57,7 +57,7 @@ def write_headline(story: RunStory) -> Headline:
 
 
 def tell_verdict(story: RunStory, promotion: Promotion) -> str:
-    """The verdict in a line for the terminal: what is in production now, or why this model is not."""
+    """The verdict for the terminal: what is in production now, or why this model is not, a reason a line."""
     if promotion.verdict is Verdict.PROMOTED:
         helper = "" if promotion.decides else f" {HELPER}"
         return f"promoted: {_name_version(story)} of {story.config.name} is now in production.{helper}"

@@ -129,11 +129,7 @@ def _most_confused(evaluation: Evaluation, class_name: str) -> list[tuple[str, i
     counts = confusion[index] + confusion[:, index]
     counts[index] = 0
     order = np.argsort(-counts, kind="stable")[:2]
-    return [
-        (evaluation.class_names[i], int(counts[i]))
-        for i in order
-        if counts[i] > max(counts) / 2 - 1e-9 and counts[i]
-    ]
+    return [(evaluation.class_names[i], int(counts[i])) for i in order if 2 * counts[i] >= counts.max() > 0]
 
 
 def _name_undetectable(story: RunStory) -> Iterator[Advice]:

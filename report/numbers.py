@@ -50,7 +50,7 @@ def list_numbers(story: RunStory) -> tuple[Number, ...]:
         numbers.append(_count_decided(rates["known"], story.rule))
     if "near" in rates:
         classes = [row.class_name for row in near_rows(test)]
-        told = list_names(classes) if len(classes) <= MOST_NAMED else f"{count_of(len(classes), 'class')}"
+        told = list_names(classes) if len(classes) <= MOST_NAMED else count_of(len(classes), "class")
         numbers.append(_count_named(rates["near"], "look-alikes wrongly named", told))
     else:
         numbers.append(Number("?", "look-alikes: not tried", "no class was held out", unit=""))

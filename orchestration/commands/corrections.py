@@ -91,7 +91,7 @@ def _write_pictures(url: str, found: list[CorrectedAnswer], options: Namespace, 
         with closing(PredictionLog(resolve_log_url(url, paths.home), create=False)) as log:
             images = read_images(log, list(agreed))
     folder = Path(options.out).expanduser()
-    for path, image in _name_pictures(found, agreed, images).items():
+    for path, image in _name_pictures(found, agreed, images, folder).items():
         write_atomically(folder / path, image)
     console = Console(highlight=False, soft_wrap=True, markup=False)
     console.print(
@@ -114,11 +114,11 @@ def _write_pictures(url: str, found: list[CorrectedAnswer], options: Namespace, 
 
 
 def _name_pictures(
-    found: list[CorrectedAnswer], agreed: dict[str, str], images: dict[str, bytes]
+    found: list[CorrectedAnswer], agreed: dict[str, str], images: dict[str, bytes], folder: Path
 ) -> dict[str, bytes]:
     """Class folder and file name -> picture: its own name, which may tell its group, with the right ending.
 
-    Where pictures of a class share a name, each has the id of its answer behind it.
+    The id of its answer is behind a name that two of a class share, or that another picture has in `folder`.
     """
     sent = {each.correction.prediction_id: each.file_name for each in found}
     named = {answer: _name_picture(sent[answer] or answer, image) for answer, image in images.items()}
@@ -126,10 +126,15 @@ def _name_pictures(
     pictures = {}
     for answer, name in named.items():
         path = PurePosixPath(agreed[answer], name)
-        if shared[agreed[answer], name.casefold()] > 1:
+        if shared[agreed[answer], name.casefold()] > 1 or _is_other(folder / path, images[answer]):
             path = path.with_name(f"{path.stem}-{answer}{path.suffix}")
         pictures[str(path)] = images[answer]
     return pictures
+
+
+def _is_other(file: Path, image: bytes) -> bool:
+    """Whether a file of another picture is there."""
+    return file.is_file() and file.read_bytes() != image
 
 
 def _name_picture(sent: str, image: bytes) -> str:

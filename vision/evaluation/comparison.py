@@ -17,6 +17,7 @@ from vision.base.errors import DataError
 from vision.base.outputs import ModelFile
 from vision.base.record import FloatArray, Interval
 from vision.base.resampling import GroupResamples, resample_groups
+from vision.base.wording import join_words
 from vision.config.evaluation import BootstrapSettings, ComparisonSettings
 from vision.data.records import POOLED, Split, Splits
 from vision.decision.held_out import HeldOut
@@ -170,7 +171,7 @@ def _leave_out_copies(contenders: Sequence[Contender]) -> list[Contender]:
 def _explain_copies(names: Sequence[str]) -> list[str]:
     if not names:
         return []
-    return [f"Fine-tuning did not help {' and '.join(names)}: the head alone was kept, as in the frozen one."]
+    return [f"Fine-tuning did not help {join_words(names)}: the head alone was kept, as in the frozen one."]
 
 
 def _preference(contender: Contender) -> tuple[int, float, float, int, str]:

@@ -85,6 +85,10 @@ def test_pictures_on_which_all_agree_are_written_as_class_folders(
         assert run.main(["corrections", "--out", str(out), *options]) == 0
         written = sorted(each.relative_to(out).as_posix() for each in out.rglob("*") if each.is_file())
         assert written == expected
+        (out / agreed[0]).write_bytes(b"another picture")
+        assert run.main(["corrections", "--out", str(out), *options]) == 0
+        assert (out / agreed[0]).read_bytes() == b"another picture"
+        assert (out / "chub" / "fish1_frame2-id-0.png").is_file()
     assert find_agreed([]) == {}
     with closing(PredictionLog(f"sqlite:///{tmp_path}/state/predictions.sqlite")) as log:
         assert take_back(log, "id-0", "bob")

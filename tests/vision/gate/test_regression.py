@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from vision.base.errors import SourceError
 from vision.bundle.assembly import LoadedBundle, load_bundle
 from vision.config.data import FolderSource
 from vision.data.sources import digest_source, read_source
+from vision.data.sources.regression import list_regression
 from vision.gate.regression import NAME, check_regression, compare_right
 from vision.gate.words import WHY
 
@@ -96,3 +98,10 @@ def test_what_is_asked_is_not_taught_and_changes_the_digest(tmp_path: Path) -> N
     (tmp_path / "asked" / "loose.png").write_bytes(paint(RED))
     with pytest.raises(SourceError, match=r"loose\.png lies in no class folder"):
         digest_source(asked, tmp_path)
+
+
+def test_a_class_folder_is_called_as_a_training_calls_it_however_its_accents_are_stored(
+    tmp_path: Path,
+) -> None:
+    save(tmp_path, unicodedata.normalize("NFD", "Äsche"), "a.png", paint(RED))
+    assert [name for _, name, _ in list_regression(tmp_path)] == ["Äsche"]

@@ -11,6 +11,7 @@ import pytest
 
 from tests.serving.toy import RED, paint
 from vision.base.errors import ImageError, SourceError
+from vision.data.sources.table.rows import find_start
 from vision.prediction import archive, items
 from vision.prediction.listing import open_items
 
@@ -223,3 +224,4 @@ def test_a_cell_that_no_file_can_be_called_is_a_row_with_its_reason(tmp_path: Pa
     with open_items([tmp_path / "list.csv"]) as listing:
         there, odd = listing.items
     assert (there.fault, "cannot be opened" in odd.fault) == ("", True)
+    assert find_start(tmp_path, ["a/" * 3000 + "a.png"]) == (0, tmp_path)

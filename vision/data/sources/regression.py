@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vision.base.errors import SourceError
 from vision.base.files import digest_file
+from vision.base.names import normalise
 from vision.data.records import FileRemark, Manifest
 from vision.data.sources.finding import describe_nothing, find_images, find_root
 
@@ -14,7 +15,7 @@ _EXPECTED = "Expected class folders of pictures in dataset.regression, as correc
 
 
 def list_regression(folder: Path) -> list[tuple[Path, str, str]]:
-    """File, class and SHA-256 of every picture of the set, by path.
+    """File, class (its folder's name in NFC, as models name it) and SHA-256 of every picture, by path.
 
     Raises:
         SourceError: the folder is missing, holds no picture, or one outside a class folder.
@@ -26,7 +27,10 @@ def list_regression(folder: Path) -> list[tuple[Path, str, str]]:
     loose = [path for path in found.images if "/" not in path]
     if loose:
         raise SourceError(f"{root}: {loose[0]} lies in no class folder. {_EXPECTED}.")
-    return [(root / path, path.split("/")[0], digest_file(root / path)) for path in sorted(found.images)]
+    return [
+        (root / path, normalise(path.split("/")[0]), digest_file(root / path))
+        for path in sorted(found.images)
+    ]
 
 
 def digest_regression(digest: str, folder: Path) -> str:

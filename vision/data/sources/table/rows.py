@@ -204,13 +204,13 @@ def find_start(home: Path, values: Sequence[str], *, beside: bool = True) -> tup
         values: cells of a table; at most `MOST_TRIED` of them are looked for.
         beside: whether the folders in and beside it are tried too.
     """
-    tried = [each for each in values[:: max(1, len(values) // MOST_TRIED)] if _may_be_path(each)]
+    tried = [each for each in values[:: max(1, len(values) // MOST_TRIED)] if each]
     if tried and all(Path(each).is_absolute() for each in tried):
         home = Path(os.path.commonpath([Path(each).parent for each in tried]))
     near = [*_list_folders(home), *_list_folders(home.parent)] if beside else []
-    counts = {home: sum((home / value).is_file() for value in tried)}
+    counts = {home: _count_files(home, tried)}
     if counts[home] < len(tried):
-        counts |= {each: sum((each / value).is_file() for value in tried) for each in near}
+        counts |= {each: _count_files(each, tried) for each in near}
     best = max(counts, key=lambda each: counts[each])
     if counts[best]:
         return counts[best], best
@@ -218,16 +218,15 @@ def find_start(home: Path, values: Sequence[str], *, beside: bool = True) -> tup
     photos = [each for each in near if named and FILE_WORDS.intersection(words_of(each.name))]
     for folder in (home, *photos):
         places = Places(folder)
-        found = [places.find(value) for value in tried]
-        count = sum(path is not None and (folder / path).is_file() for path in found)
+        count = _count_files(folder, [path for value in tried if (path := places.find(value))])
         if count:
             return count, folder
     return 0, home
 
 
-def _may_be_path(text: str) -> bool:
-    """Whether a text can be asked for as a file: no system has longer names."""
-    return bool(text) and all(len(part.encode()) < 256 for part in text.split("/"))
+def _count_files(folder: Path, paths: Iterable[str]) -> int:
+    """How many of some paths are files in a folder; what may not be opened is none."""
+    return sum(is_there(folder / path) and (folder / path).is_file() for path in paths)
 
 
 def _list_folders(folder: Path) -> list[Path]:
