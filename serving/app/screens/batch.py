@@ -79,7 +79,7 @@ def _answer(service: Service, batch: Batch) -> None:
 def _show_answers(service: Service, batch: Batch) -> None:
     if not batch.asked:
         return
-    st.markdown(f"**{count_answers(batch.asked)}**")
+    st.markdown(f"##### {count_answers(batch.asked)}")
     st.caption(escape_markdown(tell_promises(service.model)))
     st.download_button(
         "Download as CSV",
