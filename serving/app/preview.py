@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from serving.api.schemas import ModelDescription, PredictionAnswer, Rung
-from serving.app.words import escape_markdown, show_share
+from serving.app.words import KIND_NAMES, escape_markdown, show_share
 from vision.base.wording import count_of
 from vision.decision.records import Decision
 
@@ -39,9 +39,9 @@ def tell_preview(model: ModelDescription, answers: Sequence[PredictionAnswer], r
             wrong = "" if each.wrong is None else f", of these {show_share(each.wrong)} wrong"
             told.append(f"Of its test pictures: {show_share(each.accepted)} decided alone{wrong}.")
     found = [
-        f"{show_share(each.unknown)} of {_KINDS[each.kind]}"
+        f"{show_share(each.unknown)} of {KIND_NAMES[each.kind]}"
         for each in (model.passport.kinds if model.passport else ())
-        if each.kind in _KINDS
+        if each.kind in ("near", "far")
     ]
     if found:
         told.append(f"Called unknown, whatever this promise: {', '.join(found)}.")
@@ -52,9 +52,6 @@ def tell_preview(model: ModelDescription, answers: Sequence[PredictionAnswer], r
             f"Of {count_of(len(answers), 'answer')} of this visit: {after} decided alone, now {before}."
         )
     return told
-
-
-_KINDS = {"near": "look-alikes", "far": "other things"}
 
 
 def _name(rung: Rung) -> str:

@@ -19,6 +19,9 @@ CONFIDENCE_IN_WORDS = (
 
 FORMATS = "a JPEG, PNG, WebP, GIF, TIFF, HEIC or AVIF"
 
+KIND_NAMES = {"known": "classes that it knows", "near": "look-alikes", "far": "other things"}
+"""Kind of test pictures in a passport -> what a person reads."""
+
 _REFUSALS = {
     "no-key": "That key is none of this service's. Ask whoever started it for one.",
     "image-format": "{name} is not a picture. Send {formats}.",

@@ -10,15 +10,12 @@ import streamlit as st
 
 from serving.api.schemas import ModelDescription
 from serving.app.screen import Screen, Service
-from serving.app.words import escape_markdown, show_share, tell_limits, tell_promises
+from serving.app.words import KIND_NAMES, escape_markdown, show_share, tell_limits, tell_promises
 from serving.runtime.class_pictures import find_class_pictures
 from vision.base.wording import count_of
 from vision.decision.passport import ClassFigures, Passport
+from vision.evaluation.records import LEAST_RECALL
 
-WEAK = 0.5
-"""Share of its test images named right below which a class is not to be relied on."""
-
-_KINDS = {"known": "classes that it knows", "near": "look-alikes", "far": "other things"}
 _PICTURE_PIXELS = 56
 
 
@@ -60,8 +57,10 @@ def _show_passport(service: Service, passport: Passport) -> None:
                 st.metric("Of these wrong", f"{known.wrong_among_accepted:.0%}")
         for each in passport.kinds:
             if each.kind != "known":
-                st.metric(f"{_KINDS.get(each.kind, each.kind).capitalize()} unknown", f"{each.unknown:.0%}")
-    weak = [each for each in passport.classes if each.recall is not None and each.recall < WEAK]
+                st.metric(
+                    f"{KIND_NAMES.get(each.kind, each.kind).capitalize()} unknown", f"{each.unknown:.0%}"
+                )
+    weak = [each for each in passport.classes if each.recall is not None and each.recall < LEAST_RECALL]
     for figures in sorted(weak, key=lambda figures: figures.recall or 0.0):
         st.warning(escape_markdown(_tell_weak(figures)), icon=":material/priority_high:")
     st.caption(
@@ -114,7 +113,7 @@ def _read_picture(paths: list[Path]) -> str | None:
 def _show_kinds(passport: Passport) -> None:
     rows = [
         {
-            "test pictures of": _KINDS.get(each.kind, each.kind),
+            "test pictures of": KIND_NAMES.get(each.kind, each.kind),
             "named": f"{each.accept:.0%}",
             "for a person": f"{each.review:.0%}",
             "unknown": f"{each.unknown:.0%}",

@@ -24,7 +24,7 @@ def convert_to_onnx(model: keras.Model) -> bytes:
     """The graph of a network with one input `image`, any number of images at a time, named outputs.
 
     Raises:
-        ExportError: tf2onnx is missing, or refused the network.
+        ExportError: tf2onnx is missing, refused the network, or took over a quarter of an hour.
     """
     image = tf.TensorSpec(model.inputs[0].shape, tf.float32, name="image")
 
@@ -34,7 +34,15 @@ def convert_to_onnx(model: keras.Model) -> bytes:
         tf.saved_model.save(model, str(saved), signatures=answer)
         command = [sys.executable, "-m", "tf2onnx.convert", "--opset", str(_OPSET)]
         command += ["--saved-model", str(saved), "--signature_def", "serving_default", "--output", str(graph)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_SECONDS)
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_SECONDS
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ExportError(
+                f"tf2onnx was not done with the network after {_TIMEOUT_SECONDS} seconds. Set "
+                "export.onnx=false, or choose another backbone."
+            ) from error
         if done.returncode != 0 or "is not supported" in done.stderr:
             raise ExportError(
                 "The network could not be written as ONNX. Expected tf2onnx of requirements-extras.txt and a "
