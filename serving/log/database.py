@@ -27,7 +27,7 @@ from vision.base.errors import LogError
 
 _CONNECT_SECONDS = 2  # libpq counts whole seconds and treats 1 as 2
 _RETRY_SECONDS = 0.005
-_READ_SECONDS = 5.0  # a reader waits for other readers, and nobody waits for it
+_READ_SECONDS = 5.0  # readers share one connection; writers have another
 _MAGIC = b"SQLite format 3\0"
 
 _BUSY = "Another process holds it: wait for that, or find it with fuser."

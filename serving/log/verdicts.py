@@ -37,7 +37,7 @@ class LoggedVerdict:
 
 
 def note_verdict(log: LogDatabase, model_digest: str, report: DriftReport, time: datetime) -> None:
-    """Keep a verdict; one of too few answers takes the place of those before it, of which nothing is learned.
+    """Keep a verdict, and delete the model's earlier ones of too few answers.
 
     Raises:
         LogError: it is not kept.

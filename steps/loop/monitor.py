@@ -1,4 +1,4 @@
-"""Judge a window against the champion's reference; Evidently, met only here, draws it and judges nothing."""
+"""Judge a window against the champion's reference; Evidently, imported only here, draws it, no more."""
 
 from contextlib import closing
 from datetime import UTC, datetime

@@ -29,7 +29,7 @@ def heat_map(cam: FloatArray, label: int) -> FloatArray:
 
 
 def overlay(image: ImageArray, heat: FloatArray) -> ImageArray:
-    """The image (s, s, 3) uint8 with a heat map (h, w) in 0..1 laid over it; warm parts spoke most."""
+    """The image (s, s, 3) uint8 under a heat map (h, w) in 0..1; warm where the class was read from."""
     height, width = image.shape[:2]
     resized = Image.fromarray(np.asarray(heat, dtype=np.float32)).resize(
         (width, height), Image.Resampling.BICUBIC

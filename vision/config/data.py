@@ -233,7 +233,7 @@ class ImageSettings(Settings):
 
 
 class CheckSettings(Settings):
-    """When the data cannot carry a training."""
+    """How many images and groups a training needs; with fewer the data are refused."""
 
     max_quarantined: Fraction = Field(default=0.1, description="larger share of unusable files fails the run")
     min_images_per_class: int = Field(default=8, ge=4)

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 def check_regression(
     folder: Path, challenger: LoadedBundle, champion: LoadedBundle | None, learned: Collection[str]
 ) -> GateCheck:
-    """What the set says of a challenger; without a champion it is told and refuses nothing.
+    """The check of the set for a challenger; without a champion it passes and tells how many are right.
 
     Args:
         folder: one folder a class.

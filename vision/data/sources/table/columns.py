@@ -31,7 +31,7 @@ GROUP_WORDS = frozenset(
         "location",
         "site",
         "camera",
-        *("individuum", "individu", "individuo", "individus", "tier", "tiere", "sujet", "sujeto", "soggetto"),
+        *("individuum", "individu", "individuo", "individus", "tiere", "sujet", "sujeto", "soggetto"),
         *("person", "personne", "persona", "paciente", "paziente", "spécimen", "espécimen", "exemplar"),
         *("standort", "ort", "lieu", "lugar", "luogo", "kamera", "caméra", "cámara", "fotocamera"),
         *("sequenz", "séquence", "secuencia", "sequenza", "besuch", "animale", "animais", "animales"),

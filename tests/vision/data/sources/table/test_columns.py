@@ -124,3 +124,12 @@ def test_the_table_of_real_fish_has_two_labels_and_videos() -> None:
         recognise_columns(table)
     found = recognise_columns(table.model_copy(update={"label_column": "specie"}))
     assert (found.path_column, found.group_column) == ("image", "video_name")
+
+
+def test_a_column_called_tier_is_a_rank_in_english_and_groups_nothing_unasked(
+    tmp_path: Path, photos: Path
+) -> None:
+    paths, labels, _ = columns()
+    tiers = [("gold", "silver", "bronze")[i % 3] for i in range(12)]
+    found = recognise_columns(write(photos.parent / "t.csv", "file,species,tier", paths, labels, tiers))
+    assert (found.label_column, found.group_column) == ("species", None)
