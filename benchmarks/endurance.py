@@ -148,17 +148,18 @@ def time_archive(target: Target, pid: int, archive: bytes) -> Timed:
     head = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="archive"; filename="a.zip"\r\n\r\n'
     body = head.encode() + archive + f"\r\n--{_BOUNDARY}--\r\n".encode()
     headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}", "X-API-Key": target.key}
-    begun, cpu = time.perf_counter(), _cpu_seconds(pid)
+    begun, cpu = time.perf_counter(), cpu_seconds_of(pid)
     with closing(http.client.HTTPConnection(HOST, target.port, timeout=60)) as line:
         line.request("POST", "/predict_batch", body, headers)
         rows = [json.loads(row) for row in line.getresponse()]
-    seconds, spent = time.perf_counter() - begun, _cpu_seconds(pid) - cpu
+    seconds, spent = time.perf_counter() - begun, cpu_seconds_of(pid) - cpu
     if not rows or not all("answer" in row for row in rows):
         raise SystemExit(f"/predict_batch did not answer every picture: {rows[:1]}")
     return Timed(len(rows), seconds, spent)
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds_of(pid: int) -> float:
+    """CPU seconds of a process and all below it."""
     root = psutil.Process(pid)
     times = [each.cpu_times() for each in (root, *root.children(recursive=True))]
     return float(sum(each.user + each.system for each in times))

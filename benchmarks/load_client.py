@@ -43,6 +43,7 @@ class Block:
     Attributes:
         seconds: wall time of what is counted.
         cpu_seconds: of the client's process, over the whole block.
+        served_cpu: CPU seconds of who answered, over the whole block; 0 where that was not looked at.
         latencies_ms: of every answer counted, from before the request is sent until the answer is read.
         statuses: how many requests ended with which HTTP status, all of the block.
         classes: the classes that were answered, for each number of an image.
@@ -53,11 +54,17 @@ class Block:
     latencies_ms: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
     classes: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    served_cpu: float = 0.0
 
     @property
     def rate(self) -> float:
         """Answers a second."""
         return len(self.latencies_ms) / self.seconds
+
+    @property
+    def served_ms(self) -> float:
+        """CPU milliseconds that an answer cost who gave it."""
+        return 1000.0 * self.served_cpu / max(1, self.statuses[HTTPStatus.OK])
 
     def join(self, other: Block) -> None:
         """Add what another client of the same block saw."""

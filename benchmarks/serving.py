@@ -18,7 +18,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cache
@@ -28,7 +28,7 @@ from statistics import median
 import psutil
 
 from benchmarks.champion import Champion, obtain_champion, own_process
-from benchmarks.endurance import endure
+from benchmarks.endurance import cpu_seconds_of, endure
 from benchmarks.images import make_images
 from benchmarks.load_client import Block, Target, ask_in_turn, ask_together
 from benchmarks.pages import page_path, write_page
@@ -153,18 +153,20 @@ def measure_latencies(
 
 
 def measure_pairs(
-    target: Target, rival: Target, images: Sequence[bytes], sizes: Sizes
+    pids: Mapping[Target, int], images: Sequence[bytes], sizes: Sizes
 ) -> list[tuple[Block, Block]]:
-    """Blocks of many clients at once, of Taxon and a rival; who begins alternates."""
+    """Blocks of many clients at once, of Taxon and a rival, each with its process id; in turn."""
+    target, rival = pids
     pairs = []
     with own_process() as client:
         for number in range(sizes.pairs):
             blocks = {}
             for whom in (target, rival) if number % 2 == 0 else (rival, target):
+                begun = cpu_seconds_of(pids[whom])
                 asked = client.submit(
                     ask_together, whom, images, sizes.clients, sizes.seconds, WARM_UP_SECONDS
                 )
-                blocks[whom] = asked.result()
+                blocks[whom] = replace(asked.result(), served_cpu=cpu_seconds_of(pids[whom]) - begun)
                 _say(f"{whom.name}: {blocks[whom].rate:.1f} answers a second")
             pairs.append((blocks[target], blocks[rival]))
     return pairs
@@ -201,7 +203,7 @@ def measure(champion: Champion, work: Path, sizes: Sizes) -> Figures:
         memory = {"after the requests of one client": measure_memory(service.pid)}
         for name, bare in ((KERAS, False), (BARE, True)):
             with running_rival(champion, work, bare=bare) as (rival, pid):
-                pairs[name] = measure_pairs(target, rival, images, sizes)
+                pairs[name] = measure_pairs({target: service.pid, rival: pid}, images, sizes)
                 rivals_memory = measure_memory(pid)
             _say(f"memory of {name}: {rivals_memory:.0f} MB")
         memory[f"at the end, after {sizes.clients} clients at once"] = measure_memory(service.pid)

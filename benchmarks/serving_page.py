@@ -15,6 +15,10 @@ import numpy as np
 from benchmarks.endurance import Endurance
 from benchmarks.load_client import Block
 
+RATES = (
+    *("rival", "Taxon, answers a second", "rival", "ratio of each pair"),
+    *("Taxon, CPU ms an answer", "rival, CPU ms"),
+)
 KERAS, BARE = "FastAPI + `model.predict`", "FastAPI + LiteRT, nothing else"
 
 
@@ -148,12 +152,15 @@ def render(figures: Figures) -> str:
         own, other = ([pair[i].rate for pair in pairs] for i in (0, 1))
         ratios = figures.ratios(rival)
         told = f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        rates.append((rival, f"{median(own):.1f}", f"{median(other):.1f}", told))
+        cpu = [median(pair[i].served_ms for pair in pairs) for i in (0, 1)]
+        rates.append(
+            (rival, f"{median(own):.1f}", f"{median(other):.1f}", told, *(f"{ms:.2f}" for ms in cpu))
+        )
     return "\n\n".join(
         (
             "\n".join(make_table(("", "goal", "measured", "met"), rows)),
             "\n".join(make_table(("latency", "n", "p5, ms", "p50, ms", "p95, ms"), latencies)),
-            "\n".join(make_table(("rival", "Taxon, answers a second", "rival", "ratio of each pair"), rates)),
+            "\n".join(make_table(RATES, rates)),
             "\n".join(make_table(("memory", "MB"), [(k, f"{v:.0f}") for k, v in figures.memory.items()])),
         )
     )

@@ -26,7 +26,7 @@ FIGURES = Figures(
     alone=[3.0] * 3,
     kept=[make_block(5.0, 6.0, 7.0), make_block(7.0, 8.0, 9.0)],
     pairs={
-        KERAS: [(make_block(*[1.0] * 80), make_block(*[1.0] * 10))],
+        KERAS: [(make_block(*[1.0] * 80, served_cpu=2.0), make_block(*[1.0] * 10))],
         BARE: [(make_block(*[1.0] * 9), make_block(*[1.0] * 10))],
     },
     num_entries=103,
@@ -47,7 +47,7 @@ def test_medians_are_held_against_the_goals_of_the_same_run() -> None:
     page = render(FIGURES)
     assert "until ready, median | 5 | 5.0 | yes |" in page
     assert "ms | 7.5 (1.5 x decode and graph + 3) | 7.0 | yes |" in page
-    assert f"| {KERAS} | 80.0 | 10.0 | 8.00 (8.00 to 8.00) |" in page
+    assert f"| {KERAS} | 80.0 | 10.0 | 8.00 (8.00 to 8.00) | 25.00 | 0.00 |" in page
 
 
 @pytest.mark.parametrize(
