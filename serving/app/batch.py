@@ -80,6 +80,9 @@ def list_items(files: Sequence[tuple[str, BinaryIO]], most: int) -> list[Item]:
 def answer_items(service: Service, batch: Batch) -> Iterator[Asked]:
     """Send the files that have no answer yet and keep each answer as it comes.
 
+    Answers are given when their archive is done: who stops here (a click elsewhere) cuts none in two, whose
+    rest would be asked, and logged, once more.
+
     Raises:
         ServiceError: the service does not answer, or refuses; what came before is kept.
     """
@@ -102,7 +105,7 @@ def answer_items(service: Service, batch: Batch) -> Iterator[Asked]:
                     asked = replace(asked, problem=told.problem.arrived)
                 batch.rows.append(write(told))
                 batch.asked.append(asked)
-                yield asked
+        yield from batch.asked[first:]
 
 
 @dataclass(frozen=True)
