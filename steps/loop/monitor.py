@@ -1,5 +1,6 @@
 """Judge a window against the champion's reference; Evidently, imported only here, draws it, no more."""
 
+import logging
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from zenml import step
 from materializers.names import ArtifactName
 from serving.log.prediction_log import PredictionLog
 from serving.log.verdicts import note_verdict
+from vision.base.errors import LogError
 from vision.base.files import digest_file
 from vision.bundle.assembly import load_detector, load_reference, verify_bundle
 from vision.bundle.records import Bundle
@@ -21,6 +23,8 @@ from vision.drift.records import DriftPage, DriftReport, DriftStatus, LoggedSpan
 from vision.drift.window import Window
 
 WAIT_S = 5.0
+
+logger = logging.getLogger(__name__)
 
 
 @step(enable_cache=False)
@@ -39,13 +43,12 @@ def monitor(
 ]:
     """The verdict with its evidence, the window in short, and Evidently's page where there was enough.
 
-    The verdict is also written beside the answers, where the service finds it.
+    The verdict is also written beside the answers, where the service finds it; where the log does not take
+    it, a warning says so.
     """
     reference = load_reference(bundle.root, model_digest)
     report, monitored = judge_window(reference, window, span, settings, seed)
-    with closing(PredictionLog(log_url, wait_s=WAIT_S, create=False)) as log:
-        if log.exists():
-            note_verdict(log, model_digest, report, datetime.now(UTC))
+    _note(log_url, model_digest, report)
     folder = Path(mkdtemp(prefix="drift-page-"))
     if report.status is DriftStatus.INSUFFICIENT:
         return report, monitored, DriftPage(root=folder, files={})
@@ -55,6 +58,16 @@ def monitor(
     path = folder / DriftPage.FILE_NAME
     _draw_with_evidently(*sides, path)
     return report, monitored, DriftPage(root=folder, files={path.name: digest_file(path)})
+
+
+def _note(log_url: str, model_digest: str, report: DriftReport) -> None:
+    """Write the verdict into the log, if there is one; a log that refuses it costs no report."""
+    try:
+        with closing(PredictionLog(log_url, wait_s=WAIT_S, create=False)) as log:
+            if log.exists():
+                note_verdict(log, model_digest, report, datetime.now(UTC))
+    except LogError as error:
+        logger.warning("The service does not tell this verdict, %s: %s", report.status, error)
 
 
 def _draw_with_evidently(reference: Table, window: Table, path: Path) -> None:

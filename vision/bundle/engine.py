@@ -43,14 +43,14 @@ class Engine:
         """Load the graph at `path`; `head` is the `head.npz` of the same network, where it is needed.
 
         Raises:
-            BundleError: the file is no such graph.
+            BundleError: the file is no such graph, or ONNX Runtime is not installed.
         """
         kind, load = ("ONNX", _load_onnx) if path.suffix == ".onnx" else ("TFLite", _load_tflite)
         try:
             self._run, given, self.image_size = load(path, num_threads)
         except (ValueError, RuntimeError, OSError) as error:
             raise BundleError(
-                f"{path} cannot be loaded as a {kind} graph: {error}. Export the network again."
+                f"{path} is no {kind} graph that can be loaded: {error}. Export the network again."
             ) from error
         if given not in (_OUTPUTS, _OUTPUTS_BEFORE):
             raise BundleError(
@@ -123,11 +123,19 @@ def _load_tflite(path: Path, num_threads: int) -> tuple[_Run, set[str], int]:
 
 def _load_onnx(path: Path, num_threads: int) -> tuple[_Run, set[str], int]:
     """The same of an ONNX graph."""
-    import onnxruntime
-
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise BundleError(
+            f"{path} needs ONNX Runtime: {error}. Type pip install -r requirements-extras.txt, or set "
+            "export.onnx=false."
+        ) from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its errors have no other class in common
+        raise RuntimeError(str(error)) from error
     names = [each.name for each in session.get_outputs()]
 
     def run(batch: FloatArray) -> dict[str, FloatArray]:

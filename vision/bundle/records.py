@@ -95,22 +95,26 @@ class PrecisionReport(Record):
             return f"Weights are served as {self.served}, as the configuration says."
         rows = {row.precision: row for row in self.rows}
         if self.served is Precision.INT8:
-            times = ", ".join(_tell_time(rows[each]) for each in (Precision.INT8, *AUTO_ORDER))
+            timed = (each for each in (Precision.INT8, *AUTO_ORDER) if each in rows)
+            times = ", ".join(_tell_time(rows[each]) for each in timed)
             return f"Weights are served as int8: it keeps to the tolerance and is faster here ({times})."
-        reasons = "; ".join(rows[Precision.FP16].reasons)
         choice = "fp16: it keeps to the tolerance and is half as large as fp32"
         if self.served is not Precision.FP16:
-            choice = f"{self.served}, because fp16 strays from the network: {reasons}"
-        left = (
-            f" int8 is not: {self._doubt(rows[Precision.INT8], rows[self.served])}." if self.fastest else ""
-        )
+            fp16 = rows.get(Precision.FP16)
+            doubt = f"strays from the network: {'; '.join(fp16.reasons)}" if fp16 else "was not exported"
+            choice = f"{self.served}, because fp16 {doubt}"
+        left = f" int8 is not: {self._doubt(rows)}." if self.fastest else ""
         return f"Weights are served as {choice}.{left}"
 
-    @staticmethod
-    def _doubt(row: PrecisionRow, served: PrecisionRow) -> str:
+    def _doubt(self, rows: dict[Precision, PrecisionRow]) -> str:
         """Why int8 was not taken for its speed."""
+        row, served = rows.get(Precision.INT8), rows.get(self.served)
+        if row is None:
+            return "it was not exported"
         if not row.within_tolerance:
             return "; ".join(row.reasons)
+        if served is None or not served.within_tolerance:
+            return f"its speed is compared only where {self.served} keeps to the tolerance"
         return f"it is not 10% faster here ({_tell_time(row)}, {_tell_time(served)})"
 
 

@@ -1,7 +1,8 @@
 """Pictures that people corrected and no model is taught: a challenger may not do worse by more than chance.
 
 Both are asked; of the pictures that one alone names right, the exact one-sided sign test counts whose they
-are. Pictures that the champion learned before they were set apart are left out.
+are. Pictures that the champion learned before they were set apart are left out, and those of a folder that
+is no class of either.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.base.errors import ImageError
+from vision.base.wording import count_of, join_words
 from vision.bundle.assembly import LoadedBundle
 from vision.bundle.pictures import decode_for
 from vision.data.images import MAX_MEGAPIXELS
@@ -40,12 +42,23 @@ def check_regression(
     Raises:
         SourceError: the folder is missing or holds no picture.
     """
-    asked = [(path, name) for path, name, digest in list_regression(folder) if digest not in learned]
+    found = list_regression(folder)
+    new = [(path, name) for path, name, digest in found if digest not in learned]
+    models = (challenger,) if champion is None else (challenger, champion)
+    known = {name for each in models for name in each.contract.class_names}
+    asked = [(path, name) for path, name in new if name in known]
+    strange = _tell_strange([name for _, name in new if name not in known])
+    if not asked:
+        count = len(found) - len(new)
+        why = f": the champion learned {count}" if count else ""
+        message = f"Of {len(found)} pictures of dataset.regression none is judged{why}.{strange}"
+        return GateCheck(name=NAME, passed=True, message=message)
     own = _name_right(challenger, asked)
     if champion is None:
         message = f"Of {len(asked)} pictures of dataset.regression the challenger names {own.sum()} right."
-        return GateCheck(name=NAME, passed=True, message=message)
-    return compare_right(own, _name_right(champion, asked))
+        return GateCheck(name=NAME, passed=True, message=f"{message}{strange}")
+    check = compare_right(own, _name_right(champion, asked))
+    return check.model_copy(update={"message": f"{check.message}{strange}"})
 
 
 def compare_right(challenger: NDArray[np.bool_], champion: NDArray[np.bool_]) -> GateCheck:
@@ -62,6 +75,14 @@ def compare_right(challenger: NDArray[np.bool_], champion: NDArray[np.bool_]) ->
         f"{lost} lost. Of two equal models one loses so often with probability {chance:.3f}; it must be "
         f"above {LEVEL}.",
     )
+
+
+def _tell_strange(names: Sequence[str]) -> str:
+    """A sentence on pictures whose folders, one name a picture, no asked model has as a class."""
+    if not names:
+        return ""
+    folders = join_words(sorted(set(names)))
+    return f" Not judged, as no model has such a class: {count_of(len(names), 'picture')} in {folders}."
 
 
 def _name_right(bundle: LoadedBundle, asked: Sequence[tuple[Path, str]]) -> NDArray[np.bool_]:

@@ -88,6 +88,17 @@ def test_too_little_is_judged_insufficient_not_drawn_and_written_beside_the_answ
     assert page.files == {}
 
 
+def test_a_log_that_refuses_the_verdict_costs_no_report(
+    bundle: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "log.sqlite"
+    path.write_bytes(b"no database" * 99)
+    report, monitored, _ = run(make_window(Sample(1, 9, 3)), bundle, f"sqlite:///{path}")
+    assert report.status is monitored.status is DriftStatus.INSUFFICIENT
+    assert "log.sqlite" in caplog.text
+    assert "does not tell this verdict" in caplog.text
+
+
 def test_answers_of_another_network_are_refused(bundle: Bundle) -> None:
     window = make_window(Sample(1, 40, 3))
     other = Window(**{**vars(window), "embeddings": np.zeros((len(window.times), 9))})

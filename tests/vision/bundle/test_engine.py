@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar
@@ -63,7 +64,20 @@ class TestGraphs:
 def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "fp16.tflite"
     path.write_bytes(b"no graph")
-    with pytest.raises(BundleError, match="cannot be loaded as a TFLite graph"):
+    with pytest.raises(BundleError, match="no TFLite graph that can be loaded"):
         Engine(path)
-    with pytest.raises(BundleError, match="cannot be loaded"):
+    with pytest.raises(BundleError, match="no TFLite graph"):
         Engine(tmp_path / "absent.tflite")
+
+
+def test_an_onnx_file_that_is_no_graph_and_an_absent_runtime_are_told_as_such(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime", reason="pip install -r requirements-extras.txt")
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"no graph")
+    with pytest.raises(BundleError, match="no ONNX graph that can be loaded"):
+        Engine(path)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(BundleError, match=r"needs ONNX Runtime.*requirements-extras\.txt"):
+        Engine(path)

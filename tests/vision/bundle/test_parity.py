@@ -192,6 +192,20 @@ def test_fastest_serves_int8_where_it_keeps_to_the_tolerance_and_is_measured_fas
     assert Precision.INT8 in settings.graphs().precisions
 
 
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ((STRAYS, timed(INT8, 1.0)), "speed is compared only where fp32 keeps to the tolerance"),
+        ((FP32,), "because fp16 was not exported. int8 is not: it was not exported"),
+    ],
+)
+def test_a_speed_that_was_not_asked_and_rows_that_lack_are_told_as_such(
+    rows: tuple[PrecisionRow, ...], words: str
+) -> None:
+    report = PrecisionReport(served=Precision.FP32, num_images=88, rows=rows, automatic=True, fastest=True)
+    assert words in report.describe_choice()
+
+
 @pytest.mark.parametrize("row", [STRAYS, UNUSABLE])
 def test_a_named_precision_that_cannot_be_served_ends_the_run_with_its_reasons(row: PrecisionRow) -> None:
     with pytest.raises(ToleranceError, match=r"fp16 graph .*export\.precision=auto") as caught:

@@ -27,5 +27,6 @@ def test_every_graph_is_timed_and_a_slow_one_shows(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(engines[Precision.INT8], "forward", slowly)
     times = time_engines(engines, np.zeros((2, SIZE, SIZE, 3), np.uint8), rounds=5)
-    assert times[Precision.INT8] >= 20 > times[Precision.FP16] > 0
+    assert times[Precision.INT8] > times[Precision.FP16] + 15
+    assert times[Precision.FP16] > 0
     assert list(times) == list(TFLITE)

@@ -75,6 +75,15 @@ def test_both_models_are_asked_what_the_champion_did_not_learn(
     assert check_regression(tmp_path, good, swap(good), digests).passed
     first = check_regression(tmp_path, swap(good), None, ())
     assert (first.passed, "Of 9 pictures" in first.message) == (True, True)
+    for i in range(2):
+        save(tmp_path, "pike", f"{i}.png", paint(RED, sides=(50 + i, 40)))
+    told = check_regression(tmp_path, swap(good), good, digests).message
+    assert told.startswith(check.message)
+    assert "no model has such a class: 2 pictures in pike" in told
+    every = {hashlib.sha256(path.read_bytes()).hexdigest() for path in tmp_path.rglob("*.*")}
+    none = check_regression(tmp_path, swap(good), good, every)
+    assert none.passed
+    assert none.message == "Of 11 pictures of dataset.regression none is judged: the champion learned 11."
 
 
 def test_what_is_asked_is_not_taught_and_changes_the_digest(tmp_path: Path) -> None:
