@@ -6,7 +6,7 @@ import csv
 import io
 import sys
 from argparse import Namespace
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path, PurePosixPath
@@ -20,7 +20,7 @@ from rich.text import Text
 from orchestration.commands.command import Command, argument, read_config
 from orchestration.session.paths import ProjectPaths
 from vision.base.cells import as_cell
-from vision.base.files import write_atomically
+from vision.base.files import storage_errors, write_atomically
 from vision.base.wording import count_of
 from vision.config.serve import PredictionLogSettings
 from vision.data.decoding.formats import FORMATS, HEAD_BYTES
@@ -91,9 +91,14 @@ def _write_pictures(url: str, found: list[CorrectedAnswer], options: Namespace, 
         with closing(PredictionLog(resolve_log_url(url, paths.home), create=False)) as log:
             images = read_images(log, list(agreed))
     folder = Path(options.out).expanduser()
-    for path, image in _name_pictures(found, agreed, images, folder).items():
-        write_atomically(folder / path, image)
     console = Console(highlight=False, soft_wrap=True, markup=False)
+    pictures = _name_pictures(found, agreed, images, folder)
+    for path, image in pictures.items():
+        write_atomically(folder / path, image)
+    for old, new in _find_stale(folder, pictures).items():
+        with storage_errors(old, "delete"):
+            old.unlink()
+        console.print(f"Moved, as its correction changed: {old.relative_to(folder)} is now {new}")
     console.print(
         f"{count_of(len(images), 'picture')} of {count_of(len(agreed), 'agreed answer')} into {folder}"
     )
@@ -130,6 +135,23 @@ def _name_pictures(
             path = path.with_name(f"{path.stem}-{answer}{path.suffix}")
         pictures[str(path)] = images[answer]
     return pictures
+
+
+def _find_stale(folder: Path, pictures: dict[str, bytes]) -> dict[Path, str]:
+    """File -> path as which the same picture, called alike, is now written in another class folder."""
+    paths: defaultdict[bytes, list[PurePosixPath]] = defaultdict(list)
+    for path, image in pictures.items():
+        paths[image].append(PurePosixPath(path))
+    stale = {}
+    for file in sorted(folder.glob("*/*")):
+        if not file.is_file() or file.relative_to(folder).as_posix() in pictures:
+            continue
+        same = paths.get(file.read_bytes(), [])
+        if all(path.parent.name != file.parent.name for path in same):
+            for path in same:
+                if path.stem.startswith(file.stem) or file.stem.startswith(path.stem):
+                    stale[file] = str(path)
+    return stale
 
 
 def _is_other(file: Path, image: bytes) -> bool:

@@ -10,6 +10,7 @@ from orchestration.session.environment import prepare_environment
 from orchestration.session.paths import ProjectPaths
 from pipelines.names import PipelineName
 from serving.log.url import parse_url, resolve_log_url
+from serving.runtime.bento import is_of_this_code
 from serving.runtime.process import (
     ServiceStatus,
     curl_line,
@@ -46,6 +47,8 @@ def start(paths: ProjectPaths, config: RunConfig | None) -> int:
     elif find_leftover(folder) is not None:
         end_leftovers(folder)
     code = tell_status(paths)
+    if not is_of_this_code(deployed.bento):
+        say("It runs other code than this folder holds now. Put this code in: python run.py deploy NAME")
     if config is not None:
         if status.ready and status.running is not None:
             _tell_of_another_address(status.running, config)

@@ -92,6 +92,16 @@ def stage_code(folder: Path, pinned: PinnedModel) -> str:
         return _digest_code(folder)
 
 
+def is_of_this_code(bento: BuiltBento) -> bool:
+    """Whether it holds the code and the requirements at hand; else a deployment would build another.
+
+    Raises:
+        StorageError: there is no space for a copy of the code.
+    """
+    with storage_errors(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as folder:
+        return bento.tag.endswith(f"-{stage_code(Path(folder), bento.model)[:12]}")
+
+
 def _find_whole(tag: str, code: str) -> Any:
     """The stored Bento of a tag if its code is all there; else None, and its place is free."""
     import bentoml

@@ -13,6 +13,7 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any
+from unittest.mock import patch
 
 from tests.orchestration.toy import PATHS, promote, register  # prepares ZenML's environment: the first import
 
@@ -194,6 +195,8 @@ def play(report: Path) -> None:
                 mode="json"
             )
             seen["start_again"] = start(config)
+            with patch.object(service, "is_of_this_code", return_value=False):
+                seen["start_of_other_code"] = start(config)
             seen["start_elsewhere"] = [*start(make_config(1)), look()]
             seen["misnamed"] = misname(config)
             num_runs = count_runs()

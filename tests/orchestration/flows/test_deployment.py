@@ -95,6 +95,10 @@ def test_starting_a_service_that_runs_changes_nothing_and_has_nothing_more_to_te
     assert seen["first"][2]["url"] in said
     assert "Not served yet" not in said
     assert "not moved" not in said
+    assert "python run.py deploy" not in said
+    assert seen["start_of_other_code"][0] == 0
+    assert "other code" in seen["start_of_other_code"][1]
+    assert "python run.py deploy NAME" in seen["start_of_other_code"][1]
     assert seen["wrong_variable"][2]["pid"] == seen["first"][2]["pid"]
 
 

@@ -73,7 +73,8 @@ def test_pictures_on_which_all_agree_are_written_as_class_folders(
     sent = ["fish1_frame2.jpg", "a.png", "C:\\x\\fish 2.JPG", "one.PNG", "two/one.png", "b.png"]
     with closing(PredictionLog(f"sqlite:///{tmp_path}/state/predictions.sqlite", keep_images=True)) as log:
         for serial, said in enumerate(words):
-            name, image = sent[serial], paint(RED, "JPEG" if serial == 2 else "PNG")
+            name = sent[serial]
+            image = paint(RED, "JPEG" if serial == 2 else "PNG", sides=(40 + serial, 40))
             log.append(make_entry(serial, decision=Decision.REVIEW, image=image, file_name=name))
             for client, name in zip(("ann", "bob"), said, strict=False):
                 add_correction(log, Correction(f"id-{serial}", name, client, START))
@@ -92,5 +93,15 @@ def test_pictures_on_which_all_agree_are_written_as_class_folders(
     assert find_agreed([]) == {}
     with closing(PredictionLog(f"sqlite:///{tmp_path}/state/predictions.sqlite")) as log:
         assert take_back(log, "id-0", "bob")
+        add_correction(log, Correction("id-3", "roach", "ann", START))
+    kept = tmp_path / "out0" / "roach" / "of the user.png"
+    kept.parent.mkdir()
+    kept.write_bytes(b"another picture")
+    capsys.readouterr()
+    assert run.main(["corrections", "--out", str(tmp_path / "out0")]) == 0
+    assert "nase/one-id-3.PNG is now roach/one.PNG" in capsys.readouterr().out
+    assert not (tmp_path / "out0" / "nase" / "one-id-3.PNG").exists()
+    assert (tmp_path / "out0" / "roach" / "one.PNG").read_bytes() == paint(RED, sides=(43, 40))
+    assert kept.is_file()
     assert run.main(["corrections", "--out", str(tmp_path / "none"), "--agreed"]) == 2
     assert "a key of his own" in capsys.readouterr().out

@@ -16,7 +16,7 @@ import pytest
 
 from serving.api.pinned import PINNED_NAME, PinnedModel, read_pinned
 from serving.client import ask_service
-from serving.runtime.bento import REQUIREMENTS, stage_code
+from serving.runtime.bento import REQUIREMENTS, is_of_this_code, stage_code
 from serving.runtime.launch import ask_ready, make_environment
 from serving.runtime.running import BuiltBento, ServiceFolder
 from tests.serving.runtime.services import find_port
@@ -62,6 +62,8 @@ def test_the_digest_of_the_code_follows_code_and_pin_alone(tmp_path: Path) -> No
     digest = stage_code(tmp_path / "a", PIN)
     assert stage_code(tmp_path / "b", PIN) == digest
     assert stage_code(tmp_path / "c", PIN.model_copy(update={"version": "4"})) != digest
+    for code, same in ((digest, True), ("0" * 64, False)):
+        assert is_of_this_code(BuiltBento(tag=f"toy:aaaa-{code[:12]}", model=PIN)) is same
 
 
 def test_the_pin_comes_back_and_a_missing_or_malformed_one_is_refused(tmp_path: Path) -> None:
