@@ -140,8 +140,8 @@ def _name_pictures(
 def _find_stale(folder: Path, pictures: dict[str, bytes]) -> dict[Path, str]:
     """File -> path as which the same picture, called alike, is now written in another class folder."""
     paths: defaultdict[bytes, list[PurePosixPath]] = defaultdict(list)
-    for path, image in pictures.items():
-        paths[image].append(PurePosixPath(path))
+    for name, image in pictures.items():
+        paths[image].append(PurePosixPath(name))
     stale = {}
     for file in sorted(folder.glob("*/*")):
         if not file.is_file() or file.relative_to(folder).as_posix() in pictures:
