@@ -145,7 +145,7 @@ class Answerer:
 
     def describe(self) -> ModelDescription:
         """What is served and what it promises; enrolled classes may have to be read first."""
-        enrolled = () if self._enrolled is None else self._enrolled.name()
+        enrolled = () if self._enrolled is None else self._enrolled.list_classes()
         return describe_model(self._bundle, self.model, self._settings, enrolled)
 
     def answer(self, question: Question) -> PredictionAnswer:
@@ -154,12 +154,12 @@ class Answerer:
         Raises:
             ProblemError: the bytes are no usable image, or the graph gave values that are not finite.
         """
-        answer, entry = self.look(question)
+        answer, entry = self.answer_with_entry(question)
         if entry is not None:
             self.keep([entry])
         return answer
 
-    def look(self, question: Question) -> tuple[PredictionAnswer, LogEntry | None]:
+    def answer_with_entry(self, question: Question) -> tuple[PredictionAnswer, LogEntry | None]:
         """The answer to one image, and what is to be committed to the log by `keep` before it is told.
 
         Raises:
@@ -201,7 +201,7 @@ class Answerer:
         Raises:
             ProblemError: as of `answer`.
         """
-        inference, prediction = self._look(self._decode(question), question)
+        inference, prediction = self._run_for(self._decode(question), question)
         size = max(DRAWN_SIZE, self._bundle.contract.image_size)
         return self._draw_heat(self._decode(question, size), inference, prediction.class_name)
 
@@ -211,7 +211,7 @@ class Answerer:
         Raises:
             ProblemError: as of `answer`, or the model keeps no known images.
         """
-        inference, _ = self._look(self._decode(question), question)
+        inference, _ = self._run_for(self._decode(question), question)
         return SimilarAnswer(similar=self._list_similar(inference, question), model=self.model)
 
     def _list_similar(self, inference: Inference, question: Question) -> tuple[SimilarPicture, ...]:
@@ -224,7 +224,7 @@ class Answerer:
         )
 
     def _answer(self, question: Question, image: ImageArray) -> tuple[PredictionAnswer, Inference]:
-        inference, prediction = self._look(image, question)
+        inference, prediction = self._run_for(image, question)
         latency_ms = (time.perf_counter() - question.arrived) * 1000.0
         misfit = tell_misfit(self._bundle.contract, question.box is not None, 1)
         answer = self._compose(prediction, latency_ms).model_copy(update={"warning": misfit or None})
@@ -238,7 +238,7 @@ class Answerer:
             answer = answer.model_copy(update={"similar": self._list_similar(inference, question)})
         return answer, inference
 
-    def _look(self, image: ImageArray, question: Question) -> tuple[Inference, Prediction]:
+    def _run_for(self, image: ImageArray, question: Question) -> tuple[Inference, Prediction]:
         try:
             with self._metrics.time_stage(Stage.NETWORK):
                 inference, prediction = self._run(image[None], question.views)
@@ -268,7 +268,7 @@ class Answerer:
 
     def _embed(self, image: bytes) -> FloatArray:
         question = Question(image, "", CHECK_CLIENT)
-        embedding: FloatArray = self._look(self._decode(question), question)[0].forward.embeddings[0]
+        embedding: FloatArray = self._run_for(self._decode(question), question)[0].forward.embeddings[0]
         return embedding
 
     def correct(self, prediction_id: str, class_name: str, client: str) -> CorrectionAnswer:
@@ -391,7 +391,7 @@ class Answerer:
 
 
 def reencode(image: ImageArray) -> ImageArray:
-    """The image (s, s, 3) as read from a JPEG of itself; what it is worth: docs/results.md."""
+    """The image (s, s, 3) as read from its own JPEG of quality 75; its effect: docs/results.md."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=_JPEG_QUALITY)
     with Image.open(buffer) as again:

@@ -120,7 +120,7 @@ def _answer_file(
     """The answer about one file of the archive, unpacked and looked at in one thread."""
     if item.fault or member.compress_type not in _PACKED_BY:
         raise ImageError(item.fault or "is packed by a method that is not read; expected deflate")
-    return answerer.look(replace(asked, image=item.read()))
+    return answerer.answer_with_entry(replace(asked, image=item.read()))
 
 
 # --- problems -------------------------------------------------------------------------------------------

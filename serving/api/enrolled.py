@@ -27,7 +27,7 @@ from serving.log.enrolments import Enrolment, add_enrolment, list_enrolments, te
 from serving.log.prediction_log import PredictionLog
 from vision.base.errors import DataError, LogError, TaxonError
 from vision.base.record import FloatArray
-from vision.bundle.enrolment import ALPHA, EnrolledClass, Space, enrol, make_space
+from vision.bundle.enrolment import ALPHA, LEAST_PICTURES, EnrolledClass, Space, enrol, make_space
 from vision.bundle.neighbours import Neighbours
 
 LOOK_SECONDS = 5.0
@@ -122,7 +122,7 @@ class EnrolledClasses:
 
     def find(self, embedding: FloatArray) -> ProvisionalClass | None:
         """The enrolled class that an image (d,) is taken for; None where it is like none of them."""
-        self._look()
+        self._read_changes()
         found = [(each.similarity(embedding) - each.threshold, each) for each in self._classes]
         margin, best = max(found, key=lambda each: each[0], default=(0.0, None))
         if best is None or margin <= 0:
@@ -134,14 +134,14 @@ class EnrolledClasses:
             num_images=best.num_images,
         )
 
-    def name(self) -> tuple[NamedClass, ...]:
+    def list_classes(self) -> tuple[NamedClass, ...]:
         """The classes that are told."""
-        self._look()
+        self._read_changes()
         return tuple(
             NamedClass(class_name=each.class_name, num_images=each.num_images) for each in self._classes
         )
 
-    def _look(self) -> None:
+    def _read_changes(self) -> None:
         """Read the enrolments again where they changed; a log that fails leaves those that were read."""
         with self._lock:
             if self._clock() < self._look_at:
@@ -174,7 +174,7 @@ class EnrolledClasses:
     def _make(self, class_name: str, images: list[bytes]) -> EnrolledClass:
         different = list(dict.fromkeys(images))
         if not different:
-            raise DataError("no pictures came; expected five or more. Add some")
+            raise DataError(f"no pictures came; expected {LEAST_PICTURES} or more. Add some")
         embeddings = np.stack([self._embed_once(each) for each in different])
         return enrol(self._known, self._space, embeddings, class_name)
 

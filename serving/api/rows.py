@@ -49,5 +49,6 @@ def _as_prediction(answer: PredictionAnswer) -> Prediction:
         unknown_threshold=answer.unknown.threshold,
         p_value=answer.unknown.p_value,
         reasons=answer.reasons,
+        possible=answer.set,
         unknown_kind=answer.unknown_kind,
     )

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from serving.api.problems import Problem
+from vision.bundle.enrolment import LEAST_PICTURES
 from vision.config.export import Precision
 from vision.data.decoding.formats import READ_FORMATS
 from vision.data.views import MOST_VIEWS
@@ -16,7 +17,7 @@ from vision.decision.records import Decision, UnknownKind
 MAX_PICTURES = 8
 """Of one individual in one request."""
 
-MAX_ENROLLED = 20
+MIN_ENROLLED, MAX_ENROLLED = LEAST_PICTURES, 20
 """Pictures of a new class in one request."""
 
 
@@ -205,7 +206,7 @@ class EnrolForm(Body):
 
     class_name: str = Field(description="of the new class")
     image: list[bytes] = Field(
-        min_length=5,
+        min_length=MIN_ENROLLED,
         max_length=MAX_ENROLLED,
         description=f"{READ_FORMATS} images of it, better of several individuals",
     )

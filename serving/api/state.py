@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from typing import TypeVar
 
+import anyio
 from starlette.requests import Request
 
 from serving.api.answers import Answerer, Question
@@ -47,6 +48,7 @@ class ServiceState:
         self._places_per_key = settings.places_per_key
         self._turns = asyncio.Semaphore(settings.threads)  # one a thread; waited for with a bound
         self._threads = ThreadPoolExecutor(settings.threads, "answer")
+        self.counting = anyio.CapacityLimiter(2)  # threads that read the log for GET /traffic
 
     def load(self) -> None:
         """Load the model; where it is refused, say why to who asks later."""

@@ -9,14 +9,14 @@ from serving.api.endpoint import Access, Endpoint
 from serving.api.enrolled import NewClass
 from serving.api.forms import WrongForm, read_form
 from serving.api.keys import KeyScope
-from serving.api.schemas import MAX_ENROLLED, EnrolForm, EnrolledAnswer
+from serving.api.schemas import MAX_ENROLLED, MIN_ENROLLED, EnrolForm, EnrolledAnswer
 from serving.api.state import ServiceState
 from serving.log.enrolments import is_folder_name
 from serving.log.entries import MAX_CHARACTERS
 
 _wrong_form = WrongForm(
-    f"one text class_name of 1 to {MAX_CHARACTERS} printable signs without slashes, and 5 to {MAX_ENROLLED} "
-    "files in the field image",
+    f"one text class_name of 1 to {MAX_CHARACTERS} printable signs without slashes, and "
+    f"{MIN_ENROLLED} to {MAX_ENROLLED} files in the field image",
     "-F class_name=burbot -F image=@1.jpg -F image=@2.jpg ...",
 )
 

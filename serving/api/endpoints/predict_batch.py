@@ -32,6 +32,10 @@ _logger = logging.getLogger("taxon.serving")
 _wrong_form = WrongForm("one file in the field archive", "-F archive=@photos.zip")
 
 
+class _UnreadError(Exception):
+    """The client left, or did not read; no OSError, which Starlette raises as another from ASGI 2.4 on."""
+
+
 class BatchResponse(StreamingResponse):
     """Rows as they are made; when the last is sent, or nobody reads them, the request's place is free."""
 
@@ -49,15 +53,18 @@ class BatchResponse(StreamingResponse):
 
         async def send_in_time(message: Message) -> None:
             begun = time.monotonic()
-            async with asyncio.timeout(self._left):
-                await send(message)
+            try:
+                async with asyncio.timeout(self._left):
+                    await send(message)
+            except OSError as error:  # a TimeoutError is one
+                raise _UnreadError from error
             self._left -= time.monotonic() - begun
 
         try:
             await super().__call__(scope, receive, send_in_time)
-        except TimeoutError:
+        except _UnreadError:
             _logger.warning(
-                "The rows of a batch were cut: its client let them wait %g seconds", self._seconds
+                "The rows of a batch were cut: its client left, or let them wait %g seconds", self._seconds
             )
         finally:
             await self._held.aclose()

@@ -13,16 +13,17 @@ from serving.api.traffic import tell_traffic
 from serving.api.traffic_bodies import Traffic, TrafficQuery
 
 
-async def count(state: ServiceState, request: Request) -> Traffic:
-    """Count in a thread of its own, while others are answered."""
+async def tell_traffic_of(state: ServiceState, request: Request) -> Traffic:
+    """Count in one of few threads, while others are answered."""
     answerer = state.require_answerer(request)
     hours = read_query(TrafficQuery, request).hours
     log = answerer.kept
 
-    def look() -> Traffic:
+    def count() -> Traffic:
         return tell_traffic(log, answerer.describe_log(), answerer.model, state.metrics.count_lost(), hours)
 
-    return await anyio.to_thread.run_sync(look)
+    with state.admission(request.state.client or ""):  # on this machine it may come without a key
+        return await anyio.to_thread.run_sync(count, limiter=state.counting)
 
 
 TRAFFIC = Endpoint(
@@ -30,9 +31,9 @@ TRAFFIC = Endpoint(
     access=Access.LOCAL_OR_KEY,
     scope=KeyScope.METRICS,
     summary="Answers of the last hours by decision, hour and class, latency, and monitoring's last verdicts",
-    handler=count,
+    handler=tell_traffic_of,
     answer=Traffic,
-    problems=("query", "loading", "refused", "not-logged"),
+    problems=("query", "busy", "loading", "refused", "not-logged"),
     query=TrafficQuery,
     example='curl -H "X-API-Key: $KEY" "$URL/traffic?hours=24"',
 )

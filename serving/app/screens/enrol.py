@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from serving.api.schemas import MAX_ENROLLED, EnrolledAnswer
+from serving.api.schemas import MAX_ENROLLED, MIN_ENROLLED, EnrolledAnswer
 from serving.app.pictures import FILE_TYPES
 from serving.app.screen import Screen, Service
 from serving.app.words import escape_markdown, explain_fault, show_share
@@ -13,7 +13,6 @@ from vision.base.errors import TaxonError
 from vision.base.wording import count_of
 from vision.data.thumbnails import make_thumbnail
 
-LEAST = 5
 SENT_SIDE = 800
 """Pixels of the longer side that is sent; networks look at some hundred."""
 
@@ -24,21 +23,22 @@ def show_enrol(service: Service) -> None:
     if taken is not None:
         _tell(taken)
     st.caption(
-        f"Five or more pictures, better of several individuals, and a name. From then on a picture like them "
-        f"is told as *perhaps* that class, beside the answer of {escape_markdown(service.model.name)}, which "
-        "stays as it is. Nothing is promised of it before the next training."
+        f"{MIN_ENROLLED} or more pictures, better of several individuals, and a name. From then on a picture "
+        "like them is told as *perhaps* that class, beside the answer of "
+        f"{escape_markdown(service.model.name)}, which stays as it is. Nothing is promised of it before the "
+        "next training."
     )
     name = st.text_input("Name of the new class", max_chars=200, placeholder="burbot")
     uploads = st.file_uploader(
-        f"Pictures of it, {LEAST} to {MAX_ENROLLED}",
+        f"Pictures of it, {MIN_ENROLLED} to {MAX_ENROLLED}",
         type=FILE_TYPES,
         accept_multiple_files=True,
         key=f"enrol-{st.session_state.setdefault('enrol-serial', 0)}",
     )
     pictures = _look_at([(each.name, each.getvalue()) for each in uploads])
     if uploads:
-        enough = LEAST <= len(pictures) <= MAX_ENROLLED
-        needed = "" if enough else f"{LEAST} to {MAX_ENROLLED} are needed."
+        enough = MIN_ENROLLED <= len(pictures) <= MAX_ENROLLED
+        needed = "" if enough else f"{MIN_ENROLLED} to {MAX_ENROLLED} are needed."
         st.markdown(f"**{count_of(len(pictures), 'picture')}.** {needed}")
         with st.container(horizontal=True, gap="xsmall"):
             for _, picture in pictures[:MAX_ENROLLED]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from serving.api.settings import ServiceSettings
+from serving.api.traffic import tell_traffic
 from serving.api.traffic_bodies import Traffic
 from serving.log.prediction_log import PredictionLog
 from serving.log.verdicts import note_verdict
@@ -56,3 +61,26 @@ def test_lost_answers_are_counted_and_what_cannot_be_told_is_refused(tmp_path: P
         check_problem(client.get("/traffic?hours=9999"), 422, "query")
     with serve() as client:
         check_problem(client.get("/traffic"), 503, "not-logged")
+
+
+def test_few_are_counted_at_a_time_and_each_holds_a_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting: list[None] = []
+    at_once: list[int] = []
+
+    def count_slowly(*asked: Any) -> Traffic:
+        counting.append(None)
+        at_once.append(len(counting))
+        time.sleep(0.3)
+        counting.pop()
+        return tell_traffic(*asked)
+
+    monkeypatch.setattr("serving.api.endpoints.traffic.tell_traffic", count_slowly)
+    with (
+        serve(ServiceSettings(max_in_flight=4), logged_toy(tmp_path / "log.sqlite")) as client,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        given = [each.status_code for each in pool.map(lambda _: client.get("/traffic"), range(8))]
+    assert max(at_once) == 2
+    assert set(given) == {200, 429}
