@@ -98,6 +98,8 @@ def _write_pictures(url: str, found: list[CorrectedAnswer], options: Namespace, 
     for old, new in _find_stale(folder, pictures).items():
         with storage_errors(old, "delete"):
             old.unlink()
+            if not any(old.parent.iterdir()):  # a training refuses an empty class folder
+                old.parent.rmdir()
         console.print(f"Moved, as its correction changed: {old.relative_to(folder)} is now {new}")
     console.print(
         f"{count_of(len(images), 'picture')} of {count_of(len(agreed), 'agreed answer')} into {folder}"

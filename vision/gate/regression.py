@@ -51,11 +51,11 @@ def check_regression(
     if not asked:
         count = len(found) - len(new)
         why = f": the champion learned {count}" if count else ""
-        message = f"Of {len(found)} pictures of dataset.regression none is judged{why}.{strange}"
+        message = f"Of {count_of(len(found), 'picture')} of dataset.regression none is judged{why}.{strange}"
         return GateCheck(name=NAME, passed=True, message=message)
     own = _name_right(challenger, asked)
     if champion is None:
-        message = f"Of {len(asked)} pictures of dataset.regression the challenger names {own.sum()} right."
+        message = f"Of {count_of(len(asked), 'picture')} of dataset.regression the challenger names {own.sum()} right."
         return GateCheck(name=NAME, passed=True, message=f"{message}{strange}")
     check = compare_right(own, _name_right(champion, asked))
     return check.model_copy(update={"message": f"{check.message}{strange}"})
@@ -70,7 +70,7 @@ def compare_right(challenger: NDArray[np.bool_], champion: NDArray[np.bool_]) ->
     return GateCheck(
         name=NAME,
         passed=chance > LEVEL,
-        message=f"Of {len(challenger)} pictures of dataset.regression that the champion did not learn, the "
+        message=f"Of {count_of(len(challenger), 'picture')} of dataset.regression that the champion did not learn, the "
         f"challenger names {challenger.sum()} right and the champion {champion.sum()}: {gained} gained, "
         f"{lost} lost. Of two equal models one loses so often with probability {chance:.3f}; it must be "
         f"above {LEVEL}.",

@@ -93,15 +93,16 @@ def test_pictures_on_which_all_agree_are_written_as_class_folders(
     assert find_agreed([]) == {}
     with closing(PredictionLog(f"sqlite:///{tmp_path}/state/predictions.sqlite")) as log:
         assert take_back(log, "id-0", "bob")
-        add_correction(log, Correction("id-3", "roach", "ann", START))
+        for serial in (2, 3, 4):  # all of nase
+            add_correction(log, Correction(f"id-{serial}", "roach", "ann", START))
     kept = tmp_path / "out0" / "roach" / "of the user.png"
     kept.parent.mkdir()
     kept.write_bytes(b"another picture")
     capsys.readouterr()
     assert run.main(["corrections", "--out", str(tmp_path / "out0")]) == 0
-    assert "nase/one-id-3.PNG is now roach/one.PNG" in capsys.readouterr().out
-    assert not (tmp_path / "out0" / "nase" / "one-id-3.PNG").exists()
-    assert (tmp_path / "out0" / "roach" / "one.PNG").read_bytes() == paint(RED, sides=(43, 40))
+    assert "nase/one-id-3.PNG is now roach/one-id-3.PNG" in capsys.readouterr().out
+    assert not (tmp_path / "out0" / "nase").exists()
+    assert (tmp_path / "out0" / "roach" / "one-id-3.PNG").read_bytes() == paint(RED, sides=(43, 40))
     assert kept.is_file()
     assert run.main(["corrections", "--out", str(tmp_path / "none"), "--agreed"]) == 2
     assert "a key of his own" in capsys.readouterr().out
