@@ -55,7 +55,8 @@ def check_regression(
         return GateCheck(name=NAME, passed=True, message=message)
     own = _name_right(challenger, asked)
     if champion is None:
-        message = f"Of {count_of(len(asked), 'picture')} of dataset.regression the challenger names {own.sum()} right."
+        asked_of = f"Of {count_of(len(asked), 'picture')} of dataset.regression"
+        message = f"{asked_of} the challenger names {own.sum()} right."
         return GateCheck(name=NAME, passed=True, message=f"{message}{strange}")
     check = compare_right(own, _name_right(champion, asked))
     return check.model_copy(update={"message": f"{check.message}{strange}"})
@@ -70,8 +71,8 @@ def compare_right(challenger: NDArray[np.bool_], champion: NDArray[np.bool_]) ->
     return GateCheck(
         name=NAME,
         passed=chance > LEVEL,
-        message=f"Of {count_of(len(challenger), 'picture')} of dataset.regression that the champion did not learn, the "
-        f"challenger names {challenger.sum()} right and the champion {champion.sum()}: {gained} gained, "
+        message=f"Of {count_of(len(challenger), 'picture')} of dataset.regression that the champion did not "
+        f"learn, the challenger names {challenger.sum()} right and the champion {champion.sum()}: {gained} gained, "
         f"{lost} lost. Of two equal models one loses so often with probability {chance:.3f}; it must be "
         f"above {LEVEL}.",
     )
