@@ -68,13 +68,13 @@ def compare_right(challenger: NDArray[np.bool_], champion: NDArray[np.bool_]) ->
 
     gained, lost = int((challenger & ~champion).sum()), int((champion & ~challenger).sum())
     chance = float(binomtest(gained, gained + lost, 0.5, "less").pvalue) if gained + lost else 1.0
+    asked_of = f"Of {count_of(len(challenger), 'picture')} of dataset.regression"
     return GateCheck(
         name=NAME,
         passed=chance > LEVEL,
-        message=f"Of {count_of(len(challenger), 'picture')} of dataset.regression that the champion did not "
-        f"learn, the challenger names {challenger.sum()} right and the champion {champion.sum()}: {gained} gained, "
-        f"{lost} lost. Of two equal models one loses so often with probability {chance:.3f}; it must be "
-        f"above {LEVEL}.",
+        message=f"{asked_of} that the champion did not learn, the challenger names {challenger.sum()} right "
+        f"and the champion {champion.sum()}: {gained} gained, {lost} lost. Of two equal models one loses so "
+        f"often with probability {chance:.3f}; it must be above {LEVEL}.",
     )
 
 
