@@ -12,7 +12,7 @@ from vision.config.export import Precision
 from vision.data.decoding.formats import READ_FORMATS
 from vision.data.views import MOST_VIEWS
 from vision.decision.passport import Passport
-from vision.decision.records import Decision, UnknownKind
+from vision.decision.records import Decision, UnknownKind, WeakClass
 
 MAX_PICTURES = 8
 """Of one individual in one request."""
@@ -346,6 +346,9 @@ class ModelDescription(Body):
     unknown_class_names: tuple[str, ...] = Field(default=(), description="held out when it was trained")
     passport: Passport | None = Field(
         default=None, description="what test images said of it; null in a bundle made before this was kept"
+    )
+    weak_classes: tuple[WeakClass, ...] = Field(
+        default=(), description="of which most test images were named wrong, the most missed first"
     )
     num_known_images: int = Field(default=0, description="kept to be shown as like another image")
     max_body_bytes: int = Field(default=5_000_000, description="of a request")

@@ -19,6 +19,7 @@ from serving.app.words import (
     explain_fault,
     put_in_words,
     show_share,
+    warn_of_class,
 )
 from vision.base.errors import TaxonError
 from vision.base.names import isolate
@@ -111,6 +112,8 @@ def _show_answer(card: Card, *, large: bool) -> None:
     if large or answer.decision is not Decision.ACCEPT:
         text += f"\n\n{escape_markdown(words.meaning)}"
     box[answer.decision](text.strip(), icon=_ICONS[answer.decision])
+    if warning := warn_of_class(answer, card.service.model):
+        st.caption(f":material/priority_high: {escape_markdown(warning)}")
     if answer.warning:
         st.caption(escape_markdown(answer.warning))
     if answer.provisional is not None:

@@ -135,6 +135,17 @@ def put_in_words(answer: PredictionAnswer, model: ModelDescription) -> PlainAnsw
     )
 
 
+def warn_of_class(answer: PredictionAnswer, model: ModelDescription) -> str:
+    """A sentence where the class that is named or suggested was mostly missed on test; else empty."""
+    weak = next((each for each in model.weak_classes if each.class_name == answer.class_name), None)
+    if weak is None or answer.decision is Decision.UNKNOWN:
+        return ""
+    return (
+        f"On test {weak.num_right} of {weak.num_images} pictures of {isolate(weak.class_name)} were right: "
+        "look yourself."
+    )
+
+
 def explain_fault(name: str, error: TaxonError) -> str:
     """Why a file has no answer, and what to do; plain text without the words of HTTP."""
     if isinstance(error, ImageFormatError):

@@ -132,7 +132,8 @@ def test_monitoring_tells_traffic_and_the_last_verdict_and_model_what_not_to_rel
     page.set_input_files(DROP, [picture("seen.png", BLACK)])
     expect(page.get_by_role("heading", name="I do not know this")).to_be_visible()
     page.get_by_role("link", name="Monitoring").click()
-    expect(page.get_by_role("heading", name=re.compile(r"in the last 24 hours: .*% unknown"))).to_be_visible()
+    told = re.compile(r"in the last 24 hours: \d+% decided alone, \d+% for a person, \d+% unknown\.")
+    expect(page.get_by_role("heading", name=told)).to_be_visible()
     expect(page.get_by_text("Not looked at: nobody has checked")).to_be_visible()
     expect(page.locator("canvas, svg.marks").first).to_be_visible()
     with closing(shown.open_log()) as log:

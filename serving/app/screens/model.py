@@ -13,8 +13,7 @@ from serving.app.screen import Screen, Service
 from serving.app.words import KIND_NAMES, escape_markdown, show_share, tell_limits, tell_promises
 from serving.runtime.class_pictures import find_class_pictures
 from vision.base.wording import count_of
-from vision.decision.passport import ClassFigures, Passport
-from vision.evaluation.records import LEAST_RECALL
+from vision.decision.passport import Passport
 
 _PICTURE_PIXELS = 56
 
@@ -25,6 +24,11 @@ def show_model(service: Service) -> None:
     st.markdown(f"#### {escape_markdown(tell_model(model))}")
     for limit in tell_limits(model):
         st.warning(escape_markdown(limit))
+    for weak in model.weak_classes:
+        missed = f"{weak.num_right} of {weak.num_images} test pictures were right."
+        st.warning(
+            escape_markdown(f"Do not rely on {weak.class_name}: {missed}"), icon=":material/priority_high:"
+        )
     if passport is None:
         st.info(
             "What its test pictures said is not in this model, which was made before that was kept. Train "
@@ -60,9 +64,6 @@ def _show_passport(service: Service, passport: Passport) -> None:
                 st.metric(
                     f"{KIND_NAMES.get(each.kind, each.kind).capitalize()} unknown", f"{each.unknown:.0%}"
                 )
-    weak = [each for each in passport.classes if each.recall is not None and each.recall < LEAST_RECALL]
-    for figures in sorted(weak, key=lambda figures: figures.recall or 0.0):
-        st.warning(escape_markdown(_tell_weak(figures)), icon=":material/priority_high:")
     st.caption(
         f"How many it names right was counted on {count_of(passport.num_images, 'picture')} of "
         f"{count_of(passport.num_groups, 'group')} (individuals, places or visits), none of them learned "
@@ -71,11 +72,6 @@ def _show_passport(service: Service, passport: Passport) -> None:
     _show_classes(service, passport)
     _show_kinds(passport)
     _show_ladder(service.model, passport)
-
-
-def _tell_weak(figures: ClassFigures) -> str:
-    right = round((figures.recall or 0.0) * figures.num_images)
-    return f"Do not rely on {figures.class_name}: {right} of {figures.num_images} test pictures were right."
 
 
 def _show_classes(service: Service, passport: Passport) -> None:
@@ -114,7 +110,7 @@ def _show_kinds(passport: Passport) -> None:
     rows = [
         {
             "test pictures of": KIND_NAMES.get(each.kind, each.kind),
-            "named": f"{each.accept:.0%}",
+            "decided alone": f"{each.accept:.0%}",
             "for a person": f"{each.review:.0%}",
             "unknown": f"{each.unknown:.0%}",
             "number": each.num_images,

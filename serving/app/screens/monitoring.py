@@ -19,8 +19,8 @@ from vision.drift.records import DriftCause, DriftStatus
 _DAY = "24 hours"
 SPANS = {_DAY: 24, "7 days": 24 * 7, "30 days": 24 * 30}
 ANSWERS = {
-    Decision.ACCEPT: ("named", "#2e9e5b"),
-    Decision.REVIEW: ("for you", "#d99a1c"),
+    Decision.ACCEPT: ("decided alone", "#2e9e5b"),
+    Decision.REVIEW: ("for a person", "#d99a1c"),
     Decision.UNKNOWN: ("unknown", "#5b8def"),
 }
 """Decision -> what it is called here, and its colour, which light and dark screens both show."""
@@ -172,7 +172,7 @@ def _show_classes(traffic: Traffic) -> None:
     if rows:
         most = max(row["pictures"] for row in rows)
         bar = st.column_config.ProgressColumn(format="%d", min_value=0, max_value=most, color="blue")
-        st.markdown("**Named most often**")
+        st.markdown("**Named or suggested most often**")
         st.dataframe(rows, hide_index=True, column_config={"pictures": bar})
 
 
