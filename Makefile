@@ -14,7 +14,7 @@ export UV_SYSTEM_CERTS := 1
 
 .PHONY: help setup train serve ui smoke test test-long check dashboard bench lock clean
 help:
-	@echo "make train      set up (about 1 minute, 3 GB) and train on painted fish (about 5 minutes)"
+	@echo "make train      set up (about 1 minute, 3 GB) and train on painted fish (about 4 minutes)"
 	@echo "make serve      serve the model in production, http://127.0.0.1:3000, and print a line that asks it"
 	@echo "make ui         the page for people: drag a picture, read the answer, http://127.0.0.1:8501"
 	@echo "make smoke      the whole way on a few painted fish, in a folder of its own (a minute or two)"
@@ -41,7 +41,7 @@ setup: $(VENV)/.runtime
 	@$(if $(filter setup,$(MAKECMDGOALS)),echo "Set up. Next: make train (painted fish) or $(PY) run.py new NAME FOLDER (your photographs)",:)
 
 train: setup
-	@echo "Training with $(CONFIG): read, train, compare, export, judge. fast.yaml takes about 5 minutes on 2 cores ..."
+	@echo "Training with $(CONFIG): read, train, compare, export, judge. fast.yaml takes about 4 minutes on 2 cores ..."
 	$(PY) run.py --pipeline training --config $(CONFIG)
 
 serve: setup

@@ -25,11 +25,12 @@ from vision.base.files import storage_errors
 API_KEY = "api-key"
 LOOK_AGAIN_SECONDS = 4.0
 _STYLE = Path(__file__).with_name("page.css")
+_ICON = Path(__file__).with_name("icon.png")
 
 
 def show_page() -> None:
     """Draw the navigation, then the chosen screen, or why there is none."""
-    st.set_page_config(page_title="Taxon", layout="wide")
+    st.set_page_config(page_title="Taxon", page_icon=_ICON, layout="wide")
     st.html(_STYLE)
     folder = ServiceFolder(Path(os.environ[HOME_VARIABLE]))
     pages = [_make_page(screen, folder) for screen in SCREENS]

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, FilePayload, Page, sync_playwright
@@ -22,6 +23,8 @@ from tests.serving.toy import make_bundle, paint
 from vision.base.closure import ROOT
 from vision.config.serve import PredictionLogSettings, ServeSettings
 
+OWN = ("127.0.0.1", None)
+"""Where the page may ask: this machine, and what it holds itself (data:, blob:)."""
 CHROMIUM = Path("/usr/bin/chromium")
 WAIT_MS = 30_000
 """For what the page does after a click; on two busy cores Streamlit takes seconds."""
@@ -87,13 +90,17 @@ def shown(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture
 def page(chromium: Browser, shown: Shown) -> Iterator[Page]:
-    """The page, opened by somebody who was not there before, on a wide screen."""
+    """The page, opened by somebody who was not there before, on a wide screen; it asks this machine alone."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     context.set_default_timeout(WAIT_MS)
-    opened = context.new_page()
+    opened, elsewhere = context.new_page(), list[str]()
+    opened.on(
+        "request", lambda sent: None if urlsplit(sent.url).hostname in OWN else elsewhere.append(sent.url)
+    )
     opened.goto(shown.url)
     yield opened
     context.close()
+    assert not elsewhere
 
 
 def picture(name: str, colour: tuple[int, int, int]) -> FilePayload:
