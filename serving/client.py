@@ -38,6 +38,11 @@ class RefusedError(ServiceError):
         super().__init__(message)
         self.code = code
 
+    @classmethod
+    def entry(cls) -> str:
+        """The anchor of a service's errors."""
+        return ServiceError.entry()
+
 
 Body = TypeVar("Body", bound=BaseModel)
 

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from orchestration.session.refusal import HANDBOOK, describe_refusal, split_refusal
+from serving.client import RefusedError
 from vision.base import errors
 from vision.base.closure import ROOT
 from vision.base.errors import TaxonError, TooFewImagesError
@@ -16,6 +17,7 @@ CLASSES = [
     for each in vars(errors).values()
     if isinstance(each, type) and issubclass(each, TaxonError) and each is not TaxonError
 ]
+ELSEWHERE = [RefusedError]
 ANCHORS = re.findall(r'<a id="([^"]+)">', (ROOT / HANDBOOK).read_text(encoding="utf-8"))
 
 
@@ -24,6 +26,10 @@ def test_the_entries_are_the_error_classes_and_the_exit_codes_once_each() -> Non
     assert sorted(ANCHORS) == sorted(
         [*(each.entry() for each in CLASSES), *(f"exit-{code}" for code in codes)]
     )
+
+
+def test_error_classes_that_are_declared_elsewhere_point_to_an_entry_that_is_there() -> None:
+    assert {each.entry() for each in ELSEWHERE} <= set(ANCHORS)
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ class SimilarPicture(Body):
     class_name: str
     similarity: float = Field(description="cosine of the two embeddings; 1 for the same picture")
     same: bool = Field(
-        default=False, description="the very picture that was asked, or a copy: it was in training"
+        default=False, description="the very picture that was asked, or a copy: the model was made with it"
     )
     picture_jpeg: str = Field(description="the image as the network saw it, small; base64")
 

@@ -31,11 +31,11 @@ def tell_traffic(
         ProblemError: the log cannot be read.
     """
     now = datetime.now(UTC)
-    since = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=hours - 1)
+    since = now - timedelta(hours=hours)
     counted, verdicts = LoggedTraffic(), []
     try:
         if log.exists():
-            counted = count_traffic(log.reader, model.name, since, NUM_CLASSES)
+            counted = count_traffic(log.reader, model.name, since, now, NUM_CLASSES)
             verdicts = list_verdicts(log.reader, model.digest, NUM_VERDICTS)
     except LogError as error:
         raise not_logged("the prediction log cannot be read") from error
@@ -51,7 +51,7 @@ def tell_traffic(
         num_answers=decided.total(),
         **{each.value: decided[each] for each in Decision},
         **{each.value: kinds[each] for each in UnknownKind},
-        by_hour=_list_hours(counted, since, hours),
+        by_hour=_list_hours(counted, since, now),
         classes=tuple(ClassCount(class_name=name, num_answers=number) for name, number in counted.classes),
         p50_ms=counted.p50_ms,
         p95_ms=counted.p95_ms,
@@ -61,10 +61,12 @@ def tell_traffic(
     )
 
 
-def _list_hours(counted: LoggedTraffic, since: datetime, hours: int) -> tuple[HourOfTraffic, ...]:
-    """Every hour; answers that a clock dated ahead are in none."""
+def _list_hours(counted: LoggedTraffic, since: datetime, until: datetime) -> tuple[HourOfTraffic, ...]:
+    """Every hour by the clock; the first and the last count only what lies between the two times."""
     of_hour: defaultdict[datetime, Counter[str]] = defaultdict(Counter)
     for each in counted.counts:
         of_hour[each.hour][each.decision.value] += each.number
-    starts = (since + timedelta(hours=number) for number in range(hours))
+    first = since.replace(minute=0, second=0, microsecond=0)
+    number = int((until - first) / timedelta(hours=1)) + 1
+    starts = (first + timedelta(hours=each) for each in range(number))
     return tuple(HourOfTraffic(start=start, **of_hour[start]) for start in starts)

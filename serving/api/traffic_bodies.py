@@ -13,13 +13,11 @@ NUM_CLASSES, NUM_VERDICTS = 10, 10
 class TrafficQuery(Body):
     """What may be asked of GET /traffic in its address."""
 
-    hours: int = Field(
-        default=24, ge=1, le=744, description="hours that are told, that of now among them, 1 to 744"
-    )
+    hours: int = Field(default=24, ge=1, le=744, description="counted back from now, 1 to 744")
 
 
 class HourOfTraffic(Body):
-    """Answers of one hour by the clock in UTC."""
+    """Answers of one hour by the clock in UTC; of the first and last, those between `since` and `until`."""
 
     start: AwareDatetime
     accept: int = 0
@@ -49,7 +47,7 @@ class Traffic(Body):
     """Answer to GET /traffic: of the served model in all its versions, by every client."""
 
     model: ServedModel
-    since: AwareDatetime = Field(description="start of the first hour, in UTC")
+    since: AwareDatetime = Field(description="`hours` before `until`, in UTC")
     until: AwareDatetime = Field(description="when it was counted")
     num_answers: int
     accept: int = Field(description="of them, named without a person")

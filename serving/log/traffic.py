@@ -5,6 +5,7 @@ All of it is read from one index: 100,000 answers in half a second, on a busy co
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,20 +50,24 @@ class LoggedTraffic:
     p95_ms: float | None = None
 
 
-def count_traffic(log: LogDatabase, model_name: str, since: datetime, num_classes: int) -> LoggedTraffic:
+def count_traffic(
+    log: LogDatabase, model_name: str, since: datetime, until: datetime, num_classes: int
+) -> LoggedTraffic:
     """Count the answers of a model, in all its versions, by every client.
 
     Args:
         log: that exists.
         model_name: as the registry calls it.
         since: the earliest, with its zone.
+        until: the latest; answers that a clock dated ahead are left out of all figures.
         num_classes: that are told at most.
 
     Raises:
         LogError: the log cannot be read.
     """
     given = PREDICTIONS.c
-    wanted = (given.time_us >= to_microseconds(since)) & (given.model_name == model_name)
+    in_time = given.time_us.between(to_microseconds(since), to_microseconds(until))
+    wanted = in_time & (given.model_name == model_name)
     number, by_kind = func.count(), (_HOUR, given.decision, given.unknown_kind)
     rows = _read(log, select(*by_kind, number).where(wanted).group_by(*by_kind).order_by(_HOUR))
     named = select(given.class_name, number).where(wanted, given.decision != Decision.UNKNOWN.value)
@@ -71,7 +76,7 @@ def count_traffic(log: LogDatabase, model_name: str, since: datetime, num_classe
     ordered = select(given.latency_ms).where(wanted).order_by(given.latency_ms)
 
     def quantile(share: float) -> float | None:
-        found = _read(log, ordered.offset(int(share * (total - 1))).limit(1)) if total else []
+        found = _read(log, ordered.offset(math.ceil(share * total) - 1).limit(1)) if total else []
         return float(found[0][0]) if found else None
 
     return LoggedTraffic(

@@ -66,6 +66,7 @@ def _tell(rule: DecisionRule, plain: Prediction, probs: FloatArray, num: int, to
             "class_name": named,
             "confidence": float(probs[order[0]]),
             "top_k": tuple((rule.class_names[j], float(probs[j])) for j in order),
+            "possible": None,  # the set was promised of the picture as it is
             "reasons": (*reasons, f"class and confidence: mean of {num} views"),
         }
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from vision.decision.records import Decision, UnknownKind
 from vision.drift.records import DriftCause, DriftReport, DriftStatus
 
 HOUR = timedelta(hours=1)
+END = START + 4 * HOUR
 COUNTED = "c" * 64
 
 
@@ -53,8 +55,9 @@ def test_answers_are_counted_by_hour_kind_and_class_and_verdicts_are_told(
             fields = unknown if serial % 4 == 0 else other
             append(log, serial, time=START + HOUR * (serial // 10), latency_ms=serial, **fields)
         append(log, 20, time=START - HOUR)
-        append(log, 21, model_name="another")
-        found = count_traffic(log, "counted", START, 10)
+        append(log, 21, model_name="another", latency_ms=-1)
+        append(log, 22, time=START + 5 * HOUR, latency_ms=-1)
+        found = count_traffic(log, "counted", START, END, 10)
         by_hour: Counter[tuple[int, str]] = Counter()
         for each in found.counts:
             by_hour[each.hour.hour, each.decision.value] += each.number
@@ -63,10 +66,11 @@ def test_answers_are_counted_by_hour_kind_and_class_and_verdicts_are_told(
         assert (by_hour[12, "unknown"], by_hour[12, "review"], by_hour[12, "accept"]) == (3, 3, 4)
         assert found.classes == (("royal_gramma", 10), ("jackknife", 5))
         assert (found.p50_ms, found.p95_ms) == (9.0, 18.0)
-        assert count_traffic(log, "nobody", START, 10) == LoggedTraffic()
+        assert count_traffic(log, "nobody", START, END, 10) == LoggedTraffic()
 
         assert list_verdicts(log, COUNTED, 9) == []
         note_verdict(log, COUNTED, report(DriftStatus.INSUFFICIENT), START)
+        note_verdict(log, "d" * 64, report(DriftStatus.INSUFFICIENT), START)
         note_verdict(log, COUNTED, report(DriftStatus.DRIFT, DriftCause.CAPTURE), START + HOUR)
         note_verdict(log, COUNTED, report(DriftStatus.INSUFFICIENT), START + 2 * HOUR)
         note_verdict(log, COUNTED, report(DriftStatus.INSUFFICIENT), START + 3 * HOUR)
@@ -78,6 +82,19 @@ def test_answers_are_counted_by_hour_kind_and_class_and_verdicts_are_told(
         assert (before.cause, before.num_answers, before.verified) == (DriftCause.CAPTURE, 80, True)
         assert before.reasons == ("the light is another", "it is dark")
         assert list_verdicts(log, "e" * 64, 9) == []
+        assert len(list_verdicts(log, "d" * 64, 9)) == 1
+
+
+@pytest.mark.parametrize(
+    ("latencies", "p50", "p95"), [((10, 1000), 10, 1000), (range(1, 21), 10, 19), ((7,), 7, 7)]
+)
+def test_a_quantile_is_the_least_latency_that_the_share_kept_to(
+    log: PredictionLog, latencies: Sequence[int], p50: float, p95: float
+) -> None:
+    for serial, each in enumerate(latencies):
+        append(log, serial, latency_ms=each)
+    found = count_traffic(log.reader, "counted", START, END, 10)
+    assert (found.p50_ms, found.p95_ms) == (p50, p95)
 
 
 def test_an_answer_is_written_while_others_are_counted(log: PredictionLog) -> None:
@@ -85,7 +102,7 @@ def test_an_answer_is_written_while_others_are_counted(log: PredictionLog) -> No
     with log.reader.transaction(writes=False) as connection:
         connection.exec_driver_sql("SELECT count(*) FROM predictions").all()
         log.append(make_entry(1))
-    assert count_traffic(log.reader, "reef", START, 10).counts[0].number == 2
+    assert count_traffic(log.reader, "reef", START, END, 10).counts[0].number == 2
     log.close()
 
 
