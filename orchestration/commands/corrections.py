@@ -9,6 +9,7 @@ from argparse import Namespace
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from contextlib import closing
+from itertools import chain, count
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -30,8 +31,8 @@ if TYPE_CHECKING:  # the log imports SQLAlchemy
 
 COLUMNS = ("time", "file", "group", "decision", "answered", "corrected", "by", "model", "prediction_id")
 MOST_SHOWN = 50
-LONGEST_STEM = 40
-"""Signs of a written picture's name; 160 bytes at most."""
+LONGEST_STEM = 150
+"""Bytes of a written picture's name without its ending; a longer one loses its beginning."""
 
 _ENDINGS = {ending for each in FORMATS for ending in each.endings}
 
@@ -102,14 +103,17 @@ def _write_pictures(url: str, found: list[CorrectedAnswer], options: Namespace, 
                 old.parent.rmdir()
         console.print(f"Moved, as its correction changed: {old.relative_to(folder)} is now {new}")
     console.print(
-        f"{count_of(len(images), 'picture')} of {count_of(len(agreed), 'agreed answer')} into {folder}"
+        f"{count_of(len(pictures), 'picture')} of {count_of(len(agreed), 'agreed answer')} into {folder}"
     )
     if options.agreed and not agreed:
         console.print(
             "No two people said the same of an answer. Each needs a key of his own (TAXON_API_KEYS): the key "
             "of this machine is one person. Without --agreed one word is enough."
         )
-    if len(images) < len(agreed):
+    if images and len(images) < len(agreed):
+        missing = count_of(len(agreed) - len(images), "agreed answer")
+        console.print(f"Of {missing} the log has no picture: it kept none when they were given.")
+    if agreed and not images:
         console.print(
             "The log keeps pictures where the config says serve: {log: {keep_images: true}}, from the next "
             "python run.py deploy NAME on."
@@ -125,17 +129,25 @@ def _name_pictures(
 ) -> dict[str, bytes]:
     """Class folder and file name -> picture: its own name, which may tell its group, with the right ending.
 
-    The id of its answer is behind a name that two of a class share, or that another picture has in `folder`.
+    The id of its answer is behind a name that two of a class share, or that another picture has, here or in
+    `folder`.
     """
     sent = {each.correction.prediction_id: each.file_name for each in found}
     named = {answer: _name_picture(sent[answer] or answer, image) for answer, image in images.items()}
     shared = Counter((agreed[answer], name.casefold()) for answer, name in named.items())
-    pictures = {}
+    pictures: dict[str, bytes] = {}
+    taken: set[str] = set()
     for answer, name in named.items():
-        path = PurePosixPath(agreed[answer], name)
-        if shared[agreed[answer], name.casefold()] > 1 or _is_other(folder / path, images[answer]):
-            path = path.with_name(f"{path.stem}-{answer}{path.suffix}")
-        pictures[str(path)] = images[answer]
+        own = PurePosixPath(agreed[answer], name)
+        numbered = (own.with_stem(f"{own.stem}-{answer}{number or ''}") for number in count())
+        tried = numbered if shared[agreed[answer], name.casefold()] > 1 else chain([own], numbered)
+        path = next(
+            path
+            for path in map(str, tried)
+            if path.casefold() not in taken and not _is_other(folder / path, images[answer])
+        )
+        taken.add(path.casefold())
+        pictures[path] = images[answer]
     return pictures
 
 
@@ -167,7 +179,8 @@ def _name_picture(sent: str, image: bytes) -> str:
     endings = next((each.endings for each in FORMATS if each.begins(image[:HEAD_BYTES])), ("",))
     own = PurePosixPath(name).suffix
     stem = name.removesuffix(own) if own.lower() in _ENDINGS else name
-    return f"{stem[:LONGEST_STEM].lstrip('.') or 'picture'}{own if own.lower() in endings else endings[0]}"
+    stem = stem.encode()[-LONGEST_STEM:].decode(errors="ignore").lstrip(".")
+    return f"{stem or 'picture'}{own if own.lower() in endings else endings[0]}"
 
 
 def _tabulate(each: CorrectedAnswer) -> dict[str, str]:

@@ -106,3 +106,37 @@ def test_pictures_on_which_all_agree_are_written_as_class_folders(
     assert kept.is_file()
     assert run.main(["corrections", "--out", str(tmp_path / "none"), "--agreed"]) == 2
     assert "a key of his own" in capsys.readouterr().out
+
+
+def test_every_picture_has_a_file_of_its_own_inside_the_folder_under_the_name_that_tells_its_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TAXON_STATE", str(tmp_path))
+    (tmp_path / "state").mkdir()
+    url = f"sqlite:///{tmp_path}/state/predictions.sqlite"
+    long = "river_station_7_upper_pool_camera_b_2026_fish1_frame01.png"
+    sent = ["a.png", "A.png", "A-id-0.png", long, "ä" * 200 + "_frame02.png", "../../x\n/..\\..png", ".."]
+    for kept, names in ((True, sent), (False, ["early.png"])):
+        with closing(PredictionLog(url, keep_images=kept)) as log:
+            for serial, name in enumerate(names, 0 if kept else 90):
+                log.append(make_entry(serial, image=paint(RED, sides=(40 + serial, 40)), file_name=name))
+                add_correction(log, Correction(f"id-{serial}", "chub", "ann", START))
+    out = tmp_path / "deep" / "er" / "out"
+    for _ in range(2):  # the second time over what the first wrote
+        assert run.main(["corrections", "--out", str(out)]) == 0
+        told = capsys.readouterr().out
+        assert f"{len(sent)} pictures of {len(sent) + 1} agreed answers" in told
+        assert "Of 1 agreed answer the log has no picture" in told
+        assert "keep_images" not in told
+        files = [each for each in (tmp_path / "deep").rglob("*") if each.is_file()]
+        assert {each.read_bytes() for each in files} == {
+            paint(RED, sides=(40 + serial, 40)) for serial in range(len(sent))
+        }
+        assert len(files) == len(sent)
+        assert {each.parent for each in files} == {out / "chub"}
+        assert len({each.name.casefold() for each in files}) == len(sent)
+    written = {each.name for each in files}
+    assert long in written
+    assert "a.png" not in {name.casefold() for name in written}  # two are called so: each has its id
+    assert max(len(name.encode()) for name in written) <= 154
+    assert any(name.startswith("ää") and name.endswith("ä_frame02.png") for name in written)
