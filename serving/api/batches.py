@@ -80,20 +80,32 @@ def open_archive(file: BinaryIO, settings: ServiceSettings) -> zipfile.ZipFile:
 Told = tuple[BatchRow, LogEntry | None]
 """A row, and what is to be committed to the log before it is sent."""
 
+SEND_SECONDS = 0.1
+"""Rows that are made within it are logged and sent together, which costs less than each alone."""
 
-async def answer_batch(state: ServiceState, answerer: Answerer, batch: Batch) -> AsyncGenerator[Told]:
-    """A row for each file, in the order of the archive; as many are in work as there are threads."""
+
+async def answer_batch(state: ServiceState, answerer: Answerer, batch: Batch) -> AsyncGenerator[Told | None]:
+    """A row for each file, in the order of the archive, and None after each SEND_SECONDS without one.
+
+    As many are in work as there are threads.
+    """
     pending: deque[asyncio.Task[Told]] = deque()
     try:
         for member in batch.members:
             pending.append(asyncio.create_task(_answer_member(state, answerer, batch, member)))
-            if len(pending) > state.settings.threads:
-                yield await pending.popleft()
+            while len(pending) > state.settings.threads:
+                yield await _take_first(pending)
         while pending:
-            yield await pending.popleft()
+            yield await _take_first(pending)
     finally:
         for task in pending:
             task.cancel()
+
+
+async def _take_first(pending: deque[asyncio.Task[Told]]) -> Told | None:
+    """The first row; None where it is not made within SEND_SECONDS."""
+    done, _ = await asyncio.wait([pending[0]], timeout=SEND_SECONDS)
+    return pending.popleft().result() if done else None
 
 
 async def _answer_member(

@@ -113,7 +113,7 @@ def _show_answer(card: Card, *, large: bool) -> None:
         text += f"\n\n{escape_markdown(words.meaning)}"
     box[answer.decision](text.strip(), icon=_ICONS[answer.decision])
     if warning := warn_of_class(answer, card.service.model):
-        st.caption(f":material/priority_high: {escape_markdown(warning)}")
+        st.warning(escape_markdown(warning), icon=":material/priority_high:")
     if answer.warning:
         st.caption(escape_markdown(answer.warning))
     if answer.provisional is not None:

@@ -15,7 +15,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from serving.api.answers import Answerer, Question
-from serving.api.batches import Batch, Told, answer_batch, open_archive
+from serving.api.batches import SEND_SECONDS, Batch, Told, answer_batch, open_archive
 from serving.api.endpoint import Access, Endpoint
 from serving.api.forms import WrongForm, read_form
 from serving.api.keys import KeyScope
@@ -25,8 +25,6 @@ from serving.api.schemas import BatchForm, BatchQuery, BatchRow
 from serving.api.state import ServiceState
 
 _NDJSON, _CSV = "application/x-ndjson", "text/csv"
-SEND_SECONDS = 0.1
-"""Rows that are made within it are logged and sent together, which costs less than each alone."""
 
 _logger = logging.getLogger("taxon.serving")
 _wrong_form = WrongForm("one file in the field archive", "-F archive=@photos.zip")
@@ -97,8 +95,8 @@ async def _write_rows(
     told, sent_at = list[Told](), time.monotonic()
     async with aclosing(answer_batch(state, answerer, batch)) as rows:
         async for each in rows:
-            told.append(each)
-            if time.monotonic() >= sent_at + SEND_SECONDS:
+            told += [] if each is None else [each]
+            if told and time.monotonic() >= sent_at + SEND_SECONDS:
                 await _keep(state, answerer, batch, told)
                 yield head + "".join(write(row) for row, _ in told)
                 head, told, sent_at = "", [], time.monotonic()

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import stat
+import time
 import tracemalloc
 import zipfile
 from collections.abc import AsyncGenerator, Iterator
@@ -20,10 +21,14 @@ from PIL import Image
 from starlette.testclient import TestClient
 from starlette.types import Message
 
-from serving.api.batches import open_archive
+from serving.api import batches
+from serving.api.answers import Question
+from serving.api.batches import Batch, answer_batch, open_archive
 from serving.api.endpoints.predict_batch import BatchResponse
+from serving.api.metrics import ServiceMetrics
 from serving.api.problems import ProblemError
 from serving.api.settings import ServiceSettings
+from serving.api.state import ServiceState
 from serving.log.prediction_log import PredictionLog
 from tests.serving.api.client import (
     WITH_KEY,
@@ -35,7 +40,7 @@ from tests.serving.api.client import (
     read_metric,
     serve,
 )
-from tests.serving.toy import BLACK, GREY, RED, make_bomb, paint
+from tests.serving.toy import BLACK, GREY, RED, make_answerer, make_bomb, paint
 from tests.vision.training.nets.toy import KERAS_WARNINGS
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
@@ -214,3 +219,26 @@ def test_rows_may_take_long_to_be_made_but_not_long_to_be_read(
     answer = BatchResponse(make_rows(), "text/csv", held, seconds=0.5)
     asyncio.run(answer({"type": "http", "asgi": {"spec_version": asgi}}, receive, take))
     assert sent == [b"row"] * num_rows + [b"freed"]
+
+
+def test_a_row_is_not_kept_back_until_the_next_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer_file = batches._answer_file
+
+    def answer_slowly(*asked: Any) -> Any:
+        time.sleep(0.5 if asked[2].path == "slow.png" else 0.0)
+        return answer_file(*asked)
+
+    async def list_files() -> list[str]:
+        settings = ServiceSettings(threads=1)
+        answerer = make_answerer(settings, ServiceMetrics())
+        state = ServiceState(settings, ServiceMetrics(), lambda *_: answerer)
+        batch = Batch(archive, Question(b"", "", "team"))
+        return ["" if each is None else each[0].file async for each in answer_batch(state, answerer, batch)]
+
+    monkeypatch.setattr(batches, "_answer_file", answer_slowly)
+    with open_archive(
+        io.BytesIO(pack({"a.png": paint(RED), "slow.png": paint(RED)})), ServiceSettings()
+    ) as archive:
+        told = asyncio.run(list_files())
+    assert told[told.index("a.png") + 1] == ""
+    assert [each for each in told if each] == ["a.png", "slow.png"]
