@@ -21,7 +21,7 @@ from vision.drift.records import (
     LoggedSpan,
     LogTrimming,
 )
-from vision.drift.words import may_be_mix_alone, mix_explains_embedding
+from vision.drift.words import may_be_mix_alone, mix_explains_embedding, tell_since
 
 QUESTIONS = {
     "quality": "Do the pictures look otherwise? (light, contrast, sharpness, colour)",
@@ -210,7 +210,7 @@ def _tell_left_out(span: LoggedSpan | None) -> str:
     if span is None or not span.num_skipped:
         return ""
     since = count_of(span.num_answers + span.num_skipped, "answer")
-    return f"{span.num_skipped} of {since} since the last check were not looked at."
+    return f"{span.num_skipped} of {since}{tell_since(span)} were not looked at."
 
 
 def _gather(story: MonitoringStory) -> dict[str, Any]:

@@ -48,8 +48,11 @@ def format_range(interval: Interval) -> str:
 
 
 def format_bounds(interval: Interval) -> str:
-    """`93.7% to 99.7%`."""
-    return f"{format_share(interval.low)} to {format_share(interval.high)}"
+    """`93.7% to 99.7%`, rounded outwards as `format_hundred_bounds` rounds."""
+    if math.isnan(interval.low):
+        return f"{NOTHING} to {NOTHING}"
+    low, high = math.floor(1000 * interval.low + _NOISE), math.ceil(1000 * interval.high - _NOISE)
+    return f"{low / 10:.1f}% to {high / 10:.1f}%"
 
 
 def format_hundred(share: float) -> str:
@@ -58,6 +61,21 @@ def format_hundred(share: float) -> str:
         return NOTHING
     whole = f"{100 * share:.0f}"
     return _in_tenths(share) if whole in ("0", "100") and share not in (0, 1) else whole
+
+
+def split_hundred(*shares: float) -> list[str]:
+    """Shares that sum to 1 as so many of 100, which sum to 100: largest remainders are rounded up.
+
+    Shares that `format_hundred` tells with a decimal keep it; shares of another sum are told one by one.
+    """
+    if not math.isclose(sum(shares), 1, abs_tol=1e-6):  # or NaN
+        return [format_hundred(share) for share in shares]
+    whole = [math.floor(100 * share + _NOISE) for share in shares]
+    order = sorted(range(len(shares)), key=lambda place: whole[place] - 100 * shares[place])
+    for place in order[: 100 - sum(whole)]:
+        whole[place] += 1
+    told = [format_hundred(share) for share in shares]
+    return [each if "." in each else str(number) for each, number in zip(told, whole, strict=True)]
 
 
 def _in_tenths(share: float) -> str:

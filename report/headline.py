@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from report.formatting import format_hundred, format_hundred_bounds, list_names
+from report.formatting import format_hundred, format_hundred_bounds, list_names, split_hundred
 from report.promises import lacks_groups, list_shortfalls
 from report.story import RunStory
 from report.unknown_rows import far_rows, near_rows
@@ -13,6 +13,7 @@ from vision.base.names import isolate
 from vision.base.wording import count_of
 from vision.decision.records import DecisionRule
 from vision.evaluation.records import DecisionRates, Evaluation
+from vision.evaluation.weak import tell_weak_classes
 from vision.gate.records import Promotion, Verdict
 
 NOTHING_READ = "It ended before the data were read."
@@ -51,8 +52,8 @@ def write_headline(story: RunStory) -> Headline:
         Verdict.KEPT: f"Kept: the model of {name} that was in production stays",
         Verdict.REFUSED: f"Refused: this model of {name} does not go into production",
     }
-    weakest = () if story.test is None else (_tell_weakest(story.test),)
-    sentences = (*_tell_why(promotion), *_list_answers(story), *weakest)
+    weak = "" if story.test is None else tell_weak_classes(story.test.weak_classes())
+    sentences = (*_tell_why(promotion), *_list_answers(story), *filter(None, [weak]))
     return Headline(promotion.verdict.value, titles[promotion.verdict], sentences)
 
 
@@ -87,12 +88,12 @@ def _describe_accuracy(story: RunStory, test: Evaluation) -> str:
     expected = test.expected
     bounds = format_hundred_bounds(expected.accuracy)
     groups = "" if lacks_groups(story) else f" of {count_of(expected.num_groups, 'group')}"
-    luck = tell_luck(story, test)
+    luck, weak = tell_luck(story, test), tell_weak_classes(test.weak_classes())
     how = ", each named by a model fitted without it" if luck else ""
     return (
         f"Right on {format_hundred(expected.accuracy.value)} of 100 new pictures"
         f"{f' ({bounds})' if bounds else ''}; measured on {count_of(expected.num_images, 'picture')}"
-        f"{groups}{how}.{''.join(f' {each}' for each in (luck, _tell_weakest(test)) if each)}"
+        f"{groups}{how}.{''.join(f' {each}' for each in (luck, weak) if each)}"
     )
 
 
@@ -104,14 +105,6 @@ def tell_luck(story: RunStory, test: Evaluation) -> str:
     what = what if lacks_groups(story) else count_of(test.num_groups, "group")
     word = "a lucky" if test.is_lucky else "an unlucky"
     return f"The {what} of the test split were {word} draw: {format_hundred(test.accuracy.value)} of 100."
-
-
-def _tell_weakest(test: Evaluation) -> str:
-    """The class that is most often missed; empty where none is missed more often than not."""
-    return "".join(
-        f"Do not rely on {isolate(each.class_name)}: {each.num_right} of {each.num_images} right."
-        for each in test.weak_classes()[:1]
-    )
 
 
 def list_stages(story: RunStory) -> tuple[tuple[str, bool], ...]:
@@ -149,21 +142,27 @@ def _list_answers(story: RunStory) -> tuple[str, ...]:
 
 def _describe_known(known: DecisionRates, rule: DecisionRule) -> str:
     """What becomes of 100 known pictures: decided alone, to a person, called unknown."""
-    person, unknown = format_hundred(known.reviewed.value), format_hundred(known.called_unknown.value)
+    alone, person, unknown = split_hundred(*decided_shares(known))
+    are, go = ("is" if unknown == "1" else "are"), ("goes" if person == "1" else "go")
     if not rule.review.attainable:
         return (
-            f"It decides nothing alone: {person} of 100 go to you with a suggestion, {unknown} are called "
-            "unknown."
+            f"It decides nothing alone: {person} of 100 {go} to you with a suggestion, {unknown} {are} "
+            "called unknown."
         )
     wrong, promised = known.wrong_among_accepted, rule.review.target_risk
     measured = "" if math.isnan(wrong) else f" ({format_hundred(wrong)} on test)"
     if wrong > promised:  # which rounding may hide
         measured = f" ({100 * wrong:.3g} on test, which is more)"
     return (
-        f"It decides {format_hundred(known.accepted.value)} of 100 pictures alone, of which at most "
-        f"{100 * promised:g} in 100 are wrong{measured}; {person} go to a person, {unknown} "
-        "are called unknown."
+        f"It decides {alone} of 100 pictures alone, of which at most "
+        f"{100 * promised:g} in 100 are wrong{measured}; {person} {go} to a person, {unknown} "
+        f"{are} called unknown."
     )
+
+
+def decided_shares(rates: DecisionRates) -> tuple[float, float, float]:
+    """Of these pictures: decided alone, to a person, called unknown."""
+    return rates.accepted.value, rates.reviewed.value, rates.called_unknown.value
 
 
 def _describe_look_alikes(rates: DecisionRates, test: Evaluation) -> str:
@@ -172,10 +171,10 @@ def _describe_look_alikes(rates: DecisionRates, test: Evaluation) -> str:
     which = ""
     if len(rows) > 1:
         which = f" Hardest to tell: {isolate(rows[0].class_name)}; easiest: {isolate(rows[-1].class_name)}."
-    unknown, person = format_hundred(rates.called_unknown.value), format_hundred(rates.reviewed.value)
+    named, person, unknown = split_hundred(*decided_shares(rates))
     return (
         f"Of 100 look-alikes (classes it was never taught) it calls {unknown} unknown, asks a person about "
-        f"{person}, and wrongly names {format_hundred(rates.accepted.value)}.{which}"
+        f"{person}, and wrongly names {named}.{which}"
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from report.formatting import format_hundred, format_hundred_bounds, list_names
-from report.headline import tell_luck
+from report.formatting import format_hundred, format_hundred_bounds, list_names, split_hundred
+from report.headline import decided_shares, tell_luck
 from report.promises import lacks_groups
 from report.story import RunStory
 from report.unknown_rows import far_rows, near_rows
@@ -80,17 +80,17 @@ def _count_decided(known: DecisionRates, rule: DecisionRule | None) -> Number:
     parts = [] if math.isnan(wrong) else [f"{format_hundred(wrong)} of 100 of these wrong"]
     if parts and rule is not None and rule.review.attainable:
         parts[0] += f", at most {100 * rule.review.target_risk:g} promised"
-    person, unknown = format_hundred(known.reviewed.value), format_hundred(known.called_unknown.value)
-    parts.append(f"{person} go to a person, {unknown} called unknown")
-    return Number(format_hundred(known.accepted.value), "decided alone", "; ".join(parts))
+    alone, person, unknown = split_hundred(*decided_shares(known))
+    parts.append(f"{person} to a person, {unknown} called unknown")
+    return Number(alone, "decided alone", "; ".join(parts))
 
 
 def _count_named(rates: DecisionRates, name: str, which: str) -> Number:
-    unknown, person = format_hundred(rates.called_unknown.value), format_hundred(rates.reviewed.value)
+    named, person, unknown = split_hundred(*decided_shares(rates))
     shown = f"of {count_of(rates.num_images, 'picture')}{f' ({which})' if which else ''}"
     return Number(
-        format_hundred(rates.accepted.value),
+        named,
         name,
-        f"{unknown} called unknown, {person} go to a person; {shown}",
+        f"{unknown} called unknown, {person} to a person; {shown}",
         marked=rates.accepted.value >= NOTABLE,
     )

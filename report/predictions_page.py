@@ -15,7 +15,7 @@ from report.thumbnails import as_data_uri
 from vision.base.errors import ImageError
 from vision.base.files import write_atomically
 from vision.base.names import isolate
-from vision.base.wording import count_of, join_words
+from vision.base.wording import count_of, join_words, noun_for
 from vision.bundle.neighbours import NEIGHBOURS_NAME, Neighbours, read_neighbours
 from vision.bundle.records import SimilarImage
 from vision.data.records import HELD_OUT, Split
@@ -141,7 +141,7 @@ def render_sheet(
         num_accepted=summary.count(Answer.ACCEPT),
         unreadable=unreadable[:MOST_UNREADABLE],
         num_unreadable=len(unreadable),
-        others=", ".join(f"{number} x {ending}" for ending, number in sorted(summary.others.items())),
+        others=", ".join(f"{number} {ending}" for ending, number in sorted(summary.others.items())),
         known={} if neighbours is None else _draw_known(neighbours, groups.values()),
     )
 
@@ -360,7 +360,7 @@ def tell_counts(summary: BatchSummary) -> list[str]:
     lines = [write_headline(summary), *filter(None, [summary.misfit])]
     kinds = {
         Answer.LOOK_ALIKE: "like what it was taught, yet none of its classes",
-        Answer.STRANGER: "pictures of something else",
+        Answer.STRANGER: f"{noun_for(summary.count(Answer.STRANGER), 'picture')} of something else",
     }
     unknown = [f"{summary.count(answer):,} {text}" for answer, text in kinds.items() if summary.count(answer)]
     if unknown:
@@ -369,7 +369,7 @@ def tell_counts(summary: BatchSummary) -> list[str]:
     if summary.seen:
         lines.append(tell_seen(summary))
     if summary.others:
-        others = ", ".join(f"{number} x {ending}" for ending, number in sorted(summary.others.items()))
+        others = ", ".join(f"{number} {ending}" for ending, number in sorted(summary.others.items()))
         lines.append(f"Beside the pictures, not looked at: {others}.")
     if summary.num_reused:
         lines.append(

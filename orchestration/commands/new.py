@@ -110,7 +110,7 @@ def _list_findings(survey: Survey) -> Iterator[tuple[str, str, str]]:
     """Label, text and style of each thing worth knowing."""
     from orchestration.projects.draft import describe_layout
 
-    smallest, usual, largest = (f"{each.width} x {each.height}" for each in survey.size_range())
+    smallest, usual, largest = (f"{width} x {height}" for width, height in survey.size_range())
     spread = f"usually about {usual}, from {smallest} to {largest} (by area)"
     yield "Sizes", spread if smallest != largest else f"all {usual}", ""
     if isinstance(survey.settings, CsvSource):

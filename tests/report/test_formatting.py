@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from report.formatting import (
+    format_bounds,
     format_bytes,
     format_confidence,
     format_count,
@@ -19,6 +20,7 @@ from report.formatting import (
     format_seconds,
     format_share,
     list_names,
+    split_hundred,
 )
 from tests.example_data import around
 from vision.base.record import Interval
@@ -61,3 +63,22 @@ NOT_MEASURED = Interval(value=math.nan, low=math.nan, high=math.nan)
 )
 def test_values_are_written_for_readers(write: Callable[[Any], str], value: Any, written: str) -> None:
     assert write(value) == written
+
+
+def test_one_bound_is_one_figure_in_tenths_and_in_whole_percent() -> None:
+    interval = Interval(value=0.6, low=0.40004, high=0.8332)
+    assert format_bounds(interval) == "40.0% to 83.4%"
+    assert format_hundred_bounds(interval) == "40 to 84"
+
+
+@pytest.mark.parametrize(
+    ("shares", "told"),
+    [
+        ((0.375, 0.613, 0.012), ["38", "61", "1"]),
+        ((0.995, 0.003, 0.002), ["99.5", "0.3", "0.2"]),
+        ((1.0, 0.0, 0.0), ["100", "0", "0"]),
+        ((0.5, float("nan"), 0.0), ["50", "n/a", "0"]),
+    ],
+)
+def test_shares_of_one_whole_sum_to_a_hundred(shares: tuple[float, ...], told: list[str]) -> None:
+    assert split_hundred(*shares) == told

@@ -201,13 +201,13 @@ def test_every_class_known_and_unknown_is_named() -> None:
 
 
 def test_the_reason_and_that_it_is_a_helper_are_told_in_the_report_the_terminal_and_the_listing() -> None:
-    update = {"decides": False, "reason": "it clears every floor, as a helper."}
+    update = {"decides": False, "reason": "it clears the floors that were set, as a helper."}
     promotion = make_promotion().model_copy(update=update)
     headline = write_headline(replace(STORY, promotion=promotion))
     assert "a person decides" in headline.title
     assert "a person decides" in tell_verdict(STORY, promotion)
     row = RunRow.of("run", "training", "completed", "now", {"promote": promotion.model_dump()})
-    assert row.verdict == "promoted: it clears every floor, as a helper."
+    assert row.verdict == "promoted: it clears the floors that were set, as a helper."
 
 
 @pytest.mark.usefixtures("no_plots")

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from statistics import median
 
@@ -131,10 +132,11 @@ class Survey:
         """The longer side of a usual image, in pixels."""
         return usual_side(self.manifest.entries)
 
-    def size_range(self) -> tuple[ImageEntry, ImageEntry, ImageEntry]:
-        """The smallest image, a usual one and the largest, by pixels."""
-        ordered = sorted(self.manifest.entries, key=lambda entry: entry.width * entry.height)
-        return ordered[0], ordered[len(ordered) // 2], ordered[-1]
+    def size_range(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+        """Width and height of the smallest image by pixels, their medians, and those of the largest."""
+        sizes = sorted(((each.width, each.height) for each in self.manifest.entries), key=prod)
+        width, height = (round(median(sides)) for sides in zip(*sizes, strict=True))
+        return sizes[0], (width, height), sizes[-1]
 
 
 def survey_images(settings: FolderSource | CsvSource, progress: Progress | None = None) -> Survey:

@@ -21,6 +21,7 @@ from vision.drift.records import DriftReport, DriftStatus, LoggedSpan, Monitored
 from vision.drift.reference import DriftReference
 from vision.drift.verdict import judge_drift
 from vision.drift.window import Window, check_window, drop_repeats, find_groups
+from vision.drift.words import tell_since
 
 CONFIDENCE, UNKNOWN_SCORE, CLASS_NAME = "confidence", "unknown_score", "class_name"
 
@@ -112,9 +113,7 @@ def _tell_span(report: DriftReport, span: LoggedSpan, settings: DriftSettings) -
     """What the window's place in the log has to do with the verdict, in words."""
     reasons = [span.note] if span.note else []
     if span.num_unknown is not None and (since := span.num_answers + span.num_skipped):
-        reasons.append(
-            f"{span.num_unknown} of {count_of(since, 'answer')} since the last check called unknown"
-        )
+        reasons.append(f"{span.num_unknown} of {count_of(since, 'answer')}{tell_since(span)} called unknown")
     if span.num_strangers:
         reasons.append(
             f"{span.num_strangers} of {count_of(span.num_answers, 'answer')} called unknown as strangers: "
@@ -137,7 +136,7 @@ def _tell_left_out(span: LoggedSpan, settings: DriftSettings) -> list[str]:
         return []
     since = count_of(span.num_answers + span.num_skipped, "answer")
     return [
-        f"{span.num_skipped} of {since} since the last check were not looked at: they are older than the "
+        f"{span.num_skipped} of {since}{tell_since(span)} were not looked at: they are older than the "
         f"{settings.window} of monitoring.window"
     ]
 

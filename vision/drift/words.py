@@ -7,7 +7,7 @@ import numpy as np
 from vision.base.record import IntArray
 from vision.base.wording import count_of
 from vision.config.monitoring import DriftSettings
-from vision.drift.records import DriftCause, DriftReport, Question
+from vision.drift.records import DriftCause, DriftReport, LoggedSpan, Question
 from vision.drift.reference import DriftReference
 
 _SINGLE = 0.95
@@ -140,3 +140,8 @@ def tell_verdict(report: DriftReport) -> tuple[str, ...]:
             "group; bursts in time stood in"
         )
     return tuple(reasons)
+
+
+def tell_since(span: LoggedSpan) -> str:
+    """Answers are counted from the last window with a verdict on: a check of too few gives none."""
+    return " since the last verdict" if span.judged_before else ""

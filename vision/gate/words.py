@@ -33,7 +33,9 @@ WHY = {
 def tell_reason(verdict: Verdict, checks: Sequence[GateCheck], *, decides: bool, first: bool) -> str:
     """Why a challenger got its verdict, in one sentence; `first` if there was no model in production."""
     if verdict is Verdict.PROMOTED:
-        reason = "it clears every floor" if first else "it is no worse than the model in production"
+        reason = (
+            "it clears the floors that were set" if first else "it is no worse than the model in production"
+        )
         return reason + ("." if decides else ", as a helper: it suggests, a person decides.")
     failed = [WHY[check.name] for check in checks if not check.passed]
     more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from serving.app.words import KIND_NAMES, escape_markdown, show_share, tell_limi
 from serving.runtime.class_pictures import find_class_pictures
 from vision.base.wording import count_of
 from vision.decision.passport import Passport
+from vision.evaluation.weak import tell_weak_classes
 
 _PICTURE_PIXELS = 56
 
@@ -24,11 +26,8 @@ def show_model(service: Service) -> None:
     st.markdown(f"#### {escape_markdown(tell_model(model))}")
     for limit in tell_limits(model):
         st.warning(escape_markdown(limit))
-    for weak in model.weak_classes:
-        missed = f"{weak.num_right} of {weak.num_images} test pictures were right."
-        st.warning(
-            escape_markdown(f"Do not rely on {weak.class_name}: {missed}"), icon=":material/priority_high:"
-        )
+    if weak := tell_weak_classes(model.weak_classes):
+        st.warning(escape_markdown(weak), icon=":material/priority_high:")
     if passport is None:
         st.info(
             "What its test pictures said is not in this model, which was made before that was kept. Train "
@@ -48,7 +47,7 @@ def tell_model(model: ModelDescription) -> str:
     if (passport := model.passport) is None:
         return f"{name} knows {len(model.class_names)} classes."
     low, high = passport.accuracy_low, passport.accuracy_high
-    between = "" if low is None or high is None else f" ({low:.0%} to {high:.0%})"
+    between = "" if low is None or high is None else f" ({math.floor(100 * low)} to {math.ceil(100 * high)}%)"
     return f"{name} names {passport.accuracy:.0%} of new pictures right{between}."
 
 

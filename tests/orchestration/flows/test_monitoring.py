@@ -156,7 +156,7 @@ def test_the_page_says_the_verdict_first_then_what_to_do_and_loads_nothing(
 def test_what_was_not_looked_at_is_the_first_line_and_unknown_is_counted_over_all() -> None:
     page = render_drift_page(make_story(*judge(PLAIN, num_skipped=80, num_unknown=50)))
     first = page.split("</h1>")[1].split("</p>")[0]
-    assert "80 of 200 answers since the last check were not looked at." in first
+    assert "80 of 200 answers were not looked at." in first
     assert "<b>25<i> of 100</i></b><span>called unknown</span>" in page
     assert "not looked at" not in render_drift_page(make_story(*QUIET)).split("</h1>")[1]
 

@@ -11,14 +11,14 @@ from orchestration.store.rows import RunRow
 TOLD: dict[str, Any] = {
     "compare": {"winner": "cnn"},
     "evaluate_test": {"accuracy": 0.72, "decided_alone": 0.46},
-    "promote": {"verdict": "promoted", "reason": "it clears every floor."},
+    "promote": {"verdict": "promoted", "reason": "it clears the floors that were set."},
 }
 
 
 @pytest.mark.parametrize(
     ("status", "told", "failure", "shares", "ending"),
     [
-        ("completed", TOLD, "", (0.72, 0.46), "promoted: it clears every floor."),
+        ("completed", TOLD, "", (0.72, 0.46), "promoted: it clears the floors that were set."),
         ("completed", {}, "", (None, None), "completed"),
         ("running", {}, "", (None, None), "running"),
         ("failed", {}, "SourceError: no folder.\nmore", (None, None), "failed: SourceError: no folder."),
