@@ -18,7 +18,7 @@ from PIL import Image
 
 from serving.api.boxes import cut_to_box
 from serving.api.description import describe_model
-from serving.api.enrolled import EnrolledClasses, NewClass
+from serving.api.enrolled import Embedded, EnrolledClasses, NewClass
 from serving.api.keys import CHECK_CLIENT
 from serving.api.metrics import ServiceMetrics, Stage
 from serving.api.problems import ProblemError
@@ -42,7 +42,7 @@ from serving.log.entries import LogEntry
 from serving.log.lossy import LossyLog
 from serving.log.prediction_log import PredictionLog
 from vision.base.errors import ImageError, LogError, TaxonError
-from vision.base.record import FloatArray, ImageArray
+from vision.base.record import ImageArray
 from vision.bundle.assembly import LoadedBundle
 from vision.bundle.heat_map import heat_map, overlay
 from vision.bundle.pictures import decode_for, tell_misfit
@@ -266,10 +266,10 @@ class Answerer:
             raise no_known_images()
         return self._enrolled.take(new, self._clock())
 
-    def _embed(self, image: bytes) -> FloatArray:
+    def _embed(self, image: bytes) -> Embedded:
         question = Question(image, "", CHECK_CLIENT)
-        embedding: FloatArray = self._run_for(self._decode(question), question)[0].forward.embeddings[0]
-        return embedding
+        inference, _ = self._run_for(self._decode(question), question)
+        return inference.forward.embeddings[0], bool(inference.decisions.strangers[0])
 
     def correct(self, prediction_id: str, class_name: str, client: str) -> CorrectionAnswer:
         """Write down what an answer should have been, and who said so.

@@ -11,8 +11,8 @@ import logging
 import time
 import zipfile
 from collections import deque
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, BinaryIO
 
@@ -21,9 +21,11 @@ from serving.api.problems import Problem, ProblemError
 from serving.api.schemas import BatchRow, PredictionAnswer
 from serving.api.settings import ServiceSettings
 from serving.api.state import ServiceState
-from serving.log.entries import LogEntry
+from serving.log.entries import MAX_CHARACTERS, LogEntry
 from vision.base.errors import ImageError
-from vision.prediction.items import Item
+from vision.config.data import AUTO_GROUPS
+from vision.prediction.groups import group_items
+from vision.prediction.items import Item, make_faulty, show_name
 from vision.prediction.members import ARCHIVE_FAULTS, make_member_item
 
 _ENTRIES, _DIRECTORY_BYTES = 4, 5  # of what zipfile reads from the end of an archive
@@ -38,17 +40,29 @@ class Batch:
 
     Attributes:
         archive: open while rows are made.
-        asked: the question of every file but its bytes, name and time.
+        asked: the question of every file but its bytes, name, group and time.
+        groups: name of a file, as it is shown -> its group.
     """
 
     archive: zipfile.ZipFile
     asked: Question
+    groups: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def members(self) -> list[zipfile.ZipInfo]:
-        """Its files in their order, less folders and what systems put beside files."""
-        files = (each for each in self.archive.infolist() if not each.is_dir())
-        return [each for each in files if not each.filename.startswith("__MACOSX/")]
+
+def list_members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """Its files in their order, less folders and what systems put beside files."""
+    files = (each for each in archive.infolist() if not each.is_dir())
+    return [each for each in files if not each.filename.startswith("__MACOSX/")]
+
+
+def tell_groups(archive: zipfile.ZipFile, group_by: str) -> dict[str, str]:
+    """The group of each file that has one, by its name; names that are too long for a group tell none."""
+    names = [show_name(each.filename) for each in list_members(archive)]
+    names = [each for each in names if len(each) <= MAX_CHARACTERS]
+    if group_by == "folder":
+        return {each: folder for each in names if (folder := each.rpartition("/")[0])}
+    items = [make_faulty(each, "is a name alone") for each in names] if group_by == "names" else []
+    return {each.path: each.group for each in group_items(items, AUTO_GROUPS) if each.group} if items else {}
 
 
 def open_archive(file: BinaryIO, settings: ServiceSettings) -> zipfile.ZipFile:
@@ -91,7 +105,7 @@ async def answer_batch(state: ServiceState, answerer: Answerer, batch: Batch) ->
     """
     pending: deque[asyncio.Task[Told]] = deque()
     try:
-        for member in batch.members:
+        for member in list_members(batch.archive):
             pending.append(asyncio.create_task(_answer_member(state, answerer, batch, member)))
             while len(pending) > state.settings.threads:
                 yield await _take_first(pending)
@@ -113,17 +127,18 @@ async def _answer_member(
 ) -> Told:
     arrived = time.perf_counter()
     item = make_member_item(batch.archive, member, state.settings.max_body_bytes)
+    group = batch.groups.get(item.path)
     try:
-        asked = replace(batch.asked, file_name=item.path, arrived=arrived)
+        asked = replace(batch.asked, file_name=item.path, group=group, arrived=arrived)
         answer, entry = await state.run(partial(_answer_file, answerer, asked, item), member)
     except ImageError as error:
-        return BatchRow(file=item.path, problem=_unusable(str(error)).problem), None
+        return BatchRow(file=item.path, problem=_unusable(str(error)).problem, group=group), None
     except ProblemError as error:
-        return BatchRow(file=item.path, problem=error.problem), None
+        return BatchRow(file=item.path, problem=error.problem, group=group), None
     except Exception:
         _logger.exception("A fault of this program")
-        return BatchRow(file=item.path, problem=_FAULT), None
-    return BatchRow(file=item.path, answer=answer), entry
+        return BatchRow(file=item.path, problem=_FAULT, group=group), None
+    return BatchRow(file=item.path, answer=answer, group=group), entry
 
 
 def _answer_file(

@@ -32,6 +32,9 @@ from vision.bundle.neighbours import Neighbours
 
 LOOK_SECONDS = 5.0
 
+Embedded = tuple[FloatArray, bool]
+"""Embedding (d,) of a picture, and whether the model takes it for a stranger."""
+
 _logger = logging.getLogger("taxon.serving")
 
 
@@ -51,7 +54,7 @@ class EnrolledClasses:
         self,
         model_name: str,
         known: Neighbours,
-        embed: Callable[[bytes], FloatArray],
+        embed: Callable[[bytes], Embedded],
         log: PredictionLog,
         settings: ServiceSettings,
         clock: Callable[[], float] = time.monotonic,
@@ -61,7 +64,8 @@ class EnrolledClasses:
         Args:
             model_name: whose new classes they are.
             known: images of the classes that the model knows.
-            embed: (d,) of the bytes of an image; raises TaxonError where they are none.
+            embed: (d,) of the bytes of an image, and whether the model takes it for a stranger; raises
+                TaxonError where they are none.
             log: keeps the pictures.
             settings: bound the pictures that are kept.
             clock: gives seconds.
@@ -71,7 +75,7 @@ class EnrolledClasses:
         self._clock, self._look_at = clock, float("-inf")
         self._state = (0, 0)
         self._classes: list[EnrolledClass] = []
-        self._embedded: dict[bytes, FloatArray] = {}  # by SHA-256 of a picture
+        self._embedded: dict[bytes, Embedded] = {}  # by SHA-256 of a picture
         self._lock = threading.Lock()
 
     @cached_property
@@ -175,11 +179,18 @@ class EnrolledClasses:
         different = list(dict.fromkeys(images))
         if not different:
             raise DataError(f"no pictures came; expected {LEAST_PICTURES} or more. Add some")
-        embeddings = np.stack([self._embed_once(each) for each in different])
-        return enrol(self._known, self._space, embeddings, class_name)
+        found = [self._embed_once(each) for each in different]
+        num_strangers = sum(is_stranger for _, is_stranger in found)
+        if 2 * num_strangers > len(found):
+            raise DataError(
+                f"{num_strangers} of its {len(found)} pictures are none of the kind that was taught: the "
+                "model cannot tell one such thing from another; expected a class of that kind. Train a model "
+                "with it"
+            )
+        return enrol(self._known, self._space, np.stack([each for each, _ in found]), class_name)
 
-    def _embed_once(self, image: bytes) -> FloatArray:
-        """The embedding of a picture, which is asked again after every enrolment."""
+    def _embed_once(self, image: bytes) -> Embedded:
+        """What is found of a picture, which is asked again after every enrolment."""
         digest = hashlib.sha256(image).digest()
         if digest not in self._embedded:
             self._embedded[digest] = self._embed(image)

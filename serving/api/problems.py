@@ -48,7 +48,7 @@ PROBLEMS: Mapping[str, tuple[HTTPStatus, str]] = MappingProxyType(
         "box": (HTTPStatus.UNPROCESSABLE_ENTITY, "The box is no box, or holds nothing of the picture."),
         "not-told-apart": (
             HTTPStatus.UNPROCESSABLE_ENTITY,
-            "Too few pictures, or they cannot be told from known classes.",
+            "Too few pictures, not to be told from known classes, or none of the kind that was taught.",
         ),
         "enrolled-enough": (
             HTTPStatus.CONFLICT,

@@ -30,6 +30,7 @@ def _write_csv(columns: list[str], row: BatchRow) -> str:
     answer, problem = row.answer, row.problem
     told = Row(
         path=row.file,
+        group=row.group,
         prediction=None if answer is None else _as_prediction(answer),
         fault="" if problem is None else problem.arrived,
     )

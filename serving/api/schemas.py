@@ -95,6 +95,11 @@ class BatchQuery(AnswerOptions):
         default=None,
         description="csv or ndjson; without it CSV where the header Accept says text/csv, else NDJSON",
     )
+    group_by: Literal["names", "folder", "none"] = Field(
+        default="names",
+        description="what a picture's group, which monitoring counts, is read from: names (as far as those "
+        "of all files tell one, as run.py predict --group-by auto does), folder (its folder in the archive)",
+    )
 
 
 class ClassProbability(Body):
@@ -192,6 +197,7 @@ class BatchRow(Body):
     file: str = Field(description="its name in the archive")
     answer: PredictionAnswer | None = Field(default=None, description="as of POST /predict")
     problem: Problem | None = Field(default=None, description="why there is none")
+    group: str | None = Field(default=None, description="individual, camera or visit that it was counted in")
 
 
 class SimilarAnswer(Body):

@@ -100,7 +100,7 @@ def answer_items(service: Service, batch: Batch) -> Iterator[Asked]:
             rows = answer_archive(service.url, service.key, archive)
             for each, row in zip(part, rows, strict=True):
                 told = _name_row(row, each)
-                asked = Asked(each.name, "", datetime.now(UTC), each.thumbnail, told.answer)
+                asked = Asked(each.name, row.group or "", datetime.now(UTC), each.thumbnail, told.answer)
                 if told.problem is not None:
                     asked = replace(asked, problem=told.problem.arrived)
                 batch.rows.append(write(told))

@@ -36,8 +36,8 @@ _REFUSALS = {
     "group": "The name of camera, individual or visit is too long or has signs that cannot be printed.",
     "no-such-answer": "The answer to {name} is no longer kept. Drop the picture again, then correct it.",
     "not-logged": "It could not be written down, because the log of answers is off or fails.",
-    "not-told-apart": "The new class was not taken: its pictures are too few, or cannot be told from known "
-    "classes. Send more or clearer ones.",
+    "not-told-apart": "The new class was not taken: its pictures are too few, cannot be told from known "
+    "classes, or are none of the kind that was taught.",
     "enrolled-enough": "The new class was not taken: as many pictures of new classes are kept as may be. "
     "Train with them, or forget one.",
     "no-known-images": "This model keeps no known images to compare with. Train and deploy it again.",

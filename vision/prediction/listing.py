@@ -10,16 +10,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from vision.base.errors import SourceError
-from vision.base.names import comparison_key, find_near, normalise
-from vision.config.data import AUTO_GROUPS
-from vision.data.grouping import suggest_groups
-from vision.data.manifest import SourceFile
+from vision.base.names import find_near
 from vision.data.sources.finding import Rules, find_images
 from vision.prediction.archive import list_archive
 from vision.prediction.boxes import Boxes, cut_items, give_boxes
+from vision.prediction.groups import group_items
 from vision.prediction.items import HIDDEN, Item, make_faulty, make_item
 from vision.prediction.table import list_table
 
@@ -86,9 +84,7 @@ def open_items(
         if boxes is not None and boxes.margin is not None:
             listing.items = cut_items(listing.items, boxes.margin)
         listing.items = _tell_apart(listing.items)
-        pattern = _find_pattern(group_by, listing.items)
-        if pattern is not None:
-            listing.items = [_with_group(each, pattern) for each in listing.items]
+        listing.items = group_items(listing.items, group_by)
         yield listing
 
 
@@ -137,23 +133,6 @@ def _name_of(source: Path) -> str:
     stem = source.expanduser().absolute().resolve()
     name = stem.stem if stem.suffix and not stem.is_dir() else stem.name
     return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60] or "pictures"
-
-
-def _find_pattern(group_by: str | None, items: Sequence[Item]) -> re.Pattern[str] | None:
-    """The pattern of groups, None where there is none."""
-    if group_by == AUTO_GROUPS:  # classes are not known here: all pictures count as of one
-        group_by = suggest_groups([SourceFile(each.path, "", None) for each in items]).pattern
-    pattern = re.compile(group_by) if group_by else None
-    return pattern if pattern is not None and "group" in pattern.groupindex else None
-
-
-def _with_group(item: Item, pattern: re.Pattern[str]) -> Item:
-    """The item with the group that its name tells, unless it has one."""
-    if item.group is not None:
-        return item
-    text = normalise(item.path)
-    match = pattern.search(text if "/" in pattern.pattern else PurePosixPath(text).name)
-    return replace(item, group=comparison_key(match["group"])) if match and match["group"] else item
 
 
 def _describe_nothing(listing: Listing) -> str:

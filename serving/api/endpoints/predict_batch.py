@@ -15,7 +15,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from serving.api.answers import Answerer, Question
-from serving.api.batches import SEND_SECONDS, Batch, Told, answer_batch, open_archive
+from serving.api.batches import SEND_SECONDS, Batch, Told, answer_batch, open_archive, tell_groups
 from serving.api.endpoint import Access, Endpoint
 from serving.api.forms import WrongForm, read_form
 from serving.api.keys import KeyScope
@@ -83,7 +83,8 @@ async def predict_batch(state: ServiceState, request: Request) -> StreamingRespo
         archive = await anyio.to_thread.run_sync(open_archive, upload.file, state.settings)
         stack.callback(archive.close)
         asked = Question(b"", "", request.state.client, views=query.tta, reencode=query.reencode)
-        rows = _write_rows(state, answerer, Batch(archive, asked), as_csv=as_csv)
+        groups = await anyio.to_thread.run_sync(tell_groups, archive, query.group_by)
+        rows = _write_rows(state, answerer, Batch(archive, asked, groups), as_csv=as_csv)
         held = stack.pop_all()
     return BatchResponse(rows, _CSV if as_csv else _NDJSON, held, state.settings.batch_seconds)
 

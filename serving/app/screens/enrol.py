@@ -8,7 +8,7 @@ from serving.api.schemas import MAX_ENROLLED, MIN_ENROLLED, EnrolledAnswer
 from serving.app.pictures import FILE_TYPES
 from serving.app.screen import Screen, Service
 from serving.app.words import escape_markdown, explain_fault, show_share
-from serving.client import enrol_class
+from serving.client import RefusedError, enrol_class
 from vision.base.errors import TaxonError
 from vision.base.wording import count_of
 from vision.data.thumbnails import make_thumbnail
@@ -22,6 +22,9 @@ def show_enrol(service: Service) -> None:
     taken: EnrolledAnswer | None = st.session_state.pop("enrolled", None)
     if taken is not None:
         _tell(taken)
+    if not service.model.num_known_images:
+        st.warning(escape_markdown(explain_fault("The class", RefusedError("", "no-known-images"))))
+        return
     st.caption(
         f"{MIN_ENROLLED} or more pictures, better of several individuals, and a name. From then on a picture "
         "like them is told as *perhaps* that class, beside the answer of "

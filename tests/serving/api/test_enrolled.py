@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving.api.enrolled import LOOK_SECONDS, EnrolledClasses, NewClass
+from serving.api.enrolled import LOOK_SECONDS, Embedded, EnrolledClasses, NewClass
+from serving.api.problems import ProblemError
 from serving.api.settings import ServiceSettings
 from serving.log.enrolments import Enrolment, add_enrolment, forget_class
 from serving.log.prediction_log import PredictionLog
-from vision.base.record import FloatArray
 from vision.bundle.neighbours import Neighbours
 
 WIDTH = 8
@@ -41,10 +41,13 @@ class Clock:
         return self.now
 
 
-def embed(image: bytes) -> FloatArray:
+STRANGE = 5
+
+
+def embed(image: bytes) -> Embedded:
     """A picture lies along the axis of its first byte, its second tells it from others."""
     place, number = image
-    return np.asarray(np.eye(WIDTH)[place] + 0.01 * number * np.eye(WIDTH)[7], np.float32)
+    return np.asarray(np.eye(WIDTH)[place] + 0.01 * number * np.eye(WIDTH)[7], np.float32), place == STRANGE
 
 
 def pictures(axis: int, first: int = 0, number: int = 5) -> tuple[tuple[str, bytes], ...]:
@@ -59,7 +62,7 @@ def log(tmp_path: Path) -> Iterator[PredictionLog]:
 
 
 def name_of(classes: EnrolledClasses, axis: int) -> str:
-    found = classes.find(embed(bytes([axis, 9])))
+    found = classes.find(embed(bytes([axis, 9]))[0])
     return found.class_name if found else ""
 
 
@@ -83,7 +86,7 @@ def test_further_pictures_join_those_that_were_sent_before_and_copies_count_once
     ours = EnrolledClasses("toy", KNOWN, embed, log, ServiceSettings())
     assert ours.take(NewClass("perch", pictures(3), "team"), NOW).num_images == 5
     assert ours.take(NewClass("perch", pictures(3, first=4, number=2), "other"), NOW).num_images == 6
-    found = ours.find(embed(bytes([3, 9])))
+    found = ours.find(embed(bytes([3, 9]))[0])
     assert found is not None
     assert found.num_images == 6
     assert found.threshold < found.similarity <= 1
@@ -92,3 +95,13 @@ def test_further_pictures_join_those_that_were_sent_before_and_copies_count_once
 def test_classes_of_another_model_are_not_answered(log: PredictionLog) -> None:
     add_enrolment(log, Enrolment("elsewhere", "perch", "team", NOW, pictures(3)))
     assert name_of(EnrolledClasses("toy", KNOWN, embed, log, ServiceSettings()), 3) == ""
+
+
+def test_pictures_of_another_kind_than_all_that_was_taught_make_no_class(log: PredictionLog) -> None:
+    ours = EnrolledClasses("toy", KNOWN, embed, log, ServiceSettings())
+    half = (*pictures(3), *pictures(STRANGE))
+    with pytest.raises(ProblemError, match="kind that was taught") as refused:
+        ours.take(NewClass("cat", (*half, ("more.png", bytes([STRANGE, 8]))), "team"), NOW)
+    assert refused.value.problem.type.endswith("not-told-apart")
+    assert ours.list_classes() == ()
+    assert ours.take(NewClass("perch", (*pictures(3, number=6), *half[5:]), "team"), NOW).num_images == 11

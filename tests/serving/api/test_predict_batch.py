@@ -40,7 +40,7 @@ from tests.serving.api.client import (
     read_metric,
     serve,
 )
-from tests.serving.toy import BLACK, GREY, RED, make_answerer, make_bomb, paint
+from tests.serving.toy import BLACK, GREY, RED, make_answerer, make_bomb, make_bundle, paint
 from tests.vision.training.nets.toy import KERAS_WARNINGS
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
@@ -99,6 +99,26 @@ def test_as_csv_it_has_the_columns_of_predict_and_no_formulas(client: TestClient
         assert (notes["decision"], len(red["prediction_id"])) == ("unreadable", 32)
         assert "is no picture" in notes["reason"] or "image" in notes["reason"]
     check_problem(send(client, archive, "?format=xml"), 422, "query")
+
+
+@pytest.mark.parametrize(
+    ("query", "groups"),
+    [
+        ("", [f"fish{number:02}" for number in range(8) for _ in range(3)]),
+        ("&group_by=folder", [f"day {number % 2}" for number in range(8) for _ in range(3)]),
+        ("&group_by=none", [None] * 24),
+    ],
+)
+def test_the_groups_are_told_and_logged(tmp_path: Path, query: str, groups: list[str | None]) -> None:
+    names = [f"day {fish % 2}/Fish{fish:02}_frame{frame}.png" for fish in range(8) for frame in range(3)]
+    archive = pack(dict.fromkeys(names, paint(RED)))
+    with serve(load=logged_toy(tmp_path / "log.sqlite")) as client:
+        rows = rows_of(send(client, archive, f"?format=ndjson{query}"))
+        told = list(csv.DictReader(io.StringIO(send(client, archive, f"?format=csv{query}").text)))
+    assert [each.get("group") for each in rows] == groups
+    assert [each["group"] or None for each in told] == groups
+    with closing(PredictionLog(f"sqlite:///{tmp_path / 'log.sqlite'}")) as log:
+        assert {each.group for each in log.read_newest(make_bundle().digest, 99)} == set(groups)
 
 
 def test_what_cannot_be_answered_is_a_row_with_its_reason_and_harms_no_other(client: TestClient) -> None:

@@ -275,9 +275,11 @@ def test_an_accepted_picture_whose_views_name_another_class_goes_to_review(
     )
     others = np.array([0.1 if name == accepted.class_name else 1.0 for name in rule.class_names])
     probs = others / others.sum()
+    accepted = accepted.model_copy(update={"possible": (accepted.class_name,)})
     (told,) = tell_by_views(rule, [accepted], probs[None], 3, top_k=2)
     assert told.decision is Decision.REVIEW
     assert told.class_name != accepted.class_name
+    assert told.possible is None  # the set was of the plain picture
     assert told.confidence == pytest.approx(probs.max())
     assert (told.unknown_score, told.p_value) == (accepted.unknown_score, accepted.p_value)
 
