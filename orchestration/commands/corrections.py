@@ -133,7 +133,7 @@ def _name_pictures(
     `folder`.
     """
     sent = {each.correction.prediction_id: each.file_name for each in found}
-    named = {answer: _name_picture(sent[answer] or answer, image) for answer, image in images.items()}
+    named = {answer: name_picture(sent[answer] or answer, image) for answer, image in images.items()}
     shared = Counter((agreed[answer], name.casefold()) for answer, name in named.items())
     pictures: dict[str, bytes] = {}
     taken: set[str] = set()
@@ -173,7 +173,7 @@ def _is_other(file: Path, image: bytes) -> bool:
     return file.is_file() and file.read_bytes() != image
 
 
-def _name_picture(sent: str, image: bytes) -> str:
+def name_picture(sent: str, image: bytes) -> str:
     """The last part of the name that it was sent with, as a file name; its ending is what the bytes are."""
     name = PurePosixPath("".join(each for each in sent.replace("\\", "/") if each.isprintable())).name
     endings = next((each.endings for each in FORMATS if each.begins(image[:HEAD_BYTES])), ("",))

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 import run
+from orchestration.commands.corrections import name_picture
 from serving.log.corrections import Correction, add_correction
 from serving.log.prediction_log import PredictionLog
 from tests.serving.answers import START, make_entry
+from tests.serving.toy import RED, paint
 
 
 @pytest.fixture(autouse=True)
@@ -51,3 +53,18 @@ def test_corrections_of_one_model_are_listed_and_written(
     assert "other.jpg" in told
     assert "reef_fast.jpg" not in told
     assert "1 correction of other" in told
+
+
+@pytest.mark.parametrize(
+    ("sent", "written"),
+    [
+        ("../../x/fish.png", "fish.png"),
+        ("C:\\x\\..\\fish.jpg", "fish.png"),
+        ("fi\nsh\x00.png", "fish.png"),
+        ("/", "picture.png"),
+        ("..", "picture.png"),
+        (".bashrc", "bashrc.png"),
+    ],
+)
+def test_a_picture_is_named_by_the_last_part_of_what_was_sent(sent: str, written: str) -> None:
+    assert name_picture(sent, paint(RED)) == written
