@@ -39,6 +39,9 @@ LIKENESS = 0.95
 STRICT_LIKENESS = (0.99, 0.997, 0.999, 0.9997, 0.9999)
 """Of near duplicates in a class that would be lumped otherwise: the first of them that does not lump it."""
 
+COPY_LIKENESS = 0.995
+"""Correlation of the small pictures of an original and its copy at least."""
+
 BURST_DISTANCE = 10
 """Bits in which the hashes of neighbours by name differ at most, if they are of one burst."""
 
@@ -117,10 +120,26 @@ def find_alike(entries: Sequence[ImageEntry], small: SmallPictures) -> IntArray:
 
 def shrink_picture(image: ImageArray, entry: ImageEntry, resize: Resize) -> SmallPictures:
     """A square picture (size, size, 3) as a grey one (SIDE, SIDE), without the padding."""
-    picture = Image.fromarray(image).convert("L")
-    if resize is Resize.PAD:
-        picture = picture.crop(_content_box(entry, picture.width))
+    box = _content_box(entry, image.shape[1]) if resize is Resize.PAD else None
+    return shrink_image(image, box)
+
+
+def shrink_image(image: ImageArray, box: tuple[int, int, int, int] | None = None) -> SmallPictures:
+    """A picture (height, width, 3), or what is in a box of it, as a grey one (SIDE, SIDE)."""
+    picture = Image.fromarray(image).convert("L").crop(box)
     return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+
+
+def find_copies(small: SmallPictures, originals: SmallPictures) -> NDArray[np.bool_]:
+    """(n,) whether each of n small grey pictures is one of some originals, saved again or scaled."""
+    copies = np.zeros(len(small), dtype=bool)
+    rows = np.flatnonzero([picture.std() >= _FLAT for picture in small])
+    hashes = hash_pictures(small[rows])
+    for original in originals[[picture.std() >= _FLAT for picture in originals]]:
+        near = rows[np.bitwise_count(hashes ^ hash_pictures(original[None])) <= DISTANCE]
+        if len(near):
+            copies[near] |= _standardise(small[near]) @ _standardise(original[None])[0] >= COPY_LIKENESS
+    return copies
 
 
 def shrink_pictures(images: ImageArray, entries: Sequence[ImageEntry], resize: Resize) -> SmallPictures:

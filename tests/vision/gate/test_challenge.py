@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -121,6 +122,7 @@ def ask_gate(
     champion_splits: Splits = SPLITS,
     baselines: Baselines | None = None,
     digest: str | None = None,
+    regression: Path | None = None,
 ) -> Promotion:
     """The verdict on a challenger; the registry pins `digest`, by default that of the champion's files."""
     fake = champion or FakeChampion()
@@ -129,7 +131,7 @@ def ask_gate(
     return judge(
         make_bundle(bundle),
         Served(answer(splits, challenger_wrong), RULE, MSP),
-        Current(splits, baselines or make_baselines(), fake.images_at),
+        Current(splits, baselines or make_baselines(), fake.images_at, regression=regression),
         GateSettings(),
         BootstrapSettings(resamples=200),
         seed=0,
@@ -214,6 +216,20 @@ def test_the_same_bundle_keeps_the_champion_without_asking_it(monkeypatch: pytes
     assert "very bundle" in promotion.reasons[0]
     assert champion.images_asked == []
     assert len(champion.loaded) == 1  # its files are checked all the same
+
+
+@pytest.mark.parametrize("split", [Split.TRAIN, Split.VALIDATION, Split.CALIBRATION])
+def test_the_champion_is_not_asked_a_regression_picture_of_a_split_that_taught_it(
+    split: Split, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / NAMES[0]).mkdir()
+    (tmp_path / NAMES[0] / "a.png").write_bytes(b"picture")
+    taught = SPLITS.splits.index(Split.TRAIN)
+    digests, uses = list(SPLITS.digests), list(SPLITS.splits)
+    digests[taught], uses[taught] = hashlib.sha256(b"picture").hexdigest(), split
+    splits = SPLITS.model_copy(update={"digests": tuple(digests), "splits": tuple(uses)})
+    promotion = ask_gate(FakeChampion(), monkeypatch, champion_splits=splits, regression=tmp_path)
+    assert message_of(promotion, "regression set").endswith("none is judged: the champion learned 1.")
 
 
 @pytest.mark.parametrize("split", [Split.TRAIN, Split.VALIDATION, Split.CALIBRATION])

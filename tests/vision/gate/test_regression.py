@@ -114,3 +114,34 @@ def test_a_class_folder_is_called_as_a_training_calls_it_however_its_accents_are
 ) -> None:
     save(tmp_path, unicodedata.normalize("NFD", "Äsche"), "a.png", paint(RED))
     assert [name for _, name, _ in list_regression(tmp_path)] == ["Äsche"]
+
+
+def test_copies_of_what_is_asked_are_not_taught_and_a_picture_counts_once_in_one_class(
+    tmp_path: Path,
+) -> None:
+    rng = np.random.default_rng(1)
+    for name in ("bream", "cod"):
+        for i in range(4):
+            picture = Image.fromarray(rng.integers(0, 256, (9, 12, 3), dtype=np.uint8)).resize((240, 180))
+            (tmp_path / "photos" / name).mkdir(parents=True, exist_ok=True)
+            picture.save(tmp_path / "photos" / name / f"{i}.png")
+    asked = tmp_path / "asked" / "bream"
+    asked.mkdir(parents=True)
+    with Image.open(tmp_path / "photos" / "cod" / "0.png") as picture:
+        picture.save(asked / "anew.png", compress_level=1)
+    with Image.open(tmp_path / "photos" / "cod" / "1.png") as picture:
+        picture.save(asked / "lossy.jpg", quality=80)
+    with Image.open(tmp_path / "photos" / "cod" / "2.png") as picture:
+        picture.resize((160, 120)).save(asked / "small.png")
+    (asked / "small_again.png").write_bytes((asked / "small.png").read_bytes())
+    settings = FolderSource(path=tmp_path / "photos", regression=tmp_path / "asked")
+    manifest = read_source(settings, tmp_path)
+    kept = [f"bream/{i}.png" for i in range(4)] + ["cod/3.png"]
+    assert [entry.path for entry in manifest.entries] == kept
+    listed = list_regression(tmp_path / "asked")
+    assert [path.name for path, _, _ in listed] == ["anew.png", "lossy.jpg", "small.png"]
+    asked.rename(tmp_path / "asked" / "cod")
+    assert digest_source(settings, tmp_path) != manifest.source_digest
+    save(tmp_path / "asked", "bream", "said.png", (tmp_path / "asked" / "cod" / "small.png").read_bytes())
+    with pytest.raises(SourceError, match=r"bream/said\.png and cod/small\.png are one picture"):
+        digest_source(settings, tmp_path)

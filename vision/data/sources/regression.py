@@ -5,20 +5,28 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from vision.base.errors import SourceError
+import numpy as np
+
+from vision.base.errors import ImageError, SourceError
 from vision.base.files import digest_file
 from vision.base.names import normalise
+from vision.config.data import Resize
+from vision.data.images import decode_image
+from vision.data.near_duplicates import SIDE, SmallPictures, find_copies, shrink_image
 from vision.data.records import FileRemark, Manifest
 from vision.data.sources.finding import describe_nothing, find_images, find_root
 
+_SIZE = 2 * SIDE
 _EXPECTED = "Expected class folders of pictures in dataset.regression, as corrections --out writes them"
 
 
 def list_regression(folder: Path) -> list[tuple[Path, str, str]]:
     """File, class (its folder's name in NFC, as models name it) and SHA-256 of every picture, by path.
 
+    A picture that is there under several names is listed once.
+
     Raises:
-        SourceError: the folder is missing, holds no picture, or one outside a class folder.
+        SourceError: the folder is missing, holds no picture, one outside a class folder, or one in two.
     """
     root = find_root(folder, f"{_EXPECTED}.")
     found = find_images(root)
@@ -27,10 +35,16 @@ def list_regression(folder: Path) -> list[tuple[Path, str, str]]:
     loose = [path for path in found.images if "/" not in path]
     if loose:
         raise SourceError(f"{root}: {loose[0]} lies in no class folder. {_EXPECTED}.")
-    return [
-        (root / path, normalise(path.split("/")[0]), digest_file(root / path))
-        for path in sorted(found.images)
-    ]
+    listed: dict[str, tuple[Path, str, str]] = {}
+    for path in sorted(found.images):
+        file = root / path, normalise(path.split("/")[0]), digest_file(root / path)
+        first = listed.setdefault(file[2], file)
+        if first[1] != file[1]:
+            raise SourceError(
+                f"{root}: {first[0].relative_to(root)} and {path} are one picture in two class folders. "
+                "Expected each picture in one. Delete the one that is wrong."
+            )
+    return list(listed.values())
 
 
 def digest_regression(digest: str, folder: Path) -> str:
@@ -39,18 +53,24 @@ def digest_regression(digest: str, folder: Path) -> str:
     Raises:
         SourceError: as of `list_regression`.
     """
-    lines = "".join(f"{name}\0{each}\n" for _, name, each in list_regression(folder))
+    lines = "by looks\n" + "".join(f"{name}\0{each}\n" for _, name, each in list_regression(folder))
     return hashlib.sha256(f"{digest}\0regression\0{lines}".encode()).hexdigest()
 
 
 def leave_out_regression(manifest: Manifest, folder: Path) -> Manifest:
-    """The manifest without the pictures of the set, found by their bytes, and a digest that covers them.
+    """The manifest without the pictures of the set and copies of them, and a digest that covers the set.
+
+    A copy has the same bytes, or looks the same: saved again, in another format or size.
 
     Raises:
         SourceError: as of `list_regression`.
     """
-    asked = {digest for _, _, digest in list_regression(folder)}
-    kept = tuple(entry for entry in manifest.entries if entry.digest not in asked)
+    listed = list_regression(folder)
+    asked = {digest for _, _, digest in listed}
+    others = [entry for entry in manifest.entries if entry.digest not in asked]
+    small = [_shrink(manifest.locate(entry)) for entry in others]
+    copies = find_copies(np.array(small), np.array([_shrink(path) for path, _, _ in listed]))
+    kept = tuple(entry for entry, is_copy in zip(others, copies, strict=True) if not is_copy)
     number = len(manifest.entries) - len(kept)
     told = [FileRemark(what="images left out, as they are in dataset.regression", count=number)]
     return manifest.model_copy(
@@ -60,3 +80,13 @@ def leave_out_regression(manifest: Manifest, folder: Path) -> Manifest:
             "source_digest": digest_regression(manifest.source_digest, folder),
         }
     )
+
+
+def _shrink(path: Path) -> SmallPictures:
+    """A file's picture as a small grey one; a flat one, which no other is like, where it cannot be read."""
+    try:
+        return shrink_image(
+            decode_image(path.read_bytes(), size=_SIZE, resize=Resize.STRETCH, keeps_damage=True)
+        )
+    except (ImageError, OSError):  # the gate and the manifest name such files
+        return np.zeros((SIDE, SIDE), np.uint8)
