@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from serving.app.visit import Asked
 from serving.app.words import explain_fault
 from serving.client import RefusedError, answer_archive
 from vision.base.errors import ConfigError, ImageError
+from vision.data.decoding.formats import find_format
 from vision.data.thumbnails import make_thumbnail
 from vision.prediction.items import Item, show_name
 from vision.prediction.members import ARCHIVE_FAULTS, make_member_item
@@ -29,6 +31,7 @@ SIDE = 240
 
 _FILES_AT_ONCE = 32
 _MOST_BYTES = 200_000_000  # of one file
+_HEAD_BYTES = 64  # a picture that has a ZIP behind it is a picture
 
 
 @dataclass
@@ -39,11 +42,14 @@ class Batch:
         items: the files; their bytes are read when they are sent.
         asked: of the first files, each with a thumbnail.
         rows: the lines of the CSV file, its head among them.
+        asking: held while an archive is asked: the page is drawn by another thread before the one that a
+            click elsewhere ends is done with its archive.
     """
 
     items: Sequence[Item]
     asked: list[Asked] = field(default_factory=list)
     rows: list[str] = field(default_factory=list)
+    asking: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def is_done(self) -> bool:
@@ -59,7 +65,8 @@ def list_items(files: Sequence[tuple[str, BinaryIO]], most: int) -> list[Item]:
     """
     items: list[Item] = []
     for name, file in files:
-        if not zipfile.is_zipfile(file):
+        file.seek(0)
+        if find_format(file.read(_HEAD_BYTES)) is not None or not zipfile.is_zipfile(file):
             items.append(Item(show_name(name), partial(_read_all, file)))
             continue
         try:
@@ -86,26 +93,36 @@ def answer_items(service: Service, batch: Batch) -> Iterator[Asked]:
     Raises:
         ServiceError: the service does not answer, or refuses; what came before is kept.
     """
+    while True:
+        with batch.asking:
+            if batch.is_done:
+                return
+            first = len(batch.asked)
+            _answer_part(service, batch)
+            answered = batch.asked[first:]
+        yield from answered
+
+
+def _answer_part(service: Service, batch: Batch) -> None:
+    """Send the next files as an archive, and keep each answer as it comes."""
     head, write = begin_csv(TOP_K)
     if not batch.rows:
         batch.rows.append(head)
-    while not batch.is_done:
-        first = len(batch.asked)
-        part = [_prepare(each, service.model) for each in batch.items[first : first + _FILES_AT_ONCE]]
-        with tempfile.TemporaryFile() as archive:
-            with zipfile.ZipFile(archive, "w") as packed:
-                for number, each in enumerate(part):
-                    packed.writestr(str(number) if each.problem else each.name, each.content)
-            archive.seek(0)
-            rows = answer_archive(service.url, service.key, archive)
-            for each, row in zip(part, rows, strict=True):
-                told = _name_row(row, each)
-                asked = Asked(each.name, row.group or "", datetime.now(UTC), each.thumbnail, told.answer)
-                if told.problem is not None:
-                    asked = replace(asked, problem=told.problem.arrived)
-                batch.rows.append(write(told))
-                batch.asked.append(asked)
-        yield from batch.asked[first:]
+    first = len(batch.asked)
+    part = [_prepare(each, service.model) for each in batch.items[first : first + _FILES_AT_ONCE]]
+    with tempfile.TemporaryFile() as archive:
+        with zipfile.ZipFile(archive, "w") as packed:
+            for number, each in enumerate(part):
+                packed.writestr(str(number) if each.problem else each.name, each.content)
+        archive.seek(0)
+        rows = answer_archive(service.url, service.key, archive)
+        for each, row in zip(part, rows, strict=True):
+            told = _name_row(row, each)
+            asked = Asked(each.name, row.group or "", datetime.now(UTC), each.thumbnail, told.answer)
+            if told.problem is not None:
+                asked = replace(asked, problem=told.problem.arrived)
+            batch.rows.append(write(told))
+            batch.asked.append(asked)
 
 
 @dataclass(frozen=True)

@@ -76,11 +76,14 @@ def tell_verdict(verdict: MonitoringVerdict, now: datetime) -> str:
     """What monitoring said last and when, in one sentence and what to do."""
     ago = _tell_ago(now - verdict.time)
     if verdict.status is DriftStatus.INSUFFICIENT:
-        return f"Looked at {ago}: too few new answers to judge."
+        found = "".join(verdict.reasons[:1]).removeprefix("insufficient: ")
+        few_groups = any("more group" in each for each in verdict.reasons)
+        asked = " Send group (individual, camera or visit) with each picture." if few_groups else ""
+        return f"Looked at {ago}, too few to judge: {found}.{asked}"
     answers = count_of(verdict.num_answers, "answer")
-    if verdict.cause is None:
-        return f"Quiet, looked at {ago}: {answers} are like the pictures that it was calibrated on."
     guessed = "" if verdict.verified else " Not verified: which pictures belong together was guessed."
+    if verdict.cause is None:
+        return f"Quiet, looked at {ago}: {answers} are like the pictures that it was calibrated on.{guessed}"
     return f"Drift, seen {ago} in {answers}: {_CAUSES[verdict.cause]}{guessed}"
 
 

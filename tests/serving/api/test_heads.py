@@ -232,6 +232,14 @@ def test_who_takes_nothing_of_an_answer_is_cut_off_and_who_takes_little_is_not(
         assert server.gate.wait(10)
 
 
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux bounds it")
+def test_the_kernel_is_told_milliseconds() -> None:
+    with socket.socket() as connection:
+        heads._bound_reading(connection)
+        given = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+    assert given == 1000 * heads.STALL_SECONDS
+
+
 def test_requests_one_after_the_other_and_at_once_are_answered(server: Server) -> None:
     body = b"a" * 3_000_000
     request = POST + b"Content-Length: %d\r\n\r\n" % len(body) + body

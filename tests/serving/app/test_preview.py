@@ -45,3 +45,8 @@ def test_the_test_pictures_are_those_of_the_passport() -> None:
         "Called unknown, whatever this promise: 60% of look-alikes.",
     ]
     assert len(tell_preview(MODEL, [], STRICT)) == 1
+
+
+def test_an_answer_that_is_just_sure_enough_is_decided() -> None:
+    told = tell_preview(MODEL, [answer(Decision.ACCEPT, SERVED.threshold)], SERVED)
+    assert told[-1] == "Of 1 answer of this visit: 1 decided alone, now 1."

@@ -13,7 +13,13 @@ from PIL import Image
 
 from vision.base.errors import BundleError
 from vision.base.outputs import ModelOutputs
-from vision.bundle.neighbours import NEIGHBOURS_NAME, gather_neighbours, read_neighbours, save_neighbours
+from vision.bundle.neighbours import (
+    NEIGHBOURS_NAME,
+    Neighbours,
+    gather_neighbours,
+    read_neighbours,
+    save_neighbours,
+)
 
 LABELS = np.array([0] * 10 + [1, 0, 0, 1, 1] + [-1] * 4)
 GROUPS = np.array([f"g{number}" for number in (*[0] * 10, 1, 2, 3, 4, 5, *range(6, 10))])
@@ -37,6 +43,15 @@ def test_a_class_keeps_at_most_so_many_images_of_all_its_groups_and_none_of_unkn
     known, _ = gather(3)
     assert np.bincount(known.labels).tolist() == [3, 3]
     assert {"10.png", "11.png", "12.png", "13.png", "14.png"} < set(known.paths)
+
+
+@pytest.mark.parametrize(("angle", "same"), [(0.0, True), (0.01, False)])
+def test_only_the_very_picture_is_the_same(angle: float, same: bool) -> None:
+    known = Neighbours(
+        np.eye(2, dtype=np.float16), np.array([0, 1]), np.arange(2), ["a", "b"], [b"", b""], ("c", "d")
+    )
+    ((found, _),) = known.nearest(np.array([np.cos(angle), np.sin(angle)], np.float32), 1)
+    assert (found.path, found.same) == ("a", same)  # their cosine is 1 or 0.99995
 
 
 def test_the_nearest_are_those_of_the_largest_cosine_whatever_the_length() -> None:

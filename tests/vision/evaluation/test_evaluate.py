@@ -17,6 +17,7 @@ from vision.base.softmax import softmax
 from vision.config.evaluation import BootstrapSettings
 from vision.data.labelled import Labelled
 from vision.decision.fitting import fit_detector
+from vision.decision.prediction_sets import find_sets
 from vision.decision.predictor import decide
 from vision.decision.records import (
     Decision,
@@ -121,6 +122,21 @@ def test_figures_are_those_of_the_served_rule(evaluation: Evaluation) -> None:
     assert known.called_unknown.value == pytest.approx(np.mean(decisions.called_unknown))
     wrong = decisions.classes != KNOWN.labels
     assert known.wrong_among_accepted == pytest.approx(wrong[decisions.accepted].mean())
+
+
+def test_sets_are_measured_by_image() -> None:
+    rule = RULE.model_copy(update={"prediction_set": RULE.unknown.model_copy(update={"value": 0.9})})
+    found = evaluate(Images(KNOWN), rule, DETECTOR, Subject("cnn", "test", "fp16"), BOOTSTRAP, 3)
+    sets = find_sets(rule, softmax(KNOWN.outputs.logits, 1.5))
+    assert sets is not None
+    assert found.set_size == pytest.approx(sets.sum() / 160)
+
+
+def test_a_class_of_which_half_is_named_rightly_is_not_weak(evaluation: Evaluation) -> None:
+    first, second, *_ = evaluation.classes
+    rows = (first.model_copy(update={"recall": 0.5}), second.model_copy(update={"recall": 0.49}))
+    weak = evaluation.model_copy(update={"classes": rows}).weak_classes()
+    assert [each.class_name for each in weak] == [second.class_name]
 
 
 def test_of_test_alone_held_out_images_are_remembered_and_more_groups_say_what_to_expect(
