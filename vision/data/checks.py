@@ -181,7 +181,8 @@ def _class_fault(
             f"has {count_of(num_groups, 'group')} of images. "
             f"Expected at least {settings.min_groups_per_class} (checks.min_groups_per_class), one for each "
             "split. Add images of other individuals or sources; "
-            "if dataset.group_by finds too little in the file names, correct it."
+            "if dataset.group_by finds too little in the file names, correct it; "
+            "if the column of a table is no group, write dataset: {group_column: null}."
         )
     absent = [str(split) for split in Split if split not in present]
     if absent:

@@ -29,7 +29,8 @@ def list_table(path: Path) -> list[Item]:
     beside it that has the pictures, which is told.
 
     Raises:
-        SourceError: the file cannot be read as a table, or has no column of paths.
+        SourceError: the file cannot be read as a table, has no column of paths, or names pictures that two
+            folders have.
     """
     header, rows = read_table(path)
     columns = {name.lower(): place for place, name in reversed(list(enumerate(header)))}
@@ -60,7 +61,7 @@ def _find_elsewhere(table: Path, texts: Sequence[str]) -> Places | None:
     """The folder that has the pictures where not one lies where the table says; None if there is none."""
     if any(is_there(_find_file(table, text)) for text in texts if text):
         return None
-    count, start = find_start(table.parent, texts)
+    count, start = find_start(table.parent, texts, way="move the table into one of them.")
     if not count:
         return None
     logger.warning("%s: its pictures do not lie where it says; they are taken from %s.", table, start)

@@ -225,3 +225,13 @@ def test_a_cell_that_no_file_can_be_called_is_a_row_with_its_reason(tmp_path: Pa
         there, odd = listing.items
     assert (there.fault, "cannot be opened" in odd.fault) == ("", True)
     assert find_start(tmp_path, ["a/" * 3000 + "a.png"]) == (0, tmp_path)
+
+
+def test_a_table_whose_pictures_two_folders_have_is_refused_with_both(tmp_path: Path) -> None:
+    _fill(tmp_path, "one/a.png", "two/a.png")
+    (tmp_path / "list.csv").write_text("path\na.png\n")
+    with (
+        pytest.raises(SourceError, match=r"(?s)one and in .*two .*move the table"),
+        open_items([tmp_path / "list.csv"]),
+    ):
+        pass

@@ -12,13 +12,12 @@ from vision.config.tables import CsvSource
 from vision.data.sources.split_words import read_split_name, words_of
 from vision.data.sources.table.labels_file import LABEL_COLUMNS, find_table
 from vision.data.sources.table.reading import PATH_COLUMNS, read_cell, read_table
-from vision.data.sources.table.rows import find_start
+from vision.data.sources.table.rows import Places, find_start
 
 GROUP_WORDS = frozenset(
     [
         "group",
         "individual",
-        "animal",
         "subject",
         "patient",
         "specimen",
@@ -31,13 +30,18 @@ GROUP_WORDS = frozenset(
         "location",
         "site",
         "camera",
-        *("individuum", "individu", "individuo", "individus", "tiere", "sujet", "sujeto", "soggetto"),
-        *("person", "personne", "persona", "paciente", "paziente", "spécimen", "espécimen", "exemplar"),
+        *("individuum", "individu", "individuo", "individus", "sujet", "sujeto", "soggetto"),
+        *("paciente", "paziente", "spécimen", "espécimen", "exemplar"),
         *("standort", "ort", "lieu", "lugar", "luogo", "kamera", "caméra", "cámara", "fotocamera"),
-        *("sequenz", "séquence", "secuencia", "sequenza", "besuch", "animale", "animais", "animales"),
+        *("sequenz", "séquence", "secuencia", "sequenza", "besuch"),
     ]
 )
 """What stays in one split, by the words of a column's name; `_NAMING` may stand beside them."""
+
+AMBIGUOUS_WORDS = frozenset(
+    ("animal", "tiere", "animale", "animais", "animales", "person", "personne", "persona")
+)
+"""Of columns that may tell the individual, and may as well repeat the class or tell who labelled."""
 
 _NAMING = frozenset(("id", "ids", "name", "code", "no", "nr", "number"))
 SPLIT_COLUMNS = ("split", "subset", "partition", "set")
@@ -70,9 +74,8 @@ def recognise_columns(settings: CsvSource) -> CsvSource:
     if not settings.label_column and not settings.rank:
         found["label_column"] = table.find_label(found["path_column"])
     if not {"group_column", "group_by"} & settings.model_fields_set:
-        found["group_column"] = table.choose(
-            [name for name in table.header if _names_group(name)], "group_column", "what stays in one split"
-        )
+        label = settings.rank or settings.label_column or str(found["label_column"])
+        found["group_column"] = table.find_group(label)
     if "split_column" not in settings.model_fields_set:
         found["split_column"] = table.find_split()
     if "box_columns" not in settings.model_fields_set:
@@ -126,9 +129,13 @@ class _Table:
         if not found:
             first = next((value for name in named for value in self.values.get(name, []) if value), "")
             example = f" ({named[0]}: {first!r})" if first else ""
+            places = Places(settings.images or settings.path.parent)
+            firsts = [next(filter(None, self.values.get(name, [])), "") for name in named or self.header]
+            there = next(filter(None, (places.list_named(each) for each in firsts if each)), [])
+            called = f"; called so are {', '.join(there[:_EXAMPLES])}" if there else ""
             raise SourceError(
                 f"{settings.path}: no column names a picture that is there{example}; looked from "
-                f"{settings.images or settings.path.parent} and the folders in and beside it. Expected paths "
+                f"{places.root} and the folders in and beside it{called}. Expected paths "
                 "that start from a folder. Say from which: --set dataset.images=FOLDER"
             )
         images = hits[found[0]][1]
@@ -160,6 +167,26 @@ class _Table:
         if len(found) > 1:
             raise SourceError(self._tell_readings(found, setting, what, or_none=True))
         return found[0] if found else None
+
+    def find_group(self, label: str) -> str | None:
+        """The column of what stays in one split; None where there is none.
+
+        A column by an ambiguous name is one where it has more values than classes, each within a class.
+        """
+        kind, classes = "what stays in one split", self.values.get(label, [])
+        names = [name for name in self.header if _names_group(name)]
+        maybe = [name for name in names if _names_group(name, AMBIGUOUS_WORDS)]
+        maybe = [name for name in maybe if name != label and 2 <= self.count(name) < self.num_rows]
+        few = [name for name in maybe if self.count(name) <= len(set(classes))]
+        mixed = [
+            name
+            for name in maybe
+            if name not in few
+            and len(set(zip(self.values[name], classes, strict=True))) > len(set(self.values[name]))
+        ]
+        if mixed:
+            raise SourceError(self._tell_readings(mixed, "group_column", kind, or_none=True))
+        return self.choose([name for name in names if name not in few], "group_column", kind)
 
     def find_split(self) -> str | None:
         """The column that says train, validation or test in each row."""
@@ -207,6 +234,6 @@ class _Table:
         return f"{self.count(name):,} values: {', '.join(common)}{more}"
 
 
-def _names_group(column: str) -> bool:
+def _names_group(column: str, group_words: Collection[str] = GROUP_WORDS | AMBIGUOUS_WORDS) -> bool:
     words = set(words_of(column)) - _NAMING
-    return bool(words) and words <= GROUP_WORDS
+    return bool(words) and words <= set(group_words)

@@ -31,6 +31,8 @@ MOST_TRIED = 200
 MOST_FOLDERS = 60
 """Folders in and beside the table's that paths may start from."""
 
+SETTING = "--set dataset.images={folder}"
+
 _UNLABELLED = "rows without a label, which teach nothing"
 _REPEATED = "rows that name a picture again, counted once"
 _SKIPPED = "rows of classes that are left out on purpose"
@@ -183,10 +185,14 @@ class Places:
         path = file.relative_to(self.root).as_posix()
         if is_there(file) or path != text or "/" in text:
             return path
+        named = self.list_named(path)
+        return named[0] if len(named) == 1 else path
+
+    def list_named(self, path: str) -> list[str]:
+        """POSIX paths below the root of the images that are called as the last part of a path."""
         if not self._names:
             self._names = self._index()
-        named = self._names.get(PurePosixPath(path).name, [])
-        return named[0] if len(named) == 1 else path
+        return self._names.get(PurePosixPath(path).name, [])
 
     def _index(self) -> dict[str, list[str]]:
         names: dict[str, list[str]] = defaultdict(list, {"": []})
@@ -196,13 +202,19 @@ class Places:
         return dict(names)
 
 
-def find_start(home: Path, values: Sequence[str], *, beside: bool = True) -> tuple[int, Path]:
+def find_start(
+    home: Path, values: Sequence[str], *, beside: bool = True, way: str = SETTING
+) -> tuple[int, Path]:
     """How many of some paths are files, and the folder that they start from.
 
     Args:
-        home: the first that is tried.
+        home: the first that is tried, and taken where another has as many.
         values: cells of a table; at most `MOST_TRIED` of them are looked for.
         beside: whether the folders in and beside it are tried too.
+        way: how one of two folders is chosen, for the message.
+
+    Raises:
+        SourceError: two folders have as many of them, and more than `home`.
     """
     tried = [each for each in values[:: max(1, len(values) // MOST_TRIED)] if each]
     if tried and all(Path(each).is_absolute() for each in tried):
@@ -211,17 +223,35 @@ def find_start(home: Path, values: Sequence[str], *, beside: bool = True) -> tup
     counts = {home: _count_files(home, tried)}
     if counts[home] < len(tried):
         counts |= {each: _count_files(each, tried) for each in near}
-    best = max(counts, key=lambda each: counts[each])
-    if counts[best]:
-        return counts[best], best
+    if any(counts.values()):
+        return _choose_start(counts, home, way)
     named = all(PurePosixPath(each).suffix.strip(".0123456789") for each in tried)  # as files, not numbers
     photos = [each for each in near if named and FILE_WORDS.intersection(words_of(each.name))]
     for folder in (home, *photos):
         places = Places(folder)
-        count = _count_files(folder, [path for value in tried if (path := places.find(value))])
-        if count:
-            return count, folder
-    return 0, home
+        counts[folder] = _count_files(folder, [path for value in tried if (path := places.find(value))])
+        if counts[home]:
+            break
+    return _choose_start(counts, home, way)
+
+
+def _choose_start(counts: dict[Path, int], home: Path, way: str) -> tuple[int, Path]:
+    """The folder that has most files; `home` where no other has more.
+
+    Raises:
+        SourceError: two have as many.
+    """
+    most = max(counts.values())
+    if counts[home] == most:
+        return most, home
+    first, *others = (each for each, count in counts.items() if count == most)
+    other = next((each for each in others if each.resolve() != first.resolve()), None)
+    if other is not None:
+        raise SourceError(
+            f"The pictures that the table names are in {first} and in {other} alike. Expected them in one "
+            f"folder. Say which: {way.format(folder=first)}"
+        )
+    return most, first
 
 
 def _count_files(folder: Path, paths: Iterable[str]) -> int:

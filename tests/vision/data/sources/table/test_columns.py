@@ -12,6 +12,7 @@ from vision.base.errors import SourceError
 from vision.config.tables import CsvSource
 from vision.data.sources import read_source
 from vision.data.sources.table.columns import list_possible_groups, list_unused, recognise_columns
+from vision.data.sources.table.rows import Places
 
 ROWS = [(f"{i:02}.png", "chub" if i % 2 else "perch", f"fish{i // 3}") for i in range(12)]
 
@@ -133,3 +134,54 @@ def test_a_column_called_tier_is_a_rank_in_english_and_groups_nothing_unasked(
     tiers = [("gold", "silver", "bronze")[i % 3] for i in range(12)]
     found = recognise_columns(write(photos.parent / "t.csv", "file,species,tier", paths, labels, tiers))
     assert (found.label_column, found.group_column) == ("species", None)
+
+
+def test_pictures_that_two_folders_have_alike_are_refused_and_the_tables_own_folder_is_kept(
+    tmp_path: Path, photos: Path
+) -> None:
+    paths, labels, _ = columns()
+    for number, name in enumerate(paths):
+        save_noise(tmp_path / "old" / name, 100 + number)
+    (tmp_path / "tables").mkdir()
+    table = write(tmp_path / "tables" / "t.csv", "file,species", paths, labels)
+    with pytest.raises(SourceError) as refused:
+        recognise_columns(table)
+    assert str(tmp_path / "old") in str(refused.value)
+    assert str(photos) in str(refused.value)
+    assert "--set dataset.images=" in str(refused.value)
+    chosen = recognise_columns(table.model_copy(update={"images": photos}))
+    assert chosen.images == photos
+    for name in paths[:11]:
+        (tmp_path / "tables" / name).write_bytes((photos / name).read_bytes())
+    (photos / paths[0]).unlink()
+    (tmp_path / "old" / paths[0]).unlink()
+    assert recognise_columns(table).images is None
+
+
+def test_bare_names_that_two_folders_farther_down_have_are_told(tmp_path: Path) -> None:
+    paths, labels, _ = columns()
+    for number, name in enumerate(paths):
+        save_noise(tmp_path / "own" / "photos" / "2023" / name, number)
+        save_noise(tmp_path / "own" / "photos" / "2024" / name, 100 + number)
+    table = write(tmp_path / "own" / "t.csv", "Bild,species", paths, labels)
+    with pytest.raises(SourceError, match=r"called so are photos/2023/00\.png, photos/2024/00\.png"):
+        recognise_columns(table)
+    assert Places(tmp_path / "own").find("00.png") == "00.png"  # neither is taken
+
+
+def test_a_person_or_an_animal_groups_where_the_values_tell_an_individual(
+    tmp_path: Path, photos: Path
+) -> None:
+    paths, labels, mixed = columns()
+
+    def group(name: str, values: list[str]) -> str | None:
+        return recognise_columns(
+            write(tmp_path / "t.csv", f"file,species,{name}", paths, labels, values)
+        ).group_column
+
+    assert group("animal", [f"{label}{i // 4}" for i, label in enumerate(labels)]) == "animal"
+    assert group("animal", labels) is None
+    assert group("person", ["ann" if i % 3 else "bob" for i in range(12)]) is None
+    assert group("video", ["v1" if i % 3 else "v2" for i in range(12)]) == "video"
+    with pytest.raises(SourceError, match=r"group_column=person(.|\n)*group_column=null"):
+        group("person", mixed)
