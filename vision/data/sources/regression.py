@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +70,8 @@ def leave_out_regression(manifest: Manifest, folder: Path) -> Manifest:
     listed = list_regression(folder)
     asked = {digest for _, _, digest in listed}
     others = [entry for entry in manifest.entries if entry.digest not in asked]
-    small = [_shrink(manifest.locate(entry)) for entry in others]
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        small = list(pool.map(_shrink, map(manifest.locate, others)))
     copies = find_copies(np.array(small), np.array([_shrink(path) for path, _, _ in listed]))
     kept = tuple(entry for entry, is_copy in zip(others, copies, strict=True) if not is_copy)
     number = len(manifest.entries) - len(kept)

@@ -101,8 +101,7 @@ def list_possible_groups(settings: CsvSource) -> list[str]:
     return [
         name
         for name in list_unused(settings)
-        if len(set(classes)) < table.count(name) < table.num_rows
-        and len(set(zip(table.values[name], classes, strict=True))) == len(set(table.values[name]))
+        if len(set(classes)) < table.count(name) < table.num_rows and table.lies_within(name, classes)
     ]
 
 
@@ -177,13 +176,8 @@ class _Table:
         names = [name for name in self.header if _names_group(name)]
         maybe = [name for name in names if _names_group(name, AMBIGUOUS_WORDS)]
         maybe = [name for name in maybe if name != label and 2 <= self.count(name) < self.num_rows]
-        few = [name for name in maybe if self.count(name) <= len(set(classes))]
-        mixed = [
-            name
-            for name in maybe
-            if name not in few
-            and len(set(zip(self.values[name], classes, strict=True))) > len(set(self.values[name]))
-        ]
+        few = [name for name in maybe if self.count(name) <= len({*classes} - {""})]
+        mixed = [name for name in maybe if name not in few and not self.lies_within(name, classes)]
         if mixed:
             raise SourceError(self._tell_readings(mixed, "group_column", kind, or_none=True))
         return self.choose([name for name in names if name not in few], "group_column", kind)
@@ -213,6 +207,11 @@ class _Table:
     def count(self, name: str) -> int:
         """Different values of a column, empty ones left out."""
         return len({value for value in self.values[name] if value})
+
+    def lies_within(self, name: str, classes: Sequence[str]) -> bool:
+        """Whether each value of a column is of one class; rows that lack either tell nothing."""
+        pairs = {pair for pair in zip(self.values[name], classes, strict=True) if all(pair)}
+        return len(pairs) == len({value for value, _ in pairs})
 
     def _locate(self, values: Sequence[str]) -> tuple[int, Path]:
         """How many of some paths are files, and the folder that they start from."""

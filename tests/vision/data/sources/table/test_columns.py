@@ -180,6 +180,8 @@ def test_a_person_or_an_animal_groups_where_the_values_tell_an_individual(
         ).group_column
 
     assert group("animal", [f"{label}{i // 4}" for i, label in enumerate(labels)]) == "animal"
+    some = ["" if i % 4 > 1 else f"{label}{i // 4}" for i, label in enumerate(labels)]
+    assert group("animal", some) == "animal"  # what is not known of every picture
     assert group("animal", labels) is None
     assert group("person", ["ann" if i % 3 else "bob" for i in range(12)]) is None
     assert group("video", ["v1" if i % 3 else "v2" for i in range(12)]) == "video"
