@@ -375,4 +375,4 @@ def tell_counts(summary: BatchSummary) -> list[str]:
         lines.append(
             f"{count_of(summary.num_reused, 'answer')} of an earlier, stopped attempt went into this."
         )
-    return lines
+    return lines if lines[-1] else lines[:-1]

@@ -68,7 +68,8 @@ def _enrol(config: RunConfig, name: str, folder: Path, paths: ProjectPaths, cons
             else f"The service answers by {running.bento.model.name}"
         )
         raise ConfigError(
-            f"{answers}. Expected {config.name}. Type python run.py serve --config {config.name}.yaml"
+            f"{answers}. Expected {config.name}. Type python run.py serve {config.name}; where it was not "
+            f"trained yet, first python run.py train {config.name}"
         )
     key = os.environ.get("TAXON_API_KEYS", "").split(",")[0].partition(":")[2]
     if not running.keys_from_environment:

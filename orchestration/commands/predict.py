@@ -241,8 +241,8 @@ PREDICT = Command(
         argument(
             "what",
             nargs="+",
-            metavar="FILE|FOLDER|CSV|ZIP",
-            help="the pictures; NAME of a config may stand first",
+            metavar="NAME|FILE|FOLDER|CSV|ZIP",
+            help="the pictures; the NAME of a config may stand first, as in my-fish: its model answers",
         ),
         argument("--config", metavar="NAME", help="whose model in production answers (default: the newest)"),
         argument("--model", metavar="NAME", help="the same by the model's own name"),

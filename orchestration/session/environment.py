@@ -51,6 +51,12 @@ def prepare_environment(paths: ProjectPaths) -> None:
         os.environ.setdefault(name, value)
     for name in SPOKEN:
         logging.getLogger(name).setLevel(logging.INFO)
+    logging.getLogger("zenml.zen_stores.base_zen_store").addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a message of ZenML's store is more than that a new project takes the default stack."""
+    return not str(record.msg).startswith("Setting the %s active stack")
 
 
 def environment_variables(paths: ProjectPaths) -> tuple[Mapping[str, str], Mapping[str, str]]:

@@ -20,7 +20,7 @@ from vision.base.record import IntArray
 from vision.bundle.assembly import LoadedBundle
 from vision.bundle.pictures import decode_for
 from vision.data.records import ImageEntry, Manifest, Split, Splits
-from vision.decision.records import Prediction
+from vision.decision.records import Decision, Prediction
 
 _ROOM_FOR_THE_FORM = 10_000  # bytes of a request that are not the image
 _MOST_SHOWN = 3
@@ -34,6 +34,7 @@ class TestImage:
 
     path: Path
     is_unknown: bool
+    class_name: str
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,19 @@ def choose_test_images(
             f"it was on this disk (below {manifest.root}) and within the service's limits. Expected at least "
             "one, because a service is deployed on evidence alone. Put the images back, or train again."
         )
-    return tuple(TestImage(manifest.locate(each), each.is_unknown) for each in unchanged)
+    return tuple(TestImage(manifest.locate(each), each.is_unknown, each.class_name) for each in unchanged)
+
+
+def choose_example(bundle: LoadedBundle, images: Sequence[TestImage]) -> Path:
+    """The first image that is accepted under its own class; the first of all (at least one) if none is."""
+    for image in images:
+        if image.is_unknown:
+            continue
+        with storage_errors(image.path, "read"):
+            answer = answer_here(bundle, image.path.read_bytes())
+        if answer.decision is Decision.ACCEPT and answer.class_name == image.class_name:
+            return image.path
+    return images[0].path
 
 
 def compare_service(

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from serving.api.settings import read_settings
-from serving.runtime.agreement import Agreement, choose_test_images, compare_service
+from serving.runtime.agreement import Agreement, choose_example, choose_test_images, compare_service
 from serving.runtime.bento import build_in_store, prune_bentos
 from serving.runtime.class_pictures import draw_class_pictures
 from serving.runtime.launch import Launched
@@ -53,7 +53,7 @@ def deploy_bundle(
         agreements.append(compare_service(launched.url, launched.key, loaded, images, serve.check_tolerance))
 
     before = read_record(DeployedService, folder.deployed)
-    service = deploy_service(folder, bento, serve, check, images[0].path)
+    service = deploy_service(folder, bento, serve, check, choose_example(loaded, images))
     (agreement,) = agreements
     try:  # whatever happens here, the deployment stands
         prune_bentos(folder)

@@ -46,9 +46,11 @@ def find_unreachable(
         bootstrap: of the gate's intervals.
         seed: draws them.
     """
+    missed = _list_missed(splits, settings, review, bootstrap, seed)
+    opening = "The gate will refuse whatever is trained here. Of a model without a mistake it would say"
     return tuple(
-        DataFinding(severity="warning", message=f"The gate will refuse whatever is trained here. {each}")
-        for each in _list_missed(splits, settings, review, bootstrap, seed)
+        DataFinding(severity="warning", message=f"{'It would also say' if number else opening}: {each}")
+        for number, each in enumerate(missed)
     )
 
 
@@ -74,7 +76,7 @@ def _list_missed(
         if not check.passed:
             needed = _count_needed(settings, bootstrap.level) if check.name in _BY_GROUPS else ""
             yield (
-                f"Of a model without a mistake it would say: {check.message}{needed} Add pictures of other "
+                f"{check.message}{needed} Add pictures of other "
                 f"groups, of the rarer classes above all, or change gate.{_SETTINGS[check.name]}."
             )
 

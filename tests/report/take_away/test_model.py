@@ -231,6 +231,7 @@ class TestWithGraph:
         told = capsys.readouterr()
         rows = [line.split("\t") for line in told.out.splitlines()]
         number = sum(row[1] != "unknown" and row[2] == NAMES[0] for row in rows)
+        assert all(row[2].startswith("nearest ") == (row[1] == "unknown") for row in rows if len(row) > 3)
         assert number
         assert f"{number} called {NAMES[0]}; on test 1 of 9" in told.err
 

@@ -11,7 +11,13 @@ import pytest
 
 from serving.api.settings import ServiceSettings
 from serving.client import ask_service
-from serving.runtime.agreement import TestImage, choose_test_images, compare_service
+from serving.runtime.agreement import (
+    TestImage,
+    answer_here,
+    choose_example,
+    choose_test_images,
+    compare_service,
+)
 from serving.runtime.running import RunningService
 from tests.serving.live import SETTINGS, serving_toy
 from tests.serving.toy import BLACK, GREEN, GREY, KEY, RED, make_bundle, paint, paint_manifest, split_manifest
@@ -82,6 +88,20 @@ def service() -> Iterator[RunningService]:
         yield service
 
 
+def test_the_example_to_try_it_with_is_accepted_under_its_own_class(tmp_path: Path) -> None:
+    bundle, images, accepted = load_toy_bundle(), [], []
+    for number, colour in enumerate([BLACK, GREY, RED, GREEN]):
+        path = tmp_path / f"{number}.jpg"
+        path.write_bytes(paint(colour, "JPEG"))
+        answer = answer_here(bundle, path.read_bytes())
+        images.append(TestImage(path, is_unknown=False, class_name=answer.class_name))
+        accepted += [path] * (answer.decision is Decision.ACCEPT)
+    assert accepted[0] != images[0].path
+    assert choose_example(bundle, images) == accepted[0]
+    wrong = [replace(each, class_name="another") for each in images]
+    assert choose_example(bundle, wrong) == images[0].path
+
+
 class TestOverHttp:
     pytestmark: ClassVar = [pytest.mark.slow, KERAS_WARNINGS]
 
@@ -91,7 +111,7 @@ class TestOverHttp:
         for number, colour in enumerate([RED, GREEN, GREY, BLACK, (200, 90, 30), (90, 80, 70)]):
             path = tmp_path / f"{number}.jpg"
             path.write_bytes(paint(colour, "JPEG"))
-            images.append(TestImage(path, is_unknown=colour == BLACK))
+            images.append(TestImage(path, is_unknown=colour == BLACK, class_name=""))
         return images
 
     def test_the_same_bundle_gives_the_same_answers_to_the_last_digit(

@@ -34,7 +34,9 @@ def test_no_request_fails_in_a_promotion_a_rollback_and_a_refused_version(
 
     def check(launched: Launched) -> None:
         loaded = load_bundle(bundle.root, bundle.digest)
-        compare_service(launched.url, launched.key, loaded, [TestImage(image, is_unknown=False)], 0.0)
+        compare_service(
+            launched.url, launched.key, loaded, [TestImage(image, is_unknown=False, class_name="")], 0.0
+        )
 
     try:
         with under_load(service.url, folder.key.read_text().strip(), image.read_bytes()) as load:

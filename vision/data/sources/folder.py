@@ -40,7 +40,8 @@ from vision.data.sources.layout_words import TYPE, list_folders
 from vision.data.sources.neighbours import describe_neighbour
 
 _EXPECTED_ADDITION = "Expected one folder per class"
-_EXPECTED = f"{_EXPECTED_ADDITION}, or the trees train/, val/ and test/ with one folder per class"
+_WANTED = "one folder per class, or the trees train/, val/ and test/ with one folder per class"
+_EXPECTED = f"Expected {_WANTED}"
 _READ_AT_ONCE_BYTES = 2**24
 
 logger = logging.getLogger(__name__)
@@ -323,7 +324,7 @@ def _check_classes(root: Path, settings: FolderSource, files: Sequence[SourceFil
         num_held_out = len(settings.unknown_classes)
         held_out = f" ({num_held_out} held out as unknown)" if num_held_out else ""
         only = "no known class" if not known else f"one class only, {next(iter(known))!r}"
-        raise SourceError(f"{root}: has {only}{held_out}. Expected at least two known classes. {_EXPECTED}.")
+        raise SourceError(f"{root}: has {only}{held_out}. Expected at least two known classes: {_WANTED}.")
 
 
 def _places(files: Iterable[SourceFile]) -> dict[str, str]:

@@ -33,7 +33,12 @@ def read_table(path: Path) -> tuple[list[str], list[list[str]]]:
         text = _decode(path)
         lines = io.StringIO(text, newline="")
         rows = list(csv.reader(lines, delimiter=_find_delimiter(path, text), strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise SourceError(
+            f"{path}: cannot be read: {(error.strerror or str(error)).lower()}. Expected a CSV file. Check "
+            "the path."
+        ) from error
+    except (UnicodeDecodeError, csv.Error) as error:
         raise SourceError(
             f"{path}: cannot be read as a CSV file: {error}. Expected every quote to be closed. Save it as "
             "CSV in UTF-8."
