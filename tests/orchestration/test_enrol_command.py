@@ -47,7 +47,9 @@ def test_without_a_service_or_with_half_of_the_words_it_says_what_to_type(
 ) -> None:
     (home / "photos").mkdir()
     assert run.main([*NAMED, "burbot", str(home / "photos")]) == 2
-    assert "run.py serve" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "run.py serve" in told
+    assert "first python run.py train" in told
     assert run.main([*NAMED, "burbot", str(home / "nowhere")]) == 2
     assert "no such folder" in capsys.readouterr().err
     assert run.main([*NAMED, "burbot"]) == 2
