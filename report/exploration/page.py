@@ -202,7 +202,7 @@ def _show_pair(subject: _Subject, first: int, second: int, found: Sequence[Suspe
     of_both = [
         each
         for label in (first, second)
-        for each in [one for one in found if one.label == label][:PAIR_PICTURES]
+        for each in rank_groups([one for one in found if one.label == label])[:PAIR_PICTURES]
     ]
     return _Group(
         title=f"{plain_name(names[first])} and {plain_name(names[second])}",
