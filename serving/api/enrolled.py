@@ -27,8 +27,9 @@ from serving.log.enrolments import Enrolment, add_enrolment, list_enrolments, te
 from serving.log.prediction_log import PredictionLog
 from vision.base.errors import DataError, LogError, TaxonError
 from vision.base.record import FloatArray
-from vision.bundle.enrolment import ALPHA, LEAST_PICTURES, EnrolledClass, Space, enrol, make_space
+from vision.bundle.enrolment import ALPHA, EnrolledClass, Space, enrol, make_space
 from vision.bundle.neighbours import Neighbours
+from vision.bundle.records import LEAST_PICTURES
 
 LOOK_SECONDS = 5.0
 

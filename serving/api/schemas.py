@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from serving.api.problems import Problem
-from vision.bundle.enrolment import LEAST_PICTURES
+from vision.bundle.records import LEAST_PICTURES
 from vision.config.export import Precision
 from vision.data.decoding.formats import READ_FORMATS
 from vision.data.views import MOST_VIEWS

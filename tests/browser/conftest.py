@@ -51,9 +51,9 @@ class Shown:
         return PredictionLog(f"sqlite:///{self.folder.home}/state/predictions.sqlite", wait_s=5, create=False)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium."""
+    """Debian's Chromium; of a module, for Playwright's event loop keeps asyncio.run from others meanwhile."""
     if not CHROMIUM.is_file():
         pytest.skip(f"{CHROMIUM} is absent: no test looks at the page. Install it: apt-get install chromium")
     with sync_playwright() as playwright:

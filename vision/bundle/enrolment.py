@@ -16,8 +16,8 @@ import numpy as np
 from vision.base.errors import DataError
 from vision.base.record import FloatArray, IntArray
 from vision.bundle.neighbours import Neighbours, unit_rows
+from vision.bundle.records import LEAST_PICTURES
 
-LEAST_PICTURES = 5
 ALPHA = 0.05
 
 

@@ -13,6 +13,8 @@ from vision.decision.passport import Passport
 from vision.decision.records import DecisionRule, WeakClass
 
 ONNX_NAME = "model.onnx"
+LEAST_PICTURES = 5
+"""That make a class answerable which was not taught."""
 
 
 class ExportedGraphs(FileSet):

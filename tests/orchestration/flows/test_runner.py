@@ -124,8 +124,8 @@ def test_the_terminal_tells_why_a_model_was_not_promoted_and_what_it_can_do(
     outcome = project(paths, monkeypatch, trouble=None, promotion=verdict(refused), story=make_story())
     assert tell_outcome(outcome) == code
     told = capsys.readouterr().err.splitlines()
-    assert told[0] == f"{refused}: for a reason"
-    assert told[1].startswith("It decides 90 of 100 ")
+    assert [line.strip() for line in told[:2]] == [f"{refused}:", "- for a reason"]
+    assert told[2].startswith("It decides 90 of 100 ")
     assert [caution.partition(" ")[0] for caution in outcome.cautions] == [
         "Left"
     ]  # the file that is cut short

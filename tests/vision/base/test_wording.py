@@ -15,7 +15,7 @@ from vision.base.wording import count_of
         (3, "class", "3 classes"),
         (1.0, "day", "1 day"),
         (1.5, "day", "1.5 days"),
-        (1234567, "answer", "1234567 answers"),
+        (1234567, "answer", "1,234,567 answers"),
     ],
 )
 def test_a_number_and_its_noun_agree(number: float, noun: str, words: str) -> None:

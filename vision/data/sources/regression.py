@@ -6,6 +6,7 @@ import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,11 +15,12 @@ from vision.base.files import digest_file
 from vision.base.names import normalise
 from vision.config.data import Resize
 from vision.data.images import decode_image
-from vision.data.near_duplicates import SIDE, SmallPictures, find_copies, shrink_image
 from vision.data.records import FileRemark, Manifest
 from vision.data.sources.finding import describe_nothing, find_images, find_root
 
-_SIZE = 2 * SIDE
+if TYPE_CHECKING:
+    from vision.data.near_duplicates import SmallPictures
+
 _EXPECTED = "Expected class folders of pictures in dataset.regression, as corrections --out writes them"
 
 
@@ -67,6 +69,8 @@ def leave_out_regression(manifest: Manifest, folder: Path) -> Manifest:
     Raises:
         SourceError: as of `list_regression`.
     """
+    from vision.data.near_duplicates import find_copies  # imports SciPy, which most commands do without
+
     listed = list_regression(folder)
     asked = {digest for _, _, digest in listed}
     others = [entry for entry in manifest.entries if entry.digest not in asked]
@@ -87,9 +91,11 @@ def leave_out_regression(manifest: Manifest, folder: Path) -> Manifest:
 
 def _shrink(path: Path) -> SmallPictures:
     """A file's picture as a small grey one; a flat one, which no other is like, where it cannot be read."""
+    from vision.data.near_duplicates import SIDE, shrink_image
+
     try:
         return shrink_image(
-            decode_image(path.read_bytes(), size=_SIZE, resize=Resize.STRETCH, keeps_damage=True)
+            decode_image(path.read_bytes(), size=2 * SIDE, resize=Resize.STRETCH, keeps_damage=True)
         )
     except (ImageError, OSError):  # the gate and the manifest name such files
         return np.zeros((SIDE, SIDE), np.uint8)
