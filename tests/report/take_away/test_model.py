@@ -270,5 +270,6 @@ class TestWithGraph:
         assert len(lines) == 200
         for path, (name, decision, named, *figures) in zip(pictures, lines, strict=True):
             assert name == str(path)
-            own = (decision, named, *map(float, figures))
+            assert named.startswith("nearest ") == (decision == "unknown"), path.name
+            own = (decision, named.removeprefix("nearest "), *map(float, figures))
             assert agree(own, ask(predictor, path, Resize.PAD)), path.name
