@@ -80,7 +80,7 @@ vision/base/home.py vision/base/names.py vision/base/outputs.py vision/base/reco
 vision/config/__init__.py vision/config/augment.py vision/config/base.py vision/config/data.py
 vision/config/training.py
 vision/data/decoding/__init__.py vision/data/decoding/capture_time.py vision/data/decoding/colour.py
-vision/data/decoding/depth.py vision/data/decoding/formats.py vision/data/decoding/jpeg_damage.py
+vision/data/decoding/depth.py vision/data/decoding/formats.py vision/data/decoding/jpeg.py
 vision/data/decoding/loading.py vision/data/decoding/opening.py vision/data/decoding/remarks.py
 vision/data/__init__.py vision/data/images.py vision/data/quality.py vision/data/records.py
 vision/data/store.py

@@ -58,7 +58,7 @@ def is_all_transparent(image: Image.Image) -> bool:
     return image.getchannel("A" if image.mode in ("RGBA", "LA", "PA") else "a").getextrema()[1] == 0
 
 
-def flatten(raw: bytes, image: ImageFile.ImageFile, *, is_deep: bool, least_bits: int) -> Flat:
+def flatten(raw: bytes, image: Image.Image, *, is_deep: bool, least_bits: int) -> Flat:
     """A loaded picture without transparency.
 
     Args:
@@ -93,7 +93,7 @@ def _is_one_colour(image: Image.Image) -> bool:
     return image.convert("RGB").getcolors(1) is not None
 
 
-def _reduce(raw: bytes, image: ImageFile.ImageFile, exponent: float, bits: Bits) -> Reduced | None:
+def _reduce(raw: bytes, image: Image.Image, exponent: float, bits: Bits) -> Reduced | None:
     if image.mode.startswith(("I", "F")):
         return reduce_grey(image, bits, exponent)
     return reduce_colour(image, lambda: reopened(raw, image), bits, exponent)

@@ -8,7 +8,7 @@ from PIL import Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from vision.data.decoding.colour import Flat, flatten, has_deep_samples, is_all_transparent
-from vision.data.decoding.jpeg_damage import find_jpeg_damage
+from vision.data.decoding.jpeg import find_jpeg_damage, read_strictly
 from vision.data.decoding.opening import DECODING_FAULTS, END_OF_IMAGE, damaged
 from vision.data.decoding.remarks import Remark
 
@@ -59,34 +59,39 @@ def load_image(
     is_deep = has_deep_samples(image)
     try:
         if isinstance(image, JpegImageFile):
-            remarks, fault = _load_jpeg(raw, image, draft)
+            picture, remarks, fault = _load_jpeg(raw, image, draft)
         else:
-            remarks, fault = set(), _find_zero_tail(raw, image.format or "")
+            picture, remarks, fault = image, set(), _find_zero_tail(raw, image.format or "")
             image.load()
             _skip_blank_frames(image)
         if fault and not keeps_damage:
             raise ValueError(fault)
         orientation = _orientation(image)
-        flat = flatten(raw, image, is_deep=is_deep, least_bits=least_bits)
+        flat = flatten(raw, picture, is_deep=is_deep, least_bits=least_bits)
     except (Image.DecompressionBombError, *DECODING_FAULTS) as error:
         raise damaged(raw, error) from error
     kept = {Remark.DAMAGED} if fault else set()
     return Loaded(replace(flat, remarks=flat.remarks | remarks | kept), orientation)
 
 
-def _load_jpeg(raw: bytes, image: JpegImageFile, draft: tuple[int, int]) -> tuple[set[Remark], str]:
-    """Load; returns what is worth telling, and the fault if libjpeg warned that pixels are missing."""
+def _load_jpeg(
+    raw: bytes, image: JpegImageFile, draft: tuple[int, int]
+) -> tuple[Image.Image, set[Remark], str]:
+    """Its pixels, what is worth telling, and the fault if libjpeg warned that pixels are missing."""
     image.draft("RGB", draft)
-    image.load()
-    fault = find_jpeg_damage(raw, image.mode)
+    picture = read_strictly(raw, image)
+    fault = ""
+    if picture is None:
+        image.load()
+        picture, fault = image, find_jpeg_damage(raw, image.mode)
     if not fault:
         has_end = raw.endswith(END_OF_IMAGE) or END_OF_IMAGE in raw[-_SEARCHED_BYTES:]
-        return (set() if has_end else {Remark.NO_END_MARK}), ""
+        return picture, (set() if has_end else {Remark.NO_END_MARK}), ""
     padded = raw.removesuffix(END_OF_IMAGE)
     shorter = padded.rstrip(b"\0")
     if len(shorter) < len(padded) and not find_jpeg_damage(shorter, image.mode):
-        return {Remark.NO_END_MARK}, ""  # zeros between the last pixel and the end mark were all
-    return set(), f"libjpeg warns: {fault}"
+        return picture, {Remark.NO_END_MARK}, ""  # zeros between the last pixel and the end mark were all
+    return picture, set(), f"libjpeg warns: {fault}"
 
 
 def _find_zero_tail(raw: bytes, form: str) -> str:
