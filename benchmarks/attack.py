@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from orchestration.session.environment import import_quickly, prepare_environment
 from orchestration.session.paths import ProjectPaths
-from serving.api.answers import reencode
+from serving.api.answering.answers import reencode
 from vision.base.outputs import ModelFile
 from vision.base.record import ImageArray, IntArray
 from vision.data.records import Split

@@ -20,10 +20,10 @@ from PIL import Image
 
 from benchmarks.champion import Champion, own_process
 from benchmarks.load_client import HOST, Block, Target, ask_paced
-from serving.api.answers import Question
-from serving.api.loading import load_answerer
+from serving.api.answering.answers import Question
+from serving.api.answering.loading import load_answerer
+from serving.api.answering.pinned import PinnedModel
 from serving.api.metrics import ServiceMetrics
-from serving.api.pinned import PinnedModel
 from serving.api.settings import ServiceSettings
 from vision.config.data import Resize
 from vision.data.images import decode_image

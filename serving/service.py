@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import bentoml
 from bentoml.exceptions import BentoMLException
 
-from serving.api.heads import bound_heads
-from serving.api.pinned import BUNDLE_FOLDER, PinnedModel
+from serving.api.answering.pinned import BUNDLE_FOLDER, PinnedModel
+from serving.api.requests.heads import bound_heads
 from vision.base.errors import BundleError
 
 if TYPE_CHECKING:

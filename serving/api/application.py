@@ -26,13 +26,13 @@ from starlette.responses import Response
 from starlette.routing import Router
 from starlette.types import Message, Receive, Scope, Send
 
+from serving.api.answering.state import ServiceState
 from serving.api.endpoint import Access, Endpoint
 from serving.api.endpoints import ENDPOINTS
 from serving.api.endpoints.probes import READYZ
 from serving.api.keys import ApiKey, KeyScope
 from serving.api.problems import GUARDING_HEADERS, ProblemError
-from serving.api.rates import RateLimits
-from serving.api.state import ServiceState
+from serving.api.requests.rates import RateLimits
 
 DROP_SECONDS = 5.0
 DROP_BYTES = 64_000_000

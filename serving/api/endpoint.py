@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
+from serving.api.answering.state import ServiceState
 from serving.api.keys import KeyScope
-from serving.api.state import ServiceState
 
 
 class Access(StrEnum):

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import islice
 from typing import BinaryIO
 
-from serving.api.rows import begin_csv
+from serving.api.answering.rows import begin_csv
 from serving.api.schemas import BatchRow, ModelDescription
 from serving.app.pictures import fit_picture
 from serving.app.screen import Service

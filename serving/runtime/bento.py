@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from serving.api.pinned import BUNDLE_FOLDER, PINNED_NAME, PinnedModel
+from serving.api.answering.pinned import BUNDLE_FOLDER, PINNED_NAME, PinnedModel
 from serving.runtime.launch import TAIL_LINES, make_environment
 from serving.runtime.running import BuiltBento, DeployedService, ServiceFolder, find_service, read_record
 from vision.base.closure import ROOT, import_closure

@@ -6,14 +6,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from serving.api.answers import Answerer
+from serving.api.answering.answers import Answerer
+from serving.api.answering.loading import load_answerer
+from serving.api.answering.pinned import PINNED_NAME, PinnedModel, read_pinned
+from serving.api.answering.state import ServiceState
 from serving.api.application import Application
-from serving.api.loading import load_answerer
 from serving.api.metrics import ServiceMetrics
-from serving.api.pinned import PINNED_NAME, PinnedModel, read_pinned
-from serving.api.rates import RateLimits
+from serving.api.requests.rates import RateLimits
 from serving.api.settings import ServiceSettings, read_settings
-from serving.api.state import ServiceState
 from vision.base.closure import ROOT
 from vision.base.errors import ConfigError
 

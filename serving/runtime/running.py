@@ -15,7 +15,7 @@ from typing import TypeVar
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from serving.api.pinned import PinnedModel
+from serving.api.answering.pinned import PinnedModel
 from vision.base.errors import ServiceError
 from vision.base.files import write_atomically
 from vision.config.serve import ServeSettings

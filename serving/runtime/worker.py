@@ -17,8 +17,8 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.api.heads import BoundedH11
-from serving.api.pinned import BUNDLE_FOLDER, PinnedModel
+from serving.api.answering.pinned import BUNDLE_FOLDER, PinnedModel
+from serving.api.requests.heads import BoundedH11
 from serving.runtime.guarded import guard_endpoints
 from serving.runtime.logs import set_up_logs
 from vision.base.closure import ROOT

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.abuse import KINDS, Row, Seen, render
 from benchmarks.hostile import picture_form
 from benchmarks.victim import HANGS, Victim
-from serving.api import heads
+from serving.api.requests import heads
 from serving.api.settings import ServiceSettings
 from serving.runtime.running import ServiceFolder
 from tests.serving.live import serving_toy

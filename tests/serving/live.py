@@ -11,12 +11,12 @@ from pathlib import Path
 
 import uvicorn
 
+from serving.api.answering.state import ServiceState
 from serving.api.application import Application
-from serving.api.heads import BoundedH11
 from serving.api.keys import parse_keys
 from serving.api.metrics import ServiceMetrics
+from serving.api.requests.heads import BoundedH11
 from serving.api.settings import ServiceSettings
-from serving.api.state import ServiceState
 from serving.client import ask_service
 from serving.runtime.running import BuiltBento, RunningService
 from tests.serving.api.client import UNLIMITED, load_toy, logged_toy

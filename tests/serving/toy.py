@@ -21,10 +21,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from serving.api.answers import Answerer
-from serving.api.loading import load_answerer
+from serving.api.answering.answers import Answerer
+from serving.api.answering.loading import load_answerer
+from serving.api.answering.pinned import PinnedModel
 from serving.api.metrics import ServiceMetrics
-from serving.api.pinned import PinnedModel
 from serving.api.settings import ServiceSettings
 from tests.toys import make_once
 from tests.vision.data.entries import entry, manifest_of

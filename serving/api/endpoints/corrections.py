@@ -6,11 +6,11 @@ import anyio.to_thread
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
+from serving.api.answering.state import ServiceState
 from serving.api.endpoint import Access, Endpoint
-from serving.api.forms import WrongForm, read_form
 from serving.api.keys import KeyScope
+from serving.api.requests.forms import WrongForm, read_form
 from serving.api.schemas import CorrectionAnswer, CorrectionForm
-from serving.api.state import ServiceState
 from serving.log.entries import MAX_CHARACTERS
 
 _FIELDS = tuple(CorrectionForm.model_fields)

@@ -7,10 +7,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
+from serving.api.answering.state import ServiceState
 from serving.api.endpoint import Endpoint
 from serving.api.openapi import describe_api
 from serving.api.page import render_page
-from serving.api.state import ServiceState
 
 
 async def tell_openapi(_state: ServiceState, request: Request) -> Response:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
+from serving.api.answering.enrolled import NewClass
+from serving.api.answering.state import ServiceState
 from serving.api.endpoint import Access, Endpoint
-from serving.api.enrolled import NewClass
-from serving.api.forms import WrongForm, read_form
 from serving.api.keys import KeyScope
+from serving.api.requests.forms import WrongForm, read_form
 from serving.api.schemas import MAX_ENROLLED, MIN_ENROLLED, EnrolForm, EnrolledAnswer
-from serving.api.state import ServiceState
 from serving.log.enrolments import is_folder_name
 from serving.log.entries import MAX_CHARACTERS
 

@@ -7,12 +7,12 @@ import time
 from starlette.requests import Request
 from starlette.responses import Response
 
-from serving.api.answers import Question
+from serving.api.answering.answers import Question
+from serving.api.answering.state import ServiceState
 from serving.api.endpoint import Access, Endpoint
-from serving.api.forms import read_image
 from serving.api.keys import KeyScope
+from serving.api.requests.forms import read_image
 from serving.api.schemas import ImageForm
-from serving.api.state import ServiceState
 
 
 async def explain(state: ServiceState, request: Request) -> Response:

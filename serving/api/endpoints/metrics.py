@@ -6,10 +6,10 @@ import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
+from serving.api.answering.state import ServiceState
 from serving.api.endpoint import Access, Endpoint
 from serving.api.keys import KeyScope
 from serving.api.metrics import MEDIA_TYPE
-from serving.api.state import ServiceState
 
 
 async def tell_metrics(state: ServiceState, _request: Request) -> Response:

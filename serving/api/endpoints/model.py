@@ -5,9 +5,9 @@ from __future__ import annotations
 import anyio.to_thread
 from starlette.requests import Request
 
+from serving.api.answering.state import ServiceState
 from serving.api.endpoint import Access, Endpoint
 from serving.api.schemas import ModelDescription
-from serving.api.state import ServiceState
 
 
 async def tell_model(state: ServiceState, request: Request) -> ModelDescription:

@@ -11,15 +11,15 @@ import time
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
-from serving.api.answers import Question
-from serving.api.boxes import read_box
+from serving.api.answering.answers import Question
+from serving.api.answering.boxes import read_box
+from serving.api.answering.state import ServiceState
 from serving.api.endpoint import Access, Endpoint
-from serving.api.forms import WrongForm, read_form
 from serving.api.keys import KeyScope
 from serving.api.problems import ProblemError
-from serving.api.queries import read_query
+from serving.api.requests.forms import WrongForm, read_form
+from serving.api.requests.queries import read_query
 from serving.api.schemas import MAX_PICTURES, PredictionAnswer, PredictionForm, PredictionQuery
-from serving.api.state import ServiceState
 from serving.log.entries import MAX_CHARACTERS
 
 _wrong_form = WrongForm(

@@ -14,15 +14,15 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from serving.api.answers import Answerer, Question
-from serving.api.batches import SEND_SECONDS, Batch, Told, answer_batch, open_archive, tell_groups
+from serving.api.answering.answers import Answerer, Question
+from serving.api.answering.batches import SEND_SECONDS, Batch, Told, answer_batch, open_archive, tell_groups
+from serving.api.answering.rows import begin_csv, write_json
+from serving.api.answering.state import ServiceState
 from serving.api.endpoint import Access, Endpoint
-from serving.api.forms import WrongForm, read_form
 from serving.api.keys import KeyScope
-from serving.api.queries import read_query
-from serving.api.rows import begin_csv, write_json
+from serving.api.requests.forms import WrongForm, read_form
+from serving.api.requests.queries import read_query
 from serving.api.schemas import BatchForm, BatchQuery, BatchRow
-from serving.api.state import ServiceState
 
 _NDJSON, _CSV = "application/x-ndjson", "text/csv"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import anyio.to_thread
 from starlette.requests import Request
 
+from serving.api.answering.state import ServiceState, is_trusted
 from serving.api.endpoint import Endpoint
 from serving.api.schemas import Alive, LogState, Ready
-from serving.api.state import ServiceState, is_trusted
 
 
 async def tell_livez(_state: ServiceState, _request: Request) -> Alive:

@@ -8,13 +8,13 @@ import anyio.to_thread
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
+from serving.api.answering.state import ServiceState
 from serving.api.endpoint import Access, Endpoint
-from serving.api.forms import WrongForm, read_form
 from serving.api.keys import KeyScope
-from serving.api.queries import read_query
+from serving.api.requests.forms import WrongForm, read_form
+from serving.api.requests.queries import read_query
 from serving.api.reviewing import tell_waiting, undo_correction
 from serving.api.schemas import Queue, QueueQuery, UndoAnswer, UndoForm
-from serving.api.state import ServiceState
 
 _wrong_form = WrongForm("the text prediction_id", "-F prediction_id=...")
 

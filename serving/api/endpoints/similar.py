@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
-from serving.api.answers import Question
+from serving.api.answering.answers import Question
+from serving.api.answering.state import ServiceState
 from serving.api.endpoint import Access, Endpoint
-from serving.api.forms import read_image
 from serving.api.keys import KeyScope
-from serving.api.queries import read_query
+from serving.api.requests.forms import read_image
+from serving.api.requests.queries import read_query
 from serving.api.schemas import ImageForm, SimilarAnswer, SimilarQuery
-from serving.api.state import ServiceState
 
 
 async def tell_similar(state: ServiceState, request: Request) -> SimilarAnswer:

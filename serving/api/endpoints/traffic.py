@@ -5,10 +5,10 @@ from __future__ import annotations
 import anyio.to_thread
 from starlette.requests import Request
 
+from serving.api.answering.state import ServiceState
 from serving.api.endpoint import Access, Endpoint
 from serving.api.keys import KeyScope
-from serving.api.queries import read_query
-from serving.api.state import ServiceState
+from serving.api.requests.queries import read_query
 from serving.api.traffic import tell_traffic
 from serving.api.traffic_bodies import Traffic, TrafficQuery
 

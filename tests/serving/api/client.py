@@ -13,14 +13,14 @@ from typing import Any
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from serving.api.answers import Answerer
+from serving.api.answering.answers import Answerer
+from serving.api.answering.state import LoadAnswerer, ServiceState
 from serving.api.application import Application
 from serving.api.keys import CHECK_CLIENT, KeyScope, parse_keys
 from serving.api.metrics import ServiceMetrics
 from serving.api.problems import MEDIA_TYPE
-from serving.api.rates import RateLimits
+from serving.api.requests.rates import RateLimits
 from serving.api.settings import ServiceSettings
-from serving.api.state import LoadAnswerer, ServiceState
 from tests.serving.toy import KEY, KEYS, make_answerer
 
 WITH_KEY = {"X-API-Key": KEY}

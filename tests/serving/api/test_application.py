@@ -17,13 +17,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from serving.api import application
-from serving.api.answers import Answerer
+from serving.api.answering.answers import Answerer
+from serving.api.answering.state import ServiceState
 from serving.api.application import Application
 from serving.api.endpoints import ENDPOINTS
 from serving.api.keys import parse_keys
 from serving.api.metrics import ServiceMetrics
 from serving.api.settings import ServiceSettings
-from serving.api.state import ServiceState
 from tests.serving.api.client import UNLIMITED, check_problem, load_toy, predict, read_metric, serve
 from tests.serving.toy import KEY, KEYS, OTHER_KEY, RED, paint
 from tests.vision.training.nets.toy import KERAS_WARNINGS

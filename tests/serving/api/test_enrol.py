@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from serving.api.rates import RateLimits
+from serving.api.requests.rates import RateLimits
 from serving.api.settings import ServiceSettings
 from serving.log.enrolments import forget_class, list_enrolments
 from serving.log.prediction_log import PredictionLog

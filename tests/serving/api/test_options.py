@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from serving.api.answers import DRAWN_SIZE
-from serving.api.several import combine
+from serving.api.answering.answers import DRAWN_SIZE
+from serving.api.answering.several import combine
 from tests.serving.api.client import (
     WITH_KEY,
     Response,

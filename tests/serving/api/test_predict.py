@@ -12,12 +12,12 @@ from pillow_heif import register_heif_opener
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
+from serving.api.answering.state import ServiceState
 from serving.api.endpoints.predict import predict as predict_endpoint
 from serving.api.metrics import ServiceMetrics
 from serving.api.problems import ProblemError
 from serving.api.schemas import MAX_PICTURES, PredictionAnswer
 from serving.api.settings import ServiceSettings
-from serving.api.state import ServiceState
 from tests.serving.api.client import (
     CHECK_KEY,
     WITH_KEY,

@@ -21,14 +21,14 @@ from PIL import Image
 from starlette.testclient import TestClient
 from starlette.types import Message
 
-from serving.api import batches
-from serving.api.answers import Question
-from serving.api.batches import Batch, answer_batch, open_archive
+from serving.api.answering import batches
+from serving.api.answering.answers import Question
+from serving.api.answering.batches import Batch, answer_batch, open_archive
+from serving.api.answering.state import ServiceState
 from serving.api.endpoints.predict_batch import BatchResponse
 from serving.api.metrics import ServiceMetrics
 from serving.api.problems import ProblemError
 from serving.api.settings import ServiceSettings
-from serving.api.state import ServiceState
 from serving.log.prediction_log import PredictionLog
 from tests.serving.api.client import (
     WITH_KEY,

@@ -14,7 +14,7 @@ from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from serving.api.pinned import PinnedModel
+from serving.api.answering.pinned import PinnedModel
 from serving.log import migrations
 from serving.log.migrations.versions import (
     m0001_answers,

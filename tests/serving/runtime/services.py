@@ -8,7 +8,7 @@ import socket
 import psutil
 import pytest
 
-from serving.api.pinned import PinnedModel
+from serving.api.answering.pinned import PinnedModel
 from serving.runtime.launch import Launched
 from serving.runtime.running import BuiltBento, RunningService, ServiceFolder, write_record
 from vision.config.serve import ServeSettings

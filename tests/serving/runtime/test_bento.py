@@ -14,7 +14,7 @@ from typing import ClassVar
 import httpx
 import pytest
 
-from serving.api.pinned import PINNED_NAME, PinnedModel, read_pinned
+from serving.api.answering.pinned import PINNED_NAME, PinnedModel, read_pinned
 from serving.client import ask_service
 from serving.runtime.bento import REQUIREMENTS, is_of_this_code, stage_code
 from serving.runtime.launch import ask_ready, make_environment
@@ -29,7 +29,7 @@ PIN = PinnedModel(name="toy", version="3", digest="a" * 64, tag="toy:aaaa")
 ALL_OF_IT = """
 import sys
 sys.path[0] = sys.argv[1]
-import serving.api.application, serving.api.loading, serving.runtime.worker
+import serving.api.application, serving.api.answering.loading, serving.runtime.worker
 import serving.service
 assert serving.service.__file__.startswith(sys.argv[1]), serving.service.__file__
 found = {"tensorflow", "keras", "sklearn", "pandas", "matplotlib", "zenml", "evidently"} & set(sys.modules)

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from report.take_away.model import write_program
-from serving.api.answers import Answerer, Question
+from serving.api.answering.answers import Answerer, Question
 from serving.api.problems import ProblemError
 from serving.api.schemas import ServedModel
 from serving.api.settings import ServiceSettings

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from report.predictions_page import tell_counts, tell_seen, write_predictions
-from serving.api.answers import Question
+from serving.api.answering.answers import Question
 from tests.example_data import make_manifest, make_splits
 from tests.serving.toy import BLACK, GREEN, GREY, RED, make_answerer, make_bundle, paint
 from vision.base.errors import StorageError

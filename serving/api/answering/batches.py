@@ -16,11 +16,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, BinaryIO
 
-from serving.api.answers import Answerer, Question
+from serving.api.answering.answers import Answerer, Question
+from serving.api.answering.state import ServiceState
 from serving.api.problems import Problem, ProblemError
 from serving.api.schemas import BatchRow, PredictionAnswer
 from serving.api.settings import ServiceSettings
-from serving.api.state import ServiceState
 from serving.log.entries import MAX_CHARACTERS, LogEntry
 from vision.base.errors import ImageError
 from vision.config.data import AUTO_GROUPS

@@ -17,8 +17,8 @@ from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http import auto
 
-from serving.api import heads
-from serving.api.heads import BoundedH11, bound_heads
+from serving.api.requests import heads
+from serving.api.requests.heads import BoundedH11, bound_heads
 
 START = b"GET /some/where HTTP/1.1\r\nHost: localhost\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: localhost\r\n"
@@ -253,6 +253,6 @@ def test_what_uvicorn_chooses_by_itself_is_bounded(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(auto, "AutoHTTPProtocol", auto.AutoHTTPProtocol)
     refused: list[HTTPStatus] = []
     bound_heads(refused.append)
-    config = uvicorn.Config("tests.serving.api.test_heads:Server")
+    config = uvicorn.Config("tests.serving.api.requests.test_heads:Server")
     config.load()
     assert issubclass(config.http_protocol_class, BoundedH11)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from serving.api.answers import Answerer
+from serving.api.answering.answers import Answerer
+from serving.api.answering.pinned import PinnedModel
 from serving.api.metrics import ServiceMetrics
-from serving.api.pinned import PinnedModel
 from serving.api.schemas import ServedModel
 from serving.api.settings import ServiceSettings
 from serving.log.lossy import LossyLog

@@ -14,7 +14,7 @@ from typing import TypeVar
 import anyio
 from starlette.requests import Request
 
-from serving.api.answers import Answerer, Question
+from serving.api.answering.answers import Answerer, Question
 from serving.api.metrics import ServiceMetrics, Stage
 from serving.api.problems import ProblemError
 from serving.api.schemas import PredictionAnswer

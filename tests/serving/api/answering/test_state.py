@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from serving.api.answers import Answerer, Question
+from serving.api.answering.answers import Answerer, Question
 from serving.api.metrics import ServiceMetrics
 from serving.api.schemas import PredictionAnswer, ServedModel
 from serving.api.settings import ServiceSettings

@@ -14,7 +14,7 @@ from limits.strategies import FixedWindowRateLimiter
 from pydantic import SecretStr
 
 from serving.api.keys import LOCAL_CLIENT
-from serving.api.rates import RateLimits, SqliteStorage
+from serving.api.requests.rates import RateLimits, SqliteStorage
 from serving.api.settings import ServiceSettings, read_settings
 from tests.serving.api.client import CHECK_KEY, WITH_KEY, check_problem, predict, serve
 from tests.serving.toy import OTHER_KEY, RED, paint

@@ -10,9 +10,9 @@ from starlette.datastructures import FormData
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from serving.api.answering.state import ServiceState
 from serving.api.metrics import Stage
 from serving.api.problems import ProblemError
-from serving.api.state import ServiceState
 from serving.log.entries import MAX_CHARACTERS
 
 SPOOL_BYTES = 1_000_000

@@ -14,9 +14,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from serving.api import answers
-from serving.api.answers import Answerer, Question
-from serving.api.boxes import cut_to_box
+from serving.api.answering import answers
+from serving.api.answering.answers import Answerer, Question
+from serving.api.answering.boxes import cut_to_box
 from serving.api.keys import CHECK_CLIENT
 from serving.api.problems import ProblemError
 from serving.api.schemas import ServedModel

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from serving.api.answering.state import ServiceState
 from serving.api.metrics import ServiceMetrics
 from serving.api.problems import ProblemError
 from serving.api.settings import ServiceSettings
-from serving.api.state import ServiceState
 from tests.serving.live import serving_toy
 from tests.serving.toy import KEY
 
@@ -44,7 +44,7 @@ def state() -> ServiceState:
 
 
 def test_a_slow_upload_gives_its_place_away(state: ServiceState, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.api.state.SLOW_SECONDS", 0.0)
+    monkeypatch.setattr("serving.api.answering.state.SLOW_SECONDS", 0.0)
     assert asyncio.run(compete(state)) == "too-slow"
 
 

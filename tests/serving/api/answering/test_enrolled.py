@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving.api.enrolled import LOOK_SECONDS, Embedded, EnrolledClasses, NewClass
+from serving.api.answering.enrolled import LOOK_SECONDS, Embedded, EnrolledClasses, NewClass
 from serving.api.problems import ProblemError
 from serving.api.settings import ServiceSettings
 from serving.log.enrolments import Enrolment, add_enrolment, forget_class

@@ -16,9 +16,10 @@ from datetime import UTC, datetime
 import numpy as np
 from PIL import Image
 
-from serving.api.boxes import cut_to_box
-from serving.api.description import describe_model
-from serving.api.enrolled import Embedded, EnrolledClasses, NewClass
+from serving.api.answering.boxes import cut_to_box
+from serving.api.answering.description import describe_model
+from serving.api.answering.enrolled import Embedded, EnrolledClasses, NewClass
+from serving.api.answering.several import combine
 from serving.api.keys import CHECK_CLIENT
 from serving.api.metrics import ServiceMetrics, Stage
 from serving.api.problems import ProblemError
@@ -36,7 +37,6 @@ from serving.api.schemas import (
     UnknownEvidence,
 )
 from serving.api.settings import ServiceSettings
-from serving.api.several import combine
 from serving.log.corrections import Correction
 from serving.log.entries import LogEntry
 from serving.log.lossy import LossyLog
