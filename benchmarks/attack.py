@@ -37,7 +37,7 @@ def main() -> None:
     prepare_environment(ProjectPaths.of(ROOT))
     with import_quickly():
         from materializers.names import ArtifactName
-        from orchestration.flows.artifacts import RunArtifacts, find_newest_training, find_run
+        from orchestration.flows.running.artifacts import RunArtifacts, find_newest_training, find_run
     run = RunArtifacts(find_newest_training() if options.run == "latest" else find_run(options.run))
     splits = run.load("validate", ArtifactName.SPLITS)
     rows = splits.rows(Split.TEST)

@@ -22,7 +22,7 @@ from statistics import mean, median
 from typing import Any
 
 from benchmarks.pages import page_path, write_page
-from orchestration.flows.machine import describe_machine
+from orchestration.flows.running.machine import describe_machine
 from vision.config.loading import find_config, load_config
 
 ROOT = Path(__file__).resolve().parent.parent

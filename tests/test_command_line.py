@@ -11,7 +11,7 @@ from orchestration.commands.command import Command
 from orchestration.commands.parsing import build_help, parse
 from orchestration.commands.pipelines import list_next
 from orchestration.commands.registry import COMMANDS
-from orchestration.flows.runner import Outcome
+from orchestration.flows.running.runner import Outcome
 from orchestration.schedule.config import ScheduleConfig
 from orchestration.schedule.runner import find_commands
 from orchestration.session.paths import ProjectPaths

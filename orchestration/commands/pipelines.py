@@ -10,7 +10,7 @@ from functools import partial
 from rich.console import Console
 
 from orchestration.commands.command import Command, argument, read_config
-from orchestration.flows.runner import Outcome, launch
+from orchestration.flows.running.runner import Outcome, launch
 from orchestration.session.paths import ProjectPaths
 from orchestration.session.refusal import describe_refusal
 from pipelines.names import PipelineName

@@ -80,7 +80,7 @@ def _lacks_folder(row: RunRow, paths: ProjectPaths) -> bool:
 def _write_report(options: Namespace, paths: ProjectPaths) -> int:
     """Write a run folder again from the artifact store."""
     prepare_environment(paths)
-    from orchestration.flows.runner import project_again
+    from orchestration.flows.running.runner import project_again
 
     Console(highlight=False).print(f"Wrote {project_again(options.run, paths)}", markup=False)
     return 0

@@ -9,7 +9,7 @@ from zenml.client import Client
 
 from materializers.names import ArtifactName
 from materializers.registry import RegisteredVersion, find_production
-from orchestration.flows.artifacts import RunArtifacts, find_newest_training, find_run
+from orchestration.flows.running.artifacts import RunArtifacts, find_newest_training, find_run
 from orchestration.store.history import list_champions, missing_champion, tell_production
 from vision.base.errors import ConfigError
 from vision.bundle.records import Bundle

@@ -7,8 +7,8 @@ import shutil
 
 from materializers.names import ArtifactName
 from materializers.registry import find_production
-from orchestration.flows.artifacts import RunArtifacts, find_run
-from orchestration.flows.runner import NO_VERDICT, Finished, FolderFlow, Outcome, Plan, Run
+from orchestration.flows.running.artifacts import RunArtifacts, find_run
+from orchestration.flows.running.runner import NO_VERDICT, Finished, FolderFlow, Outcome, Plan, Run
 from orchestration.session.paths import ProjectPaths
 from orchestration.store.history import missing_champion
 from pipelines.batch_prediction import batch_prediction

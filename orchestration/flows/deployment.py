@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from materializers.names import ArtifactName
 from materializers.registry import find_production
-from orchestration.flows.artifacts import load_output
-from orchestration.flows.failures import tell_error
-from orchestration.flows.runner import Finished, Outcome, PipelineFlow, Plan, Run, name_run
+from orchestration.flows.running.artifacts import load_output
+from orchestration.flows.running.failures import tell_error
+from orchestration.flows.running.runner import Finished, Outcome, PipelineFlow, Plan, Run, name_run
 from orchestration.store.history import missing_champion
 from pipelines.deployment import deployment
 from pipelines.names import PipelineName

@@ -8,8 +8,8 @@ from typing import Any
 
 from materializers.names import ArtifactName
 from materializers.registry import find_champion
-from orchestration.flows.artifacts import RunArtifacts, find_run, load_output
-from orchestration.flows.runner import NO_VERDICT, Finished, FolderFlow, Outcome, Plan, Run
+from orchestration.flows.running.artifacts import RunArtifacts, find_run, load_output
+from orchestration.flows.running.runner import NO_VERDICT, Finished, FolderFlow, Outcome, Plan, Run
 from orchestration.session.paths import ProjectPaths
 from orchestration.store.history import missing_champion
 from orchestration.store.windows import find_last_trimming, find_windows

@@ -20,8 +20,8 @@ from zenml import log_metadata
 
 from materializers.names import ArtifactName
 from materializers.registry import find_champion, find_champion_state
-from orchestration.flows.artifacts import RunArtifacts, find_run, has_trained, load_output
-from orchestration.flows.runner import (
+from orchestration.flows.running.artifacts import RunArtifacts, find_run, has_trained, load_output
+from orchestration.flows.running.runner import (
     NO_VERDICT,
     Finished,
     Flow,

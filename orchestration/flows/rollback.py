@@ -7,7 +7,7 @@ from pathlib import Path
 
 from materializers.registry import RegisteredVersion, find_previous, find_version_number, put_back
 from orchestration.flows.deployment import AGAIN, serve_too
-from orchestration.flows.runner import Flow, Outcome, Run
+from orchestration.flows.running.runner import Flow, Outcome, Run
 from orchestration.store.history import missing_champion
 from serving.runtime.running import ServiceFolder, find_service, read_deployed
 from vision.base.errors import ConfigError

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from materializers.names import ArtifactName
-from orchestration.flows.artifacts import RunArtifacts
+from orchestration.flows.running.artifacts import RunArtifacts
 from report.pictures import PictureCache
 from report.story import RunStory
 from report.take_away.card import write_card

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from materializers.names import ArtifactName
 from materializers.registry import Champion, find_champion
-from orchestration.flows.artifacts import load_output
 from orchestration.flows.deployment import follow_promotion
 from orchestration.flows.extras import check_extras
-from orchestration.flows.runner import (
+from orchestration.flows.running.artifacts import load_output
+from orchestration.flows.running.runner import (
     LATEST,
     NO_VERDICT,
     Finished,

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from materializers.names import ArtifactName
-from orchestration.flows.artifacts import RunArtifacts, find_run
+from orchestration.flows.running.artifacts import RunArtifacts, find_run
 from orchestration.flows.take_away import write_take_away
 from orchestration.session.paths import ProjectPaths
 from report.exploration.page import Explored, write_exploration

@@ -12,8 +12,8 @@ import yaml
 
 from materializers.names import ArtifactName
 from materializers.registry import Champion, find_champion
-from orchestration.flows.artifacts import RunArtifacts, find_run
-from orchestration.flows.runner import NO_VERDICT, Finished, FolderFlow, Outcome, Plan, Run
+from orchestration.flows.running.artifacts import RunArtifacts, find_run
+from orchestration.flows.running.runner import NO_VERDICT, Finished, FolderFlow, Outcome, Plan, Run
 from orchestration.flows.training import find_source, resolve_candidates
 from orchestration.session.paths import ProjectPaths
 from pipelines.names import PipelineName

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestration.flows.runner import launch
+from orchestration.flows.running.runner import launch
 from orchestration.servers import service
 from orchestration.session.environment import prepare_environment
 from orchestration.session.paths import ProjectPaths
@@ -61,7 +61,7 @@ def _read_training_config(champion: ChampionRow) -> RunConfig:
     """The configuration of the training that made a model."""
     with open_terminal():
         from materializers.registry import find_champion
-        from orchestration.flows.artifacts import RunArtifacts, find_run
+        from orchestration.flows.running.artifacts import RunArtifacts, find_run
 
         found = find_champion(champion.model)
         try:

@@ -89,7 +89,7 @@ def stop(paths: ProjectPaths) -> int:
 
 
 def _deploy(paths: ProjectPaths, config: RunConfig | None) -> int:
-    from orchestration.flows.runner import launch
+    from orchestration.flows.running.runner import launch
 
     if config is None:
         raise ConfigError(

@@ -23,9 +23,9 @@ from zenml.client import Client
 
 from materializers.names import ArtifactName
 from materializers.registry import ROLLBACK_KEY, find_champion, find_version_number
-from orchestration.flows.artifacts import load_output
 from orchestration.flows.deployment import follow_promotion
-from orchestration.flows.runner import Outcome, Run, guard_run, launch
+from orchestration.flows.running.artifacts import load_output
+from orchestration.flows.running.runner import Outcome, Run, guard_run, launch
 from orchestration.servers import service
 from run import main
 from serving.client import ask_service

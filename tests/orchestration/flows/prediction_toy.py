@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.orchestration.toy import PATHS  # prepares ZenML's environment: the first import
 
 # isort: split
-from orchestration.flows.runner import launch
+from orchestration.flows.running.runner import launch
 from pipelines.names import PipelineName
 from run import main
 from serving.log.prediction_log import PredictionLog

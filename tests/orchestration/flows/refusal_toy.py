@@ -17,7 +17,7 @@ from zenml import pipeline, step  # noqa: E402  the environment comes first
 from zenml.enums import ExecutionMode  # noqa: E402
 
 from orchestration.commands.pipelines import tell_outcome  # noqa: E402
-from orchestration.flows.runner import Outcome, Plan, Run, run_known  # noqa: E402
+from orchestration.flows.running.runner import Outcome, Plan, Run, run_known  # noqa: E402
 from orchestration.session.terminal import open_terminal  # noqa: E402
 from tests.example_data import make_config  # noqa: E402
 from vision.base.errors import TooFewImagesError  # noqa: E402

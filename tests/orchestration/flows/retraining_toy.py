@@ -25,9 +25,9 @@ from zenml.enums import ExecutionMode  # noqa: E402
 
 from materializers.names import ArtifactName  # noqa: E402
 from materializers.registry import Champion, find_champion  # noqa: E402
-from orchestration.flows.failures import catch_failure  # noqa: E402
 from orchestration.flows.retraining import RetrainingFlow  # noqa: E402
-from orchestration.flows.runner import Flow, Outcome, Run, guard_run, name_run, project_again  # noqa: E402
+from orchestration.flows.running.failures import catch_failure  # noqa: E402
+from orchestration.flows.running.runner import Flow, Outcome, Run, guard_run, name_run, project_again  # noqa: E402
 from orchestration.store.attempts import read_attempts  # noqa: E402
 from orchestration.store.disk import clean  # noqa: E402
 from orchestration.store.history import list_runs  # noqa: E402

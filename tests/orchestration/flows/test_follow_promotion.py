@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.flows import deployment
-from orchestration.flows.runner import Outcome, Run
+from orchestration.flows.running.runner import Outcome, Run
 from orchestration.session.paths import ProjectPaths
 from tests.example_data import make_config
 from vision.base.errors import ServiceError

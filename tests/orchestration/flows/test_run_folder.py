@@ -14,9 +14,10 @@ import pytest
 from zenml.enums import ExecutionStatus
 
 from materializers.names import ArtifactName
-from orchestration.flows import artifacts, runner, training, training_folder
-from orchestration.flows.artifacts import RunArtifacts, installed_versions
-from orchestration.flows.runner import project_again
+from orchestration.flows import training, training_folder
+from orchestration.flows.running import artifacts, runner
+from orchestration.flows.running.artifacts import RunArtifacts, installed_versions
+from orchestration.flows.running.runner import project_again
 from orchestration.flows.training_folder import point_latest_at, project_training, tell_story
 from orchestration.session.paths import ProjectPaths
 from orchestration.store.reaper import REASON

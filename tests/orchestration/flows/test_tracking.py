@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from orchestration.flows import extras, tracking, training
-from orchestration.flows.runner import Finished, Outcome, Run
+from orchestration.flows.running.runner import Finished, Outcome, Run
 from orchestration.flows.tracking import command_of, track
 from orchestration.session.paths import ProjectPaths
 from report.story import RunStory

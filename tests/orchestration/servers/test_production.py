@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestration.flows.runner import Outcome
+from orchestration.flows.running.runner import Outcome
 from orchestration.servers import production, service
 from orchestration.servers.production import serve_production
 from orchestration.session.paths import ProjectPaths

@@ -12,7 +12,7 @@ prepare_environment(PATHS)
 from zenml.client import Client  # noqa: E402  the environment comes first
 
 from materializers.registry import find_champion  # noqa: E402
-from orchestration.flows.runner import project_again  # noqa: E402
+from orchestration.flows.running.runner import project_again  # noqa: E402
 from orchestration.store.history import list_champions, list_runs  # noqa: E402
 from vision.bundle.assembly import load_bundle  # noqa: E402
 

@@ -21,7 +21,7 @@ from zenml.client import Client
 from zenml.enums import ExecutionStatus
 
 from materializers.names import ArtifactName
-from orchestration.flows.machine import describe_machine
+from orchestration.flows.running.machine import describe_machine
 from orchestration.store.reaper import REASON
 from orchestration.store.rows import CIRCUMSTANCES, FAILURE
 from pipelines.names import PipelineName

@@ -13,8 +13,9 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from orchestration.commands.pipelines import tell_outcome
-from orchestration.flows import artifacts, failures, runner, training
-from orchestration.flows.runner import Outcome, Plan, Run
+from orchestration.flows import training
+from orchestration.flows.running import artifacts, failures, runner
+from orchestration.flows.running.runner import Outcome, Plan, Run
 from orchestration.flows.training_folder import point_latest_at
 from orchestration.session.paths import ProjectPaths
 from report.story import RunStory

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.flows import machine
-from orchestration.flows.machine import describe_machine
+from orchestration.flows.running import machine
+from orchestration.flows.running.machine import describe_machine
 
 CPU_INFO = """processor\t: 0
 model name\t: Planted CPU

@@ -18,7 +18,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from orchestration.flows.failures import catch_failure, database_errors, tell_error
+from orchestration.flows.running.failures import catch_failure, database_errors, tell_error
 from orchestration.session.environment import import_quickly, prepare_environment
 from orchestration.session.estimate import Estimate
 from orchestration.session.paths import ProjectPaths
@@ -284,7 +284,7 @@ def run_pipeline(flow: PipelineFlow[Any], run: Run) -> Outcome:
 
 def run_known(run: Run, plan: Plan) -> Exception | None:
     """Run a DAG; the exception that ended it, or None. One that ended it before ZenML knew it is raised."""
-    from orchestration.flows.artifacts import run_exists
+    from orchestration.flows.running.artifacts import run_exists
 
     pipeline = plan.pipeline.with_options(run_name=run.name, enable_cache=None if run.cached else False)
     with show_run(lambda console: _view(run, plan, pipeline, console)):
@@ -301,7 +301,7 @@ def _view(run: Run, plan: Plan, pipeline: Pipeline, console: Console) -> RunView
 
 def record_run(run: Run, plan: Plan, failure: Exception | None) -> None:
     """Store with a run what ZenML does not know; that it cannot be stored is told, and stops nothing."""
-    from orchestration.flows.artifacts import record_circumstances
+    from orchestration.flows.running.artifacts import record_circumstances
 
     told = None if failure is None else tell_error(failure)
     seconds = time.monotonic() - run.started
@@ -336,7 +336,7 @@ def project_again(run_name: str, paths: ProjectPaths) -> Path:
         ConfigError: there is no such run, it is still going, or its pipeline's runs have no folder.
         StorageError: the folder cannot be written, or an artifact of a run that did not fail is gone.
     """
-    from orchestration.flows.artifacts import find_newest_training, find_run
+    from orchestration.flows.running.artifacts import find_newest_training, find_run
 
     run = find_newest_training() if run_name == LATEST else find_run(run_name)
     if not run.status.is_finished and is_held(paths.lock):

@@ -1,0 +1,1 @@
+"""What all flows share: a run is guarded, started, read, and told of when it fails."""
