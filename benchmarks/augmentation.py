@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from vision.config.augment import POLICIES, AugmentSettings
-from vision.training.nets.batches import Examples, draw_epoch, training_batches
+from vision.training.nets.fitting.batches import Examples, draw_epoch, training_batches
 
 _BATCH = 32
 _BATCHES = 16

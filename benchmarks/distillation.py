@@ -27,7 +27,7 @@ from vision.data.labelled import select
 from vision.data.records import Split, Splits
 from vision.data.store import open_images
 from vision.evaluation.comparison import paired_difference
-from vision.training.nets.fit import train_candidate
+from vision.training.nets.fitting.fit import train_candidate
 from vision.training.nets.inference import run_model
 
 ROOT = Path(__file__).resolve().parent.parent

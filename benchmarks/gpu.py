@@ -60,7 +60,7 @@ def make_splits() -> Splits:
 
 def measure(candidate: CandidateSettings, images: ImageArray, way: dict[str, bool]) -> tuple[float, str]:
     """Images a second, and on what."""
-    from vision.training.nets.fit import train_candidate
+    from vision.training.nets.fitting.fit import train_candidate
 
     plain = {"backbone": candidate.backbone, "width": candidate.width, "batch_size": candidate.batch_size}
     settings = CandidateSettings.model_validate({**plain, "epochs": EPOCHS, **way})

@@ -149,7 +149,7 @@ def candidate(strategy: str, batch: int) -> Any:
 
 def train(strategy: str, images: Any, splits: Any, batch: int, progress: Any) -> None:
     """One training in a folder that goes with it."""
-    from vision.training.nets.fit import train_candidate
+    from vision.training.nets.fitting.fit import train_candidate
 
     with tempfile.TemporaryDirectory(prefix="taxon-speed-") as folder:
         settings = candidate(strategy, batch)
@@ -215,7 +215,7 @@ def time_batches(size: int, num_images: int, batch: int) -> float:
     """Seconds in which the batches of an epoch are made, changed as by default, while nothing trains."""
     from vision.config.augment import AugmentSettings
     from vision.data.records import Split
-    from vision.training.nets.batches import Examples, training_batches
+    from vision.training.nets.fitting.batches import Examples, training_batches
 
     images, splits = make_data(size, num_images)
     rows = splits.rows(Split.TRAIN)

@@ -53,7 +53,7 @@ from vision.decision.scores import OodScore, score_unknown
 from vision.decision.thresholds import fit_rule
 from vision.evaluation.comparison import paired_difference
 from vision.evaluation.metrics import auroc
-from vision.training.nets.batches import balance_weights
+from vision.training.nets.fitting.batches import balance_weights
 from vision.training.nets.heads import HeadTrial, assign_folds, choose_head, fit_heads, head_logits
 from vision.training.nets.inference import measure_rows, run_layers
 from vision.training.nets.models import EMBEDDING, build_model

@@ -30,7 +30,7 @@ def train(
     Annotated[TrainingHistory, ArtifactName.HISTORY],
 ]:
     """The best checkpoint of one candidate, the heads of its folds, and how its training went."""
-    from vision.training.nets.fit import train_candidate
+    from vision.training.nets.fitting.fit import train_candidate
 
     folder = Path(mkdtemp(prefix="train-"))
     # The next run whose step has the same cache key finds what a killed one left there.

@@ -84,14 +84,16 @@ vision/data/decoding/depth.py vision/data/decoding/formats.py vision/data/decodi
 vision/data/decoding/loading.py vision/data/decoding/opening.py vision/data/decoding/remarks.py
 vision/data/__init__.py vision/data/images.py vision/data/quality.py vision/data/records.py
 vision/data/store.py
-vision/training/__init__.py vision/training/nets/__init__.py vision/training/nets/augmentation.py
-vision/training/nets/batches.py vision/training/nets/checkpoint.py vision/training/nets/cuts.py
-vision/training/nets/devices.py vision/training/nets/distillation.py
-vision/training/nets/fit.py vision/training/nets/heads.py vision/training/nets/inference.py
-vision/training/nets/model_file.py vision/training/nets/models.py vision/training/nets/phases.py
-vision/training/nets/recipe.py vision/training/nets/seeding.py vision/training/nets/state.py
-vision/training/nets/strategies.py vision/training/nets/watch.py
-vision/training/recipe_words.py vision/training/records.py
+vision/training/__init__.py vision/training/nets/__init__.py vision/training/nets/devices.py
+vision/training/nets/fitting/__init__.py vision/training/nets/fitting/augmentation.py
+vision/training/nets/fitting/batches.py vision/training/nets/fitting/checkpoint.py
+vision/training/nets/fitting/cuts.py vision/training/nets/fitting/distillation.py
+vision/training/nets/fitting/fit.py vision/training/nets/fitting/phases.py
+vision/training/nets/fitting/recipe.py vision/training/nets/fitting/state.py
+vision/training/nets/fitting/strategies.py vision/training/nets/fitting/watch.py
+vision/training/nets/heads.py vision/training/nets/inference.py vision/training/nets/model_file.py
+vision/training/nets/models.py vision/training/nets/seeding.py vision/training/recipe_words.py
+vision/training/records.py
 """
 
 
@@ -135,7 +137,7 @@ def test_no_change_of_a_decision_an_evaluation_or_monitoring_trains_again(step: 
     """The predictor's sentences, the monitoring settings; a line of the training loop does."""
     left_alone = ("vision/decision/", "vision/evaluation/", "vision/drift/", "vision/config/monitoring.py")
     assert not [file for file in reach(step) if file.startswith(left_alone)]
-    assert ("vision/training/nets/fit.py" in reach(step)) == (step == "training/train")
+    assert ("vision/training/nets/fitting/fit.py" in reach(step)) == (step == "training/train")
 
 
 def test_exporting_and_its_inference_reach_no_rule() -> None:

@@ -8,7 +8,7 @@ from vision.base.outputs import FoldHeads, ModelOutputs
 from vision.base.record import ImageArray, IntArray
 from vision.config.training import CandidateSettings
 from vision.data.records import Splits
-from vision.training.nets.batches import balance_weights
+from vision.training.nets.fitting.batches import balance_weights
 from vision.training.nets.heads import assign_folds, choose_head, fit_heads, head_logits
 from vision.training.nets.inference import measure_rows, run_tensors
 from vision.training.nets.models import EMBEDDING, build_model, early_statistics, find_weights

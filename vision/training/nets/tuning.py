@@ -28,7 +28,7 @@ from vision.config.augment import AugmentSettings
 from vision.config.training import UNREAD, CandidateSettings, Strategy
 from vision.config.tuning import SpaceSettings, TuningSettings
 from vision.data.records import Splits
-from vision.training.nets.fit import train_candidate
+from vision.training.nets.fitting.fit import train_candidate
 from vision.training.records import TrainingHistory, TrialRecord, TuningRecord
 from vision.training.trials import change_candidate
 

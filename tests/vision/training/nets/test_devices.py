@@ -11,7 +11,7 @@ import tensorflow as tf
 from tests.processes import run_python
 from tests.vision.training.nets.toy import KERAS_WARNINGS, make_images, tiny_settings
 from vision.training.nets.devices import placed_on
-from vision.training.nets.fit import train_candidate
+from vision.training.nets.fitting.fit import train_candidate
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
 
@@ -23,7 +23,7 @@ half = tf.config.LogicalDeviceConfiguration()
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [half, half])
 import numpy as np
 from tests.vision.training.nets.toy import make_images, tiny_settings
-from vision.training.nets.fit import train_candidate
+from vision.training.nets.fitting.fit import train_candidate
 from vision.training.nets.inference import run_model
 images, splits = make_images()
 found = {}
@@ -57,7 +57,7 @@ from pathlib import Path
 import tensorflow as tf
 half = tf.config.LogicalDeviceConfiguration()
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [half, half])
-from tests.vision.training.nets.test_resume import *
+from tests.vision.training.nets.fitting.test_resume import *
 checkpoint.EVERY_SECONDS = 0
 ROUNDED = {"loss", "accuracy", "validation_loss", "validation_accuracy"}
 strategy, weights, work = sys.argv[1], sys.argv[2], Path(sys.argv[3])

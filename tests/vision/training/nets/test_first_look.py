@@ -12,7 +12,7 @@ from vision.config.training import CandidateSettings, Strategy
 from vision.data.labelled import rows_of
 from vision.data.records import Split
 from vision.training.nets.first_look import look
-from vision.training.nets.fit import train_candidate
+from vision.training.nets.fitting.fit import train_candidate
 from vision.training.nets.inference import run_model
 
 

@@ -70,7 +70,7 @@ def train_tiny() -> tuple[ModelFile, TrainingHistory]:
     """A residual network that tells the three colours apart."""
 
     def make(folder: Path) -> tuple[ModelFile, TrainingHistory]:
-        from vision.training.nets.fit import train_candidate
+        from vision.training.nets.fitting.fit import train_candidate
 
         images, splits = make_images()
         model, _, history = train_candidate("tiny", tiny_settings(epochs=8), images, splits, 3, folder)

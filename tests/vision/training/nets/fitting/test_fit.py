@@ -18,8 +18,8 @@ from vision.base.outputs import ModelFile
 from vision.base.progress import TrainingProgress
 from vision.config.training import CandidateSettings
 from vision.data.records import Split, Splits
-from vision.training.nets import phases, state
-from vision.training.nets.fit import train_candidate
+from vision.training.nets.fitting import phases, state
+from vision.training.nets.fitting.fit import train_candidate
 from vision.training.nets.inference import run_model
 from vision.training.nets.models import EMBEDDING, build_model, load_trained
 from vision.training.nets.seeding import seeded

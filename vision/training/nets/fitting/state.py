@@ -17,11 +17,11 @@ from vision.base.record import ImageArray, IntArray
 from vision.base.softmax import softmax
 from vision.config.training import CandidateSettings, Strategy
 from vision.data.records import Split, Splits
-from vision.training.nets.batches import Examples, balance_weights
-from vision.training.nets.checkpoint import Checkpoint, Standing, TrainingState
+from vision.training.nets.fitting.batches import Examples, balance_weights
+from vision.training.nets.fitting.checkpoint import Checkpoint, Standing, TrainingState
+from vision.training.nets.fitting.watch import Report
 from vision.training.nets.model_file import save_model, save_weights
 from vision.training.nets.models import EMBEDDING, build_model, find_weights
-from vision.training.nets.watch import Report
 from vision.training.recipe_words import describe_recipe
 from vision.training.records import EpochRecord, TrainingHistory
 

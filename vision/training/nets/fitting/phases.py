@@ -13,9 +13,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from vision.training.nets.batches import Examples, batch_shape, plain_batches, training_batches
-from vision.training.nets.checkpoint import Standing, lasting_variables
-from vision.training.nets.recipe import (
+from vision.training.nets.fitting.batches import Examples, batch_shape, plain_batches, training_batches
+from vision.training.nets.fitting.checkpoint import Standing, lasting_variables
+from vision.training.nets.fitting.recipe import (
     Schedule,
     averaged,
     compile_model,
@@ -23,8 +23,8 @@ from vision.training.nets.recipe import (
     make_schedule,
     rate_at,
 )
-from vision.training.nets.state import Training
-from vision.training.nets.watch import Phase, Watch
+from vision.training.nets.fitting.state import Training
+from vision.training.nets.fitting.watch import Phase, Watch
 
 logger = logging.getLogger(__name__)
 

@@ -13,10 +13,9 @@ from tests.vision.training.nets.toy import KERAS_WARNINGS, make_images, tiny_set
 from vision.base.outputs import ModelFile
 from vision.base.softmax import nll, softmax
 from vision.data.records import Split
-from vision.training.nets.batches import balance_weights
-from vision.training.nets.fit import train_candidate
-from vision.training.nets.inference import run_model
-from vision.training.nets.recipe import (
+from vision.training.nets.fitting.batches import balance_weights
+from vision.training.nets.fitting.fit import train_candidate
+from vision.training.nets.fitting.recipe import (
     averaged,
     make_callbacks,
     make_loss,
@@ -25,8 +24,9 @@ from vision.training.nets.recipe import (
     plateau_rate,
     rate_at,
 )
+from vision.training.nets.fitting.watch import Phase
+from vision.training.nets.inference import run_model
 from vision.training.nets.seeding import seeded
-from vision.training.nets.watch import Phase
 from vision.training.recipe_words import describe_recipe
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from vision.base.record import FloatArray, IntArray
 from vision.config.augment import NOTHING, AugmentSettings
-from vision.training.nets.augmentation import NUM_MOVES, NUM_SQUARES, Augmentation
+from vision.training.nets.fitting.augmentation import NUM_MOVES, NUM_SQUARES, Augmentation
 
 _GATHERERS = 2
 

@@ -16,9 +16,9 @@ from vision.base.errors import TrainingError
 from vision.base.outputs import ModelFile
 from vision.base.progress import TrainingProgress
 from vision.config.training import CandidateSettings
-from vision.training.nets import checkpoint
-from vision.training.nets.fit import train_candidate
-from vision.training.nets.phases import Epochs
+from vision.training.nets.fitting import checkpoint
+from vision.training.nets.fitting.fit import train_candidate
+from vision.training.nets.fitting.phases import Epochs
 from vision.training.records import TrainingHistory
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
@@ -65,7 +65,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 def test_a_process_killed_inside_an_epoch_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
     call = (
-        "from pathlib import Path; from tests.vision.training.nets.test_resume import *; "
+        "from pathlib import Path; from tests.vision.training.nets.fitting.test_resume import *; "
         "checkpoint.EVERY_SECONDS = 0; "
         f"train(tiny_settings(dropout=0.3), Path({str(tmp_path / 'a')!r}), Path({str(tmp_path / 'c')!r}), "
         "KillAt(8, process=True))"

@@ -11,13 +11,13 @@ from vision.base.outputs import FoldHeads, ModelFile, ModelOutputs
 from vision.base.record import ImageArray
 from vision.config.training import CandidateSettings
 from vision.data.records import Splits
-from vision.training.nets.checkpoint import Checkpoint
 from vision.training.nets.devices import placed_on
-from vision.training.nets.phases import OUT_OF_MEMORY
+from vision.training.nets.fitting.checkpoint import Checkpoint
+from vision.training.nets.fitting.phases import OUT_OF_MEMORY
+from vision.training.nets.fitting.state import Training
+from vision.training.nets.fitting.strategies import STRATEGIES
+from vision.training.nets.fitting.watch import Report
 from vision.training.nets.seeding import seeded
-from vision.training.nets.state import Training
-from vision.training.nets.strategies import STRATEGIES
-from vision.training.nets.watch import Report
 from vision.training.records import TrainingHistory
 
 logger = logging.getLogger(__name__)

@@ -17,11 +17,11 @@ from vision.base.softmax import softmax
 from vision.config.augment import AugmentSettings
 from vision.config.training import TrainingSettings
 from vision.data.records import Split
-from vision.training.nets.batches import Examples, training_batches
-from vision.training.nets.distillation import TruthAccuracy, TruthNll
-from vision.training.nets.fit import train_candidate
+from vision.training.nets.fitting.batches import Examples, training_batches
+from vision.training.nets.fitting.distillation import TruthAccuracy, TruthNll
+from vision.training.nets.fitting.fit import train_candidate
+from vision.training.nets.fitting.recipe import make_loss
 from vision.training.nets.inference import run_model
-from vision.training.nets.recipe import make_loss
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
 

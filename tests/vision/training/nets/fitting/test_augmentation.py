@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from tests.vision.training.nets.toy import KERAS_WARNINGS
 from vision.base.record import FloatArray
 from vision.config.augment import POLICIES, AugmentSettings
-from vision.training.nets.augmentation import Augmentation, blank_squares
-from vision.training.nets.batches import Examples, draw_epoch, training_batches
+from vision.training.nets.fitting.augmentation import Augmentation, blank_squares
+from vision.training.nets.fitting.batches import Examples, draw_epoch, training_batches
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
 

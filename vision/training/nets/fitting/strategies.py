@@ -41,13 +41,13 @@ from vision.base.softmax import nll
 from vision.config.augment import NOTHING
 from vision.config.training import Strategy
 from vision.data.records import Split
-from vision.training.nets.batches import Examples
-from vision.training.nets.cuts import find_cuts, fix_below
+from vision.training.nets.fitting.batches import Examples
+from vision.training.nets.fitting.cuts import find_cuts, fix_below
+from vision.training.nets.fitting.phases import Epochs
+from vision.training.nets.fitting.state import HEAD, Training
 from vision.training.nets.heads import HeadTrial, assign_folds, choose_head, fit_heads, head_logits
 from vision.training.nets.inference import run_batches, run_layers
 from vision.training.nets.models import EMBEDDING, LOGITS, fix_batch_norm, hasten_batch_norm
-from vision.training.nets.phases import Epochs
-from vision.training.nets.state import HEAD, Training
 
 logger = logging.getLogger(__name__)
 

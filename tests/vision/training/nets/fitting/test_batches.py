@@ -9,8 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from tests.vision.training.nets.toy import KERAS_WARNINGS
 from vision.base.record import FloatArray
 from vision.config.augment import AugmentSettings
-from vision.training.nets.augmentation import change_images, describe_transform
-from vision.training.nets.batches import (
+from vision.training.nets.fitting.augmentation import change_images, describe_transform
+from vision.training.nets.fitting.batches import (
     Examples,
     balance_weights,
     draw_epoch,

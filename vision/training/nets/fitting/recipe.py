@@ -9,8 +9,8 @@ from typing import Any
 import keras
 
 from vision.config.training import CandidateSettings
-from vision.training.nets.distillation import DistilledLoss, TruthAccuracy, TruthNll
-from vision.training.nets.watch import Phase
+from vision.training.nets.fitting.distillation import DistilledLoss, TruthAccuracy, TruthNll
+from vision.training.nets.fitting.watch import Phase
 
 PLATEAU_FACTOR = 1 / 3
 PLATEAU_PATIENCE = 3
