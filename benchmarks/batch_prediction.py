@@ -21,7 +21,7 @@ from statistics import median
 import numpy as np
 from PIL import Image
 
-from report.predictions_page import write_predictions
+from report.pages.predictions import write_predictions
 from vision.base.files import digest_file
 from vision.bundle.assembly import read_contract
 from vision.bundle.engine import Engine

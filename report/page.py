@@ -14,7 +14,6 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from report.featured import show_featured
 from report.formatting import (
     format_bytes,
     format_count,
@@ -28,6 +27,7 @@ from report.formatting import (
 )
 from report.headline import list_stages, write_headline
 from report.numbers import list_numbers
+from report.photographs.featured import show_featured
 from report.pictures import PictureCache, Plot
 from report.sections.registry import SECTIONS
 from report.sections.section import Section

@@ -21,7 +21,7 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from report.thumbnails import embed_png
+from report.photographs.thumbnails import embed_png
 from vision.base.closure import ROOT, import_closure
 from vision.base.files import write_atomically
 

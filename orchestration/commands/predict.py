@@ -56,7 +56,7 @@ def _predict(options: Namespace, paths: ProjectPaths) -> int:
 
 def _answer(options: Namespace, sources: Sequence[Path], found: AnsweringModel, paths: ProjectPaths) -> int:
     """Answer these places with this model, and say what came of it; the exit code."""
-    from report.predictions_page import PAGE_NAME, tell_counts, tell_row, write_predictions
+    from report.pages.predictions import PAGE_NAME, tell_counts, tell_row, write_predictions
     from vision.bundle.assembly import read_contract
     from vision.prediction.batch import Batch
     from vision.prediction.boxes import Boxes

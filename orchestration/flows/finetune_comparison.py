@@ -12,7 +12,7 @@ from orchestration.flows.training import find_source, resolve_candidates
 from orchestration.session.paths import ProjectPaths
 from pipelines.finetune_comparison import finetune_comparison
 from pipelines.names import PipelineName
-from report.strategies_page import (
+from report.pages.strategies import (
     StrategyRow,
     describe_strategies,
     gather_rows,

@@ -15,8 +15,8 @@ from orchestration.store.history import missing_champion
 from orchestration.store.windows import find_last_trimming, find_windows
 from pipelines.monitoring import monitoring
 from pipelines.names import PipelineName
-from report.drift_page import MonitoringStory, write_drift_page
 from report.figures.drift import title_drift
+from report.pages.drift import MonitoringStory, write_drift_page
 from report.sections.values import to_plain
 from report.story import MACHINE
 from serving.log.url import resolve_log_url

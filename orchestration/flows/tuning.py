@@ -18,7 +18,7 @@ from orchestration.flows.training import find_source, resolve_candidates
 from orchestration.session.paths import ProjectPaths
 from pipelines.names import PipelineName
 from pipelines.tuning import tuning
-from report.tuning_page import describe_tuning, write_tuning
+from report.pages.tuning import describe_tuning, write_tuning
 from vision.base.errors import ConfigError
 from vision.base.files import write_atomically
 from vision.config.run import RunConfig

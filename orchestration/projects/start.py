@@ -11,7 +11,7 @@ from pathlib import Path
 from orchestration.projects.draft import Plan, write_draft
 from orchestration.projects.outlook import Outlook, foresee
 from orchestration.projects.source import settle_source
-from report.contact_sheet import draw_contact_sheet
+from report.photographs.contact_sheet import draw_contact_sheet
 from vision.base.errors import ConfigError
 from vision.base.files import write_atomically
 from vision.base.progress import in_words

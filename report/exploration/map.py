@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image
 
+from report.photographs.thumbnails import embed_image
 from report.pictures import PictureCache, make_key
-from report.thumbnails import embed_image
 from vision.base.outputs import ModelOutputs
 from vision.base.record import FloatArray, ImageArray, IntArray
 from vision.data.records import Splits

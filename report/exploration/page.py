@@ -17,9 +17,9 @@ from report.exploration.shapes import HEIGHT, WIDTH, show_shapes
 from report.exploration.squares import WAYS, show_squares
 from report.formatting import plain_name
 from report.page import render_page
+from report.photographs.thumbnails import GALLERY_SIDE, embed_image, embed_row, sample_rows
 from report.pictures import PictureCache
 from report.story import RunStory
-from report.thumbnails import GALLERY_SIDE, embed_image, embed_row, sample_rows
 from vision.base.cells import as_cell, as_path_cell
 from vision.base.files import write_atomically
 from vision.base.outputs import ModelOutputs

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from report.photographs.thumbnails import NO_LIMIT, SAMPLE_SIDE, embed_image, read_photograph
 from report.story import RunStory
-from report.thumbnails import NO_LIMIT, SAMPLE_SIDE, embed_image, read_photograph
 from vision.base.errors import ImageError
 from vision.config.data import Resize
 from vision.data.images import decode_image

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from report.photographs.thumbnails import SAMPLE_SIDE, embed_row, sample_rows
 from report.pictures import Plot
 from report.sections.section import Section
 from report.story import RunStory
-from report.thumbnails import SAMPLE_SIDE, embed_row, sample_rows
 from vision.config.training import Strategy
 from vision.data.account import count_kinds, count_losses, list_left_out, tell_files
 from vision.data.records import Split, Splits

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from report.featured import show_answer
 from report.formatting import format_confidence
+from report.photographs.featured import show_answer
+from report.photographs.thumbnails import LARGE_SIDE, embed_heat_map
+from report.photographs.tiles import ANSWERS, Picture
 from report.sections.section import Section
 from report.story import RunStory
-from report.thumbnails import LARGE_SIDE, embed_heat_map
-from report.tiles import ANSWERS, Picture
 from vision.base.names import isolate
 
 MOST_MISTAKES = 12

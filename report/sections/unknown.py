@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from report.featured import show_answer
 from report.formatting import format_confidence
+from report.photographs.featured import show_answer
+from report.photographs.thumbnails import GALLERY_SIDE
+from report.photographs.tiles import ANSWERS, Gallery, Picture
 from report.pictures import Plot
 from report.sections.section import Section
 from report.story import RunStory
-from report.thumbnails import GALLERY_SIDE
-from report.tiles import ANSWERS, Gallery, Picture
 from report.unknown_rows import SINGULAR, UNDETECTABLE, far_rows, near_rows
 from vision.data.records import POOLED
 from vision.decision.records import Decision

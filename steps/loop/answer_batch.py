@@ -14,7 +14,7 @@ from typing import Annotated
 from zenml import step
 
 from materializers.names import ArtifactName
-from report.predictions_page import write_predictions
+from report.pages.predictions import write_predictions
 from serving.log.entries import LogEntry
 from serving.log.prediction_log import PredictionLog
 from vision.base.files import digest_file

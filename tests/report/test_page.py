@@ -15,16 +15,16 @@ import pytest
 from PIL import Image
 
 from orchestration.store.rows import RunRow
-from report.featured import choose_featured, judge_answer, show_featured
 from report.formatting import format_hundred
 from report.headline import describe_model, tell_verdict, write_headline
 from report.next_steps import derive_advice
 from report.numbers import list_numbers
 from report.page import render_report, write_report
+from report.photographs.featured import choose_featured, judge_answer, show_featured
+from report.photographs.thumbnails import embed_answer, embed_image, embed_row, read_photograph, sample_rows
 from report.promises import list_promises
 from report.story import RunStory
 from report.summary import summarise
-from report.thumbnails import embed_answer, embed_image, embed_row, read_photograph, sample_rows
 from tests.example_data import KNOWN, around, make_config
 from tests.example_evaluation import make_rule
 from tests.example_story import make_promotion, make_story

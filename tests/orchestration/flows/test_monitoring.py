@@ -15,7 +15,7 @@ import pytest
 from orchestration.flows.monitoring import summarise_monitoring
 from orchestration.store.rows import tell_drift
 from orchestration.store.windows import order_verdicts
-from report.drift_page import MonitoringStory, advise, render_drift_page
+from report.pages.drift import MonitoringStory, advise, render_drift_page
 from tests.example_data import make_config
 from tests.vision.drift.test_monitoring import make_span
 from tests.vision.drift.test_verdict import PLAIN, REFERENCE, SETTINGS, Sample, make_window, take

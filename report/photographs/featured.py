@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from report.photographs.thumbnails import LARGE_SIDE, embed_answer, name_file
+from report.photographs.tiles import Picture
 from report.story import RunStory
-from report.thumbnails import LARGE_SIDE, embed_answer, name_file
-from report.tiles import Picture
 from vision.base.names import isolate
 from vision.decision.records import Decision
 from vision.evaluation.records import Answer, Evaluation

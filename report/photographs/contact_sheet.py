@@ -8,7 +8,7 @@ import numpy as np
 
 from report.figures.style import DOTS_PER_INCH, FONT, INK, MUTED, SMALL, to_png
 from report.formatting import shorten
-from report.thumbnails import read_photograph
+from report.photographs.thumbnails import read_photograph
 from vision.base.record import ImageArray
 from vision.base.wording import count_of
 from vision.data.records import ImageEntry

@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from report.formatting import plain_name, shorten
 from report.page import render_page
-from report.thumbnails import as_data_uri
+from report.photographs.thumbnails import as_data_uri
 from vision.base.errors import ImageError
 from vision.base.files import write_atomically
 from vision.base.names import isolate

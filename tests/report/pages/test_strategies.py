@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from report.strategies_page import describe_strategies, gather_rows, name_by_strategy, write_strategies
+from report.pages.strategies import describe_strategies, gather_rows, name_by_strategy, write_strategies
 from tests.example_evaluation import make_evaluation
 from tests.example_story import make_comparison, make_history
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from report.figures.choice import draw_candidates, draw_differences
 from report.figures.training import draw_training_curves
 from report.page import render_page
-from report.thumbnails import embed_png
+from report.photographs.thumbnails import embed_png
 from vision.base.files import write_atomically
 from vision.base.progress import in_words
 from vision.evaluation.metric_table import NLL

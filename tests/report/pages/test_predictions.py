@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from orchestration.flows.answering import tell_caution
-from report import predictions_page
-from report.predictions_page import PAGE_NAME, list_classes, tell_counts, tell_row, write_predictions
+from report.pages import predictions as predictions_page
+from report.pages.predictions import PAGE_NAME, list_classes, tell_counts, tell_row, write_predictions
 from tests.example_story import make_promotion
 from tests.serving.toy import BLACK, BLUE, GREEN, GREY, RED, make_bundle, paint
 from vision.gate.records import Verdict

@@ -9,7 +9,7 @@ from typing import Any
 from report.advice import Advice
 from report.figures.drift import draw_drift, title_drift
 from report.page import render_page
-from report.thumbnails import embed_png
+from report.photographs.thumbnails import embed_png
 from vision.base.files import write_atomically
 from vision.base.wording import count_of
 from vision.config.run import RunConfig

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from report.figures.tuning import VARIED, draw_history, draw_importances, draw_slices
 from report.page import render_page
-from report.thumbnails import embed_png
+from report.photographs.thumbnails import embed_png
 from vision.base.files import write_atomically
 from vision.base.wording import count_of
 from vision.training.records import TrialRecord, TuningRecord
