@@ -19,7 +19,7 @@ from vision.base.home import STATE_VARIABLE
 from vision.base.outputs import ModelFile
 from vision.bundle.assembly import verify_bundle
 from vision.bundle.records import Bundle, Contract
-from vision.config.loading import find_config, load_config
+from vision.config.reading.loading import find_config, load_config
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmarks.pages import page_path, write_page
 from orchestration.flows.running.machine import describe_machine
-from vision.config.loading import find_config, load_config
+from vision.config.reading.loading import find_config, load_config
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from vision.base.progress import TrainingProgress
 from vision.base.record import ImageArray
-from vision.config.loading import load_config
+from vision.config.reading.loading import load_config
 from vision.config.training import CandidateSettings
 from vision.data.records import Split, Splits
 

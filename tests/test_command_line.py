@@ -18,7 +18,7 @@ from orchestration.session.paths import ProjectPaths
 from tests.orchestration.imports import run_and_list_imports
 from vision.base.errors import RunLockedError
 from vision.base.lock import RunLock
-from vision.config.loading import load_settings
+from vision.config.reading.loading import load_settings
 
 SHIPPED = run.ROOT / "configs" / "schedule.yaml"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.session.paths import ProjectPaths
-from vision.config.loading import find_config, load_config
+from vision.config.reading.loading import find_config, load_config
 from vision.config.run import RunConfig
 
 

@@ -20,7 +20,7 @@ from orchestration.session.paths import ProjectPaths
 from vision.base.errors import ConfigError
 from vision.base.wording import count_of, join_words
 from vision.config.data import AUTO_GROUPS
-from vision.config.loading import find_config, find_near_config, load_config
+from vision.config.reading.loading import find_config, find_near_config, load_config
 from vision.config.run import RunConfig
 from vision.config.training import TrainingSettings
 

@@ -16,7 +16,7 @@ from orchestration.commands.command import Command, argument, read_config
 from orchestration.session.paths import ProjectPaths
 from vision.base.errors import ConfigError
 from vision.base.wording import count_of
-from vision.config.labelled import FathomnetSource
+from vision.config.sources.labelled import FathomnetSource
 
 if TYPE_CHECKING:
     from vision.data.sources.fathomnet.harvest import Harvest

@@ -17,8 +17,8 @@ from orchestration.commands.command import Command, argument
 from orchestration.session.paths import ProjectPaths
 from vision.base.wording import count_of, join_words
 from vision.config.data import CheckSettings
-from vision.config.tables import CsvSource
-from vision.config.yaml_text import write_inline
+from vision.config.reading.yaml_text import write_inline
+from vision.config.sources.tables import CsvSource
 
 if TYPE_CHECKING:  # the survey imports scipy, which no other command needs to start
     from orchestration.projects.outlook import Outlook

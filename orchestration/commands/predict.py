@@ -22,7 +22,7 @@ from orchestration.session.paths import ProjectPaths
 from vision.base.errors import ConfigError
 from vision.base.progress import in_words
 from vision.base.wording import count_of
-from vision.config.loading import find_config, find_near_config, load_config
+from vision.config.reading.loading import find_config, find_near_config, load_config
 
 if TYPE_CHECKING:
     from orchestration.flows.answering import AnsweringModel

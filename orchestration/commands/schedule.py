@@ -7,7 +7,7 @@ from argparse import Namespace
 from orchestration.commands.command import Command, argument, find_config_file
 from orchestration.schedule.config import ScheduleConfig
 from orchestration.session.paths import ProjectPaths
-from vision.config.loading import load_settings
+from vision.config.reading.loading import load_settings
 
 
 def _schedule(options: Namespace, paths: ProjectPaths) -> int:

@@ -13,8 +13,8 @@ from orchestration.session.steps import STEPS
 from vision.base.progress import in_words
 from vision.base.wording import count_of
 from vision.config.data import FolderSource
-from vision.config.tables import CsvSource
-from vision.config.yaml_text import write_inline
+from vision.config.reading.yaml_text import write_inline
+from vision.config.sources.tables import CsvSource
 from vision.data.survey import USUAL_SIZE, Survey, choose_size
 
 ENOUGH_TO_FINE_TUNE = 1000

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from vision.base.errors import DataError, GateError
 from vision.base.wording import join_words
+from vision.config.reading.yaml_text import write_inline
 from vision.config.run import RunConfig
-from vision.config.yaml_text import write_inline
 from vision.data.checks import check_splits
 from vision.data.records import Manifest
 from vision.data.splits import assign_splits

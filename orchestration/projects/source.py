@@ -7,9 +7,9 @@ from pathlib import Path
 
 from vision.base.errors import ConfigError
 from vision.config.data import FolderSource
-from vision.config.loading import settle
+from vision.config.reading.loading import settle
 from vision.config.run import RunConfig
-from vision.config.tables import CsvSource
+from vision.config.sources.tables import CsvSource
 from vision.data.sources.finding import find_root
 from vision.data.sources.table.columns import recognise_columns
 

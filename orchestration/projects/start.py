@@ -15,9 +15,9 @@ from report.photographs.contact_sheet import draw_contact_sheet
 from vision.base.errors import ConfigError
 from vision.base.files import write_atomically
 from vision.base.progress import in_words
-from vision.config.loading import settle
+from vision.config.reading.loading import settle
+from vision.config.reading.yaml_text import parse_yaml
 from vision.config.run import RunConfig
-from vision.config.yaml_text import parse_yaml
 from vision.data.sources.declaration import Progress
 from vision.data.survey import Survey, survey_images
 

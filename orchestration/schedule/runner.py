@@ -43,7 +43,7 @@ from orchestration.session.paths import ProjectPaths
 from vision.base.errors import ConfigError, RunLockedError, StorageError
 from vision.base.files import storage_errors
 from vision.base.lock import RunLock, is_held
-from vision.config.loading import find_config
+from vision.config.reading.loading import find_config
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ import pytest
 from tests.end_to_end.loop import Loop, run_loop
 from tests.end_to_end.project import CLASSES, Project, draw_image
 from tests.report.outline import check_tiles
-from vision.config.loading import load_config
+from vision.config.reading.loading import load_config
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.slow]
 

@@ -21,7 +21,7 @@ from serving.log.prediction_log import PredictionLog
 from serving.log.url import resolve_log_url
 from tests.end_to_end.answers import FRAMES, draw_batch
 from tests.end_to_end.loop import Loop, run_loop
-from vision.config.loading import load_config
+from vision.config.reading.loading import load_config
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.slow, pytest.mark.long]
 

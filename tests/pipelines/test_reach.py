@@ -50,7 +50,7 @@ ROOMS: dict[str, set[str]] = {
 """Every step, and the rooms that it reaches beside its own file, base, settings and materializers."""
 
 SETTINGS: dict[str, set[str]] = {
-    "data/ingest": {"data", "labelled", "sources", "tables", "yaml_text"},
+    "data/ingest": {"data", "labelled", "registry", "tables", "yaml_text"},
     "data/split": {"data"},
     "data/validate": {"data"},
     "data/explore": {"data", "decision", "evaluation", "gate"},

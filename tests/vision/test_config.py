@@ -8,7 +8,7 @@ from vision.base.errors import ConfigError
 from vision.config.base import Settings
 from vision.config.data import FolderSource
 from vision.config.export import ExportSettings, Precision, PrecisionChoice, ToleranceSettings
-from vision.config.loading import find_config, load_config, load_settings
+from vision.config.reading.loading import find_config, load_config, load_settings
 from vision.config.run import RunConfig
 from vision.config.training import CandidateSettings, Strategy
 

@@ -23,7 +23,7 @@ from vision.config.monitoring import DriftSettings
 from vision.config.prediction import BatchSettings
 from vision.config.retraining import RetrainingSettings
 from vision.config.serve import ServeSettings
-from vision.config.sources import SourceSettings
+from vision.config.sources.registry import SourceSettings
 from vision.config.training import TrainingSettings
 from vision.config.tuning import TuningSettings
 

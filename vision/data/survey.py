@@ -19,7 +19,7 @@ import numpy as np
 
 from vision.base.files import storage_errors
 from vision.config.data import AUTO_GROUPS, CheckSettings, FolderSource, Resize
-from vision.config.tables import CsvSource
+from vision.config.sources.tables import CsvSource
 from vision.data.grouping import Suggestion, suggest_groups
 from vision.data.images import decode_image
 from vision.data.links import Links, keys_of

@@ -25,10 +25,10 @@ from tests.shared_data import shared_data
 from vision.base.errors import ConfigError, SourceError
 from vision.base.files import write_atomically
 from vision.config.data import FolderSource, Resize
-from vision.config.loading import load_config, settle
+from vision.config.reading.loading import load_config, settle
+from vision.config.reading.yaml_text import parse_yaml
 from vision.config.run import RunConfig
-from vision.config.tables import CsvSource
-from vision.config.yaml_text import parse_yaml
+from vision.config.sources.tables import CsvSource
 from vision.data.images import decode_image
 from vision.data.near_duplicates import link_alike
 from vision.data.sources import read_source

@@ -11,7 +11,7 @@ from orchestration.schedule.config import ScheduleConfig
 from orchestration.schedule.runner import find_commands
 from orchestration.session.paths import ProjectPaths
 from vision.base.errors import ConfigError
-from vision.config.loading import load_settings
+from vision.config.reading.loading import load_settings
 
 
 def write(folder: Path, **tree: Any) -> Path:

@@ -24,7 +24,7 @@ from vision.base.record import ImageArray
 from vision.bundle.assembly import LoadedBundle, load_bundle
 from vision.bundle.pictures import decode_for, tell_misfit
 from vision.config.data import ImageSettings, Resize
-from vision.config.tables import CsvSource
+from vision.config.sources.tables import CsvSource
 from vision.data.decoding.cutting import cut_out
 from vision.data.records import Box
 from vision.data.sources import read_source

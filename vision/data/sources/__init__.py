@@ -1,7 +1,7 @@
 """Where images come from; every source gives a manifest and a digest of its content.
 
 A kind of source is a module that declares a `Source`, settings in a module of `vision.config` and a name in
-`vision.config.sources`, and one line here.
+`vision.config.sources.registry`, and one line here.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from vision.config.data import FolderSource, GrowingSource, ReefSource
-from vision.config.labelled import CocoSource, FathomnetSource, TfdsSource
-from vision.config.sources import SourceSettings
-from vision.config.tables import CatalogSource, CsvSource
+from vision.config.sources.labelled import CocoSource, FathomnetSource, TfdsSource
+from vision.config.sources.registry import SourceSettings
+from vision.config.sources.tables import CatalogSource, CsvSource
 from vision.data.label_corrections import apply_corrections, digest_corrections
 from vision.data.records import Manifest
 from vision.data.sources.additions import add_parts, digest_parts, list_parts

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from vision.base.wording import count_of
-from vision.config.yaml_text import write_inline
+from vision.config.reading.yaml_text import write_inline
 from vision.data.sources.split_words import FILE_WORDS, words_of
 
 logger = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ import fsspec
 from vision.base.errors import SourceError
 from vision.base.files import write_atomically
 from vision.config.data import FolderSource
-from vision.config.sources import SourceSettings
-from vision.config.tables import CsvSource
+from vision.config.sources.registry import SourceSettings
+from vision.config.sources.tables import CsvSource
 
 _URL = re.compile(r"(s3|s3a|gs|gcs|az|abfs):/+(.+)")
 _WORKERS = 8

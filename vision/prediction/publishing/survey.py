@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from vision.base.errors import ConfigError
-from vision.config.yaml_text import parse_yaml, read_text
+from vision.config.reading.yaml_text import parse_yaml, read_text
 
 SURVEY_NAME = "survey.yaml"
 EXAMPLE = """title: Fish pass at the mill

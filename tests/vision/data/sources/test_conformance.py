@@ -14,9 +14,9 @@ from tests.vision.data.sources.coco import drawing
 from tests.vision.data.sources.tfds.tiny import write_tiles
 from vision.base.errors import SourceError
 from vision.config.data import FolderSource, GrowingSource, ReefSource
-from vision.config.labelled import CocoSource, FathomnetSource, TfdsSource
-from vision.config.sources import SourceSettings
-from vision.config.tables import CatalogSource, CsvSource
+from vision.config.sources.labelled import CocoSource, FathomnetSource, TfdsSource
+from vision.config.sources.registry import SourceSettings
+from vision.config.sources.tables import CatalogSource, CsvSource
 from vision.data.sources import SOURCES, check_source, digest_source, read_source
 from vision.data.sources.table.catalog import fill_catalog, locate_catalog
 

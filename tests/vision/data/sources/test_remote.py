@@ -15,7 +15,7 @@ import pytest
 from tests.vision.data.sources.test_conformance import draw, listed
 from vision.base.errors import SourceError
 from vision.config.data import FolderSource
-from vision.config.tables import CsvSource
+from vision.config.sources.tables import CsvSource
 from vision.data.sources import check_source, digest_source, read_source, remote
 
 moto_server = pytest.importorskip("moto.server")

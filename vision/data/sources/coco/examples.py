@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from vision.base.errors import SourceError
 from vision.base.names import comparison_key
 from vision.base.wording import count_of, join_words
-from vision.config.labelled import BoxedSource
+from vision.config.sources.labelled import BoxedSource
 from vision.data.records import FileRemark, Quarantined
 from vision.data.sources.coco.document import Document, Mark, Numbers, Photo
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from vision.base.errors import SourceError
-from vision.config.labelled import CocoSource
+from vision.config.sources.labelled import CocoSource
 from vision.data.decoding.cutting import CUT_VERSION, OUTSIDE
 from vision.data.manifest import SourceFile, build_manifest
 from vision.data.records import Manifest, Quarantined

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from vision.base.errors import ImageError, SourceError
 from vision.base.files import storage_errors, write_atomically
-from vision.config.labelled import FathomnetSource
+from vision.config.sources.labelled import FathomnetSource
 from vision.data.images import probe_image
 from vision.data.sources.fathomnet.client import Client, FetchError
 from vision.data.sources.fathomnet.selection import Photograph, Selection, select

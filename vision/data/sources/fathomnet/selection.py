@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 from vision.base.errors import SourceError
 from vision.base.names import comparison_key, find_near
 from vision.base.record import Value
-from vision.config.labelled import FathomnetSource
+from vision.config.sources.labelled import FathomnetSource
 from vision.data.sources.fathomnet.client import Client, FetchError, refuse
 
 _PAGE = 200

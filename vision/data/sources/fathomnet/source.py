@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vision.base.errors import SourceError
-from vision.config.labelled import BoxedSource, CocoSource, FathomnetSource
+from vision.config.sources.labelled import BoxedSource, CocoSource, FathomnetSource
 from vision.data.records import Manifest
 from vision.data.sources.coco.source import describe_coco, read_coco
 from vision.data.sources.declaration import Base, Progress, Source

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from vision.base.errors import SourceError
-from vision.config.tables import CatalogSource
+from vision.config.sources.tables import CatalogSource
 from vision.data.records import Manifest
 from vision.data.sources.declaration import Base, Progress, Source
 from vision.data.sources.folder import FolderListing

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vision.base.errors import SourceError
 from vision.base.names import comparison_key
-from vision.config.tables import CsvSource
+from vision.config.sources.tables import CsvSource
 from vision.data.sources.split_words import read_split_name, words_of
 from vision.data.sources.table.labels_file import LABEL_COLUMNS, find_table
 from vision.data.sources.table.reading import PATH_COLUMNS, read_cell, read_table

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vision.base.errors import SourceError
 from vision.base.names import comparison_key, find_near
-from vision.config.tables import CsvSource
+from vision.config.sources.tables import CsvSource
 from vision.data.decoding.cutting import CUT_VERSION, parse_box
 from vision.data.records import Manifest
 from vision.data.sources.coco.cutting import cut_boxes

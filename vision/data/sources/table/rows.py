@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from vision.base.errors import SourceError
 from vision.base.names import comparison_key, normalise
-from vision.config.labelled import LabelledSource
+from vision.config.sources.labelled import LabelledSource
 from vision.data.decoding.cutting import OUTSIDE, is_box
 from vision.data.manifest import SourceFile, build_manifest
 from vision.data.records import FileRemark, Manifest, Quarantined, Split

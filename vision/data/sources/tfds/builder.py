@@ -14,7 +14,7 @@ from typing import Any
 from vision.base.errors import SourceError
 from vision.base.names import find_near
 from vision.base.wording import join_words
-from vision.config.labelled import TfdsSource
+from vision.config.sources.labelled import TfdsSource
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from vision.base.errors import SourceError
 from vision.base.files import PARTIAL_SUFFIX, storage_errors
 from vision.base.names import comparison_key, normalise
 from vision.base.record import Value
-from vision.config.labelled import TfdsSource
+from vision.config.sources.labelled import TfdsSource
 from vision.data.decoding.formats import find_format
 from vision.data.manifest import SourceFile, build_manifest
 from vision.data.records import FileRemark, Manifest, Split

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vision.config.labelled import CocoSource
+from vision.config.sources.labelled import CocoSource
 
 NAMES = ("empty", "perch", "chub")
 WIDTH, HEIGHT = 64, 48

@@ -13,7 +13,7 @@ from PIL import Image
 from tests.shared_data import shared_data
 from tests.vision.data.sources.coco.drawing import image, mark, save, write
 from vision.base.errors import SourceError
-from vision.config.labelled import CocoSource
+from vision.config.sources.labelled import CocoSource
 from vision.data.records import Manifest
 from vision.data.sources import digest_source, read_source
 from vision.data.sources.coco.document import read_document

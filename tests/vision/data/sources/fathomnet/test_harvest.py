@@ -13,7 +13,7 @@ import pytest
 
 from tests.vision.data.sources.fathomnet.stand_in import StandIn, picture, real_answer, serving, sha256
 from vision.base.errors import SourceError
-from vision.config.labelled import FathomnetSource
+from vision.config.sources.labelled import FathomnetSource
 from vision.data.sources import check_source, read_source
 from vision.data.sources.fathomnet.client import Client
 from vision.data.sources.fathomnet.harvest import Harvest, harvest

@@ -9,7 +9,7 @@ from sqlalchemy import create_engine, insert, update
 
 from tests.vision.data.sources.test_conformance import draw
 from vision.base.errors import SourceError
-from vision.config.tables import CatalogSource
+from vision.config.sources.tables import CatalogSource
 from vision.data.sources import check_source, digest_source, read_source
 from vision.data.sources.table.catalog import IMAGES, fill_catalog, locate_catalog, read_catalog
 

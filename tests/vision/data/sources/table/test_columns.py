@@ -9,7 +9,7 @@ import pytest
 from tests.orchestration.projects.photographs import save_noise
 from tests.shared_data import shared_data
 from vision.base.errors import SourceError
-from vision.config.tables import CsvSource
+from vision.config.sources.tables import CsvSource
 from vision.data.sources import read_source
 from vision.data.sources.table.columns import list_possible_groups, list_unused, recognise_columns
 from vision.data.sources.table.rows import Places

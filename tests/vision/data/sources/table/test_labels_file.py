@@ -9,7 +9,7 @@ import pytest
 
 from tests.end_to_end.project import draw_image
 from vision.base.errors import SourceError
-from vision.config.tables import CsvSource
+from vision.config.sources.tables import CsvSource
 from vision.data.records import Manifest, Split
 from vision.data.sources import digest_source, read_source
 

@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 from tests.end_to_end.project import draw_image
 from tests.vision.data.sources.tfds.tiny import write_tiles
 from vision.base.errors import SourceError
-from vision.config.labelled import TfdsSource
+from vision.config.sources.labelled import TfdsSource
 from vision.data.records import Split
 from vision.data.sources import digest_source, read_source
 

@@ -16,9 +16,9 @@ from pydantic import ValidationError
 from vision.base.errors import ConfigError
 from vision.base.names import find_near
 from vision.config.base import Settings
+from vision.config.reading.yaml_text import parse_yaml, read_text
 from vision.config.run import RunConfig
-from vision.config.sources import KINDS
-from vision.config.yaml_text import parse_yaml, read_text
+from vision.config.sources.registry import KINDS
 
 Kind = TypeVar("Kind", bound=Settings)
 

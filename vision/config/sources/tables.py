@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from vision.config.data import GROUP_HELP, GroupPattern
-from vision.config.labelled import CutSource, LabelledSource
+from vision.config.sources.labelled import CutSource, LabelledSource
 
 
 class CsvSource(CutSource):

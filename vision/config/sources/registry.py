@@ -7,8 +7,8 @@ from typing import Annotated, get_args
 from pydantic import Field
 
 from vision.config.data import FolderSource, GrowingSource, ReefSource
-from vision.config.labelled import CocoSource, FathomnetSource, TfdsSource
-from vision.config.tables import CatalogSource, CsvSource
+from vision.config.sources.labelled import CocoSource, FathomnetSource, TfdsSource
+from vision.config.sources.tables import CatalogSource, CsvSource
 
 SourceSettings = Annotated[
     ReefSource | FolderSource | CocoSource | TfdsSource | FathomnetSource | CsvSource | CatalogSource,

@@ -1,0 +1,1 @@
+"""The settings of the sources of images, and their names."""
