@@ -16,6 +16,7 @@ from serving.api.schemas import (
     EnrolledAnswer,
     ModelDescription,
     PredictionAnswer,
+    PredictionQuery,
     Queue,
     UndoAnswer,
 )
@@ -54,11 +55,7 @@ def ask_service(
     file_name: str = "image",
     *,
     group: str | None = None,
-    explain: bool = False,
-    tta: int = 1,
-    reencode: bool = False,
-    similar: int = 0,
-    timeout_seconds: float = TIMEOUT_SECONDS,
+    query: PredictionQuery | None = None,
 ) -> PredictionAnswer:
     """The service's answer to one image.
 
@@ -68,11 +65,7 @@ def ask_service(
         image: content of the file.
         file_name: as the log is to name it.
         group: what monitoring counts: a camera, an individual, a visit; None: not known.
-        explain: also ask for a heat map, which costs time.
-        tta: views of the image, 1 to 8.
-        reencode: write it as JPEG and read it again before it is looked at.
-        similar: known images to be told that are most like it.
-        timeout_seconds: longest wait for any one part of the answer.
+        query: how it is looked at, and what else is told; None: as it is, and the answer alone.
 
     Raises:
         ServiceError: it does not answer, refuses (with its reason), or answers something else.
@@ -84,18 +77,10 @@ def ask_service(
         key,
         "POST /predict",
         shown,
-        timeout_seconds,
-        params=_list_options(explain=explain, tta=tta, reencode=reencode, similar=similar),
+        params=query.model_dump(exclude_defaults=True) if query else {},
         files={"image": (shown, image, "application/octet-stream")},
         data={} if group is None else {"group": group},
     )
-
-
-def _list_options(*, explain: bool, tta: int, reencode: bool, similar: int) -> dict[str, str]:
-    """Those that differ from what a service of any version does without them."""
-    asked = {"explain": (explain, "true"), "tta": (tta > 1, str(tta)), "reencode": (reencode, "true")}
-    asked |= {"similar": (similar > 0, str(similar))}
-    return {name: value for name, (wanted, value) in asked.items() if wanted}
 
 
 def list_waiting(url: str, key: str, number: int) -> Queue:
@@ -129,19 +114,16 @@ def enrol_class(url: str, key: str, class_name: str, images: Sequence[tuple[str,
     return _ask(EnrolledAnswer, url, key, "POST /enrol", subject, data=texts, files=files)
 
 
-def answer_archive(
-    url: str, key: str, archive: BinaryIO, *, tta: int = 1, reencode: bool = False
-) -> Iterator[BatchRow]:
+def answer_archive(url: str, key: str, archive: BinaryIO) -> Iterator[BatchRow]:
     """A row for each file of a ZIP archive, in its order, as the service makes them.
 
     Raises:
         ServiceError: as of `ask_service`; also where the rows end before the archive does.
     """
-    options = _list_options(explain=False, tta=tta, reencode=reencode, similar=0)
     files = {"archive": ("pictures.zip", archive, "application/zip")}
     with (
         _open_client(url, key, BATCH_SECONDS) as client,
-        client.stream("POST", f"{url}/predict_batch", params=options, files=files) as response,
+        client.stream("POST", f"{url}/predict_batch", files=files) as response,
     ):
         if response.status_code != httpx.codes.OK:
             response.read()
@@ -185,7 +167,6 @@ def _ask(
     key: str,
     route: str,
     subject: str,
-    timeout_seconds: float = TIMEOUT_SECONDS,
     **parts: Any,
 ) -> Body:
     """The answer of one kind to a question, such as `GET /model`; `subject` names it in errors.
@@ -194,7 +175,7 @@ def _ask(
         ServiceError: as of `ask_service`.
     """
     method, path = route.split()
-    with _open_client(url, key, timeout_seconds) as client:
+    with _open_client(url, key, TIMEOUT_SECONDS) as client:
         response = client.request(method, f"{url}{path}", **parts)
     _check_status(response, url, subject)
     return _parse(kind, response.content, url, subject)

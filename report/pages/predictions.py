@@ -14,13 +14,13 @@ from report.page import render_page
 from report.photographs.thumbnails import as_data_uri
 from vision.base.errors import ImageError
 from vision.base.files import write_atomically
-from vision.base.names import isolate
 from vision.base.wording import count_of, join_words, noun_for
 from vision.bundle.neighbours import NEIGHBOURS_NAME, Neighbours, read_neighbours
 from vision.bundle.records import SimilarImage
 from vision.data.records import HELD_OUT, Split
 from vision.data.thumbnails import make_thumbnail
 from vision.decision.records import Prediction
+from vision.evaluation.weak import tell_weak_classes
 from vision.prediction.batch import Batch, Progress, finish_batch, run_batch
 from vision.prediction.engines import Listen
 from vision.prediction.items import Item
@@ -132,7 +132,7 @@ def render_sheet(
         headline=write_headline(summary),
         advice=write_advice(summary),
         seen=tell_seen(summary),
-        weak=tell_weak_classes(summary),
+        weak=tell_weak(summary),
         tiles=_list_counts(summary),
         counted=COUNTED,
         class_counts=list_classes(summary),
@@ -206,20 +206,10 @@ def tell_seen(summary: BatchSummary) -> str:
     return " ".join(told)
 
 
-def tell_weak_classes(summary: BatchSummary) -> list[str]:
-    """A sentence for each class that is named here and was mostly missed on test."""
-    told = []
-    for weak in summary.weak_classes:
-        named = sum(
-            each.get(weak.class_name, 0) for each in (summary.accepted_classes, summary.suggested_classes)
-        )
-        if named:
-            are, them = ("is", "it") if named == 1 else ("are", "them")
-            told.append(
-                f"{count_of(named, 'picture')} {are} called {isolate(weak.class_name)}; on test "
-                f"{weak.num_right} of {weak.num_images} of its pictures were right: look at {them} yourself."
-            )
-    return told
+def tell_weak(summary: BatchSummary) -> str:
+    """Which classes that are named here were mostly missed on test; empty where none was."""
+    named = {*summary.accepted_classes, *summary.suggested_classes}
+    return tell_weak_classes([each for each in summary.weak_classes if each.class_name in named])
 
 
 def _list_counts(summary: BatchSummary) -> list[tuple[str, str, str]]:
@@ -365,7 +355,7 @@ def tell_counts(summary: BatchSummary) -> list[str]:
     unknown = [f"{summary.count(answer):,} {text}" for answer, text in kinds.items() if summary.count(answer)]
     if unknown:
         lines.append(f"Unknown: {join_words(unknown)}.")
-    lines += [*_draw_classes(list_classes(summary)), *tell_weak_classes(summary)]
+    lines += [*_draw_classes(list_classes(summary)), *filter(None, [tell_weak(summary)])]
     if summary.seen:
         lines.append(tell_seen(summary))
     if summary.others:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -22,12 +23,15 @@ from serving.client import RefusedError, answer_archive
 from vision.base.errors import ConfigError, ImageError
 from vision.data.decoding.formats import find_format
 from vision.data.thumbnails import make_thumbnail
+from vision.decision.records import Decision
 from vision.prediction.items import Item, show_name
 from vision.prediction.members import ARCHIVE_FAULTS, make_member_item
 
 TOP_K = 5
 SIDE = 240
 """Pixels of a thumbnail's longer side."""
+MOST_SHOWN = 60
+"""Pictures of each decision of which a thumbnail is kept; ten thousand would take 100 MB of each visit."""
 
 _FILES_AT_ONCE = 32
 _MOST_BYTES = 200_000_000  # of one file
@@ -40,7 +44,7 @@ class Batch:
 
     Attributes:
         items: the files; their bytes are read when they are sent.
-        asked: of the first files, each with a thumbnail.
+        asked: of the first files; the least sure ones with a thumbnail.
         rows: the lines of the CSV file, its head among them.
         asking: held while an archive is asked: the page is drawn by another thread before the one that a
             click elsewhere ends is done with its archive.
@@ -55,6 +59,17 @@ class Batch:
     def is_done(self) -> bool:
         """Whether every file has its row."""
         return len(self.asked) == len(self.items)
+
+    def forget_thumbnails(self) -> None:
+        """Keep those of the MOST_SHOWN least sure answers of each decision, which the page shows."""
+        shown = [number for number, each in enumerate(self.asked) if each.shown]
+        shown.sort(key=lambda number: self.asked[number].sureness)
+        counts: Counter[Decision | None] = Counter()
+        for number in shown:
+            asked = self.asked[number]
+            counts[asked.decision] += 1
+            if counts[asked.decision] > MOST_SHOWN:
+                self.asked[number] = replace(asked, shown=b"")
 
 
 def list_items(files: Sequence[tuple[str, BinaryIO]], most: int) -> list[Item]:
@@ -123,6 +138,7 @@ def _answer_part(service: Service, batch: Batch) -> None:
                 asked = replace(asked, problem=told.problem.arrived)
             batch.rows.append(write(told))
             batch.asked.append(asked)
+    batch.forget_thumbnails()
 
 
 @dataclass(frozen=True)

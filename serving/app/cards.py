@@ -23,12 +23,13 @@ from serving.app.words import (
 )
 from vision.base.errors import TaxonError
 from vision.base.names import isolate
+from vision.base.wording import join_words
 from vision.decision.records import Decision, UnknownKind
 
-_ICONS = {
-    Decision.ACCEPT: ":material/check_circle:",
-    Decision.REVIEW: ":material/visibility:",
-    Decision.UNKNOWN: ":material/help:",
+_BOXES = {
+    Decision.ACCEPT: (st.success, ":material/check_circle:"),
+    Decision.REVIEW: (st.warning, ":material/visibility:"),
+    Decision.UNKNOWN: (st.info, ":material/help:"),
 }
 _CLASS_PICTURE_PIXELS, _HEAT_PIXELS = 96, 300
 
@@ -106,14 +107,13 @@ def _show_answer(card: Card, *, large: bool) -> None:
         st.error(escape_markdown(card.asked.problem), icon=":material/error:")
         return
     words = put_in_words(answer, card.service.model)
-    box = {Decision.ACCEPT: st.success, Decision.REVIEW: st.warning, Decision.UNKNOWN: st.info}
+    warning = warn_of_class(answer, card.service.model)
+    box, icon = _BOXES[Decision.REVIEW if warning else answer.decision]
     title = escape_markdown(words.title)
     text = f"#### {title}" if large else f"**{title}**"
     if large or answer.decision is not Decision.ACCEPT:
         text += f"\n\n{escape_markdown(words.meaning)}"
-    box[answer.decision](text.strip(), icon=_ICONS[answer.decision])
-    if warning := warn_of_class(answer, card.service.model):
-        st.warning(escape_markdown(warning), icon=":material/priority_high:")
+    box(f"{text}\n\n{escape_markdown(warning)}".strip(), icon=icon)
     if answer.warning:
         st.caption(escape_markdown(answer.warning))
     if answer.provisional is not None:
@@ -171,8 +171,24 @@ def _ask_for_correction(card: Card) -> None:
             st.rerun()
 
 
+def list_figures(answer: PredictionAnswer) -> list[dict[str, str]]:
+    """A row a figure, for whoever wants to check or report an answer."""
+    strange = answer.unknown
+    figures = {
+        "decision": answer.decision.value,
+        "why": "; ".join(answer.reasons),
+        "may be one of": join_words([isolate(each) for each in answer.set or ()]),
+        "how strange": f"{strange.score:.4g}; unknown above {strange.threshold:.4g}",
+        "known pictures as strange": show_share(strange.p_value),
+        "model": f"{isolate(answer.model.name)} version {answer.model.version}, {answer.model.digest[:12]}",
+        "answered in": f"{answer.latency_ms:.0f} ms",
+        "id in the log": answer.prediction_id,
+    }
+    return [{"figure": name, "value": value} for name, value in figures.items() if value]
+
+
 def _show_reasons(card: Card, answer: PredictionAnswer) -> None:
-    """The classes with their confidence, the promise, the heat map and all figures."""
+    """The classes with their confidence, the promise, the heat map and the figures."""
     words = put_in_words(answer, card.service.model)
     title = "If it were one of the known classes" if answer.decision is Decision.UNKNOWN else "Confidence"
     st.markdown(f"**{title}**")
@@ -190,4 +206,4 @@ def _show_reasons(card: Card, answer: PredictionAnswer) -> None:
             caption=f"Warm: what spoke most for {escape_markdown(answer.class_name)}. A hint, no outline.",
             width=_HEAT_PIXELS,
         )
-    st.json(answer.model_dump(mode="json", exclude={"heat_map_png", "similar"}), expanded=False)
+    st.dataframe(list_figures(answer), hide_index=True)

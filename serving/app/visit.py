@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from serving.api.schemas import PredictionAnswer
+from serving.api.schemas import PredictionAnswer, PredictionQuery
 from serving.app.pictures import prepare_picture
 from serving.app.screen import Service
-from serving.app.words import explain_fault
+from serving.app.words import explain_fault, show_share
 from serving.client import ask_service, correct_answer
 from vision.base.cells import as_cell
 from vision.base.errors import TaxonError
@@ -22,27 +22,7 @@ COLUMNS = (
     *("time", "file", "decision", "class_name", "confidence", "unknown_kind", "correction", "group"),
     *("prediction_id", "model", "version", "problem"),
 )
-SIMILAR = 3
-"""Known images that are shown as most like a picture."""
-
 _ORDER = {Decision.REVIEW: 1, Decision.UNKNOWN: 2, Decision.ACCEPT: 3}
-
-
-@dataclass(frozen=True)
-class Options:
-    """How pictures are asked.
-
-    Attributes:
-        group: camera, individual or visit.
-        tta: views of each picture.
-        reencode: whether each is written as JPEG and read again before it is looked at.
-        similar: known images that are shown as most like it.
-    """
-
-    group: str
-    tta: int = 1
-    reencode: bool = False
-    similar: int = SIMILAR
 
 
 @dataclass(frozen=True)
@@ -67,24 +47,26 @@ class Asked:
     problem: str = ""
     correction: str = ""
 
+    @property
+    def decision(self) -> Decision | None:
+        """Of the answer; None where there is none."""
+        return None if self.answer is None else self.answer.decision
 
-def ask_picture(service: Service, name: str, content: bytes, options: Options) -> Asked:
+    @property
+    def sureness(self) -> float:
+        """Confidence of the answer; 0 where there is none."""
+        return 0.0 if self.answer is None else self.answer.confidence
+
+
+def ask_picture(service: Service, name: str, content: bytes, group: str, query: PredictionQuery) -> Asked:
     """Ask the service about one file; what it refuses becomes words."""
-    asked = Asked(name, options.group, datetime.now(UTC))
+    asked = Asked(name, group, datetime.now(UTC))
     try:
         picture = prepare_picture(name, content, service.model)
         asked = replace(asked, shown=picture.shown)
-        answer = ask_service(
-            service.url,
-            service.key,
-            picture.sent,
-            name,
-            group=options.group,
-            explain=True,
-            tta=options.tta,
-            reencode=options.reencode,
-            similar=min(options.similar, service.model.num_known_images),
-        )
+        similar = min(query.similar, service.model.num_known_images)
+        query = query.model_copy(update={"similar": similar})
+        answer = ask_service(service.url, service.key, picture.sent, name, group=group, query=query)
     except TaxonError as error:
         return replace(asked, problem=explain_fault(name, error))
     return replace(asked, answer=answer)
@@ -156,18 +138,22 @@ def write_csv(history: Sequence[Asked]) -> bytes:
     return text.getvalue().encode("utf-8-sig")
 
 
-def summarize(asked: Asked) -> dict[str, str]:
-    """What the table on the page shows of a picture."""
+def tell_answer(asked: Asked) -> str:
+    """The answer in a word or two, as in `perch 97%`, `perch? 64%` or `unknown`; a problem as it is."""
     answer = asked.answer
     if answer is None:
-        told = asked.problem
-    elif answer.decision is Decision.UNKNOWN:
-        told = "unknown"
-    else:
-        told = answer.class_name + ("?" if answer.decision is Decision.REVIEW else "")
+        return asked.problem
+    if answer.decision is Decision.UNKNOWN:
+        return "unknown"
+    doubt = "?" if answer.decision is Decision.REVIEW else ""
+    return f"{answer.class_name}{doubt} {show_share(answer.confidence)}"
+
+
+def summarize(asked: Asked) -> dict[str, str]:
+    """What the table on the page shows of a picture."""
     return {
         "picture": asked.name,
-        "answer": told,
+        "answer": tell_answer(asked),
         "you say": asked.correction,
         "time (UTC)": asked.time.strftime("%H:%M:%S"),
     }

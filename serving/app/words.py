@@ -10,6 +10,7 @@ from serving.client import RefusedError
 from vision.base.errors import ImageError, ImageFormatError, ServiceError, TaxonError
 from vision.base.names import isolate
 from vision.decision.records import Decision, UnknownKind
+from vision.evaluation.weak import tell_weak_classes
 
 CONFIDENCE_IN_WORDS = (
     "Of answers with 90%, about nine in ten should be right, on images like those that the model was "
@@ -136,14 +137,10 @@ def put_in_words(answer: PredictionAnswer, model: ModelDescription) -> PlainAnsw
 
 
 def warn_of_class(answer: PredictionAnswer, model: ModelDescription) -> str:
-    """A sentence where the class that is named or suggested was mostly missed on test; else empty."""
-    weak = next((each for each in model.weak_classes if each.class_name == answer.class_name), None)
-    if weak is None or answer.decision is Decision.UNKNOWN:
+    """That the class that is named or suggested was mostly missed on test; else empty."""
+    if answer.decision is Decision.UNKNOWN:
         return ""
-    return (
-        f"On test {weak.num_right} of {weak.num_images} pictures of {isolate(weak.class_name)} were right: "
-        "look yourself."
-    )
+    return tell_weak_classes([each for each in model.weak_classes if each.class_name == answer.class_name])
 
 
 def explain_fault(name: str, error: TaxonError) -> str:

@@ -142,4 +142,4 @@ def test_monitoring_tells_traffic_and_the_last_verdict_and_model_what_not_to_rel
     expect(page.get_by_text("Look at the cameras first")).to_be_visible()
     page.get_by_role("link", name="Model").click()
     expect(page.get_by_role("heading", name="toy version 3 names 61% of new pictures right")).to_be_visible()
-    expect(page.get_by_text("Do not rely on blue (2 of 9).")).to_be_visible()
+    expect(page.get_by_text("Do not rely on blue (2 of 9 right on test).")).to_be_visible()

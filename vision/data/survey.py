@@ -18,6 +18,7 @@ from statistics import median
 import numpy as np
 
 from vision.base.files import storage_errors
+from vision.base.wording import count_of
 from vision.config.data import AUTO_GROUPS, CheckSettings, FolderSource, Resize
 from vision.config.sources.tables import CsvSource
 from vision.data.grouping import Suggestion, suggest_groups
@@ -62,9 +63,9 @@ class ClassSize:
         if self.is_unknown:
             return None
         if self.num_images < checks.min_images_per_class:
-            return f"{self.num_images} pictures, needs {checks.min_images_per_class}"
+            return f"{count_of(self.num_images, 'picture')}, needs {checks.min_images_per_class}"
         if self.num_groups < checks.min_groups_per_class:
-            return f"{self.num_groups} groups, needs {checks.min_groups_per_class}"
+            return f"{count_of(self.num_groups, 'group')}, needs {checks.min_groups_per_class}"
         return None
 
     def is_rare(self) -> bool:

@@ -13,14 +13,18 @@ FEWEST_IMAGES = 5
 
 
 def tell_weak_classes(weak: Sequence[WeakClass]) -> str:
-    """`Do not rely on perch (0 of 7) and chub (14 of 31).`; classes of few test images are too few to say."""
-    enough = [_name(each) for each in weak if each.num_images >= FEWEST_IMAGES]
-    few = [_name(each) for each in weak if each.num_images < FEWEST_IMAGES]
-    told = [f"Do not rely on {join_words(enough)}."] if enough else []
+    """`Do not rely on perch (0 of 7 right on test) and ide (1 of 9).`; few test images are too few to say."""
+    enough = [each for each in weak if each.num_images >= FEWEST_IMAGES]
+    few = [each for each in weak if each.num_images < FEWEST_IMAGES]
+    told = [f"Do not rely on {_join(enough)}."] if enough else []
     if few:
-        told.append(f"Too few test pictures to say of {join_words(few)}.")
+        told.append(f"Too few test pictures to say of {_join(few)}.")
     return " ".join(told)
 
 
-def _name(weak: WeakClass) -> str:
-    return f"{isolate(weak.class_name)} ({weak.num_right} of {weak.num_images})"
+def _join(weak: Sequence[WeakClass]) -> str:
+    """The classes with how many were right; the first says what is counted."""
+    counted = [f"{each.num_right} of {each.num_images}" for each in weak]
+    counted[0] += " right on test"
+    named = zip(weak, counted, strict=True)
+    return join_words([f"{isolate(each.class_name)} ({count})" for each, count in named])

@@ -10,14 +10,13 @@ from pathlib import Path
 
 import streamlit as st
 
+from serving.api.schemas import PredictionQuery
 from serving.app.cards import Card, show_examples, show_large, show_small
 from serving.app.pictures import FILE_TYPES
 from serving.app.preview import show_preview
 from serving.app.screen import Screen, Service
 from serving.app.visit import (
-    SIMILAR,
     Asked,
-    Options,
     ask_picture,
     count_answers,
     forget_pictures,
@@ -34,6 +33,8 @@ from vision.data.views import MOST_VIEWS
 GLOSSARY = Path(__file__).resolve().parents[3] / "docs" / "glossary.md"
 MOST_CARDS = 60
 _COLUMNS = 3
+SIMILAR = 3
+"""Known images that are shown as most like a picture."""
 
 
 def show_ask(service: Service) -> None:
@@ -70,12 +71,12 @@ def take_pictures(service: Service) -> None:
 def ask_all(service: Service, files: list[tuple[str, bytes]]) -> None:
     """Ask one file after the other and put them into the history."""
     visit = st.session_state.setdefault("visit", f"visit-{secrets.token_hex(4)}")
-    options = read_options(visit)
+    group, query = str(st.session_state.get("group") or "").strip() or visit, read_options()
     history = forget_pictures(read_history())
     st.session_state["first_new"] = len(history)
     bar = st.progress(0.0, text="Looking ...")
     for number, (name, content) in enumerate(files, start=1):
-        history.append(ask_picture(service, name, content, options))
+        history.append(ask_picture(service, name, content, group, query))
         bar.progress(number / len(files), text=f"{number} of {count_of(len(files), 'picture')}")
     st.session_state["history"] = history
 
@@ -152,11 +153,11 @@ def show_options() -> None:
         st.toggle("Show known pictures that are like it", key="similar")
 
 
-def read_options(visit: str) -> Options:
+def read_options() -> PredictionQuery:
     """What was chosen."""
     chosen = st.session_state
-    return Options(
-        str(chosen.get("group") or "").strip() or visit,
+    return PredictionQuery(
+        explain=True,
         tta=int(chosen.get("tta") or 1),
         reencode=bool(chosen.get("reencode")),
         similar=SIMILAR if chosen.get("similar", True) else 0,

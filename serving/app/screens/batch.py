@@ -7,15 +7,15 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from serving.app.batch import Batch, answer_items, list_items
+from serving.app.batch import MOST_SHOWN, Batch, answer_items, list_items
 from serving.app.pictures import FILE_TYPES
 from serving.app.screen import Screen, Service
-from serving.app.visit import Asked, count_answers, summarize
-from serving.app.words import escape_markdown, explain_fault, show_share, tell_promises
+from serving.app.visit import Asked, count_answers, summarize, tell_answer
+from serving.app.words import escape_markdown, explain_fault, tell_promises
 from vision.base.errors import TaxonError
 from vision.decision.records import Decision
 
-_TILE_PIXELS, _MOST_TILES = 150, 60
+_TILE_PIXELS = 150
 _SECTIONS = (
     (None, "Without an answer", ":material/error:"),
     (Decision.REVIEW, "For you to look at", ":material/visibility:"),
@@ -93,10 +93,7 @@ def _show_answers(service: Service, batch: Batch) -> None:
     if counts:
         st.dataframe(counts, hide_index=True, width="content")
     for decision, title, icon in _SECTIONS:
-        asked = [each for each in batch.asked if _decide(each) is decision]
-        _show_section(
-            sorted(asked, key=lambda each: each.answer.confidence if each.answer else 0), title, icon
-        )
+        _show_section([each for each in batch.asked if each.decision is decision], title, icon)
     with st.expander(f"All {len(batch.asked)} files", icon=":material/table:"):
         columns = ("picture", "answer")
         rows = [summarize(each) for each in batch.asked]
@@ -114,34 +111,24 @@ def _count_classes(asked: Sequence[Asked]) -> list[dict[str, str | int]]:
     ]
 
 
-def _decide(asked: Asked) -> Decision | None:
-    return None if asked.answer is None else asked.answer.decision
-
-
 def _show_section(asked: Sequence[Asked], title: str, icon: str) -> None:
     if not asked:
         return
     st.markdown(f"##### {icon} {title}: {len(asked)}")
-    pictures = [each for each in asked if each.shown][:_MOST_TILES]
-    for each in [each for each in asked if not each.shown][:_MOST_TILES]:
+    for each in [each for each in asked if each.problem and not each.shown][:MOST_SHOWN]:
         st.caption(escape_markdown(each.problem))
     with st.container(horizontal=True, gap="small"):
-        for each in pictures:
+        for each in sorted((each for each in asked if each.shown), key=lambda each: each.sureness):
             st.image(each.shown, caption=_tell(each), width=_TILE_PIXELS)
-    if len(asked) > _MOST_TILES:
-        st.caption(f"{len(asked) - _MOST_TILES} more are in the table.")
+    if len(asked) > MOST_SHOWN:
+        st.caption(f"{len(asked) - MOST_SHOWN} more are in the table.")
 
 
 def _tell(asked: Asked) -> str:
     """The answer and the file in a line each."""
-    answer = asked.answer
-    if answer is None:
-        told = asked.problem
-    elif answer.decision is Decision.UNKNOWN:
-        told = "unknown"
-    else:
-        told = f"{answer.class_name} {show_share(answer.confidence)}"
-    return f"**{escape_markdown(told)}**  \n{escape_markdown(asked.name.rpartition('/')[2][-20:])}"
+    return (
+        f"**{escape_markdown(tell_answer(asked))}**  \n{escape_markdown(asked.name.rpartition('/')[2][-20:])}"
+    )
 
 
 BATCH = Screen("Batch", "Many pictures at once", "batch", ":material/photo_library:", show_batch)

@@ -59,10 +59,16 @@ def _look_at(files: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
     pictures = []
     for name, content in files:
         try:
-            pictures.append((name, make_thumbnail(content, SENT_SIDE)))
+            pictures.append((name, _shrink(content)))
         except TaxonError as error:
             st.warning(f"Left out: {escape_markdown(explain_fault(name, error))}")
     return pictures
+
+
+@st.cache_data(scope="session", max_entries=MAX_ENROLLED, show_spinner=False)
+def _shrink(content: bytes) -> bytes:
+    """A picture made small; kept for the visit, since each click draws the screen again."""
+    return make_thumbnail(content, SENT_SIDE)
 
 
 def _enrol(service: Service, name: str, pictures: list[tuple[str, bytes]]) -> None:

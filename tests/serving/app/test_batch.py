@@ -7,6 +7,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,13 +15,16 @@ import pytest
 
 from serving.api.problems import Problem
 from serving.api.schemas import BatchRow
-from serving.app.batch import Batch, answer_items, list_items
+from serving.app.batch import MOST_SHOWN, Batch, answer_items, list_items
 from serving.app.screen import Service
+from serving.app.visit import Asked
 from serving.runtime.process import ServiceStatus
 from serving.runtime.running import ServiceFolder
 from tests.serving.api.client import pack
 from tests.serving.app.test_words import MODEL
+from tests.serving.app.test_words import answer as answer_of
 from tests.serving.toy import GREY, RED, paint
+from vision.decision.records import Decision
 from vision.prediction.items import make_faulty
 
 PROBLEM = Problem(type="x:y", title="", status=422, detail="", arrived="", expected="", advice="")
@@ -36,6 +40,17 @@ def test_a_picture_with_a_zip_behind_it_is_a_picture() -> None:
     items = list_items([("both.png", io.BytesIO(picture + archive)), ("c.zip", io.BytesIO(archive))], 9)
     assert [each.path for each in items] == ["both.png", "a.png", "b.png"]
     assert items[0].read() == picture + archive
+
+
+def test_thumbnails_are_kept_of_the_least_sure_answers_of_each_decision() -> None:
+    decisions = [Decision.ACCEPT, Decision.REVIEW] * MOST_SHOWN + [Decision.ACCEPT] * 5
+    batch = Batch([])
+    for number, decision in enumerate(decisions):
+        given = answer_of(decision, confidence=0.5 + number / 1000)
+        batch.asked.append(Asked(f"{number}.png", "", datetime.now(UTC), b"jpeg", given))
+    batch.forget_thumbnails()
+    shown = [bool(each.shown) for each in batch.asked]
+    assert shown == [True] * (2 * MOST_SHOWN) + [False] * 5
 
 
 def test_who_comes_back_while_an_archive_is_asked_asks_none_of_it_again(

@@ -219,7 +219,7 @@ def test_what_was_chosen_under_more_is_asked_and_the_heat_map_is_drawn_as_strong
     asked, strengths = [], []
 
     def ask(*arguments: Any, **named: Any) -> PredictionAnswer:
-        asked.append((named["tta"], named["reencode"], named["similar"]))
+        asked.append((named["query"].tta, named["query"].reencode, named["query"].similar))
         return ask_service(*arguments, **named)
 
     def lay(shown: bytes, drawn: bytes, resize: str, strength: float) -> Any:
@@ -316,7 +316,7 @@ def test_a_batch_is_counted_sent_after_a_click_and_answered_file_by_file(logged:
     assert "notes.txt is not a picture" in texts(page)
     assert "out.png: its name in the archive leads out of it" in texts(page)
     told = [caption.split("**")[1].replace("\\", "") for caption in captions(page)]
-    assert told == ["red 33.3%", "unknown", "red over 99.9%"]
+    assert told == ["red? 33.3%", "unknown", "red over 99.9%"]
     assert page.dataframe[0].value.to_dict("records") == [
         {"class": "red", "decided alone": 1, "suggested": 1},
     ]

@@ -83,7 +83,7 @@ def test_a_class_that_was_mostly_missed_on_test_is_warned_of_where_it_is_named(
 ) -> None:
     missed = WeakClass(class_name=weak, num_right=2, num_images=9)
     model = MODEL.model_copy(update={"weak_classes": (missed,)})
-    assert ("2 of 9 pictures" in warn_of_class(answer(decision), model)) == told
+    assert ("2 of 9 right" in warn_of_class(answer(decision), model)) == told
     assert warn_of_class(answer(decision), MODEL) == ""
 
 

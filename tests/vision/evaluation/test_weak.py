@@ -13,6 +13,7 @@ def _weak(name: str, right: int, images: int) -> WeakClass:
 def test_all_weak_classes_are_named_and_those_of_few_images_are_too_few_to_say() -> None:
     told = tell_weak_classes([_weak("perch", 0, 7), _weak("ide", 1, 4), _weak("chub", 14, 31)])
     assert told == (
-        "Do not rely on perch (0 of 7) and chub (14 of 31). Too few test pictures to say of ide (1 of 4)."
+        "Do not rely on perch (0 of 7 right on test) and chub (14 of 31). "
+        "Too few test pictures to say of ide (1 of 4 right on test)."
     )
     assert tell_weak_classes([]) == ""
