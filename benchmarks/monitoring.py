@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.champion import ROOT, Champion, obtain_champion
-from benchmarks.serving_page import make_table
+from benchmarks.serving.page import make_table
 from orchestration.session.paths import ProjectPaths
 from serving.log.entries import LogEntry
 from serving.log.prediction_log import PredictionLog

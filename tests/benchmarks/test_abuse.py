@@ -8,9 +8,9 @@ from contextlib import closing
 
 import pytest
 
-from benchmarks.abuse import KINDS, Row, Seen, render
-from benchmarks.hostile import picture_form
-from benchmarks.victim import HANGS, Victim
+from benchmarks.abuse.__main__ import KINDS, Row, Seen, render
+from benchmarks.abuse.hostile import picture_form
+from benchmarks.abuse.victim import HANGS, Victim
 from serving.api.requests import heads
 from serving.api.settings import ServiceSettings
 from serving.runtime.running import ServiceFolder

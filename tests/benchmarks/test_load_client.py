@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
-from benchmarks.load_client import BROKEN, Target, ask_in_turn, ask_together
+from benchmarks.serving.load_client import BROKEN, Target, ask_in_turn, ask_together
 
 IMAGES = [b"first", b"second"]
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks.endurance import Endurance, Timed
-from benchmarks.load_client import BROKEN, Block
-from benchmarks.serving import read_imports
-from benchmarks.serving_page import BARE, KERAS, Figures, judge, render
+from benchmarks.serving.__main__ import read_imports
+from benchmarks.serving.endurance import Endurance, Timed
+from benchmarks.serving.load_client import BROKEN, Block
+from benchmarks.serving.page import BARE, KERAS, Figures, judge, render
 
 
 def make_block(*latencies: float, **changes: Any) -> Block:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.swap import CLIENTS, under_load
+from benchmarks.serving.swap import CLIENTS, under_load
 from serving.runtime.agreement import TestImage, compare_service
 from serving.runtime.bento import build_in_store
 from serving.runtime.launch import Launched

@@ -32,14 +32,14 @@ from typing import NamedTuple
 
 import psutil
 
+from benchmarks.abuse.hostile import FORM, archives, form, mutate, part, picture_form, smuggling, wrong_forms
+from benchmarks.abuse.victim import CLOSED, HANGS, WAIT_SECONDS, Victim
 from benchmarks.champion import obtain_champion
-from benchmarks.hostile import FORM, archives, form, mutate, part, picture_form, smuggling, wrong_forms
 from benchmarks.images import make_images
-from benchmarks.load_client import HOST
 from benchmarks.pages import page_path, write_page
-from benchmarks.services import running_service
-from benchmarks.serving_page import make_table
-from benchmarks.victim import CLOSED, HANGS, WAIT_SECONDS, Victim
+from benchmarks.serving.load_client import HOST
+from benchmarks.serving.page import make_table
+from benchmarks.serving.services import running_service
 from serving.api.settings import PREFIX
 from serving.runtime.bento import build_in_store
 from serving.runtime.running import ServiceFolder

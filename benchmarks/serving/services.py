@@ -18,7 +18,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from benchmarks.champion import Champion
-from benchmarks.load_client import HOST, Target
+from benchmarks.serving.load_client import HOST, Target
 from serving.api.keys import read_or_make_key
 from serving.api.settings import ServiceSettings
 from serving.runtime.process import start_service, stop_service
@@ -26,7 +26,7 @@ from serving.runtime.running import BuiltBento, RunningService, ServiceFolder
 from vision.bundle.records import ExportedGraphs
 from vision.config.serve import ServeSettings
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 WAIT_SECONDS = 120.0
 
 
@@ -49,7 +49,7 @@ def running_rival(champion: Champion, folder: Path, *, bare: bool) -> Iterator[t
     """The rival over the champion's Keras network, or bare over its graph: how to ask it, its process id."""
     target, labels = Target("FastAPI", find_port()), folder / "labels.json"
     labels.write_text(json.dumps(champion.contract.class_names), encoding="utf-8")
-    command = [sys.executable, "-m", "benchmarks.rival_service", "--keras", str(champion.keras)]
+    command = [sys.executable, "-m", "benchmarks.serving.rival_service", "--keras", str(champion.keras)]
     if bare:
         graph = ExportedGraphs.file_name(champion.contract.precision)
         command += ["--graph", str(champion.bundle / graph), "--threads", str(ServiceSettings().threads)]

@@ -19,7 +19,7 @@ import psutil
 from PIL import Image
 
 from benchmarks.champion import Champion, own_process
-from benchmarks.load_client import HOST, Block, Target, ask_paced
+from benchmarks.serving.load_client import HOST, Block, Target, ask_paced
 from serving.api.answering.answers import Question
 from serving.api.answering.loading import load_answerer
 from serving.api.answering.pinned import PinnedModel

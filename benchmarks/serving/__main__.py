@@ -28,12 +28,12 @@ from statistics import median
 import psutil
 
 from benchmarks.champion import Champion, obtain_champion, own_process
-from benchmarks.endurance import cpu_seconds_of, endure
 from benchmarks.images import make_images
-from benchmarks.load_client import Block, Target, ask_in_turn, ask_together
 from benchmarks.pages import page_path, write_page
-from benchmarks.services import aim, get, running_rival, running_service
-from benchmarks.serving_page import BARE, KERAS, Figures, render
+from benchmarks.serving.endurance import cpu_seconds_of, endure
+from benchmarks.serving.load_client import Block, Target, ask_in_turn, ask_together
+from benchmarks.serving.page import BARE, KERAS, Figures, render
+from benchmarks.serving.services import aim, get, running_rival, running_service
 from serving.api.settings import PREFIX, ServiceSettings
 from serving.log.prediction_log import PredictionLog
 from serving.log.url import resolve_log_url
@@ -227,9 +227,9 @@ def describe(champion: Champion, sizes: Sizes, load: float) -> str:
         f"{contract.precision.value}, digest {champion.digest[:16]}) as `run.py service start` "
         "starts it. Asked: JPEGs of 640 x 480 "
         f"pixels, painted fish with grain; {sizes.pairs} pairs of {sizes.seconds:g} seconds with "
-        f"{sizes.clients} clients at once. The rival is `benchmarks/rival_service.py`: the same network, "
-        "without key, log, limits and unknown score; both are there throughout. The client is a process of "
-        "its own and competes for the cores with each."
+        f"{sizes.clients} clients at once. The rival is `benchmarks/serving/rival_service.py`: the same "
+        "network, without key, log, limits and unknown score; both are there throughout. The client is a "
+        "process of its own and competes for the cores with each."
     )
 
 

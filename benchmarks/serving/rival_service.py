@@ -4,7 +4,7 @@ FastAPI and uvicorn, one worker, the .keras file loaded once and warmed up, Pill
 `model.predict` on a batch of one in FastAPI's pool of threads. It has no key, limits, calibration, unknown
 score or prediction log: what the product does beyond this, the product pays for. Benchmarks alone start it.
 
-    python -m benchmarks.rival_service --keras model.keras --labels labels.json --port 8000
+    python -m benchmarks.serving.rival_service --keras model.keras --labels labels.json --port 8000
 
 With `--graph model.tflite` it runs the exported graph on LiteRT instead: what the bare engine costs.
 """

@@ -1,6 +1,6 @@
 """New versions take over under load: how many requests, how many of them failed, how long the longest took.
 
-python -m benchmarks.swap --bundle FOLDER --digest SHA256
+python -m benchmarks.serving.swap --bundle FOLDER --digest SHA256
 
 The bundle is built as versions 1 and 2, which take turns while sixteen clients ask without a pause; half of
 the clients keep their connections. Nothing of the project's own service is touched.
@@ -22,7 +22,7 @@ from typing import NamedTuple
 import httpx
 import numpy as np
 
-from benchmarks.services import find_port
+from benchmarks.serving.services import find_port
 from serving.runtime.bento import build_in_store
 from serving.runtime.process import deploy_service, start_service, stop_service
 from serving.runtime.running import ServiceFolder
@@ -86,7 +86,7 @@ def main() -> int:
     """Measure and print; exit code 1 if a request failed."""
     from benchmarks.images import make_images
 
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.swap", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving.swap", description=__doc__)
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--digest", required=True)
     parser.add_argument("--swaps", type=int, default=6)

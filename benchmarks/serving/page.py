@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.endurance import Endurance
-from benchmarks.load_client import Block
+from benchmarks.serving.endurance import Endurance
+from benchmarks.serving.load_client import Block
 
 RATES = (
     *("rival", "Taxon, answers a second", "rival", "ratio of each pair"),

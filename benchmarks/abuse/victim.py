@@ -10,8 +10,8 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.hostile import FORM
-from benchmarks.load_client import HOST
+from benchmarks.abuse.hostile import FORM
+from benchmarks.serving.load_client import HOST
 from serving.log.prediction_log import PredictionLog
 from serving.log.url import resolve_log_url
 from serving.runtime.running import RunningService, ServiceFolder

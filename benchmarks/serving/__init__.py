@@ -1,0 +1,1 @@
+"""The service measured: beside a rival, over minutes, while versions change."""
