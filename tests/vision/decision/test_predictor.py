@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -109,7 +111,7 @@ def test_a_confidence_at_the_review_value_is_accepted_and_one_step_below_is_not(
 def test_confidence_is_read_after_the_temperature() -> None:
     logits = np.array([[4.0, 0.0, 0.0]])
     hot = run(make_rule(temperature=4.0, unknown=0.0), logits)
-    assert hot.confidence[0] == pytest.approx(np.e / (np.e + 2))
+    assert hot.confidence[0] == pytest.approx(math.e / (math.e + 2))
     assert hot.decisions.tolist() == [Decision.REVIEW]
     assert run(make_rule(unknown=0.0), logits).decisions.tolist() == [Decision.ACCEPT]
 
