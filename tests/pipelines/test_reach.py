@@ -43,7 +43,7 @@ ROOMS: dict[str, set[str]] = {
     "loop/read_window": {DATA, DECISION, DRIFT, SERVING},
     "loop/trim_log": {DATA, DECISION, DRIFT, SERVING},
     "loop/monitor": {DATA, DECISION, DRIFT, BUNDLE, SERVING},
-    "loop/answer_batch": {DATA, DECISION, EVALUATION, DRIFT, BUNDLE, SERVING, "prediction"},
+    "loop/answer_batch": {DATA, DECISION, DRIFT, BUNDLE, SERVING, "prediction"},
     "loop/count_new_images": LOOP,
     "loop/decide_retraining": LOOP,
 }
