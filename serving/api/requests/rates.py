@@ -25,7 +25,10 @@ from vision.base.errors import ConfigError
 DEFAULTS = {"all": "60/minute", "predict": "30/minute"}
 """Of every key but that of this machine, where the settings name no other."""
 
+MOST_SECONDS = 0.5
+"""That a request waits for Redis to count it."""
 REPORT_SECONDS = 60.0
+_TIMEOUTS = ("socket_timeout", "socket_connect_timeout")
 _WORDS = {"all": "in all", "predict": "about pictures"}
 
 _TABLE = "CREATE TABLE IF NOT EXISTS counts (name TEXT PRIMARY KEY, number INT, until REAL) WITHOUT ROWID"
@@ -99,13 +102,14 @@ class RateLimits:
         self._reported_at = float("-inf")
         url = settings.rate_limit_storage.get_secret_value()
         self._is_remote = not url.startswith("memory:")
+        patience = dict.fromkeys(_TIMEOUTS, MOST_SECONDS) if url.startswith("redis") else {}
         try:
-            self._shared = FixedWindowRateLimiter(storage_from_string(url, wrap_exceptions=True))
+            self._shared = FixedWindowRateLimiter(storage_from_string(url, wrap_exceptions=True, **patience))
         except (ConfigurationError, sqlite3.Error, ValueError) as error:
             fault = str(error).replace(url, "an address of that form")  # it may hold a password
             raise ConfigError(
                 f"TAXON_RATE_LIMIT_STORAGE: the counts cannot be kept there ({fault}). Expected memory://, "
-                "sqlite:///PATH, or redis://HOST with the package of that name (pip install redis)."
+                "sqlite:///PATH, or redis://HOST (its package is in requirements-extras.txt)."
             ) from error
 
     async def count(self, client: str | None, endpoint: Endpoint) -> dict[str, str]:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import signal
+import socket
 import sqlite3
+import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from limits import parse
+from limits.storage import storage_from_string
 from limits.strategies import FixedWindowRateLimiter
 from pydantic import SecretStr
 
@@ -94,7 +100,45 @@ def test_where_the_shared_counts_fail_each_worker_counts_alone_and_says_so(
     assert caplog.text.count("database is locked") == 1
 
 
-@pytest.mark.parametrize("url", ["redis://localhost:6379", "nowhere://", "sqlite:////no/such/folder/x"])
+@pytest.fixture
+def redis_server() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Of a Redis server of the test's own, on a free port, which keeps nothing."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("redis-server is not installed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
+        stdout=subprocess.DEVNULL,
+    )
+    url = f"redis://127.0.0.1:{port}"
+    deadline = time.monotonic() + 10
+    while not storage_from_string(url).check():
+        assert server.poll() is None, "redis-server ended"
+        assert time.monotonic() < deadline, "redis-server does not answer"
+        time.sleep(0.05)
+    yield url, server
+    server.kill()
+    server.wait(10)
+
+
+def test_services_count_together_in_redis_and_alone_where_it_is_gone(
+    redis_server: tuple[str, subprocess.Popen[bytes]], caplog: pytest.LogCaptureFixture
+) -> None:
+    url, server = redis_server
+    settings = ServiceSettings(predict_rate_limit="3/minute", rate_limit_storage=SecretStr(url))
+    with serve(rates=RateLimits(settings)) as one, serve(rates=RateLimits(settings)) as other:
+        codes = [predict(each, paint(RED)).status_code for each in (one, other, one, other, one)]
+        assert codes == [200, 200, 200, 429, 429]
+        server.send_signal(signal.SIGSTOP)  # it takes connections, and answers nobody
+        with caplog.at_level(logging.ERROR):
+            assert [predict(one, paint(RED)).status_code for _ in range(4)] == [200, 200, 200, 429]
+    assert caplog.text.count("counted by each worker alone") == 1
+
+
+@pytest.mark.parametrize("url", ["nowhere://", "sqlite:////no/such/folder/x"])
 def test_where_counts_cannot_be_kept_is_told_before_anybody_asks(url: str) -> None:
     with pytest.raises(ConfigError, match="TAXON_RATE_LIMIT_STORAGE"):
         RateLimits(ServiceSettings(rate_limit_storage=SecretStr(url)))
