@@ -3,7 +3,7 @@
     python -m benchmarks.many_images FOLDER [--images 1000000] [--classes 200] [--seed 0]
 
 JPEGs of 64 pixels and some 2 KB: colour and stripes tell the class, large blotches the individual (two to
-five frames, `i000012_03.jpg`), smaller ones the frame. One image in 200 is its predecessor saved anew at
+five frames, `c007i000012_03.jpg`), smaller ones the frame. One image in 200 is its predecessor saved anew at
 another quality, one in 2,000 is broken. Image number i depends on seed, number and classes alone: the images
 of a smaller set are in every larger one, and what is there already is not painted again.
 """
@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 SIDE = 64
-GROUP_BY = r"(?P<group>i\d+)_"
-"""`dataset.group_by` for these names; an individual's number is its own in its class."""
+GROUP_BY = r"(?P<group>c\d+i\d+)_"
+"""`dataset.group_by` for these names."""
 
 _CHUNK = 1000
 _FRAMES = (2, 3, 4, 5)  # of each individual, in turn: 14 images are four individuals
@@ -47,9 +47,9 @@ class ImageSet:
     seed: int = 0
 
     def name(self, number: int) -> str:
-        """`class_007/i000012_03.jpg`."""
+        """`class_007/c007i000012_03.jpg`."""
         kind, (individual, frame) = number % self.classes, _place(number // self.classes)
-        return f"class_{kind:03d}/i{individual:06d}_{frame:02d}.jpg"
+        return f"class_{kind:03d}/c{kind:03d}i{individual:06d}_{frame:02d}.jpg"
 
 
 def paint(images: ImageSet, workers: int = 2) -> Iterator[int]:
