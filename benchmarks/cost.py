@@ -8,7 +8,7 @@
 `--training-rate`: images a second of your GPU (`python -m benchmarks.gpu`), in place of this CPU's.
 
 What an image costs is read from benchmarks/measured/, written by `benchmarks.scaling` and
-`benchmarks.training_cost`; each line says what was measured and what is only derived from it.
+`benchmarks.scaling.networks`; each line says what was measured and what is only derived from it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.scaling_page import Measure, combine, read_record
+from benchmarks.scaling.page import Measure, combine, read_record
 
 MEASURED = Path(__file__).resolve().parent / "measured"
 SCALING_RECORD, TRAINING_RECORD = MEASURED / "scaling.json", MEASURED / "training.json"
@@ -80,7 +80,7 @@ class Line(NamedTuple):
 
 
 def read_training(path: Path = TRAINING_RECORD) -> tuple[PhotoCost | None, list[TrainingCost]]:
-    """What `benchmarks.training_cost` measured so far."""
+    """What `benchmarks.scaling.networks` measured so far."""
     if not path.exists():
         return None, []
     told = json.loads(path.read_text(encoding="utf-8"))
@@ -188,7 +188,7 @@ def _find(name: str, size: int, networks: Sequence[TrainingCost]) -> tuple[Train
     if not there:
         known = ", ".join(sorted({each.backbone for each in networks}))
         raise SystemExit(
-            f"{name} was not measured; expected one of {known}. Type python -m benchmarks.training_cost "
+            f"{name} was not measured; expected one of {known}. Type python -m benchmarks.scaling.networks "
             f"--backbones {name}"
         )
     near = min(there, key=lambda each: abs(each.size - size))
@@ -233,7 +233,7 @@ def main() -> None:
     asked = Asked(**options | {"backbones": tuple(options["backbones"].split(","))})
     photo, networks = read_training()
     if photo is None:
-        raise SystemExit(f"{TRAINING_RECORD} is missing. Type python -m benchmarks.training_cost")
+        raise SystemExit(f"{TRAINING_RECORD} is missing. Type python -m benchmarks.scaling.networks")
     print(render(asked, [*reckon(asked, read_record(SCALING_RECORD), photo, networks)]))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from benchmarks.many_images import GROUP_BY, ImageSet, encode, paint
+from benchmarks.scaling.images import GROUP_BY, ImageSet, encode, paint
 from vision.config.data import FolderSource
 from vision.data.sources import read_source
 

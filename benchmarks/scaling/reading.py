@@ -1,4 +1,4 @@
-"""The steps of a training that come before any network: `python -m benchmarks.reading CONFIG TIMES`.
+"""The steps of a training that come before any network: `python -m benchmarks.scaling.reading CONFIG TIMES`.
 
 They run in the project that TAXON_STATE names, as `run.py` runs them. TIMES becomes a JSON of part -> when it
 began and ended, in seconds since 1970; `benchmarks.scaling` reads it.
@@ -12,13 +12,13 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestration.flows.runner import guard_run
+from orchestration.flows.running.runner import guard_run
 from orchestration.session.paths import ProjectPaths
-from vision.config.loading import load_config
+from vision.config.reading.loading import load_config
 from vision.config.run import RunConfig
 
 NAME = "reading"
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def reading(config: RunConfig, source_digest: str, data_folder: str, store_folder: str) -> None:

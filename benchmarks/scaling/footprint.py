@@ -6,6 +6,7 @@ into memory count by themselves: the system takes them back when it needs them.
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 _EVERY_SECONDS = 0.25
 
 
@@ -57,6 +58,11 @@ class Trace:
             mapped += sizes["Pss_File:"]
         self.samples.append((time.time(), sum(self.cpu_seconds.values()), memory, mapped))
 
+    def end(self, cpu_seconds: float) -> None:
+        """All processes have ended, and took so long in all, what no sample saw included."""
+        seen = sum(self.cpu_seconds.values())
+        self.samples.append((time.time(), max(seen, cpu_seconds), 0.0, 0.0))
+
     def window(self, start: float, end: float) -> Footprint:
         """Of the span between two times of day; memory as of the samples in it and the first after it."""
         times, cpu, memory, mapped = np.array(self.samples).T
@@ -78,7 +84,7 @@ def watch(command: Sequence[str], environment: Mapping[str, str], log: Path) -> 
     Raises:
         SystemExit: it failed; with the end of what it printed.
     """
-    trace = Trace()
+    trace, before = Trace(), _cpu_of_ended()
     with log.open("w") as file:
         running = psutil.Popen(
             command, cwd=ROOT, env=dict(environment), stdout=file, stderr=subprocess.STDOUT
@@ -86,7 +92,14 @@ def watch(command: Sequence[str], environment: Mapping[str, str], log: Path) -> 
         while running.poll() is None:
             trace.sample(running)
             time.sleep(_EVERY_SECONDS)
+    trace.end(_cpu_of_ended() - before)
     if running.returncode != 0:
         told = log.read_text()[-4000:]
         raise SystemExit(f"{' '.join(command)} ended with {running.returncode}:\n{told}")
     return trace
+
+
+def _cpu_of_ended() -> float:
+    """CPU seconds of all processes below this one that have ended."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime

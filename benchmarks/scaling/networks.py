@@ -1,6 +1,6 @@
 """CPU milliseconds an image of networks and of photographs, which `benchmarks.cost` reckons with.
 
-    python -m benchmarks.training_cost [--backbones mobilenet_v2 efficientnet_lite0 cnn_residual]
+    python -m benchmarks.scaling.networks [--backbones mobilenet_v2 efficientnet_lite0 cnn_residual]
                                        [--sizes 96 160] [--images 256]
 
 Random weights and images, which cost the same as others, on one process: one pass of a network (a frozen
@@ -82,7 +82,7 @@ def time_pass(name: str, size: int, num_images: int) -> float:
 
 def time_epoch(name: str, size: int, num_images: int) -> float:
     """CPU milliseconds an image of an epoch of training all weights, from the second epoch to the third."""
-    from vision.training.nets.fit import train_candidate
+    from vision.training.nets.fitting.fit import train_candidate
 
     ends: list[float] = []
     images, splits = make_data(size, num_images)

@@ -3,7 +3,7 @@
     python -m benchmarks.scaling --output docs/scaling_benchmarks.md [--sizes 10000 100000 1000000]
                                  [--executors process dask] [--work FOLDER] [--rounds 1]
 
-Each command runs in a process of its own on images of `benchmarks.many_images` (kept in the work folder):
+Each command runs in a process of its own on images of `benchmarks.scaling.images` (kept in the work folder):
 the first steps of a training, `run.py explore`, and `run.py predict` with a small network that is trained on
 10,000 of them first. Sizes up to 100,000 are measured `--rounds` times in turn, larger ones once. After each
 command the figures go into a JSON file and the page is written from it; what the file has already is not
@@ -24,11 +24,11 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.footprint import ROOT, Footprint, Trace, watch
-from benchmarks.many_images import GROUP_BY, ImageSet, paint
 from benchmarks.pages import page_path, write_page
-from benchmarks.scaling_page import Measure, draw, read_record, render
-from orchestration.flows.machine import describe_machine
+from benchmarks.scaling.footprint import ROOT, Footprint, Trace, watch
+from benchmarks.scaling.images import GROUP_BY, ImageSet, paint
+from benchmarks.scaling.page import Measure, draw, read_record, render
+from orchestration.flows.running.machine import describe_machine
 from vision.base.files import write_atomically
 from vision.base.home import STATE_VARIABLE
 
@@ -99,7 +99,7 @@ class Job:
 def read(job: Job) -> Iterator[Measure]:
     """The first steps of a training."""
     times = job.folder / "times.json"
-    trace = job.run("-m", "benchmarks.reading", job.write_config(), times)
+    trace = job.run("-m", "benchmarks.scaling.reading", job.write_config(), times)
     for part, span in json.loads(times.read_text()).items():
         written = [*job.folder.glob(f"state/zenml/local_stores/*/{part}")]
         written += [job.folder / "state" / "images"] if part == "ingest" else []

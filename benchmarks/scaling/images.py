@@ -1,6 +1,6 @@
 """As many small painted photographs as wanted, in folders of classes, the same ones for the same seed.
 
-    python -m benchmarks.many_images FOLDER [--images 1000000] [--classes 200] [--seed 0]
+    python -m benchmarks.scaling.images FOLDER [--images 1000000] [--classes 200] [--seed 0]
 
 JPEGs of 64 pixels and some 2 KB: colour and stripes tell the class, large blotches the individual (two to
 five frames, `c007i000012_03.jpg`), smaller ones the frame. One image in 200 is its predecessor saved anew at
@@ -107,20 +107,21 @@ def _base(kind: int) -> NDArray[np.float32]:
     angle, waves = rng.uniform(0, np.pi), rng.uniform(5, 10)
     y, x = np.mgrid[0:SIDE, 0:SIDE] / SIDE
     share = (np.sin(2 * np.pi * waves * (x * np.cos(angle) + y * np.sin(angle))) + 1)[..., None] / 2
-    return (255 * (share * colours[0] + (1 - share) * colours[1])).astype(np.float32)
+    mixed = share * np.array(colours[0]) + (1 - share) * np.array(colours[1])
+    return np.asarray(255 * mixed, np.float32)
 
 
 @cache
 def _widening(cells: int) -> NDArray[np.float32]:
     """(side, cells): linear interpolation."""
     places = np.linspace(0, cells - 1, SIDE)
-    return np.maximum(0, 1 - np.abs(places[:, None] - np.arange(cells))).astype(np.float32)
+    return np.asarray(np.maximum(0, 1 - np.abs(places[:, None] - np.arange(cells))), np.float32)
 
 
-def _blotches(rng: np.random.Generator, cells: int) -> NDArray[np.float32]:
+def _blotches(rng: np.random.Generator, cells: int) -> NDArray[np.floating]:
     """(side, side, 1): a random grid of values about 0, widened."""
     wide = _widening(cells)
-    return (wide @ rng.standard_normal((cells, cells), np.float32) @ wide.T)[..., None]
+    return np.asarray(wide @ rng.standard_normal((cells, cells), np.float32) @ wide.T)[..., None]
 
 
 def _save(pixels: NDArray[np.float32], quality: int) -> bytes:

@@ -88,7 +88,8 @@ def combine(measures: Sequence[Measure]) -> dict[tuple[str, str, int], Measure]:
 def render(measures: Sequence[Measure], machine: Mapping[str, object]) -> str:
     """The figures as Markdown."""
     combined = combine(measures)
-    executors, sizes = ({key[place]: 0 for key in combined} for place in (1, 2))
+    executors = sorted({each.executor for each in measures}, reverse=True)
+    sizes = {each.images for each in measures}
     lines = [
         "# Many images: what they cost",
         "",

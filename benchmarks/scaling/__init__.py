@@ -1,0 +1,1 @@
+"""Many images: painted, read, answered, measured; what a network costs an image."""
