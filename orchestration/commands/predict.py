@@ -38,6 +38,8 @@ PLAIN_SECONDS = 8.0
 
 def _predict(options: Namespace, paths: ProjectPaths) -> int:
     """Answer what was asked; 0 where at least one file could be read, else 2."""
+    from vision.data.sources.remote import find_url
+    from vision.prediction.bucket import check_output
     from vision.prediction.listing import find_place
     from vision.prediction.views import check_views
 
@@ -51,6 +53,8 @@ def _predict(options: Namespace, paths: ProjectPaths) -> int:
     sources = [Path(each) for each in words]
     for source in sources:
         find_place(source)  # a wrong path is told before ZenML is imported
+    if url := find_url(Path(options.out or "")):
+        check_output(url)
     return _answer(options, sources, _find_model(options, model_name, paths), paths)
 
 
@@ -58,8 +62,10 @@ def _answer(options: Namespace, sources: Sequence[Path], found: AnsweringModel, 
     """Answer these places with this model, and say what came of it; the exit code."""
     from report.pages.predictions import PAGE_NAME, tell_counts, tell_row, write_predictions
     from vision.bundle.assembly import read_contract
+    from vision.data.sources.remote import find_url
     from vision.prediction.batch import Batch
     from vision.prediction.boxes import Boxes
+    from vision.prediction.bucket import copy_output
     from vision.prediction.engines import Wanted
     from vision.prediction.listing import open_items
     from vision.prediction.publishing.publication import describe_places
@@ -94,7 +100,7 @@ def _answer(options: Namespace, sources: Sequence[Path], found: AnsweringModel, 
         say(f"Into      {folder}\n")
         with _show_progress(console) as progress:
             summary, rows = write_predictions(batch, folder, progress)
-    for line in [*(tell_row(each) for each in rows if len(rows) <= MOST_TOLD), *tell_counts(summary)]:
+    for line in [*map(tell_row, rows if len(rows) <= MOST_TOLD else ()), *tell_counts(summary)]:
         say(line)
     say(f"\nLook      {folder / PAGE_NAME}")
     if options.similar:
@@ -102,6 +108,9 @@ def _answer(options: Namespace, sources: Sequence[Path], found: AnsweringModel, 
     say(f"Table     {folder / CSV_NAME} ({PARQUET_NAME} beside it)")
     for line in publisher.publish(folder, summary, rows) if publisher is not None else []:
         say(line)
+    if url := find_url(Path(options.out or "")):
+        copy_output(folder, url)
+        say(f"Copied    {url}")
     return 2 if summary.count(Answer.UNREADABLE) == summary.num_files else 0
 
 
@@ -183,9 +192,10 @@ def _choose_folder(batch: Batch, out: str | None, paths: ProjectPaths) -> Path:
     Raises:
         ConfigError: the folder that was asked for holds something else.
     """
+    from vision.data.sources.remote import find_url
     from vision.prediction.part_file import is_unfinished
 
-    if out is not None:
+    if out is not None and not find_url(Path(out)):
         folder = Path(out).expanduser()
         taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
         if taken and not is_unfinished(folder, batch.key):
@@ -241,7 +251,7 @@ PREDICT = Command(
         argument(
             "what",
             nargs="+",
-            metavar="NAME|FILE|FOLDER|CSV|ZIP",
+            metavar="NAME|FILE|FOLDER|CSV|ZIP|s3://...",
             help="the pictures; the NAME of a config may stand first, as in my-fish: its model answers",
         ),
         argument("--config", metavar="NAME", help="whose model in production answers (default: the newest)"),

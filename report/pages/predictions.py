@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ from vision.data.records import HELD_OUT, Split
 from vision.data.thumbnails import make_thumbnail
 from vision.decision.records import Prediction
 from vision.evaluation.weak import tell_weak_classes
-from vision.prediction.batch import Batch, Progress, finish_batch, run_batch
+from vision.prediction.batch import Batch, Progress, Rows, finish_batch, run_batch
 from vision.prediction.engines import Listen
 from vision.prediction.items import Item
 from vision.prediction.records import SEEN_GROUP, Answer, BatchSummary, Row, list_sources
@@ -30,6 +32,10 @@ PAGE_NAME = "predictions.html"
 MOST_TILES = {Answer.REVIEW: 72, Answer.LOOK_ALIKE: 48, Answer.STRANGER: 48}
 MOST_UNREADABLE = 200
 MOST_ACCEPTED, LEAST_OF_CLASS, MOST_OF_CLASS = 144, 6, 24
+MOST_SHOWN = 600
+"""Accepted pictures at LEAST_OF_CLASS each; of more classes, those with most pictures are shown."""
+MOST_BYTES = 15_000_000
+"""Of thumbnails; of those that would come after it none is shown, and the page says how many."""
 SIDE = 240
 """Pixels of a thumbnail's longer side, twice what is shown."""
 
@@ -38,7 +44,17 @@ COUNTED = ("decided alone", "suggested")
 MOST_CLASSES, LONGEST_NAME = 30, 40
 """Classes that a terminal lists, and signs of their names."""
 
+MOST_WEAK = 12
+"""Classes that are told to be mostly missed on test."""
+
 _THREADS = 4
+_DRAWN_AT_ONCE = 32
+_SIMILAR_BYTES = 6_000
+_CLASS = "class "
+_UNKNOWN = (Answer.LOOK_ALIKE, Answer.STRANGER)
+
+Asked = tuple[Item, Row]
+"""A file, and its answer."""
 
 _TITLES = {
     Answer.REVIEW: ("For a person to decide", "The model has a suggestion and is not sure enough of it."),
@@ -94,37 +110,29 @@ class Group:
 
 def write_predictions(
     batch: Batch, folder: Path, progress: Progress, listen: Listen = lambda _: None
-) -> tuple[BatchSummary, list[Row]]:
+) -> tuple[BatchSummary, Rows]:
     """Answer a batch into `folder`: its tables, its summary and its contact sheet; else as `run_batch`."""
     summary, rows = run_batch(batch, folder, progress, listen)
-    items = {each.path: each for each in batch.listing.items}
     known = batch.model.root / NEIGHBOURS_NAME
     neighbours = read_neighbours(known) if batch.wanted.similar else None
-    write_atomically(folder / PAGE_NAME, render_sheet(summary, rows, items, neighbours))
+    asked = zip(batch.listing.items, rows, strict=True)
+    write_atomically(folder / PAGE_NAME, render_sheet(summary, asked, neighbours))
     finish_batch(folder)
     return summary, rows
 
 
-def render_sheet(
-    summary: BatchSummary,
-    rows: Sequence[Row],
-    items: Mapping[str, Item],
-    neighbours: Neighbours | None = None,
-) -> str:
-    """The contact sheet as one HTML page.
+def render_sheet(summary: BatchSummary, asked: Iterable[Asked], neighbours: Neighbours | None = None) -> str:
+    """The contact sheet as one HTML page, below 20 MB whatever was asked.
 
     Args:
         summary: of the rows.
-        rows: all of them.
-        items: path -> the file, of which thumbnails are made.
+        asked: every file, of which a thumbnail may be made, with its row.
         neighbours: known images, of which the similar ones of each row are shown.
     """
-    chosen = _choose(summary, rows)
-    thumbnails = _draw_all([items[row.path] for shown, _ in chosen.values() for row in shown])
-    groups = {
-        key: _make_group(key, shown, total, items, thumbnails) for key, (shown, total) in chosen.items()
-    }
-    unreadable = [row for row in rows if row.answer is Answer.UNREADABLE]
+    classes = _list_shown_classes(summary)
+    chosen, unreadable = _choose(summary, classes, asked)
+    thumbnails = _draw_all([each for shown in chosen.values() for each in shown])
+    groups = {key: _make_group(key, shown, summary, thumbnails) for key, shown in chosen.items()}
     return render_page(
         "predictions.html.j2",
         summary=summary,
@@ -136,11 +144,13 @@ def render_sheet(
         tiles=_list_counts(summary),
         counted=COUNTED,
         class_counts=list_classes(summary),
+        most_classes=MOST_CLASSES,
         groups=[groups[each] for each in MOST_TILES if each in groups],
-        classes=[groups[f"class {each}"] for each in summary.accepted_classes],
+        classes=[groups[_CLASS + each] for each in classes],
+        not_shown=_tell_not_shown(summary, classes),
         num_accepted=summary.count(Answer.ACCEPT),
-        unreadable=unreadable[:MOST_UNREADABLE],
-        num_unreadable=len(unreadable),
+        unreadable=unreadable,
+        num_unreadable=summary.count(Answer.UNREADABLE),
         others=", ".join(f"{number} {ending}" for ending, number in sorted(summary.others.items())),
         known={} if neighbours is None else _draw_known(neighbours, groups.values()),
     )
@@ -207,9 +217,14 @@ def tell_seen(summary: BatchSummary) -> str:
 
 
 def tell_weak(summary: BatchSummary) -> str:
-    """Which classes that are named here were mostly missed on test; empty where none was."""
-    named = {*summary.accepted_classes, *summary.suggested_classes}
-    return tell_weak_classes([each for each in summary.weak_classes if each.class_name in named])
+    """Which classes that are named here were mostly missed on test, of many some; empty where none was."""
+    named = Counter(summary.accepted_classes) + Counter(summary.suggested_classes)
+    weak = [each for each in summary.weak_classes if named[each.class_name]]
+    if len(weak) <= MOST_WEAK:
+        return tell_weak_classes(weak)
+    weak.sort(key=lambda each: -named[each.class_name])
+    more = count_of(len(weak) - MOST_WEAK, "more class")
+    return f"{tell_weak_classes(weak[:MOST_WEAK])} Nor on {more} that are named here: its report lists them."
 
 
 def _list_counts(summary: BatchSummary) -> list[tuple[str, str, str]]:
@@ -232,48 +247,84 @@ def _list_counts(summary: BatchSummary) -> list[tuple[str, str, str]]:
     return tiles
 
 
-def _choose(summary: BatchSummary, rows: Sequence[Row]) -> dict[str, tuple[list[Row], int]]:
-    """Section or class -> the rows that are shown, the doubtful first, and how many there are."""
-    of_class = MOST_ACCEPTED // max(1, len(summary.accepted_classes))
+def _list_shown_classes(summary: BatchSummary) -> list[str]:
+    """Classes whose accepted pictures are shown, by name: all, or of very many those with most pictures."""
+    counts = summary.accepted_classes
+    by_count = sorted(counts, key=lambda name: (-counts[name], name))
+    return sorted(by_count[: MOST_SHOWN // LEAST_OF_CLASS])
+
+
+def _tell_not_shown(summary: BatchSummary, classes: Sequence[str]) -> str:
+    """How many classes and pictures of them are not shown; empty where all classes are."""
+    counts = summary.accepted_classes
+    if len(classes) == len(counts):
+        return ""
+    shown = {*classes}
+    number = sum(count for name, count in counts.items() if name not in shown)
+    return (
+        f"Of {len(counts):,} classes the {len(classes):,} with most pictures are shown; "
+        f"{count_of(number, 'picture')} of the others:"
+    )
+
+
+class _Shortlist:
+    """The most doubtful of many files, of which no more than a few are held."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._kept: list[tuple[float, int, Asked]] = []
+
+    def offer(self, doubt: float, place: int, asked: Asked) -> None:
+        """Take a file; where they are too many, drop that of the highest value, of equal ones the last."""
+        take = heapq.heappush if len(self._kept) < self._most else heapq.heappushpop
+        take(self._kept, (-doubt, -place, asked))
+
+    def sorted(self) -> list[Asked]:
+        """The lowest first."""
+        return [asked for _, _, asked in sorted(self._kept, key=lambda each: (-each[0], -each[1]))]
+
+
+def _choose(
+    summary: BatchSummary, classes: Sequence[str], asked: Iterable[Asked]
+) -> tuple[dict[str, list[Asked]], list[Row]]:
+    """Section or class -> the files that are shown, the doubtful first; and unreadable ones.
+
+    Known-looking ones by confidence, unknown ones by how little they are above the threshold.
+    """
+    of_class = MOST_ACCEPTED // max(1, len(classes))
     of_class = min(MOST_OF_CLASS, max(LEAST_OF_CLASS, of_class))
-    chosen = {}
-    for answer, most in MOST_TILES.items():
-        found = [(row.prediction, row) for row in rows if row.prediction and row.answer is answer]
-        if found:
-            chosen[str(answer)] = _most_doubtful(answer, found, most), len(found)
-    for name in summary.accepted_classes:
-        found = [
-            (row.prediction, row)
-            for row in rows
-            if row.prediction and row.answer is Answer.ACCEPT and row.prediction.class_name == name
-        ]
-        chosen[f"class {name}"] = _most_doubtful(Answer.ACCEPT, found, of_class), len(found)
-    return chosen
-
-
-def _most_doubtful(answer: Answer, found: list[tuple[Prediction, Row]], most: int) -> list[Row]:
-    """Known-looking ones by confidence, unknown ones by how little they are above the threshold."""
-    if answer in (Answer.LOOK_ALIKE, Answer.STRANGER):
-        found = sorted(found, key=lambda each: each[0].unknown_score)
-    else:
-        found = sorted(found, key=lambda each: each[0].confidence)
-    return [row for _, row in found[:most]]
+    chosen = {str(answer): _Shortlist(most) for answer, most in MOST_TILES.items() if summary.count(answer)}
+    chosen |= {_CLASS + name: _Shortlist(of_class) for name in classes}
+    unreadable: list[Row] = []
+    for place, (item, row) in enumerate(asked):
+        given, answer = row.prediction, row.answer
+        if given is None:
+            if len(unreadable) < MOST_UNREADABLE:
+                unreadable.append(row)
+            continue
+        found = chosen.get(_CLASS + given.class_name if answer is Answer.ACCEPT else str(answer))
+        if found is not None:
+            doubt = given.unknown_score if answer in _UNKNOWN else given.confidence
+            found.offer(doubt, place, (item, row))
+    return {key: found.sorted() for key, found in chosen.items()}, unreadable
 
 
 def _make_group(
-    key: str, shown: Sequence[Row], total: int, items: Mapping[str, Item], drawn: Mapping[str, str]
+    key: str, shown: Sequence[Asked], summary: BatchSummary, drawn: Mapping[str, str | None]
 ) -> Group:
     if key in tuple(MOST_TILES):
-        title, text = _TITLES[Answer(key)]
+        (title, text), total = _TITLES[Answer(key)], summary.count(Answer(key))
     else:
-        title, text = plain_name(key.removeprefix("class ")), ""
-    return Group(key, title, text, total, tuple(_make_tile(row, items[row.path], drawn) for row in shown))
+        name = key.removeprefix(_CLASS)
+        title, text, total = plain_name(name), "", summary.accepted_classes[name]
+    tiles = tuple(_make_tile(item, row, drawn[row.path]) for item, row in shown if row.path in drawn)
+    return Group(key, title, text, total, tiles)
 
 
-def _make_tile(row: Row, item: Item, drawn: Mapping[str, str]) -> Tile:
+def _make_tile(item: Item, row: Row, source: str | None) -> Tile:
     title, detail = _name_answer(row.answer, row.prediction) if row.prediction else ("", "")
     return Tile(
-        source=drawn.get(row.path),
+        source=source,
         link=item.file.absolute().as_uri() if item.file else "",
         title=title,
         detail=detail,
@@ -297,11 +348,19 @@ def _percent(share: float) -> str:
     return f"{min(100 * share, 99.9):.0f}%" if share < 0.995 else "over 99%"
 
 
-def _draw_all(items: Sequence[Item]) -> dict[str, str]:
-    """Path -> thumbnail; without those that cannot be read any more."""
+def _draw_all(shown: Sequence[Asked]) -> dict[str, str | None]:
+    """Path -> thumbnail, None where it cannot be read any more; of as many files as a page takes."""
+    drawn: dict[str, str | None] = {}
+    num_bytes = 0
     with ThreadPoolExecutor(_THREADS) as pool:
-        drawn = zip(items, pool.map(_draw, items), strict=True)
-        return {item.path: source for item, source in drawn if source is not None}
+        for start in range(0, len(shown), _DRAWN_AT_ONCE):
+            some = shown[start : start + _DRAWN_AT_ONCE]
+            for (_, row), source in zip(some, pool.map(_draw, (item for item, _ in some)), strict=True):
+                drawn[row.path] = source
+                num_bytes += len(source or "") + _SIMILAR_BYTES * len(row.similar)
+            if num_bytes > MOST_BYTES:
+                break
+    return drawn
 
 
 def _draw(item: Item) -> str | None:

@@ -24,7 +24,7 @@ from vision.base.errors import ConfigError, ImageError
 from vision.data.decoding.formats import find_format
 from vision.data.thumbnails import make_thumbnail
 from vision.decision.records import Decision
-from vision.prediction.items import Item, show_name
+from vision.prediction.items import Item, Made, show_name
 from vision.prediction.members import ARCHIVE_FAULTS, make_member_item
 
 TOP_K = 5
@@ -82,7 +82,7 @@ def list_items(files: Sequence[tuple[str, BinaryIO]], most: int) -> list[Item]:
     for name, file in files:
         file.seek(0)
         if find_format(file.read(_HEAD_BYTES)) is not None or not zipfile.is_zipfile(file):
-            items.append(Item(show_name(name), partial(_read_all, file)))
+            items.append(Item(show_name(name), Made(partial(_read_all, file))))
             continue
         try:
             archive = zipfile.ZipFile(file)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -14,15 +15,17 @@ from vision.base.lock import RunLock
 from vision.base.names import comparison_key
 from vision.bundle.pictures import tell_misfit
 from vision.data.images import DECODER_VERSION
+from vision.data.sources.remote import find_url
 from vision.prediction.engines import Engines, Listen, Wanted
-from vision.prediction.items import Item
 from vision.prediction.listing import Listing
-from vision.prediction.part_file import PART_NAME, Part, PartFile, open_part_file
-from vision.prediction.records import SEEN_GROUP, BatchSummary, Row
+from vision.prediction.part_file import PART_NAME, Part, PartFile, open_part_file, read_part
+from vision.prediction.records import SEEN_GROUP, BatchSummary, Row, Tally
 from vision.prediction.tables import write_tables
 
 SUMMARY_NAME = "summary.json"
 LOCK_NAME = ".lock"
+
+_READ_BYTES = 1 << 16
 
 Progress = Callable[[int, int], None]
 """Is told how many of how many files are answered, first how many were before."""
@@ -68,14 +71,17 @@ class Batch:
     @property
     def key(self) -> str:
         """Equal for batches that may go on with each other's answers: same question, same model."""
-        places = [str(Path(each).expanduser().absolute()) for each in self.listing.sources]
+        places = [
+            each if find_url(Path(each)) else str(Path(each).expanduser().absolute())
+            for each in self.listing.sources
+        ]
         told = [places, self.model.digest, asdict(self.wanted), DECODER_VERSION]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def run_batch(
     batch: Batch, folder: Path, progress: Progress, listen: Listen = lambda _: None
-) -> tuple[BatchSummary, list[Row]]:
+) -> tuple[BatchSummary, Rows]:
     """Answer a batch into `folder`, tables and summary; what a stopped attempt answered is not asked again.
 
     Args:
@@ -97,12 +103,38 @@ def run_batch(
     engines = Engines(batch.model.root, batch.model.digest, batch.wanted, folder)
     with RunLock(folder / LOCK_NAME, "predict"), open_part_file(folder, batch.key) as part:
         num_new = _answer(batch, engines, part, progress, listen)
-        rows = [_find_row(batch, part, each) for each in batch.listing.items]
-        summary = _summarise(batch, engines, num_new).with_rows(rows)
+        rows = Rows(batch, part.lines, folder / PART_NAME)
+        tally = Tally().add(rows)
+        summary = _summarise(batch, engines, num_new, tally)
         summary = summary.model_copy(update={"seconds": time.monotonic() - started})
-        write_tables(folder, rows)
+        write_tables(folder, rows, tally)
         write_atomically(folder / SUMMARY_NAME, summary.model_dump_json(indent=1) + "\n")
     return summary, rows
+
+
+class Rows:
+    """A row a file in the order of the listing, each read from the disk when it is asked for.
+
+    The part file may be removed meanwhile: it stays open.
+    """
+
+    def __init__(self, batch: Batch, lines: Mapping[str, int], path: Path) -> None:
+        """Open the part file at `path`, of which `lines` says where the line of each file begins."""
+        self._batch, self._lines = batch, lines
+        with storage_errors(path, "read"):
+            self._file = path.open("rb", _READ_BYTES)
+        weakref.finalize(self, self._file.close)
+
+    def __len__(self) -> int:
+        return len(self._batch.listing.items)
+
+    def __iter__(self) -> Iterator[Row]:
+        model = self._batch.model
+        for item in self._batch.listing.items:
+            row = read_part(self._file, self._lines[item.path]).row
+            kin = SEEN_GROUP if item.group and comparison_key(item.group) in model.groups else ""
+            seen = model.uses.get(row.digest, kin)
+            yield row.model_copy(update={"group": item.group, "seen": seen, "box": item.box})
 
 
 def finish_batch(folder: Path) -> None:
@@ -118,29 +150,26 @@ def finish_batch(folder: Path) -> None:
 
 def _answer(batch: Batch, engines: Engines, part: PartFile, progress: Progress, listen: Listen) -> int:
     """Answer the files that have no answer yet, each once; how many there were."""
-    missing = {each.path: each for each in batch.listing.items if part.find(each.path, each.stamp) is None}
-    total = len({each.path for each in batch.listing.items})
-    done = total - len(missing)
-    progress(done, total)
-    for chunk in engines.answer(list(missing.values())):
+    missing, seen = [], set()
+    for item in batch.listing.items:
+        if item.path not in seen:
+            seen.add(item.path)
+            if part.find(item.path, item.stamp) is None:
+                missing.append(item)
+    total, before = len(seen), len(seen) - len(missing)
+    del seen
+    done = 0
+    progress(before, total)
+    for chunk in engines.answer(missing):
         listen(chunk)
-        part.add([Part(stamp=each.item.stamp, row=each.row) for each in chunk])
+        asked = missing[done : done + len(chunk)]
+        part.add([Part(stamp=item.stamp, row=each.row) for item, each in zip(asked, chunk, strict=True)])
         done += len(chunk)
-        progress(done, total)
+        progress(before + done, total)
     return len(missing)
 
 
-def _find_row(batch: Batch, part: PartFile, item: Item) -> Row:
-    """The row of a file that is answered by now, with its group in this listing and where it was seen."""
-    row = part.find(item.path, item.stamp)
-    if row is None:
-        raise KeyError(item.path)
-    kin = SEEN_GROUP if item.group and comparison_key(item.group) in batch.model.groups else ""
-    seen = batch.model.uses.get(row.digest, kin)
-    return row.model_copy(update={"group": item.group, "seen": seen, "box": item.box})
-
-
-def _summarise(batch: Batch, engines: Engines, num_new: int) -> BatchSummary:
+def _summarise(batch: Batch, engines: Engines, num_new: int, tally: Tally) -> BatchSummary:
     rule, listing = engines.bundle.contract.rule, batch.listing
     return BatchSummary(
         name=listing.name,
@@ -150,7 +179,10 @@ def _summarise(batch: Batch, engines: Engines, num_new: int) -> BatchSummary:
         model_digest=batch.model.digest,
         class_names=rule.class_names,
         target_risk=rule.review.target_risk if rule.review.attainable else None,
-        counts={},
+        counts=dict(tally.counts),
+        accepted_classes=dict(sorted(tally.accepted.items())),
+        suggested_classes=dict(sorted(tally.suggested.items())),
+        seen=dict(tally.seen),
         caution=batch.model.caution,
         weak_classes=engines.bundle.contract.weak_classes,
         misfit=tell_misfit(engines.bundle.contract, listing.num_boxed, len(listing.items)),

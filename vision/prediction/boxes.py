@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path, PurePosixPath
 
 from vision.base.errors import SourceError
 from vision.base.wording import count_of
-from vision.data.decoding.cutting import cut_out
-from vision.data.images import MAX_MEGAPIXELS
 from vision.data.records import Box
 from vision.data.sources.coco.cutting import Sides, place_boxes, read_sides
 from vision.data.sources.coco.document import Mark, Photo, read_document, read_json
@@ -63,16 +60,10 @@ def give_boxes(items: Sequence[Item], file: Path) -> list[Item]:
 
 def cut_items(items: Sequence[Item], margin: float) -> list[Item]:
     """The items, of which those with a box read as what it holds; a box that is none is their fault."""
-    return [each if each.box is None else _cut(each, each.box, margin) for each in items]
-
-
-def _cut(item: Item, box: Box, margin: float) -> Item:
-    read = partial(_read_cut, item, box, margin)
-    return replace(item, read=read, stamp=f"{item.stamp} {margin} {box}")
-
-
-def _read_cut(item: Item, box: Box, margin: float) -> bytes:
-    return cut_out(item.read(), box, margin, MAX_MEGAPIXELS)
+    return [
+        each if each.box is None else replace(each, margin=margin, stamp=f"{each.stamp} {margin} {each.box}")
+        for each in items
+    ]
 
 
 def _find(photos: Sequence[Photo], asked: str) -> Photo | None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import queue
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -37,7 +38,8 @@ from vision.prediction.records import Row
 from vision.prediction.views import average_views, tell_by_views
 
 CHUNK = 16
-"""Files that a worker takes at a time."""
+"""Files that a worker asks its graph about at once."""
+
 
 HEAT_MAPS_FOLDER = "heat_maps"
 
@@ -68,18 +70,16 @@ class Wanted:
 
 @dataclass(frozen=True, eq=False)
 class Answered:
-    """One file with its row, and what the network gave where it could be read.
+    """The row of one file, and what the network gave where it could be read.
 
     Attributes:
-        item: the file.
         row: its answer.
-        logits: (k,), None where it could not be read, as the others.
+        logits: (k,); None where it could not be read, or no quality was wanted, as the others.
         embedding: (d,).
-        quality: (q,), where it was wanted.
+        quality: (q,).
         seconds: that its chunk took, a file.
     """
 
-    item: Item
     row: Row
     logits: FloatArray | None = None
     embedding: FloatArray | None = None
@@ -87,34 +87,43 @@ class Answered:
     seconds: float = 0.0
 
 
-class Engines:
-    """A verified bundle and as many of its graphs as there are cores."""
+@dataclass(frozen=True)
+class Asking:
+    """The model that answers and what is wanted of it, as other processes are told it.
 
-    def __init__(
-        self, root: Path, digest: str, wanted: Wanted, folder: Path, workers: int | None = None
-    ) -> None:
+    Attributes:
+        root: the bundle's folder.
+        digest: its pinned one.
+        wanted: of each file.
+        folder: in which overlays are written.
+    """
+
+    root: Path
+    digest: str
+    wanted: Wanted
+    folder: Path
+
+
+class Engines:
+    """A verified bundle, whose graph answers on all cores."""
+
+    def __init__(self, root: Path, digest: str, wanted: Wanted, folder: Path) -> None:
         """Load the bundle at `root`, whose digest is pinned; overlays go into `folder`.
 
         Raises:
             BundleError: it is not, byte for byte, the registered one; or similar images are wanted of one
                 that keeps no known images.
         """
-        self.bundle: LoadedBundle = load_bundle(root, digest)
+        self._asking = Asking(root.absolute(), digest, wanted, folder.absolute() / HEAT_MAPS_FOLDER)
+        self.num_workers = min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
+        _load.cache_clear()
+        with threadpool_limits(1):  # whose end undoes what `_load` sets
+            self.bundle: LoadedBundle = _load(root.absolute(), digest)
         if wanted.similar and self.bundle.neighbours is None:
             raise BundleError(
                 "Similar images were asked for (--similar), and this model keeps no known images. Train it "
                 "again with export.similar: 50."
             )
-        self.num_workers = workers or min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
-        self._wanted = wanted
-        self._folder = folder / HEAT_MAPS_FOLDER
-        self._predictors: queue.SimpleQueue[Predictor] = queue.SimpleQueue()
-        graph = root / ExportedGraphs.file_name(self.bundle.contract.precision)
-        more = [Engine(graph) for _ in range(self.num_workers - 1)]
-        for engine in (self.bundle.engine, *more):
-            contract = self.bundle.contract
-            measure = measure_quality if wanted.quality else _measure_nothing
-            self._predictors.put(Predictor(contract.rule, self.bundle.detector, engine.forward, measure))
 
     def answer(self, items: Sequence[Item]) -> Iterator[list[Answered]]:
         """Chunks of answers, in the order of the items; few are held at a time.
@@ -123,12 +132,13 @@ class Engines:
             TaxonError: the network gave values that are not finite.
             StorageError: a heat map could not be written.
         """
-        chunks = (items[start : start + CHUNK] for start in range(0, len(items), CHUNK))
+        starts = range(0, len(items), CHUNK)
         pending: deque[Future[list[Answered]]] = deque()
         with threadpool_limits(1), ThreadPoolExecutor(self.num_workers) as pool:
             try:
-                for chunk in chunks:
-                    pending.append(pool.submit(self._answer_chunk, chunk))
+                for start in starts:
+                    chunk = items[start : start + CHUNK]
+                    pending.append(pool.submit(answer_items, self._asking, chunk))
                     if len(pending) > 2 * self.num_workers:
                         yield pending.popleft().result()
                 while pending:
@@ -136,15 +146,41 @@ class Engines:
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def decode(self, raw: bytes) -> ImageArray:
-        """The picture as the network sees it, (s, s, 3) uint8.
 
-        Raises:
-            ImageError: it is no usable picture.
-        """
-        return decode_for(self.bundle.contract, raw, self._wanted.max_megapixels)
+def answer_items(asking: Asking, items: Sequence[Item]) -> list[Answered]:
+    """The answers to some files, by this thread's own graph, which is kept for the next."""
+    worker = getattr(_local, "worker", None)
+    if worker is None or worker.asking != asking:
+        worker = _local.worker = _Worker(asking)
+    return [
+        each for start in range(0, len(items), CHUNK) for each in worker.answer(items[start : start + CHUNK])
+    ]
 
-    def _answer_chunk(self, items: Sequence[Item]) -> list[Answered]:
+
+_local = threading.local()
+
+
+@lru_cache(maxsize=1)
+def _load(root: Path, digest: str) -> LoadedBundle:
+    """The bundle, which the threads of a process share; its matrices are multiplied by one thread each."""
+    threadpool_limits(1)
+    return load_bundle(root, digest)
+
+
+class _Worker:
+    """One graph of a bundle, for one thread."""
+
+    def __init__(self, asking: Asking) -> None:
+        self.asking = asking
+        self.bundle = _load(asking.root, asking.digest)
+        self._wanted = asking.wanted
+        contract = self.bundle.contract
+        engine = Engine(asking.root / ExportedGraphs.file_name(contract.precision))
+        measure = measure_quality if asking.wanted.quality else _measure_nothing
+        self._predictor = Predictor(contract.rule, self.bundle.detector, engine.forward, measure)
+
+    def answer(self, items: Sequence[Item]) -> list[Answered]:
+        """The answers to files that are asked at once."""
         started = time.perf_counter()
         read: list[tuple[str, ImageArray]] = []
         faults: dict[int, str] = {}
@@ -159,7 +195,7 @@ class Engines:
         row = 0
         for place, item in enumerate(items):
             if place in faults or inference is None:
-                answered.append(Answered(item, Row(path=item.path, group=item.group, fault=faults[place])))
+                answered.append(Answered(Row(path=item.path, group=item.group, fault=faults[place])))
                 continue
             drawn = self._draw(item, read[row][1], inference, row, predictions[row])
             told = Row(
@@ -170,28 +206,35 @@ class Engines:
                 digest=read[row][0],
                 similar=self._find_similar(inference.forward.embeddings[row]),
             )
-            answered.append(_join(item, told, inference, row, seconds))
+            answered.append(self._join(told, inference, row, seconds))
             row += 1
         return answered
 
+    def _join(self, told: Row, inference: Inference, row: int, seconds: float) -> Answered:
+        if not self._wanted.quality:
+            return Answered(told, seconds=seconds)
+        return Answered(
+            told,
+            logits=inference.forward.logits[row],
+            embedding=inference.forward.embeddings[row],
+            quality=inference.quality[row],
+            seconds=seconds,
+        )
+
     def _read(self, item: Item) -> tuple[str, ImageArray]:
         """Digest of the file's bytes, and the picture."""
-        if item.fault:
-            raise ImageError(item.fault)
         raw = item.read()
-        return hashlib.sha256(raw).hexdigest(), self.decode(raw)
+        picture = decode_for(self.bundle.contract, raw, self._wanted.max_megapixels)
+        return hashlib.sha256(raw).hexdigest(), picture
 
     def _run(self, images: ImageArray) -> tuple[Inference, list[Prediction]]:
-        predictor, wanted = self._predictors.get(), self._wanted
-        try:
-            inference = predictor.run(images)
-            predictions = make_predictions(predictor.rule, inference.decisions, wanted.top_k)
-            if wanted.views > 1:
-                first, temperature = inference.decisions.probs, predictor.rule.temperature.value
-                probs = average_views(images, first, predictor.forward, wanted.views, temperature)
-                predictions = tell_by_views(predictor.rule, predictions, probs, wanted.views, wanted.top_k)
-        finally:
-            self._predictors.put(predictor)
+        predictor, wanted = self._predictor, self._wanted
+        inference = predictor.run(images)
+        predictions = make_predictions(predictor.rule, inference.decisions, wanted.top_k)
+        if wanted.views > 1:
+            first, temperature = inference.decisions.probs, predictor.rule.temperature.value
+            probs = average_views(images, first, predictor.forward, wanted.views, temperature)
+            predictions = tell_by_views(predictor.rule, predictions, probs, wanted.views, wanted.top_k)
         return inference, predictions
 
     def _find_similar(self, embedding: FloatArray) -> tuple[SimilarImage, ...]:
@@ -206,7 +249,7 @@ class Engines:
         if not self._wanted.heat_maps or cams is None:
             return ""
         label = self.bundle.contract.class_names.index(prediction.class_name)
-        path = self._folder / name_heat_map(item.path)
+        path = self.asking.folder / name_heat_map(item.path)
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             drawn = Image.fromarray(overlay(image, heat_map(cams[row], label)))
@@ -221,17 +264,6 @@ def name_heat_map(path: str) -> str:
     """
     stem = "".join(each if each.isalnum() or each in "-_" else "_" for each in PurePosixPath(path).stem)
     return f"{stem[:40]}-{hashlib.sha256(path.encode()).hexdigest()[:12]}.jpg"
-
-
-def _join(item: Item, told: Row, inference: Inference, row: int, seconds: float) -> Answered:
-    return Answered(
-        item,
-        told,
-        logits=inference.forward.logits[row],
-        embedding=inference.forward.embeddings[row],
-        quality=inference.quality[row],
-        seconds=seconds,
-    )
 
 
 def _describe(error: ImageError | OSError) -> str:

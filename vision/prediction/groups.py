@@ -13,6 +13,9 @@ from vision.data.grouping import suggest_groups
 from vision.data.manifest import SourceFile
 from vision.prediction.items import Item
 
+MOST_NAMES = 100_000
+"""From which a pattern is learnt; of more, from the first."""
+
 
 def group_items(items: Sequence[Item], group_by: str | None) -> list[Item]:
     """The items with the groups that their names tell; those that have one keep it.
@@ -26,7 +29,8 @@ def group_items(items: Sequence[Item], group_by: str | None) -> list[Item]:
 def _find_pattern(group_by: str | None, items: Sequence[Item]) -> re.Pattern[str] | None:
     """The pattern of groups, None where there is none."""
     if group_by == AUTO_GROUPS:  # classes are not known here: all pictures count as of one
-        group_by = suggest_groups([SourceFile(each.path, "", None) for each in items]).pattern
+        files = [SourceFile(each.path, "", None) for each in items[:MOST_NAMES]]
+        group_by = suggest_groups(files).pattern
     pattern = re.compile(group_by) if group_by else None
     return pattern if pattern is not None and "group" in pattern.groupindex else None
 

@@ -15,10 +15,12 @@ from pathlib import Path
 from vision.base.errors import SourceError
 from vision.base.names import find_near
 from vision.data.sources.finding import Rules, find_images
+from vision.data.sources.remote import find_url
 from vision.prediction.archive import list_archive
 from vision.prediction.boxes import Boxes, cut_items, give_boxes
+from vision.prediction.bucket import list_bucket
 from vision.prediction.groups import group_items
-from vision.prediction.items import HIDDEN, Item, make_faulty, make_item
+from vision.prediction.items import HIDDEN, Folder, Item, make_faulty, make_item
 from vision.prediction.table import list_table
 
 EXPECTED = "Expected a picture, a folder, a CSV file or a ZIP file."
@@ -45,6 +47,12 @@ class Listing:
         """Items that come with a box."""
         return sum(each.box is not None for each in self.items)
 
+    def take(self, prefix: str, items: list[Item], others: Counter[str]) -> None:
+        """Add files under names that begin with `prefix`."""
+        named = (replace(each, path=prefix + each.path, key=each.key or each.path) for each in items)
+        self.items.extend(named if prefix else items)
+        self.others.update(others)
+
 
 @contextmanager
 def open_items(
@@ -53,7 +61,8 @@ def open_items(
     """All that lies at these places; archives stay open for the block.
 
     Args:
-        sources: picture files, folders (with all below them), CSV files with a column of paths, ZIP files.
+        sources: picture files, folders (with all below them), CSV files with a column of paths, ZIP files,
+            URLs of folders or pictures of an object store (`Path` may have made one slash of two).
         group_by: pattern with a part named `group`; of file names, or of paths if it holds a slash; or
             `auto`: the names themselves tell it, if they do.
         boxes: what becomes of boxes; None: nothing.
@@ -62,21 +71,22 @@ def open_items(
         SourceError: a place is not there or cannot be listed, a CSV has no column of paths, a ZIP is damaged
             or unpacks to far more than it holds; or no file at all was found.
     """
-    listing = Listing(_name_of(sources[0]), tuple(str(each) for each in sources))
+    listing = Listing(_name_of(sources[0]), tuple(find_url(each) or str(each) for each in sources))
     with ExitStack() as stack:
         for source in sources:
+            prefix = "" if len(sources) == 1 else f"{find_url(source) or source}/"
+            if url := find_url(source):
+                listing.take(prefix, *list_bucket(url))
+                continue
             place = find_place(source)
             if place.is_dir():
-                _add_folder(listing, place, prefix="" if len(sources) == 1 else f"{source}/")
+                _add_folder(listing, place, prefix)
             elif place.suffix.lower() in (".csv", ".tsv"):
                 listing.items.extend(list_table(place))
             elif place.suffix.lower() == ".zip":
-                items, others = stack.enter_context(list_archive(place))
-                prefix = "" if len(sources) == 1 else f"{source}/"
-                listing.items.extend(replace(each, path=f"{prefix}{each.path}") for each in items)
-                listing.others.update(others)
+                listing.take(prefix, *stack.enter_context(list_archive(place)))
             else:
-                listing.items.append(make_item(str(source), place))
+                listing.items.append(make_item(str(source), Folder(place.parent.absolute()), place.name))
         if not listing.items:
             raise SourceError(_describe_nothing(listing))
         if boxes is not None and boxes.file is not None:
@@ -89,14 +99,14 @@ def open_items(
 
 
 def find_place(source: Path) -> Path:
-    """The file or folder, home expanded.
+    """The file or folder, home expanded; a URL of an object store as it is.
 
     Raises:
         SourceError: there is none.
     """
     try:
         place = source.expanduser()
-        if place.exists():
+        if place.exists() or find_url(source):
             return place
         beside = [each.name for each in place.parent.iterdir()] if place.parent.is_dir() else []
     except (OSError, RuntimeError) as error:
@@ -108,7 +118,8 @@ def find_place(source: Path) -> Path:
 
 def _add_folder(listing: Listing, root: Path, prefix: str) -> None:
     found = find_images(root, Rules(follows_links=True))
-    readable = [make_item(f"{prefix}{path}", root / path) for path in found.images]
+    folder = Folder(root.absolute())
+    readable = [make_item(prefix + path, folder, path) for path in found.images]
     faulty = [make_faulty(f"{prefix}{each.path}", each.reason) for each in found.quarantined]
     listing.items.extend(sorted([*readable, *faulty], key=lambda each: each.path))
     listing.others.update(found.others_below())
@@ -116,15 +127,17 @@ def _add_folder(listing: Listing, root: Path, prefix: str) -> None:
         listing.others[HIDDEN] += sum(found.set_aside.values())
 
 
-def _tell_apart(items: Sequence[Item]) -> list[Item]:
+def _tell_apart(items: list[Item]) -> list[Item]:
     """The items, of which two with one name are one file: another file of that name gets a number."""
+    if len({each.path for each in items}) == len(items):
+        return items
     known: dict[str, tuple[Path | None, str]] = {}
     told = []
     for each in items:
         path, number, identity = each.path, 2, (each.file, each.stamp)
         while known.setdefault(path, identity) != identity:
             path, number = f"{each.path} ({number})", number + 1
-        told.append(replace(each, path=path))
+        told.append(each if path == each.path else replace(each, path=path, key=each.key or each.path))
     return told
 
 

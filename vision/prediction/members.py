@@ -5,8 +5,10 @@ from __future__ import annotations
 import stat
 import zipfile
 import zlib
-from functools import partial
-from pathlib import PurePosixPath
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from vision.base.errors import ImageError
 from vision.prediction.items import MAX_BYTES, Item, describe_size, make_faulty, show_name
@@ -31,7 +33,45 @@ def make_member_item(archive: zipfile.ZipFile, member: zipfile.ZipInfo, max_byte
     if fault:
         return make_faulty(member.filename, fault)
     stamp = f"{member.file_size} {member.CRC}"
-    return Item(show_name(member.filename), partial(_unpack, archive, member, max_bytes), stamp)
+    return Item(show_name(member.filename), Member(archive, member, max_bytes), stamp=stamp)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member of an archive that is open; another process opens the archive's file itself.
+
+    Raises:
+        TypeError: the archive is no file on the disk, and the member is sent to another process.
+    """
+
+    archive: zipfile.ZipFile
+    member: zipfile.ZipInfo
+    max_bytes: int
+
+    def read(self, _key: str) -> bytes:
+        """The member's bytes; raises ImageError."""
+        return _unpack(self.archive, self.member, self.max_bytes)
+
+    def find_file(self, _key: str) -> None:
+        """It lies in the archive alone."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.archive.filename is None:
+            raise TypeError("The archive is no file on the disk, so that other processes cannot open it.")
+        name = str(Path(self.archive.filename).absolute())
+        return _reopen, (name, self.member.header_offset, self.max_bytes)
+
+
+def _reopen(name: str, offset: int, max_bytes: int) -> Member:
+    archive, members = _open_once(name)
+    return Member(archive, members[offset], max_bytes)
+
+
+@lru_cache(maxsize=4)
+def _open_once(name: str) -> tuple[zipfile.ZipFile, dict[int, zipfile.ZipInfo]]:
+    """An archive and its members by the byte at which each begins; open as long as the process lives."""
+    archive = zipfile.ZipFile(name)
+    return archive, {each.header_offset: each for each in archive.infolist()}
 
 
 def _find_fault(member: zipfile.ZipInfo, max_bytes: int) -> str:

@@ -35,15 +35,21 @@ class Part(Value):
 
 @dataclass
 class PartFile:
-    """The answered files of a batch by path, and the open file that takes more."""
+    """The answered files of a batch, and the open file that takes more.
 
-    known: dict[str, Part]
+    Attributes:
+        lines: path -> byte at which its line begins.
+        file: of the lines.
+    """
+
+    lines: dict[str, int]
     file: IO[bytes]
     _flushed: float = field(default_factory=time.monotonic)
 
     def find(self, path: str, stamp: str) -> Row | None:
         """The row of a file that was answered and has not changed since."""
-        part = self.known.get(path)
+        start = self.lines.get(path)
+        part = None if start is None else read_part(self.file, start)
         return part.row if part is not None and part.stamp == stamp else None
 
     def add(self, parts: Sequence[Part]) -> None:
@@ -53,12 +59,25 @@ class PartFile:
             StorageError: they could not be written.
         """
         with storage_errors(Path(self.file.name)):
-            self.file.write(b"".join(part.model_dump_json().encode() + b"\n" for part in parts))
+            end = self.file.seek(0, os.SEEK_END)
+            for part in parts:
+                self.lines[part.row.path] = end
+                end += self.file.write(part.model_dump_json().encode() + b"\n")
             self.file.flush()
             if time.monotonic() - self._flushed > _FLUSH_SECONDS:
                 os.fsync(self.file.fileno())
                 self._flushed = time.monotonic()
-        self.known.update((part.row.path, part) for part in parts)
+
+
+def read_part(file: IO[bytes], start: int) -> Part:
+    """The answered file whose line begins at a byte.
+
+    Raises:
+        StorageError: the line cannot be read.
+    """
+    with storage_errors(Path(file.name), "read"):
+        file.seek(start)
+        return Part.model_validate_json(file.readline())
 
 
 @contextmanager
@@ -81,8 +100,8 @@ def open_part_file(folder: Path, job_key: str) -> Iterator[PartFile]:
         file = path.open("a+b")
     try:
         with storage_errors(path):
-            known = _read_parts(file)
-        yield PartFile(known, file)
+            lines = _read_lines(file)
+        yield PartFile(lines, file)
     finally:
         with storage_errors(path):  # what a full disk did not take is written once more, in vain
             file.close()
@@ -103,10 +122,10 @@ def is_unfinished(folder: Path, job_key: str) -> bool:
     return (folder / PART_NAME).is_file() and read_job_key(folder) == job_key
 
 
-def _read_parts(file: IO[bytes]) -> dict[str, Part]:
-    """The answers in whole lines; from the first that is not whole on, the file is cut off."""
+def _read_lines(file: IO[bytes]) -> dict[str, int]:
+    """Where the whole lines with answers begin; from the first that is not whole on, the file is cut off."""
     file.seek(0)
-    known: dict[str, Part] = {}
+    lines: dict[str, int] = {}
     end = 0
     for line in file:
         try:
@@ -116,8 +135,8 @@ def _read_parts(file: IO[bytes]) -> dict[str, Part]:
         if part is None:
             break
         if part.row.prediction is not None and part.row.digest:  # what could not be read is tried again
-            known[part.row.path] = part
+            lines[part.row.path] = end
         end += len(line)
     file.truncate(end)
     file.seek(end)
-    return known
+    return lines

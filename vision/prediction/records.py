@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
@@ -71,6 +72,43 @@ def list_sources(sources: Sequence[str]) -> str:
     return f"{shown} and {len(sources) - _MOST_SOURCES + 1} more"
 
 
+@dataclass
+class Tally:
+    """Counts of rows, and what the tables have columns for.
+
+    Attributes:
+        counts: rows by answer.
+        accepted, suggested: rows by class, of those accepted and of those that wait for a person.
+        seen: rows by where the model had the file.
+        top_k, similar: most classes and most similar images of a row.
+        has_boxes: some row came with a box.
+    """
+
+    counts: Counter[Answer] = field(default_factory=Counter)
+    accepted: Counter[str] = field(default_factory=Counter)
+    suggested: Counter[str] = field(default_factory=Counter)
+    seen: Counter[str] = field(default_factory=Counter)
+    top_k: int = 1
+    similar: int = 0
+    has_boxes: bool = False
+
+    def add(self, rows: Iterable[Row]) -> Self:
+        """Count rows; the tally itself."""
+        of_class = {Answer.ACCEPT: self.accepted, Answer.REVIEW: self.suggested}
+        for row in rows:
+            answer = row.answer
+            self.counts[answer] += 1
+            if row.seen:
+                self.seen[row.seen] += 1
+            if row.prediction is not None:
+                self.top_k = max(self.top_k, len(row.prediction.top_k))
+                if answer in of_class:
+                    of_class[answer][row.prediction.class_name] += 1
+            self.similar = max(self.similar, len(row.similar))
+            self.has_boxes = self.has_boxes or row.box is not None
+        return self
+
+
 class BatchSummary(Record):
     """What was asked of which model, and how many files got which answer."""
 
@@ -112,19 +150,3 @@ class BatchSummary(Record):
     def count(self, *answers: Answer) -> int:
         """Rows with one of these answers."""
         return sum(self.counts.get(each, 0) for each in answers)
-
-    def with_rows(self, rows: Sequence[Row]) -> Self:
-        """The same with the counts of these rows."""
-        named = [(row.answer, row.prediction.class_name) for row in rows if row.prediction]
-        alone, asked = (
-            dict(sorted(Counter(name for given, name in named if given is answer).items()))
-            for answer in (Answer.ACCEPT, Answer.REVIEW)
-        )
-        return self.model_copy(
-            update={
-                "counts": dict(Counter(row.answer for row in rows)),
-                "accepted_classes": alone,
-                "suggested_classes": asked,
-                "seen": dict(Counter(row.seen for row in rows if row.seen)),
-            }
-        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path, PureWindowsPath
 
@@ -13,7 +13,7 @@ from vision.data.decoding.cutting import parse_box
 from vision.data.records import Box
 from vision.data.sources.table.reading import PATH_COLUMNS, is_there, read_cell, read_table
 from vision.data.sources.table.rows import Places, find_start
-from vision.prediction.items import Item, make_faulty, make_item
+from vision.prediction.items import Folder, Item, make_faulty, make_item
 
 logger = logging.getLogger(__name__)
 
@@ -45,21 +45,40 @@ def list_table(path: Path) -> list[Item]:
     box = _find_box(columns)
     places = _find_elsewhere(path, [read_cell(row, found) for row in rows])
     deployment, taken = columns.get("deployment", columns.get("deploymentid")), columns.get("timestamp")
-    return [
-        replace(
-            _make_item(path, row, number, (found, group), places),
-            deployment=read_cell(row, deployment),
-            taken=read_cell(row, taken),
-            box=_read_box([read_cell(row, place) for place in box]),
-        )
-        for number, row in enumerate(rows, 2)
-        if any(row)
-    ]
+    rows_of = _Rows(path, Folder(path.parent.absolute()), places, Folder(places.root) if places else None)
+    items = []
+    for number, row in enumerate(rows, 2):
+        if any(row):
+            item = rows_of.make_item(number, read_cell(row, found), read_cell(row, group) or None)
+            where, when = read_cell(row, deployment), read_cell(row, taken)
+            marked = _read_box([read_cell(row, place) for place in box])
+            is_told = where or when or marked is not None
+            items.append(replace(item, deployment=where, taken=when, box=marked) if is_told else item)
+    return items
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Where the files of a table's rows lie: in its own folder, or elsewhere."""
+
+    table: Path
+    folder: Folder
+    places: Places | None
+    elsewhere: Folder | None
+
+    def make_item(self, number: int, text: str, group: str | None) -> Item:
+        """The item of what one row names."""
+        if not text:
+            return make_faulty(f"{self.table.name}, row {number}", "the row names no file")
+        found = self.places.find(text) if self.places else None
+        if found and self.elsewhere:
+            return make_item(text, self.elsewhere, found, group)
+        return make_item(text, self.folder, _find_key(self.table, text), group)
 
 
 def _find_elsewhere(table: Path, texts: Sequence[str]) -> Places | None:
     """The folder that has the pictures where not one lies where the table says; None if there is none."""
-    if any(is_there(_find_file(table, text)) for text in texts if text):
+    if any(is_there(table.parent / _find_key(table, text)) for text in texts if text):
         return None
     count, start = find_start(table.parent, texts, way="move the table into one of them.")
     if not count:
@@ -86,21 +105,9 @@ def _read_box(cells: Sequence[str]) -> Box | None:
         return 0.0, 0.0, 0.0, 0.0
 
 
-def _make_item(
-    table: Path, row: list[str], number: int, columns: tuple[int, int | None], places: Places | None
-) -> Item:
-    text, group = (read_cell(row, column) for column in columns)
-    if not text:
-        return make_faulty(f"{table.name}, row {number}", "the row names no file")
-    found = places.find(text) if places else None
-    file = places.root / found if places and found else _find_file(table, text)
-    return make_item(text, file, group or None)
-
-
-def _find_file(table: Path, text: str) -> Path:
-    """Where a cell says that its picture lies, relative to the table."""
-    place = Path(text).expanduser() if text.startswith("~/") else Path(text)
-    file = table.parent / place
-    if "\\" in text and not is_there(file):  # a table that was written on Windows
-        file = table.parent / PureWindowsPath(text).as_posix()
-    return file
+def _find_key(table: Path, text: str) -> str:
+    """Where a cell says that its picture lies: absolute, or from the table's folder."""
+    place = str(Path(text).expanduser()) if text.startswith("~/") else text
+    if "\\" in text and not is_there(table.parent / place):  # a table that was written on Windows
+        return PureWindowsPath(text).as_posix()
+    return place

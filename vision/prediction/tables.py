@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from vision.base.cells import as_cell, as_path_cell
-from vision.base.files import open_atomically, write_atomically
+from vision.base.files import open_atomically
 from vision.decision.records import Decision
-from vision.prediction.records import Answer, Row
+from vision.prediction.records import Answer, Row, Tally
 
 CSV_NAME = "predictions.csv"
 PARQUET_NAME = "predictions.parquet"
+
+_ROWS = 10_000
+"""Of a row group of the Parquet file, which are held at a time."""
 
 _TEXTS = ("path", "decision", "class")
 _EVIDENCE = ("unknown_score", "unknown_threshold", "p_value")
@@ -63,41 +67,37 @@ def tabulate(row: Row) -> dict[str, Any]:
     }
 
 
-def write_tables(folder: Path, rows: Sequence[Row]) -> None:
-    """Write predictions.parquet, then predictions.csv.
+def write_tables(folder: Path, rows: Iterable[Row], tally: Tally) -> None:
+    """Write predictions.parquet and predictions.csv, some rows at a time.
 
     Raises:
         StorageError: a file cannot be written.
     """
-    top_k = max((len(row.prediction.top_k) for row in rows if row.prediction), default=1)
-    columns, told = (
-        list_columns(top_k, max((len(row.similar) for row in rows), default=0)),
-        [tabulate(row) for row in rows],
-    )
-    columns += ["box"] if any(row.box for row in rows) else []
-    _write_parquet(folder / PARQUET_NAME, columns, told)
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, restval="")
-    writer.writeheader()
-    for each in told:
-        writer.writerow(as_cells(each))
-    write_atomically(folder / CSV_NAME, text.getvalue())
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = list_columns(tally.top_k, tally.similar) + (["box"] if tally.has_boxes else [])
+    schema = pa.schema([(name, pa.float64() if _is_number(name) else pa.string()) for name in columns])
+    told = (tabulate(row) for row in rows)
+    with open_atomically(folder / CSV_NAME) as plain, open_atomically(folder / PARQUET_NAME) as packed:
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, columns, restval="")
+        writer.writeheader()
+        with pq.ParquetWriter(packed, schema) as parquet:
+            while some := list(islice(told, _ROWS)):
+                parquet.write_table(
+                    pa.table({name: [each.get(name) for each in some] for name in columns}, schema=schema)
+                )
+                writer.writerows(as_cells(each) for each in some)
+                plain.write(text.getvalue().encode())
+                text.seek(0)
+                text.truncate()
 
 
 def as_cells(told: dict[str, Any]) -> dict[str, Any]:
     """What `tabulate` tells, as cells of a CSV file."""
     cells = {name: _shorten(value) for name, value in told.items()}
     return cells | {"path": as_path_cell(told["path"])}
-
-
-def _write_parquet(path: Path, columns: Sequence[str], told: Sequence[dict[str, Any]]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    schema = pa.schema([(name, pa.float64() if _is_number(name) else pa.string()) for name in columns])
-    table = pa.table({name: [each.get(name) for each in told] for name in columns}, schema=schema)
-    with open_atomically(path) as file:
-        pq.write_table(table, file)
 
 
 def _is_number(column: str) -> bool:

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from orchestration.flows.answering import tell_caution
 from report.pages import predictions as predictions_page
-from report.pages.predictions import PAGE_NAME, list_classes, tell_counts, tell_row, write_predictions
+from report.pages.predictions import (
+    PAGE_NAME,
+    list_classes,
+    render_sheet,
+    tell_counts,
+    tell_row,
+    write_predictions,
+)
 from tests.example_story import make_promotion
 from tests.serving.toy import BLACK, BLUE, GREEN, GREY, RED, make_bundle, paint
+from vision.decision.records import Decision, Prediction, WeakClass
 from vision.gate.records import Verdict
 from vision.prediction.batch import Batch, BatchModel
 from vision.prediction.engines import Wanted
+from vision.prediction.items import Item, Made
 from vision.prediction.listing import open_items
 from vision.prediction.part_file import PART_NAME
-from vision.prediction.records import Answer, BatchSummary
+from vision.prediction.records import Answer, BatchSummary, Row
 
 pytestmark = pytest.mark.slow
 
@@ -143,3 +155,59 @@ def test_similar_images_stand_under_each_answer_and_the_very_picture_is_called_s
     cells = (tmp_path / "out" / "predictions.csv").read_text(encoding="utf-8").splitlines()
     assert cells[0].endswith("similar_same_3")
     assert cells[1].split(",").count("yes") == 1
+
+
+def test_a_million_rows_of_a_thousand_classes_make_a_page_that_opens(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (240, 240, 3), np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, "PNG")  # hardly shrinks: the largest thumbnails that there are
+    item = Item("noise.png", Made(buffer.getvalue))
+    names = [f"class {number:04d}" for number in range(1_000)]
+    of_class = {name: 1_000 - place for place, name in enumerate(names)}
+    answers = [Decision.ACCEPT, Decision.REVIEW, Decision.UNKNOWN]
+    rows = [
+        Row(path=f"{name}/{decision}{number}.png", prediction=_predict(name, decision))
+        for name in names
+        for decision in answers
+        for number in range(8 if decision is Decision.ACCEPT else 1)
+    ]
+    summary = _summarise(of_class).model_copy(
+        update={
+            "weak_classes": tuple(WeakClass(class_name=each, num_right=1, num_images=9) for each in names)
+        }
+    )
+    page = render_sheet(summary, ((item, row) for row in rows))
+    assert len(page) < 20_000_000
+    assert "Of 1,000 classes the 100 with most pictures are shown; 405,450 pictures of the others:" in page
+    assert page.count("<tr><td>class ") == 1_000
+    assert "970 more classes with fewer pictures" in page
+    assert "Do not rely on class 0000 (1 of 9 right on test), class 0001 (1 of 9)," in page
+    assert "Nor on 988 more classes that are named here" in page
+    assert 200 < page.count("data:image/jpeg;base64,") < 168 + 600
+
+
+def _predict(name: str, decision: Decision) -> Prediction:
+    return Prediction(
+        decision=decision,
+        class_name=name,
+        confidence=0.5,
+        top_k=((name, 0.5),),
+        unknown_score=1.0,
+        unknown_threshold=2.0,
+        p_value=0.5,
+        reasons=(),
+    )
+
+
+def _summarise(of_class: dict[str, int]) -> BatchSummary:
+    return BatchSummary(
+        name="photos",
+        sources=("photos",),
+        model_name="toy",
+        model_version="3",
+        model_digest="0" * 64,
+        class_names=tuple(of_class),
+        counts={Answer.ACCEPT: sum(of_class.values()), Answer.REVIEW: 1_000, Answer.LOOK_ALIKE: 1_000},
+        accepted_classes=of_class,
+        suggested_classes=dict.fromkeys(of_class, 1),
+    )

@@ -34,7 +34,7 @@ from vision.base.outputs import Forward
 from vision.decision.predictor import Decisions, Inference, decide_scored
 from vision.decision.records import Decision
 from vision.prediction.engines import Engines, Wanted
-from vision.prediction.items import Item
+from vision.prediction.items import Item, Made
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
 
@@ -60,8 +60,8 @@ def test_with_views_it_answers_as_predict_does_on_the_command_line(
     client: TestClient, picture: bytes, tmp_path: Path
 ) -> None:
     bundle = make_bundle()
-    engines = Engines(bundle.root, bundle.digest, Wanted(top_k=5, views=4), tmp_path, workers=1)
-    given = next(engines.answer([Item("a.png", lambda: picture)]))[0].row.prediction
+    engines = Engines(bundle.root, bundle.digest, Wanted(top_k=5, views=4), tmp_path)
+    given = next(engines.answer([Item("a.png", Made(lambda: picture))]))[0].row.prediction
     assert given is not None
     row = client.post(
         "/predict_batch?tta=4", files={"archive": ("a.zip", pack({"a.png": picture}))}, headers=WITH_KEY

@@ -25,11 +25,11 @@ from vision.base.softmax import softmax
 from vision.bundle.assembly import load_bundle
 from vision.data.records import Split
 from vision.decision.records import Decision
-from vision.prediction.batch import Batch, BatchModel, finish_batch, run_batch
+from vision.prediction.batch import Batch, BatchModel, Rows, finish_batch, run_batch
 from vision.prediction.engines import Answered, Wanted
 from vision.prediction.listing import open_items
 from vision.prediction.part_file import PART_NAME
-from vision.prediction.records import Answer, BatchSummary, Row
+from vision.prediction.records import Answer, BatchSummary
 from vision.prediction.views import average_views, tell_by_views
 
 pytestmark = pytest.mark.slow
@@ -52,7 +52,7 @@ def photos(tmp_path: Path) -> Path:
 
 def _run(
     source: Path, out: Path, wanted: Wanted | None = None, listen: object = None
-) -> tuple[BatchSummary, list[Row]]:
+) -> tuple[BatchSummary, Rows]:
     bundle = make_bundle()
     with open_items([source]) as listing:
         batch = Batch(listing, BatchModel(bundle.root, bundle.digest, "toy", "3"), wanted or Wanted())
@@ -134,7 +134,7 @@ def test_a_stopped_batch_goes_on_and_repeats_nothing(photos: Path, tmp_path: Pat
     def stop_after_one(chunk: Sequence[Answered]) -> None:
         if heard:
             raise StoppedError
-        heard.extend(each.item.path for each in chunk)
+        heard.extend(each.row.path for each in chunk)
 
     out = tmp_path / "out"
     with pytest.raises(StoppedError):
@@ -146,7 +146,7 @@ def test_a_stopped_batch_goes_on_and_repeats_nothing(photos: Path, tmp_path: Pat
     changed = photos / first[0]
     changed.write_bytes(paint(GREEN, "JPEG", (50, 50)))
     again: list[str] = []
-    summary, rows = _run(photos, out, listen=lambda chunk: again.extend(each.item.path for each in chunk))
+    summary, rows = _run(photos, out, listen=lambda chunk: again.extend(each.row.path for each in chunk))
     assert sorted([*again, *first[1:]]) == sorted(each.path for each in rows)
     assert summary.num_reused == len(first) - 1
     assert next(row for row in rows if row.path == first[0]).prediction.class_name == "green"  # type: ignore[union-attr]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
@@ -244,10 +244,9 @@ class _Walk:
                 f"{self.root / folder}: lies {folder.count('/')} folders deep; expected at most {_MAX_DEPTH} "
                 f"below {self.root}. Move the images up, or this folder away."
             )
-        entries = self._list(folder)
-        if folder and not entries:
-            self.found.leave_out(folder, "an empty folder; put images into it, or remove it")
-        for entry in entries:
+        is_empty = True
+        for entry in self._list(folder):
+            is_empty = False
             path = f"{folder}{entry.name}"
             is_folder = entry.is_dir(follow_symlinks=False)
             if entry.name.startswith(".") and not is_folder:
@@ -258,10 +257,13 @@ class _Walk:
                 self._take_folder(path, above)
             else:
                 self._take_file(path, entry.is_file(follow_symlinks=False))
+        if folder and is_empty:
+            self.found.leave_out(folder, "an empty folder; put images into it, or remove it")
 
-    def _list(self, folder: str) -> Sequence[os.DirEntry[str]]:
+    def _list(self, folder: str) -> Iterator[os.DirEntry[str]]:
         try:
-            return list(os.scandir(self.root / folder))
+            with os.scandir(self.root / folder) as entries:
+                yield from entries
         except OSError as error:
             raise SourceError(
                 f"{self.root / folder}: cannot be listed: {error.strerror}. Make the folder readable."

@@ -8,7 +8,7 @@ import logging
 import re
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import fsspec
 
@@ -23,6 +23,14 @@ _WORKERS = 8
 _STAMPS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified")
 
 logger = logging.getLogger(__name__)
+
+
+class RemoteFile(NamedTuple):
+    """A file of a store: its key there, what changes with its content, and its bytes."""
+
+    key: str
+    stamp: str
+    size: int
 
 
 def find_url(path: Path | None) -> str | None:
@@ -63,11 +71,11 @@ def check_remote(settings: SourceSettings) -> bool:
     paths = [getattr(settings, name, None) for name in ("path", "images")]
     urls = [url for path in paths if isinstance(path, Path) and (url := find_url(path)) is not None]
     for url in urls:
-        store, place = _connect(url)
+        store, place = connect(url)
         try:
             store.ls(place)
         except Exception as error:
-            raise _refuse(url, error) from error
+            raise refuse_remote(url, error) from error
     return bool(urls)
 
 
@@ -80,12 +88,12 @@ def copy_folder(url: str, data_folder: Path, only: str = "") -> Path:
     Raises:
         SourceError: the store cannot be read, or holds no file there.
     """
-    store, place = _connect(url)
+    store, place = connect(url)
     name = hashlib.sha256(f"{url}\0{only}".encode()).hexdigest()[:16]
     folder, index = (data_folder.resolve() / "remote" / each for each in (name, f"{name}.json"))
-    wanted = _list(store, place, url, only)
+    wanted = list_remote(store, place, url, only)
     known = json.loads(index.read_text(encoding="utf-8")) if index.is_file() else {}
-    done = {path: stamp for path, (_, stamp) in wanted.items() if known.get(path) == stamp}
+    done = {path: file.stamp for path, file in wanted.items() if known.get(path) == file.stamp}
     done = {path: stamp for path, stamp in done.items() if (folder / path).is_file()}
     for path in known.keys() - wanted.keys():
         (folder / path).unlink(missing_ok=True)
@@ -94,22 +102,27 @@ def copy_folder(url: str, data_folder: Path, only: str = "") -> Path:
         logger.info("Copying %d of %d files of %s into %s", len(missing), len(wanted), url, folder)
     try:
         with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
-            work = {pool.submit(_fetch, store, wanted[path][0], folder / path): path for path in missing}
+            work = {pool.submit(_fetch, store, wanted[path].key, folder / path): path for path in missing}
             try:
                 for future in as_completed(work):
                     future.result()
-                    done[work[future]] = wanted[work[future]][1]
+                    done[work[future]] = wanted[work[future]].stamp
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
     except Exception as error:
-        raise _refuse(url, error) from error
+        raise refuse_remote(url, error) from error
     finally:
         write_atomically(index, json.dumps(done, sort_keys=True))
     return folder
 
 
-def _connect(url: str) -> tuple[Any, str]:
+def connect(url: str) -> tuple[Any, str]:
+    """The store of a URL, and the place in it.
+
+    Raises:
+        SourceError: the library that reads such a store is not installed.
+    """
     try:
         store, place = fsspec.core.url_to_fs(url)
     except ImportError as error:
@@ -121,23 +134,28 @@ def _connect(url: str) -> tuple[Any, str]:
     return store, place.rstrip("/")
 
 
-def _list(store: Any, place: str, url: str, only: str) -> dict[str, tuple[str, str]]:
-    """Path below the URL -> the store's own key, and what changes with its content."""
+def list_remote(store: Any, place: str, url: str, only: str = "") -> dict[str, RemoteFile]:
+    """Path below the URL -> the file there.
+
+    Raises:
+        SourceError: the store cannot be listed, or holds no file there.
+    """
     try:
         found = store.find(f"{place}/{only}" if only else place, detail=True)
     except Exception as error:
-        raise _refuse(url, error) from error
+        raise refuse_remote(url, error) from error
     listed = {}
     for key, info in found.items():
         path = key.removeprefix(f"{place}/")
         if path == key or ".." in PurePosixPath(path).parts or key.endswith("/"):
             continue  # the folder itself, or a name that no file below it can have
         stamp = next((str(info[name]) for name in _STAMPS if info.get(name)), "")
-        listed[path] = (key, f"{stamp} {info.get('size')}")
+        size = info.get("size") or 0
+        listed[path] = RemoteFile(key, f"{stamp} {size}", size)
     if not listed:
         raise SourceError(
             f"{url}{f'/{only}' if only else ''}: holds no file. Expected images, or a table of them. Correct "
-            "the path under dataset."
+            "the path."
         )
     return listed
 
@@ -150,7 +168,8 @@ def _fetch(store: Any, key: str, path: Path) -> None:
     partial.replace(path)
 
 
-def _refuse(url: str, error: Exception) -> SourceError:
+def refuse_remote(url: str, error: Exception) -> SourceError:
+    """The error for a store that cannot be read, with what to check."""
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return SourceError(
         f"{url}: cannot be read: {type(error).__name__}, {reason}. Expected a bucket and folder that may be "

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import mimetypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from vision.base.files import write_atomically
+from vision.base.files import open_atomically, write_atomically
 from vision.prediction.publishing.deployments import tell_time
 from vision.prediction.publishing.observations import Observation, Publication, write_csv
 
@@ -36,7 +36,7 @@ _TABLES = {name: text.split() for name, text in _COLUMNS.items()}
 """Columns of each table, all of the standard in its order."""
 
 
-def write_camtrap_dp(publication: Publication, found: Sequence[Observation], folder: Path) -> Path:
+def write_camtrap_dp(publication: Publication, found: Iterable[Observation], folder: Path) -> Path:
     """Write the package into `camtrap-dp` of the folder, which it returns.
 
     Raises:
@@ -44,16 +44,18 @@ def write_camtrap_dp(publication: Publication, found: Sequence[Observation], fol
     """
     root = folder / "camtrap-dp"
     root.mkdir(parents=True, exist_ok=True)
-    rows: dict[str, Sequence[Mapping[str, object]]] = {
-        "deployments": [
+    is_public = bool(publication.survey.media_url)
+    rows: dict[str, Iterable[Mapping[str, object]]] = {
+        "deployments": (
             {name: each.cells.get(name.lower(), "") for name in _TABLES["deployments"]}
             for each in publication.deployments.values()
-        ],
-        "media": [_describe_media(each, bool(publication.survey.media_url)) for each in found],
-        "observations": [_describe_observation(each) for each in found],
+        ),
+        "media": (_describe_media(each, is_public) for each in found),
+        "observations": (_describe_observation(each) for each in found),
     }
     for name, columns in _TABLES.items():
-        write_atomically(root / f"{name}.csv", write_csv(columns, rows[name]))
+        with open_atomically(root / f"{name}.csv") as file:
+            write_csv(file, columns, rows[name])
     package = json.dumps(_describe_package(publication, found), indent=2, ensure_ascii=False)
     write_atomically(root / "datapackage.json", package + "\n")
     return root
@@ -93,7 +95,7 @@ def _describe_observation(each: Observation) -> dict[str, object]:
     }
 
 
-def _describe_package(publication: Publication, found: Sequence[Observation]) -> dict[str, Any]:
+def _describe_package(publication: Publication, found: Iterable[Observation]) -> dict[str, Any]:
     survey, places = publication.survey, publication.deployments.values()
     points = sorted({(float(each.cells["longitude"]), float(each.cells["latitude"])) for each in places})
     taxa = {each.taxon.scientific_name: each.taxon for each in found if each.taxon}

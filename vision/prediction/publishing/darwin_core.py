@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
-from vision.base.files import write_atomically
+from vision.base.files import open_atomically
 from vision.prediction.publishing.deployments import tell_time
 from vision.prediction.publishing.observations import Observation, Publication, write_csv
 
@@ -24,20 +23,18 @@ _COLUMNS = (
 _TERMS = _COLUMNS.split()
 
 
-def write_darwin_core(publication: Publication, found: Sequence[Observation], folder: Path) -> Path:
+def write_darwin_core(publication: Publication, found: Iterable[Observation], folder: Path) -> Path:
     """Write `darwin-core.zip` into the folder, and return its path; animals that were accepted alone.
 
     Raises:
         StorageError: it cannot be written.
     """
-    rows = [_describe(publication, each) for each in found if each.taxon]
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("occurrence.csv", write_csv(_TERMS, rows))
+    path = folder / "darwin-core.zip"
+    with open_atomically(path) as packed, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("occurrence.csv", "w", force_zip64=True) as file:
+            write_csv(file, _TERMS, (_describe(publication, each) for each in found if each.taxon))
         archive.writestr("meta.xml", _write_meta())
         archive.writestr("eml.xml", _write_eml(publication))
-    path = folder / "darwin-core.zip"
-    write_atomically(path, packed.getvalue())
     return path
 
 

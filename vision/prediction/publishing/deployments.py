@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -36,7 +37,7 @@ class Deployment:
     zone: tzinfo | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Shot:
     """Where and when a picture was taken."""
 
@@ -176,4 +177,4 @@ def _place(item: Item, deployments: Mapping[str, Deployment], max_megapixels: fl
         taken = _parse_time(local.isoformat(), place.zone)
     if not place.start <= taken <= place.end and place.cells.get("timestampissues", "").lower() != "true":
         raise ValueError(f"taken {tell_time(taken)}, out of its deployment {name} (or write timestampIssues)")
-    return Shot(name, taken)
+    return Shot(sys.intern(name), taken)

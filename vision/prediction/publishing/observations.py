@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import IO
 from urllib.parse import quote
 
 from vision.base.errors import SourceError
@@ -53,17 +54,26 @@ class Observation:
     at: str
 
 
-def observe(publication: Publication, summary: BatchSummary, rows: Sequence[Row]) -> list[Observation]:
-    """An observation a picture; those that cannot be read are left out.
+class Observations:
+    """An observation a picture, made when it is asked for; those that cannot be read are left out.
 
     Raises:
-        SourceError: a picture became readable only while the others were answered.
+        SourceError: while it is read, a picture became readable only while the others were answered.
     """
-    version = f" version {summary.model_version}" if summary.model_version else ""
-    by = f"Taxon {summary.model_name}{version} ({summary.model_digest[:12]})"
-    at = tell_time(datetime.now(UTC))
-    answered = {row.path: row for row in rows if row.prediction}
-    return [_observe(publication, row, by, at) for row in answered.values()]
+
+    def __init__(self, publication: Publication, summary: BatchSummary, rows: Iterable[Row]) -> None:
+        """Observe all rows at one time, which is now; `rows` can be read several times."""
+        version = f" version {summary.model_version}" if summary.model_version else ""
+        self._by = f"Taxon {summary.model_name}{version} ({summary.model_digest[:12]})"
+        self._at = tell_time(datetime.now(UTC))
+        self._publication, self._rows = publication, rows
+
+    def __iter__(self) -> Iterator[Observation]:
+        seen = set()
+        for row in self._rows:
+            if row.prediction and row.path not in seen:
+                seen.add(row.path)
+                yield _observe(self._publication, row, self._by, self._at)
 
 
 def _observe(publication: Publication, row: Row, by: str, at: str) -> Observation:
@@ -87,10 +97,8 @@ def _observe(publication: Publication, row: Row, by: str, at: str) -> Observatio
     return Observation(name, path, shot, kind, given.class_name, probability, taxon, tags, by, at)
 
 
-def write_csv(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
-    """A table as text; cells stand as they are, since programs read it."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+def write_csv(file: IO[bytes], columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """Write a table row by row; cells stand as they are, since programs read it."""
+    writer = csv.DictWriter(codecs.getwriter("utf-8")(file), columns, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    return text.getvalue()

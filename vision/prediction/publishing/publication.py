@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +14,12 @@ from vision.prediction.batch import Batch
 from vision.prediction.publishing.camtrap_dp import write_camtrap_dp
 from vision.prediction.publishing.darwin_core import write_darwin_core
 from vision.prediction.publishing.deployments import place_items, read_deployments
-from vision.prediction.publishing.observations import Observation, Publication, observe
+from vision.prediction.publishing.observations import Observation, Observations, Publication
 from vision.prediction.publishing.survey import SURVEY_NAME, read_survey
 from vision.prediction.records import BatchSummary, Row
 
 CAMTRAP_DP, DARWIN_CORE = "camtrap-dp", "darwin-core"
-FORMATS: dict[str, Callable[[Publication, Sequence[Observation], Path], Path]] = {
+FORMATS: dict[str, Callable[[Publication, Iterable[Observation], Path], Path]] = {
     CAMTRAP_DP: write_camtrap_dp,
     DARWIN_CORE: write_darwin_core,
 }
@@ -32,25 +32,29 @@ class Publisher:
     format: str
     publication: Publication
 
-    def publish(self, folder: Path, summary: BatchSummary, rows: Sequence[Row]) -> list[str]:
+    def publish(self, folder: Path, summary: BatchSummary, rows: Iterable[Row]) -> list[str]:
         """Write the files into the folder; what to tell of them.
 
         Raises:
             StorageError: they cannot be written.
         """
-        found = observe(self.publication, summary, rows)
+        found = Observations(self.publication, summary, rows)
         path = FORMATS[self.format](self.publication, found, folder)
-        kept = [each for each in found if each.taxon] if self.format == DARWIN_CORE else found
-        counts = Counter(each.kind for each in kept)
+        counts, num_found, bare = Counter[str](), 0, set[str]()
+        for each in found:
+            num_found += 1
+            if each.taxon or self.format != DARWIN_CORE:
+                counts[each.kind] += 1
+            if each.kind == "animal" and each.class_name not in self.publication.survey.names:
+                bare.add(each.class_name)
         told = ", ".join(f"{count:,} {kind}" for kind, count in counts.most_common()) or "nothing"
-        if len(kept) < len(found):
-            told += f"; {len(found) - len(kept):,} others, which are no accepted animals, left out"
-        bare = sorted(
-            {each.class_name for each in found if each.kind == "animal"} - {*self.publication.survey.names}
-        )
+        if counts.total() < num_found:
+            told += f"; {num_found - counts.total():,} others, which are no accepted animals, left out"
         lines = [f"Package   {path}: {told}"]
         if bare:
-            lines.append(f"Names     {', '.join(bare)} as the classes are called; names in {SURVEY_NAME}")
+            lines.append(
+                f"Names     {', '.join(sorted(bare))} as the classes are called; names in {SURVEY_NAME}"
+            )
         if not self.publication.survey.media_url:
             lines.append(f"Media     not public: mediaUrl in {SURVEY_NAME} says where they can be seen")
         return lines

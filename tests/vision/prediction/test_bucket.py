@@ -1,0 +1,126 @@
+"""Pictures of an object store: each is fetched when it is asked for, and answered as if it lay here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import httpx
+import pytest
+
+from tests.serving.toy import BLACK, GREEN, GREY, RED, make_bundle, paint
+from vision.base.errors import ImageError, SourceError
+from vision.prediction.batch import Batch, BatchModel, run_batch
+from vision.prediction.bucket import Bucket, check_output, copy_output
+from vision.prediction.listing import open_items
+
+moto_server = pytest.importorskip("moto.server")
+pytest.importorskip("s3fs")
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    server = moto_server.ThreadedMotoServer(port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "some",
+        "AWS_SECRET_ACCESS_KEY": "hidden",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    httpx.post(f"http://{host}:{port}/moto-api/reset")  # its buckets outlive a server
+    bucket = fsspec.filesystem("s3")
+    bucket.mkdir("fish")
+    yield bucket
+    server.stop()
+
+
+@pytest.fixture
+def photos(tmp_path: Path, store: Any) -> Path:
+    folder = tmp_path / "photos"
+    for name, colour in {"red": RED, "deep/green": GREEN, "grey": GREY, "black": BLACK}.items():
+        path = folder / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(paint(colour))
+    (folder / "torn.png").write_bytes(paint(RED)[:50])
+    for name in ("notes.txt", ".hidden.png", "@eaDir/red.png"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    for file in folder.rglob("*"):
+        if file.is_file():
+            store.put_file(str(file), f"fish/photos/{file.relative_to(folder).as_posix()}")
+    return folder
+
+
+def _answer(source: Path, out: Path) -> bytes:
+    bundle = make_bundle()
+    with open_items([source]) as listing:
+        batch = Batch(listing, BatchModel(bundle.root, bundle.digest, "toy"))
+        summary, _ = run_batch(batch, out, lambda _done, _total: None)
+    assert summary.others == {".txt": 1, "hidden": 2}
+    return (out / "predictions.csv").read_bytes()
+
+
+def test_a_folder_of_a_bucket_is_answered_as_the_same_folder_here(photos: Path, tmp_path: Path) -> None:
+    here = _answer(photos, tmp_path / "here")
+    there = _answer(Path("s3://fish/photos"), tmp_path / "there")
+    assert there == here
+    assert here.count(b"\r\n") == 1 + 5
+    assert b"torn.png,unreadable" in here
+
+
+def test_one_picture_is_answered_and_tables_are_to_be_copied(photos: Path, store: Any) -> None:
+    with open_items([Path("s3://fish/photos/deep/green.png")]) as listing:
+        assert [each.path for each in listing.items] == ["green.png"]
+        assert listing.items[0].read() == (photos / "deep/green.png").read_bytes()
+        assert listing.sources == ("s3://fish/photos/deep/green.png",)
+    with (
+        pytest.raises(SourceError, match=r"aws s3 cp s3://fish/list\.csv"),
+        open_items([Path("s3://fish/list.csv")]),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("source", ["s3://absent/photos", "s3://fish/nothing"])
+def test_a_place_that_is_not_there_is_told(store: Any, source: str) -> None:
+    with pytest.raises(SourceError, match=source), open_items([Path(source)]):
+        pass
+
+
+@pytest.mark.usefixtures("photos")
+def test_a_picture_that_is_gone_is_its_own_fault_and_a_store_that_is_gone_stops_the_batch(
+    store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_items([Path("s3://fish/photos")]) as listing:
+        item = next(each for each in listing.items if each.path == "red.png")
+        store.rm_file("fish/photos/red.png")
+        with pytest.raises(ImageError, match="cannot be read"):
+            item.read()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    with pytest.raises(SourceError, match="cannot be read"):
+        Bucket("s3://fish/elsewhere").read("red.png")
+
+
+def test_answers_go_to_a_new_folder_of_a_bucket_that_may_be_written(store: Any, tmp_path: Path) -> None:
+    (tmp_path / "out" / "heat_maps").mkdir(parents=True)
+    (tmp_path / "out" / "predictions.csv").write_bytes(b"path\r\n")
+    (tmp_path / "out" / "heat_maps" / "a.jpg").write_bytes(os.urandom(9))
+    check_output("s3://fish/answers")
+    copy_output(tmp_path / "out", "s3://fish/answers")
+    assert store.cat_file("fish/answers/predictions.csv") == b"path\r\n"
+    assert sorted(store.find("fish")) == ["fish/answers/heat_maps/a.jpg", "fish/answers/predictions.csv"]
+    with pytest.raises(SourceError, match="is not empty"):
+        check_output("s3://fish/answers")
+    with pytest.raises(SourceError, match="s3://absent/answers: cannot be written"):
+        check_output("s3://absent/answers")
+    with pytest.raises(SourceError, match="are whole in"):
+        copy_output(tmp_path / "out", "s3://absent/answers")
