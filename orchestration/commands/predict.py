@@ -60,7 +60,8 @@ def _predict(options: Namespace, paths: ProjectPaths) -> int:
 
 def _answer(options: Namespace, sources: Sequence[Path], found: AnsweringModel, paths: ProjectPaths) -> int:
     """Answer these places with this model, and say what came of it; the exit code."""
-    from report.pages.predictions import PAGE_NAME, tell_counts, tell_row, write_predictions
+    from report.pages.prediction_words import tell_counts, tell_row
+    from report.pages.predictions import PAGE_NAME, write_predictions
     from vision.bundle.assembly import read_contract
     from vision.data.sources.remote import find_url
     from vision.prediction.batch import Batch

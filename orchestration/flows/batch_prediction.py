@@ -13,7 +13,7 @@ from orchestration.session.paths import ProjectPaths
 from orchestration.store.history import missing_champion
 from pipelines.batch_prediction import batch_prediction
 from pipelines.names import PipelineName
-from report.pages.predictions import tell_counts
+from report.pages.prediction_words import tell_counts
 from serving.log.url import resolve_log_url
 from vision.base.errors import ConfigError
 from vision.base.files import storage_errors, write_atomically

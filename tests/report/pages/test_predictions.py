@@ -12,14 +12,8 @@ from PIL import Image
 
 from orchestration.flows.answering import tell_caution
 from report.pages import predictions as predictions_page
-from report.pages.predictions import (
-    PAGE_NAME,
-    list_classes,
-    render_sheet,
-    tell_counts,
-    tell_row,
-    write_predictions,
-)
+from report.pages.prediction_words import list_classes, tell_counts, tell_row
+from report.pages.predictions import PAGE_NAME, render_sheet, write_predictions
 from tests.example_story import make_promotion
 from tests.serving.toy import BLACK, BLUE, GREEN, GREY, RED, make_bundle, paint
 from vision.decision.records import Decision, Prediction, WeakClass

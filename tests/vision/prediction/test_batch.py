@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from report.pages.predictions import tell_counts, tell_seen, write_predictions
+from report.pages.prediction_words import tell_counts, tell_seen
+from report.pages.predictions import write_predictions
 from serving.api.answering.answers import Question
 from tests.example_data import make_manifest, make_splits
 from tests.serving.toy import BLACK, GREEN, GREY, RED, make_answerer, make_bundle, paint
