@@ -84,6 +84,7 @@ def tell_weak(summary: BatchSummary) -> str:
 
 
 def name_answer(answer: Answer, prediction: Prediction) -> tuple[str, str]:
+    """The answer in a few words, and what else it could be."""
     sure = f"{plain_name(prediction.class_name)} {_percent(prediction.confidence)}"
     if answer is Answer.STRANGER:
         return "something else", ""
