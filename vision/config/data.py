@@ -94,31 +94,12 @@ GROUP_HELP = (
 )
 
 
-def _check_one_kind_of_group(layout: str, group_by: str | None) -> None:
-    if group_by not in (None, AUTO_GROUPS) and "group" in layout.split("/"):
-        raise ValueError(
-            f"layout {layout} and group_by {group_by!r} both say what a group is; keep one of them"
-        )
-
-
-class Addition(Settings):
-    """A folder of further labelled images, one folder per class, that joins a source.
-
-    In YAML a path alone is enough; everything else has a default.
-    """
+class FolderSettings(Settings):
+    """How the class folders of a folder are read."""
 
     path: Path
-    name: str = Field(
-        pattern=r"^[^./\\\x00-\x1f][^/\\\x00-\x1f]{0,99}$",
-        description="its own among all additions; default: the last part of the path. Opens the images' "
-        "paths (+NAME/...) and the names of their groups, so keep it when the folder moves",
-    )
     layout: LayoutPattern = Field(default="auto", description=_LAYOUT_HELP)
     group_by: GroupPattern | None = Field(default=None, description=GROUP_HELP)
-    shared_groups: bool = Field(
-        default=False,
-        description="groups of one name here and in the source are one (the same individuals again)",
-    )
     unknown_classes: ClassNames = Field(default=(), description="class folders held out as unknown")
     max_megapixels: PositiveFloat = Field(default=200.0, description="larger images are quarantined")
     skip_folders: tuple[str, ...] = Field(
@@ -132,8 +113,29 @@ class Addition(Settings):
 
     @model_validator(mode="after")
     def _groups_are_declared_once(self) -> Self:
-        _check_one_kind_of_group(self.layout, self.group_by)
+        if self.group_by not in (None, AUTO_GROUPS) and "group" in self.layout.split("/"):
+            raise ValueError(
+                f"layout {self.layout} and group_by {self.group_by!r} both say what a group is; keep one of "
+                "them"
+            )
         return self
+
+
+class Addition(FolderSettings):
+    """A folder of further labelled images, one folder per class, that joins a source.
+
+    In YAML a path alone is enough; everything else has a default.
+    """
+
+    name: str = Field(
+        pattern=r"^[^./\\\x00-\x1f][^/\\\x00-\x1f]{0,99}$",
+        description="its own among all additions; default: the last part of the path. Opens the images' "
+        "paths (+NAME/...) and the names of their groups, so keep it when the folder moves",
+    )
+    shared_groups: bool = Field(
+        default=False,
+        description="groups of one name here and in the source are one (the same individuals again)",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -197,28 +199,10 @@ class ReefSource(GrowingSource):
     turbidity: Fraction = Field(default=0.0, description="drift: 0 the reef's own water, 1 very turbid, dim")
 
 
-class FolderSource(GrowingSource):
+class FolderSource(GrowingSource, FolderSettings):
     """A folder of images: one folder per class, with folders of splits, places or groups above or below."""
 
     source: Literal["folder"] = "folder"
-    path: Path
-    layout: LayoutPattern = Field(default="auto", description=_LAYOUT_HELP)
-    group_by: GroupPattern | None = Field(default=None, description=GROUP_HELP)
-    unknown_classes: ClassNames = Field(default=(), description="class folders held out as unknown")
-    max_megapixels: PositiveFloat = Field(default=200.0, description="larger images are quarantined")
-    skip_folders: tuple[str, ...] = Field(
-        default=(), description="folders that are left out on purpose, by name or by path below `path`"
-    )
-    follow_links: bool = Field(default=False, description="follow links that lead out of the folder")
-    keep_damaged: bool = Field(
-        default=False,
-        description="train on pictures of which a part is missing, as far as they can be decoded",
-    )
-
-    @model_validator(mode="after")
-    def _groups_are_declared_once(self) -> Self:
-        _check_one_kind_of_group(self.layout, self.group_by)
-        return self
 
 
 class ImageSettings(Settings):
