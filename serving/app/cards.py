@@ -110,10 +110,10 @@ def _show_answer(card: Card, *, large: bool) -> None:
     warning = warn_of_class(answer, card.service.model)
     box, icon = _BOXES[Decision.REVIEW if warning else answer.decision]
     title = escape_markdown(words.title)
-    text = f"#### {title}" if large else f"**{title}**"
+    parts = [f"#### {title}" if large else f"**{title}**", escape_markdown(warning)]
     if large or answer.decision is not Decision.ACCEPT:
-        text += f"\n\n{escape_markdown(words.meaning)}"
-    box(f"{text}\n\n{escape_markdown(warning)}".strip(), icon=icon)
+        parts.append(escape_markdown(words.meaning))
+    box("\n\n".join(filter(None, parts)), icon=icon)
     if answer.warning:
         st.caption(escape_markdown(answer.warning))
     if answer.provisional is not None:
@@ -171,10 +171,10 @@ def _ask_for_correction(card: Card) -> None:
             st.rerun()
 
 
-def list_figures(answer: PredictionAnswer) -> list[dict[str, str]]:
-    """A row a figure, for whoever wants to check or report an answer."""
+def _list_figures(answer: PredictionAnswer) -> dict[str, str]:
+    """For whoever wants to check or report an answer; empty what it lacks."""
     strange = answer.unknown
-    figures = {
+    return {
         "decision": answer.decision.value,
         "why": "; ".join(answer.reasons),
         "may be one of": join_words([isolate(each) for each in answer.set or ()]),
@@ -184,7 +184,6 @@ def list_figures(answer: PredictionAnswer) -> list[dict[str, str]]:
         "answered in": f"{answer.latency_ms:.0f} ms",
         "id in the log": answer.prediction_id,
     }
-    return [{"figure": name, "value": value} for name, value in figures.items() if value]
 
 
 def _show_reasons(card: Card, answer: PredictionAnswer) -> None:
@@ -206,4 +205,5 @@ def _show_reasons(card: Card, answer: PredictionAnswer) -> None:
             caption=f"Warm: what spoke most for {escape_markdown(answer.class_name)}. A hint, no outline.",
             width=_HEAT_PIXELS,
         )
-    st.dataframe(list_figures(answer), hide_index=True)
+    figures = {name: value for name, value in _list_figures(answer).items() if value}
+    st.markdown("  \n".join(f"**{name}**: {escape_markdown(value)}" for name, value in figures.items()))
