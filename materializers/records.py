@@ -1,6 +1,7 @@
 """A record is stored as JSON; its scalars become metadata and its drawings what the dashboard shows.
 
-The content hash covers class and canonical JSON, so that equal records are equal to the cache.
+The content hash covers class and canonical JSON, so that equal records are equal to the cache. Fields that
+are columns lie beside it as Parquet files, of which the JSON has the digest; before, they were lists in it.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from pydantic import BaseModel
 from zenml.enums import ArtifactType, VisualizationType
 from zenml.materializers.base_materializer import BaseMaterializer
 
+from vision.base.columns.column import Columnar
+from vision.base.columns.parquet import read_table, write_table
 from vision.base.errors import StorageError
 from vision.base.files import storage_errors
 from vision.base.home import home_context
 from vision.base.record import Interval, Record
 
-RECORD_NAME = "record.json"
+RECORD_NAME, COLUMNS_ENDING = "record.json", ".parquet"
+DIGEST = "sha256"
 
 
 class RecordMaterializer(BaseMaterializer):
@@ -62,8 +66,11 @@ class RecordMaterializer(BaseMaterializer):
 
 def write_record(materializer: BaseMaterializer, record: BaseModel) -> None:
     """Write the record's JSON into the artifact's folder; its places are relative to the project's folder."""
+    for name, columns in _columns_of(record).items():
+        with materializer.artifact_store.open(f"{materializer.uri}/{name}{COLUMNS_ENDING}", "wb") as file:
+            write_table(columns.to_table(), file)
     with materializer.artifact_store.open(f"{materializer.uri}/{RECORD_NAME}", "w") as file:
-        file.write(record.model_dump_json(indent=1, context=home_context()))
+        file.write(json.dumps(_dump_fields(record), indent=1, ensure_ascii=False))
 
 
 def read_record(materializer: BaseMaterializer, data_type: type[BaseModel]) -> dict[str, Any]:
@@ -83,12 +90,18 @@ def read_record(materializer: BaseMaterializer, data_type: type[BaseModel]) -> d
     expected = materializer.expected_content_hash
     if expected is not None and _hash_fields(data_type, fields) != expected:
         raise StorageError(_altered(uri))
-    return fields
+    kinds = data_type.columnar_fields() if issubclass(data_type, Record) else {}
+    columns = {
+        name: _read_columns(materializer, name, str(fields[name][DIGEST]), *kind)
+        for name, kind in kinds.items()
+        if isinstance(fields.get(name), dict)
+    }
+    return fields | columns
 
 
 def hash_record(record: BaseModel) -> str:
     """SHA-256 of class name and canonical JSON, hexadecimal."""
-    return _hash_fields(type(record), record.model_dump(mode="json", context=home_context()))
+    return _hash_fields(type(record), _dump_fields(record))
 
 
 def describe_record(record: BaseModel) -> dict[str, Any]:
@@ -103,7 +116,7 @@ def describe_record(record: BaseModel) -> dict[str, Any]:
         value = getattr(record, name)
         if isinstance(value, Interval):
             metadata |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
-        elif isinstance(value, tuple):
+        elif isinstance(value, tuple | Columnar):
             metadata[name if name.startswith("num_") else f"num_{name}"] = len(value)
         elif isinstance(value, str | int | float | bool) and name != "schema_version":
             metadata[name] = stored[name] if isinstance(value, str) else value
@@ -123,6 +136,32 @@ def save_views(materializer: BaseMaterializer, record: Record) -> dict[str, Visu
             file.write(content.encode() if isinstance(content, str) else content)
         views[uri] = VisualizationType.MARKDOWN if name.endswith(".md") else VisualizationType.IMAGE
     return views
+
+
+def _columns_of(record: BaseModel) -> dict[str, Columnar[Any]]:
+    names = record.columnar_fields() if isinstance(record, Record) else ()
+    return {name: getattr(record, name) for name in names}
+
+
+def _dump_fields(record: BaseModel) -> dict[str, Any]:
+    """The fields as JSON; of columns their length and the digest of their file."""
+    columns = _columns_of(record)
+    fields = record.model_dump(mode="json", exclude=set(columns), context=home_context())
+    return fields | {name: {"num": len(each), DIGEST: each.digest} for name, each in columns.items()}
+
+
+def _read_columns(
+    materializer: BaseMaterializer, name: str, digest: str, kind: type[Columnar[Any]], annotation: Any
+) -> Columnar[Any]:
+    uri = f"{materializer.uri}/{name}{COLUMNS_ENDING}"
+    with materializer.artifact_store.open(uri, "rb") as file:
+        content = file.read()
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise StorageError(_altered(uri))
+    try:
+        return kind.from_table(annotation, read_table(content))
+    except ValueError as error:
+        raise StorageError(_altered(uri)) from error
 
 
 def _hash_fields(data_type: type[BaseModel], fields: dict[str, Any]) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+import numpy as np
 
 from report.advice import Advice, Severity
 from report.formatting import format_range, format_share, list_names
@@ -147,10 +148,13 @@ def _list_lone_classes(splits: Splits | None) -> list[str]:
     """Known classes of which one group alone lies outside test."""
     if splits is None:
         return []
-    columns = zip(splits.groups, splits.image_classes, splits.splits, strict=True)
-    groups = {(name, group) for group, name, split in columns if split not in (None, Split.TEST)}
-    counts = Counter(name for name, _ in groups)
-    return [name for name in splits.class_names if counts[name] == 1]
+    outside = splits.used_as(*(split for split in Split if split is not Split.TEST))
+    return [
+        name
+        for name in splits.class_names
+        if (rows := splits.image_classes.places.get(name)) is not None
+        and splits.num_groups(rows[outside[rows]]) == 1
+    ]
 
 
 def advise_groups(manifest: Manifest | None) -> Advice:
@@ -166,8 +170,7 @@ def lacks_groups(story: RunStory) -> bool:
     """Whether no image of the data set says what it belongs to, and most look like no other."""
     if story.manifest is None or _has_groups(story.manifest):
         return False
-    alike = {row for pair in story.manifest.alike for row in pair}
-    return 2 * len(alike) < len(story.manifest.entries)
+    return 2 * story.manifest.num_alike() < len(story.manifest.entries)
 
 
 def promised_strangers(rule: DecisionRule) -> float:
@@ -262,13 +265,12 @@ def _count_known(manifest: Manifest | None, splits: Splits | None) -> _Known | N
     if manifest is None or splits is None:
         return None
     held_out = set(splits.unknown_class_names)
-    columns = zip(splits.groups, splits.image_classes, splits.splits, strict=True)
-    groups = {group for group, name, split in columns if split is not None and name not in held_out}
-    return _Known(len(groups), "group" if _has_groups(manifest) else "image")
+    known = splits.used_as() & ~splits.image_classes.are_in(held_out)
+    return _Known(splits.num_groups(np.flatnonzero(known)), "group" if _has_groups(manifest) else "image")
 
 
 def _has_groups(manifest: Manifest) -> bool:
-    return any(entry.group is not None for entry in manifest.entries)
+    return manifest.num_declared() > 0
 
 
 def _count(threshold: UnknownThreshold | ReviewThreshold, effective: int) -> str:

@@ -97,7 +97,7 @@ def _list_findings(looked: Looked) -> Iterator[tuple[str, str, str]]:
     manifest, splits, explored = looked.story.manifest, looked.story.splits, looked.explored
     if manifest is None or splits is None:
         return
-    groups = len(set(splits.groups))
+    groups = splits.num_groups()
     of = f", in {count_of(groups, 'group')}" if groups < len(manifest.entries) else ""
     yield "Pictures", f"{len(manifest.entries):,} of {count_of(len(splits.class_names), 'class')}{of}", ""
     if explored.held_out is not None:
@@ -113,7 +113,7 @@ def _list_findings(looked: Looked) -> Iterator[tuple[str, str, str]]:
         strangers = len(find_strangers(explored.held_out))
         if strangers:
             yield "Strangers", f"{count_of(strangers, 'picture')} like no class", "yellow"
-    alike = len({row for pair in manifest.alike for row in pair})
+    alike = manifest.num_alike()
     if alike:
         yield "Alike", f"{count_of(alike, 'picture')} with the looks of another (copy, burst)", ""
     left_out = list_left_out(manifest, splits)

@@ -115,11 +115,10 @@ def _describe(
     if dataset is None:
         told += " (how it read groups is not recorded: --group-by says it)"
     manifest: Manifest | None = run.load("ingest", ArtifactName.MANIFEST) if run is not None else None
-    entries = manifest.entries if manifest is not None else ()
     group_by = getattr(dataset, "group_by", None)
     if group_by == AUTO_GROUPS:
-        group_by = suggest_groups(entries).pattern or AUTO_GROUPS
+        group_by = suggest_groups(manifest.entries if manifest is not None else ()).pattern or AUTO_GROUPS
     if splits is not None:
-        groups = splits.taught_groups([each.group for each in entries])
+        groups = splits.taught_groups(manifest.entries.column("group") if manifest is not None else None)
         model = replace(model, uses=splits.uses(), groups=groups)
     return AnsweringModel(model, told, group_by, getattr(dataset, "max_megapixels", MAX_MEGAPIXELS))

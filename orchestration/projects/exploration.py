@@ -119,18 +119,16 @@ def _look(images: np.ndarray, splits: Splits, seed: int) -> tuple[ModelOutputs, 
 
     rows = _sample(splits, seed)
     labels = splits.labels()
-    judged = np.array([splits.splits[row] is not None and labels[row] >= 0 for row in rows], dtype=bool)
-    return look(NETWORK, images, splits, seed, rows, rows[judged])
+    judged = splits.used_as() & (labels >= 0)
+    return look(NETWORK, images, splits, seed, rows, rows[judged[rows]])
 
 
 def _sample(splits: Splits, seed: int) -> IntArray:
     """Rows outside test, ascending; of large classes a random part, so that there are about `MOST`."""
-    outside = np.array([split is not Split.TEST for split in splits.splits], dtype=bool)
-    names = np.array(splits.image_classes, dtype=np.str_)
-    shuffled = np.random.default_rng(seed).permutation(np.flatnonzero(outside))
-    classes = np.unique(names[shuffled])
+    shuffled = np.random.default_rng(seed).permutation(np.flatnonzero(~splits.used_as(Split.TEST)))
+    classes = splits.image_classes.take(shuffled).places
     share = -(-MOST // len(classes))
-    return np.sort(np.concatenate([shuffled[names[shuffled] == name][:share] for name in classes]))
+    return np.sort(np.concatenate([shuffled[places[:share]] for places in classes.values()]))
 
 
 def _hold_out(

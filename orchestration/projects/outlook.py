@@ -82,13 +82,12 @@ def _help_refused(survey: Survey, config: RunConfig, train: str) -> tuple[str, C
 
 def _hold_out(manifest: Manifest, names: list[str]) -> Manifest:
     """The manifest with these classes held out as unknown."""
+    entries = manifest.entries
+    is_unknown = entries.column("is_unknown").numbers() | entries.column("class_name").are_in(names)
     return manifest.model_copy(
         update={
             "class_names": tuple(each for each in manifest.class_names if each not in names),
             "unknown_class_names": (*manifest.unknown_class_names, *names),
-            "entries": tuple(
-                each.model_copy(update={"is_unknown": each.is_unknown or each.class_name in names})
-                for each in manifest.entries
-            ),
+            "entries": entries.replace(is_unknown=is_unknown.tolist()),
         }
     )

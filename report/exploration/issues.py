@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from vision.data.records import Manifest, Splits
 from vision.decision.held_out import HeldOut
@@ -30,21 +31,14 @@ def find_issues(
     manifest: Manifest, splits: Splits, held_out: HeldOut | None, suspects: Sequence[Suspect]
 ) -> tuple[Issue, ...]:
     """Near duplicates, images set aside, strangers and doubted labels, the weightiest last."""
-    copies = Counter(entry.digest for entry in manifest.entries)
-    alike = {row for pair in manifest.alike for row in pair}
-    alike |= {row for row, entry in enumerate(manifest.entries) if copies[entry.digest] > 1}
-    columns = enumerate(zip(manifest.entries, splits.splits, strict=True))
-    aside = tuple(row for row, (entry, split) in columns if entry.is_damaged or split is None)
+    codes, digests = manifest.entries.column("digest").codes()
+    copies = np.flatnonzero(np.bincount(codes, minlength=len(digests))[codes] > 1)
+    alike = np.union1d(manifest.alike.numbers(), copies)
+    aside = np.flatnonzero(manifest.entries.column("is_damaged").numbers() | ~splits.used_as())
     strangers = () if held_out is None else tuple(find_strangers(held_out))
     return (
-        Issue("near duplicate or burst", "#56B4E9", tuple(sorted(alike))),
-        Issue("damaged or set aside", "#22262B", aside),
+        Issue("near duplicate or burst", "#56B4E9", tuple(alike.tolist())),
+        Issue("damaged or set aside", "#22262B", tuple(aside.tolist())),
         Issue("like no class", "#E69F00", strangers),
         Issue("label to look at", "#E00000", tuple(each.row for each in suspects)),
     )
-
-
-def find_two_labels(manifest: Manifest) -> list[tuple[int, int]]:
-    """Pairs of rows that look like one picture and have different classes."""
-    entries = manifest.entries
-    return [pair for pair in manifest.alike if entries[pair[0]].class_name != entries[pair[1]].class_name]

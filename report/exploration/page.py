@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from report.exploration.issues import Issue, find_issues, find_two_labels
+from report.exploration.issues import Issue, find_issues
 from report.exploration.map import colour_classes, draw_map, place_images
 from report.exploration.shapes import HEIGHT, WIDTH, show_shapes
 from report.exploration.squares import WAYS, show_squares
@@ -23,7 +22,6 @@ from report.story import RunStory
 from vision.base.cells import as_cell, as_path_cell
 from vision.base.files import write_atomically
 from vision.base.outputs import ModelOutputs
-from vision.base.record import IntArray
 from vision.data.account import list_left_out
 from vision.data.label_corrections import COLUMNS
 from vision.data.records import Manifest, Splits
@@ -130,7 +128,7 @@ def write_table(suspects: Sequence[Suspect], manifest: Manifest, splits: Splits)
 def _render(subject: _Subject, pictures: PictureCache) -> str:
     story, splits, explored = subject.story, subject.splits, subject.explored
     colours = colour_classes(splits)
-    counts = Counter(name for name, use in zip(splits.image_classes, splits.splits, strict=True) if use)
+    counts = splits.image_classes.take(splits.used_as()).tally()
     known = [counts[name] for name in splits.class_names]
     places, rows = place_images(explored.outputs, story.config.seed, pictures)
     issues = find_issues(subject.manifest, splits, explored.held_out, subject.doubted)
@@ -189,8 +187,8 @@ def _show_class(subject: _Subject, name: str, count: int, colour: str) -> _Group
 def _mean_image(subject: _Subject, name: str) -> str | None:
     """The mean of at most `_MEAN_OF` decoded images of a class."""
     images = subject.story.images
-    rows: IntArray = np.flatnonzero(np.array(subject.splits.image_classes, dtype=np.str_) == name)
-    if images is None or not len(rows):
+    rows = subject.splits.image_classes.places.get(name)
+    if images is None or rows is None:
         return None
     chosen = rows[np.linspace(0, len(rows) - 1, min(_MEAN_OF, len(rows))).round().astype(int)]
     mean = np.asarray(images[chosen]).mean(axis=0, dtype=np.float64)
@@ -222,6 +220,6 @@ def _show_strangers(subject: _Subject, issues: Sequence[Issue]) -> list[_Tile]:
 
 
 def _show_two_labels(subject: _Subject) -> Iterable[_Tile]:
-    for pair in find_two_labels(subject.manifest)[:MOST_PAIRS]:
+    for pair in subject.manifest.two_labels()[:MOST_PAIRS].tolist():
         for row in pair:
             yield subject.tile(row, subject.class_of(row))

@@ -55,7 +55,7 @@ def show_shapes(
 ) -> tuple[list[Axis], dict[str, list[Cell]]]:
     """The axes, and for each class with images its histograms, of the rows of `outputs`."""
     measures = _measure(manifest, outputs)
-    names = np.array([splits.image_classes[row] for row in outputs.rows], dtype=np.str_)
+    names = np.array(list(splits.image_classes.take(outputs.rows)), dtype=np.str_)
     bounds = [np.percentile(each.values, _SHOWN) for each in measures]
     axes = [
         Axis(each.title, *(each.tell if isinstance(each.tell, tuple) else map(each.tell, bound)))
@@ -72,8 +72,8 @@ def show_shapes(
 
 
 def _measure(manifest: Manifest, outputs: ModelOutputs) -> list[_Measure]:
-    entries = [manifest.entries[row] for row in outputs.rows]
-    sides = np.array([(entry.width, entry.height) for entry in entries], dtype=np.float64)
+    columns = [manifest.entries.column(name).numbers() for name in ("width", "height")]
+    sides = np.stack(columns, axis=1)[outputs.rows].astype(np.float64)
     quality = {name: outputs.quality[:, i].astype(np.float64) for i, name in enumerate(QUALITY_COLUMNS)}
     return [
         _Measure("size", np.log(sides.max(axis=1)), lambda value: f"{np.exp(value):.0f}"),

@@ -39,17 +39,14 @@ def show_squares(story: RunStory, manifest: Manifest, splits: Splits) -> Squares
     """The highest, the middle and the widest picture, as they are and as the network may see them."""
     settled, reason = settle_resize(story.config.images, manifest)
     size = settled.size if story.images is None else story.images.shape[1]
-    used = [entry for entry, split in zip(manifest.entries, splits.splits, strict=True) if split is not None]
-    used.sort(key=lambda entry: entry.width / entry.height)
-    if not used or all(max(_ratio(entry), 1 / _ratio(entry)) <= NEARLY_SQUARE for entry in used):
+    used = np.flatnonzero(splits.used_as())
+    ratios = np.divide(*(manifest.entries.column(name).numbers()[used] for name in ("width", "height")))
+    if not len(used) or np.maximum(ratios, 1 / ratios).max() <= NEARLY_SQUARE:
         return Squares(reason, settled.resize, ())
-    chosen = {entry.path: entry for entry in (used[0], used[len(used) // 2], used[-1])}
-    shown = (_show(manifest, entry, size) for entry in chosen.values())
+    ordered = used[np.argsort(ratios, kind="stable")].tolist()
+    chosen = dict.fromkeys((ordered[0], ordered[len(ordered) // 2], ordered[-1]))
+    shown = (_show(manifest, manifest.entries[row], size) for row in chosen)
     return Squares(reason, settled.resize, tuple(each for each in shown if each is not None))
-
-
-def _ratio(entry: ImageEntry) -> float:
-    return entry.width / entry.height
 
 
 def _show(manifest: Manifest, entry: ImageEntry, size: int) -> Squared | None:

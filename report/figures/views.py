@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from functools import singledispatch
 
 from report.figures.choice import (
@@ -53,7 +52,7 @@ def draw_views(record: Record) -> Views:
 
 @draw_views.register
 def _(record: Manifest) -> Views:
-    counts = Counter(entry.class_name for entry in record.entries)
+    counts = record.entries.column("class_name").tally()
     unknown = set(record.unknown_class_names)
     rows = [(name, str(counts[name]), "held out" if name in unknown else "known") for name in sorted(counts)]
     text = f"**{len(record.entries)} images** of {len(record.class_names)} classes\n\n"
@@ -192,12 +191,12 @@ def _(record: FileSet) -> Views:
 
 
 def _tabulate_splits(record: Splits) -> str:
-    groups, classes = record.group_array(), set(record.class_names)
+    classes = set(record.class_names)
     rows = []
     for split in Split:
         known, unknown = record.rows(split), record.rows(split, unknown=True)
-        rows.append((split.value, str(known.size), str(len(set(groups[known]))), str(unknown.size)))
-    left_out = sum(split is None for split in record.splits)
+        rows.append((split.value, str(known.size), str(record.num_groups(known)), str(unknown.size)))
+    left_out = int((~record.used_as()).sum())
     title = f"{len(classes)} known classes; {left_out} images without a split\n\n"
     return title + markdown_table(("split", "images", "groups", "held-out unknown images"), rows)
 

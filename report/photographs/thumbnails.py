@@ -89,15 +89,12 @@ def sample_rows(story: RunStory, class_name: str, count: int) -> list[int]:
     """Rows of up to `count` images of a class, of different groups where there are enough, evenly spread."""
     if story.splits is None:
         return []
-    first_of_group: dict[str, int] = {}
-    rows = []
-    for row, (name, group) in enumerate(zip(story.splits.image_classes, story.splits.groups, strict=True)):
-        if name == class_name:
-            rows.append(row)
-            first_of_group.setdefault(group, row)
-    pool = list(first_of_group.values()) if len(first_of_group) >= count else rows
+    rows = story.splits.image_classes.places.get(class_name, np.zeros(0, np.int64))
+    firsts = np.unique(story.splits.groups.take(rows).codes()[0], return_index=True)[1]
+    pool = rows[firsts] if len(firsts) >= count else rows
     places = np.linspace(0, max(len(pool) - 1, 0), min(count, len(pool))).round().astype(int)
-    return [pool[place] for place in places]
+    chosen: list[int] = pool[places].tolist()
+    return chosen
 
 
 def as_data_uri(kind: str, content: bytes) -> str:

@@ -57,7 +57,7 @@ def _tell_inflation(story: RunStory) -> str:
         return ""
     if not any(each.strategy is Strategy.FROZEN for each in story.config.training.candidates.values()):
         return "What a random split would have shown was not measured: no candidate is frozen."
-    repeats = len(set(story.splits.groups)) < len(story.splits.groups)
+    repeats = story.splits.num_groups() < len(story.splits.groups)
     why = "some class has too few groups" if repeats else "every image is a group of its own"
     return f"What a random split would have shown was not measured: {why}."
 
@@ -105,11 +105,10 @@ def _count_splits(story: RunStory) -> list[tuple[str, int, int, int]]:
     """For each split: images, groups, held-out images."""
     if story.splits is None:
         return []
-    groups = story.splits.group_array()
     rows = []
     for split in Split:
         known, unknown = story.splits.rows(split), story.splits.rows(split, unknown=True)
-        rows.append((split.value, len(known), len(set(groups[known])), len(unknown)))
+        rows.append((split.value, len(known), story.splits.num_groups(known), len(unknown)))
     return rows
 
 
@@ -128,7 +127,7 @@ def _dataset(story: RunStory) -> dict[str, Any] | None:
         "remarks": [remark.model_dump() for remark in story.manifest.remarks],
         "class_names": list(story.manifest.class_names),
         "unknown_class_names": list(story.manifest.unknown_class_names),
-        "num_alike": len({row for pair in story.manifest.alike for row in pair}),
+        "num_alike": story.manifest.num_alike(),
         "split_inflation": story.inflation.model_dump() if story.inflation else None,
         "splits": {split.value: _sizes(story.splits, split) for split in Split} if story.splits else None,
     }

@@ -9,6 +9,7 @@ from report.promises import lacks_groups, list_cautions, list_promises
 from report.story import RunStory
 from report.take_away.templates import render_text
 from vision.bundle.records import Contract
+from vision.data.account import count_uses
 from vision.data.records import Split, Splits
 from vision.gate.records import Verdict
 
@@ -38,7 +39,6 @@ def write_card(story: RunStory, contract: Contract) -> str:
 def _count_splits(splits: Splits) -> dict[str, Counter[str]]:
     """Class -> images by split."""
     counts: dict[str, Counter[str]] = {}
-    for name, split in zip(splits.image_classes, splits.splits, strict=True):
-        if split is not None:
-            counts.setdefault(name, Counter())[str(split)] += 1
+    for (name, split), (num_images, _) in count_uses(splits).items():
+        counts.setdefault(name, Counter())[str(split)] = num_images
     return counts

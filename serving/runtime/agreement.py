@@ -116,10 +116,9 @@ def compare_service(
 
 def _usable(manifest: Manifest, rows: IntArray, settings: ServiceSettings) -> list[ImageEntry]:
     """Entries whose files are there and that the service takes."""
-    entries = [manifest.entries[row] for row in rows]
     return [
         entry
-        for entry in entries
+        for entry in manifest.entries.take(rows)
         if entry.num_bytes + _ROOM_FOR_THE_FORM <= settings.max_body_bytes
         and entry.width * entry.height <= settings.max_megapixels * 1e6
         and not entry.is_damaged

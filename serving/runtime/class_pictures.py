@@ -7,10 +7,12 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from serving.runtime.running import ServiceFolder
 from vision.base.errors import TaxonError
 from vision.base.files import digest_file, storage_errors
-from vision.data.records import ImageEntry, Manifest, Split, Splits
+from vision.data.records import Manifest, Split, Splits
 from vision.data.thumbnails import make_thumbnail
 
 SIDE = 200
@@ -61,12 +63,10 @@ def _pick_pictures(manifest: Manifest, splits: Splits, label: int) -> Iterator[b
 
     A file that is gone or was changed gives way to the next one.
     """
-    first_of: dict[str, ImageEntry] = {}
-    labels = splits.labels()
-    for row in splits.rows(Split.TRAIN):
-        if labels[row] == label:
-            first_of.setdefault(splits.groups[row], manifest.entries[row])
-    entries = list(first_of.values())
+    rows = splits.rows(Split.TRAIN)
+    rows = rows[splits.labels()[rows] == label]
+    firsts = np.unique(splits.groups.take(rows).codes()[0], return_index=True)[1]
+    entries = list(manifest.entries.take(rows[firsts]))
     apart = max(1, len(entries) // PER_CLASS)
     order = [entries[place] for start in range(apart) for place in range(start, len(entries), apart)]
     num_picked = 0

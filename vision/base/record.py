@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_args, get_origin
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from vision.base.columns.column import Columnar
 from vision.base.errors import StorageError, TaxonError
 
 FloatArray = NDArray[np.floating[Any]]
@@ -33,6 +35,27 @@ class Record(BaseModel):
                 f"{self.SCHEMA_VERSION}. Update Taxon."
             )
         return self
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with other values in some fields; a sequence in a field of columns becomes columns."""
+        kinds = self.columnar_fields()
+        given = {
+            name: kinds[name][0].of(kinds[name][1], value)
+            if name in kinds and not isinstance(value, Columnar)
+            else value
+            for name, value in (update or {}).items()
+        }
+        return super().model_copy(update=given, deep=deep)
+
+    @classmethod
+    def columnar_fields(cls) -> dict[str, tuple[type[Columnar[Any]], Any]]:
+        """Fields that are kept as columns: name -> their class and the type of its values."""
+        origins = {name: get_origin(field.annotation) for name, field in cls.model_fields.items()}
+        return {
+            name: (origin, get_args(cls.model_fields[name].annotation)[0])
+            for name, origin in origins.items()
+            if isinstance(origin, type) and issubclass(origin, Columnar)
+        }
 
     def figures(self) -> dict[str, float]:
         """Figures beside its scalar fields that a list of runs and the dashboard show."""

@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from vision.base.wording import count_of
-from vision.data.records import Manifest, Quarantined, Splits
+from vision.data.records import Manifest, Quarantined, Split, Splits
 
 MUCH = 0.1
 """Share of a class's files that, left out, is told of the class by its name."""
@@ -44,10 +46,29 @@ def list_left_out(manifest: Manifest, splits: Splits | None) -> tuple[Quarantine
 def count_losses(manifest: Manifest, splits: Splits | None = None) -> list[Loss]:
     """The classes that lose files, the largest share first."""
     unread = Counter(item.class_name for item in manifest.quarantined if item.class_name)
-    read = Counter(entry.class_name for entry in manifest.entries)
+    read = manifest.entries.column("class_name").tally()
     lost = Counter(item.class_name for item in list_left_out(manifest, splits) if item.class_name)
     losses = [Loss(name, count, read[name] + unread[name]) for name, count in lost.items()]
     return sorted(losses, key=lambda loss: (-loss.share, loss.class_name))
+
+
+def count_uses(splits: Splits) -> dict[tuple[str, Split], tuple[int, int]]:
+    """Images and groups by class and split, of those that have any."""
+    classes, names = splits.image_classes.codes()
+    uses, kinds = splits.splits.codes()
+    groups, group_names = splits.groups.codes()
+    used = np.flatnonzero(uses >= 0)
+    numbers = classes[used] * len(kinds) + uses[used]
+    keys, num_images = np.unique(numbers, return_counts=True)
+    pairs = np.unique(numbers * len(group_names) + groups[used])
+    num_groups = np.bincount(np.searchsorted(keys, pairs // len(group_names)), minlength=len(keys))
+    known, named = list(names), [each for each in kinds if each is not None]
+    return {
+        (known[key // len(named)], named[key % len(named)]): (images, of_groups)
+        for key, images, of_groups in zip(
+            keys.tolist(), num_images.tolist(), num_groups.tolist(), strict=True
+        )
+    }
 
 
 def tell_files(manifest: Manifest, splits: Splits | None = None) -> tuple[str, ...]:

@@ -5,13 +5,18 @@ The leak check does not trust the assignment: it looks at bytes, likeness and de
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from vision.base.errors import DataError, LeakError, TooFewImagesError
+from vision.base.record import IntArray
 from vision.base.wording import count_of
 from vision.config.data import CheckSettings
-from vision.data.account import count_kinds, count_losses, kind_of, list_left_out
+from vision.data.account import count_kinds, count_losses, count_uses, kind_of, list_left_out
+from vision.data.components import hold_several
+from vision.data.dealing import SPLITS, number_splits
 from vision.data.label_corrections import EXCLUDED
 from vision.data.records import Manifest, Split, Splits
 
@@ -33,7 +38,7 @@ def check_splits(manifest: Manifest, splits: Splits, settings: CheckSettings) ->
             of the splits. All faults are listed.
         LeakError: two splits share bytes or a group.
     """
-    if splits.digests != tuple(entry.digest for entry in manifest.entries):
+    if splits.digests != manifest.entries.column("digest"):
         raise DataError(
             f"The splits assign {len(splits.digests)} images that are not the {len(manifest.entries)} of the "
             "manifest. Expected one row for each image, in its order. Split this manifest again."
@@ -56,35 +61,47 @@ def check_leaks(manifest: Manifest, splits: Splits) -> None:
     Raises:
         LeakError: names the pair, the number of images and the first of them.
     """
-    shared: dict[tuple[Split, Split], set[str]] = defaultdict(set)
-    for by_split in _marks(manifest, splits).values():
-        present = [split for split in reversed(Split) if split in by_split]
-        for index, first in enumerate(present):
-            for second in present[index + 1 :]:
-                shared[first, second].update(by_split[first])
+    shared: dict[tuple[Split, Split], set[int]] = defaultdict(set)
+    for rows, marks in _list_marks(manifest, splits):
+        for by_split in _find_shared(splits, rows, marks):
+            present = [split for split in reversed(Split) if split in by_split]
+            for index, first in enumerate(present):
+                for second in present[index + 1 :]:
+                    shared[first, second].update(by_split[first])
+    paths = manifest.entries.column("path")
     if shared:
-        raise LeakError("\n".join(_describe_leak(*pair, sorted(paths)) for pair, paths in shared.items()))
+        told = ((pair, sorted(paths[row] for row in rows)) for pair, rows in shared.items())
+        raise LeakError("\n".join(_describe_leak(*pair, found) for pair, found in told))
 
 
-def _marks(manifest: Manifest, splits: Splits) -> dict[str, dict[Split, list[str]]]:
-    """What links images (bytes, a group, a pair that looks alike) -> split -> paths of those that have it."""
-    pairs_of: dict[int, list[int]] = defaultdict(list)
-    for index, pair in enumerate(manifest.alike):
-        for row in pair:
-            pairs_of[row].append(index)
-    marks: dict[str, dict[Split, list[str]]] = defaultdict(lambda: defaultdict(list))
-    rows = zip(manifest.entries, splits.groups, splits.splits, strict=True)
-    for row, (entry, group, split) in enumerate(rows):
-        if split is None:
-            continue
-        within = f"{entry.tree} " if splits.kept_leaks else ""
-        own = {f"bytes {entry.digest}", f"group {group}"}
-        if entry.group is not None:
-            own.add(f"group {entry.group}")
-        own |= {f"pair {pair}" for pair in pairs_of.get(row, ())}
-        for mark in own:
-            marks[within + mark][split].append(entry.path)
-    return marks
+def _list_marks(manifest: Manifest, splits: Splits) -> Iterator[tuple[IntArray, IntArray]]:
+    """Rows (m,) and numbers (m,) of what links them: bytes, a group, a pair that looks alike.
+
+    Where leaks of the user's own trees are kept, what links images of two trees does not count.
+    """
+    rows = np.arange(len(splits.digests))
+    trees = number_splits(manifest.entries.column("tree")) + 1 if splits.kept_leaks else 0 * rows
+    bytes_, _ = splits.digests.codes()
+    named, names = splits.groups.codes()
+    declared, groups = manifest.entries.column("group").codes()
+    places = groups.find_in(names)
+    places = np.append(np.where(places < 0, len(names) + np.arange(len(places)), places), -1)
+    pairs = manifest.alike.numbers()
+    both = np.stack([np.arange(len(pairs))] * 2, axis=1).ravel()
+    by_group = np.concatenate([rows, rows]), np.concatenate([named, places[declared]])
+    for of, marks in ((rows, bytes_), by_group, (pairs.ravel(), both)):
+        known = marks >= 0
+        yield of[known], marks[known] * (len(Split) + 1) + trees[of[known]]
+
+
+def _find_shared(splits: Splits, rows: IntArray, marks: IntArray) -> Iterator[dict[Split, list[int]]]:
+    """For each mark that images of two splits have, the rows of each split; `rows` and `marks` are (m,)."""
+    numbers = number_splits(splits.splits)
+    doubtful = np.flatnonzero(hold_several(marks, numbers[rows]) & (numbers[rows] >= 0))
+    found: dict[int, dict[Split, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for mark, row in zip(marks[doubtful].tolist(), rows[doubtful].tolist(), strict=True):
+        found[mark][SPLITS[numbers[row]]].append(row)
+    yield from found.values()
 
 
 def _describe_leak(first: Split, second: Split, paths: Sequence[str]) -> str:
@@ -150,16 +167,11 @@ def _count_faults(splits: Splits, settings: CheckSettings) -> Iterator[str]:
             f"There is {len(splits.class_names)} known class. Expected at least two. Add class folders, or "
             "hold fewer classes out (dataset.unknown_classes)."
         )
-    images: Counter[str] = Counter()
-    groups: dict[str, set[str]] = defaultdict(set)
-    present: dict[str, set[Split]] = defaultdict(set)
-    for class_name, group, split in zip(splits.image_classes, splits.groups, splits.splits, strict=True):
-        if split is not None:
-            images[class_name] += 1
-            groups[class_name].add(group)
-            present[class_name].add(split)
+    counts = count_uses(splits)
     for name in splits.class_names:
-        fault = _class_fault(images[name], len(groups[name]), present[name], settings)
+        own = {split: counts[name, split] for split in Split if (name, split) in counts}
+        num_images, num_groups = (sum(each[place] for each in own.values()) for place in (0, 1))
+        fault = _class_fault(num_images, num_groups, set(own), settings)
         if fault is not None:
             yield f"Class {name!r} {fault}"
 

@@ -13,7 +13,9 @@ import numpy as np
 from vision.base.names import comparison_key
 from vision.base.record import FloatArray, ImageArray, IntArray
 from vision.base.wording import count_of
-from vision.data.account import tell_remarks
+from vision.data.account import count_uses, tell_remarks
+from vision.data.components import hold_several
+from vision.data.dealing import SPLITS, number_splits
 from vision.data.grouping import suggest_groups
 from vision.data.quality import QUALITY_COLUMNS, measure_quality
 from vision.data.records import (
@@ -26,6 +28,7 @@ from vision.data.records import (
     Split,
     Splits,
 )
+from vision.data.scratch import read_in_chunks
 
 _CHUNK = 256
 _IMBALANCE = 3.0
@@ -46,11 +49,11 @@ def explore(manifest: Manifest, images: ImageArray, splits: Splits, resize_reaso
     counts = tuple(_count_classes(splits))
     duplicates = tuple(_find_duplicates(manifest))
     quarantined = (*manifest.quarantined, *splits.quarantined)
-    used = {group for group, split in zip(splits.groups, splits.splits, strict=True) if split is not None}
+    num_groups = splits.num_groups(np.flatnonzero(splits.used_as()))
     findings = [
         *_findings_on_counts(counts),
         *find_doubtful_labels(manifest),
-        *_findings_on_groups(manifest, counts, len(used)),
+        *_findings_on_groups(manifest, counts, num_groups),
         *_findings_on_likeness(manifest),
         *_findings_on_trees(manifest, splits),
         *_findings_on_files(manifest, duplicates, len(quarantined)),
@@ -59,7 +62,7 @@ def explore(manifest: Manifest, images: ImageArray, splits: Splits, resize_reaso
     ]
     return DataReport(
         num_images=len(manifest.entries),
-        num_groups=len(used),
+        num_groups=num_groups,
         class_counts=counts,
         quality=tuple(_summarise_quality(quality, splits)),
         duplicates=duplicates,
@@ -69,7 +72,7 @@ def explore(manifest: Manifest, images: ImageArray, splits: Splits, resize_reaso
 
 
 def _measure_in_chunks(images: ImageArray) -> FloatArray:
-    chunks = [measure_quality(images[start : start + _CHUNK]) for start in range(0, len(images), _CHUNK)]
+    chunks = [measure_quality(chunk) for _, chunk in read_in_chunks(images, _CHUNK)]
     return np.concatenate(chunks) if chunks else np.zeros((0, len(QUALITY_COLUMNS)), dtype=np.float32)
 
 
@@ -80,39 +83,35 @@ def _class_order(splits: Splits) -> Iterator[tuple[str, bool]]:
 
 def _count_classes(splits: Splits) -> Iterator[ClassCount]:
     """One row per class and split that it may be in, zeros included."""
-    images: Counter[tuple[str, Split]] = Counter()
-    groups: dict[tuple[str, Split], set[str]] = defaultdict(set)
-    for class_name, group, split in zip(splits.image_classes, splits.groups, splits.splits, strict=True):
-        if split is not None:
-            images[class_name, split] += 1
-            groups[class_name, split].add(group)
+    counts = count_uses(splits)
     for class_name, is_unknown in _class_order(splits):
         for split in Split:
-            if is_unknown and not images[class_name, split]:
+            num_images, num_groups = counts.get((class_name, split), (0, 0))
+            if is_unknown and not num_images:
                 continue
             yield ClassCount(
                 class_name=class_name,
                 split=str(split),
-                num_images=images[class_name, split],
-                num_groups=len(groups[class_name, split]),
+                num_images=num_images,
+                num_groups=num_groups,
                 is_unknown=is_unknown,
             )
 
 
 def _find_duplicates(manifest: Manifest) -> Iterator[DuplicateGroup]:
+    codes, _ = manifest.entries.column("digest").codes()
+    repeated = np.flatnonzero(np.bincount(codes)[codes] > 1) if len(codes) else codes
     paths: dict[str, list[str]] = defaultdict(list)
-    for entry in manifest.entries:
+    for entry in manifest.entries.take(repeated):
         paths[entry.digest].append(entry.path)
     for digest, same in sorted(paths.items(), key=lambda item: min(item[1])):
-        if len(same) > 1:
-            yield DuplicateGroup(digest=digest, paths=tuple(sorted(same)))
+        yield DuplicateGroup(digest=digest, paths=tuple(sorted(same)))
 
 
 def _summarise_quality(quality: FloatArray, splits: Splits) -> Iterator[QualitySummary]:
-    classes = np.array(splits.image_classes, dtype=np.str_)
     for class_name, _ in _class_order(splits):
-        rows: IntArray = np.flatnonzero(classes == class_name)
-        if not len(rows):
+        rows = splits.image_classes.places.get(class_name)
+        if rows is None:
             continue
         low, median, high = np.percentile(quality[rows], [5, 50, 95], axis=0)
         mean = quality[rows].mean(axis=0, dtype=np.float64)
@@ -156,7 +155,7 @@ def _findings_on_counts(counts: Sequence[ClassCount]) -> Iterator[DataFinding]:
 def _findings_on_groups(
     manifest: Manifest, counts: Sequence[ClassCount], num_groups: int
 ) -> Iterator[DataFinding]:
-    num_declared = sum(entry.group is not None for entry in manifest.entries)
+    num_declared = manifest.num_declared()
     if not num_declared:
         found = suggest_groups(manifest.entries)
         yield _info(
@@ -172,7 +171,8 @@ def _findings_on_groups(
         )
         missing = len(manifest.entries) - num_declared
         if missing:
-            first = next(entry.path for entry in manifest.entries if entry.group is None)
+            bare = manifest.entries.column("group").codes()[0] < 0
+            first = manifest.entries[int(bare.argmax())].path
             yield _warning(
                 f"Without a declared group: {missing} of {len(manifest.entries)} images (first: {first}); "
                 "each counts as its own. Check that dataset.group_by fits their names."
@@ -202,46 +202,43 @@ def find_doubtful_labels(manifest: Manifest) -> Iterator[DataFinding]:
                 f"The classes {' and '.join(map(repr, names))} differ only in signs. If they are one class, "
                 "move their images into one folder."
             )
-    classes: dict[str, set[str]] = defaultdict(set)
-    for entry in manifest.entries:
-        if entry.group is not None:
-            classes[entry.group].add(entry.class_name)
-    spanning = sorted(group for group, own in classes.items() if len(own) > 1)
+    groups, declared = manifest.entries.column("group").codes()
+    classes = manifest.entries.column("class_name")
+    several = hold_several(groups, classes.codes()[0])
+    spanning = sorted(declared.take(np.unique(groups[several])))
     if spanning:
-        first = f"{spanning[0]!r}: {_some(sorted(classes[spanning[0]]))}"
+        own = set(classes.take(manifest.entries.column("group").are_in(spanning[:1])))
+        first = f"{spanning[0]!r}: {_some(sorted(own))}"
         yield _warning(
-            f"Of {len(classes)} groups, {len(spanning)} hold images of more than one class (first: {first}). "
-            "That is right for places and visits. If numbers begin anew in each class, let dataset.group_by "
-            'read the class folder too, as in "(?P<group>[^/]+/[^/]+)_frame".'
+            f"Of {len(declared)} groups, {len(spanning)} hold images of more than one class (first: "
+            f"{first}). That is right for places and visits. If numbers begin anew in each class, let "
+            'dataset.group_by read the class folder too, as in "(?P<group>[^/]+/[^/]+)_frame".'
         )
 
 
 def _findings_on_trees(manifest: Manifest, splits: Splits) -> Iterator[DataFinding]:
-    trees = {entry.tree for entry in manifest.entries if entry.tree is not None}
-    if not trees:
+    trees, uses = number_splits(manifest.entries.column("tree")), number_splits(splits.splits)
+    kept = [str(split) for number, split in enumerate(SPLITS) if (trees == number).any()]
+    if not kept:
         return
-    kept = [str(split) for split in Split if split in trees]
     yield _info(f"Your own trees are honoured: {', '.join(kept)}.")
     if splits.kept_leaks:
         yield _warning(
             f"Your own trees share {splits.kept_leaks} images, near duplicates or groups, and were kept so "
             "(split.on_leak: keep): the figures of this report are too good."
         )
-    columns = zip(manifest.entries, splits.splits, strict=True)
-    moved = sum(
-        split is not None and entry.tree not in (None, Split.TRAIN, split) for entry, split in columns
-    )
+    train = SPLITS.index(Split.TRAIN)
+    moved = int(((uses >= 0) & (trees >= 0) & (trees != train) & (trees != uses)).sum())
     if moved:
         yield _info(
             f"Moved out of your validation and test trees: {count_of(moved, 'image')}, whose group lies in "
             "two trees."
         )
-    taken: Counter[Split] = Counter(
-        split
-        for entry, split in zip(manifest.entries, splits.splits, strict=True)
-        if entry.tree is Split.TRAIN and not entry.is_unknown and split not in (None, Split.TRAIN)
-    )
-    for split, count in sorted(taken.items()):
+    carved = (trees == train) & ~manifest.entries.column("is_unknown").numbers()
+    for split in sorted(Split):
+        count = int((carved & (uses == SPLITS.index(split))).sum())
+        if not count or split is Split.TRAIN:
+            continue
         lacking = "" if split is Split.CALIBRATION else f", because you have no {split} tree"
         yield _info(
             f"Carved out of your training tree for {split}: {count_of(count, 'image')}, whole "
@@ -252,21 +249,18 @@ def _findings_on_trees(manifest: Manifest, splits: Splits) -> Iterator[DataFindi
 def _findings_on_likeness(manifest: Manifest) -> Iterator[DataFinding]:
     """What looks alike: how many pictures, under two labels, and classes where likeness says nothing."""
     if manifest.alike:
-        rows = {row for pair in manifest.alike for row in pair}
         first, second = (manifest.entries[row].path for row in manifest.alike[0])
+        num, of = manifest.num_alike(), len(manifest.entries)
         yield _info(
-            f"Near duplicates and bursts: {len(rows)} of {len(manifest.entries)} pictures look like another "
-            f"(first: {first} and {second}). Those that belong together stay in one split."
+            f"Near duplicates and bursts: {num} of {of} pictures look like another (first: {first} and "
+            f"{second}). Those that belong together stay in one split."
         )
-    mixed = [
-        (manifest.entries[first], manifest.entries[second])
-        for first, second in manifest.alike
-        if manifest.entries[first].class_name != manifest.entries[second].class_name
-    ]
-    if mixed:
+    mixed = manifest.two_labels()
+    if len(mixed):
+        first, second = (manifest.entries[int(row)].path for row in mixed[0])
         yield _warning(
-            f"Nearly one picture under two labels: {len(mixed)} pairs (first: {mixed[0][0].path} and "
-            f"{mixed[0][1].path}). Look at them: one label may be wrong."
+            f"Nearly one picture under two labels: {len(mixed)} pairs (first: {first} and "
+            f"{second}). Look at them: one label may be wrong."
         )
     if manifest.too_alike:
         yield _warning(
@@ -294,8 +288,7 @@ def _findings_on_files(
 def _findings_on_sizes(manifest: Manifest, size: int, resize_reason: str) -> Iterator[DataFinding]:
     if not manifest.entries:
         return
-    widths = np.array([entry.width for entry in manifest.entries])
-    heights = np.array([entry.height for entry in manifest.entries])
+    widths, heights = (manifest.entries.column(name).numbers() for name in ("width", "height"))
     yield _info(
         f"Sizes: {widths.min()} to {widths.max()} pixels wide (median {np.median(widths):.0f}), "
         f"{heights.min()} to {heights.max()} high (median {np.median(heights):.0f})."

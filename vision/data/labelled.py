@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,12 +47,11 @@ def at_rows(outputs: ModelOutputs, splits: Splits, rows: IntArray) -> Labelled:
     return Labelled(
         outputs=outputs.take(rows),
         labels=splits.labels()[rows],
-        class_names=np.array(splits.image_classes, dtype=np.str_)[rows],
-        groups=splits.group_array()[rows],
+        class_names=np.array(list(splits.image_classes.take(rows)), dtype=np.str_),
+        groups=np.array(list(splits.groups.take(rows)), dtype=np.str_),
     )
 
 
 def rows_of(splits: Splits, *wanted: Split) -> IntArray:
     """Row numbers of all images, known and held out, of some splits; ascending."""
-    inside: NDArray[Any] = np.array([own in wanted for own in splits.splits], dtype=bool)
-    return np.flatnonzero(inside)
+    return np.flatnonzero(splits.used_as(*wanted))

@@ -1,22 +1,25 @@
-"""What belongs together: images linked by equal bytes, by a declared group, or because they look alike."""
+"""What belongs together, linked image by image, so that what would join two labels is seen and refused."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from vision.data.records import ImageEntry, Split
+from vision.data.records import Split
+
+Label = tuple[Split, str]
+"""A split, and the path of the image that brought it."""
 
 
 @dataclass
 class Links:
-    """Union-find over digests and declared groups; a component may carry one label and who brought it."""
+    """Union-find over numbers of bytes and of declared groups; a component may carry one label."""
 
-    parents: dict[str, str] = field(default_factory=dict)
-    labels: dict[str, tuple[Split, str]] = field(default_factory=dict)
+    parents: dict[int, int] = field(default_factory=dict)
+    labels: dict[int, Label] = field(default_factory=dict)
 
-    def find(self, key: str) -> str:
-        """The name of a key's component."""
+    def find(self, key: int) -> int:
+        """The root of a key's component."""
         self.parents.setdefault(key, key)
         root = key
         while self.parents[root] != root:
@@ -25,47 +28,24 @@ class Links:
             self.parents[key], key = root, self.parents[key]
         return root
 
-    def join(self, keys: Sequence[str]) -> str:
-        """Make one component of the keys'; its name."""
-        first, *others = (self.find(key) for key in keys)
-        for other in others:
-            self.parents[self.find(other)] = first
-        return first
-
-    def add(
-        self, entry: ImageEntry, own: Split | None, alike: Sequence[ImageEntry] = ()
-    ) -> tuple[tuple[Split, str], tuple[Split, str]] | None:
-        """Join what the image links, unless that would join two labels: then the two, and nothing changes.
+    def add(self, keys: Sequence[int], near: Sequence[int], own: Label | None) -> tuple[Label, Label] | None:
+        """Join what an image links, unless that would join two labels: then the two, and nothing changes.
 
         Args:
-            entry: the image.
+            keys: of its bytes and its declared group.
+            near: of the bytes of images that look like it; those that were not added link nothing yet.
             own: its label.
-            alike: images that look like it; those that were not added link nothing yet.
         """
-        keys = keys_of(entry)
-        keys += [key for key in (_digest_key(each) for each in alike) if key in self.parents]
-        labels = [self.labels[root] for root in map(self.find, keys) if root in self.labels]
+        roots = [self.find(key) for key in (*keys, *(key for key in near if key in self.parents))]
+        labels = [self.labels[root] for root in roots if root in self.labels]
         if own is not None:
-            labels.append((own, entry.path))
+            labels.append(own)
         for label in labels[1:]:
             if label[0] is not labels[0][0]:
                 return labels[0], label
-        root = self.join(keys)
+        first = roots[0]
+        for root in roots[1:]:
+            self.parents[self.find(root)] = first
         if labels:
-            self.labels[root] = labels[0]
+            self.labels[first] = labels[0]
         return None
-
-
-def keys_of(entry: ImageEntry) -> list[str]:
-    """What an image links: its bytes, and its declared group."""
-    digest = _digest_key(entry)
-    return [digest] if entry.group is None else [digest, f"group {entry.group}"]
-
-
-def _digest_key(entry: ImageEntry) -> str:
-    return f"digest {entry.digest}"
-
-
-def own_name(entry: ImageEntry) -> str:
-    """Name of the group of an image that shares its bytes with no other group."""
-    return entry.group if entry.group is not None else f"image:{entry.digest}"

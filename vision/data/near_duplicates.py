@@ -12,11 +12,11 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
-from itertools import combinations, pairwise
+from functools import partial
+from itertools import combinations, groupby
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +26,12 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 from scipy.spatial import KDTree
 
+from vision.base.columns.column import Column
+from vision.base.columns.rows import Rows
 from vision.base.record import ImageArray, IntArray
 from vision.config.data import Resize
 from vision.data.records import ImageEntry, Manifest
+from vision.data.scratch import ScratchPictures, open_scratch, read_in_chunks
 
 DISTANCE = 3
 """Bits in which the hashes of near duplicates differ at most."""
@@ -71,6 +74,9 @@ _MOST_PAIRS = 30  # an image; of more, enough are kept to connect the same image
 _NEAREST = 8  # pictures of a lumped class that each of them is compared with
 _AXES = 12  # frequencies in which the pictures of a lumped class differ most
 SmallPictures = NDArray[np.uint8]
+PictureRows = SmallPictures | ScratchPictures
+"""Small grey pictures (n, SIDE, SIDE) in memory or on disk."""
+
 Hashes = NDArray[np.uint64]
 
 
@@ -85,28 +91,32 @@ def link_alike(manifest: Manifest, images: ImageArray, resize: Resize) -> Manife
         images: (n, size, size, 3) uint8, row i is entry i; a memory map is read in chunks.
         resize: how they were made square.
     """
-    return link_small(manifest, shrink_pictures(images, manifest.entries, resize))
+    home = Path(images.filename).parent if isinstance(images, np.memmap) and images.filename else None
+    with open_scratch((len(images), SIDE, SIDE), home) as small:
+        for start, pictures in shrink_pictures(images, manifest.entries, resize):
+            small.write(start, pictures)
+        return link_small(manifest, small)
 
 
-def link_small(manifest: Manifest, small: SmallPictures) -> Manifest:
+def link_small(manifest: Manifest, small: PictureRows) -> Manifest:
     """As `link_alike`, of grey pictures (n, SIDE, SIDE) that `shrink_picture` made."""
     if not manifest.entries:
         return manifest
     pairs = find_alike(manifest.entries, small)
     pairs, too_alike = _without_lumps(manifest.entries, small, pairs)
-    rows = [(int(first), int(second)) for first, second in pairs]
-    if rows:
+    if len(pairs):
         logger.info(
             "%s of %s pictures look like another (near duplicates, bursts): they are kept together.",
             f"{len(np.unique(pairs)):,}",
             f"{len(manifest.entries):,}",
         )
-    return manifest.model_copy(update={"alike": tuple(rows), "too_alike": too_alike})
+    alike: Column[tuple[int, int]] = Column.from_numbers(tuple[int, int], pairs)
+    return manifest.model_copy(update={"alike": alike, "too_alike": too_alike})
 
 
-def find_alike(entries: Sequence[ImageEntry], small: SmallPictures) -> IntArray:
+def find_alike(entries: Rows[ImageEntry], small: PictureRows) -> IntArray:
     """Pairs (m, 2) of rows that are near duplicates, or neighbours by name in one burst; lower row first."""
-    structured = small.reshape(len(small), -1).std(axis=1) >= _FLAT
+    structured = _spread(small, np.arange(len(small))) >= _FLAT
     hashes, rows = hash_pictures(small), np.flatnonzero(structured)
     near = rows[find_pairs(hashes[rows])]
     near = near[_likeness(small, near) >= LIKENESS]
@@ -142,18 +152,14 @@ def find_copies(small: SmallPictures, originals: SmallPictures) -> NDArray[np.bo
     return copies
 
 
-def shrink_pictures(images: ImageArray, entries: Sequence[ImageEntry], resize: Resize) -> SmallPictures:
-    """Grey pictures (n, SIDE, SIDE), without the padding."""
-
-    def shrink(row: int) -> SmallPictures:
-        return shrink_picture(np.asarray(images[row]), entries[row], resize)
-
-    small = np.empty((len(images), SIDE, SIDE), dtype=np.uint8)
+def shrink_pictures(
+    images: ImageArray, entries: Rows[ImageEntry], resize: Resize
+) -> Iterator[tuple[int, SmallPictures]]:
+    """Grey pictures (m, SIDE, SIDE), without the padding, in chunks with the first row of each."""
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        for start in range(0, len(images), _CHUNK):
-            rows = range(start, min(start + _CHUNK, len(images)))
-            small[rows.start : rows.stop] = list(pool.map(shrink, rows))
-    return small
+        for start, chunk in read_in_chunks(images, _CHUNK):
+            shrink = partial(shrink_picture, resize=resize)
+            yield start, np.array(list(pool.map(shrink, chunk, entries[start : start + len(chunk)])))
 
 
 def _content_box(entry: ImageEntry, size: int) -> tuple[int, int, int, int]:
@@ -165,7 +171,14 @@ def _content_box(entry: ImageEntry, size: int) -> tuple[int, int, int, int]:
     return left, top, left + width, top + height
 
 
-def hash_pictures(small: SmallPictures) -> Hashes:
+def _spread(small: PictureRows, rows: IntArray) -> NDArray[np.float64]:
+    """Standard deviation (m,) of the grey levels of some rows."""
+    chunks = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
+    found = [small[chunk].reshape(len(chunk), -1).std(axis=1) for chunk in chunks]
+    return np.concatenate(found) if found else np.zeros(0)
+
+
+def hash_pictures(small: PictureRows) -> Hashes:
     """The perceptual hashes (n,) of small grey pictures (n, SIDE, SIDE)."""
     hashes = np.zeros(len(small), dtype=np.uint64)
     for start in range(0, len(small), _CHUNK):
@@ -242,7 +255,7 @@ def _graph(pairs: IntArray, num: int) -> coo_array:
     return coo_array((np.ones(len(pairs), dtype=np.int8), (pairs[:, 0], pairs[:, 1])), shape=(num, num))
 
 
-def _likeness(small: SmallPictures, pairs: IntArray) -> NDArray[np.float32]:
+def _likeness(small: PictureRows, pairs: IntArray) -> NDArray[np.float32]:
     """Correlation (m,) of the pictures of each pair; neither may be flat."""
     found = np.empty(len(pairs), dtype=np.float32)
     for start in range(0, len(pairs), _CHUNK):
@@ -251,30 +264,30 @@ def _likeness(small: SmallPictures, pairs: IntArray) -> NDArray[np.float32]:
     return found
 
 
-def _neighbours_by_time(entries: Sequence[ImageEntry]) -> IntArray:
+def _neighbours_by_time(entries: Rows[ImageEntry]) -> IntArray:
     """Pairs (m, 2) of rows of one class that were taken one after the other within `BURST_SECONDS`."""
-    classes: dict[str, list[tuple[datetime, int]]] = defaultdict(list)
-    for row, entry in enumerate(entries):
-        if entry.taken_at is not None:
-            classes[entry.class_name].append((entry.taken_at, row))
-    pairs = [
-        (first, second)
-        for taken in classes.values()
-        for (before, first), (after, second) in pairwise(sorted(taken))
-        if (after - before).total_seconds() <= BURST_SECONDS
-    ]
-    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    taken, (classes, _) = entries.column("taken_at").numbers(), entries.column("class_name").codes()
+    rows = np.flatnonzero(~np.isnat(taken))
+    rows = rows[np.lexsort((taken[rows], classes[rows]))]
+    first, second = rows[:-1], rows[1:]
+    near = taken[second] - taken[first] <= np.timedelta64(BURST_SECONDS, "s")
+    together = (classes[first] == classes[second]) & near
+    return np.stack([first[together], second[together]], axis=1)
 
 
-def _neighbours_by_name(entries: Sequence[ImageEntry]) -> IntArray:
+def _neighbours_by_name(entries: Rows[ImageEntry]) -> IntArray:
     """Pairs (m, 2) of rows that follow one another in a folder, numbers in names read as numbers."""
-    folders: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for row, entry in enumerate(entries):
-        folders[entry.path.rpartition("/")[0], entry.class_name].append(row)
-    pairs: list[tuple[int, int]] = []
-    for rows in folders.values():
-        pairs += pairwise(sorted(rows, key=lambda row: _by_number(entries[row].path)))
-    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    paths, classes = entries.column("path"), entries.column("class_name").codes()[0].tolist()
+    numbers: dict[tuple[str, int], int] = {}
+    folders = (path.rpartition("/")[0] for path in paths)
+    codes = [numbers.setdefault(key, len(numbers)) for key in zip(folders, classes, strict=True)]
+    order = np.argsort(np.array(codes, dtype=np.int64), kind="stable")
+    named = zip(order.tolist(), paths.take(order), strict=True)
+    found = [np.zeros((0, 2), np.int64)]
+    for _, folder in groupby(named, key=lambda each: codes[each[0]]):
+        rows = np.array([row for row, _ in sorted(folder, key=lambda each: _by_number(each[1]))])
+        found.append(np.stack([rows[:-1], rows[1:]], axis=1))
+    return np.concatenate(found)
 
 
 def _by_number(path: str) -> list[tuple[int, str]]:
@@ -285,38 +298,42 @@ def _by_number(path: str) -> list[tuple[int, str]]:
 
 
 def _without_lumps(
-    entries: Sequence[ImageEntry], small: SmallPictures, pairs: IntArray
+    entries: Rows[ImageEntry], small: PictureRows, pairs: IntArray
 ) -> tuple[IntArray, tuple[str, ...]]:
     """The pairs, of fewer pictures in classes that they would lump, and the names of these classes."""
-    classes = np.array([entry.class_name for entry in entries])
+    classes, names = entries.column("class_name").codes()
     too_alike = lumped = _find_lumped(classes, pairs)
-    if not lumped:
+    if not len(lumped):
         return pairs, ()
-    nearest = [_find_nearest(small, np.flatnonzero(classes == name)) for name in lumped]
+    nearest = [_find_nearest(small, np.flatnonzero(classes == number)) for number in lumped]
     pairs = np.unique(np.concatenate([pairs, *nearest]), axis=0)
     likeness = _likeness(small, pairs)
     for least in (*STRICT_LIKENESS, np.inf):
-        kept = ~np.isin(classes[pairs], list(lumped)).any(axis=1) | (likeness >= least)
+        kept = ~np.isin(classes[pairs], lumped).any(axis=1) | (likeness >= least)
         pairs, likeness = pairs[kept], likeness[kept]
         lumped = _find_lumped(classes, pairs)
-        too_alike |= lumped
-    return pairs, tuple(sorted(too_alike))
+        too_alike = np.union1d(too_alike, lumped)
+    return pairs, tuple(sorted(names.take(too_alike)))
 
 
-def _find_lumped(classes: NDArray[np.str_], pairs: IntArray) -> set[str]:
+def _find_lumped(classes: IntArray, pairs: IntArray) -> IntArray:
     """The classes that have too few groups or too large a one, if the pairs are kept together."""
     _, groups = connected_components(_graph(pairs, len(classes)), directed=False)
-    lumped = set()
-    for name in np.unique(classes[pairs.ravel()]):
-        sizes = np.unique(groups[classes == name], return_counts=True)[1]
-        if len(sizes) < FEWEST_GROUPS or sizes.max() > LARGEST_SHARE * sizes.sum():
-            lumped.add(str(name))
-    return lumped
+    concerned = np.unique(classes[pairs.ravel()])
+    rows = np.flatnonzero(np.isin(classes, concerned))
+    size = int(groups.max(initial=0)) + 1
+    keys, sizes = np.unique(classes[rows] * size + groups[rows], return_counts=True)
+    starts = np.searchsorted(keys // size, concerned)
+    num_groups = np.diff(np.append(starts, len(keys)))
+    if not len(concerned):
+        return concerned
+    largest, total = np.maximum.reduceat(sizes, starts), np.add.reduceat(sizes, starts)
+    return concerned[(num_groups < FEWEST_GROUPS) | (largest > LARGEST_SHARE * total)]
 
 
-def _find_nearest(small: SmallPictures, rows: IntArray) -> IntArray:
+def _find_nearest(small: PictureRows, rows: IntArray) -> IntArray:
     """Pairs (m, 2) of the rows of one class, lower first: each with a few that are most like it."""
-    rows = rows[small[rows].reshape(len(rows), -1).std(axis=1) >= _FLAT]
+    rows = rows[_spread(small, rows) >= _FLAT]
     chunks = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
     waves = np.concatenate([_low_waves(_standardise(small[chunk])) for chunk in chunks])
     points = waves[:, np.argsort(waves.var(axis=0))[-_AXES:]]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import defaultdict
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from vision.base.columns.column import Column
+from vision.base.columns.rows import Rows
 from vision.base.home import Place
 from vision.base.names import comparison_key
 from vision.base.record import IntArray, Record, Value
@@ -94,11 +95,13 @@ class Manifest(Record):
     source_digest: str
     class_names: tuple[str, ...] = Field(description="known classes, sorted; the label is the index")
     unknown_class_names: tuple[str, ...] = ()
-    entries: tuple[ImageEntry, ...]
+    entries: Rows[ImageEntry]
     quarantined: tuple[Quarantined, ...] = ()
     remarks: tuple[FileRemark, ...] = ()
-    alike: tuple[tuple[int, int], ...] = Field(
-        default=(), description="pairs of entries, lower first, that look like one picture or one burst"
+    alike: Column[tuple[int, int]] = Field(
+        default=(),
+        validate_default=True,
+        description="pairs of entries, lower first, that look like one picture or one burst",
     )
     too_alike: tuple[str, ...] = Field(
         default=(), description="classes whose pictures are all much alike; of them near copies are linked"
@@ -116,11 +119,25 @@ class Manifest(Record):
             found[second].append(first)
         return found
 
+    def num_alike(self) -> int:
+        """How many images look like another."""
+        return len(np.unique(self.alike.numbers()))
+
+    def two_labels(self) -> IntArray:
+        """Pairs of rows (m, 2) that look like one picture and have different classes."""
+        pairs, (classes, _) = self.alike.numbers(), self.entries.column("class_name").codes()
+        return np.asarray(pairs[classes[pairs[:, 0]] != classes[pairs[:, 1]]])
+
+    def num_declared(self) -> int:
+        """How many images have a declared group."""
+        return int((self.entries.column("group").codes()[0] >= 0).sum())
+
     @property
     def least_bits(self) -> int:
         """How many of 16 bits most pictures of over eight use; 0 where there are none of these."""
-        counts = Counter(entry.sample_bits for entry in self.entries if entry.sample_bits)
-        return max(counts, key=lambda bits: (counts[bits], bits), default=0)
+        used = self.entries.column("sample_bits").numbers()
+        counts = np.bincount(used[used > 0])
+        return int(len(counts) - 1 - counts[::-1].argmax()) if len(counts) else 0
 
     def locate(self, entry: ImageEntry) -> Path:
         """Where the file of an entry lies: below the root, or below the folder that brought it."""
@@ -203,10 +220,10 @@ class Splits(Record):
 
     class_names: tuple[str, ...]
     unknown_class_names: tuple[str, ...] = ()
-    digests: tuple[str, ...]
-    groups: tuple[str, ...] = Field(description="connected component of declared group and duplicates")
-    image_classes: tuple[str, ...]
-    splits: tuple[Split | None, ...]
+    digests: Column[str]
+    groups: Column[str] = Field(description="connected component of declared group and duplicates")
+    image_classes: Column[str]
+    splits: Column[Split | None]
     quarantined: tuple[Quarantined, ...] = ()
     kept_leaks: int = Field(
         default=0,
@@ -215,48 +232,49 @@ class Splits(Record):
 
     def labels(self) -> IntArray:
         """Label index of every image, shape (n,); -1 for a held-out unknown class."""
+        codes, names = self.image_classes.codes()
         index = {name: i for i, name in enumerate(self.class_names)}
-        return np.array([index.get(name, -1) for name in self.image_classes], dtype=np.int64)
+        numbers = np.array([*(index.get(name, -1) for name in names), -1], dtype=np.int64)
+        return numbers[codes]
+
+    def used_as(self, *splits: Split) -> NDArray[np.bool_]:
+        """Which images, shape (n,), are in one of some splits; without a split named, which are in any."""
+        return self.splits.are_in(splits or tuple(Split))
 
     def learnt(self) -> frozenset[tuple[str, str]]:
         """(digest, class) of every image in use of a known class: what a model of these splits knows.
 
         An image under another label, or of a class that was held out, is none of them.
         """
-        known = set(self.class_names)
-        columns = zip(self.digests, self.image_classes, self.splits, strict=True)
-        return frozenset(
-            (digest, name) for digest, name, split in columns if split is not None and name in known
-        )
+        taught = self.used_as() & (self.labels() >= 0)
+        return frozenset(zip(self.digests.take(taught), self.image_classes.take(taught), strict=True))
 
     def uses(self) -> dict[str, str]:
         """Digest of every image in use -> its split, or HELD_OUT where its class was never taught."""
-        known = set(self.class_names)
-        columns = zip(self.digests, self.image_classes, self.splits, strict=True)
-        return {
-            digest: split.value if name in known else HELD_OUT
-            for digest, name, split in columns
-            if split is not None
-        }
+        used = self.used_as()
+        columns = zip(self.digests.take(used), self.labels()[used], self.splits.take(used), strict=True)
+        return {digest: str(split) if label >= 0 else HELD_OUT for digest, label, split in columns}
 
-    def taught_groups(self, declared: Sequence[str | None] = ()) -> frozenset[str]:
+    def taught_groups(self, declared: Column[str | None] | None = None) -> frozenset[str]:
         """Keys of the groups of images of known classes outside test: names of components, and as declared.
 
         Args:
-            declared: group of each image as its file tells it; empty: the names of components alone.
+            declared: group of each image as its file tells it; None: the names of components alone.
         """
-        known, test = set(self.class_names), Split.TEST
-        columns = zip(self.image_classes, self.splits, strict=True)
-        taught = [split not in (None, test) and name in known for name, split in columns]
-        named = (*zip(self.groups, taught, strict=True), *zip(declared, taught, strict=bool(declared)))
-        return frozenset(comparison_key(group) for group, is_taught in named if is_taught and group)
+        taught = self.used_as() & ~self.used_as(Split.TEST) & (self.labels() >= 0)
+        own = declared.take(taught).codes()[1] if declared is not None else ()
+        names = (*self.groups.take(taught).codes()[1], *own)
+        return frozenset(comparison_key(group) for group in names if group)
+
+    def num_groups(self, rows: IntArray | None = None) -> int:
+        """How many groups some rows are of; without rows, all of them."""
+        codes = self.groups.codes()[0]
+        return len(np.unique(codes if rows is None else codes[rows]))
 
     def group_array(self) -> NDArray[np.str_]:
         """Group of every image, shape (n,)."""
-        return np.array(self.groups, dtype=np.str_)
+        return np.array(list(self.groups), dtype=np.str_)
 
     def rows(self, split: Split, *, unknown: bool = False) -> IntArray:
         """Row numbers of a split, shape (m,), ascending: its known images, or its held-out unknown ones."""
-        labels = self.labels()
-        in_split = np.array([own is split for own in self.splits], dtype=bool)
-        return np.flatnonzero(in_split & ((labels < 0) == unknown))
+        return np.flatnonzero(self.used_as(split) & ((self.labels() < 0) == unknown))

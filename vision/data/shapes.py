@@ -35,8 +35,8 @@ def settle_resize(settings: ImageSettings, manifest: Manifest) -> tuple[ImageSet
     `auto` stretches where 95% of the pictures are nearly square, and pads all others. It never crops: what
     lies at the edge may be the subject.
     """
-    widths = np.array([entry.width for entry in manifest.entries], np.float64)
-    ratios = widths / np.array([entry.height for entry in manifest.entries])
+    widths, heights = (manifest.entries.column(name).numbers() for name in ("width", "height"))
+    ratios = widths / heights
     resize = settings.resize
     if resize is Resize.AUTO:
         longest = float(np.percentile(np.maximum(ratios, 1.0 / ratios), 95.0))

@@ -12,13 +12,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
+
+from vision.base.columns.column import Column
+from vision.base.columns.rows import Rows
 from vision.base.errors import DataError, LeakError
+from vision.base.record import IntArray
 from vision.base.wording import count_of, join_words
 from vision.config.data import LeakPolicy, SplitSettings
-from vision.data.dealing import Component, deal, open_splits
-from vision.data.links import Links, own_name
+from vision.data.components import Linked, Mask, hold_several, own_name
+from vision.data.dealing import SPLITS, Components, deal, number_splits
+from vision.data.earlier import Earlier
+from vision.data.links import Links
 from vision.data.records import ImageEntry, Manifest, Quarantined, Split, Splits
 
 _PROTECTION = (Split.TEST, Split.CALIBRATION, Split.VALIDATION, Split.TRAIN)
@@ -52,28 +59,33 @@ def assign_splits(
     if not entries:
         raise DataError("The manifest lists no image. Expected at least one. Check dataset.path.")
     out: dict[int, str] = {}
-    _quarantine_contradictions(entries, out)
-    images = _Images(entries, manifest.lookalikes())
-    shared = _separate_trees(images, settings.on_leak, out)
-    if settings.on_leak is LeakPolicy.KEEP and shared:
-        images = images.within_trees()
-    trees = frozenset(entry.tree for entry in entries if entry.tree is not None)
-    memory = _Memory.of(previous)
-    earlier = [_earlier_split(entry, memory, trees) for entry in entries]
-    _separate_earlier(images, earlier, memory, out)
-    members = _components(images, out)
-    components = {name: Component.of(name, rows, entries, earlier) for name, rows in members.items()}
-    chosen = deal(components, trees, settings, seed)
-    group_of = {row: name for name, rows in members.items() for row in rows}
+    linked, trees = Linked.of(manifest), number_splits(entries.column("tree"))
+    _quarantine_contradictions(entries, linked, out)
+    shared = _separate_trees(entries, linked, trees, settings.on_leak, out)
+    kept_leaks = shared if settings.on_leak is LeakPolicy.KEEP else 0
+    if kept_leaks:
+        linked = linked.within(np.where(trees < 0, len(SPLITS), trees), [*map(str, SPLITS), "None"])
+    present = frozenset(SPLITS[number] for number in np.unique(trees[trees >= 0]))
+    earlier = Earlier.of(entries, previous, present)
+    if kept_leaks:
+        earlier = replace(earlier, rows=np.full(len(entries), -1))
+    _separate_earlier(entries, linked, earlier, out)
+    kept = _kept(len(entries), out)
+    rows = linked.components(kept)
+    names = linked.name_all(rows)
+    chosen = deal(Components.of(names, rows, entries, earlier.splits), present, settings, seed)
+    left_out = np.flatnonzero(~kept)
+    codes = rows.copy()
+    codes[left_out] = len(names) + np.arange(len(left_out))
     return Splits(
         class_names=manifest.class_names,
         unknown_class_names=manifest.unknown_class_names,
-        digests=tuple(entry.digest for entry in entries),
-        groups=tuple(group_of.get(row, own_name(entry)) for row, entry in enumerate(images.entries)),
-        image_classes=tuple(entry.class_name for entry in entries),
-        splits=tuple(chosen[group_of[row]] if row in group_of else None for row in range(len(entries))),
+        digests=entries.column("digest"),
+        groups=Column.numbered(str, codes, Column.join([names, linked.own_names(left_out)])),
+        image_classes=entries.column("class_name"),
+        splits=Column.numbered(Split, np.append(chosen, -1)[rows], SPLITS),
         quarantined=tuple(_quarantine(entries[row], out[row]) for row in sorted(out)),
-        kept_leaks=shared if settings.on_leak is LeakPolicy.KEEP else 0,
+        kept_leaks=kept_leaks,
     )
 
 
@@ -97,197 +109,156 @@ def tell_test_change(splits: Splits, previous: Splits) -> str:
 
 def _classes_of_test(splits: Splits) -> dict[str, str]:
     """Digest of every image of test -> its class."""
-    columns = zip(splits.digests, splits.image_classes, splits.splits, strict=True)
-    return {digest: name for digest, name, split in columns if split is Split.TEST}
-
-
-@dataclass(frozen=True)
-class _Images:
-    """The entries by which images are linked, and the rows that look like each."""
-
-    entries: Sequence[ImageEntry]
-    alike: Mapping[int, Sequence[int]]
-
-    def like(self, row: int) -> list[ImageEntry]:
-        """The entries that look like a row's."""
-        return [self.entries[other] for other in self.alike.get(row, ())]
-
-    def within_trees(self) -> _Images:
-        """The same, with bytes, groups and likeness that count within one of the user's trees only."""
-        entries = [
-            entry.model_copy(
-                update={
-                    "digest": f"{entry.digest}@{entry.tree}",
-                    "group": entry.group and f"{entry.group}@{entry.tree}",
-                }
-            )
-            for entry in self.entries
-        ]
-        alike = {
-            row: [other for other in others if entries[other].tree is entries[row].tree]
-            for row, others in self.alike.items()
-        }
-        return _Images(entries, alike)
+    test = splits.used_as(Split.TEST)
+    return dict(zip(splits.digests.take(test), splits.image_classes.take(test), strict=True))
 
 
 def _quarantine(entry: ImageEntry, reason: str) -> Quarantined:
     return Quarantined(path=entry.path, reason=reason, class_name=entry.class_name)
 
 
+def _kept(num: int, out: Mapping[int, str]) -> Mask:
+    """Which of `num` rows are not left out, shape (num,)."""
+    kept = np.ones(num, dtype=bool)
+    kept[list(out)] = False
+    return kept
+
+
 # --- what may not stay ----------------------------------------------------------------------------------
 
 
-def _quarantine_contradictions(entries: Sequence[ImageEntry], out: dict[int, str]) -> None:
+def _quarantine_contradictions(entries: Rows[ImageEntry], linked: Linked, out: dict[int, str]) -> None:
     """Equal bytes under two labels: none of them can be trusted."""
-    rows_of: dict[str, list[int]] = defaultdict(list)
-    for row, entry in enumerate(entries):
-        rows_of[entry.digest].append(row)
+    doubtful = np.flatnonzero(hold_several(linked.digests, entries.column("class_name").codes()[0]))
+    rows_of: dict[str, list[tuple[int, ImageEntry]]] = defaultdict(list)
+    for row, entry in zip(doubtful.tolist(), entries.take(doubtful), strict=True):
+        rows_of[entry.digest].append((row, entry))
     for rows in rows_of.values():
         first_of: dict[str, str] = {}
-        for row in sorted(rows, key=lambda each: entries[each].path):
-            first_of.setdefault(entries[row].class_name, entries[row].path)
-        if len(first_of) < 2:
-            continue
+        for _, entry in sorted(rows, key=lambda each: each[1].path):
+            first_of.setdefault(entry.class_name, entry.path)
         words = f"the same bytes carry two labels, {' and '.join(sorted(first_of))}"
-        for row in rows:
-            other = next(path for name, path in first_of.items() if name != entries[row].class_name)
+        for row, entry in rows:
+            other = next(path for name, path in first_of.items() if name != entry.class_name)
             out[row] = f"{words} (also {other})"
 
 
-def _separate_trees(images: _Images, on_leak: LeakPolicy, out: dict[int, str]) -> int:
+@dataclass(frozen=True)
+class _Row:
+    """An image of a component that holds two labels: only these are linked image by image.
+
+    Attributes:
+        number: of the row.
+        entry: of the image.
+        digest: name of its bytes, and
+        group: of its declared group, empty if none; within one tree where only that counts.
+        keys: of both, and
+        near: of the bytes of what looks like it.
+    """
+
+    number: int
+    entry: ImageEntry
+    digest: str
+    group: str
+    keys: tuple[int, ...]
+    near: tuple[int, ...]
+
+
+def _list_conflicts(
+    entries: Rows[ImageEntry], linked: Linked, labels: IntArray, out: Mapping[int, str]
+) -> list[_Row]:
+    """The rows, not left out, of components with two of the labels (n,); a negative label is none."""
+    kept = _kept(len(entries), out)
+    everything = linked.components(np.ones(len(kept), dtype=bool))
+    rows = np.flatnonzero(kept & hold_several(everything, np.where(kept, labels, -1)))
+    near: dict[int, list[int]] = defaultdict(list)
+    for first, second in linked.pairs[np.isin(linked.pairs, rows).any(axis=1)].tolist():
+        near[first].append(int(linked.digests[second]))
+        near[second].append(int(linked.digests[first]))
+    digests, groups = linked.digests[rows], linked.groups[rows]
+    num, digest_names = len(linked.digest_names), linked.digest_names.take(digests)
+    group_names = [linked.group_names[group] if group >= 0 else "" for group in groups.tolist()]
+    columns = zip(rows.tolist(), entries.take(rows), digests.tolist(), groups.tolist(), strict=True)
+    return [
+        _Row(row, entry, name, of, (digest,) if group < 0 else (digest, num + group), tuple(near[row]))
+        for (row, entry, digest, group), name, of in zip(columns, digest_names, group_names, strict=True)
+    ]
+
+
+def _separate_trees(
+    entries: Rows[ImageEntry], linked: Linked, trees: IntArray, on_leak: LeakPolicy, out: dict[int, str]
+) -> int:
     """Find what the user's trees share, and refuse it, drop the copy in the less protected tree, or leave it.
 
     An added image, which lies in no tree, is left out where it would join two of them. Returns the number of
     images that a tree shares with a more protected one; groups that will be moved whole are not counted.
     """
-    entries = images.entries
 
-    def order(row: int) -> tuple[int, str, str, str]:
-        entry = entries[row]
-        rank = _PROTECTION.index(entry.tree) if entry.tree is not None else len(_PROTECTION)
-        return rank, entry.digest, entry.group or "", entry.path
+    def order(row: _Row) -> tuple[int, str, str, str]:
+        tree = row.entry.tree
+        rank = _PROTECTION.index(tree) if tree is not None else len(_PROTECTION)
+        return rank, row.digest, row.group, row.entry.path
 
     links = Links()
-    shared: list[tuple[int, Split, str]] = []
-    if on_leak is LeakPolicy.MOVE or all(entry.tree is None for entry in entries):
+    shared: list[tuple[ImageEntry, Split, str]] = []
+    if on_leak is LeakPolicy.MOVE or not (trees >= 0).any():
         return 0
-    for row in sorted((row for row in range(len(entries)) if row not in out), key=order):
-        conflict = links.add(entries[row], entries[row].tree, images.like(row))
-        if conflict is not None and entries[row].tree is None:
+    for row in sorted(_list_conflicts(entries, linked, trees, out), key=order):
+        entry = row.entry
+        conflict = links.add(row.keys, row.near, None if entry.tree is None else (entry.tree, entry.path))
+        if conflict is not None and entry.tree is None:
             (first, first_path), (second, second_path) = conflict
-            out[row] = (
+            out[row.number] = (
                 f"shares bytes or group with {first_path} of the user's {first} tree and with {second_path} "
                 f"of the {second} tree"
             )
         elif conflict is not None:
-            split, path = next(label for label in conflict if label[0] is not entries[row].tree)
-            shared.append((row, split, path))
+            split, path = next(label for label in conflict if label[0] is not entry.tree)
+            shared.append((entry, split, path))
+            if on_leak is LeakPolicy.DROP:
+                reason = f"shares bytes or group with {path} of the user's {split} tree, which keeps them"
+                out[row.number] = reason
     if shared and on_leak is LeakPolicy.REFUSE:
-        raise LeakError(_describe_shared_trees(entries, shared))
-    if on_leak is LeakPolicy.DROP:
-        for row, split, path in shared:
-            out[row] = f"shares bytes or group with {path} of the user's {split} tree, which keeps them"
+        raise LeakError(_describe_shared_trees(shared))
     return len(shared)
 
 
-def _describe_shared_trees(entries: Sequence[ImageEntry], shared: Sequence[tuple[int, Split, str]]) -> str:
-    row, split, path = min(shared, key=lambda item: entries[item[0]].path)
-    tree = entries[row].tree
-    count = sum(1 for each in shared if each[1] is split and entries[each[0]].tree is tree)
+def _describe_shared_trees(shared: Sequence[tuple[ImageEntry, Split, str]]) -> str:
+    entry, split, path = min(shared, key=lambda item: item[0].path)
+    count = sum(1 for other, of, _ in shared if of is split and other.tree is entry.tree)
     noun = "image" if count == 1 else "images"
     others = len(shared) - count
     more = f" Other pairs of trees share {others} more." if others else ""
     return (
-        f"Tree {str(split)!r} shares {count} {noun} with {str(tree)!r}, by equal bytes, group or likeness "
-        f"(first: {entries[row].path}, with {path}).{more} Expected none: what was trained on is no test. "
+        f"Tree {str(split)!r} shares {count} {noun} with {str(entry.tree)!r}, by equal bytes, group or "
+        f"likeness (first: {entry.path}, with {path}).{more} Expected none: what was trained on is no test. "
         "Set split.on_leak: move (whole groups go to one split), drop (the copies are left out) or keep "
         "(as they lie; the report says so)."
     )
 
 
-@dataclass(frozen=True)
-class _Memory:
-    """What an earlier assignment knows.
-
-    Attributes:
-        images: digest -> (split, group, whether its class was held out as unknown).
-        groups: group -> (split, whether one of its classes was held out as unknown).
-    """
-
-    images: Mapping[str, tuple[Split, str, bool]]
-    groups: Mapping[str, tuple[Split, bool]]
-
-    @staticmethod
-    def of(previous: Splits | None) -> _Memory:
-        images: dict[str, tuple[Split, str, bool]] = {}
-        groups: dict[str, tuple[Split, bool]] = {}
-        if previous is not None:
-            unknown = set(previous.unknown_class_names)
-            columns = zip(
-                previous.digests, previous.groups, previous.image_classes, previous.splits, strict=True
-            )
-            for digest, group, class_name, split in columns:
-                if split is not None:
-                    images[digest] = (split, group, class_name in unknown)
-                    held_out = class_name in unknown or (group in groups and groups[group][1])
-                    groups[group] = (split, held_out)
-        return _Memory(images, groups)
-
-
-def _earlier_split(entry: ImageEntry, memory: _Memory, trees: frozenset[Split]) -> Split | None:
-    """The split that the image or its group had, where it may keep it."""
-    if entry.digest in memory.images:
-        split, _, was_unknown = memory.images[entry.digest]
-    elif entry.group is not None and entry.group in memory.groups:
-        split, was_unknown = memory.groups[entry.group]
-    else:
-        return None
-    if was_unknown != entry.is_unknown:
-        return None  # its class has been held out since, or is no longer
-    return split if entry.tree is None or split in open_splits(entry.tree, entry.is_unknown, trees) else None
+# --- what an earlier assignment kept apart ----------------------------------------------------------------
 
 
 def _separate_earlier(
-    images: _Images, earlier: Sequence[Split | None], memory: _Memory, out: dict[int, str]
+    entries: Rows[ImageEntry], linked: Linked, earlier: Earlier, out: dict[int, str]
 ) -> None:
     """Quarantine what would join two splits of the earlier assignment; the images it knows come first."""
-    entries = images.entries
 
-    def order(row: int) -> tuple[int, int, str, str, str]:
-        entry, split = entries[row], earlier[row]
-        known = memory.images.get(entry.digest)
-        tier = 2 if known is None else int(known[1] != own_name(entry))
-        rank = _PROTECTION.index(split) if split is not None else len(_PROTECTION)
-        return tier, rank, entry.digest, entry.group or "", entry.path
+    def order(row: _Row) -> tuple[int, int, str, str, str]:
+        known, split = int(earlier.rows[row.number]), int(earlier.splits[row.number])
+        tier = 2 if known < 0 else int(earlier.groups[known] != own_name(row.entry))
+        rank = _PROTECTION.index(SPLITS[split]) if split >= 0 else len(_PROTECTION)
+        return tier, rank, row.digest, row.group, row.entry.path
 
     links = Links()
-    for row in sorted((row for row in range(len(entries)) if row not in out), key=order):
-        conflict = links.add(entries[row], earlier[row], images.like(row))
+    for row in sorted(_list_conflicts(entries, linked, earlier.splits, out), key=order):
+        split, own = int(earlier.splits[row.number]), row.entry.path
+        conflict = links.add(row.keys, row.near, (SPLITS[split], own) if split >= 0 else None)
         if conflict is not None:
             (first, first_path), (second, second_path) = conflict
-            own = entries[row].path
             pair = [path for path in (first_path, second_path) if path != own]
-            out[row] = (
+            out[row.number] = (
                 f"would join {first} and {second}, which an earlier run kept apart "
                 f"(shares bytes or group with {' and '.join(pair)})"
             )
-
-
-# --- groups ---------------------------------------------------------------------------------------------
-
-
-def _components(images: _Images, out: Mapping[int, str]) -> dict[str, list[int]]:
-    """Group name -> rows. Named by its first declared group, or by its bytes where none is declared."""
-    links, entries = Links(), images.entries
-    kept = [row for row in range(len(entries)) if row not in out]
-    for row in kept:
-        links.add(entries[row], None, images.like(row))
-    rows_of: dict[str, list[int]] = defaultdict(list)
-    for row in kept:
-        rows_of[links.find(f"digest {entries[row].digest}")].append(row)
-    named: dict[str, list[int]] = {}
-    for rows in rows_of.values():
-        declared = [group for group in (entries[row].group for row in rows) if group is not None]
-        name = min(declared) if declared else own_name(entries[rows[0]])
-        named[name] = rows
-    return named

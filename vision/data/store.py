@@ -139,8 +139,8 @@ def _store_key(manifest: Manifest, settings: ImageSettings) -> str:
     digest = hashlib.sha256()
     scaling = f"{settings.size} {settings.resize} {manifest.least_bits}"
     digest.update(f"{DECODER_VERSION} {PIL.__version__} {scaling}\n".encode())
-    for entry in manifest.entries:
-        digest.update(f"{entry.digest}\n".encode())
+    for each in manifest.entries.column("digest"):
+        digest.update(f"{each}\n".encode())
     return digest.hexdigest()[:32]
 
 

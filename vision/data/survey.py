@@ -6,24 +6,23 @@ Every image is read; up to `MOST_COMPARED` are compared by their looks as well, 
 from __future__ import annotations
 
 import os
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 
+from vision.base.columns.rows import Rows
 from vision.base.files import storage_errors
+from vision.base.record import IntArray
 from vision.base.wording import count_of
 from vision.config.data import AUTO_GROUPS, CheckSettings, FolderSource, Resize
 from vision.config.sources.tables import CsvSource
+from vision.data.components import Linked
 from vision.data.grouping import Suggestion, suggest_groups
 from vision.data.images import decode_image
-from vision.data.links import Links, keys_of
 from vision.data.near_duplicates import SIDE, SmallPictures, link_small, shrink_picture
 from vision.data.records import ImageEntry, Manifest
 from vision.data.sources import read_source
@@ -90,12 +89,9 @@ class Survey:
     suggestion: Suggestion | None
 
     @cached_property
-    def together(self) -> tuple[str, ...]:
-        """For each image the name of what shares a split: by its group, its bytes or its looks."""
-        entries, alike, links = self.manifest.entries, self.manifest.lookalikes(), Links()
-        for row, entry in enumerate(entries):
-            links.add(entry, None, [entries[other] for other in alike.get(row, ())])
-        return tuple(links.find(keys_of(entry)[0]) for entry in entries)
+    def together(self) -> IntArray:
+        """The number (n,) of what shares a split with each image: by its group, its bytes or its looks."""
+        return Linked.of(self.manifest).components(np.ones(len(self.manifest.entries), dtype=bool))
 
     @property
     def has_groups(self) -> bool:
@@ -104,30 +100,32 @@ class Survey:
 
     def num_together(self) -> int:
         """How many independent groups there are."""
-        return len(set(self.together))
+        return len(np.unique(self.together))
 
     def num_alike(self) -> int:
         """Images that look like another one: saved anew, scaled, the next of a burst."""
-        return len({row for pair in self.manifest.alike for row in pair})
+        return self.manifest.num_alike()
 
     def class_sizes(self) -> list[ClassSize]:
         """All classes by name, those that are held out last."""
-        images = Counter(entry.class_name for entry in self.manifest.entries)
-        groups: dict[str, set[str]] = defaultdict(set)
-        for entry, group in zip(self.manifest.entries, self.together, strict=True):
-            groups[entry.class_name].add(group)
+        classes, names = self.manifest.entries.column("class_name").codes()
+        images = dict(zip(names, np.bincount(classes).tolist(), strict=True))
+        pairs = np.unique(self.together * len(names) + classes)
+        groups = dict(zip(names, np.bincount(pairs % len(names)).tolist(), strict=True))
         known, unknown = self.manifest.class_names, self.manifest.unknown_class_names
         return [
-            ClassSize(name, images[name], len(groups[name]), name in unknown) for name in (*known, *unknown)
+            ClassSize(name, images.get(name, 0), groups.get(name, 0), name in unknown)
+            for name in (*known, *unknown)
         ]
 
     def num_groups(self) -> int:
         """Groups by name; an image without one is a group of its own."""
-        return len({entry.group or entry.path for entry in self.manifest.entries})
+        groups, names = self.manifest.entries.column("group").codes()
+        return len(names) + int((groups < 0).sum())
 
     def num_copies(self) -> int:
         """Images whose bytes are those of another one."""
-        return len(self.manifest.entries) - len({entry.digest for entry in self.manifest.entries})
+        return len(self.manifest.entries) - len(self.manifest.entries.column("digest").codes()[1])
 
     def usual_side(self) -> int:
         """The longer side of a usual image, in pixels."""
@@ -135,9 +133,11 @@ class Survey:
 
     def size_range(self) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
         """Width and height of the smallest image by pixels, their medians, and those of the largest."""
-        sizes = sorted(((each.width, each.height) for each in self.manifest.entries), key=prod)
-        width, height = (round(median(sides)) for sides in zip(*sizes, strict=True))
-        return sizes[0], (width, height), sizes[-1]
+        sides = [self.manifest.entries.column(name).numbers() for name in ("width", "height")]
+        pixels = np.argsort(sides[0] * sides[1], kind="stable")
+        smallest, largest = ((int(sides[0][row]), int(sides[1][row])) for row in pixels[[0, -1]])
+        width, height = (round(float(np.median(each))) for each in sides)
+        return smallest, (width, height), largest
 
 
 def survey_images(settings: FolderSource | CsvSource, progress: Progress | None = None) -> Survey:
@@ -156,9 +156,9 @@ def survey_images(settings: FolderSource | CsvSource, progress: Progress | None 
     manifest = _compare(read_source(settings, Path(), progress=progress), progress)
     layout = ""
     if isinstance(settings, FolderSource):
-        paths = [entry.path for entry in manifest.entries]
+        paths = list(manifest.entries.column("path"))
         layout = str(find_layout(paths, settings.layout, Hints(settings.unknown_classes)))
-    if settings.group_by is not None or any(entry.group is not None for entry in manifest.entries):
+    if settings.group_by is not None or manifest.num_declared():
         return Survey(settings, manifest, layout, None)
     suggestion = suggest_groups(manifest.entries)
     if suggestion.pattern is None:
@@ -166,7 +166,7 @@ def survey_images(settings: FolderSource | CsvSource, progress: Progress | None 
     grouped = settings.model_copy(update={"group_by": suggestion.pattern})
     listing = list_table(grouped)[1] if isinstance(grouped, CsvSource) else list_folder(grouped)
     groups = {file.path: file.group for file in listing.files}
-    entries = tuple(entry.model_copy(update={"group": groups.get(entry.path)}) for entry in manifest.entries)
+    entries = manifest.entries.replace(group=map(groups.get, manifest.entries.column("path")))
     return Survey(grouped, manifest.model_copy(update={"entries": entries}), layout, suggestion)
 
 
@@ -187,9 +187,9 @@ def choose_samples(entries: Sequence[ImageEntry], most: int) -> list[ImageEntry]
     return [pool[int(place * step)] for place in range(min(most, len(pool)))]
 
 
-def usual_side(entries: Sequence[ImageEntry]) -> int:
+def usual_side(entries: Rows[ImageEntry]) -> int:
     """The longer side of a usual image, in pixels."""
-    return int(median(max(entry.width, entry.height) for entry in entries))
+    return int(np.median(np.maximum(*(entries.column(name).numbers() for name in ("width", "height")))))
 
 
 def _compare(manifest: Manifest, progress: Progress | None) -> Manifest:

@@ -254,7 +254,7 @@ def test_the_whole_network_is_trained_unasked_where_it_is_cheap_and_images_suffi
 ) -> None:
     survey = survey_images(FolderSource(path=photos))
     assert not Plan.of(survey, 64).fine_tuned
-    many = survey.manifest.entries * (ENOUGH_TO_FINE_TUNE // len(survey.manifest.entries) + 1)
+    many = list(survey.manifest.entries) * (ENOUGH_TO_FINE_TUNE // len(survey.manifest.entries) + 1)
     large = Survey(
         survey.settings,
         survey.manifest.model_copy(update={"entries": many}),

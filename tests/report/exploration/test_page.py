@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from report.exploration.issues import find_issues, find_two_labels
+from report.exploration.issues import find_issues
 from report.exploration.map import colour_classes, draw_map
 from report.exploration.page import Explored, write_exploration
 from report.exploration.shapes import show_shapes
@@ -77,7 +77,7 @@ def test_each_kind_of_doubt_has_its_rows(story: RunStory) -> None:
     found = find_issues(manifest, splits, explored.held_out, find_suspects(explored.held_out))
     assert [issue.rows for issue in found] == [(0, 1, 2, NUM), (7, 8), (5,), (3,)]
     assert len({issue.colour for issue in found}) == 4
-    assert find_two_labels(manifest) == [(2, NUM)]
+    assert manifest.two_labels().tolist() == [[2, NUM]]
 
 
 def test_scores_that_are_spread_alone_make_no_stranger() -> None:

@@ -16,6 +16,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from tests.shared_data import shared_data
+from vision.base.columns.rows import Rows
 from vision.base.record import ImageArray
 from vision.config.data import Resize, SplitSettings
 from vision.data.images import decode_image, probe_image
@@ -57,12 +58,18 @@ def look_at(
         known = {"class_name": path.split("/")[0], "digest": path, "num_bytes": len(raw)}
         taken = probe_image(raw).taken_at
         entries.append(ImageEntry(path=path, width=width, height=height, taken_at=taken, **known))
-    return entries, np.stack([decode_image(raw, size=SIZE, resize=resize) for _, raw in files])
+    return Rows.of(ImageEntry, entries), np.stack(
+        [decode_image(raw, size=SIZE, resize=resize) for _, raw in files]
+    )
+
+
+def shrink(images: ImageArray, entries: Rows[ImageEntry], resize: Resize) -> ImageArray:
+    return np.concatenate([pictures for _, pictures in shrink_pictures(images, entries, resize)])
 
 
 def pairs_of(files: Sequence[tuple[str, bytes]], resize: Resize = Resize.PAD) -> set[tuple[str, str]]:
     entries, images = look_at(files, resize)
-    pairs = find_alike(entries, shrink_pictures(images, entries, resize))
+    pairs = find_alike(entries, shrink(images, entries, resize))
     return {(entries[first].path, entries[second].path) for first, second in pairs}
 
 
@@ -224,6 +231,6 @@ def test_no_two_of_800_faces_look_alike() -> None:
 
 def test_pictures_shrink_to_grey_without_their_padding() -> None:
     entries, images = look_at([("a/0.jpg", encode(Image.new("RGB", (120, 30), (200, 200, 200))))])
-    small = shrink_pictures(images, entries, Resize.PAD)
+    small = shrink(images, entries, Resize.PAD)
     assert small.shape == (1, SIDE, SIDE)
     assert np.abs(small.astype(int) - 200).max() <= 2

@@ -5,16 +5,19 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from random import Random
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.vision.data.entries import entry, manifest_of
 from tests.vision.toy import make_splits
+from vision.base.columns.column import Column
+from vision.base.columns.rows import Rows
 from vision.base.errors import DataError, LeakError
 from vision.config.data import LeakPolicy, SplitSettings
 from vision.data.checks import check_leaks
-from vision.data.dealing import Component
+from vision.data.dealing import Components
 from vision.data.records import HELD_OUT, ImageEntry, Manifest, Split, Splits
 from vision.data.splits import assign_splits, tell_test_change
 
@@ -62,7 +65,9 @@ def test_each_class_is_dealt_by_the_shares() -> None:
 def test_a_mixed_group_is_dealt_as_the_class_that_most_of_it_shows() -> None:
     shown = ["cod", "ablet", "cod", "cod", "ablet"]
     entries = [entry(f"{name}/{place}.png", "g") for place, name in enumerate(shown)]
-    assert Component.of("g", range(5), entries, [None] * 5).stratum == "cod"
+    rows = Rows.of(ImageEntry, entries)
+    dealt = Components.of(Column.of(str, ["g"]), np.zeros(5, int), rows, np.full(5, -1))
+    assert rows.column("class_name").codes()[1][dealt.strata[0]] == "cod"
 
 
 @pytest.mark.parametrize("sizes", [[1, 1, 1, 1], [100, 1, 1, 1], [1, 50, 1, 50, 1], [9, 9, 9, 9, 9, 9]])

@@ -19,6 +19,7 @@ from report.pages.predictions import write_predictions
 from serving.api.answering.answers import Question
 from tests.example_data import make_manifest, make_splits
 from tests.serving.toy import BLACK, GREEN, GREY, RED, make_answerer, make_bundle, paint
+from vision.base.columns.column import Column
 from vision.base.errors import StorageError
 from vision.base.outputs import Forward
 from vision.base.record import ImageArray
@@ -231,7 +232,8 @@ def test_a_picture_of_a_group_that_was_taught_is_told_where_its_bytes_are_new(
         for group, split, name in zip(splits.groups, splits.splits, splits.image_classes, strict=True)
         if split is not Split.TEST and name in splits.class_names
     }
-    assert splits.taught_groups(["First"] + [None] * (len(splits.groups) - 1)) == groups | {"first"}
+    declared = Column.of(str | None, ["First"] + [None] * (len(splits.groups) - 1))
+    assert splits.taught_groups(declared) == groups | {"first"}
     digest = hashlib.sha256((photos / "red0.jpg").read_bytes()).hexdigest()
     taught = BatchModel(bundle.root, bundle.digest, "toy", uses={digest: "train"}, groups=frozenset({"red"}))
     with open_items([photos], r"^(?P<group>[A-Za-z]+)\d") as listing:

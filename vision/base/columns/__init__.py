@@ -1,0 +1,1 @@
+"""Sequences of a million values in flat memory: Arrow columns, read as plain Python values."""
