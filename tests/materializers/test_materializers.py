@@ -27,10 +27,12 @@ from materializers import (
     RecordMaterializer,
     TextMaterializer,
 )
+from tests.vision.data.entries import entry, manifest_of
 from vision.base.errors import BundleError, StorageError, TaxonError
 from vision.base.outputs import ModelFile, ModelOutputs
 from vision.base.record import FileSet, Interval, Record
 from vision.bundle.records import Bundle
+from vision.data.records import Manifest
 from vision.decision.records import OodDetector, Temperature
 from vision.drift.window import Window
 from vision.gate.records import Verdict
@@ -159,6 +161,29 @@ def test_record_of_an_older_class_with_fewer_fields_is_not_called_altered(tmp_pa
     reader.expected_content_hash = reader.compute_content_hash(older)
     newer = type("Sample", (Sample,), {"__annotations__": {"added": str}, "added": "default"})
     assert reader.load(newer) == newer(number=7, added="default")
+
+
+def test_columns_lie_beside_the_record_and_lists_of_before_are_still_read(tmp_path: Path) -> None:
+    manifest = manifest_of([entry(f"cod/{row}.png", "a") for row in range(5)]).model_copy(
+        update={"alike": [(0, 3)]}
+    )
+    reader = store(RecordMaterializer, manifest, tmp_path)
+    reader.expected_content_hash = reader.compute_content_hash(manifest)
+    assert reader.load(Manifest) == manifest
+    assert "cod/0.png" not in (tmp_path / "record.json").read_text(encoding="utf-8")
+    assert RecordMaterializer(str(tmp_path)).extract_metadata(manifest)["num_entries"] == 5
+    columns = tmp_path / "entries.parquet"
+    columns.write_bytes(columns.read_bytes()[:-9] + bytes(9))
+    with pytest.raises(StorageError, match=r"entries\.parquet does not hold"):
+        reader.load(Manifest)
+    columns.unlink()
+    with pytest.raises(StorageError, match="entries"):
+        reader.load(Manifest)
+    before = json.loads(manifest.model_dump_json())
+    (tmp_path / "record.json").write_text(json.dumps(before), encoding="utf-8")
+    canonical = json.dumps(before, sort_keys=True, separators=(",", ":"))
+    reader.expected_content_hash = hashlib.sha256(f"Manifest\0{canonical}".encode()).hexdigest()
+    assert reader.load(Manifest) == manifest
 
 
 def test_record_metadata_holds_scalars_intervals_and_counts_but_nothing_infinite() -> None:

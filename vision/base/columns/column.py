@@ -141,7 +141,13 @@ class Column(Columnar[ValueT]):
     @classmethod
     def from_table(cls, annotation: Any, table: Any) -> Self:
         """The one column of a table."""
-        return cls(kind_of(annotation), table.column(0))
+        return cls.from_array(annotation, table.column(0))
+
+    @classmethod
+    def from_array(cls, annotation: Any, array: Any) -> Self:
+        """The values of an Arrow array, of the type `annotation`."""
+        kind = kind_of(annotation)
+        return cls(kind, array.cast(kind.pack([]).type) if kind.is_tuple else array)
 
     def to_table(self) -> Any:
         """A table of one column, `value`."""
@@ -219,9 +225,10 @@ class Column(Columnar[ValueT]):
     def find_in(self, others: Self) -> NDArray[np.int64]:
         """Place of each value among others, shape (n,); -1 for one that is not there."""
         import pyarrow.compute as pc
+        import pyarrow.types as kinds
 
         own, known = self._array, others._array
-        if own.type != known.type:
+        if own.type != known.type or kinds.is_dictionary(own.type):
             own, known = spell_out(own), spell_out(known)
         found = pc.index_in(own, value_set=known)
         return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64))

@@ -108,7 +108,7 @@ def spell_out(array: Any) -> Any:
     import pyarrow as pa
 
     if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
+        array = array.dictionary_decode().cast(pa.large_string())
     if not pa.types.is_fixed_size_binary(array.type):
         return array
     values = np.frombuffer(array.buffers()[1], np.uint8)

@@ -64,7 +64,7 @@ class Rows(Columnar[ItemT]):
         if bad := [name for name in strange if name not in fields or fields[name].is_required()]:
             raise ValueError(f"the table has the columns {', '.join(table.column_names)}: wrong are {bad}")
         columns = {
-            name: Column(kind_of(field.annotation), table.column(name))
+            name: Column.from_array(field.annotation, table.column(name))
             if name in table.column_names
             else Column.of(field.annotation, repeat(field.get_default(), len(table)))
             for name, field in fields.items()
