@@ -45,17 +45,18 @@ class Earlier:
 
 def _find_splits(entries: Rows[ImageEntry], rows: IntArray, previous: Splits) -> IntArray:
     """The number (n,) of the split that each image had, by its row or else by its group; -1 for none."""
-    held_out = previous.image_classes.are_in(previous.unknown_class_names)
+    unknown = previous.image_classes.are_in(previous.unknown_class_names)
+    held_out = np.append(unknown, False)  # the last is none
     codes, names = previous.groups.codes()
     group_held_out = np.zeros(len(names) + 1, dtype=bool)
-    group_held_out[codes[previous.used_as() & held_out]] = True
+    group_held_out[codes[previous.used_as() & unknown]] = True
     declared, groups = entries.column("group").codes()
     places = np.append(groups.find_in(names), -1)[declared]
     last = _last_rows(codes, len(names), previous)[places]
     was_unknown = np.where(rows >= 0, held_out[rows], group_held_out[places])
     same = was_unknown == entries.column("is_unknown").numbers()
     found = np.where(rows >= 0, rows, last)
-    return np.where((found >= 0) & same, number_splits(previous.splits)[found], -1)
+    return np.where(same, np.append(number_splits(previous.splits), -1)[found], -1)
 
 
 def _may_keep(entries: Rows[ImageEntry], splits: IntArray, trees: frozenset[Split]) -> IntArray:

@@ -50,7 +50,7 @@ def encode(picture: Image.Image, quality: int = 95) -> bytes:
 
 def look_at(
     files: Sequence[tuple[str, bytes]], resize: Resize = Resize.PAD
-) -> tuple[list[ImageEntry], ImageArray]:
+) -> tuple[Rows[ImageEntry], ImageArray]:
     """Entries of files by path, and their decoded pictures."""
     entries = []
     for path, raw in files:

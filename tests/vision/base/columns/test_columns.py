@@ -69,7 +69,7 @@ def test_values_are_numbered_counted_and_found(values: list[str | None]) -> None
         name: [row for row, value in enumerate(values) if value == name] for name in names
     }
     assert column.are_in(["eel"]).tolist() == [value == "eel" for value in values]
-    known = Column.of(str, [name for name in names if name])
+    known: Column[str | None] = Column.of(str, [name for name in names if name])
     if None not in values:
         assert [known[place] for place in column.find_in(known).tolist()] == values
         assert Column.numbered(str, codes, names) == column
@@ -89,7 +89,7 @@ def test_what_has_no_column_and_values_of_another_type_are_refused() -> None:
     with pytest.raises(TypeError, match="dict"):
         kind_of(dict[str, int])
     with pytest.raises((TypeError, ValueError)):
-        Column.of(int, ["one"])  # type: ignore[list-item]
+        Column.of(int, ["one"])
     with pytest.raises(IndexError, match="Row 3"):
         Column.of(int, [1, 2, 3])[3]
 
