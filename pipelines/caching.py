@@ -23,8 +23,16 @@ if TYPE_CHECKING:
 
 LOCK_NAME = "requirements.txt"
 ALWAYS_REACHED = ("materializers",)  # its package imports the materializers, not the registry
-# Pictures of records and log lines change no value; names of artifacts are in ZenML's key by themselves.
-NEVER_COUNTED = ("report", "vision.base.progress", "materializers.names")
+# Pictures of records, log lines and who does the work change no value; names of artifacts are in ZenML's key
+# by themselves.
+NEVER_COUNTED = (
+    "report",
+    "vision.base.progress",
+    "vision.work",
+    "vision.config.work",
+    "steps.executor",
+    "materializers.names",
+)
 
 
 def keyed(step: BaseStep, invocation_id: str | None = None) -> Callable[..., Any]:

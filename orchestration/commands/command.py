@@ -79,6 +79,18 @@ CONFIG_ARGUMENTS = (
 )
 
 
+EXECUTOR = argument(
+    "--executor",
+    metavar="process|dask|ADDRESS",
+    action="append",
+    dest="overrides",
+    type=lambda word: f"executor={word}",
+    help="who reads the images: processes of this machine, a Dask cluster that is started on it, or the one "
+    "whose scheduler is at tcp://HOST:8786",
+)
+"""Stands for `--set executor=...`, after `--set`, whose list it goes on with."""
+
+
 def find_config_file(options: Namespace, paths: ProjectPaths) -> Path:
     """The file of the config that was named.
 

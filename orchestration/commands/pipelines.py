@@ -9,7 +9,7 @@ from functools import partial
 
 from rich.console import Console
 
-from orchestration.commands.command import Command, argument, read_config
+from orchestration.commands.command import EXECUTOR, Command, argument, read_config
 from orchestration.flows.running.runner import Outcome, launch
 from orchestration.session.paths import ProjectPaths
 from orchestration.session.refusal import describe_refusal
@@ -49,6 +49,8 @@ CACHED = (
 """Pipelines that reuse finished steps of earlier runs."""
 
 NO_CACHE = argument("--no-cache", action="store_true", help="run every step anew")
+READING = (*CACHED, PipelineName.BATCH_PREDICTION)
+"""Pipelines that read many images."""
 
 
 def _declare(name: PipelineName) -> Command:
@@ -62,7 +64,7 @@ def _declare(name: PipelineName) -> Command:
         name,
         name.description,
         run,
-        (NO_CACHE,) if name in CACHED else (),
+        (*((NO_CACHE,) if name in CACHED else ()), *((EXECUTOR,) if name in READING else ())),
         config="needed",
         aliases=(name.verb,) if name.verb else (),
         pipeline=True,

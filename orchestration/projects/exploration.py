@@ -30,6 +30,7 @@ from vision.data.store import build_store, open_images
 from vision.data.survey import choose_size, usual_side
 from vision.decision.cross_fitting import hold_out
 from vision.decision.held_out import HeldOut
+from vision.work.current import open_work
 
 NETWORK = CandidateSettings(backbone="efficientnet_lite0", weights="imagenet", strategy=Strategy.FROZEN)
 """Its weights come with the requirements."""
@@ -78,7 +79,7 @@ def explore_images(
     if choose:
         images = ImageSettings(size=choose_size(usual_side(manifest.entries)), resize=images.resize)
     images, reason = settle_resize(images, manifest)
-    with tempfile.TemporaryDirectory(prefix="taxon-explore-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="taxon-explore-") as scratch, open_work(config.executor):
         dataset = build_store(manifest, images, Path(scratch), progress=lambda *n: tell("Decoding", *n))
         decoded = open_images(dataset)
         manifest = link_alike(manifest, decoded, images.resize)

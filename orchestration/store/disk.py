@@ -38,6 +38,7 @@ from vision.base.wording import count_of
 from vision.data.sources.coco.cutting import DONE
 from vision.data.sources.reef.dataset import STAMP_NAME
 from vision.data.sources.tfds.source import CARD
+from vision.work.journal import JOURNAL_NAME
 
 if TYPE_CHECKING:
     from zenml.models import ArtifactVersionResponse, PipelineRunResponse
@@ -229,7 +230,7 @@ def _unused_stores(client: Client, paths: ProjectPaths) -> list[Path]:
     roots = _referred_folders(client, ArtifactName.MANIFEST, _sources_of)
     unused = [each for each in paths.images.glob("*") if _is_store(each) and not _holds(each, images)]
     unused += [each for each in paths.data.glob("*") if _is_made(each) and not _holds(each, roots)]
-    return [*unused, *paths.pictures.glob("*")]
+    return [*unused, *paths.images.glob(f"{JOURNAL_NAME}*"), *paths.pictures.glob("*")]
 
 
 def _is_store(folder: Path) -> bool:

@@ -5,6 +5,7 @@ from typing import Annotated
 from zenml import step
 
 from materializers.names import ArtifactName
+from steps.executor import executor_of_run
 from vision.base.home import project_home
 from vision.base.progress import ProgressLog
 from vision.config.data import ImageSettings
@@ -14,6 +15,7 @@ from vision.data.records import DatasetRef, Manifest
 from vision.data.shapes import choose_resize
 from vision.data.sources import read_source
 from vision.data.store import build_store, open_images
+from vision.work.current import open_work
 
 
 @step
@@ -28,12 +30,10 @@ def ingest(
 
     Both folders are relative to the project's, so that a moved project finds this step in the cache.
     """
-    manifest = read_source(
-        source, project_home() / data_folder, progress=ProgressLog("ingest: images painted or read")
-    )
-    settled, reason = choose_resize(images, manifest)
-    dataset = build_store(
-        manifest, settled, project_home() / store_folder, progress=ProgressLog("ingest: images decoded")
-    )
-    dataset = dataset.model_copy(update={"resize_reason": reason})
-    return link_alike(manifest, open_images(dataset), settled.resize), dataset
+    data, store = project_home() / data_folder, project_home() / store_folder
+    with open_work(executor_of_run(), store):
+        manifest = read_source(source, data, progress=ProgressLog("ingest: images painted or read"))
+        settled, reason = choose_resize(images, manifest)
+        dataset = build_store(manifest, settled, store, progress=ProgressLog("ingest: images decoded"))
+        dataset = dataset.model_copy(update={"resize_reason": reason})
+        return link_alike(manifest, open_images(dataset), settled.resize), dataset

@@ -16,6 +16,7 @@ has an entry in docs/troubleshooting.md.
     │   ├── LeakError                        two splits share images or groups
     │   └── ToleranceError                   the exported graph strays from the trained model
     ├── ServiceError                exit 1   the service cannot be built, started or stopped
+    ├── ExecutorError               exit 1   chunks of work cannot be done: no cluster, no living worker
     ├── TrainingError               exit 1   a network could not be built or trained
     ├── ExportError                 exit 1   a network could not be exported
     ├── BundleError                 exit 1   a bundle is incomplete, altered or too new
@@ -85,6 +86,10 @@ class ToleranceError(GateError):
 
 class ServiceError(TaxonError):
     """The service cannot be built, started or stopped, or does not become ready."""
+
+
+class ExecutorError(TaxonError):
+    """Chunks of work cannot be done: no scheduler, no workers, of another version, or all dead."""
 
 
 class TrainingError(TaxonError):

@@ -69,6 +69,25 @@ def open_atomically(path: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
         _flush_folder(path.parent)
 
 
+@contextlib.contextmanager
+def open_resumable(path: Path) -> Iterator[IO[bytes]]:
+    """As `open_atomically`, of which one at a time writes `path`: what it wrote is in the file of the next.
+
+    Raises:
+        StorageError: no space, no permission, a read-only disk.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
+        temporary.touch()
+        with temporary.open("r+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        _flush_folder(path.parent)
+
+
 def write_atomically(path: Path, content: bytes | str, mode: int = 0o644) -> None:
     """Write a whole file at once; text as UTF-8. `mode` says who may read it.
 

@@ -26,6 +26,7 @@ from vision.config.serve import ServeSettings
 from vision.config.sources.registry import SourceSettings
 from vision.config.training import TrainingSettings
 from vision.config.tuning import TuningSettings
+from vision.config.work import ExecutorSettings
 
 
 class RunConfig(Settings):
@@ -53,6 +54,12 @@ class RunConfig(Settings):
     tuning: TuningSettings = TuningSettings()
     tracking: Literal["mlflow"] | None = Field(
         default=None, description="write every training that is judged into an MLflow store in the project"
+    )
+
+    executor: ExecutorSettings = Field(
+        default=ExecutorSettings(),
+        exclude=True,  # what comes out does not depend on it, so no cache key and no record has it
+        description="who reads and decodes images: process, dask, or the address of a Dask scheduler",
     )
 
     @model_validator(mode="after")

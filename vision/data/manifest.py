@@ -7,22 +7,30 @@ the files alone, not on the order in which they were found or read.
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Iterable, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import PIL
+from pydantic import TypeAdapter
+
 from vision.base.errors import ImageError, SourceError
 from vision.data.decoding.formats import READ_FORMATS, has_other_ending
 from vision.data.decoding.remarks import Remark
-from vision.data.images import MAX_MEGAPIXELS, probe_image
+from vision.data.images import DECODER_VERSION, MAX_MEGAPIXELS, probe_image
 from vision.data.records import Box, FileRemark, ImageEntry, Manifest, Quarantined, Split
+from vision.work.chunks import Lost
+from vision.work.current import current_work
 
 Progress = Callable[[int, int], None]
 """Called with (files done, files in all)."""
 
+CHUNK = 32
+"""Files that a worker reads at a time."""
+
+_UNREADABLE = "cannot be read: "
 _LARGEST_PIXEL_BYTES = 8  # 16-bit RGBA
 _HEADER_ALLOWANCE_BYTES = 2**20
 _MOST_BITS = 16
@@ -76,8 +84,8 @@ def build_manifest(
         SourceError: not one file is a usable image, or not one of a class.
     """
     ordered = sorted(files)
-    read = partial(_read_entry, root.resolve(), max_megapixels=max_megapixels, keeps_damage=keeps_damage)
-    results = list(_in_order(read, ordered, progress))
+    reading = _Reading(root.resolve(), source_digest, max_megapixels, keeps_damage)
+    results = list(_read_files(reading, ordered, progress))
     entries = tuple(result.entry for result in results if isinstance(result, _Read))
     left_out = [result for result in results if isinstance(result, Quarantined)]
     if not entries:
@@ -100,6 +108,28 @@ def build_manifest(
 
 
 @dataclass(frozen=True)
+class _Reading:
+    """Where files lie and how they are read."""
+
+    root: Path
+    source_digest: str
+    max_megapixels: float
+    keeps_damage: bool
+
+    def key(self, files: Sequence[SourceFile]) -> str:
+        """Of what reading these files comes to, as long as none of them changes."""
+        digest = hashlib.sha256(f"{self!r} {DECODER_VERSION} {PIL.__version__}\n".encode())
+        for file in files:
+            try:
+                status = (self.root / file.path).stat()
+                stamp = f"{status.st_size} {status.st_mtime_ns}"
+            except OSError:
+                stamp = ""
+            digest.update(f"{file!r} {stamp}\n".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
 class _Read:
     """A usable image, and what is worth telling of it."""
 
@@ -107,16 +137,60 @@ class _Read:
     remarks: frozenset[Remark]
 
 
-def _read_entry(
-    root: Path, file: SourceFile, *, max_megapixels: float, keeps_damage: bool
-) -> _Read | Quarantined:
+_RESULTS: TypeAdapter[list[_Read | Quarantined]] = TypeAdapter(list[_Read | Quarantined])
+
+
+def _read_files(
+    reading: _Reading, files: Sequence[SourceFile], progress: Progress | None
+) -> Iterator[_Read | Quarantined]:
+    """What each file is, in order; chunks that an earlier attempt finished are not read again."""
+    work = current_work()
+    work.executor.require_folder(reading.root)
+    chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
+    keys = [reading.key(chunk) if work.journal else "" for chunk in chunks]
+    known = work.journal.keys() if work.journal else set()
+    missing = [chunk for chunk, key in zip(chunks, keys, strict=True) if key not in known]
+    done = 0
+    read = partial(_read_chunk, reading=reading)
+    with closing(work.executor.map_chunks(read, missing, sum(map(len, missing)))) as fresh:
+        for chunk, key in zip(chunks, keys, strict=True):
+            kept = work.journal.find(key) if work.journal and key in known else None
+            if kept is not None:
+                results = _RESULTS.validate_json(kept)
+            else:
+                results = list(map(_settle, chunk, next(fresh)))
+                if work.journal and not any(map(_may_be_read_yet, results)):
+                    work.journal.add(key, _RESULTS.dump_json(results))
+            for result in results:
+                done += 1
+                if progress is not None:
+                    progress(done, len(files))
+                yield result
+
+
+def _settle(file: SourceFile, result: _Read | Quarantined | Lost) -> _Read | Quarantined:
+    """A file that ended the process is left out as one that is no picture."""
+    if isinstance(result, Lost):
+        return Quarantined(path=file.path, reason=str(result), class_name=file.class_name)
+    return result
+
+
+def _may_be_read_yet(result: _Read | Quarantined) -> bool:
+    return isinstance(result, Quarantined) and result.reason.startswith(_UNREADABLE)
+
+
+def _read_chunk(files: Sequence[SourceFile], *, reading: _Reading) -> list[_Read | Quarantined]:
+    return [_read_entry(reading, file) for file in files]
+
+
+def _read_entry(reading: _Reading, file: SourceFile) -> _Read | Quarantined:
     try:
-        raw = _read_bytes(root / file.path, max_megapixels)
-        probe = probe_image(raw, max_megapixels=max_megapixels, keeps_damage=keeps_damage)
+        raw = _read_bytes(reading.root / file.path, reading.max_megapixels)
+        probe = probe_image(raw, max_megapixels=reading.max_megapixels, keeps_damage=reading.keeps_damage)
     except ImageError as error:
         return Quarantined(path=file.path, reason=str(error), class_name=file.class_name)
     except OSError as error:
-        reason = f"cannot be read: {error.strerror or error}"
+        reason = f"{_UNREADABLE}{error.strerror or error}"
         return Quarantined(path=file.path, reason=reason, class_name=file.class_name)
     entry = ImageEntry(
         path=file.path,
@@ -169,19 +243,6 @@ def _read_bytes(path: Path, max_megapixels: float) -> bytes:
             f"what {max_megapixels:g} megapixels can take"
         )
     return path.read_bytes()
-
-
-def _in_order(
-    read: Callable[[SourceFile], _Read | Quarantined],
-    files: Sequence[SourceFile],
-    progress: Progress | None,
-) -> Iterable[_Read | Quarantined]:
-    """Results in the order of the files; files are read and probed by a few threads."""
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        for done, result in enumerate(pool.map(read, files), start=1):
-            if progress is not None:
-                progress(done, len(files))
-            yield result
 
 
 def _nothing_usable(root: Path, left_out: Sequence[Quarantined]) -> str:

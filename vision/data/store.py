@@ -3,7 +3,8 @@
 A store is a folder `<key>/` with `images.npy`, uint8 (n, size, size, 3), row i of which is entry i of the
 manifest, and `store.json`, written last. The key is a digest of what the pixels depend on: the files' digests
 in order, size, resize policy and decoder. Images are decoded and written in chunks, so that memory does not
-grow with their number. One process writes at a time (the run's lock sees to it).
+grow with their number. One process writes at a time (the run's lock sees to it), what the executor's workers
+decode. Where finished chunks are kept, a writer that was killed leaves its rows to the next.
 """
 
 from __future__ import annotations
@@ -11,23 +12,32 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import math
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 import PIL
 from numpy.typing import NDArray
 
 from vision.base.errors import ImageError, SourceError, StorageError
-from vision.base.files import PARTIAL_SUFFIX, open_atomically, storage_errors, write_atomically
+from vision.base.files import (
+    PARTIAL_SUFFIX,
+    open_atomically,
+    open_resumable,
+    storage_errors,
+    write_atomically,
+)
 from vision.base.record import ImageArray
 from vision.config.data import ImageSettings, Resize
 from vision.data.images import DECODER_VERSION, decode_image
-from vision.data.records import DatasetRef, ImageEntry, Manifest
+from vision.data.records import DatasetRef, Manifest
+from vision.work.chunks import Lost
+from vision.work.current import current_work
+from vision.work.journal import Journal
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +47,8 @@ CARD_NAME = "store.json"
 Progress = Callable[[int, int], None]
 """Called with (images done, images in all)."""
 
+_MOST_ROWS = 64
+_CHUNK_BYTES = 8_000_000
 _NO_LIMIT = float("inf")  # the manifest has already refused what is too large
 
 
@@ -45,7 +57,7 @@ def build_store(
     settings: ImageSettings,
     folder: Path,
     *,
-    chunk: int = 256,
+    chunk: int | None = None,
     progress: Progress | None = None,
 ) -> DatasetRef:
     """Decode every image of a manifest into an array on disk, or find that this has been done.
@@ -54,7 +66,7 @@ def build_store(
         manifest: the images; row i of the array is entry i.
         settings: size and resize policy.
         folder: where the stores lie; this one is the subfolder named by its key.
-        chunk: images that are decoded before they are written; bounds the memory.
+        chunk: images that a worker decodes at a time; by default what makes some MB.
         progress: called with (images done, images in all).
 
     The pixels of what is found are hashed; an array that was altered is built again, with a warning.
@@ -67,6 +79,7 @@ def build_store(
     found = _find_store(home, manifest, settings)
     if found is not None:
         return found
+    chunk = chunk or min(_MOST_ROWS, max(1, _CHUNK_BYTES // (3 * settings.size**2)))
     return _write_store(home, manifest, settings, chunk=chunk, progress=progress)
 
 
@@ -174,56 +187,89 @@ def _write_store(
     manifest: Manifest,
     settings: ImageSettings,
     *,
-    chunk: int = 256,
-    progress: Progress | None = None,
+    chunk: int,
+    progress: Progress | None,
 ) -> DatasetRef:
-    _clear_leftovers(home)
-    with open_atomically(home / ARRAY_NAME) as file:
+    resumes = current_work().journal is not None
+    _clear_leftovers(home, resumes=resumes)
+    with (open_resumable if resumes else open_atomically)(home / ARRAY_NAME) as file:
         content_hash = _write_array(file, manifest, settings, chunk, progress)
     card = {"content_hash": content_hash, "num_images": len(manifest.entries), "size": settings.size}
     write_atomically(home / CARD_NAME, json.dumps(card | {"resize": settings.resize}, indent=1))
     return _reference(home, manifest, settings, content_hash)
 
 
-def _clear_leftovers(home: Path) -> None:
+def _clear_leftovers(home: Path, *, resumes: bool) -> None:
     """Remove what a killed process left: partial files, and a card that would vouch for another array."""
     with storage_errors(home):
         home.mkdir(parents=True, exist_ok=True)
-        for leftover in [*home.glob(f".*{PARTIAL_SUFFIX}"), home / CARD_NAME]:
+        for leftover in [*([] if resumes else home.glob(f".*{PARTIAL_SUFFIX}")), home / CARD_NAME]:
             leftover.unlink(missing_ok=True)
 
 
 def _write_array(
     file: IO[bytes], manifest: Manifest, settings: ImageSettings, chunk: int, progress: Progress | None
 ) -> str:
-    """Write header and pixels; returns the SHA-256 of the pixels."""
-    shape = (len(manifest.entries), settings.size, settings.size, 3)
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, header)
-    content = hashlib.sha256()
-    done = 0
-    for images in _decoded_chunks(manifest, settings, chunk):
-        content.update(images.data)
-        file.write(images.data)
-        done += len(images)
-        if progress is not None:
-            progress(done, len(manifest.entries))
+    """Write header and pixels, as far as they are not in the file; returns the SHA-256 of the pixels."""
+    work, num = current_work(), len(manifest.entries)
+    shape = (num, settings.size, settings.size, 3)
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    key = f"{_store_key(manifest, settings)} {chunk}"
+    content, done = _keep_finished(file, shape, chunk, work.journal, key)
+    chunks = (
+        [_Wanted(str(manifest.locate(each)), each.digest, each.is_damaged) for each in entries]
+        for start in range(done, num, chunk)
+        if (entries := manifest.entries[start : start + chunk])
+    )
+    decode = partial(_decode_chunk, settings=settings, least_bits=manifest.least_bits)
+    with closing(work.executor.map_chunks(decode, chunks, num - done)) as decoded:
+        for images in decoded:
+            for image in images:
+                if isinstance(image, Lost):
+                    raise _refuse_deadly(manifest, done)
+                content.update(image.data)
+                file.write(image.data)
+                done += 1
+            if work.journal is not None:
+                file.flush()
+                work.journal.add(f"{key} {done}", content.digest())
+            if progress is not None:
+                progress(done, num)
     return content.hexdigest()
 
 
-def _decoded_chunks(manifest: Manifest, settings: ImageSettings, chunk: int) -> Iterator[ImageArray]:
-    """Arrays of up to `chunk` images in order; Pillow decodes outside the interpreter's lock."""
-    decode = partial(_decode_entry, manifest, settings, manifest.least_bits)
-    entries = manifest.entries
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        for start in range(0, len(entries), chunk):
-            yield np.stack(list(pool.map(decode, entries[start : start + chunk])))
+def _keep_finished(
+    file: IO[bytes], shape: tuple[int, ...], chunk: int, journal: Journal | None, key: str
+) -> tuple[hashlib._Hash, int]:
+    """The hash and number of the rows that an earlier attempt wrote; the file is cut off behind them."""
+    content, done, end = hashlib.sha256(), 0, file.tell()
+    while done < shape[0] and journal is not None:
+        rows = min(chunk, shape[0] - done)
+        raw = file.read(rows * math.prod(shape[1:]))
+        ahead = content.copy()
+        ahead.update(raw)
+        if journal.find(f"{key} {done + rows}") != ahead.digest():
+            break
+        content, done, end = ahead, done + rows, end + len(raw)
+    file.seek(end)
+    file.truncate()
+    return content, done
 
 
-def _decode_entry(
-    manifest: Manifest, settings: ImageSettings, least_bits: int, entry: ImageEntry
-) -> ImageArray:
-    path = manifest.locate(entry)
+class _Wanted(NamedTuple):
+    """A file to decode: its path, its digest when it was listed, and whether a part of it is missing."""
+
+    path: str
+    digest: str
+    is_damaged: bool
+
+
+def _decode_chunk(wanted: Sequence[_Wanted], *, settings: ImageSettings, least_bits: int) -> list[ImageArray]:
+    return [_decode(each, settings, least_bits) for each in wanted]
+
+
+def _decode(wanted: _Wanted, settings: ImageSettings, least_bits: int) -> ImageArray:
+    path = Path(wanted.path)
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -231,7 +277,7 @@ def _decode_entry(
             f"{path}: cannot be read any more: {error.strerror or error}. Expected the file that was listed "
             "before. Leave the images alone while a run is going, then run again."
         ) from error
-    if hashlib.sha256(raw).hexdigest() != entry.digest:
+    if hashlib.sha256(raw).hexdigest() != wanted.digest:
         raise SourceError(
             f"{path}: has changed since it was listed. Leave the images alone while a run is going, "
             "then run again."
@@ -242,11 +288,19 @@ def _decode_entry(
             size=settings.size,
             resize=settings.resize,
             max_megapixels=_NO_LIMIT,
-            keeps_damage=entry.is_damaged,
+            keeps_damage=wanted.is_damaged,
             least_bits=least_bits,
         )
     except ImageError as error:
         raise SourceError(f"{path}: {error}. It decoded when it was listed; run again.") from error
+
+
+def _refuse_deadly(manifest: Manifest, row: int) -> SourceError:
+    return SourceError(
+        f"{manifest.locate(manifest.entries[row])}: every process that decodes it ends (its decoder crashes, "
+        "or it runs out of memory). Expected a picture that decodes as it did when it was listed. Move it "
+        "out of the folder, or save it anew, and run again."
+    )
 
 
 def _read_card(home: Path) -> dict[str, object] | None:

@@ -31,6 +31,7 @@ from vision.base.files import storage_errors
 from vision.base.lock import RunLock, is_held
 from vision.config.run import RunConfig
 from vision.config.training import Strategy
+from vision.config.work import EXECUTOR_KEY
 from vision.data.sources import check_source
 
 if TYPE_CHECKING:  # ZenML must not be imported before its environment is prepared
@@ -286,7 +287,11 @@ def run_known(run: Run, plan: Plan) -> Exception | None:
     """Run a DAG; the exception that ended it, or None. One that ended it before ZenML knew it is raised."""
     from orchestration.flows.running.artifacts import run_exists
 
-    pipeline = plan.pipeline.with_options(run_name=run.name, enable_cache=None if run.cached else False)
+    pipeline = plan.pipeline.with_options(
+        run_name=run.name,
+        enable_cache=None if run.cached else False,
+        extra={EXECUTOR_KEY: plan.config.executor.model_dump(mode="json")},
+    )
     with show_run(lambda console: _view(run, plan, pipeline, console)):
         failure = catch_failure(run.paths, lambda: pipeline(*plan.arguments))
     if failure is not None and not run_exists(run.name):

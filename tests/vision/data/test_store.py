@@ -248,10 +248,10 @@ def test_a_file_that_changed_since_it_was_listed_is_an_error(manifest: Manifest,
 def test_memory_grows_with_the_chunk_and_not_with_the_data(tmp_path: Path) -> None:
     settings = ImageSettings(size=64)
     peaks = []
-    for num in (16, 96):
+    for num in (64, 384):
         manifest = make_manifest(tmp_path / f"source{num}", num, seed=num)
         tracemalloc.start()
-        build_store(manifest, settings, tmp_path / "stores", chunk=8)
+        build_store(manifest, settings, tmp_path / "stores", chunk=2)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.5 * peaks[0]  # the data grew sixfold

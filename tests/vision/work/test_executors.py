@@ -1,0 +1,158 @@
+"""Chunks of work: in order whoever does them, and nothing is lost with a worker."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.shared_data import REPOSITORY
+from tests.vision.work.functions import die_at_start, die_on, die_once, double, refuse
+from vision.base.errors import ExecutorError
+from vision.config.work import ExecutorSettings
+from vision.work import cluster, processes
+from vision.work.chunks import Executor, Lost
+from vision.work.current import current_work, open_executor, open_work
+from vision.work.processes import ProcessExecutor
+
+CHUNKS = [list(range(start, min(start + 4, 30))) for start in range(0, 30, 4)]
+DOUBLED = [double(chunk) for chunk in CHUNKS]
+DASK = ExecutorSettings(engine="dask", workers=2)
+
+
+@pytest.fixture(scope="module")
+def opened() -> Iterator[dict[str, Executor]]:
+    with open_executor(DASK) as dask:
+        yield {"threads": ProcessExecutor(), "processes": ProcessExecutor(2), "dask": dask}
+
+
+everywhere = pytest.mark.parametrize("name", ["threads", "processes", "dask"])
+others = pytest.mark.parametrize("name", ["processes", "dask"])
+
+
+@everywhere
+def test_results_come_in_the_order_of_the_chunks_and_few_are_taken_ahead(
+    name: str, opened: dict[str, Executor]
+) -> None:
+    taken: list[int] = []
+
+    def take() -> Iterator[list[int]]:
+        for item in range(100):
+            taken.append(item)
+            yield [item]
+
+    results = opened[name].map_chunks(double, take(), 100)
+    assert next(results) == [0]
+    assert len(taken) <= 17
+    assert list(results) == [[2 * item] for item in range(1, 100)]
+
+
+@everywhere
+def test_what_the_function_raises_is_raised(name: str, opened: dict[str, Executor]) -> None:
+    with pytest.raises(KeyError, match="five"):
+        list(opened[name].map_chunks(refuse, CHUNKS, 30))
+    assert list(opened[name].map_chunks(double, CHUNKS, 30)) == DOUBLED
+
+
+@others
+def test_a_killed_worker_loses_nothing(name: str, opened: dict[str, Executor], tmp_path: Path) -> None:
+    function = partial(die_once, marker=tmp_path / "marker")
+    assert list(opened[name].map_chunks(function, CHUNKS, 30)) == DOUBLED
+
+
+@others
+def test_of_a_chunk_that_kills_its_workers_one_item_is_lost(name: str, opened: dict[str, Executor]) -> None:
+    found = list(opened[name].map_chunks(partial(die_on, victims=frozenset({6})), CHUNKS, 30))
+    assert isinstance(found[1][2], Lost)
+    found[1][2] = 12
+    assert found == DOUBLED
+
+
+def test_workers_that_die_at_once_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_settle_worker", die_at_start)
+    with pytest.raises(ExecutorError, match="as soon as they are started"):
+        list(ProcessExecutor(1).map_chunks(double, CHUNKS, 30))
+
+
+MAIN = """
+import sys
+from pathlib import Path
+from tests.vision.work.functions import tell_pid
+from vision.work.processes import ProcessExecutor
+list(ProcessExecutor(1).map_chunks(tell_pid, [[Path(sys.argv[1])]], 1))
+"""
+
+
+def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
+    told = tmp_path / "pid"
+    with subprocess.Popen([sys.executable, "-c", MAIN, str(told)], cwd=REPOSITORY) as main:
+        try:
+            _wait_until(lambda: told.is_file() and told.read_text() != "")
+        finally:
+            main.send_signal(signal.SIGKILL)
+    worker = int(told.read_text())
+    _wait_until(lambda: not psutil.pid_exists(worker))
+
+
+def _wait_until(holds: Callable[[], bool]) -> None:
+    for _ in range(300):
+        if holds():
+            return
+        time.sleep(0.1)
+    pytest.fail("waited 30 s in vain")
+
+
+def test_an_executor_is_a_word_an_address_or_a_section() -> None:
+    assert ExecutorSettings.model_validate("dask").engine == "dask"
+    assert ExecutorSettings.model_validate("tcp://host:8786").address == "tcp://host:8786"
+    with pytest.raises(ValueError, match="workers of its own"):
+        ExecutorSettings(engine="process", address="tcp://host:8786")
+
+
+def test_work_goes_to_the_executor_of_the_block(tmp_path: Path) -> None:
+    with open_work(ExecutorSettings(workers=2), tmp_path) as work:
+        assert current_work() is work
+        assert work.executor == ProcessExecutor(2)
+    assert current_work().journal is None
+    assert list(tmp_path.iterdir()) == []
+
+
+class TestClusters:
+    @pytest.fixture
+    def address(self, opened: dict[str, Executor]) -> str:
+        return str(opened["dask"]._client.scheduler.address)  # type: ignore[attr-defined]
+
+    def test_its_workers_are_used(self, address: str, tmp_path: Path) -> None:
+        with open_executor(ExecutorSettings.model_validate(address)) as executor:
+            assert list(executor.map_chunks(double, CHUNKS, 30)) == DOUBLED
+            executor.require_folder(tmp_path)
+            with pytest.raises(ExecutorError, match="no such folder"):
+                executor.require_folder(tmp_path / "absent")
+
+    def test_workers_of_another_version_are_refused(
+        self, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(cluster, "ROOT", tmp_path)
+        with (
+            pytest.raises(ExecutorError, match="2 of 2 workers are of another version"),
+            open_executor(ExecutorSettings(engine="dask", address=address)),
+        ):
+            pass
+
+    @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nothing://127.0.0.1:9"])
+    def test_where_no_scheduler_is_it_is_told_in_seconds(
+        self, address: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(cluster, "CONNECT_S", 1)
+        started = time.monotonic()
+        with (
+            pytest.raises(ExecutorError, match="no Dask scheduler answers"),
+            open_executor(ExecutorSettings(engine="dask", address=address)),
+        ):
+            pass
+        assert time.monotonic() - started < 10

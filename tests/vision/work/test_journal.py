@@ -1,0 +1,40 @@
+"""What was added to a journal is there after a kill, whole."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.shared_data import REPOSITORY
+from vision.work.journal import JOURNAL_NAME, Journal
+
+DYING = """
+import os, signal, sys
+from pathlib import Path
+from vision.work.journal import Journal
+journal = Journal(Path(sys.argv[1]))
+journal.add("a", b"1" * 5000)
+journal.add("b", b"2")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_process_added_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "new" / JOURNAL_NAME
+    died = subprocess.run([sys.executable, "-c", DYING, str(path)], cwd=REPOSITORY, check=False)
+    assert died.returncode == -signal.SIGKILL
+    journal = Journal(path)
+    assert (journal.find("a"), journal.find("b"), journal.find("c")) == (b"1" * 5000, b"2", None)
+    assert journal.keys() == {"a", "b"}
+    journal.remove()
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_damaged_journal_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / JOURNAL_NAME
+    path.write_bytes(b"no database" * 500)
+    journal = Journal(path)
+    assert journal.keys() == set()
+    journal.add("a", b"1")
+    assert journal.find("a") == b"1"
+    journal.close()

@@ -1,0 +1,1 @@
+"""Chunks of work on the processes of this machine or of a cluster."""

@@ -1,0 +1,171 @@
+"""Chunks on a Dask cluster: one that is there, or one that is started on this machine for the while.
+
+Only this file imports Dask.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import platform
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import dask
+import numpy as np
+import PIL
+from distributed import Client, Future, KilledWorker, LocalCluster, wait
+
+from vision.base.closure import ROOT
+from vision.base.errors import ExecutorError
+from vision.config.work import ExecutorSettings
+from vision.work.chunks import Engine, Function, Item, Lost, Result, run_chunks
+
+CONNECT_S = 10
+"""Seconds in which a scheduler and its first worker must answer."""
+
+LONELY_S = 60
+"""Seconds that work waits for a new worker when the last one is gone."""
+
+_POLL_S = 5
+_START = "PYTHONPATH=. .venv/bin/dask worker tcp://HOST:8786 --nthreads 1 --nworkers -1"
+
+
+class ClusterExecutor:
+    """The workers of a Dask scheduler."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def map_chunks(
+        self,
+        function: Function[Item, Result],
+        chunks: Iterable[Sequence[Item]],
+        total: int,  # noqa: ARG002
+    ) -> Generator[list[Result | Lost], None, None]:
+        """As `Executor.map_chunks`."""
+        return run_chunks(_Cluster(self._client), function, chunks)
+
+    def require_folder(self, folder: Path) -> None:
+        """As `Executor.require_folder`."""
+        seen = self._client.run(_is_folder, str(folder))
+        blind = sorted(address for address, is_there in seen.items() if not is_there)
+        if blind:
+            raise ExecutorError(
+                f"{folder}: {len(blind)} of {len(seen)} workers have no such folder (first: {blind[0]}). "
+                "Expected the images under the same path on every machine. Put them on a shared disk, or on "
+                "this machine alone with --executor process."
+            )
+
+
+class _Cluster(Engine):
+    lost: ClassVar[tuple[type[Exception], ...]] = (KilledWorker,)
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.capacity = 2 * max(1, sum(client.nthreads().values()))
+
+    def submit(self, function: Function[Any, Any], items: Sequence[Any]) -> Future[Any]:
+        return self._client.submit(function, items, pure=False)
+
+    def wait(self, futures: Sequence[Future[Any]]) -> None:
+        lonely = 0
+        while True:
+            try:
+                with self._client.as_current():
+                    wait(futures, timeout=_POLL_S)
+                break
+            except TimeoutError:
+                lonely = 0 if self._client.nthreads() else lonely + _POLL_S
+            except CancelledError:
+                break
+            if lonely >= LONELY_S:
+                raise ExecutorError(
+                    f"The last Dask worker is gone, and for {LONELY_S} s none has come. Expected workers "
+                    f"that are started again when they end. Start some, in a copy of this folder: {_START}"
+                )
+        if any(each.status in ("cancelled", "lost") for each in futures):
+            raise ExecutorError(
+                "The Dask scheduler does not answer any more. Expected it to live as long as the run. Start "
+                "it again and type the same command: what is finished is not done again."
+            )
+
+
+@contextmanager
+def open_cluster(settings: ExecutorSettings) -> Iterator[ClusterExecutor]:
+    """The executor of a scheduler's workers; without an address of some that end with the block.
+
+    Raises:
+        ExecutorError: no scheduler answers, it has no workers, or they are of another version.
+    """
+    with ExitStack() as stack:
+        if settings.address is None:
+            # what a dead worker was at is done again by `run_chunks`, which finds the image that ends workers
+            stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 0}))
+            cluster = LocalCluster(
+                n_workers=settings.workers,
+                threads_per_worker=1,
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+            )
+            client = stack.enter_context(Client(stack.enter_context(cluster), set_as_default=False))
+        else:
+            client = stack.enter_context(_connect(settings.address))
+            _require_same_version(client, settings.address)
+        yield ClusterExecutor(client)
+
+
+def _connect(address: str) -> Client:
+    try:
+        client = Client(address, timeout=CONNECT_S, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise ExecutorError(
+            f"{address}: no Dask scheduler answers within {CONNECT_S} s ({error}). Expected one at "
+            "executor.address. Start it with: .venv/bin/dask scheduler. Or leave the address out: a cluster "
+            "is started on this machine."
+        ) from error
+    try:
+        client.wait_for_workers(1, timeout=CONNECT_S)
+    except TimeoutError as error:
+        client.close()
+        raise ExecutorError(
+            f"{address}: the scheduler has no worker. Expected one at least. Start some, in a copy of this "
+            f"folder: {_START}"
+        ) from error
+    return client
+
+
+def _require_same_version(client: Client, address: str) -> None:
+    try:
+        client.get_versions(check=True)
+        told = client.run(tell_version)
+    except Exception as error:
+        raise ExecutorError(
+            f"{address}: the workers run other software ({str(error).strip() or type(error).__name__}). "
+            f"Expected the same lock and the same code. Start them in a copy of this folder: {_START}"
+        ) from error
+    own = tell_version()
+    other = {worker: version for worker, version in told.items() if version != own}
+    if other:
+        worker, version = next(iter(other.items()))
+        raise ExecutorError(
+            f"{address}: {len(other)} of {len(told)} workers are of another version (first: {worker}, "
+            f"{version}). Expected {own}: else images would depend on who decoded them. Start them in a copy "
+            f"of this folder: {_START}"
+        )
+
+
+def tell_version() -> str:
+    """What the results of a chunk depend on beside the images: Python, the decoder, this project's code."""
+    digest = hashlib.sha256()
+    for path in sorted((ROOT / "vision").rglob("*.py")):
+        digest.update(f"{path.relative_to(ROOT).as_posix()}\n".encode() + path.read_bytes())
+    python = ".".join(platform.python_version_tuple()[:2])
+    return f"Python {python}, NumPy {np.__version__}, Pillow {PIL.__version__}, code {digest.hexdigest()[:8]}"
+
+
+def _is_folder(path: str) -> bool:
+    return Path(path).is_dir()

@@ -1,0 +1,119 @@
+"""Chunks on the processor cores of this machine.
+
+Of few items, threads do the work: decoders run outside the interpreter's lock, and to start a process takes a
+second. Processes are spawned, not forked, for TensorFlow does not survive a fork; a pool of
+`concurrent.futures` notices a worker that was killed, where `multiprocessing.Pool` waits for it for ever.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Generator, Iterable, Sequence
+from concurrent.futures import Executor as Pool
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from vision.base.errors import ExecutorError
+from vision.work.chunks import Engine, Function, Item, Lost, Result, run_chunks
+
+FEWEST_ITEMS = 4_000
+"""Of which processes are started without being asked for."""
+
+_MOST_THREADS = 8
+
+
+@dataclass(frozen=True)
+class ProcessExecutor:
+    """As many processes as `workers`; by default one a core, or threads where items are few."""
+
+    workers: int | None = None
+
+    def map_chunks(
+        self, function: Function[Item, Result], chunks: Iterable[Sequence[Item]], total: int
+    ) -> Generator[list[Result | Lost], None, None]:
+        """As `Executor.map_chunks`; processes end with it."""
+        cores = len(os.sched_getaffinity(0))
+        if self.workers is None and total < FEWEST_ITEMS:
+            with ThreadPoolExecutor(min(_MOST_THREADS, cores)) as pool:
+                yield from run_chunks(_Pooled(pool, min(_MOST_THREADS, cores)), function, chunks)
+            return
+        processes = _Processes(self.workers or cores)
+        try:
+            yield from run_chunks(processes, function, chunks)
+        finally:
+            processes.close()
+
+    def require_folder(self, folder: Path) -> None:
+        """Nothing: workers see what this process sees."""
+
+
+class _Pooled(Engine):
+    """A pool of threads or processes."""
+
+    def __init__(self, pool: Pool, workers: int) -> None:
+        self._pool = pool
+        self.capacity = 2 * workers
+
+    def submit(self, function: Function[Any, Any], items: Sequence[Any]) -> Future[Any]:
+        return self._pool.submit(function, items)
+
+    def wait(self, futures: Sequence[Future[Any]]) -> None:
+        wait(futures)
+
+
+class _Processes(_Pooled):
+    """A pool of processes that is made anew when one of them dies."""
+
+    lost: ClassVar[tuple[type[Exception], ...]] = (BrokenProcessPool,)
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        super().__init__(self._open(), workers)
+
+    def submit(self, function: Function[Any, Any], items: Sequence[Any]) -> Future[Any]:
+        try:
+            return super().submit(function, items)
+        except BrokenProcessPool as error:
+            failed: Future[Any] = Future()
+            failed.set_exception(error)
+            return failed
+
+    def renew(self) -> None:
+        self.close()
+        self._pool = self._open()
+        try:
+            self._pool.submit(os.getpid).result()
+        except BrokenProcessPool as error:
+            raise ExecutorError(
+                "Worker processes end as soon as they are started. Expected them to live: is there no memory "
+                "left, or a limit on the number of processes? Type: --set executor.workers=1, or see dmesg "
+                "for what ended them."
+            ) from error
+
+    def close(self) -> None:
+        """End the processes, after the chunks that they are at."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _open(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(
+            self._workers, mp_context=multiprocessing.get_context("spawn"), initializer=_settle_worker
+        )
+
+
+def _settle_worker() -> None:
+    """Leave Ctrl-C to the process that started this one, and end with it, even if it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
