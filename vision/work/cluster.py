@@ -31,6 +31,12 @@ LONELY_S = 60
 """Seconds that work waits for a new worker when the last one is gone."""
 
 _POLL_S = 5
+_LOCAL = {
+    # what a dead worker was at is done again by `run_chunks`, which finds the image that ends workers
+    "distributed.scheduler.allowed-failures": 0,
+    # a worker that is being started again is not given up: nobody else would start one
+    "distributed.deploy.lost-worker-timeout": "1 day",
+}
 _START = "PYTHONPATH=. .venv/bin/dask worker tcp://HOST:8786 --nthreads 1 --nworkers -1"
 
 
@@ -103,8 +109,7 @@ def open_cluster(settings: ExecutorSettings) -> Iterator[ClusterExecutor]:
     """
     with ExitStack() as stack:
         if settings.address is None:
-            # what a dead worker was at is done again by `run_chunks`, which finds the image that ends workers
-            stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 0}))
+            stack.enter_context(dask.config.set(_LOCAL))
             cluster = LocalCluster(
                 n_workers=settings.workers,
                 threads_per_worker=1,
