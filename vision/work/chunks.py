@@ -74,6 +74,10 @@ class Engine(ABC):
     def wait(self, futures: Sequence[Any]) -> None:
         """Return when all are done, well or not; raises ExecutorError if there is nobody left to do them."""
 
+    @abstractmethod
+    def result(self, future: Any) -> Sequence[Any]:
+        """What a future comes to; raises what the function raised, `lost`, or as `wait` does."""
+
     def renew(self) -> None:  # noqa: B027  most engines replace a dead worker by themselves
         """Replace what died; raises ExecutorError if new workers die at once."""
 
@@ -100,9 +104,8 @@ def run_chunks(
                 _let_others_end(engine, function, tasks)
                 yield _do_alone(engine, function, tasks.popleft().items)
                 continue
-            engine.wait([tasks[0].future])
             try:
-                results = list(tasks[0].future.result())
+                results = list(engine.result(tasks[0].future))
             except engine.lost:
                 _do_again(engine, function, tasks)
                 continue
@@ -138,11 +141,10 @@ def _let_others_end(engine: Engine, function: Function[Item, Result], tasks: Ite
 
 def _do_alone(engine: Engine, function: Function[Item, Result], items: Sequence[Item]) -> list[Result | Lost]:
     """The results of items that nothing else runs beside, so that it is theirs if the worker dies."""
-    future = engine.submit(function, items)
-    engine.wait([future])
-    if not isinstance(future.exception(), engine.lost):
-        return list(future.result())
-    engine.renew()
+    try:
+        return list(engine.result(engine.submit(function, items)))
+    except engine.lost:
+        engine.renew()
     if len(items) == 1:
         return [Lost()]
     half = len(items) // 2

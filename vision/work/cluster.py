@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import platform
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -78,26 +78,33 @@ class _Cluster(Engine):
         return self._client.submit(function, items, pure=False)
 
     def wait(self, futures: Sequence[Future[Any]]) -> None:
+        with self._client.as_current():
+            self._wait_for(lambda: wait(futures, timeout=_POLL_S))
+
+    def result(self, future: Future[Any]) -> Sequence[Any]:
+        self.wait([future])
+        if future.status == "error":
+            return list(future.result())  # raises it
+        # a result is lost with the worker that has it, and then made again
+        return list(self._wait_for(lambda: future.result(timeout=_POLL_S)))
+
+    def _wait_for(self, call: Callable[[], Any]) -> Any:
+        """What a call gives that may time out, as long as there are workers."""
         lonely = 0
-        while True:
+        while lonely < LONELY_S:
             try:
-                with self._client.as_current():
-                    wait(futures, timeout=_POLL_S)
-                break
+                return call()
             except TimeoutError:
                 lonely = 0 if self._client.nthreads() else lonely + _POLL_S
-            except CancelledError:
-                break
-            if lonely >= LONELY_S:
+            except CancelledError as error:
                 raise ExecutorError(
-                    f"The last Dask worker is gone, and for {LONELY_S} s none has come. Expected workers "
-                    f"that are started again when they end. Start some, in a copy of this folder: {_START}"
-                )
-        if any(each.status in ("cancelled", "lost") for each in futures):
-            raise ExecutorError(
-                "The Dask scheduler does not answer any more. Expected it to live as long as the run. Start "
-                "it again and type the same command: what is finished is not done again."
-            )
+                    "The Dask scheduler does not answer any more. Expected it to live as long as the run. "
+                    "Start it again and type the same command: what is finished is not done again."
+                ) from error
+        raise ExecutorError(
+            f"The last Dask worker is gone, and for {LONELY_S} s none has come. Expected workers that are "
+            f"started again when they end. Start some, in a copy of this folder: {_START}"
+        )
 
 
 @contextmanager

@@ -66,6 +66,9 @@ class _Pooled(Engine):
     def wait(self, futures: Sequence[Future[Any]]) -> None:
         wait(futures)
 
+    def result(self, future: Future[Any]) -> Sequence[Any]:
+        return list(future.result())
+
 
 class _Processes(_Pooled):
     """A pool of processes that is made anew when one of them dies."""
