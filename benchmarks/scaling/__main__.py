@@ -71,6 +71,7 @@ class Job:
             },
             "images": {"size": IMAGE_SIZE},
             "training": {"candidates": {"cnn": network}},
+            "executor": self.executor,
         }
         path = self.folder / "scaling.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +117,8 @@ def explore(job: Job) -> Iterator[Measure]:
 def predict(job: Job) -> Iterator[Measure]:
     """Answers for all images by a model that is trained once."""
     answers, model = job.folder / "answers", train_model(job.work)
-    trace = job.run("run.py", "predict", job.photos, "--run", "latest", "--out", answers, state=model)
+    asked = ("predict", job.photos, "--run", "latest", "--out", answers, "--executor", job.executor)
+    trace = job.run("run.py", *asked, state=model)
     yield job.measure("predict", trace.whole(), [answers], answers / "predictions.html")
 
 

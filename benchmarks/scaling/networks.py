@@ -22,8 +22,9 @@ import numpy as np
 from benchmarks.backbones import time_backbone
 from benchmarks.cost import TRAINING_RECORD, PhotoCost, TrainingCost, read_training
 from benchmarks.ingest import paint_files
-from benchmarks.training_speed import CLASSES, EPOCHS, make_data
+from benchmarks.training_speed import CLASSES, EPOCHS, make_data, make_pixels
 from vision.base.files import write_atomically
+from vision.bundle.engine import Engine
 from vision.config.data import FolderSource, ImageSettings
 from vision.config.export import Precision
 from vision.config.training import CandidateSettings
@@ -59,11 +60,20 @@ def main() -> None:
 def measure(name: str, size: int, num_images: int) -> TrainingCost:
     """One network at one size."""
     with tempfile.TemporaryDirectory(prefix="taxon-cost-") as folder:
-        file, _, times = time_backbone(name, size, 10, (Precision.FP16,), Path(folder))
-    return TrainingCost(
-        *(name, size, file.embedding_width),
-        *(time_pass(name, size, num_images), time_epoch(name, size, num_images), times[Precision.FP16]),
-    )
+        file, graphs, _ = time_backbone(name, size, 1, (Precision.FP16,), Path(folder))
+        answer = time_answer(graphs.path(graphs.file_name(Precision.FP16)), size)
+    passes, epoch = time_pass(name, size, num_images), time_epoch(name, size, num_images)
+    return TrainingCost(name, size, file.embedding_width, passes, epoch, answer)
+
+
+def time_answer(graph: Path, size: int) -> float:
+    """CPU milliseconds of a picture by an exported graph, one thread."""
+    images, engine = make_pixels(size, 32), Engine(graph)
+    engine.forward(images[:1])
+    started = time.process_time()
+    for each in images:
+        engine.forward(each[None])
+    return 1000 * (time.process_time() - started) / len(images)
 
 
 def time_pass(name: str, size: int, num_images: int) -> float:

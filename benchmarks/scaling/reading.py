@@ -12,7 +12,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestration.flows.running.runner import guard_run
+from orchestration.flows.running.runner import Plan, Run, guard_run, run_known
 from orchestration.session.paths import ProjectPaths
 from vision.config.reading.loading import load_config
 from vision.config.run import RunConfig
@@ -44,7 +44,10 @@ def main() -> None:
         digest = digest_source(config.dataset, paths.data)
         times = {"list": (began, time.time())}
         folders = paths.relative(paths.data), paths.relative(paths.images)
-        pipeline(name=NAME)(reading).with_options(run_name=NAME)(config, digest, *folders)
+        plan = Plan(pipeline(name=NAME)(reading), (config, digest, *folders), config, digest)
+        failure = run_known(Run(NAME, config, paths), plan)
+        if failure is not None:
+            raise failure
         for name, step in Client().get_pipeline_run(NAME).steps.items():
             times[name] = _seconds(step.start_time), _seconds(step.end_time)
     Path(sys.argv[2]).write_text(json.dumps(times))
