@@ -117,8 +117,8 @@ def explore(job: Job) -> Iterator[Measure]:
 def predict(job: Job) -> Iterator[Measure]:
     """Answers for all images by a model that is trained once."""
     answers, model = job.folder / "answers", train_model(job.work)
-    asked = ("predict", job.photos, "--run", "latest", "--out", answers, "--executor", job.executor)
-    trace = job.run("run.py", *asked, state=model)
+    by = () if job.executor == "process" else ("--executor", job.executor)
+    trace = job.run("run.py", "predict", job.photos, "--run", "latest", "--out", answers, *by, state=model)
     yield job.measure("predict", trace.whole(), [answers], answers / "predictions.html")
 
 
