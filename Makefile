@@ -81,6 +81,7 @@ lock:
 	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" requirements-dev.in -o requirements-dev.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" requirements-extras.in -o requirements-extras.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" serving/requirements.in -o serving/requirements.txt
+	$(UV) pip compile --no-deps --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" serving/requirements-index.in -o serving/requirements-index.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" deploy/images/page.in -o deploy/images/page.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" deploy/images/postgresql.in -o deploy/images/postgresql.txt
 

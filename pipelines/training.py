@@ -88,7 +88,7 @@ def training(
         )
     bundle = keyed(assemble)(
         *(config.name, manifest, dataset, model, graphs, served, rule, detector, exported, held_out),
-        *(splits, config.export.similar, test, precisions),
+        *(splits, config.export.similar_per_class, test, precisions),
     )
     promotion = keyed(promote)(
         *(bundle, tested, rule, detector, far, baselines, manifest, splits, config, store_folder),

@@ -24,7 +24,7 @@ from report.photographs.thumbnails import as_data_uri
 from vision.base.errors import ImageError
 from vision.base.files import write_atomically
 from vision.base.wording import count_of, join_words
-from vision.bundle.neighbours import NEIGHBOURS_NAME, Neighbours, read_neighbours
+from vision.bundle.neighbours import Neighbours, read_neighbours
 from vision.bundle.records import SimilarImage
 from vision.data.thumbnails import make_thumbnail
 from vision.prediction.batch import Batch, Progress, Rows, finish_batch, run_batch
@@ -109,8 +109,7 @@ def write_predictions(
 ) -> tuple[BatchSummary, Rows]:
     """Answer a batch into `folder`: its tables, its summary and its contact sheet; else as `run_batch`."""
     summary, rows = run_batch(batch, folder, progress, listen)
-    known = batch.model.root / NEIGHBOURS_NAME
-    neighbours = read_neighbours(known) if batch.wanted.similar else None
+    neighbours = read_neighbours(batch.model.root) if batch.wanted.similar else None
     asked = zip(batch.listing.items, rows, strict=True)
     write_atomically(folder / PAGE_NAME, render_sheet(summary, asked, neighbours))
     finish_batch(folder)

@@ -126,7 +126,9 @@ class SimilarPicture(Body):
     same: bool = Field(
         default=False, description="the very picture that was asked, or a copy: the model was made with it"
     )
-    picture_jpeg: str = Field(description="the image as the network saw it, small; base64")
+    picture_jpeg: str = Field(
+        description="the image as the network saw it, small; base64; empty where the model keeps none of it"
+    )
 
 
 class ProvisionalClass(Body):

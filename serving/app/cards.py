@@ -141,9 +141,11 @@ def _show_similar(answer: PredictionAnswer) -> None:
         st.caption("Most like these of what it was taught")
         with st.container(horizontal=True, gap="xsmall"):
             for each in answer.similar:
-                picture, name = base64.b64decode(each.picture_jpeg), escape_markdown(each.class_name)
-                name += " (this very picture)" if each.same else ""
-                st.image(picture, caption=name, width=_CLASS_PICTURE_PIXELS)
+                name = escape_markdown(each.class_name) + (" (this very picture)" if each.same else "")
+                if each.picture_jpeg:
+                    st.image(base64.b64decode(each.picture_jpeg), caption=name, width=_CLASS_PICTURE_PIXELS)
+                else:
+                    st.caption(f"{name}: {escape_markdown(each.path)}")
 
 
 def _ask_for_correction(card: Card) -> None:

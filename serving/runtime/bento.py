@@ -24,8 +24,11 @@ from vision.base.errors import ServiceError, TaxonError
 from vision.base.files import storage_errors, write_atomically
 from vision.base.lock import RunLock
 from vision.bundle.assembly import load_bundle
+from vision.bundle.neighbours import INDEX_NAME
 
 REQUIREMENTS = "requirements.txt"
+INDEX_REQUIREMENTS = "requirements-index.txt"
+"""What a bundle with an index of known images needs besides."""
 SERVICE = "serving.service:Taxon"
 ENTRANCES = ("serving.service", "serving.runtime.worker")
 """Modules that run a Bento: under BentoML, and under our own supervisor."""
@@ -51,10 +54,12 @@ def build_bento(bundle: Path, digest: str, version: str) -> BuiltBento:
     import bentoml
     from bentoml.exceptions import BentoMLException
 
-    name = load_bundle(bundle, digest).contract.name
+    contract = load_bundle(bundle, digest).contract
+    name = contract.name
     try:
         tag = _store_model(bundle, name, digest)
-        pinned = PinnedModel(name=name, version=version, digest=digest, tag=tag)
+        indexed = INDEX_NAME in contract.files
+        pinned = PinnedModel(name=name, version=version, digest=digest, tag=tag, indexed=indexed)
         with storage_errors(Path(tempfile.gettempdir())), tempfile.TemporaryDirectory() as folder:
             context = Path(folder)
             code = stage_code(context, pinned)
@@ -84,8 +89,9 @@ def stage_code(folder: Path, pinned: PinnedModel) -> str:
         StorageError: a file could not be copied.
     """
     write_atomically(folder / PINNED_NAME, pinned.model_dump_json(indent=1) + "\n")
+    locks = (REQUIREMENTS, INDEX_REQUIREMENTS) if pinned.indexed else (REQUIREMENTS,)
     with storage_errors(folder):
-        shutil.copyfile(ROOT / "serving" / REQUIREMENTS, folder / REQUIREMENTS)
+        (folder / REQUIREMENTS).write_text("".join((ROOT / "serving" / each).read_text() for each in locks))
         for name in import_closure(ENTRANCES):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, folder / name)

@@ -27,7 +27,13 @@ from vision.base.files import digest_file, storage_errors, write_atomically
 from vision.base.outputs import ModelFile
 from vision.bundle.engine import Engine
 from vision.bundle.head import HEAD_NAME
-from vision.bundle.neighbours import NEIGHBOURS_NAME, Neighbours, read_neighbours, save_neighbours
+from vision.bundle.neighbours import (
+    MORE_NAMES,
+    NEIGHBOURS_NAME,
+    Neighbours,
+    read_neighbours,
+    save_neighbours,
+)
 from vision.bundle.records import Bundle, Contract, ExportedGraphs
 from vision.config.export import Precision
 from vision.data.quality import QUALITY_COLUMNS
@@ -139,8 +145,7 @@ def write_bundle(
     save_reference(reference, folder / Bundle.REFERENCE_NAME)
     names = [graph_name, HEAD_NAME, Bundle.DETECTOR_NAME, Bundle.REFERENCE_NAME]
     if neighbours is not None:
-        save_neighbours(neighbours, folder / NEIGHBOURS_NAME)
-        names.append(NEIGHBOURS_NAME)
+        names += save_neighbours(neighbours, folder)
     files = {name: digest_file(folder / name) for name in sorted(names)}
     complete = contract.model_copy(update={"files": files})
     write_atomically(folder / Bundle.CONTRACT_NAME, _write_contract(complete))
@@ -168,7 +173,7 @@ def load_bundle(root: Path, expected_digest: str, num_threads: int = 1) -> Loade
         contract=contract,
         detector=load_detector(root / Bundle.DETECTOR_NAME),
         engine=Engine(root / ExportedGraphs.file_name(contract.precision), num_threads, root / HEAD_NAME),
-        neighbours=read_neighbours(root / NEIGHBOURS_NAME) if NEIGHBOURS_NAME in contract.files else None,
+        neighbours=read_neighbours(root) if NEIGHBOURS_NAME in contract.files else None,
     )
 
 
@@ -264,7 +269,7 @@ def _write_contract(contract: Contract) -> str:
 def _check_names(root: Path, contract: Contract) -> None:
     graph = ExportedGraphs.file_name(contract.precision)
     expected = {graph, HEAD_NAME, Bundle.DETECTOR_NAME, Bundle.REFERENCE_NAME}
-    expected |= {NEIGHBOURS_NAME} & set(contract.files)
+    expected |= {NEIGHBOURS_NAME, *MORE_NAMES} & set(contract.files)
     if set(contract.files) != expected:
         raise BundleError(
             f"The contract of {root} lists {', '.join(sorted(contract.files))}; expected "

@@ -15,7 +15,8 @@ import numpy as np
 
 from vision.base.errors import DataError
 from vision.base.record import FloatArray, IntArray
-from vision.bundle.neighbours import Neighbours, unit_rows
+from vision.bundle.index import unit_rows
+from vision.bundle.neighbours import Neighbours
 from vision.bundle.records import LEAST_PICTURES
 
 ALPHA = 0.05

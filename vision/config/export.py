@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from vision.config.base import Fraction, Settings
 
@@ -33,6 +34,17 @@ AUTO_ORDER = (Precision.FP16, Precision.FP32)
 
 FASTER = 0.9
 """Largest share of their time in which int8 must answer to be served for its speed."""
+
+
+MOST_SIMILAR = 1_000_000_000
+"""More images of a class than any data set has."""
+
+
+def _all_or_number(value: Any) -> Any:
+    number = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_SIMILAR
+    if value != "all" and not number:
+        raise ValueError("expected all, or a whole number of images, 0 for none")
+    return value
 
 
 class ToleranceSettings(Settings):
@@ -70,12 +82,15 @@ class ExportSettings(Settings):
     )
     num_calibration_images: int = Field(default=128, ge=16, description="training images for int8 ranges")
     tolerance: ToleranceSettings = ToleranceSettings()
-    similar: int = Field(
+    similar: Annotated[int | Literal["all"], BeforeValidator(_all_or_number)] = Field(
         default=50,
-        ge=0,
-        le=10_000,
         description="known images of a class kept with the model, to be shown as like another; 0: none",
     )
+
+    @property
+    def similar_per_class(self) -> int:
+        """Most known images of a class that are kept."""
+        return MOST_SIMILAR if self.similar == "all" else self.similar
 
     @property
     def automatic(self) -> bool:

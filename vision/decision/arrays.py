@@ -21,6 +21,9 @@ from vision.decision.formulas import normalise
 MAX_BANK_ROWS = 2000
 """Most training embeddings that the kNN bank keeps: 1,000 were measured to do as well as 20,000."""
 
+MAX_FITTED_ROWS = 100_000
+"""Most training images that a detector's arrays are fitted on."""
+
 PRINCIPAL_VARIANCE = 0.9
 """Share of variance in ViM's principal subspace."""
 
@@ -125,25 +128,31 @@ def fit_vim(known: Known) -> Arrays:
 def fit_bank(known: Known) -> Arrays:
     """Training embeddings at unit length, at most MAX_BANK_ROWS."""
     rng = np.random.default_rng(known.seed)
-    rows = _choose_bank(known.labels, known.groups, MAX_BANK_ROWS, rng)
+    rows = choose_rows(known.labels, known.groups, MAX_BANK_ROWS, rng)
     return {"bank": normalise(known.embeddings[rows]).astype(np.float32)}
 
 
-def _choose_bank(labels: IntArray, groups: NDArray[np.str_], most: int, rng: np.random.Generator) -> IntArray:
-    """Rows of the kNN bank, ascending: all, or `most` spread evenly over classes, then over groups."""
+def choose_fitted(labels: IntArray, groups: NDArray[np.str_], seed: int) -> IntArray:
+    """Rows, ascending, that arrays are fitted on: all, or `MAX_FITTED_ROWS` as `choose_rows` spreads them."""
+    return choose_rows(labels, groups, MAX_FITTED_ROWS, np.random.default_rng(seed))
+
+
+def choose_rows(labels: IntArray, groups: NDArray[np.str_], most: int, rng: np.random.Generator) -> IntArray:
+    """Rows, ascending: all, or `most` spread evenly over classes, then over groups."""
     order = rng.permutation(len(labels))
-    rank_in_group = _count_earlier(np.array([f"{y}/{g}" for y, g in zip(labels, groups, strict=True)])[order])
+    names, codes = np.unique(groups, return_inverse=True)
+    rank_in_group = _count_earlier((labels * len(names) + codes)[order])
     order = order[np.argsort(rank_in_group, kind="stable")]
     rank_in_class = _count_earlier(labels[order])
     return np.sort(order[np.argsort(rank_in_class, kind="stable")][:most])
 
 
-def _count_earlier(names: NDArray[Any]) -> IntArray:
-    """How many earlier entries have the same name, (n,)."""
-    order = np.argsort(names, kind="stable")
-    _, starts, counts = np.unique(names[order], return_index=True, return_counts=True)
-    ranks = np.empty(len(names), dtype=np.int64)
-    ranks[order] = np.arange(len(names)) - np.repeat(starts, counts)
+def _count_earlier(codes: IntArray) -> IntArray:
+    """How many earlier entries are equal, (n,)."""
+    order = np.argsort(codes, kind="stable")
+    _, starts, counts = np.unique(codes[order], return_index=True, return_counts=True)
+    ranks = np.empty(len(codes), dtype=np.int64)
+    ranks[order] = np.arange(len(codes)) - np.repeat(starts, counts)
     return ranks
 
 

@@ -13,6 +13,7 @@ from vision.base.errors import TooFewImagesError
 from vision.base.outputs import FoldHeads, ModelOutputs
 from vision.data.labelled import Labelled, at_rows, select
 from vision.data.records import Split, Splits
+from vision.decision.arrays import choose_fitted
 from vision.decision.fitting import check_outputs, fit_arrays, fit_detector, fit_scales
 from vision.decision.held_out import HeldOut
 from vision.decision.records import OodDetector
@@ -94,8 +95,9 @@ def _by_folds(
         inside = np.flatnonzero((heads.folds == fold) & np.isin(labels, taught))
         if len(taught) < 2 or not len(inside):
             continue
-        narrow = outputs.with_head(heads.kernels[fold][:, taught], heads.biases[fold][taught])
-        own, asked = narrow.at(train), narrow.at(inside)
+        train = train[choose_fitted(labels[train], known.groups[train], seed)]
+        head = heads.kernels[fold][:, taught], heads.biases[fold][taught]
+        own, asked = (outputs.at(rows).with_head(*head) for rows in (train, inside))
         arrays = fit_arrays(own, np.searchsorted(taught, labels[train]), known.groups[train], seed, names)
         for name, values in parts.items():
             values[inside] = stack_parts(arrays, name, asked.logits, asked.embeddings)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from vision.base.errors import DataError, TooFewImagesError, TrainingError
 from vision.base.outputs import ModelOutputs
 from vision.base.record import FloatArray, IntArray
-from vision.decision.arrays import EIGENVALUE_FLOOR, SPREAD_FLOOR, Arrays, Known
+from vision.decision.arrays import EIGENVALUE_FLOOR, SPREAD_FLOOR, Arrays, Known, choose_fitted
 from vision.decision.records import OodDetector
 from vision.decision.scores import COMBINATIONS, SCORES, OodScore, stack_parts
 
@@ -73,15 +73,18 @@ def fit_arrays(
 ) -> dict[str, NDArray[Any]]:
     """The arrays of some scores and of the stranger score, from known images.
 
-    The scales of combinations are not among them.
+    The scales of combinations are not among them. Of very many images some are taken.
 
     Args:
         train: (n,) images of everything, finite.
         labels: (n,) label index; each of 0..k-1 occurs.
         groups: (n,) group names.
-        seed: chooses the rows of the kNN bank where there are too many.
+        seed: chooses images where there are too many.
         names: the scores that will be measured.
     """
+    rows = choose_fitted(labels, groups, seed)
+    if len(rows) < len(labels):
+        train, labels, groups = train.at(rows), labels[rows], groups[rows]
     known = Known(train, labels, groups, seed, _fit_whitener)
     needed = dict.fromkeys(part for name in names for part in (*SCORES[name].parts, name))
     fits = [fit for name in needed if (fit := SCORES[name].fit) is not None]

@@ -155,11 +155,9 @@ def score_unknown(
     """
     chosen = OodScore(name or detector.score_name)
     _check_inputs(detector, logits, embeddings)
-    starts = range(0, len(logits), CHUNK_ROWS)
-    parts = [
-        _score_chunk(detector, chosen, *(a[i : i + CHUNK_ROWS] for a in (logits, embeddings))) for i in starts
-    ]
-    scores = np.concatenate(parts) if parts else np.zeros(0)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not finite and is refused
+        parts = stack_parts(detector.arrays, chosen, logits, embeddings)
+        scores = combine_parts(detector.arrays, chosen, parts) if SCORES[chosen].parts else parts[:, 0]
     _check_finite(f"The {chosen} scores", scores)
     return scores
 
@@ -179,24 +177,16 @@ def p_values(threshold: UnknownThreshold, scores: FloatArray) -> FloatArray:
 def stack_parts(arrays: Arrays, name: OodScore, logits: FloatArray, embeddings: FloatArray) -> FloatArray:
     """Parts of a combination before they are scaled, (n, p) in its row's order; else the score, (n, 1)."""
     rows = [SCORES[part] for part in SCORES[name].parts or (name,)]
-    measured = [row.measure(arrays, logits, embeddings) for row in rows if row.measure is not None]
-    return np.stack(measured, axis=1)
+    measures = [row.measure for row in rows if row.measure is not None]
+    chunks = [slice(start, start + CHUNK_ROWS) for start in range(0, max(1, len(logits)), CHUNK_ROWS)]
+    return np.concatenate(
+        [np.stack([each(arrays, logits[at], embeddings[at]) for each in measures], axis=1) for at in chunks]
+    )
 
 
 def combine_parts(arrays: Arrays, name: OodScore, parts: FloatArray) -> FloatArray:
     """Scores (n,) of a combination from its parts (n, p)."""
     return combine(parts, arrays[f"{name}_location"], arrays[f"{name}_scale"])
-
-
-def _score_chunk(
-    detector: OodDetector, name: OodScore, logits: FloatArray, embeddings: FloatArray
-) -> FloatArray:
-    arrays = detector.arrays
-    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not finite and is refused
-        parts = stack_parts(arrays, name, logits, embeddings)
-        if not SCORES[name].parts:
-            return parts[:, 0]
-        return combine_parts(arrays, name, parts)
 
 
 def _check_inputs(detector: OodDetector, logits: FloatArray, embeddings: FloatArray) -> None:

@@ -7,6 +7,7 @@ the bundle; the service need not read it.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,8 +116,8 @@ def thin_rows(groups: IntArray, limit: int, rng: np.random.Generator) -> IntArra
     if len(groups) <= limit:
         return np.arange(len(groups))
     sizes = np.bincount(groups)
-    totals = np.array([np.minimum(sizes, most).sum() for most in range(int(sizes.max()) + 1)])
-    most = int(np.flatnonzero(totals <= limit)[-1])
+    frames = range(int(sizes.max()) + 1)
+    most = bisect_right(frames, limit, key=lambda each: int(np.minimum(sizes, each).sum())) - 1
     if most:
         return cap_frames(groups, most, rng)
     return np.sort(rng.choice(cap_frames(groups, 1, rng), limit, replace=False))

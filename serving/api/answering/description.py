@@ -59,7 +59,7 @@ def describe_model(
         unknown_class_names=contract.unknown_class_names,
         passport=contract.passport,
         weak_classes=contract.weak_classes,
-        num_known_images=len(bundle.neighbours.paths) if bundle.neighbours else 0,
+        num_known_images=bundle.neighbours.num_images if bundle.neighbours else 0,
         max_body_bytes=settings.max_body_bytes,
         max_megapixels=settings.max_megapixels,
         max_batch_files=settings.max_batch_files,

@@ -28,6 +28,7 @@ class PinnedModel(BaseModel):
     version: str = Field(min_length=1, max_length=64)
     digest: str = Field(pattern=_HEX_DIGEST)
     tag: str
+    indexed: bool = Field(default=False, description="its index of known images needs faiss")
 
 
 def read_pinned(path: Path) -> PinnedModel:

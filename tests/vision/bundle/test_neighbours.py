@@ -13,7 +13,9 @@ from PIL import Image
 
 from vision.base.errors import BundleError
 from vision.base.outputs import ModelOutputs
+from vision.bundle import neighbours
 from vision.bundle.neighbours import (
+    MORE_NAMES,
     NEIGHBOURS_NAME,
     Neighbours,
     gather_neighbours,
@@ -75,10 +77,11 @@ def test_the_nearest_are_those_of_the_largest_cosine_whatever_the_length() -> No
 
 def test_what_is_written_is_read_again_byte_for_byte(tmp_path: Path) -> None:
     known, _ = gather(5)
-    save_neighbours(known, tmp_path / NEIGHBOURS_NAME)
-    again = read_neighbours(tmp_path / NEIGHBOURS_NAME)
-    save_neighbours(again, tmp_path / "again.npz")
-    assert (tmp_path / NEIGHBOURS_NAME).read_bytes() == (tmp_path / "again.npz").read_bytes()
+    assert save_neighbours(known, tmp_path) == [NEIGHBOURS_NAME]
+    again = read_neighbours(tmp_path)
+    before = (tmp_path / NEIGHBOURS_NAME).read_bytes()
+    save_neighbours(again, tmp_path)
+    assert (tmp_path / NEIGHBOURS_NAME).read_bytes() == before
     assert again.pictures == known.pictures
     assert list(again.paths) == list(known.paths)
 
@@ -86,4 +89,48 @@ def test_what_is_written_is_read_again_byte_for_byte(tmp_path: Path) -> None:
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / NEIGHBOURS_NAME, embeddings=np.zeros(3))
     with pytest.raises(BundleError, match="known images"):
-        read_neighbours(tmp_path / NEIGHBOURS_NAME)
+        read_neighbours(tmp_path)
+
+
+class TestMoreThanAreComparedOneByOne:
+    """The same images, as if numpy took but eight of them."""
+
+    @pytest.fixture
+    def known(self, monkeypatch: pytest.MonkeyPatch) -> Neighbours:
+        monkeypatch.setattr(neighbours, "EXACT_ROWS", 8)
+        monkeypatch.setattr(neighbours, "PICTURED", 2)
+        many: Neighbours = gather(50)[0]
+        return many
+
+    def test_all_are_found_and_some_of_each_class_have_pictures(
+        self, known: Neighbours, tmp_path: Path
+    ) -> None:
+        assert save_neighbours(known, tmp_path) == [NEIGHBOURS_NAME, *MORE_NAMES]
+        again = read_neighbours(tmp_path)
+        assert (again.num_images, len(again.paths), np.bincount(again.labels).tolist()) == (15, 4, [2, 2])
+        embeddings = gather(50)[1]
+        for row in range(15):
+            found, true = (each.nearest(embeddings[row], 15) for each in (again, known))
+            for (told, _), (right, _) in zip(found, true, strict=True):
+                assert (told.path, told.class_name, told.same) == (right.path, right.class_name, right.same)
+                assert told.similarity == pytest.approx(right.similarity, abs=3e-4)
+            for told, picture in found:
+                assert bool(picture) == (told.path in again.paths)
+                assert (
+                    not picture or picture == dict(zip(known.paths, known.pictures, strict=True))[told.path]
+                )
+
+    def test_equal_ones_give_equal_bytes(self, known: Neighbours, tmp_path: Path) -> None:
+        for name in ("a", "b"):
+            (tmp_path / name).mkdir()
+            names = save_neighbours(known, tmp_path / name)
+        for name in names:
+            assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+    @pytest.mark.parametrize("name", MORE_NAMES)
+    def test_a_file_cut_short_is_refused(self, known: Neighbours, tmp_path: Path, name: str) -> None:
+        save_neighbours(known, tmp_path)
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(BundleError, match=r"similar|known images"):
+            read_neighbours(tmp_path)

@@ -120,6 +120,18 @@ def test_a_full_bank_is_spread_over_classes_and_groups(monkeypatch: pytest.Monke
     assert all(len(set(groups[[row for row in rows if labels[row] == own]])) == 2 for own in range(3))
 
 
+@pytest.mark.parametrize("name", [OodScore.EWK, OodScore.FWK, OodScore.KNN, OodScore.MAHALANOBIS])
+def test_of_very_many_images_some_of_each_class_say_the_same(
+    monkeypatch: pytest.MonkeyPatch, name: OodScore
+) -> None:
+    whole = Clusters().fit(3000)
+    monkeypatch.setattr(arrays, "MAX_FITTED_ROWS", 1500)
+    some = Clusters().fit(3000)
+    assert len(some.arrays["bank"]) == 1500
+    asked, _ = Clusters(seed=1).known(200)
+    assert np.corrcoef(score(whole, asked, name), score(some, asked, name))[0, 1] > 0.98
+
+
 def test_a_bank_with_room_holds_every_training_image() -> None:
     assert Clusters().fit(33).arrays["bank"].shape == (33, 8)
 
