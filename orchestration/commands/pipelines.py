@@ -10,6 +10,7 @@ from functools import partial
 from rich.console import Console
 
 from orchestration.commands.command import EXECUTOR, Command, argument, read_config
+from orchestration.commands.worker import MACHINES, use_machines
 from orchestration.flows.running.runner import Outcome, launch
 from orchestration.session.paths import ProjectPaths
 from orchestration.session.refusal import describe_refusal
@@ -48,9 +49,13 @@ CACHED = (
 )
 """Pipelines that reuse finished steps of earlier runs."""
 
+SHARED = (PipelineName.TRAINING, PipelineName.RETRAINING, PipelineName.FINETUNE_COMPARISON)
+"""Pipelines whose networks several machines can train together."""
+
 NO_CACHE = argument("--no-cache", action="store_true", help="run every step anew")
 READING = (*CACHED, PipelineName.BATCH_PREDICTION)
 """Pipelines that read many images."""
+OPTIONS = (NO_CACHE, CACHED), (EXECUTOR, READING), (MACHINES, SHARED)
 
 
 def _declare(name: PipelineName) -> Command:
@@ -58,13 +63,15 @@ def _declare(name: PipelineName) -> Command:
 
     def run(options: Namespace, paths: ProjectPaths) -> int:
         cached = name not in CACHED or not options.no_cache
+        if name in SHARED:
+            use_machines(options.machines, 0)
         return run_flow(name, read_config(options, paths), paths, cached=cached)
 
     return Command(
         name,
         name.description,
         run,
-        (*((NO_CACHE,) if name in CACHED else ()), *((EXECUTOR,) if name in READING else ())),
+        tuple(each for each, names in OPTIONS if name in names),
         config="needed",
         aliases=(name.verb,) if name.verb else (),
         pipeline=True,

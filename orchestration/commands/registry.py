@@ -15,6 +15,7 @@ from orchestration.commands.runs import CLEAN, REPORT, RUNS
 from orchestration.commands.schedule import SCHEDULE
 from orchestration.commands.servers import DASHBOARD, UI
 from orchestration.commands.service import SERVICE
+from orchestration.commands.worker import WORKER
 
 TRAINING, *LATER_PIPELINES = PIPELINES
 SERVE, *SERVICE_ACTIONS = SERVICE
@@ -30,6 +31,7 @@ COMMANDS: tuple[Command, ...] = (
     REPORT,
     DASHBOARD,
     *LATER_PIPELINES,
+    WORKER,
     SCHEDULE,
     ROLLBACK,
     *SERVICE_ACTIONS,

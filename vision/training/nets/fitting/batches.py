@@ -46,6 +46,12 @@ class Examples:
         """(m, k) float32."""
         return np.eye(self.num_classes, dtype=np.float32)[self.labels]
 
+    def part(self, index: int, number: int) -> Examples:
+        """Part `index` of `number` parts that differ by at most one example."""
+        chosen = slice(index, None, number)
+        rows, labels, weights = self.rows[chosen], self.labels[chosen], self.weights[chosen]
+        return Examples(self.inputs, rows, labels, self.num_classes, weights)
+
     def targets(self) -> FloatArray:
         """(m, k) one-hot labels or, with a teacher, (m, 2k): labels, then its probabilities; float32."""
         one_hot = self.one_hot()
@@ -88,15 +94,18 @@ def training_batches(
     seed: int,
     augment: AugmentSettings | None,
     first: int = 0,
+    share: tuple[int, int] = (0, 1),
 ) -> tuple[tf.data.Dataset, int]:
     """Batches (inputs, targets, weights) of all epochs in one stream, and the steps of an epoch.
 
-    The stream begins with step `first`, as if those before it had been taken from it.
+    The stream begins with step `first`, as if those before it had been taken from it. `share` is (i, n) for
+    the i-th of n equal parts of each batch.
 
     Every batch is full: the examples left over at the end of an epoch are other ones in each epoch.
     """
     num_examples = len(examples.rows)
     batch_size, steps = batch_shape(num_examples, batch_size)
+    share_size = batch_size // share[1]
     targets = examples.targets()
     augmentation = None
     if augment is not None and augment != NOTHING:
@@ -108,8 +117,8 @@ def training_batches(
 
     def gather(step: np.int64) -> tuple[Any, ...]:
         order, draws = epoch_tables(int(step) // steps)
-        start = int(step) % steps * batch_size
-        chosen = order[start : start + batch_size]
+        start = int(step) % steps * batch_size + share[0] * share_size
+        chosen = order[start : start + share_size]
         inputs = np.asarray(examples.inputs[examples.rows[chosen]])
         changes = augmentation.describe(draws[chosen]) if augmentation else ()
         return inputs, targets[chosen], examples.weights[chosen], *changes
@@ -121,7 +130,7 @@ def training_batches(
     def fetch(step: tf.Tensor) -> tuple[tf.Tensor, ...]:
         parts = tf.numpy_function(gather, [step], kinds, stateful=False)
         for part, shape in zip(parts, shapes, strict=True):
-            part.set_shape((batch_size, *shape))
+            part.set_shape((share_size, *shape))
         inputs, labels, weights, *changes = parts
         batch = tf.cast(inputs, tf.float32), labels, weights
         return augmentation.change(batch, changes, step) if augmentation else batch

@@ -10,9 +10,10 @@ from vision.base.errors import TrainingError
 from vision.base.outputs import FoldHeads, ModelFile, ModelOutputs
 from vision.base.record import ImageArray
 from vision.config.training import CandidateSettings
-from vision.data.records import Splits
+from vision.data.records import Split, Splits
 from vision.training.nets.devices import placed_on
 from vision.training.nets.fitting.checkpoint import Checkpoint
+from vision.training.nets.fitting.cluster import LOST, Cluster
 from vision.training.nets.fitting.phases import OUT_OF_MEMORY
 from vision.training.nets.fitting.state import Training
 from vision.training.nets.fitting.strategies import STRATEGIES
@@ -33,6 +34,7 @@ def train_candidate(
     progress: Report | None = None,
     teacher: ModelOutputs | None = None,
     checkpoints: Path | None = None,
+    cluster: Cluster | None = None,
 ) -> tuple[ModelFile, FoldHeads, TrainingHistory]:
     """The best checkpoint of one candidate, the heads of its folds, and how its training went.
 
@@ -50,18 +52,24 @@ def train_candidate(
         checkpoints: folder of this training alone, deleted at its end. What a killed training of the same
             settings and data left there is taken up; the network is then the same as without the kill. None:
             in the work folder.
+        cluster: machines that train this together, all of which call this; what they return is the same.
 
     Raises:
         ConfigError: the weights file is missing, changed, or of another network.
-        TrainingError: the loss is not finite, memory ran out, or train or validation lacks images.
+        TrainingError: the loss is not finite, memory ran out, train or validation lacks images, or a machine
+            of the cluster is lost or about to train something else.
         StorageError: the checkpoint could not be written.
     """
     identity = identify(name, settings, images, splits, seed, teacher)
-    checkpoint = Checkpoint(checkpoints or work_folder / "checkpoint", identity)
+    folder = checkpoints or work_folder / "checkpoint"
+    if cluster is not None:
+        cluster.agree(name, identity, cluster.check(settings, *_count(splits)))
+        cluster.copy(folder)
+    checkpoint = Checkpoint(folder, identity)
     try:
-        with seeded(seed), placed_on(settings.devices) as device:
+        with seeded(seed), placed_on(settings.devices, cluster.number if cluster else 1) as device:
             training = Training(
-                *(name, settings, images, splits, seed, work_folder, checkpoint, progress, teacher)
+                *(name, settings, images, splits, seed, work_folder, checkpoint, progress, teacher, cluster)
             )
             logger.info("train %s: %s", name, "; ".join([f"on {device}", *training.recipe()]))
             STRATEGIES[settings.strategy](training)
@@ -71,8 +79,17 @@ def train_candidate(
             f"{name}: memory ran out while training at {images.shape[1]} px, even with small batches. Lower "
             f"images.size, or take a smaller network for training.candidates.{name}."
         ) from error
+    except LOST as error:
+        if cluster is None:
+            raise
+        raise TrainingError(cluster.tell_loss(name, error)) from error
     checkpoint.delete()
     return trained
+
+
+def _count(splits: Splits) -> tuple[int, int]:
+    """Images of train and of validation."""
+    return len(splits.rows(Split.TRAIN)), len(splits.rows(Split.VALIDATION))
 
 
 def identify(

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from vision.training.nets.fitting.batches import Examples, batch_shape, plain_batches, training_batches
 from vision.training.nets.fitting.checkpoint import Standing, lasting_variables
+from vision.training.nets.fitting.cluster import Cluster
 from vision.training.nets.fitting.recipe import (
     Schedule,
     averaged,
@@ -75,8 +76,8 @@ class Epochs:
             try:
                 step = self._train_from(step)
             except OUT_OF_MEMORY:
-                if self.training.batch_size // 2 < SMALLEST_BATCH:
-                    raise
+                if self.training.cluster or self.training.batch_size // 2 < SMALLEST_BATCH:
+                    raise  # other machines would wait for gradients of the larger batch
                 step = self._halve()
 
     def _compile(self) -> None:
@@ -91,11 +92,15 @@ class Epochs:
         if not tf.distribute.has_strategy():  # with several devices Keras makes them by itself
             nothing = np.zeros((1, self.train.num_classes), np.float32)
             self.model.compute_metrics(None, nothing, nothing)  # makes the variables of metrics
+        if self.training.cluster is not None:
+            self.training.cluster.connect_model(self.model)
 
     def _take_up(self) -> int:
         """The step to begin with: that of the checkpoint, whose numbers the network gets, or 0."""
-        saved = self.training.checkpoint.state
+        saved, cluster = self.training.checkpoint.state, self.training.cluster
         if saved is None or saved.standing is None:
+            if cluster is not None:
+                cluster.spread(lasting_variables(self.model))
             self.save(0)
             return 0
         self.training.checkpoint.restore(lasting_variables(self.model))
@@ -123,15 +128,22 @@ class Epochs:
         epoch, done = divmod(step, steps)
         augment = settings.augment if self.train.inputs.dtype == np.uint8 else None
         sizes = training.batch_size, self.epochs
-        batches, _ = training_batches(self.train, *sizes, training.seed, augment, step)
+        cluster, validation = training.cluster, self.validation
+        share = (cluster.index, cluster.number) if cluster else (0, 1)
+        batches, _ = training_batches(self.train, *sizes, training.seed, augment, step, share)
         saver = _Saver(self, step)
+        agreed = []
+        if cluster is not None:
+            validation = validation.part(*share)
+            agreed.append(_SharedFigures(cluster, len(validation.rows)))
         self.model.fit(
             batches,
             initial_epoch=epoch,
             epochs=epoch + 1 if done else self.epochs,
             steps_per_epoch=steps - done,
-            validation_data=plain_batches(self.validation, training.batch_size),
+            validation_data=plain_batches(validation, training.batch_size),
             callbacks=[
+                *agreed,
                 *make_callbacks(settings, self.peak, self._losses),
                 Watch(self.phase, self._finish_epoch, training.progress, step),
                 saver,
@@ -206,3 +218,17 @@ class _Saver(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untype
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
         """Write a checkpoint."""
         self._epochs.save(self.step)
+
+
+class _SharedFigures(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped here
+    """Puts the figures of all machines in place of this one's, for the callbacks after it."""
+
+    def __init__(self, cluster: Cluster, num_validation: int) -> None:
+        super().__init__()
+        self._cluster = cluster
+        self._num_validation = num_validation
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        """Change `logs`, which all callbacks share."""
+        if logs is not None:
+            self._cluster.average_figures(logs, self._num_validation)

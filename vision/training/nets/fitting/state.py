@@ -19,6 +19,7 @@ from vision.config.training import CandidateSettings, Strategy
 from vision.data.records import Split, Splits
 from vision.training.nets.fitting.batches import Examples, balance_weights
 from vision.training.nets.fitting.checkpoint import Checkpoint, Standing, TrainingState
+from vision.training.nets.fitting.cluster import Cluster
 from vision.training.nets.fitting.watch import Report
 from vision.training.nets.model_file import save_model, save_weights
 from vision.training.nets.models import EMBEDDING, build_model, find_weights
@@ -43,6 +44,7 @@ class Training:
         checkpoint: where it stands, for the case that it is killed.
         progress: told after every batch.
         teacher: what `distil_from` says of the training images; None where it names none.
+        cluster: the machines that train this together; None where it is one alone.
         train: what is learned from.
         validation: what decides which epoch is kept.
         records: epochs so far, and strengths of a head.
@@ -62,6 +64,7 @@ class Training:
     checkpoint: Checkpoint
     progress: Report | None
     teacher: ModelOutputs | None = None
+    cluster: Cluster | None = None
     train: Examples = field(init=False)
     validation: Examples = field(init=False)
     records: list[EpochRecord] = field(default_factory=list)
@@ -108,6 +111,11 @@ class Training:
         phase()
         self._finished.append(self.standing())
         self.checkpoint.write(self.state())
+        if self.cluster is not None:  # what each computed for itself may differ in the last digits
+            self.cluster.copy(self.checkpoint.folder)
+            self.checkpoint.read()
+            self._finished[:] = self.checkpoint.state.finished if self.checkpoint.state else ()
+            self.stand(self._finished[-1])
 
     def standing(self) -> Standing:
         """What it has come to."""

@@ -1,0 +1,98 @@
+"""What a machine does that helps another train: it is told each training, and trains its share."""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from vision.base.errors import TaxonError
+from vision.base.home import home_context
+from vision.base.progress import TrainingLog
+from vision.base.record import Record
+from vision.config.training import CandidateSettings, Strategy
+from vision.data.records import DatasetRef, Splits
+from vision.data.store import open_images
+from vision.training.machines import read_machines, read_wait
+from vision.training.nets.fitting.cluster import LOST, Cluster
+from vision.training.nets.fitting.fit import train_candidate
+from vision.training.nets.models import check_weights, find_weights
+
+logger = logging.getLogger(__name__)
+
+
+class SharedTraining(Record):
+    """What machine 0 tells the others to train with it."""
+
+    name: str
+    settings: CandidateSettings
+    dataset: DatasetRef
+    splits: Splits
+    seed: int
+
+
+@cache
+def meet() -> Cluster | None:
+    """The machines of TF_CONFIG, once in a process; None where it names none.
+
+    Raises:
+        ConfigError: TF_CONFIG cannot be read.
+        TrainingError: one did not come in time.
+    """
+    machines = read_machines()
+    return None if machines is None else Cluster(machines, read_wait())
+
+
+def call_together(training: SharedTraining, *, taught: bool) -> Cluster | None:
+    """Tell the other machines a training; None where there are none, or where it is trained on one.
+
+    A fixed backbone is run once, and a teacher's answers lie on machine 0 alone.
+
+    Raises:
+        ConfigError: TF_CONFIG cannot be read.
+        TrainingError: one did not come in time.
+    """
+    cluster = meet()
+    if cluster is None:
+        return None
+    if taught or training.settings.strategy is Strategy.FROZEN:
+        why = "it learns from a teacher" if taught else "the backbone is run once"
+        logger.info("train %s: on this machine alone: %s", training.name, why)
+        return None
+    cluster.gather(training.model_dump_json(context=home_context()).encode())
+    return cluster
+
+
+def assist(cluster: Cluster) -> int:
+    """Train what machine 0 tells, until it ends; the number of trainings.
+
+    Raises:
+        TrainingError: a training could not be finished, here or elsewhere.
+    """
+    for number in range(10**9):
+        logger.info("Waiting for a training of machine 0 ...")
+        try:
+            told = cluster.gather(b"")[0]
+        except LOST:
+            return number
+        _train(SharedTraining.model_validate_json(told, context=home_context()), cluster)
+    return 0
+
+
+def _train(training: SharedTraining, cluster: Cluster) -> None:
+    try:
+        images = open_images(training.dataset)
+        weights = find_weights(training.settings)
+        if weights is not None:
+            check_weights(weights, training.settings.weights_digest)
+    except TaxonError as error:
+        cluster.agree(training.name, "", str(error))
+        raise
+    with TemporaryDirectory(prefix="worker-") as folder:
+        place, log = Path(folder), TrainingLog()
+        train_candidate(
+            *(training.name, training.settings, images, training.splits, training.seed, place, log),
+            cluster=cluster,
+        )
+    logger.info("train %s: done", training.name)
