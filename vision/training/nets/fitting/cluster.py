@@ -156,7 +156,9 @@ class Cluster:
         """Give every machine machine 0's values of these variables."""
         packed = io.BytesIO()
         if self.leads:
-            np.savez(packed, **{str(i): np.asarray(each) for i, each in enumerate(variables)})
+            np.savez(
+                packed, allow_pickle=False, **{str(i): np.asarray(each) for i, each in enumerate(variables)}
+            )
         with np.load(io.BytesIO(self.gather(packed.getvalue())[0])) as values:
             for i, variable in enumerate(variables):
                 variable.assign(values[str(i)])

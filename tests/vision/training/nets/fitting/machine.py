@@ -1,4 +1,4 @@
-"""One machine of several, as a process: `python -m tests.vision.training.nets.fitting.machine FOLDER CHANGES KILL`.
+"""One machine of several, as a process with the arguments FOLDER CHANGES KILL.
 
 It trains the toy network with the settings of CHANGES (JSON), ends itself after KILL batches if that is not
 0, and prints a line of JSON: the losses of its epochs and logits, or its error.

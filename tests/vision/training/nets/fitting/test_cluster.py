@@ -17,6 +17,7 @@ from tests.processes import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
+MACHINE = "tests.vision.training.nets.fitting.machine"
 PLAIN: dict[str, Any] = {"dropout": 0.0}
 
 
@@ -24,7 +25,7 @@ def start(folder: Path, changes: Mapping[str, Any], kill: int = 0, **variables: 
     own = {name: value for name, value in os.environ.items() if not name.startswith(("TAXON_", "TF_CONFIG"))}
     arguments = [
         "-m",
-        "tests.vision.training.nets.fitting.machine",
+        MACHINE,
         str(folder),
         json.dumps(changes),
         str(kill),
