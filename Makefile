@@ -37,7 +37,14 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
 	@$(UV) pip install --quiet --python $(PY) --compile-bytecode --require-hashes -r requirements-dev.txt
 	@touch $@
 
-setup: $(VENV)/.runtime
+# TensorFlow with CUDA takes the place of tensorflow-cpu, whose files have the same names; so it stays from then on.
+$(VENV)/.gpu: $(VENV)/.runtime requirements-gpu.txt
+	@echo "Adding TensorFlow's GPU build and CUDA: about 3 GB ..."
+	@$(UV) pip uninstall --quiet --python $(PY) tensorflow-cpu
+	@$(UV) pip install --quiet --python $(PY) --compile-bytecode --reinstall-package tensorflow --require-hashes -r requirements-gpu.txt
+	@touch $@
+
+setup: $(VENV)/.runtime $(if $(GPU)$(wildcard $(VENV)/.gpu),$(VENV)/.gpu)
 	@$(if $(filter setup,$(MAKECMDGOALS)),echo "Set up. Next: make train (painted fish) or $(PY) run.py new NAME FOLDER (your photographs)",:)
 
 train: setup
@@ -79,6 +86,7 @@ lock:
 	@test -x $(UV) || { $(PYTHON) -m venv $(VENV) && $(PY) -m pip install --quiet uv==$(UV_VERSION); }
 	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" requirements.in -o requirements.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" requirements-dev.in -o requirements-dev.txt
+	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" requirements-gpu.in -o requirements-gpu.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" requirements-extras.in -o requirements-extras.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" serving/requirements.in -o serving/requirements.txt
 	$(UV) pip compile --no-deps --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" serving/requirements-index.in -o serving/requirements-index.txt

@@ -89,10 +89,12 @@ vision/data/store.py
 vision/training/__init__.py vision/training/nets/__init__.py vision/training/nets/devices.py
 vision/training/nets/fitting/__init__.py vision/training/nets/fitting/augmentation.py
 vision/training/nets/fitting/batches.py vision/training/nets/fitting/checkpoint.py
+vision/training/nets/fitting/cluster.py
 vision/training/nets/fitting/cuts.py vision/training/nets/fitting/distillation.py
 vision/training/nets/fitting/fit.py vision/training/nets/fitting/phases.py
 vision/training/nets/fitting/recipe.py vision/training/nets/fitting/state.py
 vision/training/nets/fitting/strategies.py vision/training/nets/fitting/watch.py
+vision/training/nets/fitting/worker.py vision/training/machines.py
 vision/training/nets/heads.py vision/training/nets/inference.py vision/training/nets/model_file.py
 vision/training/nets/models.py vision/training/nets/seeding.py vision/training/recipe_words.py
 vision/training/records.py
