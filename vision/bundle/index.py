@@ -57,20 +57,14 @@ class ExactIndex:
     def __init__(self, embeddings: FloatArray) -> None:
         """Take the embeddings (n, d), of any length and float type."""
         self.num_rows, self.width = embeddings.shape
-        self._embeddings = embeddings
-        norms = [np.linalg.norm(each.astype(np.float32), axis=1) for each in self._chunks()]
-        self._scales = 1 / np.maximum(np.concatenate([np.zeros(0, np.float32), *norms]), _EPSILON)
+        self._unit = unit_rows(embeddings)
 
     def search(self, queries: FloatArray, number: int) -> Found:
         """As of `Index`; of equal cosines the lower row comes first."""
         unit, number = _check(self, queries, number)
-        cosines = np.concatenate([each.astype(np.float32) @ unit.T for each in self._chunks()])
-        cosines *= self._scales[:, None]
-        rows = np.stack([_take_best(each, number) for each in cosines.T])
-        return np.take_along_axis(cosines.T, rows, axis=1), rows
-
-    def _chunks(self) -> list[FloatArray]:
-        return [self._embeddings[start : start + _CHUNK] for start in range(0, self.num_rows, _CHUNK)]
+        cosines = unit @ self._unit.T
+        rows = np.stack([_take_best(each, number) for each in cosines])
+        return np.take_along_axis(cosines, rows, axis=1), rows
 
 
 class FaissIndex:
@@ -153,13 +147,17 @@ def _draw(num: int, most: int, rng: np.random.Generator) -> IntArray:
 
 
 def _choose_probes(index: Any, queries: FloatArray) -> float:
-    """Set how many lists a search looks into: the fewest, doubled, that reach the recall; which is told."""
+    """Set how many lists a search looks into: the fewest, doubled, that reach the recall; which is told.
+
+    The queries are rows of the index; that each finds itself does not count.
+    """
     index.nprobe = index.nlist
-    _, true = index.search(queries, _NUMBER)
+    _, true = index.search(queries, _NUMBER + 1)
     index.nprobe = 8
     while True:
-        _, rows = index.search(queries, _NUMBER)
-        recall = float(np.mean([np.isin(right, own).mean() for right, own in zip(true, rows, strict=True)]))
+        _, rows = index.search(queries, _NUMBER + 1)
+        hits = [np.isin(right[1:], own).mean() for right, own in zip(true, rows, strict=True)]
+        recall = float(np.mean(hits))
         if recall >= LEAST_RECALL or index.nprobe >= index.nlist:
             return recall
         index.nprobe = min(2 * index.nprobe, index.nlist)
