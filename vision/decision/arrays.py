@@ -18,8 +18,8 @@ from vision.base.outputs import ModelOutputs
 from vision.base.record import FloatArray, IntArray
 from vision.decision.formulas import normalise
 
-MAX_BANK_ROWS = 2000
-"""Most training embeddings that the kNN bank keeps: 1,000 were measured to do as well as 20,000."""
+BANK_ROWS, BANK_ROWS_PER_CLASS, MAX_BANK_ROWS = 2000, 100, 20_000
+"""Training embeddings in the kNN bank: at least, for each class, at most (docs/index_benchmarks.md)."""
 
 MAX_FITTED_ROWS = 100_000
 """Most training images that a detector's arrays are fitted on."""
@@ -126,9 +126,10 @@ def fit_vim(known: Known) -> Arrays:
 
 
 def fit_bank(known: Known) -> Arrays:
-    """Training embeddings at unit length, at most MAX_BANK_ROWS."""
+    """Training embeddings at unit length, at most `MAX_BANK_ROWS`."""
     rng = np.random.default_rng(known.seed)
-    rows = choose_rows(known.labels, known.groups, MAX_BANK_ROWS, rng)
+    wanted = max(BANK_ROWS, BANK_ROWS_PER_CLASS * (int(known.labels.max()) + 1))
+    rows = choose_rows(known.labels, known.groups, min(wanted, MAX_BANK_ROWS), rng)
     return {"bank": normalise(known.embeddings[rows]).astype(np.float32)}
 
 

@@ -89,6 +89,14 @@ def test_the_slim_requirements_are_the_main_locks_versions() -> None:
     }
 
 
+def test_a_model_with_an_index_of_known_images_needs_faiss_in_the_main_locks_version(tmp_path: Path) -> None:
+    for folder, indexed in (("plain", False), ("indexed", True)):
+        stage_code(tmp_path / folder, PIN.model_copy(update={"indexed": indexed}))
+        found = re.findall(r"^faiss-cpu==[^ ]+", (tmp_path / folder / REQUIREMENTS).read_text(), re.MULTILINE)
+        assert bool(found) == indexed
+    assert found[0] in (ROOT / "requirements.txt").read_text()
+
+
 def test_no_private_module_of_bentoml_is_used() -> None:
     """The service class and middleware are public; what answers under them is asked below."""
     sources = [path for room in ("serving", "orchestration", "steps") for path in (ROOT / room).rglob("*.py")]
