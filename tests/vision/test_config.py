@@ -369,3 +369,12 @@ def test_what_a_backbone_cannot_do_is_refused_with_the_reason(
     load_config(path)
     with pytest.raises(ConfigError, match=words):
         load_config(path, [override])
+
+
+@pytest.mark.parametrize("value", ["-1", "some", "true", "2.5"])
+def test_known_images_to_keep_are_a_number_or_all(tmp_path: Path, value: str) -> None:
+    path = folder_config(tmp_path / "a.yaml")
+    kept = [load_config(path, [f"export.similar={each}"]).export.similar_per_class for each in (7, "all")]
+    assert (kept[0], kept[1] > 1_000_000) == (7, True)
+    with pytest.raises(ConfigError, match=r"export.similar.*all, or a whole number"):
+        load_config(path, [f"export.similar={value}"])
