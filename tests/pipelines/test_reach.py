@@ -86,7 +86,8 @@ vision/data/decoding/depth.py vision/data/decoding/formats.py vision/data/decodi
 vision/data/decoding/loading.py vision/data/decoding/opening.py vision/data/decoding/remarks.py
 vision/data/__init__.py vision/data/images.py vision/data/quality.py vision/data/records.py
 vision/data/store.py
-vision/training/__init__.py vision/training/nets/__init__.py vision/training/nets/devices.py
+vision/training/__init__.py vision/training/nets/__init__.py vision/training/nets/batch_norm.py
+vision/training/nets/devices.py
 vision/training/nets/fitting/__init__.py vision/training/nets/fitting/augmentation.py
 vision/training/nets/fitting/batches.py vision/training/nets/fitting/checkpoint.py
 vision/training/nets/fitting/cluster.py

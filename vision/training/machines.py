@@ -66,8 +66,8 @@ class Machines:
             end = time.monotonic() + wait_seconds
             for number, address in enumerate(self.addresses[1:], 1):
                 calls.append(stack.enter_context(self._call(number, address, end)))
-            for call in calls:
-                call.sendall(_GO)
+            for number, call in enumerate(calls, 1):
+                self._begin(number, call)
 
     def _call(self, number: int, address: str, end: float) -> socket.socket:
         """A connection to a machine, once it listens."""
@@ -84,6 +84,19 @@ class Machines:
                     ) from error
                 time.sleep(0.5)
 
+    def _begin(self, number: int, call: socket.socket) -> None:
+        """Let a machine that waits begin; it says so."""
+        try:
+            call.sendall(_GO)
+            told = call.recv(len(_GO))
+        except OSError as error:
+            told = str(error).encode()
+        if told != _GO:
+            raise TrainingError(
+                f"machine {number}, {self.addresses[number]}, is gone again. Expected a waiting worker. "
+                "See its last lines, start it again, then type the same command here."
+            )
+
     def _await_call(self) -> None:
         port = int(self.addresses[self.index].rpartition(":")[2])
         try:
@@ -98,6 +111,7 @@ class Machines:
                 call, _ = listener.accept()
                 with call, suppress(OSError):
                     if call.recv(len(_GO)) == _GO:
+                        call.sendall(_GO)
                         return
 
     def publish(self) -> None:

@@ -41,6 +41,7 @@ from vision.base.softmax import nll
 from vision.config.augment import NOTHING
 from vision.config.training import Strategy
 from vision.data.records import Split
+from vision.training.nets.batch_norm import fuse_batch_norm
 from vision.training.nets.fitting.batches import Examples
 from vision.training.nets.fitting.cuts import find_cuts, fix_below
 from vision.training.nets.fitting.phases import Epochs
@@ -66,6 +67,8 @@ def train_full(training: Training) -> None:
     def train_all() -> None:
         model, settings = training.build_to_train(), training.settings
         hasten_batch_norm(model)
+        if training.cluster is None:  # machines average the moments between the steps that Keras takes
+            fuse_batch_norm(model)
         examples, name = (training.train, training.validation), Strategy.FULL.value
         Epochs(training, model, model, *examples, name, settings.peak_learning_rate, settings.epochs).run()
 

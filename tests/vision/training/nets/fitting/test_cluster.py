@@ -104,10 +104,3 @@ def test_other_settings_on_a_machine_are_refused_by_both(tmp_path: Path) -> None
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
     for found in run_two(tmp_path, PLAIN | {"batch_size": 7}):
         assert "multiple of the 2 machines" in found["error"]
-
-
-def test_a_machine_that_never_comes_is_named_with_what_to_type_there(tmp_path: Path) -> None:
-    task = {"cluster": {"worker": ["127.0.0.1:47113", "127.0.0.1:1"]}, "task": {"type": "worker", "index": 0}}
-    found = finish(start(tmp_path, PLAIN, TF_CONFIG=json.dumps(task), TAXON_WAIT_SECONDS="5"))
-    assert "127.0.0.1:1" in found["error"]
-    assert "run.py worker 1" in found["error"]
