@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests.vision.training.nets.toy import KERAS_WARNINGS
-from vision.training.nets.batch_norm import FusedBatchNormalization, fuse_batch_norm
+from vision.training.nets.batch_norm import BatchNormalization, fuse_batch_norm
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
 
@@ -23,7 +23,7 @@ def run(*, fused: bool, trainable: bool = True) -> list[np.ndarray]:
     layer.trainable = trainable
     if fused:
         fuse_batch_norm(model)
-        assert type(layer) is FusedBatchNormalization
+        assert type(layer) is BatchNormalization
     with tf.GradientTape() as tape:
         tape.watch(images)
         outputs = model(images, training=True)
