@@ -11,7 +11,7 @@ import tensorflow as tf
 class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]  # Keras is untyped here
     """Keras' layer, faster while it learns from values (b, s, s, c); the same numbers within float error.
 
-    Devices that share a batch keep to Keras' own. Files of weights call theirs by the class's name, so it stays.
+    Devices that share a batch keep to Keras' own. Files of weights name theirs by the class: its name stays.
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: Any = None) -> tf.Tensor:
