@@ -2,6 +2,7 @@
 
 from materializers.arrays import ArraysMaterializer
 from materializers.files import FilesMaterializer
+from materializers.folders import FolderMaterializer
 from materializers.plain import ArraysByNameMaterializer, TextMaterializer
 from materializers.records import RecordMaterializer
 
@@ -9,6 +10,7 @@ __all__ = [
     "ArraysByNameMaterializer",
     "ArraysMaterializer",
     "FilesMaterializer",
+    "FolderMaterializer",
     "RecordMaterializer",
     "TextMaterializer",
 ]

@@ -40,7 +40,7 @@ class FilesMaterializer(BaseMaterializer):
                 target = self._uri_of(data, name)
                 self.artifact_store.makedirs(str(PurePosixPath(target).parent))
                 with data.path(name).open("rb") as source, self.artifact_store.open(target, "wb") as sink:
-                    arrived = _copy(source, sink)
+                    arrived = copy_stream(source, sink)
                 _check_digest(type(data), str(data.path(name)), arrived, digest)
             write_record(self, data)
 
@@ -90,13 +90,13 @@ class FilesMaterializer(BaseMaterializer):
 
     def _digest_in_place(self, data: FileSet, name: str) -> str:
         with self._open(data, name) as file:
-            return _copy(file, None)
+            return copy_stream(file, None)
 
     def _fetch(self, data: FileSet, name: str) -> str:
         target = data.path(name)
         target.parent.mkdir(parents=True, exist_ok=True)
         with self._open(data, name) as source, target.open("wb") as sink:
-            return _copy(source, sink)
+            return copy_stream(source, sink)
 
     def _open(self, data: FileSet, name: str) -> Any:
         uri = self._uri_of(data, name)
@@ -108,7 +108,7 @@ class FilesMaterializer(BaseMaterializer):
         return self.artifact_store.open(uri, "rb")
 
 
-def _copy(source: Any, sink: Any | None) -> str:
+def copy_stream(source: Any, sink: Any | None) -> str:
     """Copy a stream in chunks; its SHA-256, hexadecimal. Without a sink only the digest is made."""
     digest = hashlib.sha256()
     while chunk := source.read(CHUNK_BYTES):

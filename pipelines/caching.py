@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from zenml.steps import BaseStep
 
 LOCK_NAME = "requirements.txt"
+INVOCATION_VARIABLE = "TAXON_STEP"
 ALWAYS_REACHED = ("materializers",)  # its package imports the materializers, not the registry
 # Pictures of records, log lines and who does the work change no value; names of artifacts are in ZenML's key
 # by themselves.
@@ -42,8 +42,14 @@ def keyed(step: BaseStep, invocation_id: str | None = None) -> Callable[..., Any
         step: a step of a module of its own.
         invocation_id: its name in the pipeline where the step stands there more than once.
     """
-    configured = step.with_options(cache_policy=step_cache_policy(step.entrypoint.__module__))
-    return partial(configured, id=invocation_id) if invocation_id else configured
+    policy = step_cache_policy(step.entrypoint.__module__)
+    if not invocation_id:
+        return step.with_options(cache_policy=policy)
+    # ZenML leaves out of its key which invocation of a step asks, so two candidates with equal outputs would
+    # share one artifact, which it (0.98.0) cannot store twice in a list of inputs of a cached step (UNIQUE
+    # constraint failed). Its key does hold the environment of a step, in the pods of a cluster as well.
+    named = step.with_options(cache_policy=policy, environment={INVOCATION_VARIABLE: invocation_id})
+    return partial(named, id=invocation_id)
 
 
 @lru_cache
@@ -72,14 +78,12 @@ class _StoreInProject:
 _zenml_key = cache_utils.generate_cache_key
 
 
-def _key_of_invocation(step: Any, input_artifacts: Any, artifact_store: Any, project_id: Any) -> str:
+def _key_in_project(step: Any, input_artifacts: Any, artifact_store: Any, project_id: Any) -> str:
     place = _StoreInProject(artifact_store)
-    key = _zenml_key(step, input_artifacts, place, project_id)  # type: ignore[arg-type]
-    return hashlib.sha256(f"{key}\0{step.spec.invocation_id}".encode()).hexdigest()
+    return _zenml_key(step, input_artifacts, place, project_id)  # type: ignore[arg-type]
 
 
-# ZenML puts the artifact store's absolute path into every key, so a moved project would train again. It
-# leaves out which invocation of a step asks, so two candidates with equal outputs would share one artifact,
-# which ZenML 0.98.0 cannot store twice in a list of inputs of a cached step (UNIQUE constraint failed). No
-# setting changes either; a test of this module fails where a new ZenML asks for its key in another way.
-cache_utils.generate_cache_key = _key_of_invocation
+# ZenML puts the artifact store's absolute path into every key, so a moved project would train again. No
+# setting changes it; a test of this module fails where a new ZenML asks for its key in another way. Where the
+# store is a bucket, the key is ZenML's own: pods of a cluster make the same without this module.
+cache_utils.generate_cache_key = _key_in_project

@@ -15,7 +15,7 @@ from orchestration.flows.running.runner import Outcome, launch
 from orchestration.session.paths import ProjectPaths
 from orchestration.session.refusal import describe_refusal
 from pipelines.names import PipelineName
-from vision.base.errors import TaxonError
+from vision.base.errors import ConfigError, TaxonError
 from vision.config.run import RunConfig
 
 FILES = {
@@ -47,15 +47,16 @@ CACHED = (
     PipelineName.TUNING,
     PipelineName.FINETUNE_COMPARISON,
 )
-"""Pipelines that reuse finished steps of earlier runs."""
+"""Pipelines that reuse finished steps of earlier runs, and that a stack of the user's can run."""
 
 SHARED = (PipelineName.TRAINING, PipelineName.RETRAINING, PipelineName.FINETUNE_COMPARISON)
 """Pipelines whose networks several machines can train together."""
 
+STACK = argument("--stack", metavar="NAME", help="run the steps on this stack of ZenML's, such as a cluster")
 NO_CACHE = argument("--no-cache", action="store_true", help="run every step anew")
 READING = (*CACHED, PipelineName.BATCH_PREDICTION)
 """Pipelines that read many images."""
-OPTIONS = (NO_CACHE, CACHED), (EXECUTOR, READING), (MACHINES, SHARED)
+OPTIONS = (NO_CACHE, CACHED), (STACK, CACHED), (EXECUTOR, READING), (MACHINES, SHARED)
 
 
 def _declare(name: PipelineName) -> Command:
@@ -64,8 +65,13 @@ def _declare(name: PipelineName) -> Command:
     def run(options: Namespace, paths: ProjectPaths) -> int:
         cached = name not in CACHED or not options.no_cache
         if name in SHARED:
+            if options.stack and options.machines:
+                raise ConfigError(
+                    "--machines has no effect with --stack. Expected one of them. Leave one out"
+                )
             use_machines(options.machines, 0)
-        return run_flow(name, read_config(options, paths), paths, cached=cached)
+        stack = options.stack if name in CACHED else None
+        return run_flow(name, read_config(options, paths), paths, cached=cached, stack=stack)
 
     return Command(
         name,
@@ -91,10 +97,12 @@ ROLLBACK = Command(
 )
 
 
-def run_flow(name: str, config: RunConfig, paths: ProjectPaths, *, cached: bool = True) -> int:
+def run_flow(
+    name: str, config: RunConfig, paths: ProjectPaths, *, cached: bool = True, stack: str | None = None
+) -> int:
     """Run a pipeline, or `rollback`, and say how it ended and where to look next; the exit code."""
     style = "bold" if name == PipelineName.MONITORING else "bold green"  # drift is no green light
-    outcome = launch(name, config, paths, cached=cached)
+    outcome = launch(name, config, paths, cached=cached, stack=stack)
     code = tell_outcome(outcome, style, list_next(name, outcome))
     if name == PipelineName.DEPLOYMENT and code == 0:
         from orchestration.servers.service import tell_status

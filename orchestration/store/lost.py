@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zenml.client import Client
@@ -44,6 +45,8 @@ def expire_lost_steps() -> tuple[str, ...]:
 def expire_lost_images(source_digest: str, images: ImageSettings) -> None:
     """Expire the step runs that decoded this source where the decoded images are gone, half there or altered.
 
+    Those in a store outside the project bring their images along.
+
     Args:
         source_digest: of the data set.
         images: how it is decoded.
@@ -57,6 +60,7 @@ def expire_lost_images(source_digest: str, images: ImageSettings) -> None:
         for version in versions
         if tuple(version.run_metadata.get(key) for key in ("source_digest", "image_size")) == wanted
         and version.run_metadata.get("resize") in resizes
+        and Path(version.uri).is_relative_to(project_home())
         and not is_whole(project_home() / str(version.run_metadata.get("path")))
     ]
     _expire(client, lost)

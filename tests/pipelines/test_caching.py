@@ -5,6 +5,7 @@ from importlib import import_module
 from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -12,8 +13,9 @@ from zenml import step
 from zenml.orchestrators import cache_utils, step_run_utils
 
 from pipelines.caching import (
+    INVOCATION_VARIABLE,
     LOCK_NAME,
-    _key_of_invocation,
+    _key_in_project,
     _zenml_key,
     keyed,
     step_cache_policy,
@@ -135,7 +137,9 @@ def test_keyed_step_carries_the_policy_of_its_own_module() -> None:
     configured = keyed(nothing)
     expected = step_cache_policy(nothing.entrypoint.__module__)
     assert configured.configuration.cache_policy.file_dependencies == expected.file_dependencies  # type: ignore[attr-defined]
-    assert keyed(nothing, "nothing_twice").keywords == {"id": "nothing_twice"}  # type: ignore[attr-defined]
+    named: Any = keyed(nothing, "nothing_twice")
+    assert named.keywords == {"id": "nothing_twice"}
+    assert named.func.configuration.environment == {INVOCATION_VARIABLE: "nothing_twice"}
 
 
 def test_a_module_is_read_once_however_many_steps_reach_it() -> None:
@@ -178,22 +182,24 @@ def test_ingest_is_cached_by_the_digest_of_its_source() -> None:
 
 def test_where_the_project_lies_is_not_in_zenmls_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """ZenML calls `cache_utils.generate_cache_key` by these names, and the module through this attribute."""
-    assert step_run_utils.cache_utils.generate_cache_key is _key_of_invocation  # type: ignore[attr-defined]
-    asked = list(signature(_key_of_invocation).parameters)
+    assert step_run_utils.cache_utils.generate_cache_key is _key_in_project  # type: ignore[attr-defined]
+    asked = list(signature(_key_in_project).parameters)
     assert list(signature(_zenml_key).parameters) == asked
 
-    def key_in(home: Path, store: Path, invocation: str = "ingest") -> str:
+    def key_in(home: Path, store: str, invocation: str | None = None) -> str:
         monkeypatch.setenv("TAXON_STATE", str(home))
-        artifact_store = SimpleNamespace(id=UUID(int=1), path=str(store), custom_cache_key=b"user")
-        ingest = import_module("steps.data.ingest").ingest
-        config = ingest.configuration.model_copy(update={"outputs": {}})
-        source = SimpleNamespace(import_path="steps.data.ingest.ingest")
-        spec = SimpleNamespace(source=source, invocation_id=invocation)
+        artifact_store = SimpleNamespace(id=UUID(int=1), path=store, custom_cache_key=b"user")
+        step = keyed(import_module("steps.data.ingest").ingest, invocation)
+        config = getattr(step, "func", step).configuration.model_copy(update={"outputs": {}})  # type: ignore[attr-defined]
+        spec = SimpleNamespace(source=SimpleNamespace(import_path="steps.data.ingest.ingest"))
         invoked = SimpleNamespace(config=config, spec=spec)
-        return cache_utils.generate_cache_key(invoked, {}, artifact_store, UUID(int=2))  # type: ignore[arg-type]
+        key = cache_utils.generate_cache_key(invoked, {}, artifact_store, UUID(int=2))  # type: ignore[arg-type]
+        if store.startswith("s3://"):  # a pod of a cluster makes ZenML's own key, without this module
+            assert key == _zenml_key(invoked, {}, artifact_store, UUID(int=2))  # type: ignore[arg-type]
+        return key
 
-    inside = [key_in(tmp_path / home, tmp_path / home / "state" / "store") for home in ("a", "b")]
+    inside = [key_in(tmp_path / home, str(tmp_path / home / "state" / "store")) for home in ("a", "b")]
     assert inside[0] == inside[1]
-    assert key_in(tmp_path / "a", tmp_path / "elsewhere") != inside[0]
-    other = key_in(tmp_path / "a", tmp_path / "a" / "state" / "store", "ingest_again")
+    assert key_in(tmp_path / "a", "s3://bucket/store") != inside[0]
+    other = key_in(tmp_path / "a", str(tmp_path / "a" / "state" / "store"), "ingest_again")
     assert other != inside[0]  # equal candidates share no artifact

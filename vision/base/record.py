@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from vision.base.columns.column import Columnar
 from vision.base.errors import StorageError, TaxonError
+from vision.base.home import Place
 
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]
@@ -78,6 +79,17 @@ class Interval(Value):
     def __str__(self) -> str:
         """`0.953 (0.931 to 0.972)`."""
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+class FolderRecord(Record):
+    """Names a folder of this project whose files a step on another machine must have as well.
+
+    `FILES` are their names; the last of them is written last, and where it is the others are.
+    """
+
+    FILES: ClassVar[tuple[str, ...]] = ()
+
+    path: Place
 
 
 class FileSet(Record):

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from vision.backbones import BACKBONES
 from vision.config.base import Seed, Settings
+from vision.config.cluster import ClusterSettings
 from vision.config.data import (
     Addition,
     CheckSettings,
@@ -52,6 +53,7 @@ class RunConfig(Settings):
     retraining: RetrainingSettings = RetrainingSettings()
     prediction: BatchSettings = BatchSettings()
     tuning: TuningSettings = TuningSettings()
+    cluster: ClusterSettings = ClusterSettings()
     tracking: Literal["mlflow"] | None = Field(
         default=None, description="write every training that is judged into an MLflow store in the project"
     )

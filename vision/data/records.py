@@ -6,6 +6,7 @@ from collections import defaultdict
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from vision.base.columns.column import Column
 from vision.base.columns.rows import Rows
 from vision.base.home import Place
 from vision.base.names import comparison_key
-from vision.base.record import IntArray, Record, Value
+from vision.base.record import FolderRecord, IntArray, Record, Value
 
 POOLED = "all"
 """Class name of the row that pools a kind of unknown images; no class that is held out may have it."""
@@ -148,8 +149,10 @@ class Manifest(Record):
         return Path(self.root) / entry.path
 
 
-class DatasetRef(Record):
+class DatasetRef(FolderRecord):
     """Where the decoded images lie: uint8 (n, size, size, 3), row i is manifest entry i."""
+
+    FILES: ClassVar[tuple[str, ...]] = ("images.npy", "store.json")
 
     path: Place = Field(description="folder of the decoded store")
     content_hash: str = Field(description="SHA-256 over the decoded pixels")

@@ -41,8 +41,7 @@ from vision.work.journal import Journal
 
 logger = logging.getLogger(__name__)
 
-ARRAY_NAME = "images.npy"
-CARD_NAME = "store.json"
+ARRAY_NAME, CARD_NAME = DatasetRef.FILES
 
 Progress = Callable[[int, int], None]
 """Called with (images done, images in all)."""

@@ -27,7 +27,6 @@ from orchestration.store.rows import CIRCUMSTANCES, FAILURE
 from pipelines.names import PipelineName
 from vision.base.errors import ConfigError, TaxonError
 from vision.config.run import RunConfig
-from vision.data.records import DatasetRef
 
 if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse, StepRunResponse
@@ -168,9 +167,10 @@ class RunArtifacts:
 
     @cached_property
     def images_digest(self) -> str | None:
-        """Content hash of the decoded images."""
-        dataset = self.load("ingest", ArtifactName.DATASET)
-        return dataset.content_hash if isinstance(dataset, DatasetRef) else None
+        """Content hash of the decoded images; they themselves, which may lie in a bucket, are not fetched."""
+        run = self.steps.get("ingest")
+        outputs = run.outputs.get(ArtifactName.DATASET, []) if run else []
+        return str(outputs[0].run_metadata["content_hash"]) if outputs else None
 
     def load(self, step: str, artifact: ArtifactName) -> Any:
         """The value of one output, or None where the step did not get that far.

@@ -10,14 +10,16 @@ import shutil
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+from orchestration.flows.running import stacks
 from orchestration.flows.running.failures import catch_failure, database_errors, tell_error
 from orchestration.session.environment import import_quickly, prepare_environment
 from orchestration.session.estimate import Estimate
@@ -94,6 +96,7 @@ class Run:
         config: as it was read.
         paths: the project.
         cached: finished steps of earlier runs are reused.
+        stack: of ZenML's, on which DAGs that train are run; None: in this process.
         started: when it began, by the monotonic clock.
     """
 
@@ -101,6 +104,7 @@ class Run:
     config: RunConfig
     paths: ProjectPaths
     cached: bool = True
+    stack: str | None = None
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -114,7 +118,7 @@ class Run:
 
     def next(self, name: str, config: RunConfig | None = None) -> Run:
         """A run that follows this one under the same lock."""
-        return Run(name, config or self.config, self.paths, self.cached)
+        return Run(name, config or self.config, self.paths, self.cached, self.stack)
 
 
 @dataclass(frozen=True)
@@ -200,7 +204,9 @@ class FolderFlow(PipelineFlow[Written]):
         """
 
 
-def launch(name: str, config: RunConfig, paths: ProjectPaths, *, cached: bool = True) -> Outcome:
+def launch(
+    name: str, config: RunConfig, paths: ProjectPaths, *, cached: bool = True, stack: str | None = None
+) -> Outcome:
     """Run a pipeline, or `rollback`, in a project that nobody else uses meanwhile.
 
     Args:
@@ -208,6 +214,7 @@ def launch(name: str, config: RunConfig, paths: ProjectPaths, *, cached: bool = 
         config: as it was read.
         paths: the project.
         cached: reuse finished steps of earlier runs.
+        stack: of ZenML's, on which the steps run; None: in this process.
 
     Raises:
         SourceError: a folder of images is not there.
@@ -219,7 +226,9 @@ def launch(name: str, config: RunConfig, paths: ProjectPaths, *, cached: bool = 
     if name in READS_IMAGES:
         check_source(config.with_new_images().dataset if name == PipelineName.RETRAINING else config.dataset)
     with guard_run(run_name, paths):
-        return load_flow(name).carry_out(Run(run_name, config, paths, cached, started))
+        if stack:
+            stacks.check_stack(stack, config)
+        return load_flow(name).carry_out(Run(run_name, config, paths, cached, stack, started))
 
 
 def load_flow(name: str) -> Flow:
@@ -287,13 +296,18 @@ def run_known(run: Run, plan: Plan) -> Exception | None:
     """Run a DAG; the exception that ended it, or None. One that ended it before ZenML knew it is raised."""
     from orchestration.flows.running.artifacts import run_exists
 
+    stack = run.stack if plan.pipeline.name in READS_IMAGES else None
     pipeline = plan.pipeline.with_options(
         run_name=run.name,
         enable_cache=None if run.cached else False,
         extra={EXECUTOR_KEY: plan.config.executor.model_dump(mode="json")},
+        **(stacks.options_of(plan.pipeline.name, plan.config) if stack else {}),
     )
+    call: Callable[[], object] = partial(pipeline, *plan.arguments)
+    if stack:
+        call = partial(stacks.run_on_stack, stack, run.name, call)
     with show_run(lambda console: _view(run, plan, pipeline, console)):
-        failure = catch_failure(run.paths, lambda: pipeline(*plan.arguments))
+        failure = catch_failure(run.paths, call)
     if failure is not None and not run_exists(run.name):
         raise failure
     return failure
