@@ -6,7 +6,6 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -62,7 +61,7 @@ def write_arrays(materializer: BaseMaterializer, arrays: Arrays) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, **{name: arrays[name] for name in sorted(arrays)})  # type: ignore[arg-type]
     with (
-        storage_errors(Path(materializer.uri)),
+        storage_errors(materializer.uri),
         materializer.artifact_store.open(f"{materializer.uri}/{ARRAYS_NAME}", "wb") as file,
     ):
         file.write(buffer.getbuffer())
@@ -71,7 +70,7 @@ def write_arrays(materializer: BaseMaterializer, arrays: Arrays) -> None:
 def read_arrays(materializer: BaseMaterializer) -> dict[str, NDArray[Any]]:
     """The named arrays in the artifact's folder, checked against the recorded content hash if any."""
     uri = f"{materializer.uri}/{ARRAYS_NAME}"
-    with storage_errors(Path(materializer.uri), "read"), materializer.artifact_store.open(uri, "rb") as file:
+    with storage_errors(materializer.uri, "read"), materializer.artifact_store.open(uri, "rb") as file:
         content = io.BytesIO(file.read())
     try:
         with np.load(content, allow_pickle=False) as archive:

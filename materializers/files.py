@@ -35,10 +35,10 @@ class FilesMaterializer(BaseMaterializer):
             BundleError or StorageError: a file is missing, or its bytes are not those of its digest.
             StorageError: the artifact store refuses.
         """
-        with storage_errors(Path(self.uri)):
+        with storage_errors(self.uri):
             for name, digest in data.files.items():
                 target = self._uri_of(data, name)
-                self.artifact_store.makedirs(str(PurePosixPath(target).parent))
+                self.artifact_store.makedirs(target.rpartition("/")[0])
                 with data.path(name).open("rb") as source, self.artifact_store.open(target, "wb") as sink:
                     arrived = copy_stream(source, sink)
                 _check_digest(type(data), str(data.path(name)), arrived, digest)
@@ -51,7 +51,7 @@ class FilesMaterializer(BaseMaterializer):
             BundleError or StorageError: a file is missing, or its bytes are not those of its digest.
             StorageError: the artifact store refuses, or the record is not the one that was stored.
         """
-        with storage_errors(Path(self.uri), "read"):
+        with storage_errors(self.uri, "read"):
             root = self._local_root()
             data = data_type.model_validate(
                 {**read_record(self, data_type), "root": root or self._new_folder()}, context=home_context()

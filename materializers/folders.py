@@ -38,7 +38,7 @@ class FolderMaterializer(RecordMaterializer):
         super().save(data)
         if self._is_outside():
             digests = {name: self._push(Path(data.path) / name) for name in data.FILES}
-            with storage_errors(Path(self.uri)), self._open(DIGESTS_NAME, "w") as file:
+            with storage_errors(self.uri), self._open(DIGESTS_NAME, "w") as file:
                 file.write(json.dumps(digests))
 
     def load(self, data_type: type[FolderRecord]) -> FolderRecord:  # type: ignore[override]
@@ -50,7 +50,7 @@ class FolderMaterializer(RecordMaterializer):
         data: FolderRecord = super().load(data_type)  # type: ignore[assignment]
         folder = Path(data.path)
         if self._is_outside() and not (folder / data.FILES[-1]).is_file():
-            with storage_errors(Path(self.uri), "read"), self._open(DIGESTS_NAME, "r") as file:
+            with storage_errors(self.uri, "read"), self._open(DIGESTS_NAME, "r") as file:
                 digests = json.loads(file.read())
             for name in data.FILES:
                 self._pull(name, folder, digests[name])
@@ -58,14 +58,14 @@ class FolderMaterializer(RecordMaterializer):
 
     def _push(self, path: Path) -> str:
         """Copy a file beside the record; its SHA-256."""
-        with storage_errors(Path(self.uri)), path.open("rb") as source, self._open(path.name, "wb") as sink:
+        with storage_errors(self.uri), path.open("rb") as source, self._open(path.name, "wb") as sink:
             return copy_stream(source, sink)
 
     def _pull(self, name: str, folder: Path, expected: str) -> None:
         """Copy a file into the folder; it appears whole or not at all, so that two may do it at once."""
         with (
             open_atomically(folder / name) as sink,
-            storage_errors(Path(self.uri), "read"),
+            storage_errors(self.uri, "read"),
             self._open(name, "rb") as source,
         ):
             if copy_stream(source, sink) != expected:

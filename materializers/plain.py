@@ -6,7 +6,6 @@ Both take the place of ZenML's materializers of the same types.
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -36,7 +35,7 @@ class TextMaterializer(BaseMaterializer):
             StorageError: the artifact store refuses.
         """
         with (
-            storage_errors(Path(self.uri)),
+            storage_errors(self.uri),
             self.artifact_store.open(f"{self.uri}/{TEXT_NAME}", "wb") as file,
         ):
             file.write(data.encode())
@@ -48,7 +47,7 @@ class TextMaterializer(BaseMaterializer):
             StorageError: the artifact store refuses, or the text is not the one that was stored.
         """
         uri = f"{self.uri}/{TEXT_NAME}"
-        with storage_errors(Path(self.uri), "read"), self.artifact_store.open(uri, "rb") as file:
+        with storage_errors(self.uri, "read"), self.artifact_store.open(uri, "rb") as file:
             content: bytes = file.read()
         expected = self.expected_content_hash
         if expected is not None and hashlib.sha256(content).hexdigest() != expected:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
@@ -39,7 +38,7 @@ class RecordMaterializer(BaseMaterializer):
         Raises:
             StorageError: the artifact store refuses.
         """
-        with storage_errors(Path(self.uri)):
+        with storage_errors(self.uri):
             write_record(self, data)
 
     def load(self, data_type: type[Record]) -> Record:
@@ -48,7 +47,7 @@ class RecordMaterializer(BaseMaterializer):
         Raises:
             StorageError: the artifact store refuses, or the record is not the one that was stored.
         """
-        with storage_errors(Path(self.uri), "read"):
+        with storage_errors(self.uri, "read"):
             return data_type.model_validate(read_record(self, data_type), context=home_context())
 
     def extract_metadata(self, data: Record) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """A Kubernetes API small enough to rehearse with: what ZenML's orchestrator asks of it, pods as processes.
 
 A pod is what the image of deploy/Dockerfile (target `steps`) makes of it: a copy of the code in /app, the
-variables and the user of the image, variables and secrets of its manifest, a host name, and a disk of its own:
-an overlay of this machine's, thrown away when the pod ends, on which `hidden` folders are empty. It has no network of its own and
-no limits of CPU and memory. Needs Linux and root.
+variables and the user of the image, variables and secrets of its manifest, a host name, and an own disk: an
+overlay of this machine's, thrown away when the pod ends, on which `hidden` folders are empty. It has no
+network of its own and no limits of CPU and memory. Needs Linux and root.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -36,6 +37,7 @@ mount -t proc proc {pod}/root/proc; mount --rbind /dev {pod}/root/dev
 mount -t tmpfs -o mode=1777 tmpfs {pod}/root/tmp
 mkdir -p {pod}/root/tmp/.kube; cp {code}/../kubeconfig {pod}/root/tmp/.kube/config
 mkdir -p {pod}/root/app {pod}/root/project; cp -r {code}/. {pod}/root/app; chown 10001 {pod}/root/project
+for folder in {above}; do chmod a+x {pod}/root$folder; done   # to the interpreter
 hostname {name}
 exec chroot {pod}/root setpriv --reuid={user} --regid={user} --clear-groups env -i -C /app "$@"
 """
@@ -84,6 +86,7 @@ class Cluster:
             if kind == "jobs":
                 self.manifests.append(json.loads(json.dumps(body)))
                 body["status"] = {}
+                _fill_defaults(body)
                 self._start(body)
             return body
 
@@ -190,7 +193,12 @@ class Cluster:
         command = [*(container.get("command") or ()), *(container.get("args") or ())]
         hidden = " ".join(map(str, self._hidden))
         script = "set -e" + START.format(
-            pod=place, hidden=hidden, code=self._code, name=name, user=self._user
+            above=" ".join(map(str, [*Path(sys.base_prefix).parents, *self._python.parents])),
+            pod=place,
+            hidden=hidden,
+            code=self._code,
+            name=name,
+            user=self._user,
         )
         settings = [f"{key}={value}" for key, value in variables.items()]
         with (self.folder / f"{name}.log").open("wb") as log:
@@ -254,6 +262,13 @@ def read_image(dockerfile: Path) -> tuple[dict[str, str], str]:
     variables = dict(pair.split("=", 1) for line in lines for pair in line.split())
     (user,) = re.findall(r"^USER (\d+)$", stages["steps"], re.MULTILINE)
     return variables, user
+
+
+def _fill_defaults(job: Object) -> None:
+    """What a real API fills in, and its client expects: ZenML leaves it out."""
+    for rule in (job["spec"].get("podFailurePolicy") or {}).get("rules", ()):
+        for condition in rule.get("onPodConditions") or ():
+            condition.setdefault("status", "True")
 
 
 def _leave_out(folder: str, names: list[str]) -> set[str]:

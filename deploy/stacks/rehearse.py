@@ -9,6 +9,7 @@ real ones. Moto stands for S3, and pods.py for the cluster. Needs Linux, root an
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import secrets
 import socket
@@ -51,9 +52,10 @@ def main() -> int:
 def rehearsal(folder: Path, gpus: int = 1) -> Iterator[tuple[dict[str, str], Cluster]]:
     """Bucket, ZenML's server, cluster and stack: the variables of a client, and the cluster."""
     folder.mkdir(parents=True, exist_ok=True)
+    password = secrets.token_hex(8)
     with (
         bucket() as s3,
-        zenml_server(folder / "server", s3) as url,
+        zenml_server(folder / "server", s3, password) as url,
         kubernetes(folder, gpus) as (kube, cluster),
     ):
         keys = {name: s3[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
@@ -62,6 +64,8 @@ def rehearsal(folder: Path, gpus: int = 1) -> Iterator[tuple[dict[str, str], Clu
             **s3,
             "KUBECONFIG": str(kube),
             "ZENML_STORE_URL": url,
+            "ZENML_STORE_USERNAME": "default",
+            "ZENML_STORE_PASSWORD": password,
             "TAXON_STATE": str(folder / "project"),
         }
         register(folder, s3["AWS_ENDPOINT_URL"], variables)
@@ -74,6 +78,7 @@ def bucket() -> Iterator[dict[str, str]]:
     import boto3
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -98,7 +103,7 @@ def bucket() -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def zenml_server(folder: Path, variables: Mapping[str, str]) -> Iterator[str]:
+def zenml_server(folder: Path, variables: Mapping[str, str], password: str) -> Iterator[str]:
     """ZenML's server on this machine with a database of its own, and its address."""
     folder.mkdir(exist_ok=True)
     with socket.socket() as free:
@@ -106,8 +111,8 @@ def zenml_server(folder: Path, variables: Mapping[str, str]) -> Iterator[str]:
         port = free.getsockname()[1]
     settings = {
         "ZENML_SERVER": "true",
-        "ZENML_SERVER_AUTH_SCHEME": "NO_AUTH",
         "ZENML_SERVER_AUTO_ACTIVATE": "true",
+        "ZENML_DEFAULT_USER_PASSWORD": password,
         "ZENML_SERVER_DEPLOYMENT_TYPE": "other",
         "ZENML_CONFIG_PATH": str(folder),
         "ZENML_STORE_URL": f"sqlite:///{folder / 'zenml.db'}",
@@ -141,9 +146,7 @@ def _await(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
 @contextmanager
 def kubernetes(folder: Path, gpus: int) -> Iterator[tuple[Path, Cluster]]:
     """The cluster, and the file by which its clients find it."""
-    cluster = Cluster(
-        folder / "pods", Path(sys.executable).parent, (folder, ROOT / "state", ROOT / "runs"), gpus
-    )
+    cluster = Cluster(folder / "pods", Path(sys.executable).parent, (folder, *_own_folders()), gpus)
     server = serve(cluster)
     address = {"server": f"http://127.0.0.1:{server.server_address[1]}"}
     kube = folder / "pods" / "kubeconfig"
@@ -160,6 +163,11 @@ def kubernetes(folder: Path, gpus: int) -> Iterator[tuple[Path, Cluster]]:
         cluster.close()
         server.shutdown()
         server.server_close()
+
+
+def _own_folders() -> list[Path]:
+    """The folders of this checkout, whose code and state no pod may see, but for the environment."""
+    return [path for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")]
 
 
 def register(folder: Path, endpoint: str, variables: Mapping[str, str]) -> None:

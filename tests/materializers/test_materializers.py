@@ -24,13 +24,14 @@ from materializers import (
     ArraysByNameMaterializer,
     ArraysMaterializer,
     FilesMaterializer,
+    FolderMaterializer,
     RecordMaterializer,
     TextMaterializer,
 )
 from tests.vision.data.entries import entry, manifest_of
 from vision.base.errors import BundleError, StorageError, TaxonError
 from vision.base.outputs import ModelFile, ModelOutputs
-from vision.base.record import FileSet, Interval, Record
+from vision.base.record import FileSet, FolderRecord, Interval, Record
 from vision.bundle.records import Bundle
 from vision.data.records import Manifest
 from vision.decision.records import OodDetector, Temperature

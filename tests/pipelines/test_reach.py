@@ -66,8 +66,8 @@ SETTINGS: dict[str, set[str]] = {
 """The settings modules that the cached steps of a training reach."""
 
 TRAIN = """
-materializers/__init__.py materializers/arrays.py materializers/files.py materializers/plain.py
-materializers/records.py
+materializers/__init__.py materializers/arrays.py materializers/files.py materializers/folders.py
+materializers/plain.py materializers/records.py
 steps/__init__.py steps/training/__init__.py steps/training/train.py
 vision/__init__.py
 vision/backbones/__init__.py vision/backbones/applications.py vision/backbones/blocks.py

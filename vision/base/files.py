@@ -29,8 +29,8 @@ _ADVICE = {
 
 
 @contextlib.contextmanager
-def storage_errors(path: Path, doing: str = "write") -> Iterator[None]:
-    """Turn an `OSError` inside the block into a `StorageError` that names the path and what to do.
+def storage_errors(path: Path | str, doing: str = "write") -> Iterator[None]:
+    """Turn an `OSError` inside the block into a `StorageError` that names the place and what to do.
 
     Raises:
         StorageError: in place of any OSError.

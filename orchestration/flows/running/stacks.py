@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestration.session.steps import describe_step
@@ -76,6 +75,8 @@ def run_on_stack(name: str, run_name: str, run_pipeline: Callable[[], object]) -
         TaxonError: a step raised it on its machine.
         RuntimeError: the run failed otherwise.
     """
+    from zenml.client import Client
+
     try:
         with _active(name), _told_steps(run_name):
             run_pipeline()
@@ -84,6 +85,10 @@ def run_on_stack(name: str, run_name: str, run_pipeline: Callable[[], object]) -
     except Exception as error:
         raise (_find_failure(run_name) or error) from error
     failure = _find_failure(run_name)
+    if failure is None and not Client().get_pipeline_run(run_name).status.is_successful:
+        failure = RuntimeError(
+            "the orchestrator gave up; its log says why: kubectl logs, or ZenML's dashboard"
+        )
     if failure is not None:
         raise failure
 
@@ -231,7 +236,7 @@ def _check_store(stack: Stack) -> None:
     store = stack.artifact_store
     place = f"{store.path.rstrip('/')}/taxon-write-test-{os.getpid()}"
     try:
-        with storage_errors(Path(store.path), "be written as artifact store"):
+        with storage_errors(store.path, "write, as artifact store"):
             with store.open(place, "w") as file:
                 file.write("may be deleted")
             store.remove(place)
@@ -275,10 +280,13 @@ def _find_failure(run_name: str) -> Exception | None:
             continue
         info = step.exception_info
         if info is None:
-            return RuntimeError(f"step {name} ended without a word: its process or pod was killed")
+            return RuntimeError(
+                f"step {name} failed outside its own code, or its pod was killed; its log says which: "
+                "ZenML's dashboard, or kubectl logs"
+            )
         kind = getattr(errors, str(info.source).rpartition(".")[2], None)
         if isinstance(kind, type) and issubclass(kind, TaxonError):
             return kind(info.message or "")
         logger.error("Step %s failed on its machine.\n%s", name, info.traceback)
         return RuntimeError(f"step {name} failed: {info.message}")
-    return RuntimeError("the run failed before its first step; the orchestrator's log says why")
+    return None
