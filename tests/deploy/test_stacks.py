@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from vision.base.closure import ROOT
-from vision.config.loading import load_config
+from vision.config.reading.loading import load_config
 
 pytest.importorskip("moto.server")
 kubernetes = pytest.importorskip("kubernetes.client")

@@ -52,7 +52,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     store = S3ArtifactStore(
         name="bucket",
         id=uuid4(),
-        config=S3ArtifactStoreConfig(path=f"s3://{bucket}", client_kwargs={"endpoint_url": url}, **keys),  # type: ignore[arg-type]
+        config=S3ArtifactStoreConfig(path=f"s3://{bucket}", client_kwargs={"endpoint_url": url}, **keys),
         flavor="s3",
         type=StackComponentType.ARTIFACT_STORE,
         user=uuid4(),
@@ -76,11 +76,10 @@ def test_all_kinds_of_values_come_back(store: Any, tmp_path: Path, monkeypatch: 
         (FolderMaterializer, decode(tmp_path / "here")),
     ]
     for kind, value in saved:
-        kind(f"{store.path}/{kind.__name__}", store).save(value)  # type: ignore[arg-type]
+        kind(f"{store.path}/{kind.__name__}", store).save(value)
     monkeypatch.setenv("TAXON_STATE", str(tmp_path / "there"))
     back: list[Any] = [
-        kind(f"{store.path}/{kind.__name__}", store).load(type(value))  # type: ignore[arg-type]
-        for kind, value in saved
+        kind(f"{store.path}/{kind.__name__}", store).load(type(value)) for kind, value in saved
     ]
     assert back[0].value == temperature().value
     assert back[1] == "cnn"

@@ -34,6 +34,12 @@ def decode(home: Path) -> DatasetRef:
     return DatasetRef(path=str(folder), content_hash="abc", num_images=2, image_size=4, resize="pad")
 
 
+def load(uri: Path) -> DatasetRef:
+    found = materializer(uri).load(DatasetRef)
+    assert isinstance(found, DatasetRef)
+    return found
+
+
 def materializer(uri: Path) -> FolderMaterializer:
     uri.mkdir(parents=True, exist_ok=True)
     return FolderMaterializer(str(uri), artifact_store=Bucket())  # type: ignore[arg-type]
@@ -47,7 +53,7 @@ def test_the_images_follow_their_reference_to_another_project(
     materializer(tmp_path / "bucket").save(saved)
     monkeypatch.setenv("TAXON_STATE", str(tmp_path / "there"))
     for _ in range(2):  # the second finds them on the disk
-        loaded = materializer(tmp_path / "bucket").load(DatasetRef)
+        loaded = load(tmp_path / "bucket")
         assert Path(loaded.path) == tmp_path / "there" / "state" / "images" / "key"
         assert np.array_equal(open_images(loaded), PIXELS)
         (tmp_path / "bucket" / "images.npy").unlink(missing_ok=True)
@@ -62,7 +68,7 @@ def test_images_that_were_altered_in_the_bucket_are_refused_and_none_are_left(
         file.truncate(100)
     monkeypatch.setenv("TAXON_STATE", str(tmp_path / "there"))
     with pytest.raises(StorageError, match=r"images\.npy does not hold .* cut short"):
-        materializer(tmp_path / "bucket").load(DatasetRef)
+        load(tmp_path / "bucket")
     assert [path for path in (tmp_path / "there").rglob("*") if path.is_file()] == []
 
 
@@ -71,4 +77,4 @@ def test_inside_the_project_nothing_is_copied(tmp_path: Path, monkeypatch: pytes
     inside = tmp_path / "state" / "zenml" / "artifact"
     materializer(inside).save(decode(tmp_path))
     assert [path.name for path in inside.iterdir()] == ["record.json"]
-    assert np.array_equal(open_images(materializer(inside).load(DatasetRef)), PIXELS)
+    assert np.array_equal(open_images(load(inside)), PIXELS)

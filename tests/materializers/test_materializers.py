@@ -361,6 +361,8 @@ def test_every_value_that_crosses_steps_has_a_materializer_of_ours() -> None:
     for kind in kinds:
         if issubclass(kind, FileSet):
             assert materializer_registry[kind] is FilesMaterializer
+        elif issubclass(kind, FolderRecord):
+            assert materializer_registry[kind] is FolderMaterializer
         elif issubclass(kind, Record):
             assert materializer_registry[kind] is RecordMaterializer
     assert materializer_registry[ModelOutputs] is ArraysMaterializer

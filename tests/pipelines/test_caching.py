@@ -189,8 +189,8 @@ def test_where_the_project_lies_is_not_in_zenmls_key(tmp_path: Path, monkeypatch
     def key_in(home: Path, store: str, invocation: str | None = None) -> str:
         monkeypatch.setenv("TAXON_STATE", str(home))
         artifact_store = SimpleNamespace(id=UUID(int=1), path=store, custom_cache_key=b"user")
-        step = keyed(import_module("steps.data.ingest").ingest, invocation)
-        config = getattr(step, "func", step).configuration.model_copy(update={"outputs": {}})  # type: ignore[attr-defined]
+        step: Any = keyed(import_module("steps.data.ingest").ingest, invocation)
+        config = getattr(step, "func", step).configuration.model_copy(update={"outputs": {}})
         spec = SimpleNamespace(source=SimpleNamespace(import_path="steps.data.ingest.ingest"))
         invoked = SimpleNamespace(config=config, spec=spec)
         key = cache_utils.generate_cache_key(invoked, {}, artifact_store, UUID(int=2))  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from tests.orchestration.toy import PATHS  # prepares ZenML's environment: the f
 from zenml.client import Client
 from zenml.enums import StackComponentType
 
-from orchestration.flows import stacks
+from orchestration.flows.running import stacks
 from tests.example_data import make_config
 from vision.base.closure import ROOT
 from vision.base.errors import TaxonError
@@ -78,12 +78,10 @@ if __name__ == "__main__":
     file = yaml.safe_load((ROOT / "deploy/stacks/kubernetes.yaml").read_text(encoding="utf-8"))
     whole = {kind: (each[0]["flavor"], each[0]["configuration"]) for kind, each in file["components"].items()}
     import_stack("kubernetes", whole)
-    bucket = {"path": "s3://closed", "key": "a", "secret": "b", "client_kwargs": endpoint}
+    bucket: dict[str, object] = {"path": "s3://closed", "key": "a", "secret": "b", "client_kwargs": endpoint}
     import_stack("closed", {"orchestrator": ("local", {}), "artifact_store": ("s3", bucket)})
-    import_stack(
-        "folder",
-        {"orchestrator": ("local", {}), "artifact_store": ("local", {"path": str(PATHS.home / "shared")})},
-    )
+    shared: dict[str, object] = {"path": str(PATHS.home / "shared")}
+    import_stack("folder", {"orchestrator": ("local", {}), "artifact_store": ("local", shared)})
     (PATHS.home / "shared").mkdir()
     seen = {
         "nowhere": ask("nowhere"),

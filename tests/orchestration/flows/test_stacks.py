@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestration.flows.stacks import options_of
+from orchestration.flows.running.stacks import options_of
 from pipelines.names import PipelineName
 from tests.example_data import make_config
 from tests.processes import play_story
