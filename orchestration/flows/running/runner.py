@@ -296,7 +296,7 @@ def run_known(run: Run, plan: Plan) -> Exception | None:
     """Run a DAG; the exception that ended it, or None. One that ended it before ZenML knew it is raised."""
     from orchestration.flows.running.artifacts import run_exists
 
-    stack = run.stack if plan.pipeline.name in READS_IMAGES else None
+    stack = run.stack if run.stack and plan.pipeline.name in READS_IMAGES else None
     pipeline = plan.pipeline.with_options(
         run_name=run.name,
         enable_cache=None if run.cached else False,

@@ -19,7 +19,7 @@ pytest.importorskip("boto3")
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return play_story("tests.orchestration.flows.stacks_toy", tmp_path_factory.mktemp("home"))[0]
+    return play_story("tests.orchestration.flows.running.stacks_toy", tmp_path_factory.mktemp("home"))[0]
 
 
 @pytest.mark.slow

@@ -1,6 +1,6 @@
 """Stacks on which no training can run, and what is said of each, on a real ZenML store.
 
-python -m tests.orchestration.flows.stacks_toy FILE
+python -m tests.orchestration.flows.running.stacks_toy FILE
 """
 
 import json
