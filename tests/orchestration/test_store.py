@@ -126,7 +126,11 @@ def test_champion_and_cache_survive_cleaning(store: Store) -> None:
     assert store.seen["champion_splits"] == ["cod"]
     steps = store.seen["recrowned_steps"]
     assert {steps[name] for name in ("ingest", "validate", "compare", "assemble")} == {"cached"}
-    assert store.seen["materializers"] == ["FilesMaterializer", "RecordMaterializer"]  # none fell to pickle
+    assert store.seen["materializers"] == [
+        "FilesMaterializer",
+        "FolderMaterializer",
+        "RecordMaterializer",
+    ]  # none fell to pickle
 
 
 def test_a_step_whose_result_is_lost_runs_again_and_is_cached_from_then_on(store: Store) -> None:

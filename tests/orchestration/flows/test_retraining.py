@@ -129,7 +129,7 @@ def test_history_tells_decisions_and_verdicts_apart(seen: Seen) -> None:
 
 
 def test_no_artifact_fell_back_to_pickle(seen: Seen) -> None:
-    assert seen["materializers"] == ["FilesMaterializer", "RecordMaterializer"]
+    assert seen["materializers"] == ["FilesMaterializer", "FolderMaterializer", "RecordMaterializer"]
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def raises(error: Exception) -> Callable[[], Any]:
 def fake_step(
     artifact: ArtifactName, load: Callable[[], Any], status: ExecutionStatus = ExecutionStatus.COMPLETED
 ) -> SimpleNamespace:
-    outputs = {artifact: [SimpleNamespace(load=load)]}
+    outputs = {artifact: [SimpleNamespace(load=load, run_metadata={"content_hash": "c"})]}
     return SimpleNamespace(outputs=outputs, status=status, start_time=None, end_time=None)
 
 
