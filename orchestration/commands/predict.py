@@ -22,7 +22,9 @@ from orchestration.session.paths import ProjectPaths
 from vision.base.errors import ConfigError
 from vision.base.progress import in_words
 from vision.base.wording import count_of
-from vision.config.reading.loading import find_config, find_near_config, load_config
+from vision.config.base import Settings
+from vision.config.reading.loading import find_config, find_near_config, load_config, settle
+from vision.config.work import ExecutorSettings
 
 if TYPE_CHECKING:
     from orchestration.flows.answering import AnsweringModel
@@ -36,12 +38,17 @@ PLAIN_SECONDS = 8.0
 """Where there is no terminal, how far it is is told no more often."""
 
 
+class _Work(Settings):
+    executor: ExecutorSettings
+
+
 def _predict(options: Namespace, paths: ProjectPaths) -> int:
     """Answer what was asked; 0 where at least one file could be read, else 2."""
     from vision.data.sources.remote import find_url
     from vision.prediction.bucket import check_output
     from vision.prediction.listing import find_place
     from vision.prediction.views import check_views
+    from vision.work.current import open_work
 
     model_name, words = _split_words(options, paths)
     if options.top < 1:
@@ -50,12 +57,15 @@ def _predict(options: Namespace, paths: ProjectPaths) -> int:
         raise ConfigError(f"--similar is {options.similar}. Expected 0 or more known images.")
     check_views(options.tta)
     _check_format(options)
+    executor = _read_executor(options)
     sources = [Path(each) for each in words]
     for source in sources:
         find_place(source)  # a wrong path is told before ZenML is imported
     if url := find_url(Path(options.out or "")):
         check_output(url)
-    return _answer(options, sources, _find_model(options, model_name, paths), paths)
+    found = _find_model(options, model_name, paths)
+    with open_work(executor):
+        return _answer(options, sources, found, paths)
 
 
 def _answer(options: Namespace, sources: Sequence[Path], found: AnsweringModel, paths: ProjectPaths) -> int:
@@ -138,6 +148,18 @@ def _check_format(options: Namespace) -> None:
             "--deployments came without a format. Expected both. Add --format camtrap-dp or "
             "--format darwin-core"
         )
+
+
+def _read_executor(options: Namespace) -> ExecutorSettings:
+    """Who answers.
+
+    Raises:
+        ConfigError: there is no such executor, or it has workers of its own.
+    """
+    words = [f"executor={options.executor}"]
+    if options.workers is not None:
+        words.append(f"executor.workers={options.workers}")
+    return settle(_Work, {}, Path("predict"), words).executor
 
 
 def _split_words(options: Namespace, paths: ProjectPaths) -> tuple[str | None, list[str]]:
@@ -287,6 +309,19 @@ PREDICT = Command(
             default=0,
             metavar="N",
             help="also tell the N known images that each picture is most like",
+        ),
+        argument(
+            "--executor",
+            metavar="process|dask|ADDRESS",
+            default="process",
+            help="who answers: this machine (default), a Dask cluster that is started on it, or the one "
+            "whose scheduler is at tcp://HOST:8786",
+        ),
+        argument(
+            "--workers",
+            type=int,
+            metavar="N",
+            help="processes that answer (default: one a core, and threads where pictures are few)",
         ),
         argument("--top", type=int, default=3, metavar="K", help="classes that are told of each (default 3)"),
     ),

@@ -17,6 +17,7 @@ from materializers.names import ArtifactName
 from report.pages.predictions import write_predictions
 from serving.log.entries import LogEntry
 from serving.log.prediction_log import PredictionLog
+from steps.executor import executor_of_run
 from vision.base.files import digest_file
 from vision.base.progress import ProgressLog
 from vision.bundle.assembly import read_contract
@@ -29,6 +30,7 @@ from vision.prediction.engines import Answered, Wanted
 from vision.prediction.listing import open_items
 from vision.prediction.part_file import JOB_NAME
 from vision.prediction.records import BatchSummary, PredictionFiles
+from vision.work.current import open_work
 
 CLIENT = "batch"
 """Name of the client in the prediction log."""
@@ -68,7 +70,11 @@ def answer_batch(
     wanted = Wanted(settings.top_k, settings.heat_maps, quality=log_url is not None)
     log = nullcontext(None) if log_url is None else closing(PredictionLog(log_url, wait_s=WAIT_S))
     boxes = Boxes(read_contract(bundle.root).crop_margin, settings.boxes)
-    with open_items([Path(path)], group_by, boxes) as listing, log as opened:
+    with (
+        open_work(executor_of_run()),
+        open_items([Path(path)], group_by, boxes) as listing,
+        log as opened,
+    ):
         taught = splits.uses(), splits.taught_groups()
         batch = Batch(listing, BatchModel(bundle.root, digest, name, version, *taught), wanted)
         folder = Path(state) / batch.key

@@ -20,6 +20,9 @@ import run
         ([".", "--format", "camtrap-dp"], "Add --deployments"),
         ([".", "--deployments", "a.csv"], "Add --format camtrap-dp"),
         (["fast", "nowhere"], "nowhere: there is no such file"),
+        ([".", "--executor", "ray"], "executor.engine: Input should be 'process' or 'dask'; got 'ray'"),
+        ([".", "--workers", "0"], "executor.workers: Input should be greater than or equal to 1; got 0"),
+        ([".", "--executor", "tcp://host:8786", "--workers", "2"], "has workers of its own"),
     ],
 )
 def test_a_wrong_question_is_told(

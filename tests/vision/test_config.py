@@ -238,6 +238,15 @@ def test_a_malformed_override_says_what_is_expected(tmp_path: Path, override: st
         load_config(write(tmp_path), [override])
 
 
+@pytest.mark.parametrize("words", [["executor.workers=2", "executor=dask"], ["executor.workers=2"]])
+def test_a_section_that_is_one_word_takes_keys_in_any_order(tmp_path: Path, words: list[str]) -> None:
+    for overrides in (words, words[::-1]):
+        executor = load_config(write(tmp_path, executor="dask"), overrides).executor
+        assert (executor.engine, executor.workers) == ("dask", 2)
+    with pytest.raises(ConfigError, match="workers of its own"):
+        load_config(write(tmp_path, executor="tcp://host:8786"), ["executor.workers=2"])
+
+
 def test_a_config_is_looked_up_by_name_then_by_path(tmp_path: Path) -> None:
     own = write(tmp_path)
     assert find_config("fast.yaml", CONFIGS) == CONFIGS / "fast.yaml"

@@ -13,7 +13,7 @@ EXECUTOR_KEY = "executor"
 
 
 class ExecutorSettings(Settings):
-    """What reads and decodes images; also one word: `process`, `dask`, or the address of a scheduler."""
+    """What reads, decodes and answers images; also one word: `process`, `dask`, or a scheduler's address."""
 
     engine: Literal["process", "dask"] = Field(
         default="process", description="processes of this machine, or a Dask cluster"

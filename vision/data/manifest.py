@@ -145,7 +145,7 @@ def _read_files(
 ) -> Iterator[_Read | Quarantined]:
     """What each file is, in order; chunks that an earlier attempt finished are not read again."""
     work = current_work()
-    work.executor.require_folder(reading.root)
+    work.executor.require_folders([reading.root])
     chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
     keys = [reading.key(chunk) if work.journal else "" for chunk in chunks]
     known = work.journal.keys() if work.journal else set()

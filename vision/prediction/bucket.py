@@ -38,6 +38,10 @@ class Bucket:
     def find_file(self, _key: str) -> None:
         """It lies in the store alone."""
 
+    def find_folder(self, _key: str) -> str:
+        """None."""
+        return ""
+
 
 def check_output(url: str) -> None:
     """Make sure that a folder of a store is empty, and that files can be put there.

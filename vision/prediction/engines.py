@@ -1,4 +1,4 @@
-"""Files to answers on all cores: each worker reads, decodes and asks a graph of its own, a chunk at a time.
+"""Files to answers by an executor: each worker reads, decodes and asks a graph of its own, a chunk at a time.
 
 The answer is the service's: the same decoder, graph and rule. A graph's answer to an image does not depend on
 what else is in its batch (LiteRT on the CPU, one thread a graph).
@@ -7,14 +7,12 @@ what else is in its batch (LiteRT on the CPU, one thread a graph).
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -36,6 +34,8 @@ from vision.decision.records import Prediction
 from vision.prediction.items import Item
 from vision.prediction.records import Row
 from vision.prediction.views import average_views, tell_by_views
+from vision.work.chunks import Lost
+from vision.work.current import current_work
 
 CHUNK = 16
 """Files that a worker asks its graph about at once."""
@@ -43,7 +43,6 @@ CHUNK = 16
 
 HEAT_MAPS_FOLDER = "heat_maps"
 
-_MOST_WORKERS = 8
 _JPEG_QUALITY = 90
 
 
@@ -105,7 +104,7 @@ class Asking:
 
 
 class Engines:
-    """A verified bundle, whose graph answers on all cores."""
+    """A verified bundle, whose graph answers by the executor of this process."""
 
     def __init__(self, root: Path, digest: str, wanted: Wanted, folder: Path) -> None:
         """Load the bundle at `root`, whose digest is pinned; overlays go into `folder`.
@@ -115,7 +114,6 @@ class Engines:
                 that keeps no known images.
         """
         self._asking = Asking(root.absolute(), digest, wanted, folder.absolute() / HEAT_MAPS_FOLDER)
-        self.num_workers = min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
         _load.cache_clear()
         with threadpool_limits(1):  # whose end undoes what `_load` sets
             self.bundle: LoadedBundle = _load(root.absolute(), digest)
@@ -129,22 +127,30 @@ class Engines:
         """Chunks of answers, in the order of the items; few are held at a time.
 
         Raises:
+            ExecutorError: workers do not see the files, the bundle or the folder of heat maps, or none lives.
             TaxonError: the network gave values that are not finite.
             StorageError: a heat map could not be written.
         """
+        executor = current_work().executor
+        executor.require_folders(self._list_folders(items))
         starts = range(0, len(items), CHUNK)
-        pending: deque[Future[list[Answered]]] = deque()
-        with threadpool_limits(1), ThreadPoolExecutor(self.num_workers) as pool:
-            try:
-                for start in starts:
-                    chunk = items[start : start + CHUNK]
-                    pending.append(pool.submit(answer_items, self._asking, chunk))
-                    if len(pending) > 2 * self.num_workers:
-                        yield pending.popleft().result()
-                while pending:
-                    yield pending.popleft().result()
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+        chunks = (items[start : start + CHUNK] for start in starts)
+        answer = partial(answer_items, self._asking)
+        with threadpool_limits(1), closing(executor.map_chunks(answer, chunks, len(items))) as answered:
+            for start, chunk in zip(starts, answered, strict=True):
+                yield [
+                    Answered(Row(path=item.path, group=item.group, fault=str(each)))
+                    if isinstance(each, Lost)
+                    else each
+                    for item, each in zip(items[start : start + CHUNK], chunk, strict=True)
+                ]
+
+    def _list_folders(self, items: Sequence[Item]) -> Iterator[Path]:
+        """Folders that a worker reads or writes."""
+        yield self._asking.root
+        if self._asking.wanted.heat_maps:
+            yield self._asking.folder.parent
+        yield from map(Path, sorted({item.folder for item in items} - {""}))
 
 
 def answer_items(asking: Asking, items: Sequence[Item]) -> list[Answered]:

@@ -31,6 +31,9 @@ class Place(Protocol):
     def find_file(self, key: str, /) -> Path | None:
         """Where the file lies on the disk; None inside an archive or a bucket."""
 
+    def find_folder(self, key: str, /) -> str:
+        """The folder that a process must see to read the file; empty where there is none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -64,6 +67,11 @@ class Item:
         """Where it lies on the disk; None inside an archive or a bucket."""
         return self.place.find_file(self.key or self.path)
 
+    @property
+    def folder(self) -> str:
+        """The folder that a process must see to read it; empty where there is none."""
+        return self.place.find_folder(self.key or self.path)
+
     def read(self) -> bytes:
         """Its bytes, or those of what its box holds; raises ImageError or OSError."""
         if self.fault:
@@ -88,6 +96,10 @@ class Folder:
         """The file itself."""
         return self.root / key
 
+    def find_folder(self, key: str) -> str:
+        """Its own folder, or that of a file outside."""
+        return os.path.dirname(key) if os.path.isabs(key) else str(self.root)  # noqa: PTH117, PTH120
+
 
 @dataclass(frozen=True, slots=True)
 class Made:
@@ -101,6 +113,10 @@ class Made:
 
     def find_file(self, _key: str) -> None:
         """It lies nowhere on the disk."""
+
+    def find_folder(self, _key: str) -> str:
+        """None."""
+        return ""
 
 
 def _read_nothing() -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import zipfile
 import zlib
@@ -38,7 +39,7 @@ def make_member_item(archive: zipfile.ZipFile, member: zipfile.ZipInfo, max_byte
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One member of an archive that is open; another process opens the archive's file itself.
+    """One member of an archive that is open; sent to another process it is a `SentMember`.
 
     Raises:
         TypeError: the archive is no file on the disk, and the member is sent to another process.
@@ -55,16 +56,41 @@ class Member:
     def find_file(self, _key: str) -> None:
         """It lies in the archive alone."""
 
+    def find_folder(self, _key: str) -> str:
+        """That of the archive; empty of one that is no file on the disk."""
+        name = self.archive.filename
+        return os.path.dirname(os.path.abspath(name)) if name else ""  # noqa: PTH100, PTH120
+
     def __reduce__(self) -> tuple[Any, ...]:
         if self.archive.filename is None:
             raise TypeError("The archive is no file on the disk, so that other processes cannot open it.")
         name = str(Path(self.archive.filename).absolute())
-        return _reopen, (name, self.member.header_offset, self.max_bytes)
+        return SentMember, (name, self.member.header_offset, self.max_bytes)
 
 
-def _reopen(name: str, offset: int, max_bytes: int) -> Member:
-    archive, members = _open_once(name)
-    return Member(archive, members[offset], max_bytes)
+@dataclass(frozen=True, slots=True)
+class SentMember:
+    """The member that begins at a byte of an archive, which is opened when it is first read."""
+
+    name: str
+    offset: int
+    max_bytes: int
+
+    def read(self, _key: str) -> bytes:
+        """The member's bytes; raises ImageError."""
+        try:
+            archive, members = _open_once(self.name)
+            member = members[self.offset]
+        except (*ARCHIVE_FAULTS, KeyError) as error:
+            raise ImageError(f"cannot be unpacked: the archive is gone or has changed ({error})") from error
+        return _unpack(archive, member, self.max_bytes)
+
+    def find_file(self, _key: str) -> None:
+        """It lies in the archive alone."""
+
+    def find_folder(self, _key: str) -> str:
+        """That of the archive."""
+        return os.path.dirname(self.name)  # noqa: PTH120
 
 
 @lru_cache(maxsize=4)

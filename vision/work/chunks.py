@@ -49,8 +49,8 @@ class Executor(Protocol):
             ExecutorError: there are no workers, or none that lives.
         """
 
-    def require_folder(self, folder: Path) -> None:
-        """Make sure that workers see a folder of this machine.
+    def require_folders(self, folders: Iterable[Path]) -> None:
+        """Make sure that workers see folders of this machine, which are absolute.
 
         Raises:
             ExecutorError: one does not.

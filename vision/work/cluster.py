@@ -11,12 +11,11 @@ import platform
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
 
 import dask
-import numpy as np
-import PIL
 from distributed import Client, Future, KilledWorker, LocalCluster, wait
 
 from vision.base.closure import ROOT
@@ -31,6 +30,7 @@ LONELY_S = 60
 """Seconds that work waits for a new worker when the last one is gone."""
 
 _POLL_S = 5
+_LIBRARIES = "numpy", "pillow", "simplejpeg", "pillow-heif", "ai-edge-litert"
 _LOCAL = {
     # what a dead worker was at is done again by `run_chunks`, which finds the image that ends workers
     "distributed.scheduler.allowed-failures": 0,
@@ -55,15 +55,15 @@ class ClusterExecutor:
         """As `Executor.map_chunks`."""
         return run_chunks(_Cluster(self._client), function, chunks)
 
-    def require_folder(self, folder: Path) -> None:
-        """As `Executor.require_folder`."""
-        seen = self._client.run(_is_folder, str(folder))
-        blind = sorted(address for address, is_there in seen.items() if not is_there)
+    def require_folders(self, folders: Iterable[Path]) -> None:
+        """As `Executor.require_folders`."""
+        absent = self._client.run(_list_absent, [str(each) for each in folders])
+        blind = sorted(address for address, lacks in absent.items() if lacks)
         if blind:
             raise ExecutorError(
-                f"{folder}: {len(blind)} of {len(seen)} workers have no such folder (first: {blind[0]}). "
-                "Expected the images under the same path on every machine. Put them on a shared disk, or on "
-                "this machine alone with --executor process."
+                f"{absent[blind[0]][0]}: {len(blind)} of {len(absent)} workers have no such folder (first: "
+                f"{blind[0]}). Expected images and model under the same path on every machine. Put them on a "
+                "shared disk, or use this machine alone with --executor process."
             )
 
 
@@ -165,19 +165,20 @@ def _require_same_version(client: Client, address: str) -> None:
         worker, version = next(iter(other.items()))
         raise ExecutorError(
             f"{address}: {len(other)} of {len(told)} workers are of another version (first: {worker}, "
-            f"{version}). Expected {own}: else images would depend on who decoded them. Start them in a copy "
-            f"of this folder: {_START}"
+            f"{version}). Expected {own}: else results depend on who made them. Start them in a copy of "
+            f"this folder: {_START}"
         )
 
 
 def tell_version() -> str:
-    """What the results of a chunk depend on beside the images: Python, the decoder, this project's code."""
+    """What the results of a chunk depend on beside the images: Python, libraries, this project's code."""
     digest = hashlib.sha256()
     for path in sorted((ROOT / "vision").rglob("*.py")):
         digest.update(f"{path.relative_to(ROOT).as_posix()}\n".encode() + path.read_bytes())
     python = ".".join(platform.python_version_tuple()[:2])
-    return f"Python {python}, NumPy {np.__version__}, Pillow {PIL.__version__}, code {digest.hexdigest()[:8]}"
+    libraries = ", ".join(f"{name} {version(name)}" for name in _LIBRARIES)
+    return f"Python {python}, {libraries}, code {digest.hexdigest()[:8]}"
 
 
-def _is_folder(path: str) -> bool:
-    return Path(path).is_dir()
+def _list_absent(folders: list[str]) -> list[str]:
+    return [each for each in folders if not Path(each).is_dir()]

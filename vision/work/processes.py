@@ -49,7 +49,7 @@ class ProcessExecutor:
         finally:
             processes.close()
 
-    def require_folder(self, folder: Path) -> None:
+    def require_folders(self, folders: Iterable[Path]) -> None:
         """Nothing: workers see what this process sees."""
 
 

@@ -19,6 +19,7 @@ from serving.log.prediction_log import PredictionLog
 from tests.orchestration.flows.deployment_toy import COLOURS, crown, make_config
 from tests.serving.toy import paint
 from vision.config.prediction import BatchSettings
+from vision.config.work import ExecutorSettings
 
 
 def ask(*arguments: str) -> dict[str, object]:
@@ -28,17 +29,19 @@ def ask(*arguments: str) -> dict[str, object]:
     return {"code": code, "tables": tables}
 
 
-def answer(photos: Path) -> dict[str, object]:
+def answer(photos: Path, executor: str | dict[str, int] = "process") -> dict[str, object]:
     """Message and table of a run of the pipeline, and the number of answers in the log."""
     settings = BatchSettings(path=photos, log=True)
-    config = make_config(3999).model_copy(update={"prediction": settings})
+    who = ExecutorSettings.model_validate(executor)
+    config = make_config(3999).model_copy(update={"prediction": settings, "executor": who})
     outcome = launch(PipelineName.BATCH_PREDICTION, config, PATHS)
     with closing(PredictionLog(f"sqlite:///{PATHS.state}/predictions.sqlite")) as log:
         entries = log.read_newest(digest, 100)
+    table = outcome.folder / "predictions.csv"
     return {
         "code": outcome.exit_code,
         "message": outcome.message,
-        "table": (outcome.folder / "predictions.csv").read_text(),
+        "table": table.read_text() if table.exists() else "",
         "logged": sorted(f"{each.file_name} {each.decision}" for each in entries),
     }
 
@@ -59,4 +62,6 @@ if __name__ == "__main__":
     seen["unreadable"] = ask(str(folder / "torn.png"))
     seen["pipeline"] = answer(folder)
     seen["pipeline again"] = answer(Path(shutil.copytree(folder, PATHS.home / "moved")))
+    seen["two processes"] = answer(folder, {"workers": 2})
+    seen["no cluster"] = answer(folder, "tcp://127.0.0.1:9")
     Path(sys.argv[1]).write_text(json.dumps(seen))

@@ -52,6 +52,12 @@ def test_the_pipeline_gives_the_same_table_as_an_artifact(seen: dict[str, Any]) 
     assert "3 decided alone, 0 for a person, 1 unknown, 1 not readable" in seen["pipeline"]["message"]
 
 
+def test_the_pipeline_answers_by_the_executor_of_its_configuration(seen: dict[str, Any]) -> None:
+    assert seen["two processes"]["table"] == seen["pipeline"]["table"]
+    assert seen["no cluster"]["code"] == 1
+    assert "no Dask scheduler answers" in seen["no cluster"]["message"] + seen["said"]
+
+
 def test_answers_are_logged_once(seen: dict[str, Any]) -> None:
     logged = seen["pipeline"]["logged"]
     assert logged == ["black.png unknown", "blue.png accept", "green.png accept", "red.png accept"]

@@ -130,9 +130,9 @@ class TestClusters:
     def test_its_workers_are_used(self, address: str, tmp_path: Path) -> None:
         with open_executor(ExecutorSettings.model_validate(address)) as executor:
             assert list(executor.map_chunks(double, CHUNKS, 30)) == DOUBLED
-            executor.require_folder(tmp_path)
+            executor.require_folders([tmp_path, tmp_path.parent])
             with pytest.raises(ExecutorError, match="no such folder"):
-                executor.require_folder(tmp_path / "absent")
+                executor.require_folders([tmp_path, tmp_path / "absent"])
 
     def test_workers_of_another_version_are_refused(
         self, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -80,8 +80,8 @@ def settle(kind: type[Kind], tree: Any, path: Path, overrides: Sequence[str] = (
         required = [f"{name}:" for name, field in kind.model_fields.items() if field.is_required()]
         expected = " and ".join(required[:2])
         raise ConfigError(f"{path}: holds {type(tree).__name__}; expected keys such as {expected}")
-    for override in overrides:
-        _apply_override(tree, override)
+    for override in sorted(overrides, key=_count_parents):  # a section as a whole before its keys
+        _apply_override(kind, tree, override)
     try:
         return kind.model_validate(tree)
     except ValidationError as error:
@@ -89,19 +89,41 @@ def settle(kind: type[Kind], tree: Any, path: Path, overrides: Sequence[str] = (
         raise ConfigError(faults) from error
 
 
-def _apply_override(tree: dict[str, Any], override: str) -> None:
+def _count_parents(override: str) -> int:
+    return override.partition("=")[0].count(".")
+
+
+def _apply_override(kind: type[Settings], tree: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     if not separator or not key:
         raise ConfigError(f"--set {override}: expected dotted.key=value, as in --set images.size=128")
     value = parse_yaml(text, f"--set {override}")
-    node = tree
+    node, settings = tree, kind
     *parents, last = key.split(".")
     for parent in parents:
         child = node.setdefault(parent, {})
+        settings = _find_section(settings, parent)
+        if isinstance(child, str):
+            child = node[parent] = _spell_out(settings, child)
         if not isinstance(child, dict):
             raise ConfigError(f"--set {override}: {parent} holds {child!r}; expected a section with keys")
         node = child
     node[last] = value
+
+
+def _find_section(kind: type[Settings], key: str) -> type[Settings]:
+    """The settings below a key; those without any key where it holds something else."""
+    field = kind.model_fields.get(key)
+    found = field.annotation if field is not None else None
+    return found if isinstance(found, type) and issubclass(found, Settings) else Settings
+
+
+def _spell_out(kind: type[Settings], word: str) -> Any:
+    """The section that a word stands for, as `executor: dask` does; the word if it stands for none."""
+    try:
+        return kind.model_validate(word).model_dump(exclude_unset=True)
+    except ValidationError:
+        return word
 
 
 def _describe_fault(kind: type[Settings], fault: Mapping[str, Any], path: Path) -> str:
