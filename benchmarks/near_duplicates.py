@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from vision.data.near_duplicates import Hashes, find_pairs
+from vision.data.groups.near_duplicates import Hashes, find_pairs
 
 _HIDDEN = 8
 _COPIES = 0.05

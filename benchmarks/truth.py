@@ -43,7 +43,7 @@ from vision.config.training import CandidateSettings
 from vision.data.labelled import rows_of, select
 from vision.data.records import Manifest, Split, Splits
 from vision.data.sources import read_source
-from vision.data.splits import assign_splits
+from vision.data.splitting.splits import assign_splits
 from vision.data.store import build_store, open_images
 from vision.decision.calibration import fit_temperature
 from vision.decision.cross_fitting import hold_out

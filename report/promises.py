@@ -12,7 +12,7 @@ from report.advice import Advice, Severity
 from report.formatting import format_range, format_share, list_names
 from report.story import RunStory
 from vision.base.wording import count_of
-from vision.data.grouping import suggest_groups
+from vision.data.groups.grouping import suggest_groups
 from vision.data.records import Manifest, Split, Splits
 from vision.decision.records import DecisionRule, ReviewThreshold, UnknownThreshold
 from vision.decision.unknown_threshold import fewest_for_threshold

@@ -14,7 +14,7 @@ from orchestration.store.history import list_champions, missing_champion, tell_p
 from vision.base.errors import ConfigError
 from vision.bundle.records import Bundle
 from vision.config.data import AUTO_GROUPS
-from vision.data.grouping import suggest_groups
+from vision.data.groups.grouping import suggest_groups
 from vision.data.images import MAX_MEGAPIXELS
 from vision.data.records import Manifest, Splits
 from vision.gate.records import Promotion, Verdict

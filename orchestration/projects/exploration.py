@@ -21,11 +21,11 @@ from vision.config.data import ImageSettings, LeakPolicy
 from vision.config.run import RunConfig
 from vision.config.training import CandidateSettings, Strategy
 from vision.data.exploration import explore
-from vision.data.near_duplicates import link_alike
+from vision.data.groups.near_duplicates import link_alike
 from vision.data.records import Manifest, Split, Splits
 from vision.data.shapes import settle_resize
 from vision.data.sources import read_source
-from vision.data.splits import assign_splits
+from vision.data.splitting.splits import assign_splits
 from vision.data.store import build_store, open_images
 from vision.data.survey import choose_size, usual_side
 from vision.decision.cross_fitting import hold_out

@@ -9,9 +9,9 @@ from vision.base.errors import DataError, GateError
 from vision.base.wording import join_words
 from vision.config.reading.yaml_text import write_inline
 from vision.config.run import RunConfig
-from vision.data.checks import check_splits
 from vision.data.records import Manifest
-from vision.data.splits import assign_splits
+from vision.data.splitting.checks import check_splits
+from vision.data.splitting.splits import assign_splits
 from vision.data.survey import Survey
 from vision.gate.reach import find_unreachable
 

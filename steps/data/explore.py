@@ -12,7 +12,7 @@ from vision.config.gate import GateSettings
 from vision.data.exploration import explore as explore_data
 from vision.data.exploration import find_doubtful_labels
 from vision.data.records import DataReport, DatasetRef, Manifest, Splits
-from vision.data.splits import tell_test_change
+from vision.data.splitting.splits import tell_test_change
 from vision.data.store import open_images
 from vision.gate.reach import find_unreachable
 

@@ -10,7 +10,7 @@ from vision.base.home import project_home
 from vision.base.progress import ProgressLog
 from vision.config.data import ImageSettings
 from vision.config.sources.registry import SourceSettings
-from vision.data.near_duplicates import link_alike
+from vision.data.groups.near_duplicates import link_alike
 from vision.data.records import DatasetRef, Manifest
 from vision.data.shapes import choose_resize
 from vision.data.sources import read_source

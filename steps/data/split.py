@@ -9,7 +9,7 @@ from materializers.names import ArtifactName
 from vision.base.wording import join_words
 from vision.config.data import SplitSettings
 from vision.data.records import Manifest, Splits
-from vision.data.splits import assign_splits
+from vision.data.splitting.splits import assign_splits
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from zenml import step
 
 from materializers.names import ArtifactName
 from vision.config.data import CheckSettings
-from vision.data.checks import check_splits
 from vision.data.records import Manifest, Splits
+from vision.data.splitting.checks import check_splits
 
 
 @step

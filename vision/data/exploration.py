@@ -14,9 +14,9 @@ from vision.base.names import comparison_key
 from vision.base.record import FloatArray, ImageArray, IntArray
 from vision.base.wording import count_of
 from vision.data.account import count_uses, tell_remarks
-from vision.data.components import hold_several
-from vision.data.dealing import SPLITS, number_splits
-from vision.data.grouping import suggest_groups
+from vision.data.groups.components import hold_several
+from vision.data.groups.grouping import suggest_groups
+from vision.data.groups.scratch import read_in_chunks
 from vision.data.quality import QUALITY_COLUMNS, measure_quality
 from vision.data.records import (
     ClassCount,
@@ -28,7 +28,7 @@ from vision.data.records import (
     Split,
     Splits,
 )
-from vision.data.scratch import read_in_chunks
+from vision.data.splitting.dealing import SPLITS, number_splits
 
 _CHUNK = 256
 _IMBALANCE = 3.0

@@ -20,10 +20,10 @@ from vision.base.record import IntArray
 from vision.base.wording import count_of
 from vision.config.data import AUTO_GROUPS, CheckSettings, FolderSource, Resize
 from vision.config.sources.tables import CsvSource
-from vision.data.components import Linked
-from vision.data.grouping import Suggestion, suggest_groups
+from vision.data.groups.components import Linked
+from vision.data.groups.grouping import Suggestion, suggest_groups
+from vision.data.groups.near_duplicates import SIDE, SmallPictures, link_small, shrink_picture
 from vision.data.images import decode_image
-from vision.data.near_duplicates import SIDE, SmallPictures, link_small, shrink_picture
 from vision.data.records import ImageEntry, Manifest
 from vision.data.sources import read_source
 from vision.data.sources.declaration import Progress

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from vision.base.names import comparison_key, normalise
 from vision.config.data import AUTO_GROUPS
-from vision.data.grouping import suggest_groups
+from vision.data.groups.grouping import suggest_groups
 from vision.data.manifest import SourceFile
 from vision.prediction.items import Item
 

@@ -29,8 +29,8 @@ from vision.config.reading.loading import load_config, settle
 from vision.config.reading.yaml_text import parse_yaml
 from vision.config.run import RunConfig
 from vision.config.sources.tables import CsvSource
+from vision.data.groups.near_duplicates import link_alike
 from vision.data.images import decode_image
-from vision.data.near_duplicates import link_alike
 from vision.data.sources import read_source
 from vision.data.survey import Survey, choose_size, survey_images
 

@@ -26,7 +26,7 @@ from vision.config.run import RunConfig
 from vision.config.training import TrainingSettings
 from vision.data.records import Manifest, Split
 from vision.data.sources import read_source
-from vision.data.splits import assign_splits
+from vision.data.splitting.splits import assign_splits
 from vision.evaluation.suspected import find_strangers, find_suspects
 
 NUM = 20

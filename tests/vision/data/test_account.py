@@ -3,11 +3,11 @@
 import pytest
 
 from tests.vision.data.entries import manifest_of
-from tests.vision.data.test_checks import SETTINGS, images_of, split
+from tests.vision.data.splitting.test_checks import SETTINGS, images_of, split
 from vision.base.errors import DataError
 from vision.data.account import count_losses, tell_files
-from vision.data.checks import check_splits
 from vision.data.records import FileRemark, Manifest, Quarantined
+from vision.data.splitting.checks import check_splits
 
 
 def lose(class_name: str, count: int) -> list[Quarantined]:

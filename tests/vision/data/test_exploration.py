@@ -9,7 +9,7 @@ from vision.config.data import LeakPolicy, SplitSettings
 from vision.data.exploration import explore
 from vision.data.quality import QUALITY_COLUMNS, measure_quality
 from vision.data.records import DataReport, ImageEntry, Manifest, Quarantined, Split, Splits
-from vision.data.splits import assign_splits
+from vision.data.splitting.splits import assign_splits
 
 
 def plain(class_name: str, num: int) -> list[ImageEntry]:

@@ -14,11 +14,11 @@ from tests.vision.toy import make_held_out
 from vision.base.errors import DataError, SourceError
 from vision.config.data import CheckSettings, FolderSource, SplitSettings
 from vision.data.account import tell_files
-from vision.data.checks import check_splits
 from vision.data.label_corrections import COLUMNS
 from vision.data.records import Manifest
 from vision.data.sources import digest_source, read_source
-from vision.data.splits import assign_splits
+from vision.data.splitting.checks import check_splits
+from vision.data.splitting.splits import assign_splits
 from vision.evaluation.suspected import find_suspects
 
 

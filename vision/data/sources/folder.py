@@ -21,7 +21,7 @@ from vision.base.errors import SourceError
 from vision.base.names import comparison_key, find_near, normalise
 from vision.base.wording import count_of
 from vision.config.data import AUTO_GROUPS, Addition, FolderSource
-from vision.data.grouping import suggest_groups
+from vision.data.groups.grouping import suggest_groups
 from vision.data.manifest import SourceFile
 from vision.data.records import FileRemark, Quarantined, Split
 from vision.data.sources.class_names import check_class_names, check_spelling, check_unknown_classes

@@ -19,7 +19,7 @@ from vision.data.records import FileRemark, Manifest
 from vision.data.sources.finding import describe_nothing, find_images, find_root
 
 if TYPE_CHECKING:
-    from vision.data.near_duplicates import SmallPictures
+    from vision.data.groups.near_duplicates import SmallPictures
 
 _EXPECTED = "Expected class folders of pictures in dataset.regression, as corrections --out writes them"
 
@@ -69,7 +69,9 @@ def leave_out_regression(manifest: Manifest, folder: Path) -> Manifest:
     Raises:
         SourceError: as of `list_regression`.
     """
-    from vision.data.near_duplicates import find_copies  # imports SciPy, which most commands do without
+    from vision.data.groups.near_duplicates import (
+        find_copies,  # imports SciPy, which most commands do without
+    )
 
     listed = list_regression(folder)
     asked = {digest for _, _, digest in listed}
@@ -91,7 +93,7 @@ def leave_out_regression(manifest: Manifest, folder: Path) -> Manifest:
 
 def _shrink(path: Path) -> SmallPictures:
     """A file's picture as a small grey one; a flat one, which no other is like, where it cannot be read."""
-    from vision.data.near_duplicates import SIDE, shrink_image
+    from vision.data.groups.near_duplicates import SIDE, shrink_image
 
     try:
         return shrink_image(

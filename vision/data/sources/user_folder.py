@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vision.config.data import AUTO_GROUPS, FolderSource
-from vision.data.grouping import suggest_groups
+from vision.data.groups.grouping import suggest_groups
 from vision.data.manifest import SourceFile, build_manifest
 from vision.data.records import Manifest
 from vision.data.sources.declaration import Base, Progress, Source

@@ -15,12 +15,12 @@ from pydantic import ValidationError
 
 from vision.base.errors import SourceError
 from vision.config.data import Addition, FolderSource, ImageSettings, ReefSource, SplitSettings
-from vision.data.checks import check_leaks
 from vision.data.images import decode_image
 from vision.data.records import Manifest, Split, Splits
 from vision.data.sources import digest_source, read_source
 from vision.data.sources.reef import reef_digest
-from vision.data.splits import assign_splits
+from vision.data.splitting.checks import check_leaks
+from vision.data.splitting.splits import assign_splits
 from vision.data.store import build_store, images_at, open_images
 
 GROUP_BY = r"^(?P<group>.+)_frame\d+"

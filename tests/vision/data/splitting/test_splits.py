@@ -16,10 +16,10 @@ from vision.base.columns.column import Column
 from vision.base.columns.rows import Rows
 from vision.base.errors import DataError, LeakError
 from vision.config.data import LeakPolicy, SplitSettings
-from vision.data.checks import check_leaks
-from vision.data.dealing import Components
 from vision.data.records import HELD_OUT, ImageEntry, Manifest, Split, Splits
-from vision.data.splits import assign_splits, tell_test_change
+from vision.data.splitting.checks import check_leaks
+from vision.data.splitting.dealing import Components
+from vision.data.splitting.splits import assign_splits, tell_test_change
 
 SETTINGS = SplitSettings()
 DROP = SplitSettings(on_leak=LeakPolicy.DROP)

@@ -30,8 +30,8 @@ from vision.base.columns.column import Column
 from vision.base.columns.rows import Rows
 from vision.base.record import ImageArray, IntArray
 from vision.config.data import Resize
+from vision.data.groups.scratch import ScratchPictures, open_scratch, read_in_chunks
 from vision.data.records import ImageEntry, Manifest
-from vision.data.scratch import ScratchPictures, open_scratch, read_in_chunks
 
 DISTANCE = 3
 """Bits in which the hashes of near duplicates differ at most."""

@@ -1,7 +1,7 @@
 """Groups of images as numbers: what equal bytes, declared groups and likeness link, over all rows at once.
 
-`vision/data/links.py` links image by image, and refuses what would join two labels; it is asked only about
-components that hold two.
+`vision/data/groups/links.py` links image by image, and refuses what would join two labels; it is asked only
+about components that hold two.
 """
 
 from __future__ import annotations

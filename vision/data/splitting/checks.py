@@ -15,10 +15,10 @@ from vision.base.record import IntArray
 from vision.base.wording import count_of
 from vision.config.data import CheckSettings
 from vision.data.account import count_kinds, count_losses, count_uses, kind_of, list_left_out
-from vision.data.components import hold_several
-from vision.data.dealing import SPLITS, number_splits
+from vision.data.groups.components import hold_several
 from vision.data.label_corrections import EXCLUDED
 from vision.data.records import Manifest, Split, Splits
+from vision.data.splitting.dealing import SPLITS, number_splits
 
 _MOST_LISTED = 12
 

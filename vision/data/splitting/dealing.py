@@ -12,7 +12,7 @@ from vision.base.columns.column import Column
 from vision.base.columns.rows import Rows
 from vision.base.record import IntArray
 from vision.config.data import SplitSettings
-from vision.data.components import Mask, first_rows
+from vision.data.groups.components import Mask, first_rows
 from vision.data.records import ImageEntry, Split
 
 _FIRST_SERVED = (Split.TRAIN, Split.TEST, Split.VALIDATION, Split.CALIBRATION)

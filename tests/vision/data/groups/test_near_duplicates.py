@@ -19,8 +19,7 @@ from tests.shared_data import shared_data
 from vision.base.columns.rows import Rows
 from vision.base.record import ImageArray
 from vision.config.data import Resize, SplitSettings
-from vision.data.images import decode_image, probe_image
-from vision.data.near_duplicates import (
+from vision.data.groups.near_duplicates import (
     DISTANCE,
     SIDE,
     find_alike,
@@ -30,8 +29,9 @@ from vision.data.near_duplicates import (
     link_small,
     shrink_pictures,
 )
+from vision.data.images import decode_image, probe_image
 from vision.data.records import ImageEntry, Manifest
-from vision.data.splits import assign_splits
+from vision.data.splitting.splits import assign_splits
 
 SIZE = 64
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from tests.shared_data import shared_data
-from vision.data.grouping import suggest_groups
+from vision.data.groups.grouping import suggest_groups
 from vision.data.manifest import SourceFile
 
 CLASSES = ("perch", "chub", "roach")

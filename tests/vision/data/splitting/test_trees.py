@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.vision.data.entries import entry, manifest_of
-from tests.vision.data.test_splits import (
+from tests.vision.data.splitting.test_splits import (
     DROP,
     KEEP,
     MOVE,
@@ -18,9 +18,9 @@ from tests.vision.data.test_splits import (
 )
 from vision.base.errors import LeakError
 from vision.config.data import LeakPolicy, SplitSettings
-from vision.data.checks import check_leaks
 from vision.data.records import ImageEntry, Split
-from vision.data.splits import assign_splits
+from vision.data.splitting.checks import check_leaks
+from vision.data.splitting.splits import assign_splits
 
 
 def tree(name: Split, class_name: str, num: int, start: int = 0) -> list[ImageEntry]:

@@ -22,11 +22,11 @@ from vision.base.errors import DataError, LeakError
 from vision.base.record import IntArray
 from vision.base.wording import count_of, join_words
 from vision.config.data import LeakPolicy, SplitSettings
-from vision.data.components import Linked, Mask, hold_several, own_name
-from vision.data.dealing import SPLITS, Components, deal, number_splits
-from vision.data.earlier import Earlier
-from vision.data.links import Links
+from vision.data.groups.components import Linked, Mask, hold_several, own_name
+from vision.data.groups.links import Links
 from vision.data.records import ImageEntry, Manifest, Quarantined, Split, Splits
+from vision.data.splitting.dealing import SPLITS, Components, deal, number_splits
+from vision.data.splitting.earlier import Earlier
 
 _PROTECTION = (Split.TEST, Split.CALIBRATION, Split.VALIDATION, Split.TRAIN)
 """Which split keeps its images when two share some; the first is the dearest."""

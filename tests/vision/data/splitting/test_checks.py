@@ -8,9 +8,9 @@ import pytest
 from tests.vision.data.entries import manifest_of
 from vision.base.errors import DataError, LeakError, TooFewImagesError
 from vision.config.data import CheckSettings, SplitSettings
-from vision.data.checks import check_leaks, check_splits
 from vision.data.records import ImageEntry, Manifest, Quarantined, Split, Splits
-from vision.data.splits import assign_splits
+from vision.data.splitting.checks import check_leaks, check_splits
+from vision.data.splitting.splits import assign_splits
 
 SETTINGS = CheckSettings()
 

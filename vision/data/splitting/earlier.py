@@ -9,8 +9,8 @@ import numpy as np
 from vision.base.columns.column import Column
 from vision.base.columns.rows import Rows
 from vision.base.record import IntArray
-from vision.data.dealing import SPLITS, number_splits, open_splits
 from vision.data.records import ImageEntry, Split, Splits
+from vision.data.splitting.dealing import SPLITS, number_splits, open_splits
 
 
 @dataclass(frozen=True, eq=False)

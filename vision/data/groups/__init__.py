@@ -1,0 +1,1 @@
+"""What belongs together: groups by name, by equal bytes and by looks."""

@@ -1,0 +1,1 @@
+"""Images dealt to train, validation, calibration and test, and the checks that may refuse them."""
