@@ -17,7 +17,8 @@ TRAINING = {"tensorflow", "keras", "sklearn", "zenml", "pandas", "matplotlib"}
         ("vision.drift.window, vision.drift.verdict", {"ai_edge_litert"}),
         ("vision.backbones", {"tensorflow", "keras"}),
         ("serving.log.prediction_log", TRAINING | {"sqlalchemy.orm", "alembic"}),
-        ("orchestration.flows.training", {"mlflow"}),
+        ("orchestration.flows.training", {"mlflow", "sklearn", "pandas", "scipy.stats"}),
+        ("orchestration.projects.start, orchestration.projects.exploration", TRAINING - {"matplotlib"}),
     ],
 )
 def test_a_part_imports_no_library_that_it_does_not_need(modules: str, forbidden: set[str]) -> None:

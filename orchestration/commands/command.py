@@ -31,6 +31,12 @@ def argument(name: str, **settings: Any) -> Argument:
     return Argument(name, settings)
 
 
+def set_argument(text: str, metavar: str = "KEY=VALUE") -> Argument:
+    """The option `--set`, which may be repeated."""
+    told = f"{text}; may be repeated"
+    return argument("--set", metavar=metavar, action="append", default=[], dest="overrides", help=told)
+
+
 @dataclass(frozen=True)
 class Command:
     """One command of run.py.
@@ -68,14 +74,7 @@ CONFIG_ARGUMENTS = (
     argument(
         "--config", metavar="NAME.yaml", help="the same by its file: looked up in configs/, then as a path"
     ),
-    argument(
-        "--set",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        dest="overrides",
-        help="override one setting, as in --set images.size=128; may be repeated",
-    ),
+    set_argument("override one setting, as in --set images.size=128"),
 )
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
-from orchestration.commands.command import Command, argument
-from orchestration.commands.new import BAR, LABEL
+from orchestration.commands.command import Command, argument, set_argument
+from orchestration.commands.new import LABEL
+from orchestration.commands.progress_bar import progress_bar
 from orchestration.session.paths import ProjectPaths
 from vision.base.errors import ConfigError
 from vision.base.wording import count_of, join_words
@@ -42,19 +42,12 @@ def _explore(options: Namespace, paths: ProjectPaths) -> int:
 
     name = config.name if is_named else Path(what).absolute().stem
     folder = paths.home / FOLDER / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(BAR),
-        MofNCompleteColumn(),
-        console=Console(file=sys.stderr),
-        transient=True,
-    ) as bar:
-        task = bar.add_task("Reading", total=None)
+    with progress_bar("Reading") as tell:
         looked = explore_images(
             config,
             paths.data,
             folder,
-            lambda what, done, total: bar.update(task, description=what, completed=done, total=total or None),
+            lambda what, done, total: tell(done, total, what),
             choose=not is_named,
         )
     _tell(looked, then)
@@ -128,13 +121,6 @@ EXPLORE = Command(
     _explore,
     (
         argument("what", metavar="NAME|FOLDER|CSV", help="a config, or photographs that have none yet"),
-        argument(
-            "--set",
-            metavar="KEY=VALUE",
-            action="append",
-            default=[],
-            dest="overrides",
-            help="of a config any setting, of a folder or a table dataset.KEY; may be repeated",
-        ),
+        set_argument("of a config any setting, of a folder or a table dataset.KEY"),
     ),
 )

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from orchestration.commands.command import Command, argument, read_config
+from orchestration.commands.progress_bar import progress_bar
 from orchestration.session.paths import ProjectPaths
 from vision.base.errors import ConfigError
 from vision.base.wording import count_of
@@ -58,16 +58,8 @@ def _scan(settings: FathomnetSource, console: Console) -> None:
 def _fetch(settings: FathomnetSource, console: Console, options: Namespace) -> None:
     from vision.data.sources.fathomnet.harvest import FAILURES, harvest
 
-    with Progress(
-        TextColumn("Fetching photographs"),
-        BarColumn(24),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(file=sys.stderr),
-        transient=True,
-    ) as bar:
-        task = bar.add_task("", total=None)
-        found = harvest(settings, lambda done, total: bar.update(task, completed=done, total=total))
+    with progress_bar("Fetching photographs") as tell:
+        found = harvest(settings, tell)
     _tell(found, console)
     if found.failures:
         first = next(iter(found.failures.values()))

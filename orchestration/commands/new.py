@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from orchestration.commands.command import Command, argument
+from orchestration.commands.command import Command, argument, set_argument
+from orchestration.commands.progress_bar import BAR, progress_bar
 from orchestration.session.paths import ProjectPaths
 from vision.base.wording import count_of, join_words
 from vision.config.data import CheckSettings
@@ -24,7 +24,6 @@ if TYPE_CHECKING:  # the survey imports scipy, which no other command needs to s
     from orchestration.projects.outlook import Outlook
     from vision.data.survey import ClassSize, Survey
 
-BAR = 24
 MOST_ROWS = 40
 MOST_LEFT_OUT = 5
 MOST_UNUSED = 8
@@ -34,21 +33,9 @@ LABEL = 10
 def _new(options: Namespace, paths: ProjectPaths) -> int:
     from orchestration.projects.start import start_project
 
-    with Progress(
-        TextColumn("Looking at the pictures"),
-        BarColumn(BAR),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(file=sys.stderr),
-        transient=True,
-    ) as bar:
-        task = bar.add_task("", total=None)
+    with progress_bar("Looking at the pictures") as tell:
         started = start_project(
-            options.project,
-            options.source,
-            paths.root / "configs",
-            options.overrides,
-            lambda done, total: bar.update(task, completed=done, total=total),
+            options.project, options.source, paths.root / "configs", options.overrides, tell
         )
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     show_survey(console, options.project, started.survey)
@@ -194,14 +181,9 @@ NEW = Command(
             metavar="FOLDER|CSV",
             help="photographs, one folder a class; or a table of paths and labels",
         ),
-        argument(
-            "--set",
-            metavar="dataset.KEY=VALUE",
-            action="append",
-            default=[],
-            dest="overrides",
-            help="how it is read, as in --set dataset.layout=place/class or dataset.label_column=species; "
-            "may be repeated",
+        set_argument(
+            "how it is read, as in --set dataset.layout=place/class or dataset.label_column=species",
+            "dataset.KEY=VALUE",
         ),
     ),
 )

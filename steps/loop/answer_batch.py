@@ -1,7 +1,6 @@
 """Answer many pictures with a bundle, as the service would."""
 
 import hashlib
-import logging
 import shutil
 from collections.abc import Sequence
 from contextlib import closing, nullcontext
@@ -36,8 +35,6 @@ CLIENT = "batch"
 """Name of the client in the prediction log."""
 
 WAIT_S = 5.0
-
-logger = logging.getLogger(__name__)
 
 
 @step(enable_cache=False)

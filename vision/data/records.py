@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -111,14 +110,6 @@ class Manifest(Record):
         default=None,
         description="kept around the boxes that the images were cut out of; None: whole pictures",
     )
-
-    def lookalikes(self) -> dict[int, list[int]]:
-        """Row -> the rows that look like it."""
-        found: dict[int, list[int]] = defaultdict(list)
-        for first, second in self.alike:
-            found[first].append(second)
-            found[second].append(first)
-        return found
 
     def num_alike(self) -> int:
         """How many images look like another."""

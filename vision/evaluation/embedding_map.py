@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 from vision.base.record import FloatArray, IntArray
@@ -27,6 +25,9 @@ def project(embeddings: FloatArray, seed: int) -> FloatArray:
 
     Distances between far groups and the axes mean nothing. Fewer than five images lie on a line.
     """
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
     count = len(embeddings)
     if count < _FEWEST:
         return np.column_stack([np.linspace(0, 1, count), np.full(count, 0.5)])

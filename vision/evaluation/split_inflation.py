@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from threadpoolctl import threadpool_limits
 
 from vision.base.outputs import ModelOutputs
@@ -46,6 +44,8 @@ def measure_inflation(frozen: ModelOutputs, splits: Splits, seed: int) -> SplitI
     Returns:
         None where no two images share a group, or a class has fewer groups than there are folds.
     """
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
     labels, groups = splits.labels()[frozen.rows], splits.group_array()[frozen.rows]
     used = np.flatnonzero(labels >= 0)
     used = used[_draw_groups(groups[used], seed)]
@@ -83,6 +83,8 @@ def _cross_validate(
 def _right(
     features: FloatArray, labels: IntArray, folds: Iterable[tuple[IntArray, IntArray]]
 ) -> Iterator[NDArray[np.bool_]]:
+    from sklearn.linear_model import LogisticRegression
+
     for train, held_out in folds:
         mean, scale = features[train].mean(axis=0), features[train].std(axis=0) + 1e-6
         model = LogisticRegression(C=INVERSE_REGULARISATION, max_iter=MAX_ITERATIONS, tol=1e-3)
