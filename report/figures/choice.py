@@ -28,10 +28,11 @@ from report.figures.style import (
 from report.figures.tables import markdown_table
 from report.formatting import format_bytes, format_interval, format_share, shorten
 from vision.bundle.records import PrecisionReport, PrecisionRow
+from vision.evaluation.metric_table import METRICS
 from vision.evaluation.records import Comparison, Difference
 from vision.gate.records import Promotion
 
-METRIC_NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1", "nll": "negative log-likelihood"}
+_SHOWN = ("accuracy", "macro_f1", "nll")
 
 
 def draw_candidates(comparison: Comparison) -> bytes:
@@ -39,15 +40,15 @@ def draw_candidates(comparison: Comparison) -> bytes:
     rows = comparison.candidates
     figure = new_figure(rows_height(len(rows), 0.36, 1.15))
     panels = figure.subplots(1, 3, sharey=True)
-    for axes, metric in zip(panels, METRIC_NAMES, strict=True):
+    for axes, metric in zip(panels, [METRICS[name] for name in _SHOWN], strict=True):
         for height, row in enumerate(rows):
             colour = BLUE if row.candidate == comparison.winner else GREY
-            draw_intervals(axes, [height], [getattr(row, metric)], colour)
-        style_axes(axes, x="NLL (lower is better)" if metric == "nll" else METRIC_NAMES[metric])
+            draw_intervals(axes, [height], [getattr(row, metric.name)], colour)
+        style_axes(axes, x=metric.words + ("" if metric.higher_is_better else " (lower is better)"))
         axes.tick_params(labelsize=SMALL)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
         axes.margins(x=0.15)
-        if metric != "nll":
+        if metric.higher_is_better:
             axes.set_xlim(right=min(axes.get_xlim()[1], 1.005))
     name_rows(panels[0], [row.candidate for row in rows])
     panels[0].tick_params(axis="y", labelsize=FONT)
@@ -151,5 +152,6 @@ def _measured_words(row: PrecisionRow) -> list[str]:
 
 
 def _difference_label(difference: Difference) -> str:
-    metric = METRIC_NAMES.get(difference.metric, difference.metric.replace("_", " "))
+    known = METRICS.get(difference.metric)
+    metric = known.words if known else difference.metric.replace("_", " ")
     return f"{shorten(difference.first, 18)} over\n{shorten(difference.second, 18)}, {shorten(metric, 22)}"
