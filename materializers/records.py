@@ -153,7 +153,7 @@ def _read_columns(
     materializer: BaseMaterializer, name: str, digest: str, kind: type[Columnar[Any]], annotation: Any
 ) -> Columnar[Any]:
     uri = f"{materializer.uri}/{name}{COLUMNS_ENDING}"
-    with materializer.artifact_store.open(uri, "rb") as file:
+    with storage_errors(uri, "read"), materializer.artifact_store.open(uri, "rb") as file:
         content = file.read()
     if hashlib.sha256(content).hexdigest() != digest:
         raise StorageError(_altered(uri))

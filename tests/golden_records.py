@@ -20,7 +20,7 @@ from pydantic import BaseModel
 
 import vision
 from orchestration.schedule.state import ScheduleState
-from vision.base.record import FileSet, Record
+from vision.base.record import FileSet, FolderRecord, Record
 
 FOLDER = Path(__file__).parent / "golden" / "records"
 
@@ -36,7 +36,7 @@ def list_records() -> dict[str, type[Record]]:
         own = [each for each in waiting.pop().__subclasses__() if each.__module__.startswith("vision.")]
         waiting += own
         found |= {each.__name__: each for each in own}
-    del found[FileSet.__name__]  # what is stored is one of its kinds
+    del found[FileSet.__name__], found[FolderRecord.__name__]  # what is stored is one of their kinds
     return found
 
 
