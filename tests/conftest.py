@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,8 @@ SLACK = 2.0
 """Two busy cores share their caches and clock: the same test then takes up to half more CPU time. A test
 fails at twice the budget; the slowest are printed at the end of every run.
 """
+
+MAIN = sys.modules["__main__"]
 
 # ZenML looks for the main module's file, which a worker of pytest-xdist has not.
 os.environ.setdefault("ZENML_CUSTOM_SOURCE_ROOT", str(REPOSITORY))
@@ -57,6 +60,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
 def pytest_configure() -> None:
     """Make the folder of toys before there are workers, which inherit its name."""
     toys_folder()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    """Streamlit's tests leave their script as the main module, which new processes would run."""
+    sys.modules["__main__"] = MAIN
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

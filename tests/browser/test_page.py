@@ -84,7 +84,7 @@ def test_each_file_of_a_zip_gets_its_row_and_they_are_taken_away_as_csv(page: Pa
     told = "3 pictures: 1 decided alone, 1 unknown, 1 without an answer"
     expect(page.get_by_text(told)).to_be_visible()
     with page.expect_download() as download:
-        page.get_by_role("button", name="Download as CSV").click()
+        page.get_by_test_id("stDownloadButton").get_by_role("button").click()
     rows = list(csv.DictReader(download.value.path().read_text("utf-8-sig").splitlines()))
     assert {row["path"]: row["decision"] for row in rows} == {
         "a/red.png": "accept",
