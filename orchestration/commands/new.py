@@ -122,6 +122,11 @@ def _list_findings(survey: Survey) -> Iterator[tuple[str, str, str]]:
             f"{count_of(copies, 'picture')} with the bytes of another; both stay in one split",
             "yellow",
         )
+    if survey.contradictions:
+        row = min(survey.contradictions)
+        first = f"{survey.manifest.entries[row].path}: {survey.contradictions[row]}"
+        num = count_of(len(survey.contradictions), "picture")
+        yield "Labels", f"{num} under two labels, set aside by a training (first: {first})", "yellow"
     for remark in survey.manifest.remarks:
         yield "Note", remark.tell(), "yellow"
     yield from _tell_left_out(survey)

@@ -31,6 +31,7 @@ from vision.data.sources.folder import list_folder
 from vision.data.sources.layout import Hints
 from vision.data.sources.layout_reading import find_layout
 from vision.data.sources.table.labels_file import list_table
+from vision.data.splitting.splits import find_contradictions
 
 FEW_IMAGES = 30
 """Of a class; with fewer its figures mean little."""
@@ -93,6 +94,11 @@ class Survey:
         """The number (n,) of what shares a split with each image: by its group, its bytes or its looks."""
         return Linked.of(self.manifest).components(np.ones(len(self.manifest.entries), dtype=bool))
 
+    @cached_property
+    def contradictions(self) -> dict[int, str]:
+        """Row -> why a training sets it aside: its bytes lie in two classes."""
+        return find_contradictions(self.manifest.entries, Linked.of(self.manifest))
+
     @property
     def has_groups(self) -> bool:
         """Whether it is known of some images that they belong together."""
@@ -124,8 +130,11 @@ class Survey:
         return len(names) + int((groups < 0).sum())
 
     def num_copies(self) -> int:
-        """Images whose bytes are those of another one."""
-        return len(self.manifest.entries) - len(self.manifest.entries.column("digest").codes()[1])
+        """Images whose bytes are those of another one of their class."""
+        kept = np.ones(len(self.manifest.entries), dtype=bool)
+        kept[list(self.contradictions)] = False
+        digests = self.manifest.entries.column("digest").codes()[0][kept]
+        return len(digests) - len(np.unique(digests))
 
     def usual_side(self) -> int:
         """The longer side of a usual image, in pixels."""

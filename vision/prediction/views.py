@@ -55,8 +55,11 @@ def _tell(rule: DecisionRule, plain: Prediction, probs: FloatArray, num: int, to
     order = np.argsort(-probs, kind="stable")[:top_k]
     named = rule.class_names[int(order[0])]
     agrees = plain.decision is Decision.ACCEPT and named == plain.class_name
-    if plain.decision is Decision.UNKNOWN or agrees:
+    if plain.decision is Decision.UNKNOWN:
         return plain
+    if agrees:
+        agreed = f"{num} views name it too; the figures are of the picture as it is"
+        return plain.model_copy(update={"reasons": (*plain.reasons, agreed)})
     reasons = tuple(f"the picture as it is: {each}" for each in plain.reasons)
     if plain.decision is Decision.ACCEPT:
         reasons = (f"{num} views of it name {named}, the picture as it is {plain.class_name}",)

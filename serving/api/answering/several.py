@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vision.base.wording import count_of
 from vision.decision.predictor import Inference, decide_scored, make_predictions
 from vision.decision.records import DecisionRule, Prediction
 
@@ -28,7 +29,8 @@ def combine(rule: DecisionRule, found: Sequence[Inference], top_k: int) -> Predi
     score = np.mean([each.decisions.scores[0] for each in told], keepdims=True)
     strange = None if rule.stranger is None else np.array([np.inf if all_strange else -np.inf])
     prediction = make_predictions(rule, decide_scored(rule, logits, score, strange), top_k)[0]
-    said = f"the mean of the log-probabilities of {len(told)} pictures; the promise is for one at a time"
+    num = count_of(len(told), "picture")
+    said = f"the mean of the log-probabilities of {num}; the promise is for one at a time"
     if len(told) < len(found):
         said += f"; left out, as not of the kind it was taught: {len(found) - len(told)}"
     return prediction.model_copy(update={"reasons": (*prediction.reasons, said)})

@@ -31,7 +31,7 @@ def show_enrol(service: Service) -> None:
         f"{escape_markdown(service.model.name)}, which stays as it is. Nothing is promised of it before the "
         "next training."
     )
-    name = st.text_input("Name of the new class", max_chars=200, placeholder="burbot")
+    name = st.text_input("Name of the new class", max_chars=200, placeholder="a name that is new to it")
     uploads = st.file_uploader(
         f"Pictures of it, {MIN_ENROLLED} to {MAX_ENROLLED}",
         type=FILE_TYPES,

@@ -171,6 +171,7 @@ def test_the_screen_tells_small_classes_copies_and_what_is_left_out(photos: Path
     for number in range(5):
         save_noise(photos / "burbot" / f"{number}.png", 900 + number)
     shutil.copy(photos / "chub" / "chub0_frame0.png", photos / "chub" / "again.png")
+    shutil.copy(photos / "chub" / "chub1_frame0.png", photos / "perch" / "also.png")
     (photos / "perch" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     shutil.move(photos / "perch" / "perch0_frame0.png", photos / "perch" / "perch0_frame0.jpg")
     told = tell(survey_images(FolderSource(path=photos)))
@@ -178,6 +179,7 @@ def test_the_screen_tells_small_classes_copies_and_what_is_left_out(photos: Path
     assert "Class 'burbot' has 5 usable images" in told
     assert "Add pictures to burbot" in told
     assert "1 picture with the bytes of another" in told
+    assert "2 pictures under two labels, set aside by a training (first: chub/chub1_frame0.png: " in told
     assert "perch/broken.png" in told
     assert "Pictures of another format than their file names say, read by their bytes: 1" in told
 
@@ -213,6 +215,13 @@ def test_where_training_would_refuse_the_last_lines_are_what_helps(tmp_path: Pat
     assert "Gate" in again  # of 16 groups test gets 2
     assert "It takes about 17 test groups" in again
     assert "refused at its end" in again
+
+
+def test_of_many_small_classes_some_are_named(tmp_path: Path) -> None:
+    for number in range(40):
+        save_noise(tmp_path / f"class{number // 2:02}" / f"{number}.png", number)
+    told = tell(survey_images(FolderSource(path=tmp_path)))
+    assert "class10, class11 and 8 more classes; no new config is needed" in told
 
 
 def test_names_that_tell_no_groups_are_said_to(tmp_path: Path) -> None:

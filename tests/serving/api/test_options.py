@@ -150,7 +150,9 @@ def test_pictures_of_another_kind_are_left_out_unless_all_are() -> None:
     fish, wall = found([20, 0, 0], -20.0), found([0, 0, 30], 90.0, strange=True)
     told = combine(rule, [fish, wall, fish], 3)
     assert (told.decision, told.class_name) == (Decision.ACCEPT, "red")
+    assert "of 2 pictures" in told.reasons[-1]
     assert "left out" in told.reasons[-1]
+    assert "of 1 picture;" in combine(rule, [fish, wall], 3).reasons[-1]
     assert combine(rule, [wall, wall], 3).decision is Decision.UNKNOWN
     assert combine(rule, [fish, found([0, 9, 0], 90.0)], 3).decision is Decision.UNKNOWN
 

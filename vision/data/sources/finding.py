@@ -30,6 +30,7 @@ _RAW_REASON = (
     "a camera's raw file; develop it to JPEG or TIFF, as darktable-cli, RawTherapee or the maker's program do"
 )
 _TABLE = "; a table of labels is read by dataset: {source: csv, path: ...} (docs/sources.md#csv)"
+_ARCHIVES = frozenset({".zip", ".tar", ".tgz", ".gz", ".7z", ".rar", ".xz", ".bz2"})
 _MAX_DEPTH = 50
 
 # Folders in which systems and viewers keep copies of pictures: hidden ones, a NAS's @eaDir, @tmp and
@@ -163,7 +164,8 @@ def describe_nothing(root: Path, found: Found, expected: str) -> str:
     """What a folder without usable images holds, and what was expected."""
     contents = describe_contents(found)
     holds = f"holds no usable image, but {contents}" if contents else "is empty"
-    return f"{root}: {holds}. {expected}, of {READ_FORMATS} images."
+    unpack = " Unpack the archives there." if _ARCHIVES & found.others_below().keys() else ""
+    return f"{root}: {holds}. {expected}, of {READ_FORMATS} images.{unpack}"
 
 
 def describe_contents(found: Found, folder: str = "") -> str:

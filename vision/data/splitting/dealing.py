@@ -98,6 +98,8 @@ def open_splits(tree: Split | None, is_unknown: bool, trees: frozenset[Split]) -
 
 def deal(components: Components, trees: frozenset[Split], settings: SplitSettings, seed: int) -> IntArray:
     """The number of the split of each group, shape (k,), class by class and tree by tree."""
+    if not components.names:  # every image is left out: the checks say why
+        return np.empty(0, np.int64)
     order = np.argsort(_hash_all(components.names, seed), kind="stable")
     kinds = components.strata * 2 + components.are_unknown
     keys = kinds * (len(SPLITS) + 1) + components.trees + 1

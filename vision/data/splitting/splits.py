@@ -60,7 +60,7 @@ def assign_splits(
         raise DataError("The manifest lists no image. Expected at least one. Check dataset.path.")
     out: dict[int, str] = {}
     linked, trees = Linked.of(manifest), number_splits(entries.column("tree"))
-    _quarantine_contradictions(entries, linked, out)
+    out.update(find_contradictions(entries, linked))
     shared = _separate_trees(entries, linked, trees, settings.on_leak, out)
     kept_leaks = shared if settings.on_leak is LeakPolicy.KEEP else 0
     if kept_leaks:
@@ -127,8 +127,9 @@ def _kept(num: int, out: Mapping[int, str]) -> Mask:
 # --- what may not stay ----------------------------------------------------------------------------------
 
 
-def _quarantine_contradictions(entries: Rows[ImageEntry], linked: Linked, out: dict[int, str]) -> None:
-    """Equal bytes under two labels: none of them can be trusted."""
+def find_contradictions(entries: Rows[ImageEntry], linked: Linked) -> dict[int, str]:
+    """Row -> why it is set aside, of equal bytes under two labels: none of them can be trusted."""
+    out: dict[int, str] = {}
     doubtful = np.flatnonzero(hold_several(linked.digests, entries.column("class_name").codes()[0]))
     rows_of: dict[str, list[tuple[int, ImageEntry]]] = defaultdict(list)
     for row, entry in zip(doubtful.tolist(), entries.take(doubtful), strict=True):
@@ -141,6 +142,7 @@ def _quarantine_contradictions(entries: Rows[ImageEntry], linked: Linked, out: d
         for row, entry in rows:
             other = next(path for name, path in first_of.items() if name != entry.class_name)
             out[row] = f"{words} (also {other})"
+    return out
 
 
 @dataclass(frozen=True)

@@ -81,17 +81,16 @@ def read_deployments(path: Path) -> dict[str, Deployment]:
 
 
 def _make_deployment(where: str, cells: dict[str, str]) -> Deployment:
-    empty = [name for name in NEEDED if not cells[name.lower()]]
-    if empty:
-        raise SourceError(f"{where}: {', '.join(empty)} is empty. Expected a value. Fill it in.")
-    faults = [
+    faults = [f"{name} is empty" for name in NEEDED if not cells[name.lower()]]
+    faults += [
         f"{name} is {cells[name]}, expected a number up to {most} and down to -{most}"
         for name, most in (("latitude", 90), ("longitude", 180))
-        if not _is_within(cells[name], most)
+        if cells[name] and not _is_within(cells[name], most)
     ]
     try:
         zone = ZoneInfo(cells["timezone"]) if cells.get("timezone") else None
-        start, end = (_parse_time(cells[name], zone) for name in ("deploymentstart", "deploymentend"))
+        given = [cells[name] for name in ("deploymentstart", "deploymentend") if cells[name]]
+        times = [_parse_time(text, zone) for text in given]
     except (ValueError, KeyError, OSError) as error:  # ZoneInfo raises KeyError
         faults.append(str(error))
     if faults:
@@ -99,6 +98,7 @@ def _make_deployment(where: str, cells: dict[str, str]) -> Deployment:
             f"{where}: {'; '.join(faults)}. Expected degrees, times as in 2026-05-30T08:00:00+02:00 and a "
             "timeZone as in Europe/Brussels. Correct it."
         )
+    start, end = times
     if end < start:
         raise SourceError(f"{where}: ends at {end} before it starts at {start}. Correct one of them.")
     return Deployment(

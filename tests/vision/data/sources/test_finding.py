@@ -41,6 +41,20 @@ def add(root: Path, path: str, content: bytes) -> None:
     (root / path).write_bytes(content)
 
 
+def test_a_folder_of_archives_is_told_to_unpack_them(tmp_path: Path) -> None:
+    add(tmp_path, "photos.zip", b"PK\3\4")
+    with pytest.raises(SourceError, match=r"holds no usable image, but 1 \.zip\..*Unpack the archives"):
+        read(tmp_path)
+
+
+def test_a_bmp_that_ends_in_zeros_is_read(tmp_path: Path) -> None:
+    picture = image_bytes("BMP")
+    for name in ("a", "b"):
+        add(tmp_path, f"{name}/whole.bmp", image_bytes("BMP", 90))
+        add(tmp_path, f"{name}/zeros.bmp", picture[: len(picture) // 2] + bytes(len(picture) // 2))
+    assert len(read(tmp_path).entries) == 4
+
+
 @pytest.mark.parametrize(
     ("name", "form"),
     [

@@ -15,9 +15,9 @@ from tests.vision.toy import make_splits
 from vision.base.columns.column import Column
 from vision.base.columns.rows import Rows
 from vision.base.errors import DataError, LeakError
-from vision.config.data import LeakPolicy, SplitSettings
+from vision.config.data import CheckSettings, LeakPolicy, SplitSettings
 from vision.data.records import HELD_OUT, ImageEntry, Manifest, Split, Splits
-from vision.data.splitting.checks import check_leaks
+from vision.data.splitting.checks import check_leaks, check_splits
 from vision.data.splitting.dealing import Components
 from vision.data.splitting.splits import assign_splits, tell_test_change
 
@@ -136,6 +136,14 @@ def test_equal_bytes_under_two_labels_are_quarantined() -> None:
     assert [item.path for item in splits.quarantined] == ["a/1.png", "b/2.png"]
     assert splits.quarantined[0].reason == "the same bytes carry two labels, a and b (also b/2.png)"
     assert None not in splits.splits[2:]
+
+
+def test_where_all_pictures_are_one_under_two_labels_the_checks_say_so() -> None:
+    manifest = manifest_of([entry(f"{name}/{i}.png", content="same") for name in "ab" for i in range(9)])
+    splits = assign_splits(manifest, SETTINGS, 7)
+    assert set(splits.splits) == {None}
+    with pytest.raises(DataError, match=r"18 of 18 files cannot be used .*carry two labels, a and b"):
+        check_splits(manifest, splits, CheckSettings())
 
 
 # --- growth ---------------------------------------------------------------------------------------------

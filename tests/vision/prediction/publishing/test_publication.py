@@ -185,12 +185,13 @@ def test_what_photographs_do_not_say_is_refused_before_any_is_answered(
 
 @pytest.mark.slow
 def test_all_that_is_missing_is_told_at_once(photos: Path) -> None:
-    broken = HEADER + WEST.replace("51.5", "") + EAST.replace("Europe/Brussels", "Erope/Brussels")
+    broken = HEADER + WEST.replace("51.5", "").replace("Europe", "Erope")
+    broken += EAST.replace("Europe/Brussels", "Erope/Brussels")
     (photos.parent / "deployments.csv").write_text(broken)
     with pytest.raises(SourceError) as caught:
         _publish(photos, "darwin-core", "title: a\n")
     told = str(caught.value)
-    assert "row 2: latitude is empty" in told
+    assert "row 2: latitude is empty; 'No time zone found with key Erope/Brussels'" in told
     assert "row 3:" in told
     assert "publisher: Field required" in told
     assert "samplingDesign" not in told  # of Camtrap DP alone
