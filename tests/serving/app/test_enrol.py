@@ -18,7 +18,7 @@ def draw(service: object) -> None:
 def test_a_model_without_known_images_is_told_before_pictures_are_chosen(tmp_path: Path) -> None:
     service = make_service(tmp_path)
     assert service.model.num_known_images == 0
-    page = AppTest.from_function(draw, kwargs={"service": service}).run()
+    page = AppTest.from_function(draw, default_timeout=60, kwargs={"service": service}).run()
     assert not page.exception
     assert "keeps no known images" in page.warning[0].value
     assert not page.file_uploader
