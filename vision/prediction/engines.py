@@ -40,6 +40,8 @@ from vision.work.current import current_work
 CHUNK = 16
 """Files that a worker asks its graph about at once."""
 
+SENT = 64
+"""Files that are sent to a worker at once, of many."""
 
 HEAT_MAPS_FOLDER = "heat_maps"
 
@@ -133,8 +135,9 @@ class Engines:
         """
         executor = current_work().executor
         executor.require_folders(self._list_folders(items))
-        starts = range(0, len(items), CHUNK)
-        chunks = (items[start : start + CHUNK] for start in starts)
+        size = SENT if len(items) > SENT * SENT else CHUNK
+        starts = range(0, len(items), size)
+        chunks = (items[start : start + size] for start in starts)
         answer = partial(answer_items, self._asking)
         with threadpool_limits(1), closing(executor.map_chunks(answer, chunks, len(items))) as answered:
             for start, chunk in zip(starts, answered, strict=True):
@@ -142,7 +145,7 @@ class Engines:
                     Answered(Row(path=item.path, group=item.group, fault=str(each)))
                     if isinstance(each, Lost)
                     else each
-                    for item, each in zip(items[start : start + CHUNK], chunk, strict=True)
+                    for item, each in zip(items[start : start + size], chunk, strict=True)
                 ]
 
     def _list_folders(self, items: Sequence[Item]) -> Iterator[Path]:

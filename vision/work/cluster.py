@@ -40,8 +40,10 @@ _LOCAL = {
 _START = "PYTHONPATH=. .venv/bin/dask worker tcp://HOST:8786 --nthreads 1 --nworkers -1"
 
 
-class ClusterExecutor:
+class ClusterExecutor(Engine):
     """The workers of a Dask scheduler."""
+
+    lost: ClassVar[tuple[type[Exception], ...]] = (KilledWorker,)
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -53,7 +55,8 @@ class ClusterExecutor:
         total: int,  # noqa: ARG002
     ) -> Generator[list[Result | Lost], None, None]:
         """As `Executor.map_chunks`."""
-        return run_chunks(_Cluster(self._client), function, chunks)
+        self.capacity = 2 * max(1, sum(self._client.nthreads().values()))
+        return run_chunks(self, function, chunks)
 
     def require_folders(self, folders: Iterable[Path]) -> None:
         """As `Executor.require_folders`."""
@@ -66,22 +69,17 @@ class ClusterExecutor:
                 "shared disk, or use this machine alone with --executor process."
             )
 
-
-class _Cluster(Engine):
-    lost: ClassVar[tuple[type[Exception], ...]] = (KilledWorker,)
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self.capacity = 2 * max(1, sum(client.nthreads().values()))
-
     def submit(self, function: Function[Any, Any], items: Sequence[Any]) -> Future[Any]:
+        """As `Engine.submit`."""
         return self._client.submit(function, items, pure=False)
 
     def wait(self, futures: Sequence[Future[Any]]) -> None:
+        """As `Engine.wait`."""
         with self._client.as_current():
             self._wait_for(lambda: wait(futures, timeout=_POLL_S))
 
     def result(self, future: Future[Any]) -> Sequence[Any]:
+        """As `Engine.result`."""
         self.wait([future])
         if future.status == "error":
             return list(future.result())  # raises it
@@ -114,6 +112,7 @@ def open_cluster(settings: ExecutorSettings) -> Iterator[ClusterExecutor]:
     Raises:
         ExecutorError: no scheduler answers, it has no workers, or they are of another version.
     """
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with ExitStack() as stack:
         if settings.address is None:
             stack.enter_context(dask.config.set(_LOCAL))

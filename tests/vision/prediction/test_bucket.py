@@ -13,9 +13,11 @@ import pytest
 
 from tests.serving.toy import BLACK, GREEN, GREY, RED, make_bundle, paint
 from vision.base.errors import ImageError, SourceError
+from vision.config.work import ExecutorSettings
 from vision.prediction.batch import Batch, BatchModel, run_batch
 from vision.prediction.bucket import Bucket, check_output, copy_output
 from vision.prediction.listing import open_items
+from vision.work.current import open_work
 
 moto_server = pytest.importorskip("moto.server")
 pytest.importorskip("s3fs")
@@ -59,9 +61,9 @@ def photos(tmp_path: Path, store: Any) -> Path:
     return folder
 
 
-def _answer(source: Path, out: Path) -> bytes:
+def _answer(source: Path, out: Path, executor: ExecutorSettings | None = None) -> bytes:
     bundle = make_bundle()
-    with open_items([source]) as listing:
+    with open_work(executor or ExecutorSettings()), open_items([source]) as listing:
         batch = Batch(listing, BatchModel(bundle.root, bundle.digest, "toy"))
         summary, _ = run_batch(batch, out, lambda _done, _total: None)
     assert summary.others == {".txt": 1, "hidden": 2}
@@ -70,8 +72,9 @@ def _answer(source: Path, out: Path) -> bytes:
 
 def test_a_folder_of_a_bucket_is_answered_as_the_same_folder_here(photos: Path, tmp_path: Path) -> None:
     here = _answer(photos, tmp_path / "here")
-    there = _answer(Path("s3://fish/photos"), tmp_path / "there")
-    assert there == here
+    assert _answer(Path("s3://fish/photos"), tmp_path / "there") == here
+    for executor in (ExecutorSettings(workers=2), ExecutorSettings(engine="dask", workers=1)):
+        assert _answer(Path("s3://fish/photos"), tmp_path / executor.engine, executor) == here
     assert here.count(b"\r\n") == 1 + 5
     assert b"torn.png,unreadable" in here
 

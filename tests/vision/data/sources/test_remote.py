@@ -14,9 +14,12 @@ import pytest
 
 from tests.vision.data.sources.test_conformance import draw, listed
 from vision.base.errors import SourceError
-from vision.config.data import FolderSource
+from vision.config.data import FolderSource, ImageSettings
 from vision.config.sources.tables import CsvSource
+from vision.config.work import ExecutorSettings
 from vision.data.sources import check_source, digest_source, read_source, remote
+from vision.data.store import build_store
+from vision.work.current import open_work
 
 moto_server = pytest.importorskip("moto.server")
 pytest.importorskip("s3fs")
@@ -71,6 +74,18 @@ def test_a_folder_is_copied_once_and_followed(
     assert digest_source(there, tmp_path / "data") != found.source_digest
     assert fetched == ["fish/photos/amber/i0_frame0.png"]
     assert len(read_source(there, tmp_path / "data").entries) == 5
+
+
+def test_processes_read_a_bucket_as_the_same_folder_here(tmp_path: Path, store: Any) -> None:
+    local = draw(tmp_path / "photos")
+    store.put(f"{local.path}/", "fish/photos/", recursive=True)
+    own = read_source(local, tmp_path / "data")
+    pixels = build_store(own, ImageSettings(size=32), tmp_path / "here").content_hash
+    with open_work(ExecutorSettings(workers=2), tmp_path / "state"):
+        there = local.model_copy(update={"path": Path("s3://fish/photos")})
+        found = read_source(there, tmp_path / "data")
+        assert found.entries == own.entries
+        assert build_store(found, ImageSettings(size=32), tmp_path / "there").content_hash == pixels
 
 
 def test_an_interrupted_copy_goes_on(tmp_path: Path, store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
