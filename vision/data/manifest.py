@@ -7,15 +7,16 @@ the files alone, not on the order in which they were found or read.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import PIL
 from pydantic import TypeAdapter
 
+from vision.base.columns.rows import Rows
 from vision.base.errors import ImageError, SourceError
 from vision.data.decoding.formats import READ_FORMATS, has_other_ending
 from vision.data.decoding.remarks import Remark
@@ -36,7 +37,7 @@ _HEADER_ALLOWANCE_BYTES = 2**20
 _MOST_BITS = 16
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, slots=True)
 class SourceFile:
     """One file that a source offers as an image.
 
@@ -85,12 +86,12 @@ def build_manifest(
     """
     ordered = sorted(files)
     reading = _Reading(root.resolve(), source_digest, max_megapixels, keeps_damage)
-    results = list(_read_files(reading, ordered, progress))
-    entries = tuple(result.entry for result in results if isinstance(result, _Read))
-    left_out = [result for result in results if isinstance(result, Quarantined)]
+    told = _Told()
+    entries = Rows.of(ImageEntry, told.keep_usable(_read_files(reading, ordered, progress)))
+    left_out = told.left_out
     if not entries:
         raise SourceError(_nothing_usable(root, left_out))
-    _refuse_lost_classes(root, entries, left_out)
+    _refuse_lost_classes(root, set(entries.column("class_name").tally()), left_out)
     known = {file.class_name for file in ordered if not file.is_unknown}
     unknown = {file.class_name for file in ordered if file.is_unknown}
     manifest = Manifest(
@@ -103,7 +104,7 @@ def build_manifest(
     )
     # where most pictures use 16 bits, those of fewer are dark, and are not brightened
     untrue = {Remark.FEW_BITS} if manifest.least_bits >= _MOST_BITS else set()
-    found = _count_remarks([each for each in results if isinstance(each, _Read)], untrue)
+    found = [told.remarks[each] for each in Remark if each in told.remarks and each not in untrue]
     return manifest.model_copy(update={"remarks": (*remarks, *found)})
 
 
@@ -135,6 +136,27 @@ class _Read:
 
     entry: ImageEntry
     remarks: frozenset[Remark]
+
+
+@dataclass
+class _Told:
+    """Which files are left out, and of how many images each remark holds."""
+
+    left_out: list[Quarantined] = field(default_factory=list)
+    remarks: dict[Remark, FileRemark] = field(default_factory=dict)
+
+    def keep_usable(self, results: Iterable[_Read | Quarantined]) -> Iterator[ImageEntry]:
+        """Usable images as they come, none of which is held here."""
+        for each in results:
+            if isinstance(each, Quarantined):
+                self.left_out.append(each)
+                continue
+            for remark in each.remarks:
+                before = self.remarks.get(remark) or FileRemark(
+                    what=str(remark), count=0, first=each.entry.path
+                )
+                self.remarks[remark] = before.model_copy(update={"count": before.count + 1})
+            yield each.entry
 
 
 _RESULTS: TypeAdapter[list[_Read | Quarantined]] = TypeAdapter(list[_Read | Quarantined])
@@ -211,19 +233,9 @@ def _read_entry(reading: _Reading, file: SourceFile) -> _Read | Quarantined:
     return _Read(entry, probe.remarks | other)
 
 
-def _count_remarks(read: Sequence[_Read], untrue: Set[Remark]) -> list[FileRemark]:
-    """Every remark with the number of images that it holds of, in the order of `Remark`."""
-    paths = {
-        remark: [each.entry.path for each in read if remark in each.remarks]
-        for remark in Remark
-        if remark not in untrue and any(remark in each.remarks for each in read)
-    }
-    return [FileRemark(what=str(remark), count=len(of), first=of[0]) for remark, of in paths.items()]
-
-
-def _refuse_lost_classes(root: Path, entries: Sequence[ImageEntry], left_out: Sequence[Quarantined]) -> None:
+def _refuse_lost_classes(root: Path, usable: Set[str], left_out: Sequence[Quarantined]) -> None:
     """Refuse a class whose every file is left out: it would vanish."""
-    lost = {item.class_name for item in left_out} - {entry.class_name for entry in entries}
+    lost = {item.class_name for item in left_out} - usable
     for name in sorted(lost):
         own = [item for item in left_out if item.class_name == name]
         raise SourceError(
