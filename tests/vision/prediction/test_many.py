@@ -32,6 +32,7 @@ from vision.prediction.members import _open_once
 from vision.prediction.part_file import Part, open_part_file
 from vision.prediction.records import BatchSummary, Row
 from vision.prediction.tables import CSV_NAME
+from vision.work.chunks import Lost
 from vision.work.current import open_executor, open_work
 
 pytestmark = pytest.mark.slow
@@ -213,7 +214,9 @@ def test_a_worker_stays_small(name: str, executors: dict[str, ExecutorSettings],
     asking = Asking(bundle.root, bundle.digest, Wanted(similar=2), photos)
     with open_work(executors[name]) as work, open_items([photos]) as listing:
         ask = partial(tell_worker, asking)
-        ((process, memory, modules),) = next(work.executor.map_chunks(ask, [listing.items[:1]], 1))
+        (told,) = next(work.executor.map_chunks(ask, [listing.items[:1]], 1))
+    assert not isinstance(told, Lost)
+    process, memory, modules = told
     assert process != os.getpid()
     assert not {"tensorflow", "keras", "zenml", "matplotlib", "pandas", "sklearn"} & set(modules)
     assert memory < 200
