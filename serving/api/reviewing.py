@@ -33,6 +33,7 @@ def tell_waiting(log: PredictionLog, model_name: str, client: str, number: int) 
                 file_name=each.file_name,
                 group=each.group,
                 decision=each.decision,
+                unknown_kind=each.unknown_kind,
                 class_name=each.class_name,
                 confidence=each.confidence,
                 picture_jpeg=_shrink(each.image),

@@ -260,6 +260,7 @@ class Waiting(Body):
     file_name: str
     group: str | None = None
     decision: Decision
+    unknown_kind: UnknownKind | None = Field(default=None, description="of an unknown answer")
     class_name: str = Field(description="most probable, or nearest")
     confidence: float
     picture_jpeg: str | None = Field(

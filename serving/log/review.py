@@ -28,6 +28,7 @@ class Doubt:
         file_name: of the picture.
         group: individual, camera or visit; None where none was given.
         decision: review or unknown.
+        unknown_kind: of an unknown answer; None of others and of old answers.
         class_name: the most probable, or nearest.
         confidence: its calibrated probability.
         image: bytes of the picture; None where the log keeps none.
@@ -39,6 +40,7 @@ class Doubt:
     file_name: str
     group: str | None
     decision: str
+    unknown_kind: str | None
     class_name: str
     confidence: float
     image: bytes | None
@@ -55,7 +57,7 @@ def list_doubts(log: LogDatabase, model_name: str, client: str, limit: int) -> l
     own = select(said.number).where(said.client == client)
     query = select(
         *(given.number, given.prediction_id, given.time_us, given.file_name, given.group_name),
-        *(given.decision, given.class_name, given.confidence, IMAGES.c.image),
+        *(given.decision, given.class_name, given.confidence, IMAGES.c.image, given.unknown_kind),
     ).join(IMAGES, IMAGES.c.number == given.number, isouter=True)
     query = query.where(given.model_name == model_name, given.decision.in_(_DOUBTFUL))
     query = query.where(given.number.not_in(own)).order_by(given.number.desc()).limit(limit)
@@ -72,6 +74,7 @@ def list_doubts(log: LogDatabase, model_name: str, client: str, limit: int) -> l
             file_name=row[3],
             group=row[4],
             decision=row[5],
+            unknown_kind=row[9],
             class_name=row[6],
             confidence=row[7],
             image=None if row[8] is None else bytes(row[8]),

@@ -11,7 +11,8 @@ from serving.app.screen import Screen, Service
 from serving.app.words import escape_markdown, explain_fault, show_share
 from serving.client import correct_answer, list_waiting, undo_correction
 from vision.base.errors import TaxonError
-from vision.decision.records import Decision
+from vision.base.wording import noun_for
+from vision.decision.records import Decision, UnknownKind
 
 _AT_ONCE, _MOST = 10, 50
 _KEYS = "123456789"
@@ -30,7 +31,8 @@ def show_review(service: Service) -> None:
     waiting = [each for each in queue if each.prediction_id not in skipped]
     num_skipped, is_cut = len(queue) - len(waiting), len(queue) == number
     st.caption(
-        f"{len(waiting)} {'or more ' if is_cut else ''}doubtful and unknown answers wait for you; "
+        f"{len(waiting)} {'or more ' if is_cut else ''}doubtful or unknown "
+        f"{noun_for(len(waiting), 'answer')} to look at; "
         f"{len(done)} settled now{f', {num_skipped} skipped' if num_skipped else ''}"
     )
     if not waiting:
@@ -66,7 +68,10 @@ def _show_one(service: Service, each: Waiting, done: list[str], skipped: set[str
         st.caption(escape_markdown(f"{each.file_name} · {each.time:%Y-%m-%d %H:%M} UTC"))
     with right:
         nearest = f"{each.class_name} ({show_share(each.confidence)})"
-        thought = f"unknown, most like {nearest}" if each.decision is Decision.UNKNOWN else nearest
+        thought = nearest
+        if each.decision is Decision.UNKNOWN:
+            is_stranger = each.unknown_kind is UnknownKind.STRANGER
+            thought = "unknown, something else" if is_stranger else f"unknown, most like {nearest}"
         st.markdown(f"I thought: **{escape_markdown(thought)}**. It is")
         with st.container(horizontal=True, gap="small"):
             for number, name in enumerate(service.model.class_names):

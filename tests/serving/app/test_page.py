@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import sqlite3
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -188,16 +189,24 @@ def test_doubtful_answers_are_settled_by_a_button_each_and_taken_back(logged: Se
     drop(open_page(), ("grey.png", paint(GREY)), ("black.png", paint(BLACK)))
     page = open_page()
     go(page, "review")
-    assert "2 doubtful and unknown answers wait for you; 0 settled now" in texts(page)
+    assert "2 doubtful or unknown answers to look at; 0 settled now" in texts(page)
+    assert "I thought: **unknown, most like red (33.3%)**" in texts(page)
+    with closing(sqlite3.connect(logged.home / "log.sqlite")) as stored, stored:
+        stored.execute("UPDATE predictions SET unknown_kind = 'stranger' WHERE file_name = 'black.png'")
+    page.run()
+    assert "I thought: **unknown, something else**" in texts(page)
+    assert "find this one by its name" in texts(page)
+    keys = {each.label: each.proto.shortcut for each in page.button}
+    assert keys == {"red": "", "green": "", "blue": "", "Skip": "s"}  # no key answers for what is not shown
     press(page, "green")
-    assert "1 doubtful and unknown answers wait for you; 1 settled now" in texts(page)
+    assert "1 doubtful or unknown answer to look at; 1 settled now" in texts(page)
     with closing(PredictionLog(f"sqlite:///{logged.home / 'log.sqlite'}")) as log:
         (said,) = list_corrected(log)
         assert (said.correction.class_name, said.correction.client) == ("green", "team")
         press(page, "Undo the last")
         assert list_corrected(log) == []
     press(page, "Skip")
-    assert "1 doubtful and unknown answers wait for you; 0 settled now, 1 skipped" in texts(page)
+    assert "1 doubtful or unknown answer to look at; 0 settled now, 1 skipped" in texts(page)
     press(page, "Skip")
     assert "Only what you skipped is left" in texts(page)
 
