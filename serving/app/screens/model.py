@@ -18,6 +18,7 @@ from vision.decision.passport import Passport
 from vision.evaluation.weak import tell_weak_classes
 
 _PICTURE_PIXELS = 56
+_MOST_ROWS = 12
 
 
 def show_model(service: Service) -> None:
@@ -95,7 +96,13 @@ def _show_classes(service: Service, passport: Passport) -> None:
         "right where named": share,
     }
     st.markdown("**Each class, the most missed first**")
-    st.dataframe(rows, hide_index=True, column_config=columns, row_height=_PICTURE_PIXELS if shown else None)
+    st.dataframe(
+        rows,
+        hide_index=True,
+        column_config=columns,
+        row_height=_PICTURE_PIXELS if shown else None,
+        height="content" if len(rows) <= _MOST_ROWS else "auto",  # else it scrolls
+    )
 
 
 def _read_picture(paths: list[Path]) -> str | None:
