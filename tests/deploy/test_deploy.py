@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import platform
 import re
 import shlex
 import subprocess
 import sys
 from http import HTTPStatus
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from orchestration.commands.registry import COMMANDS
 from pipelines.names import PipelineName
@@ -49,6 +53,8 @@ def test_the_dockerfile_copies_and_runs_what_is_there() -> None:
     named = set(re.findall(r"\b(TAXON_\w+)=", text))
     assert named == {"TAXON_STATE", HOME_VARIABLE, URL_VARIABLE}
     assert "USER 10001" in text.split("AS service")[1].split("FROM")[0]
+    (version,) = re.findall(r"^UV_VERSION := (\S+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert f"pip install uv=={version} " in text
 
 
 def test_the_page_image_has_all_packages_that_the_page_imports() -> None:
@@ -70,6 +76,18 @@ def test_locks_of_images_agree_with_the_product() -> None:
     for name in ("page", "postgresql"):
         for package, version in pins(DEPLOY / "images" / f"{name}.txt").items():
             assert whole.get(package, version) == version, package
+
+
+def test_pip_installs_what_uv_locks() -> None:
+    """pip, by which images and Bentos are built, heeds an upper bound of Requires-Python; uv does not."""
+    pins = dict(
+        re.findall(r"^([a-z0-9-]+)==([^\s;\\]+)", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    )
+    locked = [each for each in distributions() if pins.get(canonicalize_name(each.name)) == each.version]
+    assert len(locked) > 100
+    for each in locked:
+        bounds = SpecifierSet(each.metadata["Requires-Python"] or "")
+        assert bounds.contains(platform.python_version()), f"{each.name} {each.version} {bounds}"
 
 
 def test_compose_guards_every_container_and_names_settings_that_there_are() -> None:

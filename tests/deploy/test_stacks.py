@@ -50,7 +50,7 @@ class TestRehearsal:
     @pytest.fixture(scope="class")
     @staticmethod
     def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, str], Any]]:
-        from deploy.stacks.rehearse import rehearsal
+        from tests.deploy.stacks.rehearse import rehearsal
 
         with rehearsal(tmp_path_factory.mktemp("rehearsal"), gpus=1) as (variables, cluster):
             yield variables, cluster

@@ -19,7 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from orchestration.flows.running import stacks
+from orchestration.flows.running import stack_checks, stacks
 from orchestration.flows.running.failures import catch_failure, database_errors, tell_error
 from orchestration.session.environment import import_quickly, prepare_environment
 from orchestration.session.estimate import Estimate
@@ -227,7 +227,7 @@ def launch(
         check_source(config.with_new_images().dataset if name == PipelineName.RETRAINING else config.dataset)
     with guard_run(run_name, paths):
         if stack:
-            stacks.check_stack(stack, config)
+            stack_checks.check_stack(stack, config)
         return load_flow(name).carry_out(Run(run_name, config, paths, cached, stack, started))
 
 
@@ -296,7 +296,7 @@ def run_known(run: Run, plan: Plan) -> Exception | None:
     """Run a DAG; the exception that ended it, or None. One that ended it before ZenML knew it is raised."""
     from orchestration.flows.running.artifacts import run_exists
 
-    stack = run.stack if run.stack and plan.pipeline.name in READS_IMAGES else None
+    stack = run.stack if plan.pipeline.name in READS_IMAGES else None
     pipeline = plan.pipeline.with_options(
         run_name=run.name,
         enable_cache=None if run.cached else False,
@@ -305,7 +305,7 @@ def run_known(run: Run, plan: Plan) -> Exception | None:
     )
     call: Callable[[], object] = partial(pipeline, *plan.arguments)
     if stack:
-        call = partial(stacks.run_on_stack, stack, run.name, call)
+        call = partial(stacks.run_on_stack, stack, run.name, call, lambda: len(pipeline.invocations))
     with show_run(lambda console: _view(run, plan, pipeline, console)):
         failure = catch_failure(run.paths, call)
     if failure is not None and not run_exists(run.name):

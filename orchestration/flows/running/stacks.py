@@ -8,89 +8,32 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
+import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from orchestration.flows.running.stack_checks import HANDBOOK, find_stack
 from orchestration.session.steps import describe_step
 from pipelines.names import PipelineName
 from vision.base import errors
-from vision.base.errors import ConfigError, RunLockedError, StorageError, TaxonError
-from vision.base.files import storage_errors
+from vision.base.errors import ExecutorError, TaxonError
 from vision.base.progress import in_words
-from vision.base.wording import join_words
-from vision.config.cluster import ClusterSettings
 from vision.config.run import RunConfig
 
 if TYPE_CHECKING:
-    from zenml.models import StackResponse
-    from zenml.stack import Stack
+    from zenml.models import PipelineRunResponse
 
 logger = logging.getLogger(__name__)
 
-HANDBOOK = "deploy/stacks/README.md"
 VARIABLE = "ZENML_ACTIVE_STACK_ID"
-POLL_SECONDS = 3.0
-PACKAGES = {"kubernetes": ("kubernetes",), "s3": ("s3fs", "boto3")}
-"""Flavour of a component -> packages beyond requirements.txt that it imports."""
-
-
-def check_stack(name: str, config: RunConfig) -> None:
-    """Refuse a stack on which the run would fail, before anything is read.
-
-    Raises:
-        ConfigError: there is no such stack, a part of it is missing, or its pods are not described.
-        StorageError: its artifact store cannot be written.
-        RunLockedError: a run of this data set is going on it.
-    """
-    from zenml.client import Client
-    from zenml.exceptions import StackValidationError
-    from zenml.stack import Stack
-
-    model = _find(name)
-    _check_packages(model)
-    stack = Stack.from_model(model)
-    if stack.requires_remote_server and Client().zen_store.is_local_store():
-        raise ConfigError(
-            f"Stack {name} runs on other machines, but the runs are kept in this project's own database, "
-            "which they cannot reach. Expected a ZenML server. Name it: export ZENML_STORE_URL=https://... "
-            f"ZENML_STORE_API_KEY=... (see {HANDBOOK})"
-        )
-    try:
-        stack.validate(fail_if_secrets_missing=True)
-    except StackValidationError as error:
-        raise ConfigError(f"Stack {name} is not complete: {error}. See {HANDBOOK}") from error
-    if stack.orchestrator.flavor == "kubernetes":
-        _check_pods(config.cluster)
-    _check_store(stack)
-    _check_others(model, config)
-
-
-def run_on_stack(name: str, run_name: str, run_pipeline: Callable[[], object]) -> None:
-    """Run a DAG on a stack and wait for its end.
-
-    Raises:
-        TaxonError: a step raised it on its machine.
-        RuntimeError: the run failed otherwise.
-    """
-    from zenml.client import Client
-
-    try:
-        with _active(name), _told_steps(run_name):
-            run_pipeline()
-    except TaxonError:
-        raise
-    except Exception as error:
-        raise (_find_failure(run_name) or error) from error
-    failure = _find_failure(run_name)
-    if failure is None and not Client().get_pipeline_run(run_name).status.is_successful:
-        failure = RuntimeError(
-            "the orchestrator gave up; its log says why: kubectl logs, or ZenML's dashboard"
-        )
-    if failure is not None:
-        raise failure
+ORCHESTRATOR = "zenml.integrations.kubernetes.kube_utils"
+"""Logger that passes on what the orchestrator's pod prints: its only sign of what a pod waits for."""
+EVENT = re.compile(
+    r"(?:Node|Job for step|Using cached version of step) `(?P<step>\w+)`"
+    r"(?: (?P<event>started|completed|is pending|failed))?(?:: (?P<why>.+))?"
+)
 
 
 def options_of(pipeline: str, config: RunConfig) -> dict[str, Any]:
@@ -125,10 +68,59 @@ def _training_steps(pipeline: str, config: RunConfig) -> tuple[str, ...]:
     )
 
 
+def run_on_stack(
+    name: str, run_name: str, run_pipeline: Callable[[], object], count_steps: Callable[[], int]
+) -> None:
+    """Run a DAG on a stack and wait for its end.
+
+    Args:
+        name: of the stack.
+        run_name: of the run.
+        run_pipeline: starts it and waits.
+        count_steps: how many steps the DAG has; asked once it runs.
+
+    Raises:
+        TaxonError: a step raised it on its machine.
+        ExecutorError: a step ended outside its own code, or the stack cannot be watched any more.
+        RuntimeError: a step raised something else.
+    """
+    teller, source = _Teller(count_steps), logging.getLogger(ORCHESTRATOR)
+    source.setLevel(logging.INFO)
+    source.addFilter(teller)
+    try:
+        with _active(name):
+            run_pipeline()
+    except TaxonError:
+        raise
+    except KeyboardInterrupt:
+        logger.warning("Run %s goes on on stack %s. %s", run_name, name, _what_to_type(run_name))
+        raise
+    except Exception as error:
+        failure = _find_failure(run_name)
+        if failure is None and (run := _find_run(run_name)) is not None and not run.status.is_finished:
+            failure = ExecutorError(
+                f"Stack {name} cannot be watched any more: {error}. Expected an answer. Run {run_name} may "
+                f"go on there. {_what_to_type(run_name)}"
+            )
+        raise (failure or error) from error
+    finally:
+        source.removeFilter(teller)
+    failure = _find_failure(run_name)
+    if failure is not None:
+        raise failure
+
+
+def _what_to_type(run_name: str) -> str:
+    return (
+        f"Once it has ended, python run.py report --run {run_name} writes its folder; zenml pipeline runs "
+        f"stop {run_name} ends it."
+    )
+
+
 @contextmanager
 def _active(name: str) -> Iterator[None]:
     former = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = str(_find(name).id)
+    os.environ[VARIABLE] = str(find_stack(name).id)
     try:
         yield
     finally:
@@ -138,155 +130,59 @@ def _active(name: str) -> Iterator[None]:
             os.environ[VARIABLE] = former
 
 
-@contextmanager
-def _told_steps(run_name: str) -> Iterator[None]:
-    """Say which steps start and end on their machines, as ZenML's server has it, until the block ends."""
-    ended = threading.Event()
+class _Teller(logging.Filter):
+    """Says which steps start, wait and end in their pods, as the orchestrator's log has it."""
 
-    def tell() -> None:
-        told: set[str] = set()
-        while not ended.wait(POLL_SECONDS):
-            _tell_steps(run_name, told)
-        _tell_steps(run_name, told)
+    def __init__(self, count_steps: Callable[[], int]) -> None:
+        super().__init__()
+        self._count_steps = count_steps
+        self._began: dict[str, float] = {}
+        self._ended: set[str] = set()
 
-    teller = threading.Thread(target=tell, daemon=True)
-    teller.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        teller.join()
+    def filter(self, record: logging.LogRecord) -> bool:
+        """True: every record goes on; what it says of a step is told."""
+        found = EVENT.search(record.getMessage())
+        if found:
+            self._tell(found["step"], found["event"], found["why"])
+        return True
+
+    def _tell(self, name: str, event: str | None, why: str | None) -> None:
+        words = describe_step(name).words
+        if why:
+            logger.warning("           %s %s: %s", words, "waits" if event == "is pending" else event, why)
+        elif event == "started" and name not in self._ended:
+            self._began[name] = time.monotonic()
+            logger.info("           %s ...", words)
+        elif event != "started" and name not in self._ended:
+            self._ended.add(name)
+            began = self._began.get(name)
+            how = "cached" if began is None else in_words(time.monotonic() - began)
+            logger.info("  %d of %d  %s (%s)", len(self._ended), self._count_steps(), words, how)
 
 
-def _tell_steps(run_name: str, told: set[str]) -> None:
+def _find_run(run_name: str) -> PipelineRunResponse | None:
     from zenml.client import Client
 
     runs = Client().list_pipeline_runs(name=run_name, hydrate=True).items
-    if not runs:
-        return
-    total = len(runs[0].snapshot.step_configurations) if runs[0].snapshot else 0
-    steps = sorted(runs[0].steps.items(), key=lambda each: str(each[1].end_time or each[1].start_time))
-    for name, step in steps:
-        words = describe_step(name).words
-        if step.status.is_finished and f"{name} ended" not in told:
-            told |= {f"{name} began", f"{name} ended"}
-            number = sum(1 for each in told if each.endswith(" ended"))
-            seconds = (
-                (step.end_time - step.start_time).total_seconds()
-                if step.end_time and step.start_time
-                else 0.0
-            )
-            how = f"{step.status.value}, " if step.status.value != "completed" else ""
-            logger.info("  %d of %d  %s (%s%s)", number, total, words, how, in_words(seconds))
-        elif f"{name} began" not in told:
-            told.add(f"{name} began")
-            logger.info("           %s ...", words)
-
-
-def _find(name: str) -> StackResponse:
-    from zenml.client import Client
-
-    client = Client()
-    try:
-        return client.get_stack(name, allow_name_prefix_match=False)
-    except KeyError as error:
-        known = join_words([each.name for each in client.list_stacks(size=100).items])
-        raise ConfigError(
-            f"--stack {name}: {client.zen_store.url} has no such stack. Expected one of: {known}. Add yours: "
-            f"zenml stack import {name} -f deploy/stacks/kubernetes.yaml (see {HANDBOOK})"
-        ) from error
-
-
-def _check_packages(stack: StackResponse) -> None:
-    flavors = {each.flavor_name for components in stack.components.values() for each in components}
-    wanted = [package for flavor in sorted(flavors) for package in PACKAGES.get(flavor, ())]
-    missing = [package for package in wanted if find_spec(package) is None]
-    if missing:
-        raise ConfigError(
-            f"Stack {stack.name} needs {join_words(missing)}, which is not installed. Type: pip install -r "
-            "requirements-extras.txt"
-        )
-
-
-def _check_pods(cluster: ClusterSettings) -> None:
-    """Refuse pods without an image, or in words that ZenML does not know."""
-    from pydantic import ValidationError
-    from zenml.integrations.kubernetes.pod_settings import KubernetesPodSettings
-
-    if not cluster.image:
-        raise ConfigError(
-            "cluster.image is missing. Expected the image of the steps: registry.example.org/taxon-steps:1. "
-            f"{HANDBOOK} has the two lines that build and push it"
-        )
-    for key, pod in (("pod", cluster.pod), ("train", cluster.train)):
-        unknown = sorted(set(pod) - set(KubernetesPodSettings.model_fields))
-        if unknown:
-            raise ConfigError(
-                f"cluster.{key} has {join_words(unknown)}. Expected: "
-                f"{', '.join(sorted(KubernetesPodSettings.model_fields))}. Change the config"
-            )
-        try:
-            KubernetesPodSettings.model_validate(pod)
-        except (ValidationError, ValueError) as error:
-            raise ConfigError(f"cluster.{key} describes no pod of Kubernetes: {error}") from error
-
-
-def _check_store(stack: Stack) -> None:
-    """Write and remove a small file: what the pods would find out after minutes is known at once."""
-    store = stack.artifact_store
-    place = f"{store.path.rstrip('/')}/taxon-write-test-{os.getpid()}"
-    try:
-        with storage_errors(store.path, "write, as artifact store"):
-            with store.open(place, "w") as file:
-                file.write("may be deleted")
-            store.remove(place)
-    except StorageError:
-        raise
-    except Exception as error:  # each kind of store has exceptions of its own library
-        raise StorageError(
-            f"{store.path}: the artifact store {store.name} cannot be written: {type(error).__name__}: "
-            f"{error}. Check address, credentials and rights of the bucket; see {HANDBOOK}"
-        ) from error
-
-
-def _check_others(stack: StackResponse, config: RunConfig) -> None:
-    """Refuse a second run of a data set on a shared store: both would replace one champion."""
-    from zenml.client import Client
-
-    from orchestration.store.reaper import UNFINISHED
-
-    client = Client()
-    if client.zen_store.is_local_store():
-        return  # the run lock of the project covers it
-    going = client.list_pipeline_runs(stack=stack.id, status=UNFINISHED, size=100, hydrate=True).items
-    for run in going:
-        if str((run.config.parameters or {}).get("config", {}).get("name")) == config.name:
-            raise RunLockedError(
-                f"Run {run.name} of {config.name} has been going on stack {stack.name} since {run.created}. "
-                "Expected one run at a time of a data set. Wait for it, or if it is dead, end it: zenml "
-                f"pipeline runs stop {run.id}"
-            )
+    return runs[0] if runs else None
 
 
 def _find_failure(run_name: str) -> Exception | None:
-    """What ended a failed run in its first failed step, of its own class if it is Taxon's."""
-    from zenml.client import Client
-
-    runs = Client().list_pipeline_runs(name=run_name, hydrate=True).items
-    if not runs or not runs[0].status.is_failed:
+    """What ended a run that failed in its first failed step, of its own class if it is Taxon's."""
+    run = _find_run(run_name)
+    if run is None or not run.status.is_finished or run.status.is_successful:
         return None
-    for name, step in runs[0].steps.items():
-        if not step.status.is_failed:
-            continue
-        info = step.exception_info
-        if info is None:
-            return RuntimeError(
-                f"step {name} failed outside its own code, or its pod was killed; its log says which: "
-                "ZenML's dashboard, or kubectl logs"
-            )
-        kind = getattr(errors, str(info.source).rpartition(".")[2], None)
-        if isinstance(kind, type) and issubclass(kind, TaxonError):
-            return kind(info.message or "")
-        logger.error("Step %s failed on its machine.\n%s", name, info.traceback)
-        return RuntimeError(f"step {name} failed: {info.message}")
-    return None
+    name, step = next(((n, each) for n, each in run.steps.items() if each.status.is_failed), ("", None))
+    info = step.exception_info if step else None
+    if info is None:
+        return ExecutorError(
+            f"Run {run_name} ended {run.status.value}: "
+            + (f"step {name}" if step else "a pod")
+            + " was stopped or never started. Expected pods that come to their end. Why stands above, in "
+            f"ZenML's dashboard, or in: kubectl get events (see {HANDBOOK})"
+        )
+    kind = getattr(errors, str(info.source).rpartition(".")[2], None)
+    if isinstance(kind, type) and issubclass(kind, TaxonError):
+        return kind(info.message or "")
+    logger.error("Step %s failed on its machine.\n%s", name, info.traceback)
+    return RuntimeError(f"step {name} failed: {info.message}")

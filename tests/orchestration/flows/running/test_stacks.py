@@ -28,11 +28,21 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     [
         ("nowhere", r"ConfigError: .*no such stack.*default.*kubernetes.*zenml stack import nowhere"),
         ("own database", r"ConfigError: .*ZENML_STORE_URL"),
-        ("closed", r"StorageError: s3://closed.*(denied|Forbidden|403)"),
+        ("closed", r"StorageError: s3://closed.*Access Denied.*rights of the bucket"),
         ("no package", r"ConfigError: .*a_package_that_is_not.*requirements-extras"),
         ("no image", r"ConfigError: cluster\.image is missing"),
-        ("unknown word", r"ConfigError: cluster\.pod has gpus\. Expected: .*node_selectors"),
-        ("wrong shape", r"ConfigError: cluster\.train describes no pod"),
+        ("unknown key", r"ConfigError: cluster\.pod has gpus\. Expected: .*node_selectors"),
+        ("unknown word", r"ConfigError: cluster\.pod\.env_from: .*secretref.*V1EnvFromSource.*secretRef"),
+        ("wrong word", r"ConfigError: cluster\.train\.volumes: 'data' is no V1Volume"),
+        ("wrong shape", r"ConfigError: cluster\.train\.resources: 'much' is no V1ResourceRequirements"),
+        ("number", r"ConfigError: cluster\.pod\.resources\.limits\.cpu is 2\. Expected .*quotes"),
+        ("no kubeconfig", r"ConfigError: Stack kubernetes is not complete: .*Kubernetes configuration"),
+        ("no context", r"ConfigError: Stack kubernetes is not complete: .*my-cluster"),
+        ("silent", r"ExecutorError: The cluster of kubernetes does not answer at http.*kubectl --context"),
+        ("no rights", r"ConfigError: .*cluster\.pod in namespace taxon: 403 jobs\.batch is forbidden"),
+        ("no operator", r"ConfigError: cluster\.step_operator is gpu, which stack kubernetes does not have"),
+        ("no bucket", r"StorageError: s3://closed"),
+        ("second run", r"RunLockedError: Run going of reef .*zenml pipeline runs stop"),
         ("folder", "fine"),
         ("good", "fine"),
     ],
@@ -40,6 +50,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_a_stack_that_would_fail_is_refused_at_once(seen: dict[str, Any], case: str, told: str) -> None:
     assert re.match(told, seen[case], re.IGNORECASE | re.DOTALL), seen[case]
     assert seen["left"] == []
+    assert len(seen["tried"]) == 2
+    assert all("dryRun=All&fieldValidation=Strict" in each for each in seen["tried"])
 
 
 def test_only_steps_that_train_get_the_pods_of_training() -> None:

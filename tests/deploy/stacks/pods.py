@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-ROOT = Path(__file__).resolve().parents[2]
+from vision.base.closure import ROOT
+
 LEFT_OUT = ("state", "runs", "data", "tests", "photos", "predictions")
 """Folders of the repository that .dockerignore keeps out of images."""
 GPU = "nvidia.com/gpu"
@@ -84,7 +85,9 @@ class Cluster:
             body["metadata"] |= {"uid": str(uuid.uuid4()), "creationTimestamp": now}
             self.objects[kind][name] = body
             if kind == "jobs":
-                self.manifests.append(json.loads(json.dumps(body)))
+                self.manifests.append(
+                    json.loads(json.dumps({"apiVersion": "batch/v1", "kind": "Job", **body}))
+                )
                 body["status"] = {}
                 _fill_defaults(body)
                 self._start(body)
@@ -185,39 +188,22 @@ class Cluster:
         place = self.folder / name
         for part in ("upper", "work", "root"):
             (place / part).mkdir(parents=True)
-        variables = {
-            **self.variables,
-            "PATH": f"{self._python}:/usr/bin:/bin",
-            **self._variables_of(container),
-        }
-        command = [*(container.get("command") or ()), *(container.get("args") or ())]
-        hidden = " ".join(map(str, self._hidden))
-        script = "set -e" + START.format(
-            above=" ".join(map(str, [*Path(sys.base_prefix).parents, *self._python.parents])),
+        path = f"{self._python}:/usr/bin:/bin"
+        variables = {**self.variables, "PATH": path, **self._variables_of(container)}
+        script = START.format(
+            above=_words([*Path(sys.base_prefix).parents, *self._python.parents]),
             pod=place,
-            hidden=hidden,
+            hidden=_words(self._hidden),
             code=self._code,
             name=name,
             user=self._user,
         )
         settings = [f"{key}={value}" for key, value in variables.items()]
+        command = [*settings, *(container.get("command") or ()), *(container.get("args") or ())]
+        own_names = ["unshare", "--mount", "--uts", "--propagation", "private"]
         with (self.folder / f"{name}.log").open("wb") as log:
             return subprocess.Popen(
-                [
-                    "unshare",
-                    "--mount",
-                    "--uts",
-                    "--propagation",
-                    "private",
-                    "sh",
-                    "-c",
-                    script,
-                    "pod",
-                    *settings,
-                    *command,
-                ],
-                stdout=log,
-                stderr=subprocess.STDOUT,
+                [*own_names, "sh", "-e", "-c", script, "pod", *command], stdout=log, stderr=subprocess.STDOUT
             )
 
     def _variables_of(self, container: Object) -> dict[str, str]:
@@ -250,6 +236,10 @@ class Cluster:
                 kind = "Complete" if code == 0 else "Failed"
                 condition = {"type": kind, "status": "True", "message": f"exit code {code}"}
                 job["status"] = {"conditions": [condition]}
+
+
+def _words(paths: Iterable[Path]) -> str:
+    return " ".join(map(str, paths))
 
 
 def read_image(dockerfile: Path) -> tuple[dict[str, str], str]:
@@ -315,7 +305,7 @@ class Handler(BaseHTTPRequestHandler):
         if found["log"]:
             return self._cluster.log_of(name)
         if self.command == "POST":
-            return self._cluster.create(kind, body)
+            return body if query.get("dryRun") else self._cluster.create(kind, body)
         if self.command == "PATCH":
             return self._cluster.patch(kind, name, body)
         if self.command == "DELETE":

@@ -1,6 +1,6 @@
 """A training on a cluster that is none: pods share nothing but a bucket and ZenML's server.
 
-python deploy/stacks/rehearse.py FOLDER [CONFIG] [--gpus N] [--set KEY=VALUE ...]
+python -m tests.deploy.stacks.rehearse FOLDER [CONFIG] [--gpus N] [--set KEY=VALUE ...]
 
 ZenML's server, its Kubernetes orchestrator, the stack of kubernetes.yaml, the config and the steps are the
 real ones. Moto stands for S3, and pods.py for the cluster. Needs Linux, root and requirements-dev.txt.
@@ -24,10 +24,8 @@ from urllib.request import urlopen
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-
-from deploy.stacks.pods import Cluster, serve  # noqa: E402  the repository's folder comes first
+from tests.deploy.stacks.pods import Cluster, serve
+from vision.base.closure import ROOT
 
 STACK = "kubernetes"
 BUCKET = "taxon"
@@ -145,7 +143,7 @@ def _await(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
 
 @contextmanager
 def kubernetes(folder: Path, gpus: int) -> Iterator[tuple[Path, Cluster]]:
-    """The cluster, and the file by which its clients find it."""
+    """The cluster, and the file by which its clients find it; its jobs are in jobs.yaml at the end."""
     cluster = Cluster(folder / "pods", Path(sys.executable).parent, (folder, *_own_folders()), gpus)
     server = serve(cluster)
     address = {"server": f"http://127.0.0.1:{server.server_address[1]}"}
@@ -161,6 +159,8 @@ def kubernetes(folder: Path, gpus: int) -> Iterator[tuple[Path, Cluster]]:
         yield kube, cluster
     finally:
         cluster.close()
+        jobs = yaml.safe_dump_all(cluster.manifests)
+        (folder / "jobs.yaml").write_text(jobs, encoding="utf-8")
         server.shutdown()
         server.server_close()
 
