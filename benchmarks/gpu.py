@@ -61,12 +61,13 @@ def make_splits() -> Splits:
 def measure(candidate: CandidateSettings, images: ImageArray, way: dict[str, bool]) -> tuple[float, str]:
     """Images a second, and on what."""
     from vision.training.nets.fitting.fit import train_candidate
+    from vision.training.nets.fitting.state import TrainingInputs
 
     plain = {"backbone": candidate.backbone, "width": candidate.width, "batch_size": candidate.batch_size}
     settings = CandidateSettings.model_validate({**plain, "epochs": EPOCHS, **way})
-    rate = Rate()
+    rate, inputs = Rate(), TrainingInputs("gpu", settings, images, make_splits(), 1)
     with tempfile.TemporaryDirectory(prefix="taxon-gpu-") as folder:
-        *_, history = train_candidate("gpu", settings, images, make_splits(), 1, Path(folder), rate)
+        *_, history = train_candidate(inputs, Path(folder), rate)
     return rate.images_per_second(settings.batch_size), history.device
 
 

@@ -150,6 +150,7 @@ def candidate(strategy: str, batch: int) -> Any:
 def train(strategy: str, images: Any, splits: Any, batch: int, progress: Any) -> None:
     """One training in a folder that goes with it."""
     from vision.training.nets.fitting.fit import train_candidate
+    from vision.training.nets.fitting.state import TrainingInputs
 
     with tempfile.TemporaryDirectory(prefix="taxon-speed-") as folder:
         settings = candidate(strategy, batch)
@@ -157,7 +158,7 @@ def train(strategy: str, images: Any, splits: Any, batch: int, progress: Any) ->
             settings = settings.model_copy(
                 update={"weights": str(save_random(Path(folder), images.shape[1]))}
             )
-        train_candidate("speed", settings, images, splits, 1, Path(folder), progress)
+        train_candidate(TrainingInputs("speed", settings, images, splits, 1), Path(folder), progress)
 
 
 def save_random(folder: Path, size: int) -> Path:

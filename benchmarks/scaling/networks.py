@@ -93,12 +93,13 @@ def time_pass(name: str, size: int, num_images: int) -> float:
 def time_epoch(name: str, size: int, num_images: int) -> float:
     """CPU milliseconds an image of an epoch of training all weights, from the second epoch to the third."""
     from vision.training.nets.fitting.fit import train_candidate
+    from vision.training.nets.fitting.state import TrainingInputs
 
     ends: list[float] = []
     images, splits = make_data(size, num_images)
     with tempfile.TemporaryDirectory(prefix="taxon-cost-") as folder:
         told = lambda _: ends.append(time.process_time())  # noqa: E731
-        train_candidate("cost", _settings(name), images, splits, 1, Path(folder), told)
+        train_candidate(TrainingInputs("cost", _settings(name), images, splits, 1), Path(folder), told)
     steps = num_images // BATCH
     return 1000 * (ends[2 * steps] - ends[steps]) / num_images
 

@@ -31,6 +31,7 @@ def train(
 ]:
     """The best checkpoint of one candidate, the heads of its folds, and how its training went."""
     from vision.training.nets.fitting.fit import train_candidate
+    from vision.training.nets.fitting.state import TrainingInputs
     from vision.training.nets.fitting.worker import SharedTraining, call_together
 
     shared = SharedTraining(name=name, settings=settings, dataset=dataset, splits=splits, seed=seed)
@@ -38,8 +39,6 @@ def train(
     folder = Path(mkdtemp(prefix="train-"))
     # The next run whose step has the same cache key finds what a killed one left there.
     checkpoints = checkpoints_folder() / str(get_step_context().step_run.cache_key)
-    model, heads, history = train_candidate(
-        *(name, settings, open_images(dataset), splits, seed, folder, TrainingLog(), teacher, checkpoints),
-        cluster=cluster,
-    )
+    inputs = TrainingInputs(name, settings, open_images(dataset), splits, seed, teacher)
+    model, heads, history = train_candidate(inputs, folder, TrainingLog(), checkpoints, cluster)
     return model, heads, history  # ZenML reads from this line that there are three outputs

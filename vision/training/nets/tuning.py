@@ -29,6 +29,7 @@ from vision.config.training import UNREAD, CandidateSettings, Strategy
 from vision.config.tuning import SpaceSettings, TuningSettings
 from vision.data.records import Splits
 from vision.training.nets.fitting.fit import train_candidate
+from vision.training.nets.fitting.state import TrainingInputs
 from vision.training.records import TrainingHistory, TrialRecord, TuningRecord
 from vision.training.trials import change_candidate
 
@@ -154,8 +155,8 @@ class _Search:
     ) -> TrainingHistory:
         keras.utils.clear_session()  # the networks of earlier trials
         with TemporaryDirectory(prefix="tune-") as folder:
-            place = Path(folder)
-            return train_candidate(name, settings, self.images, self.splits, self.seed, place, tell)[2]
+            inputs = TrainingInputs(name, settings, self.images, self.splits, self.seed)
+            return train_candidate(inputs, Path(folder), tell)[2]
 
 
 class _Pruning:

@@ -12,6 +12,7 @@ from tests.processes import run_python
 from tests.vision.training.nets.toy import KERAS_WARNINGS, make_images, tiny_settings
 from vision.training.nets.devices import placed_on
 from vision.training.nets.fitting.fit import train_candidate
+from vision.training.nets.fitting.state import TrainingInputs
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
 
@@ -24,12 +25,14 @@ tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU"
 import numpy as np
 from tests.vision.training.nets.toy import make_images, tiny_settings
 from vision.training.nets.fitting.fit import train_candidate
+from vision.training.nets.fitting.state import TrainingInputs
 from vision.training.nets.inference import run_model
 images, splits = make_images()
 found = {}
 for devices in ("one", "all"):
     settings = tiny_settings(dropout=0.0, devices=devices)
-    model, _, history = train_candidate("tiny", settings, images, splits, 3, Path(sys.argv[1]) / devices)
+    inputs = TrainingInputs("tiny", settings, images, splits, 3)
+    model, _, history = train_candidate(inputs, Path(sys.argv[1]) / devices)
     logits = run_model(model, images, np.arange(9)).logits
     found[devices] = (history.device, [row.validation_loss for row in history.epochs], logits.tolist())
 print(json.dumps(found))
@@ -91,7 +94,7 @@ def test_xla_trains_the_same_network(tmp_path: Path) -> None:
     losses = []
     for jit in (False, True):
         settings = tiny_settings(backbone="vgg_small", epochs=1, dropout=0.0, jit=jit)
-        _, _, history = train_candidate("tiny", settings, images, splits, 3, tmp_path)
+        _, _, history = train_candidate(TrainingInputs("tiny", settings, images, splits, 3), tmp_path)
         losses.append(history.epochs[0].validation_loss)
     assert losses[1] == pytest.approx(losses[0], rel=1e-2)  # rounding of an epoch's steps
 
@@ -102,7 +105,7 @@ def test_a_gpu_trains_where_there_is_one(tmp_path: Path) -> None:
         pytest.skip("no GPU that TensorFlow can use")
     images, splits = make_images()
     settings = tiny_settings(mixed_precision=True, jit=True)
-    _, _, history = train_candidate("tiny", settings, images, splits, 3, tmp_path)
+    _, _, history = train_candidate(TrainingInputs("tiny", settings, images, splits, 3), tmp_path)
     assert "GPU" in history.device
     assert history.epochs[-1].loss < history.epochs[0].loss
 

@@ -13,6 +13,7 @@ from vision.data.labelled import rows_of
 from vision.data.records import Split
 from vision.training.nets.first_look import look
 from vision.training.nets.fitting.fit import train_candidate
+from vision.training.nets.fitting.state import TrainingInputs
 from vision.training.nets.inference import run_model
 
 
@@ -35,7 +36,7 @@ def test_a_first_look_says_what_a_frozen_training_says(tmp_path: Path) -> None:
 
     outputs, heads = look(settings, images, splits, 3, outside, outside)
 
-    model, trained_heads, _ = train_candidate("c", settings, images, splits, 3, tmp_path)
+    model, trained_heads, _ = train_candidate(TrainingInputs("c", settings, images, splits, 3), tmp_path)
     trained = run_model(model, images, outside)
     np.testing.assert_allclose(outputs.logits, trained.logits, rtol=1e-4, atol=1e-4)
     assert outputs.early is not None

@@ -12,6 +12,7 @@ from vision.base.errors import TrainingError
 from vision.config.training import CandidateSettings, Strategy
 from vision.config.tuning import SpaceSettings, TuningSettings
 from vision.training.nets import tuning
+from vision.training.nets.fitting.state import TrainingInputs
 from vision.training.records import EpochRecord, TrainingHistory, TrialRecord, TuningRecord
 from vision.training.trials import apply_trial
 
@@ -31,9 +32,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[CandidateSettings]:
     """Trainings are counted, not run: the loss is the distance of the learning rate from 0.01."""
     asked: list[CandidateSettings] = []
 
-    def train(name: str, settings: CandidateSettings, *_others: object) -> tuple[None, None, TrainingHistory]:
-        asked.append(settings)
-        loss = abs(settings.peak_learning_rate - 0.01)
+    def train(inputs: TrainingInputs, *_others: object) -> tuple[None, None, TrainingHistory]:
+        asked.append(inputs.settings)
+        loss = abs(inputs.settings.peak_learning_rate - 0.01)
         epoch = EpochRecord(
             epoch=1,
             phase="full",
@@ -44,7 +45,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[CandidateSettings]:
             learning_rate=0.0,
         )
         history = TrainingHistory(
-            candidate=name,
+            candidate=inputs.name,
             backbone="cnn",
             strategy="full",
             epochs=(epoch,),
@@ -114,10 +115,10 @@ def test_a_trial_that_cannot_be_trained_is_recorded_with_its_reason(
 ) -> None:
     train = vars(tuning)["train_candidate"]
 
-    def fail(name: str, *others: object) -> object:
-        if name == "trial_2":
+    def fail(inputs: TrainingInputs, *others: object) -> object:
+        if inputs.name == "trial_2":
             raise TrainingError("the loss became nan")
-        return train(name, *others)
+        return train(inputs, *others)
 
     monkeypatch.setattr(tuning, "train_candidate", fail)
     record = search(tmp_path, trials=3)

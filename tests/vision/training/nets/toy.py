@@ -71,9 +71,11 @@ def train_tiny() -> tuple[ModelFile, TrainingHistory]:
 
     def make(folder: Path) -> tuple[ModelFile, TrainingHistory]:
         from vision.training.nets.fitting.fit import train_candidate
+        from vision.training.nets.fitting.state import TrainingInputs
 
         images, splits = make_images()
-        model, _, history = train_candidate("tiny", tiny_settings(epochs=8), images, splits, 3, folder)
+        inputs = TrainingInputs("tiny", tiny_settings(epochs=8), images, splits, 3)
+        model, _, history = train_candidate(inputs, folder)
         return model, history
 
     return make_once("tiny", make)

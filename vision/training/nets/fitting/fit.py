@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from pathlib import Path
 
 from vision.base.errors import TrainingError
-from vision.base.outputs import FoldHeads, ModelFile, ModelOutputs
-from vision.base.record import ImageArray
-from vision.config.training import CandidateSettings
+from vision.base.outputs import FoldHeads, ModelFile
 from vision.data.records import Split, Splits
 from vision.training.nets.devices import placed_on
 from vision.training.nets.fitting.checkpoint import Checkpoint
 from vision.training.nets.fitting.cluster import LOST, Cluster
 from vision.training.nets.fitting.phases import OUT_OF_MEMORY
-from vision.training.nets.fitting.state import Training
+from vision.training.nets.fitting.state import Training, TrainingInputs
 from vision.training.nets.fitting.strategies import STRATEGIES
 from vision.training.nets.fitting.watch import Report
 from vision.training.nets.seeding import seeded
@@ -25,30 +22,18 @@ logger = logging.getLogger(__name__)
 
 
 def train_candidate(
-    name: str,
-    settings: CandidateSettings,
-    images: ImageArray,
-    splits: Splits,
-    seed: int,
+    inputs: TrainingInputs,
     work_folder: Path,
     progress: Report | None = None,
-    teacher: ModelOutputs | None = None,
     checkpoints: Path | None = None,
     cluster: Cluster | None = None,
 ) -> tuple[ModelFile, FoldHeads, TrainingHistory]:
     """The best checkpoint of one candidate, the heads of its folds, and how its training went.
 
     Args:
-        name: of the candidate.
-        settings: backbone, strategy and how to train; `weights` is 'none' or a path by now.
-        images: (n, s, s, 3) uint8, may be memory-mapped; row i is image i of `splits`.
-        splits: train gives the weights, validation the best epoch; a frozen backbone's head is fitted on all
-            known images outside test.
-        seed: two runs with one seed give the same network on the same machine's CPU. On a GPU TensorFlow's
-            deterministic operations are switched on, but nothing has been tested there.
+        inputs: what the training follows from.
         work_folder: the model file and cached features are written here.
         progress: told after every batch.
-        teacher: what `distil_from` says of the training images; None where it names none.
         checkpoints: folder of this training alone, deleted at its end. What a killed training of the same
             settings and data left there is taken up; the network is then the same as without the kill. None:
             in the work folder.
@@ -60,24 +45,24 @@ def train_candidate(
             of the cluster is lost or about to train something else.
         StorageError: the checkpoint could not be written.
     """
-    identity = identify(name, settings, images, splits, seed, teacher)
+    name, settings, identity = inputs.name, inputs.settings, inputs.digest()
     folder = checkpoints or work_folder / "checkpoint"
     if cluster is not None:
-        cluster.agree(name, identity, cluster.check(settings, *_count(splits)))
+        cluster.agree(name, identity, cluster.check(settings, *_count(inputs.splits)))
         cluster.copy(folder)
     checkpoint = Checkpoint(folder, identity)
     try:
-        with seeded(seed), placed_on(settings.devices, cluster.number if cluster else 1) as device:
+        with seeded(inputs.seed), placed_on(settings.devices, cluster.number if cluster else 1) as device:
             training = Training(
-                *(name, settings, images, splits, seed, work_folder, checkpoint, progress, teacher, cluster)
+                **vars(inputs), folder=work_folder, checkpoint=checkpoint, progress=progress, cluster=cluster
             )
             logger.info("train %s: %s", name, "; ".join([f"on {device}", *training.recipe()]))
             STRATEGIES[settings.strategy](training)
             trained = training.save(), training.heads, training.describe(device)
     except OUT_OF_MEMORY as error:
         raise TrainingError(
-            f"{name}: memory ran out while training at {images.shape[1]} px, even with small batches. Lower "
-            f"images.size, or take a smaller network for training.candidates.{name}."
+            f"{name}: memory ran out while training at {inputs.images.shape[1]} px, even with small batches. "
+            f"Lower images.size, or take a smaller network for training.candidates.{name}."
         ) from error
     except LOST as error:
         if cluster is None:
@@ -90,17 +75,3 @@ def train_candidate(
 def _count(splits: Splits) -> tuple[int, int]:
     """Images of train and of validation."""
     return len(splits.rows(Split.TRAIN)), len(splits.rows(Split.VALIDATION))
-
-
-def identify(
-    name: str,
-    settings: CandidateSettings,
-    images: ImageArray,
-    splits: Splits,
-    seed: int,
-    teacher: ModelOutputs | None = None,
-) -> str:
-    """Digest of what a training follows from: a checkpoint of another one is not taken up."""
-    parts = [name, settings.model_dump_json(), str(images.shape), splits.model_dump_json(), str(seed)]
-    parts += [] if teacher is None else [hashlib.sha256(teacher.logits.tobytes()).hexdigest()]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -31,19 +32,44 @@ _BEST = "best.weights.h5"
 
 
 @dataclass(eq=False)
-class Training:
-    """State of one training.
+class TrainingInputs:
+    """What a training follows from.
 
     Attributes:
         name: of the candidate.
-        settings: of the candidate.
-        images: (n, s, s, 3) uint8.
-        splits: of the images.
-        seed: of everything random.
+        settings: backbone, strategy and how to train; `weights` is 'none' or a path by now.
+        images: (n, s, s, 3) uint8, may be memory-mapped; row i is image i of `splits`.
+        splits: train gives the weights, validation the best epoch; a frozen backbone's head is fitted on all
+            known images outside test.
+        seed: two runs with one seed give the same network on the same machine's CPU. On a GPU TensorFlow's
+            deterministic operations are switched on, but nothing has been tested there.
+        teacher: what `distil_from` says of the training images; None where it names none.
+    """
+
+    name: str
+    settings: CandidateSettings
+    images: ImageArray
+    splits: Splits
+    seed: int
+    teacher: ModelOutputs | None = None
+
+    def digest(self) -> str:
+        """SHA-256 of them all but the pixels: a checkpoint of another training is not taken up."""
+        parts = [self.name, self.settings.model_dump_json(), str(self.images.shape)]
+        parts += [self.splits.model_dump_json(), str(self.seed)]
+        if self.teacher is not None:
+            parts.append(hashlib.sha256(self.teacher.logits.tobytes()).hexdigest())
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+@dataclass(eq=False, kw_only=True)
+class Training(TrainingInputs):
+    """State of one training.
+
+    Attributes:
         folder: the model file and cached features are written here.
         checkpoint: where it stands, for the case that it is killed.
         progress: told after every batch.
-        teacher: what `distil_from` says of the training images; None where it names none.
         cluster: the machines that train this together; None where it is one alone.
         train: what is learned from.
         validation: what decides which epoch is kept.
@@ -55,15 +81,9 @@ class Training:
         batch_size: smaller than that of the settings where memory ran out.
     """
 
-    name: str
-    settings: CandidateSettings
-    images: ImageArray
-    splits: Splits
-    seed: int
     folder: Path
     checkpoint: Checkpoint
     progress: Report | None
-    teacher: ModelOutputs | None = None
     cluster: Cluster | None = None
     train: Examples = field(init=False)
     validation: Examples = field(init=False)

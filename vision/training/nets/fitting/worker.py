@@ -17,6 +17,7 @@ from vision.data.store import open_images
 from vision.training.machines import read_machines, read_wait
 from vision.training.nets.fitting.cluster import LOST, Cluster
 from vision.training.nets.fitting.fit import train_candidate
+from vision.training.nets.fitting.state import TrainingInputs
 from vision.training.nets.models import check_weights, find_weights
 
 logger = logging.getLogger(__name__)
@@ -90,9 +91,6 @@ def _train(training: SharedTraining, cluster: Cluster) -> None:
         cluster.agree(training.name, "", str(error))
         raise
     with TemporaryDirectory(prefix="worker-") as folder:
-        place, log = Path(folder), TrainingLog()
-        train_candidate(
-            *(training.name, training.settings, images, training.splits, training.seed, place, log),
-            cluster=cluster,
-        )
+        inputs = TrainingInputs(training.name, training.settings, images, training.splits, training.seed)
+        train_candidate(inputs, Path(folder), TrainingLog(), cluster=cluster)
     logger.info("train %s: done", training.name)

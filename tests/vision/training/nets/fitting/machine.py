@@ -18,6 +18,7 @@ from vision.base.errors import TaxonError
 from vision.base.progress import TrainingProgress
 from vision.training.nets.fitting import checkpoint
 from vision.training.nets.fitting.fit import train_candidate
+from vision.training.nets.fitting.state import TrainingInputs
 from vision.training.nets.fitting.worker import meet
 from vision.training.nets.inference import run_model
 
@@ -35,7 +36,9 @@ def train(folder: Path, changes: dict[str, object], kill: int) -> dict[str, obje
 
     cluster = meet()
     model, _, history = train_candidate(
-        *("tiny", tiny_settings(**changes), images, splits, seed, folder / "work", end),
+        TrainingInputs("tiny", tiny_settings(**changes), images, splits, seed),
+        folder / "work",
+        end,
         checkpoints=folder / "checkpoint",
         cluster=cluster,
     )

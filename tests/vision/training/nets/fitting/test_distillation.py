@@ -21,6 +21,7 @@ from vision.training.nets.fitting.batches import Examples, training_batches
 from vision.training.nets.fitting.distillation import TruthAccuracy, TruthNll
 from vision.training.nets.fitting.fit import train_candidate
 from vision.training.nets.fitting.recipe import make_loss
+from vision.training.nets.fitting.state import TrainingInputs
 from vision.training.nets.inference import run_model
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
@@ -74,7 +75,9 @@ def test_a_student_that_learns_from_the_teacher_alone_answers_as_it_does(tmp_pat
     swapped = 8 * np.eye(3, dtype="f")[(truth[rows] + 1) % 3]
     teacher: ModelOutputs = replace(plain, logits=swapped)
     settings = tiny_settings(epochs=8, distil_from="big", distil_weight=1.0)
-    _, _, history = train_candidate("tiny", settings, images, splits, 3, tmp_path / "b", None, teacher)
+    _, _, history = train_candidate(
+        TrainingInputs("tiny", settings, images, splits, 3, teacher), tmp_path / "b"
+    )
     assert history.epochs[-1].accuracy < 0.1
     assert any("100% learned from big at temperature 2" in each for each in history.recipe)
 

@@ -20,6 +20,7 @@ from vision.config.training import CandidateSettings
 from vision.data.records import Split, Splits
 from vision.training.nets.fitting import phases, state
 from vision.training.nets.fitting.fit import train_candidate
+from vision.training.nets.fitting.state import TrainingInputs
 from vision.training.nets.inference import run_model
 from vision.training.nets.models import EMBEDDING, build_model, load_trained
 from vision.training.nets.seeding import seeded
@@ -49,7 +50,7 @@ def train(
 
     images, own_splits = make_images()
     model, _, history = train_candidate(
-        "tiny", settings, images, splits or own_splits, seed, folder, progress
+        TrainingInputs("tiny", settings, images, splits or own_splits, seed), folder, progress
     )
     return model, history
 

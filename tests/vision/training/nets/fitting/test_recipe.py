@@ -24,6 +24,7 @@ from vision.training.nets.fitting.recipe import (
     plateau_rate,
     rate_at,
 )
+from vision.training.nets.fitting.state import TrainingInputs
 from vision.training.nets.fitting.watch import Phase
 from vision.training.nets.inference import run_model
 from vision.training.nets.seeding import seeded
@@ -86,7 +87,9 @@ def test_the_running_mean_of_the_weights_is_what_is_judged_and_kept(tmp_path: Pa
     told = []
     for name, share in (("plain", 0.0), ("mean", 0.9)):
         settings = tiny_settings(weight_averaging=share, epochs=1)
-        file, _, history = train_candidate("tiny", settings, images, splits, 3, tmp_path / name)
+        file, _, history = train_candidate(
+            TrainingInputs("tiny", settings, images, splits, 3), tmp_path / name
+        )
         logits = run_model(file, images, rows).logits
         assert_allclose(
             nll(logits, splits.labels()[rows]), history.epochs[0].validation_loss, rtol=1e-4, atol=1e-5

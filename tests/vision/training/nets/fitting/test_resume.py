@@ -19,6 +19,7 @@ from vision.config.training import CandidateSettings
 from vision.training.nets.fitting import checkpoint
 from vision.training.nets.fitting.fit import train_candidate
 from vision.training.nets.fitting.phases import Epochs
+from vision.training.nets.fitting.state import TrainingInputs
 from vision.training.records import TrainingHistory
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
@@ -52,7 +53,7 @@ def train(
 ) -> tuple[ModelFile, TrainingHistory]:
     images, splits = make_images()
     model, _, history = train_candidate(
-        "tiny", settings, images, splits, 3, work, kill, checkpoints=checkpoints
+        TrainingInputs("tiny", settings, images, splits, 3), work, kill, checkpoints
     )
     return model, history
 
