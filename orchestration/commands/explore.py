@@ -15,8 +15,8 @@ from rich.text import Text
 
 from orchestration.commands.command import Command, argument, set_argument
 from orchestration.commands.new import LABEL
-from orchestration.commands.progress_bar import progress_bar
 from orchestration.session.paths import ProjectPaths
+from orchestration.session.progress_bar import progress_bar
 from vision.base.errors import ConfigError
 from vision.base.wording import count_of, join_words
 from vision.config.data import AUTO_GROUPS

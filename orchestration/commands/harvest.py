@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestration.commands.command import Command, argument, read_config
-from orchestration.commands.progress_bar import progress_bar
 from orchestration.session.paths import ProjectPaths
+from orchestration.session.progress_bar import progress_bar
 from vision.base.errors import ConfigError
 from vision.base.wording import count_of
 from vision.config.sources.labelled import FathomnetSource

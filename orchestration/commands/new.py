@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestration.commands.command import Command, argument, set_argument
-from orchestration.commands.progress_bar import BAR, progress_bar
 from orchestration.session.paths import ProjectPaths
+from orchestration.session.progress_bar import BAR, progress_bar
 from vision.base.wording import count_of, join_words
 from vision.config.data import CheckSettings
 from vision.config.reading.yaml_text import write_inline
