@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.backbones import time_backbone
 from benchmarks.cost import TRAINING_RECORD, PhotoCost, TrainingCost, read_training
-from benchmarks.ingest import paint_files
+from benchmarks.many_images.ingest import paint_files
 from benchmarks.training_speed import CLASSES, EPOCHS, make_data, make_pixels
 from vision.base.files import write_atomically
 from vision.bundle.engine import Engine

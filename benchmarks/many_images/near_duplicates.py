@@ -1,6 +1,6 @@
 """Seconds that it takes to find near duplicates among many perceptual hashes.
 
-    python -m benchmarks.near_duplicates [--rows 100000 1000000]
+    python -m benchmarks.many_images.near_duplicates [--rows 100000 1000000]
 
 The hashes are drawn with bits that depend on one another, as those of photographs do; a twentieth of them are
 copies with one bit changed. Goal: 100,000 in at most 3 s, a million in at most 30 s.

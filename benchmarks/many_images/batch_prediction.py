@@ -1,6 +1,6 @@
 """Pictures a second of a batch, against the bare decoder and graph on as many threads, in turns.
 
-python -m benchmarks.batch_prediction BUNDLE PHOTOS [--rounds 3] [--images 1000]
+python -m benchmarks.many_images.batch_prediction BUNDLE PHOTOS [--rounds 3] [--images 1000]
 
 BUNDLE is the folder of a contract.json, PHOTOS a folder of pictures, which are made 640 x 480 JPEGs. CPU time
 is told beside the clock's, because other work on the machine does not change it.

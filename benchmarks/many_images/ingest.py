@@ -1,6 +1,6 @@
 """Images that are listed, read, checked and decoded a second, and the memory that this takes.
 
-    python -m benchmarks.ingest [--images 2000 10000] [--side 96]
+    python -m benchmarks.many_images.ingest [--images 2000 10000] [--side 96]
 
 JPEGs of 640 x 480 pixels and some 75 KB, half of them in each of two class folders. Goal: at least 300
 images/s on two cores, with memory that does not grow with their number. CPU seconds are told as well, because

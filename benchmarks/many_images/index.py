@@ -1,7 +1,8 @@
 """Similar images among 10,000 to a million embeddings: exact search and faiss, and what the kNN bank needs.
 
-    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python -m benchmarks.index [--rows 10000 100000 1000000]
-        [--widths 128 576] [--folder FOLDER] [--real EMBEDDINGS.npz] [--output docs/index_benchmarks.md]
+    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python -m benchmarks.many_images.index
+        [--rows 10000 100000 1000000] [--widths 128 576] [--folder FOLDER] [--real EMBEDDINGS.npz]
+        [--output docs/index_benchmarks.md]
 
 Embeddings are drawn as those of photographs lie: classes, individuals in them and pictures of those, of which
 some directions vary far more than others, with values below zero cut off. Queries are new pictures. The
@@ -212,9 +213,9 @@ def write_tables(ways: list[str], banks: list[str]) -> str:
         (
             "# Similar images and the kNN bank, from 10,000 to a million embeddings",
             "",
-            f"`python -m benchmarks.index`: {QUERIES} new pictures, their {NUMBER} nearest, one query at a "
-            "time on one thread. Reference: exact search on float32. Held: MB of the process that searches, "
-            "pages that it shares counted by their share.",
+            f"`python -m benchmarks.many_images.index`: {QUERIES} new pictures, their {NUMBER} nearest, "
+            "one query at a time on one thread. Reference: exact search on float32. Held: MB of the process "
+            "that searches, pages that it shares counted by their share.",
             "",
             f"| {' | '.join(COLUMNS)} |",
             f"|{'---|' * len(COLUMNS)}",

@@ -1,0 +1,1 @@
+"""What many pictures cost: read, compared, searched, answered."""
