@@ -12,7 +12,7 @@ import json
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
@@ -133,11 +133,7 @@ def ask_together(
         with joining:
             total.join(block)
 
-    threads = [threading.Thread(target=ask_on, args=(j,)) for j in range(num_clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    _run_clients(ask_on, num_clients)
     total.cpu_seconds = time.process_time() - cpu
     return total
 
@@ -161,11 +157,7 @@ def ask_paced(
         with joining:
             total.join(block)
 
-    threads = [threading.Thread(target=ask_on, args=(j,)) for j in range(num_clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    _run_clients(ask_on, num_clients)
     return replace(total, seconds=time.perf_counter() - begun)
 
 
@@ -202,3 +194,12 @@ class _Connection:
 def _encode(image: bytes) -> bytes:
     """The form that `curl -F image=@image.jpg` sends."""
     return f"{_HEAD}Content-Type: image/jpeg\r\n\r\n".encode() + image + f"\r\n--{_BOUNDARY}--\r\n".encode()
+
+
+def _run_clients(ask_on: Callable[[int], None], num_clients: int) -> None:
+    """Each client in a thread of its own, told its number; until all have ended."""
+    threads = [threading.Thread(target=ask_on, args=(j,)) for j in range(num_clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

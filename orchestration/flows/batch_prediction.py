@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 
 from materializers.names import ArtifactName
@@ -60,7 +59,7 @@ class BatchPredictionFlow(FolderFlow[BatchSummary | None]):
         files = run.load("answer_batch", ArtifactName.PREDICTIONS)
         summary = run.load("answer_batch", ArtifactName.PREDICTION_SUMMARY)
         if not isinstance(files, PredictionFiles) or not isinstance(summary, BatchSummary):
-            write_atomically(folder / "summary.json", _describe_failure(run))
+            write_atomically(folder / "summary.json", run.describe_failure())
             return None
         with storage_errors(folder):
             for name in files.files:
@@ -77,7 +76,3 @@ class BatchPredictionFlow(FolderFlow[BatchSummary | None]):
 
 
 FLOW = BatchPredictionFlow()
-
-
-def _describe_failure(run: RunArtifacts) -> str:
-    return json.dumps({"run": run.name, "failure": run.failure, "failed_step": run.failed()}, indent=1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from materializers.names import ArtifactName
 from materializers.registry import find_champion
 from orchestration.flows.running.artifacts import RunArtifacts, find_run
@@ -56,8 +54,7 @@ class FinetuneComparisonFlow(FolderFlow[Compared | None]):
         folder = paths.runs / run.name
         comparison = run.load("compare", ArtifactName.COMPARISON)
         if not isinstance(comparison, Comparison):
-            told = {"run": run.name, "failure": run.failure, "failed_step": run.failed()}
-            write_atomically(folder / "summary.json", json.dumps(told, indent=1))
+            write_atomically(folder / "summary.json", run.describe_failure())
             return None
         trained = tuple(run.load_each("train", ArtifactName.HISTORY).values())
         comparison, histories = name_by_strategy(comparison, trained)

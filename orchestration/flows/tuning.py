@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import dataclass
 from hashlib import sha256
@@ -69,8 +68,7 @@ class TuningFlow(FolderFlow[Tuned | None]):
         folder = paths.runs / run.name
         record = run.load("tune", ArtifactName.TUNING)
         if not isinstance(record, TuningRecord):
-            told = {"run": run.name, "failure": run.failure, "failed_step": run.failed()}
-            write_atomically(folder / "summary.json", json.dumps(told, indent=1))
+            write_atomically(folder / "summary.json", run.describe_failure())
             return None
         config = run.config
         written = None

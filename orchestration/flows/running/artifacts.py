@@ -210,6 +210,10 @@ class RunArtifacts:
         """Name of the step in which the run ended, if it did."""
         return next((name for name, step in self.steps.items() if step.status.value == "failed"), None)
 
+    def describe_failure(self) -> str:
+        """The summary.json of a run that failed: its name, why, and in which step."""
+        return json.dumps({"run": self.name, "failure": self.failure, "failed_step": self.failed()}, indent=1)
+
 
 def find_run(run_name: str) -> PipelineRunResponse:
     """A run by its name.
