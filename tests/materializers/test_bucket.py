@@ -20,8 +20,8 @@ from materializers import (
     RecordMaterializer,
     TextMaterializer,
 )
+from tests.materializers.stored import bundle, outputs, temperature
 from tests.materializers.test_folders import PIXELS, decode
-from tests.materializers.test_materializers import bundle, outputs, temperature
 from vision.data.store import open_images
 
 moto_server = pytest.importorskip("moto.server")
