@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from report.page import TEMPLATES, render_report, render_section
-from report.pictures import PictureCache, Plot
+from report.pictures import Plot
 from report.sections.data import tell_data
 from report.sections.registry import SECTIONS
 from report.sections.section import Section
@@ -25,13 +25,8 @@ STORY = make_story()
 HOSTILE_STORY = make_story(manifest=make_manifest(known=(HOSTILE, "b&b", "c"), unknown=("<b>u</b>",)))
 FAILED = RunStory("reef-1", make_config(), failure="<img src=http://example.org/x>", failed_step="ingest")
 
+pytestmark = pytest.mark.usefixtures("no_plots")
 each_section = pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.id)
-
-
-@pytest.fixture(autouse=True)
-def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures have their own tests."""
-    monkeypatch.setattr(PictureCache, "embed", lambda *_: "data:image/png;base64,")
 
 
 @each_section

@@ -38,12 +38,6 @@ from vision.training.weights import ResolvedWeights
 STORY = make_story()
 
 
-@pytest.fixture
-def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ProjectPaths:
-    monkeypatch.setenv("TAXON_STATE", str(tmp_path))
-    return ProjectPaths.of(tmp_path)
-
-
 @pytest.fixture(autouse=True)
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures have their own tests; without them a report takes milliseconds."""

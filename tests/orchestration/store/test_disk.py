@@ -17,12 +17,6 @@ from vision.data.records import AddedFolder, Manifest
 KEY = "0123456789abcdef"
 
 
-@pytest.fixture
-def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ProjectPaths:
-    monkeypatch.setenv("TAXON_STATE", str(tmp_path))
-    return ProjectPaths.of(tmp_path)
-
-
 def fill(folder: Path, *names: str) -> None:
     folder.mkdir(parents=True)
     for name in names:

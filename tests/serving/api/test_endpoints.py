@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import re
 import shlex
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from serving.api.endpoints import ENDPOINTS
 from serving.api.openapi import describe_api
 from serving.api.page import render_page
 from serving.api.problems import MEDIA_TYPE, PROBLEMS
-from tests.serving.api.client import SCOPED_KEYS, logged_toy, pack, predict, serve
+from tests.serving.api.client import SCOPED_KEYS, pack, predict
 from tests.serving.toy import KEY, RED, paint
 from tests.vision.training.nets.toy import KERAS_WARNINGS
 
@@ -24,12 +23,6 @@ pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
 
 EACH = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda each: each.path)
 DOCUMENT = describe_api(ENDPOINTS)
-
-
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    with serve(load=logged_toy(tmp_path_factory.mktemp("log") / "log.sqlite")) as made:
-        yield made
 
 
 def told(endpoint: Endpoint) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -37,12 +36,6 @@ from vision.prediction.engines import Engines, Wanted
 from vision.prediction.items import Item, Made
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
-
-
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    with serve(load=logged_toy(tmp_path_factory.mktemp("log") / "log.sqlite")) as client:
-        yield client
 
 
 def half(side: str) -> bytes:

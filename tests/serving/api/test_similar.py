@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
 
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from tests.serving.api.client import logged_toy, serve
 from tests.serving.toy import GREEN, KEY, RED, paint
 from tests.vision.training.nets.toy import KERAS_WARNINGS
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
 HEADERS = {"X-API-Key": KEY}
-
-
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    with serve(load=logged_toy(tmp_path_factory.mktemp("log") / "log.sqlite")) as made:
-        yield made
 
 
 def test_the_nearest_known_images_come_first_with_their_pictures(client: TestClient) -> None:

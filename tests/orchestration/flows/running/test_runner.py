@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,12 +28,6 @@ PLAN: Any = None  # what is patched reads none
 UNTESTED = RunStory(run_name="reef-1", config=make_config())
 
 
-@pytest.fixture
-def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ProjectPaths:
-    monkeypatch.setenv("TAXON_STATE", str(tmp_path))
-    return ProjectPaths.of(tmp_path)
-
-
 def verdict(verdict: Verdict) -> Promotion:
     return Promotion(
         verdict=verdict, bundle_digest="b", champion_digest=None, checks=(), reasons=("for a reason",)
@@ -43,7 +36,7 @@ def verdict(verdict: Verdict) -> Promotion:
 
 def plan_of(paths: ProjectPaths, run_pipeline: Callable[[], None]) -> tuple[Run, Plan]:
     """A run of a DAG that does no more than call a function."""
-    pipeline: Any = SimpleNamespace(with_options=lambda **_: run_pipeline)
+    pipeline: Any = SimpleNamespace(name="deployment", with_options=lambda **_: run_pipeline)
     return Run("reef-1", make_config(), paths), Plan(pipeline, (), make_config())
 
 
