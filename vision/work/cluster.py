@@ -36,8 +36,12 @@ _LOCAL = {
     "distributed.scheduler.allowed-failures": 0,
     # a worker that is being started again is not given up: nobody else would start one
     "distributed.deploy.lost-worker-timeout": "1 day",
+    # nobody looks at where workers spend their time, which is sampled a hundred times a second
+    "distributed.worker.profile.enabled": False,
 }
-_START = "PYTHONPATH=. .venv/bin/dask worker tcp://HOST:8786 --nthreads 1 --nworkers -1"
+SCHEDULER = "PYTHONPATH=. .venv/bin/dask scheduler"
+WORKER = "PYTHONPATH=. .venv/bin/dask worker tcp://HOST:8786 --nthreads 1 --nworkers -1"
+"""How both are started, in a copy of the project's folder: both must find its code."""
 
 
 class ClusterExecutor(Engine):
@@ -101,7 +105,7 @@ class ClusterExecutor(Engine):
                 ) from error
         raise ExecutorError(
             f"The last Dask worker is gone, and for {LONELY_S} s none has come. Expected workers that are "
-            f"started again when they end. Start some, in a copy of this folder: {_START}"
+            f"started again when they end. Start some, in a copy of this folder: {WORKER}"
         )
 
 
@@ -119,7 +123,7 @@ def open_cluster(settings: ExecutorSettings) -> Iterator[ClusterExecutor]:
             cluster = LocalCluster(
                 n_workers=settings.workers,
                 threads_per_worker=1,
-                dashboard_address=":0",
+                dashboard_address=None,
                 silence_logs=logging.CRITICAL,
             )
             client = stack.enter_context(Client(stack.enter_context(cluster), set_as_default=False))
@@ -135,8 +139,8 @@ def _connect(address: str) -> Client:
     except (OSError, ValueError) as error:
         raise ExecutorError(
             f"{address}: no Dask scheduler answers within {CONNECT_S} s ({error}). Expected one at "
-            "executor.address. Start it with: .venv/bin/dask scheduler. Or leave the address out: a cluster "
-            "is started on this machine."
+            f"executor.address. Start it in a copy of this folder: {SCHEDULER}. Or leave the address "
+            "out: a cluster is started on this machine."
         ) from error
     try:
         client.wait_for_workers(1, timeout=CONNECT_S)
@@ -144,7 +148,7 @@ def _connect(address: str) -> Client:
         client.close()
         raise ExecutorError(
             f"{address}: the scheduler has no worker. Expected one at least. Start some, in a copy of this "
-            f"folder: {_START}"
+            f"folder: {WORKER}"
         ) from error
     return client
 
@@ -152,20 +156,21 @@ def _connect(address: str) -> Client:
 def _require_same_version(client: Client, address: str) -> None:
     try:
         client.get_versions(check=True)
-        told = client.run(tell_version)
+        told = {"the scheduler": client.run_on_scheduler(tell_version), **client.run(tell_version)}
     except Exception as error:
         raise ExecutorError(
-            f"{address}: the workers run other software ({str(error).strip() or type(error).__name__}). "
-            f"Expected the same lock and the same code. Start them in a copy of this folder: {_START}"
+            f"{address}: scheduler or workers run other software "
+            f"({str(error).strip() or type(error).__name__}). Expected the same lock and the "
+            f"same code. Start them in copies of this folder: {SCHEDULER}, then {WORKER}"
         ) from error
     own = tell_version()
     other = {worker: version for worker, version in told.items() if version != own}
     if other:
         worker, version = next(iter(other.items()))
         raise ExecutorError(
-            f"{address}: {len(other)} of {len(told)} workers are of another version (first: {worker}, "
-            f"{version}). Expected {own}: else results depend on who made them. Start them in a copy of "
-            f"this folder: {_START}"
+            f"{address}: scheduler or workers are of another version, {len(other)} of {len(told)} (first: "
+            f"{worker}, {version}). Expected {own}: else results depend on who made them. Start them in "
+            f"copies of this folder: {SCHEDULER}, then {WORKER}"
         )
 
 

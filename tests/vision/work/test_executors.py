@@ -1,10 +1,12 @@
 """Chunks of work: in order whoever does them, and nothing is lost with a worker."""
 
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -122,6 +124,22 @@ def test_work_goes_to_the_executor_of_the_block(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@contextmanager
+def _start(words: str, folder: Path) -> Iterator[str]:
+    """A command of Dask's while the block runs; its address as it says it."""
+    log = folder / f"{len(list(folder.iterdir()))}.txt"
+    more = " --port 0 --dashboard-address :0" if "dask scheduler" in words else " --no-dashboard"
+    with log.open("w") as file:
+        running = subprocess.Popen(words + more, shell=True, cwd=REPOSITORY, stdout=file, stderr=file)
+    try:
+        _wait_until(lambda: re.search("(Scheduler|worker) at: +tcp", log.read_text()) is not None)
+        yield re.findall(r"(tcp://\S+:\d+)", log.read_text())[0]
+    finally:
+        for each in (*psutil.Process(running.pid).children(recursive=True), running):
+            each.terminate()
+        running.wait()
+
+
 class TestClusters:
     @pytest.fixture
     def address(self, opened: dict[str, Executor]) -> str:
@@ -139,10 +157,30 @@ class TestClusters:
     ) -> None:
         monkeypatch.setattr(cluster, "ROOT", tmp_path)
         with (
-            pytest.raises(ExecutorError, match="2 of 2 workers are of another version"),
+            pytest.raises(ExecutorError, match="of another version, 2 of 3"),
             open_executor(ExecutorSettings(engine="dask", address=address)),
         ):
             pass
+
+    def test_scheduler_and_worker_as_the_messages_start_them(self, tmp_path: Path) -> None:
+        with _start(f"{cluster.SCHEDULER} --host 127.0.0.1", tmp_path) as address:
+            worker = cluster.WORKER.replace("tcp://HOST:8786", address).replace("-1", "1")
+            with (
+                _start(f"{worker} --local-directory {tmp_path}", tmp_path),
+                open_executor(ExecutorSettings.model_validate(address)) as executor,
+            ):
+                assert list(executor.map_chunks(double, CHUNKS, 30)) == DOUBLED
+
+    def test_a_scheduler_that_does_not_find_the_code_is_refused(self, tmp_path: Path) -> None:
+        words = f"{cluster.SCHEDULER.removeprefix('PYTHONPATH=. ')} --host 127.0.0.1"
+        with _start(words, tmp_path) as alone:
+            worker = cluster.WORKER.replace("tcp://HOST:8786", alone).replace("-1", "1")
+            with (
+                _start(f"{worker} --local-directory {tmp_path}", tmp_path),
+                pytest.raises(ExecutorError, match="No module named 'vision'"),
+                open_executor(ExecutorSettings.model_validate(alone)),
+            ):
+                pass
 
     @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nothing://127.0.0.1:9"])
     def test_where_no_scheduler_is_it_is_told_in_seconds(
