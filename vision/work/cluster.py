@@ -116,7 +116,8 @@ def open_cluster(settings: ExecutorSettings) -> Iterator[ClusterExecutor]:
     Raises:
         ExecutorError: no scheduler answers, it has no workers, or they are of another version.
     """
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in ("distributed", "distributed.client"):  # what matters of their lines, errors tell
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     with ExitStack() as stack:
         if settings.address is None:
             stack.enter_context(dask.config.set(_LOCAL))
