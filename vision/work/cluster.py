@@ -124,7 +124,7 @@ def open_cluster(settings: ExecutorSettings) -> Iterator[ClusterExecutor]:
             cluster = LocalCluster(
                 n_workers=settings.workers,
                 threads_per_worker=1,
-                dashboard_address=None,
+                dashboard_address=":0",
                 silence_logs=logging.CRITICAL,
             )
             client = stack.enter_context(Client(stack.enter_context(cluster), set_as_default=False))
