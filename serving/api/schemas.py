@@ -175,6 +175,9 @@ class PredictionAnswer(Body):
     warning: str | None = Field(
         default=None, description="where the picture is not what the model was taught: a box, or none"
     )
+    caution: str | None = Field(
+        default=None, description="that most test pictures of the class which is named were missed"
+    )
     model: ServedModel
     latency_ms: float = Field(description="from the request's arrival to the decision")
     heat_map_png: str | None = Field(default=None, description="base64; only with explain=true")

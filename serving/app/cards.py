@@ -19,7 +19,6 @@ from serving.app.words import (
     explain_fault,
     put_in_words,
     show_share,
-    warn_of_class,
 )
 from vision.base.errors import TaxonError
 from vision.base.names import isolate
@@ -107,7 +106,7 @@ def _show_answer(card: Card, *, large: bool) -> None:
         st.error(escape_markdown(card.asked.problem), icon=":material/error:")
         return
     words = put_in_words(answer, card.service.model)
-    warning = warn_of_class(answer, card.service.model)
+    warning = answer.caution or ""
     box, icon = _BOXES[Decision.REVIEW if warning else answer.decision]
     title = escape_markdown(words.title)
     parts = [f"#### {title}" if large else f"**{title}**", escape_markdown(warning)]

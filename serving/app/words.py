@@ -10,7 +10,6 @@ from serving.client import RefusedError
 from vision.base.errors import ImageError, ImageFormatError, ServiceError, TaxonError
 from vision.base.names import isolate
 from vision.decision.records import Decision, UnknownKind
-from vision.evaluation.weak import tell_weak_classes
 
 CONFIDENCE_IN_WORDS = (
     "Of answers with 90%, about nine in ten should be right, on images like those that the model was "
@@ -134,13 +133,6 @@ def put_in_words(answer: PredictionAnswer, model: ModelDescription) -> PlainAnsw
         risk if model.review.attainable else "",
         _promise_of_review(model),
     )
-
-
-def warn_of_class(answer: PredictionAnswer, model: ModelDescription) -> str:
-    """That the class that is named or suggested was mostly missed on test; else empty."""
-    if answer.decision is Decision.UNKNOWN:
-        return ""
-    return tell_weak_classes([each for each in model.weak_classes if each.class_name == answer.class_name])
 
 
 def explain_fault(name: str, error: TaxonError) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from vision.base.names import isolate
 from vision.base.wording import join_words
-from vision.decision.records import WeakClass
+from vision.decision.records import Decision, WeakClass
 
 FEWEST_IMAGES = 5
 """Test images of a class from which on it is said that the class is not to be relied on."""
@@ -20,6 +20,13 @@ def tell_weak_classes(weak: Sequence[WeakClass]) -> str:
     if few:
         told.append(f"Too few test pictures to say of {_join(few)}.")
     return " ".join(told)
+
+
+def warn_of_class(decision: Decision, class_name: str, weak: Sequence[WeakClass]) -> str:
+    """That the class which is named or suggested was mostly missed on test; else empty."""
+    if decision is Decision.UNKNOWN:
+        return ""
+    return tell_weak_classes([each for each in weak if each.class_name == class_name])
 
 
 def _join(weak: Sequence[WeakClass]) -> str:

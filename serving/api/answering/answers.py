@@ -49,6 +49,7 @@ from vision.bundle.pictures import decode_for, tell_misfit
 from vision.data.records import Box
 from vision.decision.predictor import Inference, make_predictions
 from vision.decision.records import Prediction
+from vision.evaluation.weak import warn_of_class
 from vision.prediction.views import average_views, tell_by_views
 
 DRAWN_SIZE = 480
@@ -110,12 +111,11 @@ class Answerer:
             metrics: are told the seconds of each stage.
         """
         self.model = model
-        self._bundle = bundle
+        self._bundle, self._weak = bundle, bundle.contract.weak_classes
         self._predictor = bundle.predictor()
         self._settings = settings
         self._log = log
-        self._metrics = metrics or ServiceMetrics()
-        self._clock = clock
+        self._metrics, self._clock = metrics or ServiceMetrics(), clock
         self._enrolled = None
         if log is not None and bundle.neighbours is not None:
             self._enrolled = EnrolledClasses(model.name, bundle.neighbours, self._embed, log.log, settings)
@@ -357,6 +357,7 @@ class Answerer:
             reasons=prediction.reasons,
             unknown_kind=prediction.unknown_kind,
             set=prediction.possible,
+            caution=warn_of_class(prediction.decision, prediction.class_name, self._weak) or None,
             model=self.model,
             latency_ms=round(latency_ms, 3),
         )

@@ -29,7 +29,7 @@ from tests.serving.api.client import (
     read_metric,
     serve,
 )
-from tests.serving.toy import BLACK, GREEN, KEY, RED, make_bomb, make_bundle, nobody_connects, paint
+from tests.serving.toy import BLACK, BLUE, GREEN, KEY, RED, make_bomb, make_bundle, nobody_connects, paint
 from tests.vision.training.nets.toy import KERAS_WARNINGS
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
@@ -53,6 +53,7 @@ def test_an_image_is_answered_in_the_documented_form(client: TestClient) -> None
         "unknown_kind",
         "pictures",
         "warning",
+        "caution",
         "similar",
         "provisional",
     }
@@ -62,6 +63,8 @@ def test_an_image_is_answered_in_the_documented_form(client: TestClient) -> None
     unknown = predict(client, paint(BLACK)).json()
     assert (unknown["decision"], unknown["unknown_kind"]) == ("unknown", "look_alike")
     assert "set" not in unknown
+    caution = "Do not rely on blue (2 of 9 right on test)."
+    assert predict(client, paint(BLUE)).json()["caution"] == caution
 
 
 @pytest.mark.parametrize("form", ["JPEG", "WEBP", "BMP", "GIF", "TIFF", "HEIF", "AVIF", "JPEG2000", "PPM"])

@@ -23,12 +23,11 @@ from serving.app.words import (
     put_in_words,
     show_share,
     tell_limits,
-    warn_of_class,
 )
 from serving.client import RefusedError
 from vision.base.errors import ImageError, ImageFormatError, ServiceError, StorageError
 from vision.config.export import Precision
-from vision.decision.records import Decision, UnknownKind, WeakClass
+from vision.decision.records import Decision, UnknownKind
 
 MODEL = ModelDescription(
     name="reef",
@@ -67,24 +66,6 @@ def test_accepted_is_named_with_its_confidence_and_promise() -> None:
         "Of all that I decide alone, this one among them, at most 2% are wrong: on images like those I "
         "was calibrated on, with 90% probability."
     )
-
-
-@pytest.mark.parametrize(
-    ("decision", "weak", "told"),
-    [
-        (Decision.ACCEPT, "ring_damsel", True),
-        (Decision.REVIEW, "ring_damsel", True),
-        (Decision.UNKNOWN, "ring_damsel", False),
-        (Decision.ACCEPT, "star_damsel", False),
-    ],
-)
-def test_a_class_that_was_mostly_missed_on_test_is_warned_of_where_it_is_named(
-    decision: Decision, weak: str, told: bool
-) -> None:
-    missed = WeakClass(class_name=weak, num_right=2, num_images=9)
-    model = MODEL.model_copy(update={"weak_classes": (missed,)})
-    assert ("2 of 9 right" in warn_of_class(answer(decision), model)) == told
-    assert warn_of_class(answer(decision), MODEL) == ""
 
 
 @pytest.mark.parametrize(

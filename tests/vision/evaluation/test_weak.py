@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from vision.decision.records import WeakClass
-from vision.evaluation.weak import tell_weak_classes
+import pytest
+
+from vision.decision.records import Decision, WeakClass
+from vision.evaluation.weak import tell_weak_classes, warn_of_class
 
 
 def _weak(name: str, right: int, images: int) -> WeakClass:
@@ -17,3 +19,20 @@ def test_all_weak_classes_are_named_and_those_of_few_images_are_too_few_to_say()
         "Too few test pictures to say of ide (1 of 4 right on test)."
     )
     assert tell_weak_classes([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("decision", "weak", "told"),
+    [
+        (Decision.ACCEPT, "ring_damsel", True),
+        (Decision.REVIEW, "ring_damsel", True),
+        (Decision.UNKNOWN, "ring_damsel", False),
+        (Decision.ACCEPT, "star_damsel", False),
+    ],
+)
+def test_a_class_that_was_mostly_missed_on_test_is_warned_of_where_it_is_named(
+    decision: Decision, weak: str, told: bool
+) -> None:
+    missed = WeakClass(class_name=weak, num_right=2, num_images=9)
+    assert ("2 of 9 right" in warn_of_class(decision, "ring_damsel", (missed,))) == told
+    assert warn_of_class(decision, "ring_damsel", ()) == ""
