@@ -11,7 +11,7 @@ from report.formatting import plain_name, shorten
 from vision.base.wording import count_of, join_words, noun_for
 from vision.data.records import HELD_OUT, Split
 from vision.decision.records import Prediction
-from vision.evaluation.weak import tell_weak_classes
+from vision.decision.weak import tell_weak_classes
 from vision.prediction.records import SEEN_GROUP, Answer, BatchSummary, Row
 
 COUNTED = ("decided alone", "suggested")

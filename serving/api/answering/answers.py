@@ -49,7 +49,7 @@ from vision.bundle.pictures import decode_for, tell_misfit
 from vision.data.records import Box
 from vision.decision.predictor import Inference, make_predictions
 from vision.decision.records import Prediction
-from vision.evaluation.weak import warn_of_class
+from vision.decision.weak import warn_of_class
 from vision.prediction.views import average_views, tell_by_views
 
 DRAWN_SIZE = 480

@@ -15,7 +15,7 @@ from serving.app.words import KIND_NAMES, escape_markdown, show_share, tell_limi
 from serving.runtime.class_pictures import find_class_pictures
 from vision.base.wording import count_of
 from vision.decision.passport import Passport
-from vision.evaluation.weak import tell_weak_classes
+from vision.decision.weak import tell_weak_classes
 
 _PICTURE_PIXELS = 56
 _MOST_ROWS = 12
