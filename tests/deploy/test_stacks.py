@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,11 +25,20 @@ CONFIG = ROOT / "configs" / "cluster.yaml"
 QUICK = ("--set", "training.candidates.cnn.epochs=1")
 
 
-def train(variables: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
+def command(*options: str) -> list[str]:
     """`run.py train cluster --stack kubernetes`, as it is typed."""
-    command = [sys.executable, "run.py", "train", "cluster", "--stack", "kubernetes", *QUICK, *options]
+    return [sys.executable, "run.py", "train", "cluster", "--stack", "kubernetes", *QUICK, *options]
+
+
+def train(variables: dict[str, str], *options: str) -> subprocess.CompletedProcess[str]:
+    """The same, and its end."""
     return subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **variables}, capture_output=True, text=True, check=False
+        command(*options),
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -93,6 +103,29 @@ class TestRehearsal:
         done = train(variables, "--set", "checks.min_images_per_class=1000")
         assert done.returncode == 2, done.stderr
         assert "Traceback" not in done.stderr
+
+    def test_a_pod_waits_for_a_gpu_and_a_second_run_is_refused_meanwhile(
+        self, place: Any, tmp_path: Path
+    ) -> None:
+        variables, cluster = place
+        cluster.gpus = 0
+        going = subprocess.Popen(
+            command("--set", "training.candidates.cnn.dropout=0.3"),
+            cwd=ROOT,
+            env={**os.environ, **variables},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert going.stderr is not None
+        told = ""
+        while going.poll() is None and "waits" not in told:
+            told += going.stderr.readline()
+        assert re.search(r"training cnn waits: .* 1 Insufficient nvidia\.com/gpu", told), told
+        second = train({**variables, "TAXON_STATE": str(tmp_path)})
+        assert second.returncode == 4, second.stderr
+        assert "has been going on stack kubernetes" in second.stderr
+        going.terminate()
+        assert "goes on on stack kubernetes" in going.communicate()[1]
 
 
 def test_the_stack_and_the_config_say_what_the_handbook_says() -> None:

