@@ -11,8 +11,8 @@ from report.story import RunStory
 from report.unknown_rows import far_rows, near_rows
 from vision.base.names import isolate
 from vision.base.wording import count_of
+from vision.bundle.weak import tell_weak_classes
 from vision.decision.records import DecisionRule
-from vision.decision.weak import tell_weak_classes
 from vision.evaluation.records import DecisionRates, Evaluation
 from vision.gate.records import Promotion, Verdict
 

@@ -9,9 +9,9 @@ from rich.cells import cell_len
 
 from report.formatting import plain_name, shorten
 from vision.base.wording import count_of, join_words, noun_for
+from vision.bundle.weak import tell_weak_classes
 from vision.data.records import HELD_OUT, Split
 from vision.decision.records import Prediction
-from vision.decision.weak import tell_weak_classes
 from vision.prediction.records import SEEN_GROUP, Answer, BatchSummary, Row
 
 COUNTED = ("decided alone", "suggested")

@@ -46,10 +46,10 @@ from vision.base.record import ImageArray
 from vision.bundle.assembly import LoadedBundle
 from vision.bundle.heat_map import heat_map, overlay
 from vision.bundle.pictures import decode_for, tell_misfit
+from vision.bundle.weak import warn_of_class
 from vision.data.records import Box
 from vision.decision.predictor import Inference, make_predictions
 from vision.decision.records import Prediction
-from vision.decision.weak import warn_of_class
 from vision.prediction.views import average_views, tell_by_views
 
 DRAWN_SIZE = 480

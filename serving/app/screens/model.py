@@ -14,8 +14,8 @@ from serving.app.screen import Screen, Service
 from serving.app.words import KIND_NAMES, escape_markdown, show_share, tell_limits, tell_promises
 from serving.runtime.class_pictures import find_class_pictures
 from vision.base.wording import count_of
+from vision.bundle.weak import tell_weak_classes
 from vision.decision.passport import Passport
-from vision.decision.weak import tell_weak_classes
 
 _PICTURE_PIXELS = 56
 _MOST_ROWS = 12

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from vision.bundle.weak import tell_weak_classes, warn_of_class
 from vision.decision.records import Decision, WeakClass
-from vision.decision.weak import tell_weak_classes, warn_of_class
 
 
 def _weak(name: str, right: int, images: int) -> WeakClass:
