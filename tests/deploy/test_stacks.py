@@ -54,6 +54,7 @@ def limits_of(job: dict[str, Any]) -> dict[str, str]:
 @pytest.mark.long
 @pytest.mark.end_to_end
 @pytest.mark.skipif(not IS_ROOT, reason="pods need Linux, root and unshare")
+@pytest.mark.skipif("TAXON_REHEARSE" not in os.environ, reason="ten minutes: TAXON_REHEARSE=1 rehearses")
 class TestRehearsal:
     """One bucket, one server, one cluster for all."""
 
