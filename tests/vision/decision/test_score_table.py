@@ -6,13 +6,14 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.metrics import roc_auc_score
 
 from tests.vision.decision.clusters import Clusters, score
 from vision.base.errors import TooFewImagesError
 from vision.config.decision import UnknownSettings
 from vision.decision import scores
+from vision.decision.formulas import MOST_ALONE
 from vision.decision.scores import SCORES, OodScore
 
 EVERY = pytest.mark.parametrize("name", SCORES)
@@ -106,3 +107,19 @@ def test_awkward_embeddings_give_finite_scores(kind: str) -> None:
     probe, _ = clusters.known(12)
     for outputs in (train, probe, clusters.outputs(np.zeros((2, embeddings.shape[1])))):
         assert all(np.isfinite(score(detector, outputs, name)).all() for name in SCORES)
+
+
+@EVERY
+def test_of_few_images_each_has_the_score_that_it_has_alone_to_the_bit(name: OodScore) -> None:
+    """An answer does not depend on what else is asked: in a service, in a batch, in one that goes on."""
+    clusters = Clusters(k=40, d=64)
+    detector = clusters.fit(score=name.value)
+    images, _ = clusters.known(40)
+    images = images.take(np.arange(MOST_ALONE))
+    alone = [score(detector, images.take(np.array([row])))[0] for row in range(MOST_ALONE)]
+    for count in (2, 7, 15, MOST_ALONE):
+        parts = [
+            score(detector, images.take(np.arange(start, min(start + count, MOST_ALONE))))
+            for start in range(0, MOST_ALONE, count)
+        ]
+        assert_array_equal(np.concatenate(parts), alone)
