@@ -28,6 +28,16 @@ def test_a_row_of_the_cases_names_tests_that_are_there(case: str, tests: str) ->
         assert re.search(rf"^ *(def|class) {test or 'test_'}", content, re.MULTILINE), f"{case}: {each}"
 
 
+def test_the_places_of_faults_in_the_document_on_tests_are_there() -> None:
+    text, gone = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8"), []
+    for path, names in re.findall(r"`((?!tests/)\w+/[\w/]+\.py)`((?: `[\w.]+`,?)*)", text):
+        content = (ROOT / path).read_text(encoding="utf-8")
+        for name in re.findall(r"`([\w.]+)`", names):
+            if not re.search(rf"\b{name.rpartition('.')[2]}\b", content):
+                gone.append(f"{path} {name}")
+    assert gone == []
+
+
 @pytest.mark.parametrize("document", ["README.md", *(f"docs/{each}" for each in _DOCUMENTS)])
 def test_a_document_names_tests_that_are_there(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")

@@ -27,7 +27,7 @@ from vision.base.wording import count_of, join_words
 from vision.bundle.neighbours import Neighbours, read_neighbours
 from vision.bundle.records import SimilarImage
 from vision.data.thumbnails import make_thumbnail
-from vision.prediction.batch import Batch, Progress, Rows, finish_batch, run_batch
+from vision.prediction.batch import AnsweredRows, Batch, Progress, finish_batch, run_batch
 from vision.prediction.engines import Listen
 from vision.prediction.items import Item
 from vision.prediction.records import Answer, BatchSummary, Row, list_sources
@@ -106,7 +106,7 @@ class Group:
 
 def write_predictions(
     batch: Batch, folder: Path, progress: Progress, listen: Listen = lambda _: None
-) -> tuple[BatchSummary, Rows]:
+) -> tuple[BatchSummary, AnsweredRows]:
     """Answer a batch into `folder`: its tables, its summary and its contact sheet; else as `run_batch`."""
     summary, rows = run_batch(batch, folder, progress, listen)
     neighbours = read_neighbours(batch.model.root) if batch.wanted.similar else None

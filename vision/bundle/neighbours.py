@@ -157,7 +157,7 @@ def gather_neighbours(
         embeddings=round_embeddings(outputs.take(rows).embeddings),
         labels=labels[rows],
         groups=codes[rows],
-        paths=[manifest.entries[row].path for row in rows],
+        paths=list(manifest.entries.column("path").take(rows)),
         pictures=[_shrink(images[row]) if row in pictured else b"" for row in rows.tolist()],
         class_names=splits.class_names,
     )

@@ -7,6 +7,7 @@ import json
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -81,7 +82,7 @@ class Batch:
 
 def run_batch(
     batch: Batch, folder: Path, progress: Progress, listen: Listen = lambda _: None
-) -> tuple[BatchSummary, Rows]:
+) -> tuple[BatchSummary, AnsweredRows]:
     """Answer a batch into `folder`, tables and summary; what a stopped attempt answered is not asked again.
 
     Args:
@@ -103,7 +104,7 @@ def run_batch(
     engines = Engines(batch.model.root, batch.model.digest, batch.wanted, folder)
     with RunLock(folder / LOCK_NAME, "predict"), open_part_file(folder, batch.key) as part:
         num_new = _answer(batch, engines, part, progress, listen)
-        rows = Rows(batch, part.lines, folder / PART_NAME)
+        rows = AnsweredRows(batch, part.lines, folder / PART_NAME)
         tally = Tally().add(rows)
         summary = _summarise(batch, engines, num_new, tally)
         summary = summary.model_copy(update={"seconds": time.monotonic() - started})
@@ -112,7 +113,7 @@ def run_batch(
     return summary, rows
 
 
-class Rows:
+class AnsweredRows:
     """A row a file in the order of the listing, each read from the disk when it is asked for.
 
     The part file may be removed meanwhile: it stays open.
@@ -160,12 +161,13 @@ def _answer(batch: Batch, engines: Engines, part: PartFile, progress: Progress, 
     del seen
     done = 0
     progress(before, total)
-    for chunk in engines.answer(missing):
-        listen(chunk)
-        asked = missing[done : done + len(chunk)]
-        part.add([Part(stamp=item.stamp, row=each.row) for item, each in zip(asked, chunk, strict=True)])
-        done += len(chunk)
-        progress(before + done, total)
+    with closing(engines.answer(missing)) as answered:  # workers are let go also where a disk is full
+        for chunk in answered:
+            listen(chunk)
+            asked = missing[done : done + len(chunk)]
+            part.add([Part(stamp=item.stamp, row=each.row) for item, each in zip(asked, chunk, strict=True)])
+            done += len(chunk)
+            progress(before + done, total)
     return len(missing)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -125,7 +125,7 @@ class Engines:
                 "again with export.similar: 50."
             )
 
-    def answer(self, items: Sequence[Item]) -> Iterator[list[Answered]]:
+    def answer(self, items: Sequence[Item]) -> Generator[list[Answered], None, None]:
         """Chunks of answers, in the order of the items; few are held at a time.
 
         Raises:

@@ -65,24 +65,35 @@ class Member:
         if self.archive.filename is None:
             raise TypeError("The archive is no file on the disk, so that other processes cannot open it.")
         name = str(Path(self.archive.filename).absolute())
-        return SentMember, (name, self.member.header_offset, self.max_bytes)
+        return SentMember, (name, self.member.header_offset, self.member.CRC, self.max_bytes)
 
 
 @dataclass(frozen=True, slots=True)
 class SentMember:
-    """The member that begins at a byte of an archive, which is opened when it is first read."""
+    """The member that begins at a byte of an archive, which is opened when it is first read.
+
+    Attributes:
+        name: of the archive, absolute.
+        offset: byte at which the member begins.
+        checksum: its CRC-32 when the archive was listed.
+        max_bytes: that are read of it.
+    """
 
     name: str
     offset: int
+    checksum: int
     max_bytes: int
 
     def read(self, _key: str) -> bytes:
         """The member's bytes; raises ImageError."""
         try:
-            archive, members = _open_once(self.name)
-            member = members[self.offset]
-        except (*ARCHIVE_FAULTS, KeyError) as error:
+            state = os.stat(self.name)  # noqa: PTH116  a third of Path's time
+            archive, members = _open_once(self.name, (state.st_ino, state.st_size, state.st_mtime_ns))
+        except ARCHIVE_FAULTS as error:
             raise ImageError(f"cannot be unpacked: the archive is gone or has changed ({error})") from error
+        member = members.get(self.offset)
+        if member is None or self.checksum != member.CRC:
+            raise ImageError("cannot be unpacked: the archive is gone or has changed (it has other members)")
         return _unpack(archive, member, self.max_bytes)
 
     def find_file(self, _key: str) -> None:
@@ -94,8 +105,11 @@ class SentMember:
 
 
 @lru_cache(maxsize=4)
-def _open_once(name: str) -> tuple[zipfile.ZipFile, dict[int, zipfile.ZipInfo]]:
-    """An archive and its members by the byte at which each begins; open as long as the process lives."""
+def _open_once(name: str, _state: tuple[int, ...]) -> tuple[zipfile.ZipFile, dict[int, zipfile.ZipInfo]]:
+    """An archive and its members by the byte at which each begins, opened anew when the file has changed.
+
+    A worker of a cluster outlives the command: another archive may lie under that name by the next one.
+    """
     archive = zipfile.ZipFile(name)
     return archive, {each.header_offset: each for each in archive.infolist()}
 

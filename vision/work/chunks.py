@@ -57,7 +57,7 @@ class Executor(Protocol):
         """
 
 
-class Engine(ABC):
+class Backend(ABC):
     """What runs single chunks: a pool of threads, of processes, or a cluster."""
 
     lost: ClassVar[tuple[type[Exception], ...]] = ()
@@ -78,7 +78,7 @@ class Engine(ABC):
     def result(self, future: Any) -> Sequence[Any]:
         """What a future comes to; raises what the function raised, `lost`, or as `wait` does."""
 
-    def renew(self) -> None:  # noqa: B027  most engines replace a dead worker by themselves
+    def renew(self) -> None:  # noqa: B027  most backends replace a dead worker by themselves
         """Replace what died; raises ExecutorError if new workers die at once."""
 
 
@@ -90,24 +90,24 @@ class _Task:
 
 
 def run_chunks(
-    engine: Engine, function: Function[Item, Result], chunks: Iterable[Sequence[Item]]
+    backend: Backend, function: Function[Item, Result], chunks: Iterable[Sequence[Item]]
 ) -> Generator[list[Result | Lost], None, None]:
-    """As `Executor.map_chunks`, on an open engine."""
+    """As `Executor.map_chunks`, on an open backend."""
     waiting, tasks = iter(chunks), deque[_Task]()
     try:
         while True:
-            while len(tasks) < engine.capacity and (chunk := next(waiting, None)) is not None:
-                tasks.append(_Task(chunk, engine.submit(function, chunk)))
+            while len(tasks) < backend.capacity and (chunk := next(waiting, None)) is not None:
+                tasks.append(_Task(chunk, backend.submit(function, chunk)))
             if not tasks:
                 return
             if tasks[0].losses >= _SUSPECTED:
-                _let_others_end(engine, function, tasks)
-                yield _do_alone(engine, function, tasks.popleft().items)
+                _let_others_end(backend, function, tasks)
+                yield _do_alone(backend, function, tasks.popleft().items)
                 continue
             try:
-                results = list(engine.result(tasks[0].future))
-            except engine.lost:
-                _do_again(engine, function, tasks)
+                results = list(backend.result(tasks[0].future))
+            except backend.lost:
+                _do_again(backend, function, tasks)
                 continue
             tasks.popleft()
             yield results
@@ -116,36 +116,38 @@ def run_chunks(
             task.future.cancel()
 
 
-def _is_lost(engine: Engine, task: _Task) -> bool:
-    return task.future.done() and isinstance(task.future.exception(), engine.lost)
+def _is_lost(backend: Backend, task: _Task) -> bool:
+    return task.future.done() and isinstance(task.future.exception(), backend.lost)
 
 
-def _do_again(engine: Engine, function: Function[Item, Result], tasks: Iterable[_Task]) -> None:
+def _do_again(backend: Backend, function: Function[Item, Result], tasks: Iterable[_Task]) -> None:
     """Count the loss of every task that has one, and give those out again that are not suspected yet."""
-    engine.renew()
+    backend.renew()
     for task in tasks:
-        if task.losses < _SUSPECTED and _is_lost(engine, task):
+        if task.losses < _SUSPECTED and _is_lost(backend, task):
             task.losses += 1
             if task.losses < _SUSPECTED:
-                task.future = engine.submit(function, task.items)
+                task.future = backend.submit(function, task.items)
 
 
-def _let_others_end(engine: Engine, function: Function[Item, Result], tasks: Iterable[_Task]) -> None:
+def _let_others_end(backend: Backend, function: Function[Item, Result], tasks: Iterable[_Task]) -> None:
     """Return when every task is done that is not suspected."""
     while others := [each for each in tasks if each.losses < _SUSPECTED]:
-        engine.wait([each.future for each in others])
-        if not any(_is_lost(engine, each) for each in others):
+        backend.wait([each.future for each in others])
+        if not any(_is_lost(backend, each) for each in others):
             return
-        _do_again(engine, function, tasks)
+        _do_again(backend, function, tasks)
 
 
-def _do_alone(engine: Engine, function: Function[Item, Result], items: Sequence[Item]) -> list[Result | Lost]:
+def _do_alone(
+    backend: Backend, function: Function[Item, Result], items: Sequence[Item]
+) -> list[Result | Lost]:
     """The results of items that nothing else runs beside, so that it is theirs if the worker dies."""
     try:
-        return list(engine.result(engine.submit(function, items)))
-    except engine.lost:
-        engine.renew()
+        return list(backend.result(backend.submit(function, items)))
+    except backend.lost:
+        backend.renew()
     if len(items) == 1:
         return [Lost()]
     half = len(items) // 2
-    return [*_do_alone(engine, function, items[:half]), *_do_alone(engine, function, items[half:])]
+    return [*_do_alone(backend, function, items[:half]), *_do_alone(backend, function, items[half:])]

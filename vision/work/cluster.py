@@ -21,7 +21,7 @@ from distributed import Client, Future, KilledWorker, LocalCluster, wait
 from vision.base.closure import ROOT
 from vision.base.errors import ExecutorError
 from vision.config.work import ExecutorSettings
-from vision.work.chunks import Engine, Function, Item, Lost, Result, run_chunks
+from vision.work.chunks import Backend, Function, Item, Lost, Result, run_chunks
 
 CONNECT_S = 10
 """Seconds in which a scheduler and its first worker must answer."""
@@ -44,7 +44,7 @@ WORKER = "PYTHONPATH=. .venv/bin/dask worker tcp://HOST:8786 --nthreads 1 --nwor
 """How both are started, in a copy of the project's folder: both must find its code."""
 
 
-class ClusterExecutor(Engine):
+class ClusterExecutor(Backend):
     """The workers of a Dask scheduler."""
 
     lost: ClassVar[tuple[type[Exception], ...]] = (KilledWorker,)
@@ -74,16 +74,16 @@ class ClusterExecutor(Engine):
             )
 
     def submit(self, function: Function[Any, Any], items: Sequence[Any]) -> Future[Any]:
-        """As `Engine.submit`."""
+        """As `Backend.submit`."""
         return self._client.submit(function, items, pure=False)
 
     def wait(self, futures: Sequence[Future[Any]]) -> None:
-        """As `Engine.wait`."""
+        """As `Backend.wait`."""
         with self._client.as_current():
             self._wait_for(lambda: wait(futures, timeout=_POLL_S))
 
     def result(self, future: Future[Any]) -> Sequence[Any]:
-        """As `Engine.result`."""
+        """As `Backend.result`."""
         self.wait([future])
         if future.status == "error":
             return list(future.result())  # raises it
@@ -124,7 +124,7 @@ def open_cluster(settings: ExecutorSettings) -> Iterator[ClusterExecutor]:
             cluster = LocalCluster(
                 n_workers=settings.workers,
                 threads_per_worker=1,
-                dashboard_address=":0",
+                dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL,
             )
             client = stack.enter_context(Client(stack.enter_context(cluster), set_as_default=False))

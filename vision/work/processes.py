@@ -16,11 +16,13 @@ from concurrent.futures import Executor as Pool
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.connection import wait as wait_for_any
 from pathlib import Path
 from typing import Any, ClassVar
 
 from vision.base.errors import ExecutorError
-from vision.work.chunks import Engine, Function, Item, Lost, Result, run_chunks
+from vision.work.chunks import Backend, Function, Item, Lost, Result, run_chunks
 
 FEWEST_ITEMS = 4_000
 """Of which processes are started without being asked for."""
@@ -53,7 +55,7 @@ class ProcessExecutor:
         """Nothing: workers see what this process sees."""
 
 
-class _Pooled(Engine):
+class _Pooled(Backend):
     """A pool of threads or processes."""
 
     def __init__(self, pool: Pool, workers: int) -> None:
@@ -88,6 +90,8 @@ class _Processes(_Pooled):
             return failed
 
     def renew(self) -> None:
+        # Python 3.11 forgets a worker that is started while another one dies, and may wait for it for ever
+        self._ours.close()
         self.close()
         self._pool = self._open()
         try:
@@ -102,21 +106,23 @@ class _Processes(_Pooled):
     def close(self) -> None:
         """End the processes, after the chunks that they are at."""
         self._pool.shutdown(cancel_futures=True)
+        self._ours.close()
+        self._theirs.close()
 
     def _open(self) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("spawn")
+        self._theirs, self._ours = context.Pipe(duplex=False)
         return ProcessPoolExecutor(
-            self._workers, mp_context=multiprocessing.get_context("spawn"), initializer=_settle_worker
+            self._workers, mp_context=context, initializer=_settle_worker, initargs=(self._theirs,)
         )
 
 
-def _settle_worker() -> None:
-    """Leave Ctrl-C to the process that started this one, and end with it, even if it is killed."""
+def _settle_worker(pipe: Connection) -> None:
+    """Leave Ctrl-C to the process that started this one; end when that closes the pipe or is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with, args=(pipe,), daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def _end_with(pipe: Connection) -> None:
+    wait_for_any([pipe])  # nothing is ever sent
+    os._exit(1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,9 +21,10 @@ from vision.bundle.neighbours import (
     read_neighbours,
     save_neighbours,
 )
+from vision.data.records import ImageEntry, Manifest, Splits
 
 LABELS = np.array([0] * 10 + [1, 0, 0, 1, 1] + [-1] * 4)
-GROUPS = np.array([f"g{number}" for number in (*[0] * 10, 1, 2, 3, 4, 5, *range(6, 10))])
+GROUPS = [f"g{number}" for number in (*[0] * 10, 1, 2, 3, 4, 5, *range(6, 10))]
 
 
 def gather(per_class: int) -> Any:
@@ -33,10 +33,15 @@ def gather(per_class: int) -> Any:
     zeros = np.zeros((len(rows), 2), np.float32)
     embeddings = rng.normal(size=(len(rows), 5)).astype(np.float32)
     outputs = ModelOutputs(rows, zeros, embeddings, zeros, np.zeros((5, 2)), np.zeros(2))
-    splits: Any = SimpleNamespace(
-        labels=lambda: LABELS, group_array=lambda: GROUPS, class_names=("chub", "nase")
+    known, classes = ("chub", "nase"), np.array(["chub", "nase", "perch"])[LABELS].tolist()
+    splits = Splits(
+        class_names=known, digests=GROUPS, groups=GROUPS, image_classes=classes, splits=[None] * len(rows)
     )
-    manifest: Any = SimpleNamespace(entries=[SimpleNamespace(path=f"{row}.png") for row in rows])
+    entries = [
+        ImageEntry(path=f"{row}.png", class_name=name, digest="", num_bytes=1, width=1, height=1)
+        for row, name in enumerate(classes)
+    ]
+    manifest = Manifest(root="fish", source_digest="", class_names=known, entries=entries)
     images = np.broadcast_to(10 * rows[:, None, None, None], (len(rows), 160, 160, 3)).astype(np.uint8)
     return gather_neighbours(outputs, manifest, splits, images, per_class), embeddings
 

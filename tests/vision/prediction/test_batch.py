@@ -27,7 +27,7 @@ from vision.base.softmax import softmax
 from vision.bundle.assembly import load_bundle
 from vision.data.records import Split
 from vision.decision.records import Decision
-from vision.prediction.batch import Batch, BatchModel, Rows, finish_batch, run_batch
+from vision.prediction.batch import AnsweredRows, Batch, BatchModel, finish_batch, run_batch
 from vision.prediction.engines import Answered, Wanted
 from vision.prediction.listing import open_items
 from vision.prediction.part_file import PART_NAME
@@ -54,7 +54,7 @@ def photos(tmp_path: Path) -> Path:
 
 def _run(
     source: Path, out: Path, wanted: Wanted | None = None, listen: object = None
-) -> tuple[BatchSummary, Rows]:
+) -> tuple[BatchSummary, AnsweredRows]:
     bundle = make_bundle()
     with open_items([source]) as listing:
         batch = Batch(listing, BatchModel(bundle.root, bundle.digest, "toy", "3"), wanted or Wanted())

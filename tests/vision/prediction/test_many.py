@@ -28,7 +28,6 @@ from vision.prediction.boxes import Boxes
 from vision.prediction.engines import Asking, Engines, Wanted
 from vision.prediction.items import Item
 from vision.prediction.listing import open_items
-from vision.prediction.members import _open_once
 from vision.prediction.part_file import Part, open_part_file
 from vision.prediction.records import BatchSummary, Row
 from vision.prediction.tables import CSV_NAME
@@ -91,9 +90,25 @@ def test_items_are_read_in_another_process_as_here(photos: Path, tmp_path: Path)
             assert sent.read() == item.read()
         (tmp_path / "more.zip").unlink()
         gone: Item = pickle.loads(pickle.dumps(listing.items[-1]))
-        _open_once.cache_clear()
         with pytest.raises(ImageError, match="gone or has changed"):
             gone.read()
+
+
+def test_a_worker_reads_no_other_archive_that_lies_under_the_name_by_now(photos: Path) -> None:
+    archive = photos.parent / "more.zip"
+    with open_items([archive]) as listing:
+        before: Item = pickle.loads(pickle.dumps(listing.items[-1]))
+        expected = before.read()
+    archive.unlink()
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("deep/torn.png", paint(GREEN)[:50])
+        packed.writestr("red.png", paint(GREEN))
+    with open_items([archive]) as listing:
+        after: Item = pickle.loads(pickle.dumps(listing.items[-1]))
+        assert after.path == before.path
+        assert after.read() == paint(GREEN) != expected
+    with pytest.raises(ImageError, match="has changed"):
+        before.read()
 
 
 @pytest.fixture(scope="module")

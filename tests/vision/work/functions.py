@@ -36,5 +36,5 @@ def tell_pid(items: Sequence[Path]) -> list[int]:
     return [os.getpid()]
 
 
-def die_at_start() -> None:
+def die_at_start(_pipe: object) -> None:
     os._exit(3)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import psutil
@@ -81,6 +82,20 @@ def test_workers_that_die_at_once_are_an_error(monkeypatch: pytest.MonkeyPatch) 
         list(ProcessExecutor(1).map_chunks(double, CHUNKS, 30))
 
 
+def test_a_worker_that_is_started_while_another_dies_ends_with_the_pool(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def start_slowly(process: SpawnProcess) -> None:
+        start(process)
+        time.sleep(2)
+
+    start, before = SpawnProcess.start, {each.pid for each in psutil.Process().children()}
+    monkeypatch.setattr(SpawnProcess, "start", start_slowly)
+    function = partial(die_once, marker=tmp_path / "marker")
+    assert list(ProcessExecutor(2).map_chunks(function, CHUNKS, 30)) == DOUBLED
+    _wait_until(lambda: {each.pid for each in psutil.Process().children()} <= before)
+
+
 MAIN = """
 import sys
 from pathlib import Path
@@ -144,6 +159,12 @@ class TestClusters:
     @pytest.fixture
     def address(self, opened: dict[str, Executor]) -> str:
         return str(opened["dask"]._client.scheduler.address)  # type: ignore[attr-defined]
+
+    def test_one_that_is_started_listens_on_this_machine_alone(self, address: str) -> None:
+        assert address.startswith("tcp://127.0.0.1:")
+        family = psutil.Process(), *psutil.Process().children(recursive=True)
+        sockets = [each for process in family for each in process.net_connections("tcp")]
+        assert {each.laddr.ip for each in sockets if each.status == psutil.CONN_LISTEN} == {"127.0.0.1"}
 
     def test_its_workers_are_used(self, address: str, tmp_path: Path) -> None:
         with open_executor(ExecutorSettings.model_validate(address)) as executor:

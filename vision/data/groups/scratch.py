@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -37,8 +38,10 @@ class ScratchPictures:
         return found
 
     def write(self, start: int, pictures: ImageArray) -> None:
-        """Put pictures (m, height, width) at the rows from `start` on."""
-        os.pwrite(self.descriptor, np.ascontiguousarray(pictures).data, start * pictures[0].size)
+        """Put pictures (m, height, width) at the rows from `start` on; OSError where the disk is full."""
+        content = np.ascontiguousarray(pictures).data
+        if os.pwrite(self.descriptor, content, start * pictures[0].size) < content.nbytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # of what just did not fit, no error tells
 
 
 def read_in_chunks(images: ImageArray, chunk: int) -> Iterator[tuple[int, ImageArray]]:

@@ -71,14 +71,15 @@ def assist(cluster: Cluster) -> int:
     Raises:
         TrainingError: a training could not be finished, here or elsewhere.
     """
-    for number in range(10**9):
+    number = 0
+    while True:
         logger.info("Waiting for a training of machine 0 ...")
         try:
             told = cluster.gather(b"")[0]
         except LOST:
             return number
         _train(SharedTraining.model_validate_json(told, context=home_context()), cluster)
-    return 0
+        number += 1
 
 
 def _train(training: SharedTraining, cluster: Cluster) -> None:
