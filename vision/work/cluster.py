@@ -11,6 +11,8 @@ import platform
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
@@ -38,7 +40,12 @@ _LOCAL = {
     "distributed.deploy.lost-worker-timeout": "1 day",
     # nobody looks at where workers spend their time, which is sampled a hundred times a second
     "distributed.worker.profile.enabled": False,
+    # Ctrl-C reaches them as well, and is left to this process
+    "distributed.worker.preload": ["import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"],
 }
+_MOST_LOOKED_FOR = 64
+"""Folders that a worker looks for before its first chunk."""
+
 SCHEDULER = "PYTHONPATH=. .venv/bin/dask scheduler"
 WORKER = "PYTHONPATH=. .venv/bin/dask worker tcp://HOST:8786 --nthreads 1 --nworkers -1"
 """How both are started, in a copy of the project's folder: both must find its code."""
@@ -51,6 +58,7 @@ class ClusterExecutor(Backend):
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._here = _Here(tell_version(), ())
 
     def map_chunks(
         self,
@@ -64,7 +72,8 @@ class ClusterExecutor(Backend):
 
     def require_folders(self, folders: Iterable[Path]) -> None:
         """As `Executor.require_folders`."""
-        absent = self._client.run(_list_absent, [str(each) for each in folders])
+        names = [str(each) for each in folders]
+        absent = self._client.run(_list_absent, names)
         blind = sorted(address for address, lacks in absent.items() if lacks)
         if blind:
             raise ExecutorError(
@@ -72,10 +81,11 @@ class ClusterExecutor(Backend):
                 f"{blind[0]}). Expected images and model under the same path on every machine. Put them on a "
                 "shared disk, or use this machine alone with --executor process."
             )
+        self._here = _Here(self._here.version, tuple(names[:_MOST_LOOKED_FOR]))
 
     def submit(self, function: Function[Any, Any], items: Sequence[Any]) -> Future[Any]:
         """As `Backend.submit`."""
-        return self._client.submit(function, items, pure=False)
+        return self._client.submit(_do_as_here, self._here, function, items, pure=False)
 
     def wait(self, futures: Sequence[Future[Any]]) -> None:
         """As `Backend.wait`."""
@@ -106,6 +116,35 @@ class ClusterExecutor(Backend):
         raise ExecutorError(
             f"The last Dask worker is gone, and for {LONELY_S} s none has come. Expected workers that are "
             f"started again when they end. Start some, in a copy of this folder: {WORKER}"
+        )
+
+
+@dataclass(frozen=True)
+class _Here:
+    """What every worker must have: the version of this process, and folders that it sees."""
+
+    version: str
+    folders: tuple[str, ...]
+
+
+def _do_as_here(here: _Here, function: Function[Item, Result], items: Sequence[Item]) -> Sequence[Result]:
+    """The function's results, by a worker that is as this process; one may have come since all were asked."""
+    _require_same(here)
+    return function(items)
+
+
+@cache
+def _require_same(here: _Here) -> None:
+    if (own := tell_version()) != here.version:
+        raise ExecutorError(
+            f"A worker on {platform.node()} that came later is of another version ({own}). Expected "
+            f"{here.version}. End it, and type the same command: what is finished is not done again."
+        )
+    if absent := _list_absent(here.folders):
+        raise ExecutorError(
+            f"{absent[0]}: a worker on {platform.node()} that came later has no such folder. Expected images "
+            "and model under the same path on every machine. End it, or let it see the folder, and type the "
+            "same command: what is finished is not done again."
         )
 
 
@@ -185,5 +224,5 @@ def tell_version() -> str:
     return f"Python {python}, {libraries}, code {digest.hexdigest()[:8]}"
 
 
-def _list_absent(folders: list[str]) -> list[str]:
+def _list_absent(folders: Sequence[str]) -> list[str]:
     return [each for each in folders if not Path(each).is_dir()]

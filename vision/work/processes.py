@@ -11,11 +11,13 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor as Pool
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for_any
 from pathlib import Path
@@ -83,7 +85,8 @@ class _Processes(_Pooled):
 
     def submit(self, function: Function[Any, Any], items: Sequence[Any]) -> Future[Any]:
         try:
-            return super().submit(function, items)
+            with _without_interrupts():  # a new process never sees Ctrl-C, which is left to this one
+                return super().submit(function, items)
         except BrokenProcessPool as error:
             failed: Future[Any] = Future()
             failed.set_exception(error)
@@ -95,7 +98,7 @@ class _Processes(_Pooled):
         self.close()
         self._pool = self._open()
         try:
-            self._pool.submit(os.getpid).result()
+            self.submit(len, ()).result()
         except BrokenProcessPool as error:
             raise ExecutorError(
                 "Worker processes end as soon as they are started. Expected them to live: is there no memory "
@@ -110,6 +113,7 @@ class _Processes(_Pooled):
         self._theirs.close()
 
     def _open(self) -> ProcessPoolExecutor:
+        resource_tracker.ensure_running()  # when it is started it lets SIGINT through again
         context = multiprocessing.get_context("spawn")
         self._theirs, self._ours = context.Pipe(duplex=False)
         return ProcessPoolExecutor(
@@ -117,9 +121,18 @@ class _Processes(_Pooled):
         )
 
 
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Ctrl-C comes after the block, and never to a process that is started in it."""
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
 def _settle_worker(pipe: Connection) -> None:
-    """Leave Ctrl-C to the process that started this one; end when that closes the pipe or is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """End when the process that started this one closes the pipe or is killed."""
     threading.Thread(target=_end_with, args=(pipe,), daemon=True).start()
 
 

@@ -1,5 +1,6 @@
 """Chunks of work: in order whoever does them, and nothing is lost with a worker."""
 
+import os
 import re
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -20,6 +22,7 @@ from vision.base.errors import ExecutorError
 from vision.config.work import ExecutorSettings
 from vision.work import cluster, processes
 from vision.work.chunks import Executor, Lost
+from vision.work.cluster import ClusterExecutor
 from vision.work.current import current_work, open_executor, open_work
 from vision.work.processes import ProcessExecutor
 
@@ -116,6 +119,41 @@ def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
     _wait_until(lambda: not psutil.pid_exists(worker))
 
 
+ENDLESS = """
+import itertools
+from tests.vision.work.functions import double
+from vision.config.work import ExecutorSettings
+from vision.work.current import open_executor
+if __name__ == "__main__":
+    try:
+        with open_executor(ExecutorSettings(engine="{engine}", workers=2)) as executor:
+            for _ in executor.map_chunks(double, ([each] for each in itertools.count()), 10**9):
+                print("going", flush=True)
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
+"""
+
+
+@pytest.mark.parametrize("engine", ["process", "dask"])
+def test_ctrl_c_ends_the_workers_without_a_word_from_them(engine: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", ENDLESS.format(engine=engine)],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    ) as main:
+        assert main.stdout is not None
+        assert main.stdout.readline() == "going\n"
+        workers = psutil.Process(main.pid).children(recursive=True)
+        os.killpg(main.pid, signal.SIGINT)  # a terminal tells the whole group
+        told = set(main.stdout.read().splitlines())
+    assert told - {"going"} == {"stopped"}
+    assert main.returncode == 0
+    _wait_until(lambda: not any(each.is_running() for each in workers))
+
+
 def _wait_until(holds: Callable[[], bool]) -> None:
     for _ in range(300):
         if holds():
@@ -182,6 +220,19 @@ class TestClusters:
             open_executor(ExecutorSettings(engine="dask", address=address)),
         ):
             pass
+
+    def test_a_worker_that_comes_later_must_be_as_the_others(self, address: str, tmp_path: Path) -> None:
+        folder = tmp_path / "photos"
+        folder.mkdir()
+        with open_executor(ExecutorSettings.model_validate(address)) as executor:
+            executor.require_folders([folder])
+            folder.rmdir()  # as a worker would find it that has another disk
+            with pytest.raises(ExecutorError, match=r"photos: a worker on .* has no such folder"):
+                list(executor.map_chunks(double, CHUNKS, 30))
+            assert isinstance(executor, ClusterExecutor)
+            executor._here = replace(executor._here, version="another", folders=())
+            with pytest.raises(ExecutorError, match="came later is of another version"):
+                list(executor.map_chunks(double, CHUNKS, 30))
 
     def test_scheduler_and_worker_as_the_messages_start_them(self, tmp_path: Path) -> None:
         with _start(f"{cluster.SCHEDULER} --host 127.0.0.1", tmp_path) as address:
