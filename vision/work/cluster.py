@@ -107,16 +107,26 @@ class ClusterExecutor(Backend):
             try:
                 return call()
             except TimeoutError:
-                lonely = 0 if self._client.nthreads() else lonely + _POLL_S
+                lonely = 0 if self._count_running() else lonely + _POLL_S
             except CancelledError as error:
                 raise ExecutorError(
                     "The Dask scheduler does not answer any more. Expected it to live as long as the run. "
                     "Start it again and type the same command: what is finished is not done again."
                 ) from error
+        if self._client.nthreads():
+            raise ExecutorError(
+                f"For {LONELY_S} s every Dask worker has been paused, because its memory is nearly full. "
+                "Expected more: some 250 MB, and 4 bytes a pixel of large pictures. Start workers with "
+                f"more, as in: {WORKER} --memory-limit 2GB, and type the same command: it goes on."
+            )
         raise ExecutorError(
             f"The last Dask worker is gone, and for {LONELY_S} s none has come. Expected workers that are "
             f"started again when they end. Start some, in a copy of this folder: {WORKER}"
         )
+
+    def _count_running(self) -> int:
+        """Workers that take work: not those that are paused because their memory is full."""
+        return len(self._client.sync(self._client.scheduler.ncores_running))
 
 
 @dataclass(frozen=True)

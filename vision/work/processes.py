@@ -98,7 +98,7 @@ class _Processes(_Pooled):
         self.close()
         self._pool = self._open()
         try:
-            self.submit(len, ()).result()
+            self.submit(list, ()).result()
         except BrokenProcessPool as error:
             raise ExecutorError(
                 "Worker processes end as soon as they are started. Expected them to live: is there no memory "

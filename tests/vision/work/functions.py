@@ -38,3 +38,14 @@ def tell_pid(items: Sequence[Path]) -> list[int]:
 
 def die_at_start(_pipe: object) -> None:
     os._exit(3)
+
+
+_held: list[bytes] = []
+
+
+def hold_memory(items: Sequence[int]) -> list[int]:
+    """Keeps 300 MB that are never given back."""
+    if not _held:
+        _held.append(b"1" * 300_000_000)
+        time.sleep(1)  # so that its worker notices
+    return double(items)

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tests.shared_data import REPOSITORY
-from tests.vision.work.functions import die_at_start, die_on, die_once, double, refuse
+from tests.vision.work.functions import die_at_start, die_on, die_once, double, hold_memory, refuse
 from vision.base.errors import ExecutorError
 from vision.config.work import ExecutorSettings
 from vision.work import cluster, processes
@@ -242,6 +242,21 @@ class TestClusters:
                 open_executor(ExecutorSettings.model_validate(address)) as executor,
             ):
                 assert list(executor.map_chunks(double, CHUNKS, 30)) == DOUBLED
+
+    def test_workers_that_are_paused_for_their_memory_are_not_waited_for(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(cluster, "LONELY_S", 1)
+        monkeypatch.setattr(cluster, "_POLL_S", 0.5)
+        with _start(f"{cluster.SCHEDULER} --host 127.0.0.1", tmp_path) as address:
+            worker = cluster.WORKER.replace("tcp://HOST:8786", address).replace("-1", "1")
+            pause = "DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE=0.1"
+            with (
+                _start(f"{pause} {worker} --memory-limit 3GB --local-directory {tmp_path}", tmp_path),
+                open_executor(ExecutorSettings.model_validate(address)) as executor,
+                pytest.raises(ExecutorError, match="every Dask worker has been paused"),
+            ):
+                list(executor.map_chunks(hold_memory, CHUNKS, 30))
 
     def test_a_scheduler_that_does_not_find_the_code_is_refused(self, tmp_path: Path) -> None:
         words = f"{cluster.SCHEDULER.removeprefix('PYTHONPATH=. ')} --host 127.0.0.1"
