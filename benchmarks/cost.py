@@ -5,7 +5,7 @@
         [--training-rate IMAGES_A_SECOND]
 
 `--price`: of the machine an hour. `--small`: pictures of some 64 pixels; else photographs of 640 x 480.
-`--training-rate`: images a second of your GPU (`python -m benchmarks.gpu`), in place of this CPU's.
+`--training-rate`: images a second of your GPU (`python -m benchmarks.gpu`), for `full`; else this CPU's.
 
 What an image costs is read from benchmarks/measured/, written by `benchmarks.scaling` and
 `benchmarks.scaling.networks`; each line says what was measured and what is only derived from it.
@@ -93,8 +93,10 @@ def reckon(
     """A line for each part.
 
     Raises:
-        SystemExit: a backbone was not measured.
+        SystemExit: a backbone was not measured, or a rate of training came without training.
     """
+    if asked.training_rate and asked.strategy != "full":
+        raise SystemExit("--training-rate is of training all weights. Type also --strategy full")
     by_part = {part: _Growth.of(part, measures) for part in ("ingest", "explore", "predict")}
     square = asked.size**2 * 3
     yield _read(asked, by_part, photo, square)

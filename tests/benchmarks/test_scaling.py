@@ -94,3 +94,5 @@ def test_costs_add_up_by_hand() -> None:
     assert f"| **all** | {hours:.2f} |" in render(asked, [read, train, export, predict])
     with pytest.raises(SystemExit, match="expected one of cnn"):
         [*reckon(Asked(1, 2, ("vgg",)), measures, PhotoCost(1, 1.0), [network])]
+    with pytest.raises(SystemExit, match="also --strategy full"):
+        [*reckon(Asked(1, 2, ("cnn",), training_rate=5.0), measures, PhotoCost(1, 1.0), [network])]

@@ -119,7 +119,8 @@ class _Reading:
 
     def key(self, files: Sequence[SourceFile]) -> str:
         """Of what reading these files comes to, as long as none of them changes."""
-        digest = hashlib.sha256(f"{self!r} {DECODER_VERSION} {PIL.__version__}\n".encode())
+        told = f"{self!r} {DECODER_VERSION} {PIL.__version__} {' '.join(ImageEntry.model_fields)}\n"
+        digest = hashlib.sha256(told.encode())
         for file in files:
             try:
                 status = (self.root / file.path).stat()
