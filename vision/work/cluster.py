@@ -28,7 +28,7 @@ from vision.work.chunks import Backend, Function, Item, Lost, Result, run_chunks
 CONNECT_S = 10
 """Seconds in which a scheduler and its first worker must answer."""
 
-LONELY_S = 60
+NO_WORKER_S = 60
 """Seconds that work waits for a new worker when the last one is gone."""
 
 _POLL_S = 5
@@ -74,11 +74,11 @@ class ClusterExecutor(Backend):
         """As `Executor.require_folders`."""
         names = [str(each) for each in folders]
         absent = self._client.run(_list_absent, names)
-        blind = sorted(address for address, lacks in absent.items() if lacks)
-        if blind:
+        lacks = sorted(address for address, gone in absent.items() if gone)
+        if lacks:
             raise ExecutorError(
-                f"{absent[blind[0]][0]}: {len(blind)} of {len(absent)} workers have no such folder (first: "
-                f"{blind[0]}). Expected images and model under the same path on every machine. Put them on a "
+                f"{absent[lacks[0]][0]}: {len(lacks)} of {len(absent)} workers have no such folder (first: "
+                f"{lacks[0]}). Expected images and model under the same path on every machine. Put them on a "
                 "shared disk, or use this machine alone with --executor process."
             )
         self._here = _Here(self._here.version, tuple(names[:_MOST_LOOKED_FOR]))
@@ -102,12 +102,12 @@ class ClusterExecutor(Backend):
 
     def _wait_for(self, call: Callable[[], Any]) -> Any:
         """What a call gives that may time out, as long as there are workers."""
-        lonely = 0
-        while lonely < LONELY_S:
+        waited = 0
+        while waited < NO_WORKER_S:
             try:
                 return call()
             except TimeoutError:
-                lonely = 0 if self._count_running() else lonely + _POLL_S
+                waited = 0 if self._count_running() else waited + _POLL_S
             except CancelledError as error:
                 raise ExecutorError(
                     "The Dask scheduler does not answer any more. Expected it to live as long as the run. "
@@ -115,12 +115,12 @@ class ClusterExecutor(Backend):
                 ) from error
         if self._client.nthreads():
             raise ExecutorError(
-                f"For {LONELY_S} s every Dask worker has been paused, because its memory is nearly full. "
+                f"For {NO_WORKER_S} s every Dask worker has been paused, because its memory is nearly full. "
                 "Expected more: some 250 MB, and 4 bytes a pixel of large pictures. Start workers with "
                 f"more, as in: {WORKER} --memory-limit 2GB, and type the same command: it goes on."
             )
         raise ExecutorError(
-            f"The last Dask worker is gone, and for {LONELY_S} s none has come. Expected workers that are "
+            f"The last Dask worker is gone, and for {NO_WORKER_S} s none has come. Expected workers that are "
             f"started again when they end. Start some, in a copy of this folder: {WORKER}"
         )
 

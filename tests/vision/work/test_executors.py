@@ -246,7 +246,7 @@ class TestClusters:
     def test_workers_that_are_paused_for_their_memory_are_not_waited_for(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(cluster, "LONELY_S", 1)
+        monkeypatch.setattr(cluster, "NO_WORKER_S", 1)
         monkeypatch.setattr(cluster, "_POLL_S", 0.5)
         with _start(f"{cluster.SCHEDULER} --host 127.0.0.1", tmp_path) as address:
             worker = cluster.WORKER.replace("tcp://HOST:8786", address).replace("-1", "1")

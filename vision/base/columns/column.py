@@ -104,8 +104,6 @@ class Columnar(Sequence[ValueT]):
 class Column(Columnar[ValueT]):
     """Values of one kind; see `Kind` for which."""
 
-    __slots__ = ("_array", "_kind")
-
     def __init__(self, kind: Kind, array: Any) -> None:
         """Values of a kind in an Arrow array."""
         self._kind, self._array = kind, settle(array)

@@ -21,12 +21,19 @@ class Rows(Columnar[ItemT]):
     Loops over a million items ask for whole columns instead: `rows.column("width").numbers()`.
     """
 
-    __slots__ = ("_columns", "_item", "_length")
-
     def __init__(self, item: type[ItemT], columns: Mapping[str, Column[Any]]) -> None:
-        """Items of a class, from a column for each of its fields."""
+        """Items of a class, from a column for each of its fields.
+
+        Raises:
+            ValueError: the columns differ in length.
+        """
         self._item, self._columns = item, dict(columns)
-        self._length = len(next(iter(self._columns.values())))
+        lengths = {name: len(column) for name, column in self._columns.items()}
+        self._length = next(iter(lengths.values()))
+        if len({*lengths.values()}) > 1:
+            raise ValueError(
+                f"Columns of {item.__name__} differ in length: {lengths}. Expected a value a row."
+            )
 
     @classmethod
     def of(cls, annotation: Any, values: Iterable[ItemT]) -> Self:

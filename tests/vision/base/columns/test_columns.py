@@ -117,6 +117,8 @@ def test_a_record_takes_lists_for_columns_and_gives_lists_in_json() -> None:
     assert isinstance(changed.points, Rows)
     assert changed.points == points[:2] != points
     assert record.points.replace(x=range(10, 20))[0] == Point(x=10, name="0")
+    with pytest.raises(ValueError, match=r"differ in length: \{'x': 9, 'name': 10\}"):
+        record.points.replace(x=range(9))
     assert list(Rows.join([record.points, changed.points])) == points + points[:2]
 
 
