@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.shared_data import REPOSITORY
 from vision.work.journal import JOURNAL_NAME, Journal
 
@@ -30,9 +32,22 @@ def test_what_a_killed_process_added_is_found(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == []
 
 
-def test_a_damaged_journal_is_begun_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["no database", "cut short", "overwritten"])
+def test_a_damaged_journal_is_begun_anew(damage: str, tmp_path: Path) -> None:
     path = tmp_path / JOURNAL_NAME
-    path.write_bytes(b"no database" * 500)
+    before = Journal(path)
+    for number in range(200):
+        before.add(f"key {number}", b"1" * 1000)
+    before.close()
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    path.write_bytes(
+        {
+            "no database": b"no database" * 500,
+            "cut short": whole[:middle],
+            "overwritten": whole[: middle - 5000] + b"\xff" * 10_000 + whole[middle + 5000 :],
+        }[damage]
+    )
     journal = Journal(path)
     assert journal.keys() == set()
     journal.add("a", b"1")
