@@ -59,6 +59,17 @@ def test_the_images_follow_their_reference_to_another_project(
         (tmp_path / "bucket" / "images.npy").unlink(missing_ok=True)
 
 
+def test_a_copy_that_was_cut_off_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAXON_STATE", str(tmp_path / "here"))
+    materializer(tmp_path / "bucket").save(decode(tmp_path / "here"))
+    monkeypatch.setenv("TAXON_STATE", str(tmp_path / "there"))
+    first, _ = DatasetRef.FILES
+    cut_off = tmp_path / "there" / "state" / "images" / "key" / first
+    cut_off.parent.mkdir(parents=True)
+    cut_off.write_bytes(b"of another copy")
+    assert np.array_equal(open_images(load(tmp_path / "bucket")), PIXELS)
+
+
 def test_images_that_were_altered_in_the_bucket_are_refused_and_none_are_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -172,3 +173,33 @@ def test_files_that_changed_since_the_kill_are_read_again(
     manifest, _ = read(painted, ExecutorSettings(), folder)
     assert len(probed) == 32 + 4  # the chunk of the changed file, and the one that was not reached
     assert manifest.entries[0].digest == manifest.entries[1].digest
+
+
+def test_a_file_that_could_not_be_read_is_tried_again_by_the_next_attempt(
+    painted: tuple[Path, list[SourceFile]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, read_bytes = tmp_path / "stopped", reading._read_bytes
+
+    def refuse(path: Path, max_megapixels: float) -> bytes:
+        if path.name == "0042.png":
+            raise PermissionError(13, "Permission denied")
+        return read_bytes(path, max_megapixels)
+
+    def stop(_done: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reading, "_read_bytes", refuse)
+    with pytest.raises(KeyboardInterrupt):
+        _read_and(stop, painted, folder)
+    monkeypatch.setattr(reading, "_read_bytes", read_bytes)
+    manifest, _ = read(painted, ExecutorSettings(), folder)
+    assert not manifest.quarantined
+    assert len(manifest.entries) == NUM
+
+
+def _read_and(stop: Callable[[int, int], None], source: tuple[Path, list[SourceFile]], folder: Path) -> None:
+    """Read all files, of which one cannot be read; then stop at the first that is decoded."""
+    with open_work(ExecutorSettings(), folder):
+        manifest = build_manifest(*source, "digest")
+        assert [each.path for each in manifest.quarantined] == ["c0/0042.png"]
+        build_store(manifest, IMAGES, folder, chunk=7, progress=stop)

@@ -108,6 +108,13 @@ class Points(Record):
     names: Column[str] = Column.of(str, ())
 
 
+@pytest.mark.parametrize("known", [["a", "b"], ["a", "b"] * 9, ["0" * 64, "f" * 64]])
+def test_a_value_that_is_not_among_the_others_has_no_place(known: list[str]) -> None:
+    others: Column[str] = Column.of(str, known)
+    assert Column.of(str, ["c", known[1], known[0]]).find_in(others).tolist() == [-1, 1, 0]
+    assert others[:0].find_in(others).tolist() == []
+
+
 def test_a_record_takes_lists_for_columns_and_gives_lists_in_json() -> None:
     points = [Point(x=row, name=f"{row % 3}") for row in range(10)]
     record = Points(points=points, names=["a"])
