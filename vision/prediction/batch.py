@@ -18,7 +18,7 @@ from vision.bundle.pictures import tell_misfit
 from vision.data.images import DECODER_VERSION
 from vision.data.sources.remote import find_url
 from vision.prediction.engines import Engines, Listen, Wanted
-from vision.prediction.listing import Listing
+from vision.prediction.listing import Listing, require_sources
 from vision.prediction.part_file import PART_NAME, Part, PartFile, open_part_file, read_part
 from vision.prediction.records import SEEN_GROUP, BatchSummary, Row, Tally
 from vision.prediction.tables import write_tables
@@ -97,6 +97,7 @@ def run_batch(
     Raises:
         BundleError: the bundle is not the registered one.
         RunLockedError: another process works in this folder.
+        SourceError: what is asked is not there any more.
         StorageError: the folder cannot be written, or holds another batch's answers.
         TaxonError: the network gave values that are not finite.
     """
@@ -163,6 +164,8 @@ def _answer(batch: Batch, engines: Engines, part: PartFile, progress: Progress, 
     progress(before, total)
     with closing(engines.answer(missing)) as answered:  # workers are let go also where a disk is full
         for chunk in answered:
+            if all(each.row.fault for each in chunk):
+                require_sources(batch.listing)
             listen(chunk)
             asked = missing[done : done + len(chunk)]
             part.add([Part(stamp=item.stamp, row=each.row) for item, each in zip(asked, chunk, strict=True)])

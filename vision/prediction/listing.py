@@ -15,7 +15,7 @@ from pathlib import Path
 from vision.base.errors import SourceError
 from vision.base.names import find_near
 from vision.data.sources.finding import Rules, find_images
-from vision.data.sources.remote import find_url
+from vision.data.sources.remote import connect, find_url, refuse_remote
 from vision.prediction.archive import list_archive
 from vision.prediction.boxes import Boxes, cut_items, give_boxes
 from vision.prediction.bucket import list_bucket
@@ -114,6 +114,35 @@ def find_place(source: Path) -> Path:
     near = find_near(place.name, beside)
     hint = f"Did you mean {place.parent / near}?" if near else EXPECTED
     raise SourceError(f"{place.absolute()}: there is no such file or folder. {hint}")
+
+
+def require_sources(listing: Listing) -> None:
+    """Make sure that every place that was asked is still there.
+
+    Raises:
+        SourceError: one is gone, or is an empty folder, as where a disk was unplugged.
+    """
+    for source in listing.sources:
+        try:
+            is_there = _is_there(source)
+        except OSError:
+            is_there = False
+        if not is_there:
+            raise SourceError(
+                f"{source}: is not there any more. Expected it until all is answered; was a disk unplugged, "
+                "or a bucket emptied? What is answered is kept: bring it back and type the same command."
+            )
+
+
+def _is_there(source: str) -> bool:
+    if url := find_url(Path(source)):
+        store, place = connect(url)
+        try:
+            return bool(store.exists(place))
+        except Exception as error:
+            raise refuse_remote(url, error) from error
+    path = Path(source).expanduser()
+    return path.is_file() or any(path.iterdir())
 
 
 def _add_folder(listing: Listing, root: Path, prefix: str) -> None:

@@ -20,7 +20,7 @@ from serving.api.answering.answers import Question
 from tests.example_data import make_manifest, make_splits
 from tests.serving.toy import BLACK, GREEN, GREY, RED, make_answerer, make_bundle, paint
 from vision.base.columns.column import Column
-from vision.base.errors import StorageError
+from vision.base.errors import SourceError, StorageError
 from vision.base.outputs import Forward
 from vision.base.record import ImageArray
 from vision.base.softmax import softmax
@@ -29,7 +29,7 @@ from vision.data.records import Split
 from vision.decision.records import Decision
 from vision.prediction.batch import AnsweredRows, Batch, BatchModel, finish_batch, run_batch
 from vision.prediction.engines import Answered, Wanted
-from vision.prediction.listing import open_items
+from vision.prediction.listing import Listing, open_items, require_sources
 from vision.prediction.part_file import PART_NAME
 from vision.prediction.records import Answer, BatchSummary
 from vision.prediction.views import average_views, tell_by_views
@@ -154,6 +154,28 @@ def test_a_stopped_batch_goes_on_and_repeats_nothing(photos: Path, tmp_path: Pat
     assert next(row for row in rows if row.path == first[0]).prediction.class_name == "green"  # type: ignore[union-attr]
     finish_batch(out)
     assert not (out / PART_NAME).exists()
+
+
+def test_a_folder_that_vanishes_stops_the_batch_which_goes_on_when_it_is_back(tmp_path: Path) -> None:
+    photos, gone = tmp_path / "photos", tmp_path / "gone"
+    photos.mkdir()
+    for number in range(300):
+        (photos / f"{number:03d}.png").write_bytes(paint(RED if number % 2 else GREEN))
+
+    def unplug(_chunk: Sequence[Answered]) -> None:
+        if photos.exists():
+            photos.rename(gone)
+
+    with pytest.raises(SourceError, match="is not there any more"):
+        _run(photos, tmp_path / "out", listen=unplug)
+    photos.mkdir()
+    with pytest.raises(SourceError, match="is not there any more"):  # where a disk was unplugged
+        require_sources(Listing("photos", (str(photos),)))
+    photos.rmdir()
+    gone.rename(photos)
+    summary, _ = _run(photos, tmp_path / "out")
+    assert 0 < summary.num_reused < 300
+    assert summary.count(Answer.UNREADABLE) <= 16  # of the chunk in which it went
 
 
 def test_another_model_question_or_place_makes_another_batch(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from vision.base.errors import ImageError, SourceError
 from vision.config.work import ExecutorSettings
 from vision.prediction.batch import Batch, BatchModel, run_batch
 from vision.prediction.bucket import Bucket, check_output, copy_output
-from vision.prediction.listing import open_items
+from vision.prediction.listing import open_items, require_sources
 from vision.work.current import open_work
 
 moto_server = pytest.importorskip("moto.server")
@@ -106,6 +106,10 @@ def test_a_picture_that_is_gone_is_its_own_fault_and_a_store_that_is_gone_stops_
         store.rm_file("fish/photos/red.png")
         with pytest.raises(ImageError, match="cannot be read"):
             item.read()
+        require_sources(listing)
+        store.rm("fish/photos", recursive=True)
+        with pytest.raises(SourceError, match="is not there any more"):
+            require_sources(listing)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     fsspec.get_filesystem_class("s3").clear_instance_cache()
