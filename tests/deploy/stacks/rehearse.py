@@ -31,7 +31,7 @@ STACK = "kubernetes"
 BUCKET = "taxon"
 REGION = "us-east-1"
 CONTEXTS = ("my-cluster", "my-gpu-cluster")
-SERVER_SECONDS = 120
+SERVER_SECONDS = 300
 
 
 def main() -> int:
@@ -127,7 +127,7 @@ def zenml_server(folder: Path, variables: Mapping[str, str], password: str) -> I
         yield url
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(120)
 
 
 def _await(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
