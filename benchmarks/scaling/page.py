@@ -118,6 +118,8 @@ def render(measures: Sequence[Measure], machine: Mapping[str, object]) -> str:
 
 def draw(measures: Sequence[Measure]) -> bytes:
     """CPU time an image and peak memory over the number of images, as PNG: flat lines are what is wanted."""
+    from matplotlib.ticker import EngFormatter
+
     from report.figures.style import (
         BLUE,
         ORANGE,
@@ -130,7 +132,7 @@ def draw(measures: Sequence[Measure]) -> bytes:
 
     combined = combine(measures)
     figure = new_figure(3.2)
-    title_figure(figure, "What an image costs, and the memory of all processes, by the number of images")
+    title_figure(figure, "What an image costs, and memory, by the number of images")
     cost, memory = figure.subplots(1, 2)
     for part, colour in (("ingest", BLUE), ("predict", ORANGE)):
         for executor, line in (("process", "-o"), ("dask", ":s")):
@@ -144,6 +146,7 @@ def draw(measures: Sequence[Measure]) -> bytes:
                 memory.plot(sizes, [each.memory_mb for each in found], line, color=colour)
     for axes, title in ((cost, "CPU milliseconds an image"), (memory, "Megabytes at the peak")):
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
         axes.set_ylim(bottom=0)
         style_axes(axes, title=title, x="images", grid="y")
     add_legend_below(figure, cost)
