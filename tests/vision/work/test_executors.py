@@ -12,11 +12,13 @@ from dataclasses import replace
 from functools import partial
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from threading import Timer
 
 import psutil
 import pytest
 
 from tests.shared_data import REPOSITORY
+from tests.signals import heeding_signals
 from tests.vision.work.functions import die_at_start, die_on, die_once, double, hold_memory, refuse
 from vision.base.errors import ExecutorError
 from vision.config.work import ExecutorSettings
@@ -136,19 +138,25 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("engine", ["process", "dask"])
 def test_ctrl_c_ends_the_workers_without_a_word_from_them(engine: str) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", ENDLESS.format(engine=engine)],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as main:
+    with (
+        heeding_signals(),
+        subprocess.Popen(
+            [sys.executable, "-c", ENDLESS.format(engine=engine)],
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as main,
+    ):
         assert main.stdout is not None
         assert main.stdout.readline() == "going\n"
         workers = psutil.Process(main.pid).children(recursive=True)
+        stop = Timer(60, main.kill)
+        stop.start()
         os.killpg(main.pid, signal.SIGINT)  # a terminal tells the whole group
         told = set(main.stdout.read().splitlines())
+        stop.cancel()
     assert told - {"going"} == {"stopped"}
     assert main.returncode == 0
     _wait_until(lambda: not any(each.is_running() for each in workers))
