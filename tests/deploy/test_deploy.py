@@ -86,7 +86,7 @@ def test_pip_installs_what_uv_locks() -> None:
     locked = [each for each in distributions() if pins.get(canonicalize_name(each.name)) == each.version]
     assert len(locked) > 100
     for each in locked:
-        bounds = SpecifierSet(each.metadata["Requires-Python"] or "")
+        bounds = SpecifierSet(str(each.metadata.json.get("requires_python", "")))
         assert bounds.contains(platform.python_version()), f"{each.name} {each.version} {bounds}"
 
 
