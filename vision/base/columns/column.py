@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
@@ -32,30 +33,31 @@ class Columnar(Sequence[ValueT]):
     __hash__: ClassVar[None]  # type: ignore[assignment]
 
     @classmethod
+    @abstractmethod
     def of(cls, annotation: Any, values: Iterable[ValueT]) -> Self:
         """The values, of the type `annotation`; they are taken a chunk at a time."""
-        raise NotImplementedError
 
     @classmethod
+    @abstractmethod
     def from_table(cls, annotation: Any, table: Any) -> Self:
         """What `to_table` made, of values of the type `annotation`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def to_table(self) -> Any:
         """The values as an Arrow table; equal values give equal tables."""
-        raise NotImplementedError
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the Parquet file of the values, hexadecimal."""
         return write_table(self.to_table(), None)
 
+    @abstractmethod
     def take(self, rows: Places) -> Self:
         """The values at some places, or where a mask is true."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _at(self, start: int, stop: int) -> list[ValueT]:
-        raise NotImplementedError
+        """The values from one place to another, as Python objects."""
 
     @overload
     def __getitem__(self, place: int) -> ValueT: ...
