@@ -18,12 +18,14 @@ from serving.api.schemas import (
     PredictionAnswer,
     PredictionQuery,
     Queue,
+    Ready,
     UndoAnswer,
 )
 from serving.api.traffic_bodies import Traffic
 from vision.base.errors import ServiceError
 
 TIMEOUT_SECONDS = 30.0
+READY_SECONDS = 5.0
 BATCH_SECONDS = 120.0
 """Longest wait for a row of a batch."""
 
@@ -139,6 +141,15 @@ def describe_model(url: str, key: str) -> ModelDescription:
         ServiceError: it does not answer, refuses (with its reason), or answers something else.
     """
     return _ask(ModelDescription, url, key, "GET /model", "the question for its model")
+
+
+def ask_ready(url: str) -> Ready:
+    """What a ready service says of itself.
+
+    Raises:
+        ServiceError: it is not ready; a RefusedError of code `refused` where it never will be.
+    """
+    return _ask(Ready, url, "", "GET /readyz", "the question whether it is ready", timeout=READY_SECONDS)
 
 
 def read_traffic(url: str, key: str, hours: int) -> Traffic:

@@ -19,7 +19,7 @@ from orchestration.store.history import missing_champion
 from pipelines.deployment import deployment
 from pipelines.names import PipelineName
 from serving.runtime.process import refuse_deployment
-from serving.runtime.running import RunningService, ServiceFolder, find_process, read_record
+from serving.runtime.running import RunningService, ServiceFolder, list_services, read_record
 from vision.base.errors import TaxonError
 from vision.base.wording import count_of
 from vision.bundle.records import Deployment
@@ -71,7 +71,11 @@ def follow_promotion(trained: Outcome, run: Run) -> Outcome:
     if not run.config.deploy:
         folder = ServiceFolder(run.paths.home)
         old = read_record(RunningService, folder.record)
-        if old is None or old.bento.model.name != run.config.name or find_process(folder, old) is None:
+        if (
+            old is None
+            or old.bento.model.name != run.config.name
+            or old.instance not in list_services(folder)
+        ):
             return trained
         told = f"{old.url} still answers with version {old.bento.model.version}: make serve"
         return replace(trained, cautions=(*trained.cautions, told))

@@ -14,8 +14,6 @@ from serving.runtime.bento import is_of_this_code
 from serving.runtime.process import (
     ServiceStatus,
     curl_line,
-    end_leftovers,
-    find_leftover,
     service_logs,
     service_status,
     start_service,
@@ -44,8 +42,6 @@ def start(paths: ProjectPaths, config: RunConfig | None) -> int:
     status = service_status(folder)
     if not status.ready:
         start_service(folder, deployed.bento, deployed.serve if config is None else config.serve)
-    elif find_leftover(folder) is not None:
-        end_leftovers(folder)
     code = tell_status(paths)
     if not is_of_this_code(deployed.bento):
         say("It runs other code than this folder holds now. Put this code in: python run.py deploy NAME")
@@ -63,12 +59,6 @@ def tell_status(paths: ProjectPaths) -> int:
     lines = [status.message]
     if status.running is not None:
         lines += _describe(status, status.running, folder)
-    leftover = find_leftover(folder)
-    if leftover is not None:
-        lines.append(
-            f"A killed deployment left another service beside this one (process {leftover}). python run.py "
-            "service start ends it; so do stop and the next deployment."
-        )
     say("\n".join(lines))
     return 0 if status.ready else 1
 

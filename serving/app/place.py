@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 
-from serving.runtime.launch import ask_ready
-from serving.runtime.process import ServiceStatus, service_status
+from serving.runtime.process import ServiceStatus, ask_status, service_status
 from serving.runtime.running import ServiceFolder
 
 URL_VARIABLE = "TAXON_SERVICE_URL"
@@ -15,11 +14,7 @@ URL_VARIABLE = "TAXON_SERVICE_URL"
 def look_at_service(folder: ServiceFolder) -> ServiceStatus:
     """Whether the service answers, and why not."""
     url = os.environ.get(URL_VARIABLE)
-    if not url:
-        return service_status(folder)
-    answer = ask_ready(url)
-    words = "ready" if answer.ready else f"not ready: {answer.message}"
-    return ServiceStatus(None, ready=answer.ready, message=f"{url} is {words}", log=answer.log or "not known")
+    return ask_status(url) if url else service_status(folder)
 
 
 def name_service(status: ServiceStatus) -> tuple[str, bool]:

@@ -41,9 +41,9 @@ class TestImage:
 class Agreement:
     """How a service's answers compare with the pipeline's own on the same bytes."""
 
-    num_images: int
     num_equal: int  # the same decision and class
     max_probability_difference: float  # over all images and named classes
+    example: Path  # the first image that is accepted under its own class; the first of all if none is
 
 
 def choose_test_images(
@@ -75,18 +75,6 @@ def choose_test_images(
     return tuple(TestImage(manifest.locate(each), each.is_unknown, each.class_name) for each in unchanged)
 
 
-def choose_example(bundle: LoadedBundle, images: Sequence[TestImage]) -> Path:
-    """The first image that is accepted under its own class; the first of all (at least one) if none is."""
-    for image in images:
-        if image.is_unknown:
-            continue
-        with storage_errors(image.path, "read"):
-            answer = answer_here(bundle, image.path.read_bytes())
-        if answer.decision is Decision.ACCEPT and answer.class_name == image.class_name:
-            return image.path
-    return images[0].path
-
-
 def compare_service(
     url: str, key: str, bundle: LoadedBundle, images: Sequence[TestImage], tolerance: float
 ) -> Agreement:
@@ -97,12 +85,30 @@ def compare_service(
             service refuses.
         StorageError: a file cannot be read any more.
     """
-    num_equal, largest, strays = 0, 0.0, []
+    num_equal, largest, strays, accepted = 0, 0.0, [], []
     for image in images:
-        told, same, difference = _compare_one(url, key, bundle, image)
+        with storage_errors(image.path, "read"):
+            raw = image.path.read_bytes()
+        served, expected = ask_service(url, key, raw, image.path.name), _answer_here(bundle, raw)
+        if served.model.digest != bundle.digest:
+            raise ServiceError(
+                f"{url} answers with digest {served.model.digest}, expected {bundle.digest}: another service "
+                "answers on its port."
+            )
+        same = (served.decision, served.class_name) == (expected.decision, expected.class_name)
+        probabilities = dict(expected.top_k)
+        named = [(each.class_name, each.probability) for each in served.top_k]
+        named.append((served.class_name, served.confidence))
+        difference = max(abs(each - probabilities.get(name, np.inf)) for name, each in named)
         num_equal, largest = num_equal + same, max(largest, difference)
         if not same or not difference <= tolerance:
-            strays.append(f"  {told} (difference {difference:.2g})")
+            strays.append(
+                f"  {image.path}: served {served.decision} {served.class_name} {served.confidence:.6f}, "
+                f"expected {expected.decision} {expected.class_name} {expected.confidence:.6f} "
+                f"(difference {difference:.2g})"
+            )
+        if expected.decision is Decision.ACCEPT and expected.class_name == image.class_name:
+            accepted.append(image.path)
     if strays:
         shown = "\n".join(strays[:_MOST_SHOWN])
         raise ServiceError(
@@ -111,7 +117,7 @@ def compare_service(
             f"{shown}\nIt was not put into service. A change of Pillow, numpy or LiteRT between training and "
             "serving does this: deploy from the environment that trained, or train again."
         )
-    return Agreement(len(images), num_equal, largest)
+    return Agreement(num_equal, largest, [*accepted, images[0].path][0])
 
 
 def _usable(manifest: Manifest, rows: IntArray, settings: ServiceSettings) -> list[ImageEntry]:
@@ -132,28 +138,7 @@ def _spread(entries: Sequence[ImageEntry], number: int) -> list[ImageEntry]:
     return [entries[place] for place in places]
 
 
-def _compare_one(url: str, key: str, bundle: LoadedBundle, image: TestImage) -> tuple[str, bool, float]:
-    """Both answers in words, whether they decide alike, the largest difference of a named probability."""
-    with storage_errors(image.path, "read"):
-        raw = image.path.read_bytes()
-    served, expected = ask_service(url, key, raw, image.path.name), answer_here(bundle, raw)
-    if served.model.digest != bundle.digest:
-        raise ServiceError(
-            f"{url} answers with digest {served.model.digest}, expected {bundle.digest}: another service "
-            "answers on its port."
-        )
-    probabilities = dict(expected.top_k)
-    named = [(each.class_name, each.probability) for each in served.top_k]
-    named.append((served.class_name, served.confidence))
-    return (
-        f"{image.path}: served {served.decision} {served.class_name} {served.confidence:.6f}, expected "
-        f"{expected.decision} {expected.class_name} {expected.confidence:.6f}",
-        (served.decision, served.class_name) == (expected.decision, expected.class_name),
-        max(abs(probability - probabilities.get(name, np.inf)) for name, probability in named),
-    )
-
-
-def answer_here(bundle: LoadedBundle, raw: bytes) -> Prediction:
+def _answer_here(bundle: LoadedBundle, raw: bytes) -> Prediction:
     """The pipeline's own answer to a file's bytes, with the probabilities of all classes."""
     image = decode_for(bundle.contract, raw, float("inf"))
     return bundle.predictor().predict(image[None], top_k=len(bundle.contract.class_names))[0]

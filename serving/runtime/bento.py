@@ -14,7 +14,6 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from serving.api.answering.pinned import BUNDLE_FOLDER, PINNED_NAME, PinnedModel
 from serving.runtime.launch import TAIL_LINES, make_environment
@@ -64,19 +63,17 @@ def build_bento(bundle: Path, digest: str, version: str) -> BuiltBento:
             context = Path(folder)
             code = stage_code(context, pinned)
             bento_tag = f"{name}:{digest[:12]}-{code[:12]}"
-            stored = _find_whole(bento_tag, code)
-            if stored is not None:
-                return BuiltBento(tag=bento_tag, model=pinned)
-            bentoml.bentos.build(
-                SERVICE,
-                name=name,
-                version=bento_tag.partition(":")[2],
-                labels={"bundle_digest": digest, "model_version": version},
-                include=["**/*.py", PINNED_NAME, REQUIREMENTS],
-                python={"requirements_txt": REQUIREMENTS, "lock_packages": False},
-                models=[tag],
-                build_ctx=str(context),
-            )
+            if not _is_whole(bento_tag, code):
+                bentoml.bentos.build(
+                    SERVICE,
+                    name=name,
+                    version=bento_tag.partition(":")[2],
+                    labels={"bundle_digest": digest, "model_version": version},
+                    include=["**/*.py", PINNED_NAME, REQUIREMENTS],
+                    python={"requirements_txt": REQUIREMENTS, "lock_packages": False},
+                    models=[tag],
+                    build_ctx=str(context),
+                )
     except BentoMLException as error:
         raise ServiceError(f"BentoML could not build the Bento of {bundle}: {error}") from error
     return BuiltBento(tag=bento_tag, model=pinned)
@@ -108,18 +105,17 @@ def is_of_this_code(bento: BuiltBento) -> bool:
         return bento.tag.endswith(f"-{stage_code(Path(folder), bento.model)[:12]}")
 
 
-def _find_whole(tag: str, code: str) -> Any:
-    """The stored Bento of a tag if its code is all there; else None, and its place is free."""
+def _is_whole(tag: str, code: str) -> bool:
+    """Whether the Bento of a tag is stored with all of its code; else its place is free."""
     import bentoml
     from bentoml.exceptions import BentoMLException, NotFound
 
     with suppress(BentoMLException):  # absent, or only half there
-        stored = bentoml.bentos.get(tag)
-        if _digest_code(Path(stored.path) / "src") == code:
-            return stored
+        if _digest_code(Path(bentoml.bentos.get(tag).path) / "src") == code:
+            return True
     with suppress(NotFound):
         bentoml.bentos.delete(tag)
-    return None
+    return False
 
 
 def _digest_code(folder: Path) -> str:
@@ -178,7 +174,7 @@ def build_in_store(folder: ServiceFolder, bundle: Path, digest: str, version: st
 
 
 def prune_bentos(folder: ServiceFolder, newest: int = NUM_BENTOS) -> None:
-    """Delete old Bentos, and the models that none of the others serves; a half-deleted Bento is the oldest.
+    """Delete old Bentos, those that are only half there, and the models that none of the others serves.
 
     The running Bento, the one deployed last and the newest stay. What is deleted can be built again from the
     registry at any time.
@@ -188,23 +184,19 @@ def prune_bentos(folder: ServiceFolder, newest: int = NUM_BENTOS) -> None:
         StorageError: something cannot be deleted.
     """
     with RunLock(folder.lock, "pruning of Bentos"), storage_errors(folder.bentoml, "delete old Bentos in"):
-        bentos = [path for path in folder.bentoml.glob("bentos/*/*") if path.is_dir()]
-        bentos.sort(key=_time_of_build)
+        described = sorted(
+            folder.bentoml.glob("bentos/*/*/bento.yaml"), key=lambda each: each.stat().st_mtime
+        )
         needed = (find_service(folder), read_record(DeployedService, folder.deployed))
-        kept = {*bentos[-newest:], *(folder.bento_path(each.bento) for each in needed if each is not None)}
-        for path in set(bentos) - kept:
-            shutil.rmtree(path)
-        described = [each.joinpath("bento.yaml").read_text() for each in kept if _time_of_build(each)]
-        for path in folder.bentoml.glob("models/*/*"):
-            tag = f"{path.parent.name}:{path.name}"
-            if path.is_dir() and not any(f"tag: {tag}\n" in text for text in described):
+        kept = {folder.bento_path(each.bento) / "bento.yaml" for each in needed if each is not None}
+        kept.update(described[-newest:])
+        for path in folder.bentoml.glob("bentos/*/*"):
+            if path.is_dir() and path / "bento.yaml" not in kept:
                 shutil.rmtree(path)
-
-
-def _time_of_build(bento: Path) -> float:
-    """When a Bento's description was written; 0 for one that is only half there."""
-    description = bento / "bento.yaml"
-    return description.stat().st_mtime if description.is_file() else 0.0
+        served = "".join(each.read_text() for each in kept if each.exists())
+        for path in folder.bentoml.glob("models/*/*"):
+            if path.is_dir() and f"tag: {path.parent.name}:{path.name}\n" not in served:
+                shutil.rmtree(path)
 
 
 def main() -> int:

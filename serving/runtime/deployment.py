@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from serving.api.settings import read_settings
-from serving.runtime.agreement import Agreement, choose_example, choose_test_images, compare_service
+from serving.runtime.agreement import Agreement, choose_test_images, compare_service
 from serving.runtime.bento import build_in_store, prune_bentos
 from serving.runtime.class_pictures import draw_class_pictures
 from serving.runtime.launch import Launched
@@ -49,11 +49,12 @@ def deploy_bundle(
     bento = build_in_store(folder, bundle.root, digest, version)
     agreements: list[Agreement] = []
 
-    def check(launched: Launched) -> None:
+    def check(launched: Launched) -> Path:
         agreements.append(compare_service(launched.url, launched.key, loaded, images, serve.check_tolerance))
+        return agreements[0].example
 
     before = read_record(DeployedService, folder.deployed)
-    service = deploy_service(folder, bento, serve, check, choose_example(loaded, images))
+    service = deploy_service(folder, bento, serve, check)
     (agreement,) = agreements
     try:  # whatever happens here, the deployment stands
         prune_bentos(folder)

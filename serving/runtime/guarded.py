@@ -31,14 +31,12 @@ def guard_endpoints(find_bundle: FindBundle) -> tuple[Application, ServiceMetric
 
     With a wrong setting it is never ready and says why: a worker that ended would be started for ever.
     """
-    settings, keys, fault = ServiceSettings(), {}, ConfigError(_NO_KEYS)
-    rates = RateLimits(settings)
     try:
-        settings = read_settings(os.environ)
-        rates = RateLimits(settings)
-        keys = settings.read_keys()
+        settings, fault = read_settings(os.environ), ConfigError(_NO_KEYS)
+        rates, keys = RateLimits(settings), settings.read_keys()
     except ConfigError as error:
-        fault = error
+        settings, fault = ServiceSettings(), error
+        rates, keys = RateLimits(settings), {}
 
     def load(settings: ServiceSettings, metrics: ServiceMetrics) -> Answerer:
         if not keys:

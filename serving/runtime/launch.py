@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import http.client
-import json
 import os
 import secrets
 import signal
@@ -13,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +20,7 @@ import psutil
 
 from serving.api.keys import CHECK_CLIENT, LOCAL_CLIENT, read_or_make_key
 from serving.api.settings import read_settings
+from serving.client import RefusedError, ask_ready
 from serving.log.url import resolve_log_url
 from serving.runtime import supervisor
 from serving.runtime.running import OWNER_ALONE, BuiltBento, RunningService, ServiceFolder, find_service
@@ -57,6 +56,7 @@ class Launched:
     """A service that is ready on an address for checks, which is closed when it takes over."""
 
     service: RunningService
+    process: subprocess.Popen[bytes]
     url: str
     key: str  # for checks; written down nowhere, and its questions are not logged
 
@@ -66,163 +66,107 @@ def launch_service(
 ) -> Launched:
     """Start a service that holds a public socket, and wait until it is ready for checks.
 
-    It answers on the public socket after `take_over`. On failure it is stopped again.
+    It answers on the public socket after `take_over`. On failure it is stopped again; if this process ends
+    before, so does the service.
 
     Raises:
         ConfigError: a setting is wrong.
         ServiceError: it does not become ready; with the end of its output.
         StorageError: its output cannot be written.
     """
-    instance, key = secrets.token_hex(8), secrets.token_hex(24)
+    instance, key, now = secrets.token_hex(8), secrets.token_hex(24), datetime.now(UTC)
     variables = service_variables(folder, serve, instance, key)
-    output = f"{datetime.now(UTC).strftime('%Y%m%d-%H%M%S')}-{instance}.log"
-    with ExitStack() as stack:
-        check = stack.enter_context(socket.create_server((THIS_MACHINE, 0)))
-        stack.enter_context(storage_errors(folder.logs / output))
+    output = folder.logs / f"{now:%Y%m%d-%H%M%S}-{instance}.log"
+    source = (folder.bento_path(bento) / "src").relative_to(folder.root)
+    with storage_errors(output), socket.create_server((THIS_MACHINE, 0)) as check:
+        url, sockets = f"http://{THIS_MACHINE}:{check.getsockname()[1]}", (public.fileno(), check.fileno())
         folder.logs.mkdir(parents=True, exist_ok=True)
-        file = stack.enter_context((folder.logs / output).open("wb"))
-        (folder.logs / output).chmod(OWNER_ALONE)
-        source = (folder.bento_path(bento) / "src").relative_to(folder.root)
-        command = [sys.executable, "-P", supervisor.__file__, "--instance", instance, "--source", str(source)]
-        process = subprocess.Popen(
-            [*command, "--public", str(public.fileno()), "--check", str(check.fileno())],
-            cwd=folder.root,
-            env=make_environment(variables),
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            pass_fds=(public.fileno(), check.fileno()),
-        )
-        _CHILDREN.append(process)
-        url = f"http://{THIS_MACHINE}:{check.getsockname()[1]}"
+        output.touch(OWNER_ALONE)
+        command = [sys.executable, "-P", supervisor.__file__, "--instance", instance, str(source)]
+        with output.open("wb") as file:
+            process = subprocess.Popen(
+                [*command, *map(str, sockets)],
+                cwd=folder.root,
+                env=make_environment(variables),
+                stdin=subprocess.PIPE,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                pass_fds=sockets,
+            )
+    _CHILDREN.append(process)
     service = RunningService(
         pid=process.pid,
         instance=instance,
         serve=serve,
         bento=bento,
-        output=output,
+        output=output.name,
         keys_from_environment=keys_from_environment(),
-        since=datetime.now(UTC).isoformat(timespec="seconds"),
+        since=now.isoformat(timespec="seconds"),
     )
     try:
-        _wait_ready(folder, service, process, url)
+        _wait_ready(service, process, url, output)
     except BaseException:
-        with suppress(psutil.NoSuchProcess):
-            end_process(psutil.Process(process.pid))
+        end_service(process.pid)
         raise
     for log in sorted(folder.logs.glob("*.log"))[:-NUM_LOGS]:
         log.unlink(missing_ok=True)
-    return Launched(service, url, key)
+    return Launched(service, process, url, key)
 
 
-def take_over(launched: Launched) -> None:
-    """Let a service answer on its public socket; it closes the address for checks then.
-
-    Raises:
-        ServiceError: it does not.
-    """
-    with suppress(ProcessLookupError):
-        os.kill(launched.service.pid, signal.SIGUSR1)
-    port = int(launched.url.rpartition(":")[2])
-    deadline = time.monotonic() + GRACE_SECONDS
-    while time.monotonic() < deadline and psutil.pid_exists(launched.service.pid):
-        with socket.socket() as probe:
-            if probe.connect_ex((THIS_MACHINE, port)) == errno.ECONNREFUSED:
-                return
-        time.sleep(_POLL_SECONDS)
-    raise ServiceError(
-        f"The service of {launched.service.bento.tag} passed its check but does not answer on "
-        f"{launched.service.url}. Its output: python run.py service logs"
-    )
-
-
-def _wait_ready(
-    folder: ServiceFolder, service: RunningService, process: subprocess.Popen[bytes], url: str
-) -> None:
-    deadline, reason = time.monotonic() + WAIT_SECONDS, "it did not answer"
-    digest, output = service.bento.model.digest, folder.logs / service.output
-    while time.monotonic() < deadline:
+def _wait_ready(service: RunningService, process: subprocess.Popen[bytes], url: str, output: Path) -> None:
+    deadline, reason, refused = time.monotonic() + WAIT_SECONDS, "it did not answer", False
+    digest = service.bento.model.digest
+    while time.monotonic() < deadline and not refused:
         if process.poll() is not None:
             reason = "its process ended"
             break
-        answer = ask_ready(url)
-        if answer.digest == digest:
-            return
-        reason = answer.message
-        if answer.final or answer.ready:
-            break
-        time.sleep(_POLL_SECONDS)
+        try:
+            served = ask_ready(url).digest
+            if served == digest:
+                return
+            reason, refused = f"it serves digest {served}, expected {digest}", True
+        except ServiceError as error:
+            reason, refused = str(error), isinstance(error, RefusedError) and error.code == "refused"
+            time.sleep(_POLL_SECONDS)
     raise ServiceError(
-        f"The service of {service.bento.tag} did not become ready: {reason}. Expected it to serve digest "
-        f"{digest}. It was stopped. The end of its log ({output}):\n{read_last_lines(output)}"
+        f"The service of {service.bento.tag} did not become ready: {reason}. It was stopped. The end of its "
+        f"log ({output}):\n{read_last_lines(output)}"
     )
 
 
-@dataclass(frozen=True)
-class ReadyAnswer:
-    """What /readyz said: the digest where it is ready; `final` where it never will be."""
+def take_over(launched: Launched) -> None:
+    """Let a service answer on its public socket.
 
-    message: str
-    digest: str = ""
-    log: str = ""
-    final: bool = False
-    restarts: int = 0
-
-    @property
-    def ready(self) -> bool:
-        """Whether it is."""
-        return bool(self.digest)
-
-
-def ask_ready(url: str) -> ReadyAnswer:
-    """Ask /readyz, without any proxy."""
-    host, _, port = url.removeprefix("http://").rpartition(":")
-    connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=5)
+    Raises:
+        ServiceError: it ended since it was checked.
+    """
+    assert launched.process.stdin is not None
     try:
-        connection.request("GET", "/readyz")
-        response = connection.getresponse()
-        body = json.loads(response.read(100_000))
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        return ReadyAnswer(f"it did not answer ({error})")
-    finally:
-        connection.close()
-    if not isinstance(body, dict):
-        return ReadyAnswer("another program answers on its port", final=True)
-    if response.status == http.HTTPStatus.OK:
-        log = body.get("log", {})
-        told = ": ".join(str(log[name]) for name in ("status", "reason") if name in log)
-        return ReadyAnswer(
-            f"it serves digest {body.get('digest')}",
-            str(body.get("digest")),
-            told,
-            restarts=int(body.get("restarts", 0)),
-        )
-    return ReadyAnswer(str(body.get("arrived", body)), final=str(body.get("type")).endswith(":refused"))
+        with launched.process.stdin as word:
+            word.write(b"1")
+    except OSError as error:
+        raise ServiceError(
+            f"The service of {launched.service.bento.tag} passed its check and ended. Its output lies in "
+            f"state/service/logs/{launched.service.output}"
+        ) from error
 
 
-def end_process(process: psutil.Process, *, drain: bool = False) -> None:
+def end_service(pid: int, *, drain: bool = False) -> None:
     """End a service by its supervisor.
 
     With `drain`, idle connections stay until their next answer or time-out, so that no client meets a closed
     one: for a service that may have requests.
-
-    Raises:
-        ServiceError: a process outlives SIGKILL.
     """
     with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
         family = [process, *process.children(recursive=True)]
         process.send_signal(signal.SIGUSR2 if drain else signal.SIGTERM)
         _, alive = psutil.wait_procs(family, timeout=DRAIN_SECONDS if drain else GRACE_SECONDS)
         for each in alive:
             with suppress(psutil.NoSuchProcess):
                 each.kill()
-        _, alive = psutil.wait_procs(alive, timeout=GRACE_SECONDS)
-        if alive:
-            raise ServiceError(
-                f"Process {alive[0].pid} of the service outlives SIGKILL; it waits for the disk or the "
-                f"system. Look at it with: ps -l {alive[0].pid}"
-            )
+        psutil.wait_procs(alive, timeout=GRACE_SECONDS)
 
 
 # --- sockets --------------------------------------------------------------------------------------------
@@ -263,22 +207,20 @@ def open_socket(folder: ServiceFolder, serve: ServeSettings) -> socket.socket:
 
 def _borrow_socket(folder: ServiceFolder, service: RunningService) -> socket.socket:
     """A copy of the listening socket of a running service."""
-    with ExitStack() as stack:
-        opened = os.open(folder.root, os.O_RDONLY)
-        stack.callback(os.close, opened)
-        name = f"{service.instance}.sock"
-        short = Path(f"/proc/self/fd/{opened}")  # the path of a Unix socket has at most some 100 characters
-        control = stack.enter_context(socket.socket(socket.AF_UNIX))
-        control.settimeout(GRACE_SECONDS)
-        try:
-            control.connect(str((short if short.exists() else folder.root) / name))
-            _, descriptors, _, _ = socket.recv_fds(control, 1, 1)
-        except OSError as error:
-            raise ServiceError(
-                f"The service on {service.url} does not hand out its socket ({error}). Stop it, then deploy "
-                "again: python run.py service stop"
-            ) from error
-    return socket.socket(fileno=descriptors[0])
+    opened = os.open(folder.root, os.O_RDONLY)
+    short = Path(f"/proc/self/fd/{opened}")  # the path of a Unix socket has at most some 100 characters
+    try:
+        with socket.socket(socket.AF_UNIX) as control:
+            control.settimeout(GRACE_SECONDS)
+            control.connect(str((short if short.exists() else folder.root) / f"{service.instance}.sock"))
+            return socket.socket(fileno=socket.recv_fds(control, 1, 1)[1][0])
+    except (OSError, IndexError) as error:
+        raise ServiceError(
+            f"The service on {service.url} does not hand out its socket ({error}). Stop it, then deploy "
+            "again: python run.py service stop"
+        ) from error
+    finally:
+        os.close(opened)
 
 
 # --- surroundings ---------------------------------------------------------------------------------------

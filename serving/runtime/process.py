@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import psutil
-
+from serving.client import ask_ready
 from serving.runtime.launch import (
     Launched,
-    ask_ready,
-    end_process,
+    end_service,
     keys_from_environment,
     launch_service,
     open_socket,
@@ -29,20 +26,22 @@ from serving.runtime.running import (
     DeployedService,
     RunningService,
     ServiceFolder,
-    find_process,
     find_service,
-    list_processes,
+    list_services,
     read_record,
     write_record,
 )
 from vision.base.errors import ConfigError, ServiceError
 from vision.base.files import storage_errors
 from vision.base.home import shorten_path
-from vision.base.lock import RunLock, is_held
+from vision.base.lock import RunLock
 from vision.config.serve import ServeSettings
 
-Check = Callable[[Launched], None]
-"""Asks a service real questions; raises TaxonError where an answer is not as it has to be."""
+Check = Callable[[Launched], Path | None]
+"""Asks a service real questions; raises TaxonError where an answer is not as it has to be.
+
+Returns an image to try the service with.
+"""
 
 
 @dataclass(frozen=True)
@@ -76,22 +75,17 @@ def start_service(folder: ServiceFolder, bento: BuiltBento, serve: ServeSettings
                 f"{old.since}). Stop it with: python run.py service stop"
             )
         _refuse_without_keys(folder, read_record(DeployedService, folder.deployed))
-        return _replace(folder, None, bento, serve, lambda _: None)
+        return _replace(folder, None, bento, serve, lambda _: None)[0]
 
 
 def deploy_service(
-    folder: ServiceFolder,
-    bento: BuiltBento,
-    serve: ServeSettings,
-    check: Check,
-    example: Path | None = None,
+    folder: ServiceFolder, bento: BuiltBento, serve: ServeSettings, check: Check
 ) -> RunningService:
     """Put a Bento in the place of the running service, if there is one, without trusting it beforehand.
 
     It is started beside the old one and `check` asks it on an address of its own. Then it accepts from the
     same listening socket as the old one, and the old one takes no more connections, finishes those that it
-    has and ends: no request is lost. What passes is written down as deployed, to be started again later, with
-    an example image for who reads the status.
+    has and ends: no request is lost. What passes is written down as deployed, to be started again later.
 
     Raises:
         ConfigError: as `refuse_deployment`.
@@ -99,9 +93,9 @@ def deploy_service(
         TaxonError: the new service did not become ready, or what `check` raised; the old one goes on.
     """
     with RunLock(folder.lock, "service deployment"):
-        refuse_deployment(folder, serve)
         old = find_service(folder)
-        service = _replace(folder, old, bento, serve, check)
+        _refuse_without_keys(folder, old)
+        service, example = _replace(folder, old, bento, serve, check)
         deployed = DeployedService(
             bento=bento,
             serve=serve,
@@ -131,55 +125,43 @@ def stop_service(folder: ServiceFolder) -> RunningService | None:
 
     Raises:
         RunLockedError: another start or stop is going.
-        ServiceError: it does not end.
     """
     with RunLock(folder.lock, "service stop"):
-        service = read_record(RunningService, folder.record)
-        process = None if service is None else find_process(folder, service)
-        if process is not None:
-            end_process(process)
-        _end_others(folder, None)
-        with storage_errors(folder.record):
+        service, living = read_record(RunningService, folder.record), list_services(folder)
+        for pid in living.values():
+            end_service(pid)
+        with storage_errors(folder.root):
             folder.record.unlink(missing_ok=True)
-        return None if process is None else service
-
-
-def end_leftovers(folder: ServiceFolder) -> None:
-    """Stop what a killed deployment left beside the service; RunLockedError if a deployment is going."""
-    with RunLock(folder.lock, "service start"):
-        _end_others(folder, find_service(folder))
+            for path in folder.root.glob("*.sock"):  # of killed ones
+                path.unlink()
+        return service if service is not None and service.instance in living else None
 
 
 def _replace(
     folder: ServiceFolder, old: RunningService | None, bento: BuiltBento, serve: ServeSettings, check: Check
-) -> RunningService:
+) -> tuple[RunningService, Path | None]:
     """Start a service, check it, let it answer and write it down; what fails is stopped again.
 
-    The caller holds the lock, and ends the old service, which may be None.
+    Returns it with what the check returned. The caller holds the lock and ends the old service.
     """
     _end_others(folder, old)
     with open_socket(folder, serve) as public:
         launched = launch_service(folder, bento, serve, public)
     try:
-        check(launched)
+        example = check(launched)
         take_over(launched)
         write_record(folder.record, launched.service)
     except BaseException:
-        with suppress(psutil.NoSuchProcess):
-            end_process(psutil.Process(launched.service.pid), drain=True)  # it may have requests already
+        end_service(launched.service.pid, drain=True)  # it may have requests already
         raise
-    return launched.service
+    return launched.service, example
 
 
 def _end_others(folder: ServiceFolder, kept: RunningService | None) -> None:
-    """End what a killed start or deployment left: services that are not on record, and their sockets."""
-    for process in list_processes(folder):
-        if kept is None or process.pid != kept.pid:
-            end_process(process, drain=True)  # it may have requests
-    with storage_errors(folder.root):
-        for path in folder.root.glob("*.sock"):
-            if kept is None or path.stem != kept.instance:
-                path.unlink()
+    """End this project's other services: the one before, and what a killed deployment left."""
+    for instance, pid in list_services(folder).items():
+        if kept is None or instance != kept.instance:
+            end_service(pid, drain=True)  # it may have requests
 
 
 def _refuse_without_keys(folder: ServiceFolder, former: RunningService | DeployedService | None) -> None:
@@ -196,53 +178,39 @@ def _refuse_without_keys(folder: ServiceFolder, former: RunningService | Deploye
 # --- looking --------------------------------------------------------------------------------------------
 
 
-def find_leftover(folder: ServiceFolder) -> int | None:
-    """Process id of what a killed deployment left beside the service.
-
-    None while a start, stop or deployment is going.
-    """
-    service = read_record(RunningService, folder.record)
-    if is_held(folder.lock):
-        return None
-    pids = (each.pid for each in list_processes(folder))
-    return next((pid for pid in pids if service is None or pid != service.pid), None)
-
-
 def service_status(folder: ServiceFolder) -> ServiceStatus:
     """Whether the service runs and is ready, asked of itself."""
     try:
-        find_service(folder)
+        service = find_service(folder)
     except ServiceError as error:
         return ServiceStatus(None, ready=False, message=str(error))
-    service = read_record(RunningService, folder.record)
-    if service is None:
+    former = read_record(RunningService, folder.record)
+    if former is None:
         return ServiceStatus(None, ready=False, message="No service is running. Start it: make serve")
-    process, answer = find_process(folder, service), ask_ready(service.url)
-    if process is None:
+    if service is None:
         return ServiceStatus(
-            service,
+            former,
             ready=False,
-            message=f"The service ended by itself (process {service.pid}, started {service.since}), or it is "
+            message=f"The service ended by itself (process {former.pid}, started {former.since}), or it is "
             "that of the project of which this is a copy. Its last words: python run.py service logs. Start "
             "it again: make serve",
         )
-    ready = answer.ready and answer.digest == service.bento.model.digest
-    words = "ready" if ready else f"not ready: {answer.message}"
-    return ServiceStatus(
-        service,
-        ready=ready,
-        message=f"{service.url} is {words}. Model {service.bento}, digest {service.bento.model.digest[:16]}, "
-        f"process {service.pid}, since {service.since}.{_tell_restarts(answer.restarts)}",
-        log=answer.log or "not known",
-    )
+    status = ask_status(service.url)
+    told = f"Model {service.bento}, digest {service.bento.model.digest[:16]}, process {service.pid}, since"
+    return replace(status, running=service, message=f"{status.message} {told} {service.since}.")
 
 
-def _tell_restarts(number: int) -> str:
-    """A sentence on workers that ended by themselves; empty where none did."""
-    if number == 0:
-        return ""
-    times = "once" if number == 1 else f"{number} times"
-    return f" Its worker ended by itself and was started again {times}: python run.py service logs"
+def ask_status(url: str) -> ServiceStatus:
+    """Whether the service at a URL is ready, asked of itself."""
+    try:
+        answer = ask_ready(url)
+    except ServiceError as error:
+        return ServiceStatus(None, ready=False, message=f"Not ready: {error}")
+    message, log = f"{url} is ready.", answer.log.status
+    if answer.restarts:
+        times = "once" if answer.restarts == 1 else f"{answer.restarts} times"
+        message += f" Its worker ended by itself and was started again {times}: python run.py service logs."
+    return ServiceStatus(None, True, message, f"{log}: {answer.log.reason}" if answer.log.reason else log)
 
 
 def service_logs(folder: ServiceFolder, tail: int = 50) -> str:

@@ -105,33 +105,23 @@ def read_record(kind: type[Written], path: Path) -> Written | None:
         return None
 
 
-def find_process(folder: ServiceFolder, service: RunningService) -> psutil.Process | None:
-    """The supervisor of a service, if it lives and is this project's."""
-    with suppress(psutil.Error):
-        process = psutil.Process(service.pid)
-        if _read_instance(folder, process) == service.instance:
-            return process
-    return None
+def list_services(folder: ServiceFolder) -> dict[str, int]:
+    """Process ids of this project's living supervisors, on record or not, by their random words.
 
-
-def list_processes(folder: ServiceFolder) -> list[psutil.Process]:
-    """Every living supervisor of this project, on record or not."""
-    return [each for each in psutil.process_iter() if _read_instance(folder, each)]
-
-
-def _read_instance(folder: ServiceFolder, process: psutil.Process) -> str | None:
-    """The random word of a supervisor of this project; None of any other process.
-
-    It stands in the command line, which setting the clock does not change. The working directory is the
+    The word stands in the command line, which setting the clock does not change. The working directory is the
     project's folder, which follows a move; that of a copied project is another one.
     """
-    with suppress(psutil.Error, OSError):
-        line: list[str] = process.cmdline()
-        if "--instance" in line[:-1]:
-            link = Path(f"/proc/{process.pid}/cwd")  # tells a container's folder of the same path from ours
-            if folder.root.samefile(link if link.exists() else process.cwd()):
-                return line[line.index("--instance") + 1]
-    return None
+    found = {}
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            line = process.cmdline()
+            if "--instance" in line[:-1]:
+                link = Path(
+                    f"/proc/{process.pid}/cwd"
+                )  # tells a container's folder of the same path from ours
+                if folder.root.samefile(link if link.exists() else process.cwd()):
+                    found[line[line.index("--instance") + 1]] = process.pid
+    return found
 
 
 def find_service(folder: ServiceFolder) -> RunningService | None:
@@ -140,15 +130,13 @@ def find_service(folder: ServiceFolder) -> RunningService | None:
     Raises:
         ServiceError: its record cannot be read, and it may still serve.
     """
-    service = read_record(RunningService, folder.record)
-    if service is not None:
-        return service if find_process(folder, service) is not None else None
-    if folder.record.exists() and list_processes(folder):
+    service, living = read_record(RunningService, folder.record), list_services(folder)
+    if service is None and living and folder.record.exists():
         raise ServiceError(
             f"{folder.record} was written by another version of this program, or is damaged, so what runs is "
             "not known. Stop it, then start or deploy again: python run.py service stop"
         )
-    return None
+    return service if service is not None and service.instance in living else None
 
 
 def read_deployed(folder: ServiceFolder) -> DeployedService | None:
@@ -156,6 +144,5 @@ def read_deployed(folder: ServiceFolder) -> DeployedService | None:
     deployed = read_record(DeployedService, folder.deployed)
     if deployed is None or not folder.bento_path(deployed.bento).is_dir():
         return None
-    if deployed.example is None:
-        return deployed
-    return deployed.model_copy(update={"example": folder.home / deployed.example})
+    example = deployed.example and folder.home / deployed.example
+    return deployed.model_copy(update={"example": example})

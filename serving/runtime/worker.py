@@ -5,17 +5,18 @@ It runs in the folder of a Bento's code, below `serving.runtime.supervisor`, who
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import signal
 import socket
 import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from serving.api.answering.pinned import BUNDLE_FOLDER, PinnedModel
 from serving.api.requests.heads import BoundedH11
@@ -27,7 +28,7 @@ from vision.base.errors import BundleError
 STORE = ROOT.parents[3]
 """BentoML's home, in which this Bento lies: its code is bentos/NAME/VERSION/src."""
 
-_SETTLE_TICKS = 5  # of uvicorn's 0.1 s: until a connection that was just accepted is counted
+_SETTLE_SECONDS = 0.5  # until a connection that was just accepted is counted
 
 
 class Worker(uvicorn.Server):
@@ -37,7 +38,7 @@ class Worker(uvicorn.Server):
         """As `uvicorn.Server`, without access log: it would keep clients' addresses."""
         super().__init__(
             uvicorn.Config(
-                self._announce,
+                application,
                 interface="asgi3",
                 http=protocol,
                 log_config=None,
@@ -46,65 +47,50 @@ class Worker(uvicorn.Server):
                 server_header=False,
             )
         )
-        self._application = application
         self._public = public
         self._home = os.getcwd()  # noqa: PTH109
-        self._ticks_drained: int | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._begun: list[Awaitable[None]] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen, then to heed the supervisor."""
         await super().startup(sockets)
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGUSR1, self._go_public)
-        loop.add_signal_handler(signal.SIGUSR2, self._drain)
+        loop.add_signal_handler(signal.SIGUSR1, self._begin, self._listen_publicly)
+        loop.add_signal_handler(signal.SIGUSR2, self._begin, self._drain)
         loop.add_reader(sys.stdin.fileno(), self._leave)  # it closes when the supervisor is gone
 
     async def on_tick(self, counter: int) -> bool:
         """Whether to end; called ten times a second."""
-        if self._ticks_drained is None and os.getcwd() != self._home:  # noqa: PTH109  cheaper
-            self._drain()  # the project was moved: the next worker finds code and log at their new place
-        if self._ticks_drained is not None:
-            self._ticks_drained += 1
-            if self._ticks_drained > _SETTLE_TICKS and not self.server_state.connections:
-                return True
+        home = os.getcwd()  # noqa: PTH109  cheaper
+        if home != self._home:  # the project was moved: the next worker finds code and log at their new place
+            self._home = home
+            self._begin(self._drain)
         return await super().on_tick(counter)
 
-    async def _announce(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The application's answers; while draining each says that its connection is closed after it."""
-
-        async def tell(message: Message) -> None:
-            if self._ticks_drained is not None and message["type"] == "http.response.start":
-                message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
-            await send(message)
-
-        await self._application(scope, receive, tell)
-
-    def _go_public(self) -> None:
-        task = asyncio.get_running_loop().create_task(self._listen_publicly())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _begin(self, work: Callable[[], Awaitable[None]]) -> None:
+        self._begun.append(asyncio.ensure_future(work()))
 
     async def _listen_publicly(self) -> None:
-        """Accept on the public socket, then close the check socket, by which the starter knows."""
-
-        def make_protocol() -> asyncio.Protocol:
-            protocol: Any = self.config.http_protocol_class
-            made: asyncio.Protocol = protocol(
-                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-            )
-            return made
-
-        loop = asyncio.get_running_loop()
-        public = await loop.create_server(make_protocol, sock=self._public, backlog=self.config.backlog)
+        """Accept on the public socket, and no longer on that for checks."""
+        protocol: Any = self.config.http_protocol_class
+        state = {"server_state": self.server_state, "app_state": self.lifespan.state}
+        public = await asyncio.get_running_loop().create_server(
+            partial(protocol, config=self.config, **state), sock=self._public, backlog=self.config.backlog
+        )
         for server in self.servers:
             server.close()
         self.servers = [public]
 
-    def _drain(self) -> None:
-        self._ticks_drained = 0
+    async def _drain(self) -> None:
+        """End when no connection is left; each further answer says that its connection is closed after it."""
         for server in self.servers:
             server.close()
+        for headers in (self.server_state.default_headers, self.config.encoded_headers):
+            headers.append((b"connection", b"close"))  # of the answers of this second, and of later ones
+        await asyncio.sleep(_SETTLE_SECONDS)
+        while self.server_state.connections:
+            await asyncio.sleep(0.1)
+        self.should_exit = True
 
     def _leave(self) -> None:
         asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
@@ -127,18 +113,13 @@ def find_stored(pinned: PinnedModel) -> Path:
 
 
 def main() -> None:
-    """Serve on the sockets whose descriptors are named until told to end."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--public", type=int, required=True)
-    parser.add_argument("--check", type=int)
-    options = parser.parse_args()
+    """Serve until told to end on the sockets of these descriptors: the public one, one for checks before."""
+    public, *check = (socket.socket(fileno=int(each)) for each in sys.argv[1:])
     os.chdir(STORE.parents[2])  # the project's home, from which a relative log URL counts
     set_up_logs()
     application, metrics = guard_endpoints(find_stored)
     protocol = type("Counted", (BoundedH11,), {"count": staticmethod(metrics.count_refusal)})
-    public = socket.socket(fileno=options.public)
-    first = public if options.check is None else socket.socket(fileno=options.check)
-    Worker(application, protocol, public).run(sockets=[first])
+    Worker(application, protocol, public).run(sockets=check or [public])
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from serving.app.pictures import lay_heat
 from serving.client import answer_archive, ask_service
 from serving.log.corrections import list_corrected
 from serving.log.prediction_log import PredictionLog
-from serving.runtime.running import RunningService, ServiceFolder, write_record
+from serving.runtime.running import RunningService, ServiceFolder, read_record, write_record
 from tests.serving.live import serving_toy
 from tests.serving.toy import BLACK, GREY, KEY, RED, paint
 from tests.vision.training.nets.toy import KERAS_WARNINGS
@@ -44,15 +44,16 @@ def service() -> Iterator[RunningService]:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ServiceFolder:
     monkeypatch.setenv(serving.app.HOME_VARIABLE, str(tmp_path))
-    monkeypatch.setattr("serving.runtime.process.find_process", find_by_id)
+    monkeypatch.setattr("serving.runtime.running.list_services", list_recorded)
     folder = ServiceFolder(tmp_path)
     folder.root.mkdir(parents=True)
     return folder
 
 
-def find_by_id(_folder: ServiceFolder, service: RunningService) -> psutil.Process | None:
-    """The process of a record, also where it is this one."""
-    return psutil.Process(service.pid) if psutil.pid_exists(service.pid) else None
+def list_recorded(folder: ServiceFolder) -> dict[str, int]:
+    """The process on record if it lives, also where it is this one."""
+    service = read_record(RunningService, folder.record)
+    return {service.instance: service.pid} if service and psutil.pid_exists(service.pid) else {}
 
 
 @pytest.fixture
@@ -299,7 +300,7 @@ def test_the_example_of_the_last_deployment_is_at_hand(up: ServiceFolder, tmp_pa
 
 
 def leave_example(folder: ServiceFolder, example: Path) -> None:
-    from serving.runtime.running import DeployedService, read_record
+    from serving.runtime.running import DeployedService
 
     running = read_record(RunningService, folder.record)
     assert running is not None

@@ -15,15 +15,15 @@ import httpx
 import pytest
 
 from serving.api.answering.pinned import PINNED_NAME, PinnedModel, read_pinned
-from serving.client import ask_service
+from serving.client import ask_ready, ask_service
 from serving.runtime.bento import REQUIREMENTS, is_of_this_code, stage_code
-from serving.runtime.launch import ask_ready, make_environment
+from serving.runtime.launch import make_environment
 from serving.runtime.running import BuiltBento, ServiceFolder
 from tests.serving.runtime.services import find_port
 from tests.serving.toy import KEY, KEYS, RED, paint
 from tests.vision.training.nets.toy import KERAS_WARNINGS
 from vision.base.closure import ROOT
-from vision.base.errors import BundleError
+from vision.base.errors import BundleError, ServiceError
 
 PIN = PinnedModel(name="toy", version="3", digest="a" * 64, tag="toy:aaaa")
 ALL_OF_IT = """
@@ -154,6 +154,11 @@ def run_bentoml(folder: ServiceFolder, *arguments: str) -> subprocess.CompletedP
 
 def wait_ready(url: str) -> None:
     deadline = time.monotonic() + 60
-    while not ask_ready(url).ready:
-        assert time.monotonic() < deadline, "it did not become ready"
-        time.sleep(0.1)
+    while True:
+        try:
+            ask_ready(url)
+        except ServiceError:
+            assert time.monotonic() < deadline, "it did not become ready"
+            time.sleep(0.1)
+        else:
+            return

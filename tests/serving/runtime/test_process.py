@@ -22,11 +22,9 @@ from serving.client import ask_service
 from serving.log.prediction_log import PredictionLog
 from serving.log.url import resolve_log_url
 from serving.runtime.bento import build_in_store, prune_bentos
-from serving.runtime.launch import Launched, launch_service, open_socket
+from serving.runtime.launch import Launched, launch_service, open_socket, take_over
 from serving.runtime.process import (
     deploy_service,
-    end_leftovers,
-    find_leftover,
     service_logs,
     service_status,
     start_service,
@@ -38,6 +36,7 @@ from serving.runtime.running import (
     RunningService,
     ServiceFolder,
     find_service,
+    list_services,
     write_record,
 )
 from tests.serving.runtime.services import (
@@ -121,19 +120,24 @@ class TestRealProcess:
         assert stopped.exit_code == 129
         assert find_service(folder) == old
         assert service_status(folder).ready
-        assert find_leftover(folder) is None
+        assert list(list_services(folder)) == [old.instance]
 
-    def test_what_a_killed_deployment_left_is_told_of_and_ended(self, shared: Shared) -> None:
+    def test_what_a_killed_deployment_started_ends_by_itself_or_with_the_next(self, shared: Shared) -> None:
         folder, bento = shared
         service = start_service(folder, bento, serve_at(find_port()))
-        with open_socket(folder, service.serve) as public:
-            left = launch_service(folder, bento, service.serve, public).service
-        assert find_leftover(folder) == left.pid
-        with RunLock(folder.lock, "service deployment"):
-            assert find_leftover(folder) is None  # it may be that of the deployment that is going
-        end_leftovers(folder)
-        assert not psutil.pid_exists(left.pid) or psutil.Process(left.pid).status() == psutil.STATUS_ZOMBIE
-        assert find_leftover(folder) is None
+        for told in (False, True):
+            with open_socket(folder, service.serve) as public:
+                left = launch_service(folder, bento, service.serve, public)
+            assert len(list_services(folder)) == 2
+            if told:
+                take_over(left)
+            else:
+                assert left.process.stdin is not None
+                left.process.stdin.close()  # as where its starter was killed
+                psutil.wait_procs([psutil.Process(left.service.pid)], timeout=15)
+                assert list(list_services(folder)) == [service.instance]
+        service = deploy_service(folder, bento, service.serve, accept_all)
+        assert list(list_services(folder)) == [service.instance]
         assert service_status(folder).ready
 
     def test_a_killed_worker_comes_back_and_one_without_supervisor_leaves(self, shared: Shared) -> None:
@@ -192,7 +196,7 @@ class TestRealProcess:
         try:
             with pytest.raises(StorageError, match=r"service\.json"):
                 deploy_service(folder, bento, serve_at(find_port()), accept_all)
-            assert find_leftover(folder) is None
+            assert not list_services(folder)
         finally:
             folder.record.rmdir()
 
