@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from typing import Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+from typing import Annotated, Literal
+from zoneinfo import available_timezones
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from orchestration.schedule.timetable import check_cron
+from vision.base.names import find_near
 from vision.config.base import Settings
+
+JobName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 
 
 class JobSettings(Settings):
@@ -18,16 +20,13 @@ class JobSettings(Settings):
 
     pipeline: Literal["monitoring", "retraining", "training"]
     config: str = Field(min_length=1, description="looked up in configs/, then as a path")
-    cron: str = Field(max_length=200, description="five fields: minute hour day-of-month month day-of-week")
+    cron: Annotated[str, AfterValidator(check_cron)] = Field(
+        max_length=200, description="five fields: minute hour day-of-month month day-of-week"
+    )
     set: tuple[str, ...] = Field(default=(), description="overrides, each as in --set images.size=128")
     max_hours: float = Field(
         default=24.0, gt=0.0, le=24.0 * 14, allow_inf_nan=False, description="a longer run is stopped"
     )
-
-    @field_validator("cron")
-    @classmethod
-    def _cron_fires(cls, value: str) -> str:
-        return check_cron(value)
 
     @field_validator("set")
     @classmethod
@@ -41,7 +40,7 @@ class JobSettings(Settings):
 class ScheduleConfig(Settings):
     """All jobs of a scheduler."""
 
-    jobs: dict[str, JobSettings] = Field(min_length=1, description="by a name of your own")
+    jobs: dict[JobName, JobSettings] = Field(min_length=1, description="by a name of your own")
     timezone: str = Field(default="UTC", description="IANA name, in which the cron expressions are read")
     stop_seconds: int = Field(
         default=30, ge=1, le=3600, description="what a run gets to end when told to stop"
@@ -61,21 +60,11 @@ class ScheduleConfig(Settings):
     )
     num_old_logs: int = Field(default=3, ge=1, le=100, description="of each job; older ones are removed")
 
-    @field_validator("jobs")
-    @classmethod
-    def _names_are_plain(cls, value: dict[str, JobSettings]) -> dict[str, JobSettings]:
-        for name in value:
-            if not re.fullmatch(r"[a-z][a-z0-9_-]{0,39}", name):
-                raise ValueError(f"job name {name!r}: expected lower-case letters, digits, - and _")
-        return value
-
     @field_validator("timezone")
     @classmethod
     def _timezone_is_known(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            near = difflib.get_close_matches(value, available_timezones(), n=1)
-            hint = f"did you mean {near[0]}?" if near else "expected an IANA name such as Europe/Berlin"
-            raise ValueError(f"unknown time zone; {hint}") from error
+        if value not in available_timezones():
+            near = find_near(value[:50], available_timezones())
+            hint = f"did you mean {near}?" if near else "expected an IANA name such as Europe/Berlin"
+            raise ValueError(f"unknown time zone; {hint}")
         return value

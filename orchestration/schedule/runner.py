@@ -4,12 +4,11 @@ A run is written down before its process exists, and its time as settled once it
 twice, whenever the scheduler is killed. A run that was going then is named and not run again: what took the
 machine down would take it down at every start. Times that were missed are answered by one run, for the newest
 of them; times that pass while a job runs are answered by that run. While another run holds the project's
-lock, a job stays due and is tried again.
+lock, as one that outlived its scheduler does, a job stays due and is tried again.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import signal
@@ -17,8 +16,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -41,8 +40,7 @@ from orchestration.schedule.state import (
 from orchestration.schedule.timetable import Timetable
 from orchestration.session.paths import ProjectPaths
 from vision.base.errors import ConfigError, RunLockedError, StorageError
-from vision.base.files import storage_errors
-from vision.base.lock import RunLock, is_held
+from vision.base.lock import RunLock
 from vision.config.reading.loading import find_config
 
 logger = logging.getLogger(__name__)
@@ -51,10 +49,10 @@ LONGEST_SLEEP = 30.0
 """Seconds after which the clock is read again: somebody may have set it."""
 POLL_SECONDS = 1.0
 KILL_SECONDS = 10.0
-CLEANING = "clean"
+CLEANING = "_clean"
+"""Its log is _clean.log; no job is called so."""
 CLEANING_HOURS = 1.0
 LATE = timedelta(minutes=1)
-FAILED = 1
 KEPT_OUT = RunLockedError.exit_code
 
 
@@ -79,8 +77,9 @@ def run_schedule(config: ScheduleConfig, paths: ProjectPaths, *, once: bool = Fa
     commands, folder = find_commands(config, paths), find_folder(paths)
     with RunLock(folder / LOCK, "scheduler"):
         scheduler = Scheduler(config, commands, folder)
-        with _stop_on_signals(scheduler.stop):
-            return scheduler.run_due() if once else scheduler.run()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: scheduler.stop.set())
+        return scheduler.run(once=once)
 
 
 def find_commands(config: ScheduleConfig, paths: ProjectPaths) -> Mapping[str, Sequence[str]]:
@@ -125,37 +124,31 @@ class Scheduler:
         self._timetables = {name: Timetable(job.cron, self._zone) for name, job in config.jobs.items()}
         self._state = read_state(folder)
 
-    def run(self) -> int:
-        """Go on until a stop is asked for; while the state cannot be written, nothing is started."""
+    def run(self, *, once: bool = False) -> int:
+        """Go on until a stop is asked for, or run what is due `once`; see `run_schedule`."""
         self._begin()
+        if once:
+            codes = self._run_due()
+            if not codes:
+                now = datetime.now(UTC)
+                nexts = [f"{name} at {self._show(t.next_after(now))}" for name, t in self._timetables.items()]
+                logger.info("Nothing is due; next: %s.", ", ".join(nexts))
+            return next((code for code in codes if code not in (0, KEPT_OUT)), 0)
         logger.info("The scheduler keeps %d jobs: %s.", len(self._config.jobs), ", ".join(self._config.jobs))
         while not self.stop.is_set():
-            pause = float(self._config.retry_seconds)
             try:
-                due = min(self._find_due(), default=None)
-                if due is None:
-                    pause = min(60.0 - self._now().timestamp() % 60.0, LONGEST_SLEEP)
-                elif self._run(*due) != KEPT_OUT:
-                    continue
+                waits = KEPT_OUT in self._run_due()
             except StorageError as error:
                 logger.warning("Nothing is started until the state can be written: %s", error)
-            self._sleep(pause)
+                waits = True
+            to_minute = 60.0 - datetime.now(UTC).second
+            self.stop.wait(self._config.retry_seconds if waits else min(to_minute, LONGEST_SLEEP))
         logger.info("The scheduler was told to stop, and has.")
         return 0
 
-    def run_due(self) -> int:
-        """Run what is due at this moment; the first exit code that is not 0, 1 for a run without one."""
-        self._begin()
-        codes = [self._run(*due) for due in sorted(self._find_due()) if not self.stop.is_set()]
-        if not codes:
-            nexts = sorted((table.next_after(self._now()), name) for name, table in self._timetables.items())
-            told = ", ".join(f"{name} at {self._show(moment)}" for moment, name in nexts)
-            logger.info("Nothing is due; next: %s.", told)
-        return next((code if code > 0 else FAILED for code in codes if code not in (0, KEPT_OUT)), 0)
-
     def _begin(self) -> None:
         """Enter new jobs and those whose timetable changed; settle runs of a scheduler that was killed."""
-        now, zone = self._now(), self._config.timezone
+        now, zone = datetime.now(UTC), self._config.timezone
         for name, settings in self._config.jobs.items():
             known = self._state.jobs.get(name)
             if known is None or (known.cron, known.timezone) != (settings.cron, zone):
@@ -170,79 +163,76 @@ class Scheduler:
                     *(name, self._show(known.settled), self._show(now), self._folder / STATE),
                 )
         for name, job in self._state.jobs.items():
-            if job.going is not None:
-                self._settle_lost(name, job, job.going)
+            if (going := job.going) is not None:
+                logger.warning(
+                    "Job %s was running for %s when the scheduler was killed; how it ended is not known, its "
+                    "log may tell: %s. It is not run again for that time.",
+                    *(name, self._show(going.due), self._log(name)),
+                )
+                lost = FinishedRun(due=going.due, started=going.started, ending=Ending.LOST)
+                self._keep(name, job, going=None, last=lost, settled=max(job.settled, going.due))
 
-    def _settle_lost(self, name: str, job: JobState, going: GoingRun) -> None:
-        """Wait for a run whose scheduler was killed, name it, and do not run its time again."""
-        log = self._log(name)
-        if is_held(log):
-            logger.warning("A run of job %s outlived its scheduler. Nothing starts before it ends.", name)
-        while is_held(log):
-            if self.stop.is_set():
-                return
-            self._sleep(POLL_SECONDS)
-        lost = FinishedRun(due=going.due, started=going.started, ending=Ending.LOST)
-        self._keep(name, job, going=None, last=lost, settled=max(job.settled, going.due))
-        logger.warning(
-            "Job %s was running for %s when the scheduler was killed; how it ended is not known, its log may "
-            "tell: %s. It is not run again for that time.",
-            *(name, self._show(going.due), log),
-        )
-
-    def _find_due(self) -> Iterator[tuple[datetime, str]]:
-        """The newest time of each job that is due."""
+    def _run_due(self) -> list[int]:
+        """Run each job that is due, for the newest of its times; their exit codes, 1 where there is none."""
+        codes = []
         for name, timetable in self._timetables.items():
-            due = timetable.newest_until(self._now(), self._state.jobs[name].settled)
-            if due is not None:
-                yield due, name
+            due = timetable.newest_until(datetime.now(UTC), self._state.jobs[name].settled)
+            if due is not None and not self.stop.is_set():
+                codes.append(self._run(name, due))
+        return codes
 
-    def _run(self, due: datetime, name: str) -> int:
+    def _run(self, name: str, due: datetime) -> int:
         """Run a job for its time `due`; its exit code, `KEPT_OUT` where another run holds the project.
 
         Raises:
             StorageError: the state cannot be written; if it was so before the start, nothing was started.
         """
-        job, started, begun = self._state.jobs[name], self._now(), self._elapsed()
+        job, started, begun = self._state.jobs[name], datetime.now(UTC), time.monotonic()
         self._keep(name, job, going=GoingRun(due=due, started=started))
         late = f", missed until now ({self._show(started)})" if started - due > LATE else ""
         logger.info("Job %s starts for %s%s.", name, self._show(due), late)
-        try:
-            ending, code = self._watch(self._start(name), self._config.jobs[name].max_hours)
-        except (OSError, StorageError):
-            logger.exception("Job %s could not be started.", name)
-            ending, code = Ending.NOT_STARTED, None
+        ending, code = self._execute(name, self._config.jobs[name].max_hours)
         if code == KEPT_OUT:
             logger.info("Job %s was kept out by another run; it is tried again.", name)
             self._keep(name, job, going=None)
             return code
-        seconds = round(self._elapsed() - begun, 3)
+        seconds = round(time.monotonic() - begun, 3)
         run = FinishedRun(due=due, started=started, ending=ending, exit_code=code, seconds=seconds)
         logger.info("Job %s: %s after %.1f s.", name, run.in_words(), seconds)
-        passed = self._timetables[name].newest_until(self._now(), due)
+        passed = self._timetables[name].newest_until(datetime.now(UTC), due)
         if passed is not None:
             logger.warning("Job %s took longer than its pause: no run for %s.", name, self._show(passed))
         self._keep(name, job, going=None, last=run, settled=passed or due)
         self._clean()
-        return FAILED if code is None else code
+        return 1 if code is None or code < 0 else code
+
+    def _execute(self, name: str, max_hours: float) -> tuple[Ending, int | None]:
+        """Run a command until it ends; it is ended where a stop is asked for or it takes too long."""
+        try:
+            process = self._start(name)
+        except OSError as error:
+            logger.error("%s could not be started: %s", name, error)  # noqa: TRY400  no traceback for people
+            return Ending.NOT_STARTED, None
+        latest = time.monotonic() + max_hours * 3600
+        while True:
+            try:
+                return Ending.EXITED, process.wait(POLL_SECONDS)
+            except subprocess.TimeoutExpired:
+                if self.stop.is_set():
+                    return Ending.STOPPED, self._end(process)
+                if time.monotonic() > latest:
+                    return Ending.TIMED_OUT, self._end(process)
 
     def _start(self, name: str) -> subprocess.Popen[bytes]:
-        """Start a job's command, its output in the log; a log that is too large is put away before.
-
-        The log is locked by the process and those that it starts: so a later scheduler sees whether it runs.
+        """Start a command, its output in the log; a log that is too large is put away before.
 
         Raises:
-            OSError: the command cannot be started.
-            StorageError: the log cannot be written.
+            OSError: the log cannot be written, or the command not be started.
         """
         path, command = self._log(name), list(self._commands[name])
-        with storage_errors(path, "write the log"):
-            if path.exists() and path.stat().st_size > self._config.max_log_megabytes * 1e6:
-                RotatingFileHandler(path, backupCount=self._config.num_old_logs, delay=True).doRollover()
-            file = path.open("ab")
-        with file:
-            with suppress(BlockingIOError):  # something that an earlier run started goes on
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if path.exists() and path.stat().st_size > self._config.max_log_megabytes * 1e6:
+            RotatingFileHandler(path, backupCount=self._config.num_old_logs, delay=True).doRollover()
+        with path.open("ab") as file:
             file.write(f"\n=== {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC  {' '.join(command)}\n".encode())
             file.flush()
             return subprocess.Popen(
@@ -255,18 +245,6 @@ class Scheduler:
                 start_new_session=True,
             )
 
-    def _watch(self, process: subprocess.Popen[bytes], max_hours: float) -> tuple[Ending, int | None]:
-        """Wait until a run ends; it is ended where a stop is asked for or it takes too long."""
-        begun = self._elapsed()
-        while True:
-            try:
-                return Ending.EXITED, process.wait(POLL_SECONDS)
-            except subprocess.TimeoutExpired:
-                if self.stop.is_set():
-                    return Ending.STOPPED, self._end(process)
-                if self._elapsed() - begun > max_hours * 3600:
-                    return Ending.TIMED_OUT, self._end(process)
-
     def _end(self, process: subprocess.Popen[bytes]) -> int | None:
         """Ask a run to end, as Ctrl-C does, then kill it."""
         logger.info("Process %d is told to stop and gets %d s.", process.pid, self._config.stop_seconds)
@@ -275,19 +253,13 @@ class Scheduler:
                 os.killpg(process.pid, number)
             with suppress(subprocess.TimeoutExpired):
                 return process.wait(seconds)
-        logger.error("Process %d goes on after SIGKILL; find out why: ps -fp %d", process.pid, process.pid)
         return None
 
     def _clean(self) -> None:
         """Remove old runs, or the disk fills within months; that it fails is told, and stops nothing."""
         if CLEANING not in self._commands or self.stop.is_set():
             return
-        try:
-            ended = self._watch(self._start(CLEANING), CLEANING_HOURS)
-        except (OSError, StorageError) as error:
-            logger.warning("Old runs were not removed: %s", error)
-            return
-        if ended != (Ending.EXITED, 0):
+        if self._execute(CLEANING, CLEANING_HOURS) != (Ending.EXITED, 0):
             logger.warning("Old runs were not removed (keep_runs); why: %s", self._log(CLEANING))
 
     def _keep(self, name: str, job: JobState, **changes: Any) -> None:
@@ -296,8 +268,7 @@ class Scheduler:
         Raises:
             StorageError: it is not on the disk; the next change writes it too.
         """
-        jobs = {**self._state.jobs, name: job.model_copy(update=changes)}
-        self._state = self._state.model_copy(update={"jobs": jobs})
+        self._state.jobs[name] = job.model_copy(update=changes)
         write_state(self._folder, self._state)
 
     def _log(self, name: str) -> Path:
@@ -305,26 +276,3 @@ class Scheduler:
 
     def _show(self, moment: datetime) -> str:
         return show_moment(moment, self._zone)
-
-    # --- the machine's clock; tests have one of their own -----------------------------------------------
-
-    def _now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def _elapsed(self) -> float:
-        return time.monotonic()
-
-    def _sleep(self, seconds: float) -> None:
-        self.stop.wait(seconds)
-
-
-@contextmanager
-def _stop_on_signals(stop: threading.Event) -> Iterator[None]:
-    """SIGTERM and SIGINT ask for a stop inside the block."""
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    former = {number: signal.signal(number, lambda *_: stop.set()) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)

@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from pydantic import AwareDatetime, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError
 from rich.console import Console
 from rich.table import Table
 
@@ -44,11 +44,16 @@ class Ending(StrEnum):
     NOT_STARTED = "could not be started"
 
 
-class FinishedRun(Value):
-    """The last run of a job; `due` is the time of the timetable that it answered."""
+class GoingRun(Value):
+    """A run that is about to start or is running; `due` is the time of the timetable that it answers."""
 
     due: AwareDatetime
     started: AwareDatetime
+
+
+class FinishedRun(GoingRun):
+    """The last run of a job."""
+
     ending: Ending
     exit_code: int | None = Field(default=None, description="negative for a signal; None: nobody saw it")
     seconds: float | None = None
@@ -60,15 +65,6 @@ class FinishedRun(Value):
         if self.exit_code < 0:
             return f"killed by signal {-self.exit_code}"
         return f"{self.exit_code} {EXIT_CODES.get(self.exit_code, 'unexpected exit code')}"
-
-
-class GoingRun(Value):
-    """A run that is about to start or is running; it is written down before its process exists."""
-
-    model_config = ConfigDict(extra="ignore")  # older states also have the process id
-
-    due: AwareDatetime
-    started: AwareDatetime
 
 
 class JobState(Value):
@@ -101,10 +97,9 @@ def read_state(folder: Path) -> ScheduleState:
     path = folder / STATE
     if not path.exists():
         return ScheduleState()
-    with storage_errors(path, "read the scheduler's state"):
-        content = path.read_bytes()
     try:
-        return ScheduleState.model_validate_json(content)
+        with storage_errors(path, "read the scheduler's state"):
+            return ScheduleState.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise StorageError(
             f"{path} does not hold a scheduler's state: {error}. To have all jobs count from now, move the "
@@ -121,7 +116,9 @@ def write_state(folder: Path, state: ScheduleState) -> None:
     write_atomically(folder / STATE, state.model_dump_json(indent=1))
 
 
-# --- run.py schedule --status ---------------------------------------------------------------------------
+def show_moment(moment: datetime, zone: ZoneInfo) -> str:
+    """A moment as the local clock shows it, to the minute."""
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M %Z}"
 
 
 def print_status(config: ScheduleConfig, paths: ProjectPaths) -> int:
@@ -135,18 +132,25 @@ def print_status(config: ScheduleConfig, paths: ProjectPaths) -> int:
     times = f"last run ({config.timezone})", "ended", "seconds", f"next run ({config.timezone})"
     table = Table("job", "cron", *times)
     for name, settings in config.jobs.items():
-        job = jobs.get(name)
-        next_run = _describe_next(job, Timetable(settings.cron, zone), zone)
-        table.add_row(name, settings.cron, *_describe_last(job, zone), next_run)
+        job, shown = jobs.get(name), ("never", "", "")
+        if job is not None and job.last is not None:
+            seconds = "" if job.last.seconds is None else f"{job.last.seconds:.1f}"
+            shown = show_moment(job.last.started, zone), job.last.in_words(), seconds
+        table.add_row(name, settings.cron, *shown, _describe_next(job, Timetable(settings.cron, zone), zone))
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
     console.print(table)
     console.print(_describe_scheduler(folder))
     return 0
 
 
-def show_moment(moment: datetime, zone: ZoneInfo) -> str:
-    """A moment as the local clock shows it, to the minute."""
-    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M %Z}"
+def _describe_next(job: JobState | None, timetable: Timetable, zone: ZoneInfo) -> str:
+    now = datetime.now(UTC)
+    if job is not None and job.going is not None:
+        return f"runs since {show_moment(job.going.started, zone)}"
+    settled = now if job is None else job.settled
+    if timetable.newest_until(now, settled) is not None:
+        return "due now"
+    return show_moment(timetable.next_after(max(settled, now)), zone)
 
 
 def _describe_scheduler(folder: Path) -> str:
@@ -155,21 +159,3 @@ def _describe_scheduler(folder: Path) -> str:
         return f"The scheduler is running: process {holder.pid}, since {holder.since}. Logs: {folder}"
     killed = "" if holder is None else f" Process {holder.pid}, started {holder.since}, was killed."
     return f"No scheduler is running.{killed} Start one: python run.py schedule --config schedule.yaml"
-
-
-def _describe_last(job: JobState | None, zone: ZoneInfo) -> tuple[str, str, str]:
-    if job is None or job.last is None:
-        return "never", "", ""
-    seconds = "" if job.last.seconds is None else f"{job.last.seconds:.1f}"
-    return show_moment(job.last.started, zone), job.last.in_words(), seconds
-
-
-def _describe_next(job: JobState | None, timetable: Timetable, zone: ZoneInfo) -> str:
-    now = datetime.now(UTC)
-    if job is None:
-        return show_moment(timetable.next_after(now), zone)
-    if job.going is not None:
-        return f"runs since {show_moment(job.going.started, zone)}"
-    if timetable.newest_until(now, job.settled) is not None:
-        return "due now"
-    return show_moment(timetable.next_after(max(job.settled, now)), zone)

@@ -7,6 +7,7 @@ and once on a night that has it twice (the first time).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -15,8 +16,6 @@ from croniter import CroniterBadDateError, CroniterError, croniter
 NUM_FIELDS = 5
 HOUR_FIELD = 1
 EXAMPLE = "'0 3 * * *' (minute, hour, day of month, month, day of week)"
-_REFERENCE = datetime(2024, 1, 1)
-_SECOND = timedelta(seconds=1)
 
 
 def check_cron(expression: str) -> str:
@@ -34,7 +33,7 @@ def check_cron(expression: str) -> str:
     if any(field[0] in "hHrR" for field in fields):
         raise ValueError(f"H and R stand for a random time; expected a fixed one, as in {EXAMPLE}")
     try:
-        croniter(expression, _REFERENCE).get_next(datetime)
+        croniter(expression).get_next()
     except CroniterBadDateError as error:
         raise ValueError("never fires: there is no such date. Change the day or the month") from error
     except CroniterError as error:
@@ -46,28 +45,23 @@ class Timetable:
     """The moments at which a cron expression (see `check_cron`) fires in a time zone."""
 
     def __init__(self, cron: str, zone: ZoneInfo) -> None:
-        self._cron = cron
-        self._zone = zone
-        self._is_hourly = croniter(cron, _REFERENCE).expanded[HOUR_FIELD] == ["*"]
+        self._cron, self._zone = cron, zone
 
     def next_after(self, moment: datetime) -> datetime:
         """The first time after a moment."""
-        times = croniter(self._cron, moment.astimezone(self._zone))
-        while True:
-            found: datetime = times.get_next(datetime)
-            if found > moment and self._counts(found):
-                return found.astimezone(UTC)
+        return next(each for each in self._times(moment) if each > moment)
 
     def newest_until(self, moment: datetime, after: datetime) -> datetime | None:
         """The last time in (after, moment], or None: however many were missed, one remains."""
-        times = croniter(self._cron, (moment.replace(microsecond=0) + _SECOND).astimezone(self._zone))
-        while True:
-            found: datetime = times.get_prev(datetime)
-            if found <= after:
-                return None
-            if found <= moment and self._counts(found):
-                return found.astimezone(UTC)
+        times = self._times(moment + timedelta(seconds=1), backwards=True)
+        newest = next(each for each in times if each <= moment)
+        return newest if newest > after else None
 
-    def _counts(self, found: datetime) -> bool:
-        """Not the second showing of a local time that the night has twice, unless every hour is meant."""
-        return self._is_hourly or found.astimezone(UTC) == found.replace(fold=0).astimezone(UTC)
+    def _times(self, start: datetime, *, backwards: bool = False) -> Iterator[datetime]:
+        """Times from `start` on, without the second showing of a local time that a night has twice."""
+        times = croniter(self._cron, start.astimezone(self._zone))
+        is_hourly = times.expanded[HOUR_FIELD] == ["*"]
+        for each in times.all_prev(datetime) if backwards else times.all_next(datetime):
+            moment: datetime = each.astimezone(UTC)
+            if is_hourly or moment == each.replace(fold=0).astimezone(UTC):
+                yield moment

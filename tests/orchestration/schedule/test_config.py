@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from orchestration.schedule.config import ScheduleConfig
-from orchestration.schedule.runner import find_commands
+from orchestration.schedule.runner import CLEANING, find_commands
 from orchestration.session.paths import ProjectPaths
 from vision.base.errors import ConfigError
 from vision.config.reading.loading import load_settings
@@ -63,9 +63,12 @@ def test_a_job_is_started_by_the_real_command_line(tmp_path: Path) -> None:
     (tmp_path / "configs" / "watch.yaml").write_text("", encoding="utf-8")
     paths = ProjectPaths.of(tmp_path)
     job = {"pipeline": "monitoring", "config": "watch", "cron": "0 3 * * *", "set": ["a.b=1", "c=x y"]}
-    commands = find_commands(ScheduleConfig.model_validate({"jobs": {"watch": job}}), paths)
-    config = str(paths.root / "configs" / "watch.yaml")
+    config = ScheduleConfig.model_validate({"jobs": {"watch": job, "clean": job}, "keep_runs": 7})
+    commands = find_commands(config, paths)
+    path = str(paths.root / "configs" / "watch.yaml")
     assert list(commands["watch"]) == [
-        *(sys.executable, str(paths.root / "run.py"), "--pipeline", "monitoring", "--config", config),
+        *(sys.executable, str(paths.root / "run.py"), "--pipeline", "monitoring", "--config", path),
         *("--set", "a.b=1", "--set", "c=x y"),
     ]
+    assert commands["clean"] == commands["watch"]
+    assert commands[CLEANING][-3:] == ("clean", "--keep", "7")

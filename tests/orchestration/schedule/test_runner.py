@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from orchestration.schedule.runner import Scheduler, find_commands, run_schedule
+from orchestration.schedule.runner import CLEANING, Scheduler, find_commands, run_schedule
 from orchestration.schedule.state import (
     LOCK,
     Ending,
@@ -28,14 +28,14 @@ from orchestration.session.paths import ProjectPaths
 from tests.orchestration.schedule.world import BEGIN, KilledError, World, schedule
 from tests.shared_data import REPOSITORY
 from vision.base.errors import ConfigError, RunLockedError, StorageError
-from vision.base.lock import RunLock, is_held
+from vision.base.lock import RunLock
 
 HOURLY = [round(hour + 10 / 60, 2) for hour in range(24)]
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path, schedule())
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(tmp_path, schedule(), monkeypatch)
 
 
 def test_jobs_run_at_their_times_and_a_new_job_counts_from_now(world: World) -> None:
@@ -151,14 +151,14 @@ def test_a_run_whose_end_cannot_be_written_is_not_run_again(
 
 
 def test_once_runs_what_is_due_and_gives_the_first_code_that_is_not_0(world: World) -> None:
-    assert world.scheduler().run_due() == 0
+    assert world.scheduler().run(once=True) == 0
     assert world.starts == []
     codes = {"watch": RunLockedError.exit_code, "learn": 3}
     world.behave = lambda name: (1.0, codes[name])
-    assert world.scheduler(hours=16).run_due() == 3
+    assert world.scheduler(hours=16).run(once=True) == 3
     assert [name for name, _ in world.starts] == ["watch", "learn"]
     codes["watch"] = 0
-    assert world.scheduler(hours=16).run_due() == 0
+    assert world.scheduler(hours=16).run(once=True) == 0
     assert [name for name, _ in world.starts] == ["watch", "learn", "watch"]
 
 
@@ -167,9 +167,9 @@ def test_old_runs_are_removed_after_a_job_and_a_failure_of_that_is_told(
     world: World, caplog: pytest.LogCaptureFixture, code: int, told: int
 ) -> None:
     world.config = schedule(keep_runs=3)
-    world.behave = lambda name: (1.0, code if name == "clean" else 0)
+    world.behave = lambda name: (1.0, code if name == CLEANING else 0)
     world.scheduler(stop_at=0.5).run()
-    assert [name for name, _ in world.starts] == ["watch", "clean"]
+    assert [name for name, _ in world.starts] == ["watch", CLEANING]
     assert caplog.text.count("Old runs were not removed") == told
 
 
@@ -193,9 +193,13 @@ def test_a_log_that_is_too_large_is_put_away_and_the_oldest_goes(tmp_path: Path)
 # --- real processes ---
 
 RUN = """
-import pathlib, sys, time
+import fcntl, pathlib, sys, time
 name = sys.argv[4].rpartition("/")[2].removesuffix(".yaml")
-ledger = pathlib.Path("ledger")
+ledger, lock = pathlib.Path("ledger"), open("lock", "a")
+try:
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except BlockingIOError:
+    sys.exit(4)
 with ledger.open("a") as file:
     file.write(f"begin {name}\\n")
 time.sleep(float(pathlib.Path(name).read_text()) if pathlib.Path(name).exists() else 0)
@@ -208,13 +212,13 @@ from pathlib import Path
 from orchestration.schedule.runner import run_schedule
 from orchestration.session.paths import ProjectPaths
 from tests.orchestration.schedule.world import schedule
-sys.exit(run_schedule(schedule(), ProjectPaths.of(Path(sys.argv[1]))))
+sys.exit(run_schedule(schedule(retry_seconds=1), ProjectPaths.of(Path(sys.argv[1]))))
 """
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> ProjectPaths:
-    """A project whose run.py notes that it began and ended; both jobs have been due since long."""
+def project(tmp_path: Path) -> Iterator[ProjectPaths]:
+    """A project whose run.py locks it and notes that it began and ended; both jobs are due since long."""
     (tmp_path / "configs").mkdir()
     (tmp_path / "run.py").write_text(RUN, encoding="utf-8")
     jobs = {}
@@ -223,7 +227,10 @@ def project(tmp_path: Path) -> ProjectPaths:
         jobs[name] = JobState(cron=job.cron, timezone="UTC", settled=BEGIN)
     paths = ProjectPaths.of(tmp_path)
     write_state(find_folder(paths), ScheduleState(jobs=jobs))
-    return paths
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield paths
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def ledger(paths: ProjectPaths) -> list[str]:
@@ -273,7 +280,6 @@ def test_kill_9_of_the_scheduler_leaves_its_run_alone_and_the_next_one_waits_for
     wait_until(lambda: len(ledger(project)) == 1)
     first.kill()
     first.wait()
-    assert is_held(find_folder(project) / f"{ledger(project)[0].split()[1]}.log")
     second = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_until(lambda: len(ledger(project)) == 3)
     assert [line.split()[0] for line in ledger(project)] == ["begin", "end", "begin"]  # one after the other

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
+from orchestration.schedule import runner
 from orchestration.schedule.config import ScheduleConfig
-from orchestration.schedule.runner import Scheduler
+from orchestration.schedule.runner import CLEANING, Scheduler
 from orchestration.schedule.state import ScheduleState, read_state
 
 BEGIN = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -24,15 +29,20 @@ class KilledError(BaseException):
 
 @dataclass
 class World:
-    """A scheduler's folder, and every start of a process: (job, the time it was started at)."""
+    """A scheduler's folder, its clock, and every start of a process: (job, the time it was started at)."""
 
     folder: Path
     config: ScheduleConfig
+    patch: pytest.MonkeyPatch
     behave: Callable[[str], tuple[float, int]] = lambda _: (10.0, 0)
     starts: list[tuple[str, datetime]] = field(default_factory=list)
 
     def scheduler(self, **times: Any) -> PlayedScheduler:
-        return PlayedScheduler(self, **times)
+        """One in whose module the clock is its own."""
+        scheduler = PlayedScheduler(self, **times)
+        self.patch.setattr(runner, "datetime", SimpleNamespace(now=lambda _: scheduler.now()))
+        self.patch.setattr(runner, "time", SimpleNamespace(monotonic=lambda: scheduler.seconds))
+        return scheduler
 
     def state(self) -> ScheduleState:
         return read_state(self.folder)
@@ -50,29 +60,38 @@ class PlayedScheduler(Scheduler):
     ) -> None:
         commands = {name: (name,) for name in world.config.jobs}
         if world.config.keep_runs is not None:
-            commands["clean"] = ("clean",)
+            commands[CLEANING] = (CLEANING,)
         self.world, self.seconds, self.shift = world, hours * 3600, timedelta(hours=shift)
         self.stop_at, self.kill_at = stop_at * 3600, kill_at * 3600
         super().__init__(world.config, commands, world.folder)
+        self.stop = PlayedStop(self)
 
-    def _now(self) -> datetime:
+    def now(self) -> datetime:
         return BEGIN + timedelta(seconds=self.seconds) + self.shift
 
-    def _elapsed(self) -> float:
-        return self.seconds
-
-    def _sleep(self, seconds: float) -> None:
-        assert seconds >= 0
-        self.seconds += max(seconds, 0.001)
-        if self.seconds >= self.kill_at:
-            raise KilledError
-        if self.seconds >= self.stop_at:
-            self.stop.set()
-
     def _start(self, name: str) -> Any:
-        self.world.starts.append((name, self._now()))
+        self.world.starts.append((name, self.now()))
         seconds, code = self.world.behave(name)
         return PlayedProcess(self, self.seconds + seconds, code)
+
+
+class PlayedStop(threading.Event):
+    """Waits by putting the clock on."""
+
+    def __init__(self, scheduler: PlayedScheduler) -> None:
+        super().__init__()
+        self._scheduler = scheduler
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        assert timeout >= 0
+        scheduler = self._scheduler
+        scheduler.seconds += max(timeout, 0.001)
+        if scheduler.seconds >= scheduler.kill_at:
+            raise KilledError
+        if scheduler.seconds >= scheduler.stop_at:
+            self.set()
+        return self.is_set()
 
 
 @dataclass
@@ -86,7 +105,7 @@ class PlayedProcess:
 
     def wait(self, timeout: float) -> int:
         left = self.ends - self.clock.seconds
-        self.clock._sleep(max(min(left, timeout), 0.0))
+        self.clock.stop.wait(max(min(left, timeout), 0.0))
         if left > timeout:
             raise subprocess.TimeoutExpired("job", timeout)
         return self.code
