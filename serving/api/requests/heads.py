@@ -2,7 +2,7 @@
 
 h11 bounds its bytes while it is not whole (16 KB); `application` bounds one that arrives at once.
 
-What comes of a body after its answer is dropped, for seconds: plain clients send all before they read.
+What comes of a body after its answer is dropped, for as long: plain clients send all before they read.
 
 No application sees a head before it is whole, and uvicorn waits for one without end. BentoML makes uvicorn's
 configuration itself and takes no protocol from us, so the one that uvicorn chooses by default is replaced.
@@ -27,10 +27,10 @@ HEAD_SECONDS = 20.0
 _logger = logging.getLogger("taxon.serving")
 
 STALL_SECONDS = 30.0
-"""After which a connection is cut whose client takes none of the bytes that wait for it."""
+"""After which Linux cuts a connection whose client takes none of the bytes that wait for it.
 
-REST_SECONDS = 10.0
-"""In which a connection is closed whose request was answered before all of its body came."""
+On other systems the rows of a batch are bounded by TAXON_BATCH_SECONDS alone.
+"""
 
 
 def bound_heads(count: Callable[[HTTPStatus], None]) -> None:
@@ -38,47 +38,36 @@ def bound_heads(count: Callable[[HTTPStatus], None]) -> None:
     auto.AutoHTTPProtocol = type("BoundedH11", (BoundedH11,), {"count": staticmethod(count)})
 
 
-def _bound_reading(connection: socket.socket) -> None:
-    """Have the kernel (Linux) end a connection whose client acknowledges nothing, or takes nothing, so long.
-
-    On other systems the rows of a batch are bounded by TAXON_BATCH_SECONDS alone.
-    """
-    if hasattr(socket, "TCP_USER_TIMEOUT") and connection.family in (socket.AF_INET, socket.AF_INET6):
-        milliseconds = round(STALL_SECONDS * 1000)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
-
-
 class BoundedH11(H11Protocol):
-    """uvicorn's protocol on h11, with a clock while a head is not whole."""
+    """uvicorn's protocol on h11, with a clock while bytes come, or none came yet, and no request is answered.
+
+    It does not run between an answer and the next byte, where uvicorn has a clock of its own.
+    """
 
     count: ClassVar[Callable[[HTTPStatus], None]]
-    _clock: asyncio.TimerHandle | None = None
-    _rest: asyncio.TimerHandle | None = None
-    _any_bytes = False
+    _clock: asyncio.TimerHandle
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A connection without a byte is closed in the end as well."""
+        """Start the clock, and have the kernel watch whether the client reads."""
         super().connection_made(transport)
-        _bound_reading(transport.get_extra_info("socket"))
+        connection: socket.socket = transport.get_extra_info("socket")
+        if hasattr(socket, "TCP_USER_TIMEOUT") and connection.family in (socket.AF_INET, socket.AF_INET6):
+            milliseconds = round(1000 * STALL_SECONDS)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         self._clock = self.loop.call_later(HEAD_SECONDS, self._end_time)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clocks."""
-        self._stop_clock()
-        if self._rest is not None:
-            self._rest.cancel()
+        """Stop the clock."""
+        self._clock.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes for the parser; the clock goes on while they are no whole head."""
-        self._any_bytes = True
-        if self.transport.is_closing():
-            return
+        """Bytes for the parser; the clock goes on unless they made a head whole."""
         super().data_received(data)
-        if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
-            self._clock = self._clock or self.loop.call_later(HEAD_SECONDS, self._end_time)
-        else:
-            self._stop_clock()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._clock.cancel()
+        elif self._clock.cancelled():
+            self._clock = self.loop.call_later(HEAD_SECONDS, self._end_time)
 
     def send_400_response(self, msg: str) -> None:
         """Count what h11 refuses, too many bytes among it; nothing is said after an answer."""
@@ -92,30 +81,9 @@ class BoundedH11(H11Protocol):
         type(self).count(status)
         _logger.info("refused", extra={"code": code, "status": status.value})
 
-    def on_response_complete(self) -> None:
-        """Bound the time in which the rest of an answered body is dropped."""
-        super().on_response_complete()
-        if self.conn.their_state is h11.SEND_BODY and self._rest is None:
-            self._rest = self.loop.call_later(REST_SECONDS, self._end_rest)
-
-    def _end_rest(self) -> None:
-        if self.cycle.response_complete:
-            self.transport.close()
-        else:  # the next request on this connection is still being answered
-            self.cycle.keep_alive = False
-
-    def _stop_clock(self) -> None:
-        if self._clock is not None:
-            self._clock.cancel()
-            self._clock = None
-
     def _end_time(self) -> None:
-        """Refuse the head, unless an earlier request on this connection is still being answered."""
-        self._clock = None
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.keep_alive = False
-            return
-        if self._any_bytes and not self.transport.is_closing():
+        """Close the connection; say why if a head has begun."""
+        if self.conn.their_state is h11.IDLE and self.conn.trailing_data[0]:
             refused = ProblemError(
                 "slow-head",
                 arrived=f"The headers did not arrive within {HEAD_SECONDS:g} seconds",

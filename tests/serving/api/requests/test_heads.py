@@ -200,7 +200,7 @@ def test_a_body_that_goes_on_after_its_answer_is_dropped_for_seconds_and_a_malfo
         assert connection.recv(65_536).startswith(b"HTTP/1.1 422")
         connection.sendall(b"no chunk\r\n")
         assert read_all(connection) == b""
-    monkeypatch.setattr(heads, "REST_SECONDS", 0.5)
+    monkeypatch.setattr(heads, "HEAD_SECONDS", 0.5)
     began = time.monotonic()
     with server.connect() as connection:
         connection.sendall(early)
@@ -230,14 +230,6 @@ def test_who_takes_nothing_of_an_answer_is_cut_off_and_who_takes_little_is_not(
             slow.recv(2_000_000)
         assert not server.gate.is_set()
         assert server.gate.wait(10)
-
-
-@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="Linux bounds it")
-def test_the_kernel_is_told_milliseconds() -> None:
-    with socket.socket() as connection:
-        heads._bound_reading(connection)
-        given = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
-    assert given == 1000 * heads.STALL_SECONDS
 
 
 def test_requests_one_after_the_other_and_at_once_are_answered(server: Server) -> None:
