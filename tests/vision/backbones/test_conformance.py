@@ -22,7 +22,6 @@ from vision.config.export import GraphSettings, Precision
 from vision.config.training import CandidateSettings
 from vision.training.nets.export import export_graphs
 from vision.training.nets.models import EMBEDDING, build_model, early_statistics, fix_batch_norm
-from vision.training.weights import imagenet_file
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
 
@@ -198,7 +197,7 @@ def test_what_a_configuration_may_say_follows_from_the_declaration(backbone: Bac
         with pytest.raises(ValueError, match="trained from scratch"):
             settings_of(backbone, weights="auto")
     elif isinstance(backbone.weights, KerasWeights):
-        source, name = imagenet_file(settings_of(backbone), 96)
+        source, name = backbone.weights.locate(settings_of(backbone).width, 96)
         assert source.endswith(name)
     if backbone.widths is not None:
         with pytest.raises(ValueError, match="has the widths"):

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from vision.backbones import BACKBONES
+from vision.backbones.declaration import KerasWeights
 from vision.base.errors import ConfigError
 from vision.config.training import CandidateSettings
-from vision.training.weights import default_cache_folder, imagenet_file, resolve_weights
+from vision.training.weights import default_cache_folder, resolve_weights
 
 CONTENT = b"\x89HDF\r\n\x1a\n" + b"weights" * 100
 NAME = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_96_no_top.h5"
@@ -23,6 +25,12 @@ NOWHERE = "http://127.0.0.1:9"
 
 def settings(weights: str, backbone: str = "mobilenet_v2", width: float = 1.0) -> CandidateSettings:
     return CandidateSettings(backbone=backbone, weights=weights, width=width)
+
+
+def locate(backbone: str, width: float, size: int) -> tuple[str, str]:
+    weights = BACKBONES[backbone].weights
+    assert isinstance(weights, KerasWeights)
+    return weights.locate(width, size)
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -77,7 +85,7 @@ def test_an_absent_path_and_a_file_of_another_kind_are_config_errors(tmp_path: P
     ],
 )
 def test_the_file_of_mobilenet_is_the_one_that_keras_takes(size: int, width: float, name: str) -> None:
-    source, found = imagenet_file(settings("auto", "mobilenet_v2", width), size)
+    source, found = locate("mobilenet_v2", width, size)
     assert found == name
     assert source == f"tensorflow/keras-applications/mobilenet_v2/{name}"
 
@@ -98,7 +106,7 @@ def test_auto_downloads_into_the_cache(tmp_path: Path, server: str) -> None:
 
 @pytest.mark.parametrize("backbone", ["efficientnet_b0", "convnext_tiny"])
 def test_a_file_that_is_not_the_one_keras_lists_is_refused(tmp_path: Path, backbone: str) -> None:
-    _, name = imagenet_file(settings("auto", backbone), 96)
+    _, name = locate(backbone, 1.0, 96)
     (tmp_path / name).write_bytes(CONTENT)
     resolved = resolve_weights(settings("auto", backbone), 96, tmp_path, address=NOWHERE)
     assert resolved.settings is None
