@@ -6,14 +6,12 @@ store directly.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
-from urllib.error import URLError
-from urllib.request import Request, urlopen
 
+import httpx
 from jinja2 import DictLoader, Environment
 from starlette.templating import Jinja2Templates
 
@@ -80,14 +78,8 @@ def open_readably(page: str) -> str:
 
 def _clear_survey(url: str) -> str:
     """Answer ZenML's welcome survey, which would stand before the runs; a note where that failed."""
-    request = Request(
-        f"{url}/api/v1/current-user",
-        data=json.dumps(SURVEY_DONE).encode(),
-        headers={"Content-Type": "application/json"},
-        method="PUT",
-    )
     try:
-        with urlopen(request, timeout=30):
-            return ""
-    except URLError as error:
+        httpx.put(f"{url}/api/v1/current-user", json=SURVEY_DONE, timeout=30).raise_for_status()
+    except httpx.HTTPError as error:
         return f"(its welcome survey could not be skipped: {error})"
+    return ""

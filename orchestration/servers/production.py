@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from orchestration.flows.running.runner import launch
 from orchestration.servers import service
 from orchestration.session.environment import prepare_environment
@@ -64,14 +66,10 @@ def _read_training_config(champion: ChampionRow) -> RunConfig:
         from orchestration.flows.running.artifacts import RunArtifacts, find_run
 
         found = find_champion(champion.model)
-        try:
-            if found is not None:
+        if found is not None:
+            with suppress(KeyError):  # the run was deleted
                 return RunArtifacts(find_run(found.bundle().run.name)).config
-        except KeyError as error:  # the run was deleted
-            cause: Exception | None = error
-        else:
-            cause = None
     raise ConfigError(
         f"The training of {champion.model} is not known any more. Expected its config. Name it: "
         "python run.py serve NAME"
-    ) from cause
+    )

@@ -76,27 +76,6 @@ def show_run(make_view: Callable[[Console], RunView]) -> Iterator[None]:
         terminal.view = None
 
 
-class _Refusals(logging.Filter):
-    """Stops what ZenML says of an exception that was foreseen, its traceback included."""
-
-    def __init__(self, foreseen: Callable[[BaseException], bool]) -> None:
-        super().__init__()
-        self.foreseen = foreseen
-        self.printed: list[BaseException] = []
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the record is to be printed."""
-        if not record.name.startswith("zenml.") or record.levelno < logging.ERROR:
-            return True
-        about = [*(record.exc_info or ()), *(record.args if isinstance(record.args, tuple) else ())]
-        errors = [each for each in about if isinstance(each, BaseException)]
-        if any(isinstance(each, KeyboardInterrupt) or self.foreseen(each) for each in errors):
-            return False
-        if record.exc_info:
-            self.printed += errors
-        return True
-
-
 @contextmanager
 def spare_terminal(foreseen: Callable[[BaseException], bool]) -> Iterator[list[BaseException]]:
     """Keep ZenML from printing exceptions that were foreseen, or Ctrl-C; to be used by who tells them.
@@ -110,13 +89,25 @@ def spare_terminal(foreseen: Callable[[BaseException], bool]) -> Iterator[list[B
     Yields:
         Exceptions that were printed with their traceback.
     """
-    refusals = _Refusals(foreseen)
+    printed: list[BaseException] = []
+
+    def says_more(record: logging.LogRecord) -> bool:
+        if not record.name.startswith("zenml.") or record.levelno < logging.ERROR:
+            return True
+        about = [*(record.exc_info or ()), *(record.args if isinstance(record.args, tuple) else ())]
+        errors = [each for each in about if isinstance(each, BaseException)]
+        if any(isinstance(each, KeyboardInterrupt) or foreseen(each) for each in errors):
+            return False
+        if record.exc_info:
+            printed.extend(errors)
+        return True
+
     streams = [each for each in logging.root.handlers if isinstance(each, logging.StreamHandler)]
     printing = [each for each in streams if not isinstance(each, logging.FileHandler)]
     for handler in printing:
-        handler.addFilter(refusals)
+        handler.addFilter(says_more)
     try:
-        yield refusals.printed
+        yield printed
     finally:
         for handler in printing:
-            handler.removeFilter(refusals)
+            handler.removeFilter(says_more)

@@ -61,7 +61,7 @@ def show_large(card: Card) -> None:
         if answer is not None:
             _show_similar(answer)
             _show_examples(card, answer)
-            _ask_for_correction(card)
+            _ask_for_correction(card, answer)
     with right:
         if card.asked.shown:
             st.image(card.asked.shown, caption=escape_markdown(card.asked.name), width="stretch")
@@ -80,7 +80,7 @@ def show_small(card: Card) -> None:
         if answer is not None:
             _show_similar(answer)
             _show_examples(card, answer)
-            _ask_for_correction(card)
+            _ask_for_correction(card, answer)
             with st.expander("Why?"):
                 _show_reasons(card, answer)
 
@@ -147,11 +147,9 @@ def _show_similar(answer: PredictionAnswer) -> None:
                     st.caption(f"{name}: {escape_markdown(each.path)}")
 
 
-def _ask_for_correction(card: Card) -> None:
+def _ask_for_correction(card: Card, answer: PredictionAnswer) -> None:
     """Let a person say what the picture shows, one of the classes or any other name."""
-    answer, place = card.asked.answer, card.place
-    if answer is None:
-        return
+    place = card.place
     label = "This is wrong, it is ..." if answer.decision is Decision.ACCEPT else "I know it, it is ..."
     with st.popover(label, icon=":material/edit:"):
         said = st.selectbox(

@@ -1,4 +1,4 @@
-"""What a person drops, made ready: a small JPEG to show, and bytes that the service takes.
+"""What a person drops, made ready: bytes that the service takes, and a heat map laid over them.
 
 A picture that is shrunk is squared as the model squares it: padded, cropped or stretched.
 """
@@ -6,7 +6,6 @@ A picture that is shrunk is squared as the model squares it: padded, cropped or 
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 
 from PIL import Image
 
@@ -14,43 +13,22 @@ from serving.api.schemas import ModelDescription
 from vision.config.data import Resize
 from vision.data.decoding.formats import FORMATS
 from vision.data.images import decode_image, probe_image
-from vision.data.thumbnails import make_jpeg, make_thumbnail
+from vision.data.thumbnails import make_jpeg
 
 FILE_TYPES = sorted({ending.removeprefix(".") for each in FORMATS for ending in each.endings})
-SHOWN_SIDE = 1024
 SENT_SIDE = 1536
 """Pixels; the model looks at a square of some hundred."""
 
 _ROOM_FOR_THE_FORM = 10_000  # bytes of a request that are not the picture
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A dropped picture.
-
-    Attributes:
-        name: of its file.
-        sent: bytes for the service: the file itself, or a smaller JPEG where that is over the limits.
-        shown: JPEG of at most 1024 pixels a side, for the page.
-    """
-
-    name: str
-    sent: bytes
-    shown: bytes
-
-
-def prepare_picture(name: str, content: bytes, model: ModelDescription) -> Picture:
-    """A file, ready to be shown and asked about.
+def fit_picture(content: bytes, model: ModelDescription) -> bytes:
+    """The file, or a smaller JPEG of it where the service would refuse it for its size.
 
     Raises:
         ImageFormatError: it is no picture of a format that is read.
         ImageError: it is damaged, or has over 200 megapixels.
     """
-    return Picture(name, fit_picture(content, model), make_thumbnail(content, SHOWN_SIDE))
-
-
-def fit_picture(content: bytes, model: ModelDescription) -> bytes:
-    """The file, shrunk where the service would refuse it for its size."""
     width, height = probe_image(content).sides
     few_bytes = len(content) + _ROOM_FOR_THE_FORM <= model.max_body_bytes
     if few_bytes and width * height <= model.max_megapixels * 1e6:

@@ -9,15 +9,18 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from serving.api.schemas import PredictionAnswer, PredictionQuery
-from serving.app.pictures import prepare_picture
+from serving.app.pictures import fit_picture
 from serving.app.screen import Service
 from serving.app.words import explain_fault, show_share
 from serving.client import ask_service, correct_answer
 from vision.base.cells import as_cell
 from vision.base.errors import TaxonError
 from vision.base.wording import count_of
+from vision.data.thumbnails import make_thumbnail
 from vision.decision.records import Decision
 
+SHOWN_SIDE = 1024
+"""Pixels of the longer side that the page shows."""
 COLUMNS = (
     *("time", "file", "decision", "class_name", "confidence", "unknown_kind", "correction", "group"),
     *("prediction_id", "model", "version", "problem"),
@@ -62,11 +65,11 @@ def ask_picture(service: Service, name: str, content: bytes, group: str, query: 
     """Ask the service about one file; what it refuses becomes words."""
     asked = Asked(name, group, datetime.now(UTC))
     try:
-        picture = prepare_picture(name, content, service.model)
-        asked = replace(asked, shown=picture.shown)
+        sent = fit_picture(content, service.model)
+        asked = replace(asked, shown=make_thumbnail(content, SHOWN_SIDE))
         similar = min(query.similar, service.model.num_known_images)
         query = query.model_copy(update={"similar": similar})
-        answer = ask_service(service.url, service.key, picture.sent, name, group=group, query=query)
+        answer = ask_service(service.url, service.key, sent, name, group=group, query=query)
     except TaxonError as error:
         return replace(asked, problem=explain_fault(name, error))
     return replace(asked, answer=answer)

@@ -116,8 +116,7 @@ def show_history() -> None:
     history = read_history()
     if not history:
         return
-    plural = "picture" if len(history) == 1 else "pictures"
-    with st.expander(f"This visit: {len(history)} {plural}", icon=":material/history:"):
+    with st.expander(f"This visit: {count_of(len(history), 'picture')}", icon=":material/history:"):
         st.dataframe([summarize(each) for each in reversed(history)], hide_index=True)
         st.download_button(
             "Download as CSV", write_csv(history), "taxon-visit.csv", "text/csv", icon=":material/download:"

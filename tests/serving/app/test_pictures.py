@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from serving.app.pictures import SENT_SIDE, SHOWN_SIDE, lay_heat, prepare_picture
+from serving.app.pictures import SENT_SIDE, fit_picture, lay_heat
+from serving.app.visit import SHOWN_SIDE
 from tests.serving.app.test_words import MODEL
 from tests.serving.toy import RED, paint
 from vision.base.errors import ImageError, ImageFormatError
@@ -28,26 +29,24 @@ def photograph(width: int = 3000, height: int = 2000) -> bytes:
 
 
 def test_a_small_picture_is_sent_as_it_is() -> None:
-    picture = prepare_picture("a.png", paint(RED), MODEL)
-    assert picture.sent == paint(RED)
-    assert Image.open(io.BytesIO(picture.shown)).format == "JPEG"
+    assert fit_picture(paint(RED), MODEL) == paint(RED)
 
 
 @pytest.mark.parametrize("resize", [each for each in Resize if each is not Resize.AUTO])
 def test_a_large_photograph_is_shrunk_to_what_the_model_would_have_seen(resize: Resize) -> None:
     content, model = photograph(), MODEL.model_copy(update={"resize": resize})
     assert len(content) > model.max_body_bytes
-    picture = prepare_picture("a.jpg", content, model)
-    assert len(picture.sent) < model.max_body_bytes / 2
-    assert Image.open(io.BytesIO(picture.sent)).size == (SENT_SIDE, SENT_SIDE)
-    seen = [decode_image(each, size=128, resize=resize).astype(int) for each in (content, picture.sent)]
+    sent = fit_picture(content, model)
+    assert len(sent) < model.max_body_bytes / 2
+    assert Image.open(io.BytesIO(sent)).size == (SENT_SIDE, SENT_SIDE)
+    seen = [decode_image(each, size=128, resize=resize).astype(int) for each in (content, sent)]
     assert np.abs(seen[0] - seen[1]).mean() < 2.0
 
 
 def test_too_many_pixels_are_shrunk_as_too_many_bytes_are() -> None:
     model = MODEL.model_copy(update={"max_megapixels": 1.0})
     large = paint(RED, "PNG", (2000, 1000))
-    assert prepare_picture("a.png", large, model).sent != large
+    assert fit_picture(large, model) != large
 
 
 @pytest.mark.parametrize("sides", [(3000, 100), (40, 900), (64, 64)])
@@ -60,9 +59,9 @@ def test_a_thumbnail_is_the_whole_picture_without_padding(sides: tuple[int, int]
 
 def test_what_is_no_picture_is_refused() -> None:
     with pytest.raises(ImageFormatError):
-        prepare_picture("junk.jpg", b"junk", MODEL)
+        fit_picture(b"junk", MODEL)
     with pytest.raises(ImageError):
-        prepare_picture("cut.jpg", photograph(300, 200)[:2000], MODEL)
+        make_thumbnail(photograph(300, 200)[:2000], SHOWN_SIDE)
 
 
 def test_a_heat_map_is_laid_over_its_picture_as_strongly_as_asked() -> None:
