@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from vision.base.errors import ImageError, SourceError
 from vision.data.decoding.formats import has_image_ending
 from vision.data.sources.finding import is_set_aside
-from vision.data.sources.remote import connect, list_remote, refuse_remote
+from vision.data.sources.remote import connect, is_of_file, list_remote, refuse_remote
 from vision.prediction.items import HIDDEN, MAX_BYTES, Item, describe_size, show_name
 
 
@@ -24,15 +24,15 @@ class Bucket:
 
         Raises:
             ImageError: this file is gone, or may not be read.
-            SourceError: the store does not answer.
+            SourceError: the store does not answer, or not with the file, after several tries.
         """
         store, place = connect(self.url)
         try:
             content: bytes = store.cat_file(f"{place}/{key}")
-        except OSError as error:  # FileNotFoundError, PermissionError, and what the store says of this file
-            raise ImageError(f"cannot be read: {error.strerror or error}") from error
         except Exception as error:
-            raise refuse_remote(self.url, error) from error
+            if is_of_file(error):
+                raise ImageError(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+            raise refuse_remote(f"{self.url}/{key}", error) from error
         return content
 
     def find_file(self, _key: str) -> None:

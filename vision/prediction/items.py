@@ -26,7 +26,7 @@ class Place(Protocol):
     """Where files lie; one serves many items, and can be sent to another process."""
 
     def read(self, key: str, /) -> bytes:
-        """The bytes of a file; raises ImageError or OSError."""
+        """The bytes of a file; raises ImageError or OSError, or SourceError where its place is at fault."""
 
     def find_file(self, key: str, /) -> Path | None:
         """Where the file lies on the disk; None inside an archive or a bucket."""
@@ -73,7 +73,7 @@ class Item:
         return self.place.find_folder(self.key or self.path)
 
     def read(self) -> bytes:
-        """Its bytes, or those of what its box holds; raises ImageError or OSError."""
+        """Its bytes, or those of what its box holds; raises as `Place.read`."""
         if self.fault:
             raise ImageError(self.fault)
         raw = self.place.read(self.key or self.path)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import fsspec
@@ -14,6 +16,8 @@ import pytest
 from tests.serving.toy import BLACK, GREEN, GREY, RED, make_bundle, paint
 from vision.base.errors import ImageError, SourceError
 from vision.config.work import ExecutorSettings
+from vision.data.sources.remote import connect
+from vision.prediction import bucket
 from vision.prediction.batch import Batch, BatchModel, run_batch
 from vision.prediction.bucket import Bucket, check_output, copy_output
 from vision.prediction.listing import open_items, require_sources
@@ -29,19 +33,23 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     server = moto_server.ThreadedMotoServer(port=0)
     server.start()
     host, port = server.get_host_and_port()
+    _point_to(monkeypatch, f"http://{host}:{port}")
+    httpx.post(f"http://{host}:{port}/moto-api/reset")  # its buckets outlive a server
+    bucket = fsspec.filesystem("s3")
+    bucket.mkdir("fish")
+    yield bucket
+    server.stop()
+
+
+def _point_to(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     for name, value in {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": "some",
         "AWS_SECRET_ACCESS_KEY": "hidden",
         "AWS_DEFAULT_REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(name, value)
     fsspec.get_filesystem_class("s3").clear_instance_cache()
-    httpx.post(f"http://{host}:{port}/moto-api/reset")  # its buckets outlive a server
-    bucket = fsspec.filesystem("s3")
-    bucket.mkdir("fish")
-    yield bucket
-    server.stop()
 
 
 @pytest.fixture
@@ -115,6 +123,111 @@ def test_a_picture_that_is_gone_is_its_own_fault_and_a_store_that_is_gone_stops_
     fsspec.get_filesystem_class("s3").clear_instance_cache()
     with pytest.raises(SourceError, match="cannot be read"):
         Bucket("s3://fish/elsewhere").read("red.png")
+
+
+class _Faulty(ThreadingHTTPServer):
+    """A store that answers the first `faults` requests as `fault` says, then with a picture."""
+
+    daemon_threads = True
+
+    def __init__(self, fault: str, faults: int) -> None:
+        super().__init__(("127.0.0.1", 0), _Answer)
+        self.fault, self.faults, self.ended = fault, faults, Event()
+
+
+class _Answer(BaseHTTPRequestHandler):
+    server: _Faulty
+
+    def do_GET(self) -> None:
+        self.server.faults -= 1
+        status, _, code = ("200 " if self.server.faults < 0 else self.server.fault).partition(" ")
+        if status == "silent":
+            self.server.ended.wait(10)
+        if status.isdigit():
+            body = f"<Error><Code>{code}</Code><Message>told</Message></Error>".encode() if code else b"red"
+            self.send_response(int(status))
+            self.send_header("Content-Length", str(len(body) + (code == "cut")))
+            self.end_headers()
+            self.wfile.write(body if self.command == "GET" else b"")
+
+    do_HEAD = do_GET  # noqa: N815
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def faulty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, int], None]]:
+    servers: list[_Faulty] = []
+
+    def start(fault: str, faults: int) -> None:
+        servers.append(_Faulty(fault, faults))
+        Thread(target=servers[0].serve_forever, args=(0.01,), daemon=True).start()
+        _point_to(monkeypatch, f"http://127.0.0.1:{servers[0].server_port}")
+
+    yield start
+    servers[0].ended.set()
+    servers[0].shutdown()
+    servers[0].server_close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        ("503 SlowDown", SourceError),
+        ("503 ServiceUnavailable", SourceError),
+        ("429 TooManyRequests", SourceError),
+        ("500 InternalError", SourceError),
+        ("400 RequestTimeout", SourceError),
+        ("400 ExpiredToken", SourceError),
+        ("200 cut", SourceError),
+        ("closed", SourceError),
+        ("silent", SourceError),
+        ("404 NoSuchKey", ImageError),
+        ("403 AccessDenied", ImageError),
+    ],
+)
+def test_only_what_the_store_says_of_a_file_is_that_file_s_fault(
+    fault: str, error: type[Exception], faulty: Callable[[str, int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # of botocore
+    faulty(fault, 1_000)
+    kind = fsspec.get_filesystem_class("s3")
+    monkeypatch.setattr(kind, "retries", 1)
+    monkeypatch.setattr(kind, "read_timeout", 0.2)
+    with pytest.raises(error, match="cannot be read") as caught:
+        Bucket("s3://fish/photos").read("red.png")
+    if error is SourceError:
+        assert "s3://fish/photos/red.png" in str(caught.value)
+        assert "the same command again: it goes on" in str(caught.value)
+
+
+@pytest.mark.parametrize("fault", ["503 SlowDown", "closed"])
+def test_a_passing_fault_of_a_store_is_waited_for(
+    fault: str, faulty: Callable[[str, int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("botocore.retryhandler.random.random", lambda: 0.0)  # the share of a wait
+    faulty(fault, 2)
+    assert Bucket("s3://fish/photos").read("red.png") == b"red"
+
+
+def test_a_store_that_is_busy_ends_a_batch_which_goes_on_when_it_answers(
+    photos: Path, tmp_path: Path, store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Busy:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(store, name)
+
+        def cat_file(self, key: str) -> bytes:
+            if key.endswith("red.png"):
+                raise OSError(16, "Please reduce your request rate.")
+            return bytes(store.cat_file(key))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bucket, "connect", lambda url: (Busy(), connect(url)[1]))
+        with pytest.raises(SourceError, match=r"photos/red\.png: cannot be read: .*request rate"):
+            _answer(Path("s3://fish/photos"), tmp_path / "there")
+    assert _answer(Path("s3://fish/photos"), tmp_path / "there") == _answer(photos, tmp_path / "here")
 
 
 def test_answers_go_to_a_new_folder_of_a_bucket_that_may_be_written(store: Any, tmp_path: Path) -> None:

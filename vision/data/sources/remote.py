@@ -97,7 +97,7 @@ def copy_folder(url: str, data_folder: Path, only: str = "") -> Path:
     done = {path: stamp for path, stamp in done.items() if (folder / path).is_file()}
     for path in known.keys() - wanted.keys():
         (folder / path).unlink(missing_ok=True)
-    missing = sorted(wanted.keys() - done.keys())
+    missing, asked = sorted(wanted.keys() - done.keys()), url
     if missing:
         logger.info("Copying %d of %d files of %s into %s", len(missing), len(wanted), url, folder)
     try:
@@ -105,13 +105,14 @@ def copy_folder(url: str, data_folder: Path, only: str = "") -> Path:
             work = {pool.submit(_fetch, store, wanted[path].key, folder / path): path for path in missing}
             try:
                 for future in as_completed(work):
+                    asked = f"{url}/{work[future]}"
                     future.result()
                     done[work[future]] = wanted[work[future]].stamp
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
     except Exception as error:
-        raise refuse_remote(url, error) from error
+        raise refuse_remote(asked, error) from error
     finally:
         write_atomically(index, json.dumps(done, sort_keys=True))
     return folder
@@ -174,5 +175,17 @@ def refuse_remote(url: str, error: Exception) -> SourceError:
     return SourceError(
         f"{url}: cannot be read: {type(error).__name__}, {reason}. Expected a bucket and folder that may be "
         "listed and read. Check the name, the credentials (for s3:// AWS_ACCESS_KEY_ID and "
-        "AWS_SECRET_ACCESS_KEY or ~/.aws) and, of a store of your own, AWS_ENDPOINT_URL."
+        "AWS_SECRET_ACCESS_KEY or ~/.aws) and, of a store of your own, AWS_ENDPOINT_URL. Where it was "
+        "busy or out of reach for a while, type the same command again: it goes on where it stopped."
     )
+
+
+def is_of_file(error: Exception) -> bool:
+    """Whether a store refuses one file, which is gone or not to be read; not that it is busy or out of reach.
+
+    What passes, the store's library has tried several times by then.
+    """
+    code = getattr(error.__cause__, "response", {}).get("Error", {}).get("Code", "")
+    if isinstance(error, PermissionError):  # also of a key that has expired meanwhile
+        return code in ("", "403", "AccessDenied", "InvalidObjectState")
+    return isinstance(error, FileNotFoundError)
