@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,18 @@ def test_the_commands_that_come_next_exist(
         if each.startswith("python run.py "):
             parse(each.split()[2:])
     assert list_next(name, Outcome.of_failure("reef-1", tmp_path, ValueError())) == ()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"), [(["2"], "2 was typed, and TF_CONFIG"), ([], "neither --machines nor")]
+)
+def test_a_worker_that_is_told_two_numbers_or_is_the_first_machine_is_refused(
+    words: list[str], told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = {"type": "worker", "index": 1 if words else 0}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": ["a:1", "b:2", "c:3"]}, "task": task}))
+    assert run.main(["worker", *words]) == 2
+    assert told in capsys.readouterr().err
 
 
 def test_before_anything_is_deployed_there_is_nothing_to_start(

@@ -33,8 +33,13 @@ def use_machines(listed: str | None, index: int) -> None:
 
 def _assist(options: Namespace, paths: ProjectPaths) -> int:
     console = Console(highlight=False, soft_wrap=True, markup=False, stderr=True)
-    use_machines(options.machines, options.index)
+    use_machines(options.machines, 1 if options.index is None else options.index)
     machines = read_machines()
+    if machines is not None and options.index not in (None, machines.index):
+        raise ConfigError(
+            f"{options.index} was typed, and {VARIABLE} makes this machine {machines.index}. Expected one "
+            "number. Leave the typed one out, or add --machines"
+        )
     if machines is None or not machines.index:
         raise ConfigError(
             f"neither --machines nor {VARIABLE} makes this machine a worker. Expected a list of all "
@@ -58,7 +63,13 @@ WORKER = Command(
     "let this machine train with another one",
     _assist,
     (
-        argument("index", nargs="?", type=int, default=1, metavar="NUMBER", help="of this machine, from 1"),
+        argument(
+            "index",
+            nargs="?",
+            type=int,
+            metavar="NUMBER",
+            help=f"of this machine, from 1 (default: what {VARIABLE} says, else 1)",
+        ),
         MACHINES,
     ),
 )

@@ -35,10 +35,10 @@ def train(
     from vision.training.nets.fitting.worker import SharedTraining, call_together
 
     shared = SharedTraining(name=name, settings=settings, dataset=dataset, splits=splits, seed=seed)
-    cluster = call_together(shared, taught=teacher is not None)
     folder = Path(mkdtemp(prefix="train-"))
     # The next run whose step has the same cache key finds what a killed one left there.
     checkpoints = checkpoints_folder() / str(get_step_context().step_run.cache_key)
-    inputs = TrainingInputs(name, settings, open_images(dataset), splits, seed, teacher)
-    model, heads, history = train_candidate(inputs, folder, TrainingLog(), checkpoints, cluster)
+    with call_together(shared, taught=teacher is not None) as cluster:
+        inputs = TrainingInputs(name, settings, open_images(dataset), splits, seed, teacher)
+        model, heads, history = train_candidate(inputs, folder, TrainingLog(), checkpoints, cluster)
     return model, heads, history  # ZenML reads from this line that there are three outputs

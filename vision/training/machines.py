@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from select import select
 from typing import Self
 
 from vision.base.errors import ConfigError, TrainingError
@@ -106,13 +107,18 @@ class Machines:
                 f"port {port} of this machine, {self.index}, cannot be listened on ({error}). Expected a "
                 "free one: end what uses it, or name another port for it on all machines."
             ) from error
-        with listener:
+        with ExitStack() as stack:
+            waiting = [stack.enter_context(listener)]
             while True:
-                call, _ = listener.accept()
-                with call, suppress(OSError):
-                    if call.recv(len(_GO)) == _GO:
-                        call.sendall(_GO)
-                        return
+                for ready in select(waiting, [], [])[0]:  # a connection on which nothing comes holds up none
+                    if ready is listener:
+                        waiting.append(stack.enter_context(listener.accept()[0]))
+                        continue
+                    waiting.remove(ready)
+                    with ready, suppress(OSError):
+                        if ready.recv(len(_GO)) == _GO:
+                            ready.sendall(_GO)
+                            return
 
     def publish(self) -> None:
         """Set TF_CONFIG in this process and those that it starts."""

@@ -92,14 +92,15 @@ def test_machines_meet_in_any_order_and_no_stranger_counts() -> None:
                 break
         except ConnectionRefusedError:
             pass
-    leader.start()
-    leader.join(0.3)
-    assert leader.is_alive()
-    assert workers[0].is_alive()
-    workers[1].start()
-    for each in (*workers, leader):
-        each.join(30)
-        assert not each.is_alive()
+    with socket.create_connection((host, int(port))):  # says nothing
+        leader.start()
+        leader.join(0.3)
+        assert leader.is_alive()
+        assert workers[0].is_alive()
+        workers[1].start()
+        for each in (*workers, leader):
+            each.join(30)
+            assert not each.is_alive()
 
 
 def test_a_machine_that_never_comes_is_named_with_what_to_type_there() -> None:

@@ -16,6 +16,7 @@ import logging
 import shutil
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -78,7 +79,7 @@ class Cluster:
             self._total(tf.zeros(1), _HOST)
         except (RuntimeError, ValueError, tf.errors.OpError) as error:
             raise TrainingError(
-                f"TensorFlow cannot connect {', '.join(machines.addresses)}: {_first_line(error)}. Expected "
+                f"TensorFlow cannot connect {', '.join(machines.addresses)}: {first_line(error)}. Expected "
                 "machines that reach each other by these names, and no use of TensorFlow in this process "
                 "before: where the images came by it, type the same command again."
             ) from error
@@ -134,6 +135,12 @@ class Cluster:
         starts = [0, *ends[:-1].tolist()]
         return [words[a:b].tobytes()[:n] for a, b, n in zip(starts, ends, sizes, strict=True)]
 
+    def dismiss(self) -> None:
+        """Tell the machines that wait for a training that there is none any more, if they are still there."""
+        with suppress(*LOST):
+            for _ in range(2):  # the second is over when all have heard the first
+                self.gather(b"")
+
     def copy(self, folder: Path) -> None:
         """Give every machine machine 0's files of this folder, in place of its own.
 
@@ -166,7 +173,7 @@ class Cluster:
     def tell_loss(self, name: str, error: Exception) -> str:
         """What to say where a machine is gone in the middle of a training."""
         return (
-            f"{name}: a machine of {self.number} is gone, or the network between them: {_first_line(error)}. "
+            f"{name}: a machine of {self.number} is gone, or the network between them: {first_line(error)}. "
             "Expected all until the end. See the last lines on the others, start python run.py worker there "
             "again, then type the same command here: the training goes on from its last checkpoint."
         )
@@ -247,7 +254,7 @@ def _connect(machines: Machines) -> None:
     tf.distribute.MultiWorkerMirroredStrategy(resolver)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """The line of TensorFlow's message that says what happened."""
     lines = [each.strip() for each in str(error).splitlines() if each.strip()]
     told = [each for each in lines if "aborted by" in each or "timed out" in each] or lines or [""]

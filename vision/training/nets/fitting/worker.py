@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from vision.base.errors import TaxonError
+from vision.base.errors import TaxonError, TrainingError
 from vision.base.home import home_context
 from vision.base.progress import TrainingLog
 from vision.base.record import Record
@@ -15,7 +18,7 @@ from vision.config.training import CandidateSettings, Strategy
 from vision.data.records import DatasetRef, Splits
 from vision.data.store import open_images
 from vision.training.machines import read_machines, read_wait
-from vision.training.nets.fitting.cluster import LOST, Cluster
+from vision.training.nets.fitting.cluster import LOST, Cluster, first_line
 from vision.training.nets.fitting.fit import train_candidate
 from vision.training.nets.fitting.state import TrainingInputs
 from vision.training.nets.models import check_weights, find_weights
@@ -35,18 +38,23 @@ class SharedTraining(Record):
 
 @cache
 def meet() -> Cluster | None:
-    """The machines of TF_CONFIG, once in a process; None where it names none.
+    """The machines of TF_CONFIG, once in a process, at whose end they are told it; None where it names none.
 
     Raises:
         ConfigError: TF_CONFIG cannot be read.
         TrainingError: one did not come in time.
     """
     machines = read_machines()
-    return None if machines is None else Cluster(machines, read_wait())
+    if machines is None:
+        return None
+    cluster = Cluster(machines, read_wait())
+    atexit.register(cluster.dismiss)
+    return cluster
 
 
-def call_together(training: SharedTraining, *, taught: bool) -> Cluster | None:
-    """Tell the other machines a training; None where there are none, or where it is trained on one.
+@contextmanager
+def call_together(training: SharedTraining, *, taught: bool) -> Iterator[Cluster | None]:
+    """Tell the other machines the training of this block; None where there are none, or it is trained on one.
 
     A fixed backbone is run once, and a teacher's answers lie on machine 0 alone.
 
@@ -55,28 +63,38 @@ def call_together(training: SharedTraining, *, taught: bool) -> Cluster | None:
         TrainingError: one did not come in time.
     """
     cluster = meet()
-    if cluster is None:
-        return None
-    if taught or training.settings.strategy is Strategy.FROZEN:
+    if cluster is not None and (taught or training.settings.strategy is Strategy.FROZEN):
         why = "it learns from a teacher" if taught else "the backbone is run once"
         logger.info("train %s: on this machine alone: %s", training.name, why)
-        return None
+        cluster = None
+    if cluster is None:
+        yield None
+        return
+    atexit.unregister(cluster.dismiss)  # where a training breaks off, the others wait for no other
     cluster.gather(training.model_dump_json(context=home_context()).encode())
-    return cluster
+    yield cluster
+    atexit.register(cluster.dismiss)
 
 
 def assist(cluster: Cluster) -> int:
     """Train what machine 0 tells, until it ends; the number of trainings.
 
     Raises:
-        TrainingError: a training could not be finished, here or elsewhere.
+        TrainingError: a training could not be finished, here or elsewhere, or machine 0 is gone.
     """
     number = 0
     while True:
         logger.info("Waiting for a training of machine 0 ...")
         try:
             told = cluster.gather(b"")[0]
-        except LOST:
+        except LOST as error:
+            raise TrainingError(
+                f"machine 0 is gone, or the network to it: {first_line(error)}. Expected its word that its "
+                "run has ended. See its last lines, then start it and this line again: its trainings go on."
+            ) from error
+        if not told:
+            with suppress(*LOST):
+                cluster.gather(b"")  # says that this was heard
             return number
         _train(SharedTraining.model_validate_json(told, context=home_context()), cluster)
         number += 1

@@ -16,10 +16,11 @@ import numpy as np
 from tests.vision.training.nets.toy import make_images, tiny_settings
 from vision.base.errors import TaxonError
 from vision.base.progress import TrainingProgress
+from vision.training.machines import read_machines, read_wait
 from vision.training.nets.fitting import checkpoint
+from vision.training.nets.fitting.cluster import Cluster
 from vision.training.nets.fitting.fit import train_candidate
 from vision.training.nets.fitting.state import TrainingInputs
-from vision.training.nets.fitting.worker import meet
 from vision.training.nets.inference import run_model
 
 
@@ -34,7 +35,8 @@ def train(folder: Path, changes: dict[str, object], kill: int) -> dict[str, obje
         if left[0] == 0:
             os._exit(9)
 
-    cluster = meet()
+    machines = read_machines()
+    cluster = None if machines is None else Cluster(machines, read_wait())
     model, _, history = train_candidate(
         TrainingInputs("tiny", tiny_settings(**changes), images, splits, seed),
         folder / "work",
