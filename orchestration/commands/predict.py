@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import Field
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -24,6 +25,7 @@ from vision.base.progress import in_words
 from vision.base.wording import count_of
 from vision.config.base import Settings
 from vision.config.reading.loading import find_config, find_near_config, load_config, settle
+from vision.config.run import RunConfig
 from vision.config.work import ExecutorSettings
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ PLAIN_SECONDS = 8.0
 
 
 class _Work(Settings):
-    executor: ExecutorSettings
+    executor: ExecutorSettings = Field(default_factory=ExecutorSettings)
 
 
 def _predict(options: Namespace, paths: ProjectPaths) -> int:
@@ -50,20 +52,20 @@ def _predict(options: Namespace, paths: ProjectPaths) -> int:
     from vision.prediction.views import check_views
     from vision.work.current import open_work
 
-    model_name, words = _split_words(options, paths)
+    config, words = _split_words(options, paths)
     if options.top < 1:
         raise ConfigError(f"--top is {options.top}. Expected 1 or more classes.")
     if options.similar < 0:
         raise ConfigError(f"--similar is {options.similar}. Expected 0 or more known images.")
     check_views(options.tta)
     _check_format(options)
-    executor = _read_executor(options)
+    executor = _read_executor(options, config)
     sources = [Path(each) for each in words]
     for source in sources:
         find_place(source)  # a wrong path is told before ZenML is imported
     if url := find_url(Path(options.out or "")):
         check_output(url)
-    found = _find_model(options, model_name, paths)
+    found = _find_model(options, options.model if config is None else config.name, paths)
     with open_work(executor):
         return _answer(options, sources, found, paths)
 
@@ -150,33 +152,32 @@ def _check_format(options: Namespace) -> None:
         )
 
 
-def _read_executor(options: Namespace) -> ExecutorSettings:
-    """Who answers.
+def _read_executor(options: Namespace, config: RunConfig | None) -> ExecutorSettings:
+    """Who answers: as it was typed, else as the config says.
 
     Raises:
         ConfigError: there is no such executor, or it has workers of its own.
     """
-    words = [f"executor={options.executor}"]
+    tree = {"executor": config.executor.model_dump()} if config is not None else {}
+    words = [f"executor={options.executor}"] if options.executor is not None else []
     if options.workers is not None:
         words.append(f"executor.workers={options.workers}")
-    return settle(_Work, {}, Path("predict"), words).executor
+    return settle(_Work, tree, Path("predict"), words).executor
 
 
-def _split_words(options: Namespace, paths: ProjectPaths) -> tuple[str | None, list[str]]:
-    """Name of the model that a config names, and what is asked; as in `predict my-fish photos`."""
+def _split_words(options: Namespace, paths: ProjectPaths) -> tuple[RunConfig | None, list[str]]:
+    """The config that is named, if one is, and what is asked; as in `predict my-fish photos`."""
     words, config = list(options.what), options.config
+    # a run says which model; its project's name may stand before the pictures
+    run = options.run if config is not None or options.model is not None else None
     if config is None and not Path(words[0]).expanduser().exists():
         config = _take_config(words, paths.root / "configs")
-        if config is not None and options.run is not None and options.model is None:
-            return None, words  # the run says which model; its project's name may stand before the pictures
-    given = [each for each in (config, options.model, options.run) if each]
+    given = [each for each in (config, options.model, run) if each]
     if len(given) > 1:
         raise ConfigError(
             f"Two models were named, {' and '.join(given)}. Expected one of --config, --model and --run."
         )
-    if config is None:
-        return options.model, words
-    return load_config(find_config(config, paths.root / "configs"), []).name, words
+    return None if config is None else load_config(find_config(config, paths.root / "configs"), []), words
 
 
 def _take_config(words: list[str], configs: Path) -> str | None:
@@ -313,9 +314,8 @@ PREDICT = Command(
         argument(
             "--executor",
             metavar="process|dask|ADDRESS",
-            default="process",
-            help="who answers: this machine (default), a Dask cluster that is started on it, or the one "
-            "whose scheduler is at tcp://HOST:8786",
+            help="who answers: this machine, a Dask cluster that is started on it, or the one whose "
+            "scheduler is at tcp://HOST:8786 (default: as the config that is named says, else this machine)",
         ),
         argument(
             "--workers",

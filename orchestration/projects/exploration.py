@@ -70,16 +70,17 @@ def explore_images(
         choose: the size is chosen by the pictures, as `new` does it.
 
     Raises:
+        ExecutorError: who the config says reads images is not there, or does not see them.
         SourceError: the data set cannot be read.
         StorageError: a file cannot be written.
         TrainingError: a class has no image outside test.
     """
-    manifest = read_source(config.dataset, data_folder, progress=lambda *n: tell("Reading", *n))
-    images = config.images
-    if choose:
-        images = ImageSettings(size=choose_size(usual_side(manifest.entries)), resize=images.resize)
-    images, reason = settle_resize(images, manifest)
     with tempfile.TemporaryDirectory(prefix="taxon-explore-") as scratch, open_work(config.executor):
+        manifest = read_source(config.dataset, data_folder, progress=lambda *n: tell("Reading", *n))
+        images = config.images
+        if choose:
+            images = ImageSettings(size=choose_size(usual_side(manifest.entries)), resize=images.resize)
+        images, reason = settle_resize(images, manifest)
         dataset = build_store(manifest, images, Path(scratch), progress=lambda *n: tell("Decoding", *n))
         decoded = open_images(dataset)
         manifest = link_alike(manifest, decoded, images.resize)

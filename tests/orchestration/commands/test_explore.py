@@ -10,9 +10,12 @@ from orchestration.commands.explore import EXPLORE
 from orchestration.commands.parsing import parse
 from orchestration.projects import exploration
 from orchestration.session.paths import ProjectPaths
+from tests.example_data import make_config
 from tests.orchestration.projects.photographs import make_frames, save_noise
-from vision.base.errors import ConfigError
+from vision.base.errors import ConfigError, SourceError
+from vision.config.work import ExecutorSettings
 from vision.data.records import Split
+from vision.work.current import current_work
 
 
 def explore(paths: ProjectPaths, *words: str) -> Path:
@@ -53,6 +56,16 @@ def test_a_name_that_is_nothing_says_what_is_near(paths: ProjectPaths) -> None:
     (paths.root / "configs" / "my-fish.yaml").write_text("name: my-fish\n")
     with pytest.raises(ConfigError, match=r"python run\.py explore my-fish"):
         explore(paths, "my-fihs")
+
+
+def test_images_are_read_by_whom_the_config_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(*_: object, **_more: object) -> None:
+        raise SourceError(str(current_work().executor))
+
+    monkeypatch.setattr(exploration, "read_source", read)
+    config = make_config().model_copy(update={"executor": ExecutorSettings(workers=2)})
+    with pytest.raises(SourceError, match="workers=2"):
+        exploration.explore_images(config, tmp_path, tmp_path / "out", lambda *_: None)
 
 
 def test_test_images_are_never_looked_at_and_large_classes_are_sampled(

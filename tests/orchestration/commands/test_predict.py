@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 import run
+from orchestration.commands.parsing import parse
+from orchestration.commands.predict import _read_executor, _split_words
+from orchestration.session.paths import ProjectPaths
+from vision.config.work import ExecutorSettings
 
 
 @pytest.mark.parametrize(
@@ -36,3 +41,27 @@ def test_a_wrong_question_is_told(
     assert run.main(["predict", *arguments]) == 2
     assert told in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "answers"),
+    [
+        (["my-fish", "photos"], ExecutorSettings(engine="dask", workers=3)),
+        (["my-fish", "photos", "--run", "latest"], ExecutorSettings(engine="dask", workers=3)),
+        (["my-fish", "photos", "--workers", "2"], ExecutorSettings(engine="dask", workers=2)),
+        (["my-fish", "photos", "--executor", "process"], ExecutorSettings()),
+        (["photos", "--workers", "2"], ExecutorSettings(workers=2)),
+    ],
+)
+def test_who_answers_is_typed_or_as_the_config_says(
+    words: list[str], answers: ExecutorSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "configs").mkdir()
+    config = Path(shutil.copy(run.ROOT / "configs" / "smoke.yaml", tmp_path / "configs" / "my-fish.yaml"))
+    config.write_text(f"{config.read_text()}\nexecutor: {{engine: dask, workers: 3}}\n")
+    options = parse(["predict", *words])[1]
+    named, asked = _split_words(options, ProjectPaths.of(tmp_path))
+    assert asked == ["photos"]
+    assert _read_executor(options, named) == answers
