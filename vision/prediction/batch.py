@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from vision.base.files import storage_errors, write_atomically
+from vision.base.home import project_home, shorten_path
 from vision.base.lock import RunLock
 from vision.base.names import comparison_key
 from vision.bundle.pictures import tell_misfit
@@ -71,9 +72,13 @@ class Batch:
 
     @property
     def key(self) -> str:
-        """Equal for batches that may go on with each other's answers: same question, same model."""
+        """Equal for batches that may go on with each other's answers: same question, same model.
+
+        Places in the project are named from its folder, which may be moved.
+        """
+        home = project_home()
         places = [
-            each if find_url(Path(each)) else str(Path(each).expanduser().absolute())
+            each if find_url(Path(each)) else shorten_path(str(Path(each).expanduser().absolute()), home)
             for each in self.listing.sources
         ]
         told = [places, self.model.digest, asdict(self.wanted), DECODER_VERSION]

@@ -193,6 +193,18 @@ def test_another_model_question_or_place_makes_another_batch(tmp_path: Path) -> 
     assert replace(plain, model=replace(plain.model, version="4")).key in keys  # the same files
 
 
+def test_a_batch_in_a_project_that_is_moved_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tell_key(home: Path, source: Path) -> str:
+        monkeypatch.setenv("TAXON_STATE", str(home))
+        return Batch(Listing("photos", (str(source),)), BatchModel(home, "0" * 64, "toy")).key
+
+    before, after = tmp_path / "before", tmp_path / "after"
+    assert tell_key(before, before / "photos") == tell_key(after, after / "photos")
+    assert tell_key(before, before / "photos") != tell_key(before, after / "photos")
+
+
 def test_another_batch_does_not_go_on_with_these_answers(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
 
