@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from vision.config.base import Settings
 
@@ -35,6 +36,13 @@ class ExecutorSettings(Settings):
         if not isinstance(value, str):
             return value
         return {"engine": "dask", "address": value} if "://" in value else {"engine": value}
+
+    @field_validator("address")
+    @classmethod
+    def _an_address_has_a_port(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"\w+://.+:\d+/?", value):
+            raise ValueError("should name a scheduler's host and port, as in tcp://HOST:8786")
+        return value
 
     @model_validator(mode="after")
     def _an_address_is_of_a_cluster(self) -> Self:

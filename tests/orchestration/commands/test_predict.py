@@ -28,6 +28,7 @@ from vision.config.work import ExecutorSettings
         ([".", "--executor", "ray"], "executor.engine: Input should be 'process' or 'dask'; got 'ray'"),
         ([".", "--workers", "0"], "executor.workers: Input should be greater than or equal to 1; got 0"),
         ([".", "--executor", "tcp://host:8786", "--workers", "2"], "has workers of its own"),
+        ([".", "--executor", "tcp://host"], "executor.address: should name a scheduler's host and port"),
     ],
 )
 def test_a_wrong_question_is_told(
