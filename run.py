@@ -32,8 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for line in describe_refusal(error, arguments):
             console.print(line, soft_wrap=True)
         return error.exit_code
-    except KeyboardInterrupt:
-        return _tell_stopped(command, INTERRUPTED)
+    except KeyboardInterrupt as stop:
+        return _tell_stopped(command, INTERRUPTED, stop)
 
 
 def _run(command: Command, options: Namespace) -> int:
@@ -45,13 +45,15 @@ def _run_stoppable(command: Command, options: Namespace) -> int:
     with stop_on_signals() as stopped:
         try:
             return _run(command, options)
-        except KeyboardInterrupt:
-            return _tell_stopped(command, stopped.exit_code)
+        except KeyboardInterrupt as stop:
+            return _tell_stopped(command, stopped.exit_code, stop)
 
 
-def _tell_stopped(command: Command, exit_code: int) -> int:
-    lost = " Nothing was lost: what is finished is kept, and the same command goes on from there."
-    sys.stderr.write(f"Stopped.{lost if command.pipeline or command.resumable else ''}\n")
+def _tell_stopped(command: Command, exit_code: int, stop: KeyboardInterrupt) -> int:
+    told = str(stop)  # where something goes on elsewhere
+    if not told and (command.pipeline or command.resumable):
+        told = "Nothing was lost: what is finished is kept, and the same command goes on from there."
+    sys.stderr.write(f"Stopped. {told}".rstrip() + "\n")
     return exit_code
 
 

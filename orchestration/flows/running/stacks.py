@@ -82,6 +82,7 @@ def run_on_stack(
     Raises:
         TaxonError: a step raised it on its machine.
         ExecutorError: a step ended outside its own code, or the stack cannot be watched any more.
+        KeyboardInterrupt: who watches it was stopped; says that the run goes on.
         RuntimeError: a step raised something else.
     """
     teller, source = _Teller(count_steps), logging.getLogger(ORCHESTRATOR)
@@ -92,9 +93,9 @@ def run_on_stack(
             run_pipeline()
     except TaxonError:
         raise
-    except KeyboardInterrupt:
-        logger.warning("Run %s goes on on stack %s. %s", run_name, name, _what_to_type(run_name))
-        raise
+    except KeyboardInterrupt as stop:
+        told = f"Run {run_name} goes on on stack {name}. {_what_to_type(run_name)}"
+        raise KeyboardInterrupt(told) from stop
     except Exception as error:
         failure = _find_failure(run_name)
         if failure is None and (run := _find_run(run_name)) is not None and not run.status.is_finished:

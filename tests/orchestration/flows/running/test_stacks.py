@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
+import run
+from orchestration.flows.running import stacks
 from orchestration.flows.running.stacks import ORCHESTRATOR, _Teller, options_of
 from pipelines.names import PipelineName
 from tests.example_data import make_config
@@ -73,6 +76,25 @@ def test_only_steps_that_train_get_the_pods_of_training() -> None:
     assert step["step_operator"] == "gpu"
     assert "nvidia.com/gpu" in str(step["settings"]["step_operator.kubernetes"])
     assert "resources" not in step["settings"]["orchestrator.kubernetes"]["pod_settings"]  # it only waits
+
+
+def test_a_run_that_is_no_longer_watched_is_said_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stacks, "_active", lambda _name: nullcontext())
+    monkeypatch.setattr(run, "_run", lambda *_: stacks.run_on_stack("far", "reef-1", stop, lambda: 3))
+    assert run.main(["train", "fast", "--stack", "far"]) == 130
+    told = capsys.readouterr().err
+    assert told.startswith(
+        "Stopped. Run reef-1 goes on on stack far. Once it has ended, python run.py report"
+    )
+    assert "same command" not in told
+    monkeypatch.setattr(run, "_run", lambda *_: stop())
+    assert run.main(["train", "fast"]) == 130
+    assert "the same command goes on" in capsys.readouterr().err
 
 
 def test_steps_that_start_wait_fail_and_end_in_pods_are_told(caplog: pytest.LogCaptureFixture) -> None:
