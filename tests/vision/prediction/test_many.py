@@ -131,7 +131,6 @@ def executors() -> Iterator[dict[str, ExecutorSettings]]:
         }
 
 
-everywhere = pytest.mark.parametrize("name", ["threads", "processes", "dask"])
 others = pytest.mark.parametrize("name", ["processes", "dask"])
 
 ALL = Wanted(heat_maps=True, quality=True, views=2, similar=2)
@@ -154,29 +153,23 @@ def _rows(told: dict[str, bytes]) -> dict[str, dict[str, str]]:
 
 
 @others
+@pytest.mark.parametrize("is_killed", [False, True])
 def test_the_same_bytes_come_out_whoever_answers(
-    name: str, executors: dict[str, ExecutorSettings], photos: Path, tmp_path: Path
-) -> None:
-    _, expected = _answer(photos, tmp_path / "threads", executors["threads"])
-    assert len(_rows(expected)) == 49 + 2 + 4
-    assert len(expected) == 1 + 48 + 1 + 4
-    _, told = _answer(photos, tmp_path / name, executors[name])
-    assert told == expected
-
-
-@others
-def test_a_worker_that_is_killed_loses_nothing(
     name: str,
+    is_killed: bool,
     executors: dict[str, ExecutorSettings],
     photos: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _, expected = _answer(photos, tmp_path / "threads", executors["threads"])
+    assert len(_rows(expected)) == 49 + 2 + 4
+    assert len(expected) == 1 + 48 + 1 + 4
     marker = tmp_path / "marker"
-    monkeypatch.setattr(engines, "answer_items", partial(answer_and_die_once, marker=marker))
+    if is_killed:
+        monkeypatch.setattr(engines, "answer_items", partial(answer_and_die_once, marker=marker))
     _, told = _answer(photos, tmp_path / name, executors[name])
-    assert marker.exists()
+    assert marker.exists() == is_killed
     assert told == expected
 
 
