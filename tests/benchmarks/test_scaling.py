@@ -90,6 +90,7 @@ def test_costs_add_up_by_hand() -> None:
     assert train.disk_gb == pytest.approx(1.0)
     assert export.cpu_seconds == pytest.approx(12_000)
     assert predict.cpu_seconds == pytest.approx(1e6 * (2 + 4 + 12) / 1000)
+    assert "4.0 CPU ms a photograph (derived: decoded once, half of reading)" in predict.told
     hours = sum(each.cpu_seconds for each in (read, train, export, predict)) / 4 / 3600
     assert f"| **all** | {hours:.2f} |" in render(asked, [read, train, export, predict])
     with pytest.raises(SystemExit, match="expected one of cnn"):
