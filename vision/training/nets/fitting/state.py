@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 
+from vision.base.columns.column import Columnar
 from vision.base.errors import TrainingError
 from vision.base.files import digest_file
 from vision.base.outputs import FoldHeads, ModelFile, ModelOutputs
@@ -55,8 +56,12 @@ class TrainingInputs:
 
     def digest(self) -> str:
         """SHA-256 of them all but the pixels: a checkpoint of another training is not taken up."""
-        parts = [self.name, self.settings.model_dump_json(), str(self.images.shape)]
-        parts += [self.splits.model_dump_json(), str(self.seed)]
+        parts = [self.name, self.settings.model_dump_json(), str(self.images.shape), str(self.seed)]
+        columns = {name: each for name, each in self.splits if isinstance(each, Columnar)}
+        parts += [
+            self.splits.model_dump_json(exclude=set(columns)),
+            *(each.digest for each in columns.values()),
+        ]
         if self.teacher is not None:
             parts.append(hashlib.sha256(self.teacher.logits.tobytes()).hexdigest())
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()

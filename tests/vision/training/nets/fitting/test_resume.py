@@ -12,10 +12,12 @@ import tensorflow as tf
 
 from tests.processes import run_python
 from tests.vision.training.nets.toy import KERAS_WARNINGS, make_images, tiny_settings
+from vision.base.columns.column import Columnar
 from vision.base.errors import TrainingError
 from vision.base.outputs import ModelFile
 from vision.base.progress import TrainingProgress
 from vision.config.training import CandidateSettings
+from vision.data.records import Splits
 from vision.training.nets.fitting import checkpoint
 from vision.training.nets.fitting.fit import train_candidate
 from vision.training.nets.fitting.phases import Epochs
@@ -61,6 +63,20 @@ def train(
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "EVERY_SECONDS", 0.0)
+
+
+def test_what_a_checkpoint_is_of_changes_with_every_column_and_makes_no_object_an_image(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images, splits = make_images()
+    others = [splits, Splits.model_validate_json(splits.model_dump_json())]  # as another machine is told them
+    for name in ("digests", "groups", "image_classes", "splits"):
+        others.append(splits.model_copy(update={name: getattr(splits, name)[::-1]}))
+    others.append(splits.model_copy(update={"class_names": splits.class_names[::-1]}))
+    monkeypatch.setattr(Columnar, "__iter__", None)
+    told = [TrainingInputs("tiny", tiny_settings(), images, each, 3).digest() for each in others]
+    assert told[0] == told[1]
+    assert len(set(told)) == 6
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
