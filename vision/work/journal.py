@@ -26,17 +26,19 @@ class Journal:
         """Open the file, with what an earlier attempt left there; one that is damaged is begun anew.
 
         Raises:
-            StorageError: it cannot be written.
+            StorageError: it cannot be written or read; what it holds stays.
         """
         self.path = path
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._db = _connect(path)
-        except sqlite3.DatabaseError as error:
-            logger.warning("%s: %s; finished chunks of an earlier attempt are done again.", path, error)
-            _remove(path)
-            with _database_errors(path):
+        with _database_errors(path):
+            try:
+                self._db = _connect(path)
+            except sqlite3.OperationalError:  # it is locked, or the disk is full: what it holds may be whole
+                raise
+            except sqlite3.DatabaseError as error:
+                logger.warning("%s: %s; finished chunks of an earlier attempt are done again.", path, error)
+                _remove(path)
                 self._db = _connect(path)
 
     def find(self, key: str) -> bytes | None:

@@ -1,13 +1,17 @@
 """What was added to a journal is there after a kill, whole."""
 
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.shared_data import REPOSITORY
+from vision.base.errors import StorageError
 from vision.work.journal import JOURNAL_NAME, Journal
 
 DYING = """
@@ -30,6 +34,25 @@ def test_what_a_killed_process_added_is_found(tmp_path: Path) -> None:
     assert journal.keys() == {"a", "b"}
     journal.remove()
     assert list(path.parent.iterdir()) == []
+
+
+def test_a_journal_that_cannot_be_opened_now_keeps_what_it_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / JOURNAL_NAME
+    before = Journal(path)
+    before.add("a", b"1")
+    before.close()
+    connect = partial(sqlite3.connect, timeout=0)
+    with monkeypatch.context() as patch, closing(connect(path, isolation_level=None)) as other:
+        patch.setattr(sqlite3, "connect", connect)
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(StorageError, match="database is locked"):
+            Journal(path)
+    after = Journal(path)
+    assert after.find("a") == b"1"
+    after.close()
 
 
 @pytest.mark.parametrize("damage", ["no database", "cut short", "overwritten"])
