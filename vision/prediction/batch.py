@@ -169,10 +169,10 @@ def _answer(batch: Batch, engines: Engines, part: PartFile, progress: Progress, 
     progress(before, total)
     with closing(engines.answer(missing)) as answered:  # workers are let go also where a disk is full
         for chunk in answered:
-            if all(each.row.fault for each in chunk):
-                require_sources(batch.listing)
-            listen(chunk)
             asked = missing[done : done + len(chunk)]
+            if all(each.row.fault for each in chunk):
+                require_sources(batch.listing, asked)
+            listen(chunk)
             part.add([Part(stamp=item.stamp, row=each.row) for item, each in zip(asked, chunk, strict=True)])
             done += len(chunk)
             progress(before + done, total)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -116,13 +116,14 @@ def find_place(source: Path) -> Path:
     raise SourceError(f"{place.absolute()}: there is no such file or folder. {hint}")
 
 
-def require_sources(listing: Listing) -> None:
-    """Make sure that every place that was asked is still there.
+def require_sources(listing: Listing, items: Iterable[Item] = ()) -> None:
+    """Make sure that every place that was asked is still there, and the folders in which some items lie.
 
     Raises:
         SourceError: one is gone, or is an empty folder, as where a disk was unplugged.
     """
-    for source in listing.sources:
+    folders = {str(file.parent) for file in (each.file for each in items) if file is not None}
+    for source in (*listing.sources, *sorted(folders)):
         try:
             is_there = _is_there(source)
         except OSError:

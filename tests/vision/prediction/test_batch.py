@@ -156,24 +156,30 @@ def test_a_stopped_batch_goes_on_and_repeats_nothing(photos: Path, tmp_path: Pat
     assert not (out / PART_NAME).exists()
 
 
-def test_a_folder_that_vanishes_stops_the_batch_which_goes_on_when_it_is_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_table", [False, True])
+def test_a_folder_that_vanishes_stops_the_batch_which_goes_on_when_it_is_back(
+    is_table: bool, tmp_path: Path
+) -> None:
     photos, gone = tmp_path / "photos", tmp_path / "gone"
     photos.mkdir()
     for number in range(300):
         (photos / f"{number:03d}.png").write_bytes(paint(RED if number % 2 else GREEN))
+    asked = tmp_path / "photos.csv" if is_table else photos
+    if is_table:
+        asked.write_text("\n".join(["path", *(f"photos/{number:03d}.png" for number in range(300))]))
 
     def unplug(_chunk: Sequence[Answered]) -> None:
         if photos.exists():
             photos.rename(gone)
 
-    with pytest.raises(SourceError, match="is not there any more"):
-        _run(photos, tmp_path / "out", listen=unplug)
+    with pytest.raises(SourceError, match="photos: is not there any more"):
+        _run(asked, tmp_path / "out", listen=unplug)
     photos.mkdir()
     with pytest.raises(SourceError, match="is not there any more"):  # where a disk was unplugged
         require_sources(Listing("photos", (str(photos),)))
     photos.rmdir()
     gone.rename(photos)
-    summary, _ = _run(photos, tmp_path / "out")
+    summary, _ = _run(asked, tmp_path / "out")
     assert 0 < summary.num_reused < 300
     assert summary.count(Answer.UNREADABLE) <= 16  # of the chunk in which it went
 
