@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from vision.base.errors import ImageError
+from vision.base.errors import ImageError, SourceError
 from vision.prediction.items import MAX_BYTES, Item, describe_size, make_faulty, show_name
 
 ARCHIVE_FAULTS = (
@@ -85,16 +85,22 @@ class SentMember:
     max_bytes: int
 
     def read(self, _key: str) -> bytes:
-        """The member's bytes; raises ImageError."""
+        """The member's bytes; raises ImageError, or SourceError where it is another archive by now."""
         try:
             state = os.stat(self.name)  # noqa: PTH116  a third of Path's time
             archive, members = _open_once(self.name, (state.st_ino, state.st_size, state.st_mtime_ns))
         except ARCHIVE_FAULTS as error:
-            raise ImageError(f"cannot be unpacked: the archive is gone or has changed ({error})") from error
+            raise self._refuse(str(error)) from error
         member = members.get(self.offset)
         if member is None or self.checksum != member.CRC:
-            raise ImageError("cannot be unpacked: the archive is gone or has changed (it has other members)")
+            raise self._refuse("it has other members")
         return _unpack(archive, member, self.max_bytes)
+
+    def _refuse(self, why: str) -> SourceError:
+        return SourceError(
+            f"{self.name}: is gone or has changed ({why}). Expected the archive that was listed until all is "
+            "answered. Type the same command again: what has not changed is not asked again."
+        )
 
     def find_file(self, _key: str) -> None:
         """It lies in the archive alone."""

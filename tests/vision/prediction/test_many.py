@@ -20,7 +20,7 @@ from tests.processes import run_python
 from tests.serving.toy import BLACK, GREEN, GREY, RED, make_bundle, paint
 from tests.shared_data import REPOSITORY
 from tests.vision.prediction.workers import POISON, answer_and_die_once, answer_poisoned, tell_worker
-from vision.base.errors import ExecutorError, ImageError
+from vision.base.errors import ExecutorError, SourceError
 from vision.config.work import ExecutorSettings
 from vision.prediction import engines
 from vision.prediction.batch import Batch, BatchModel, run_batch
@@ -99,7 +99,7 @@ def test_items_are_read_in_another_process_as_here(photos: Path, tmp_path: Path)
             assert sent.read() == item.read()
         (tmp_path / "more.zip").unlink()
         gone: Item = pickle.loads(pickle.dumps(listing.items[-1]))
-        with pytest.raises(ImageError, match="gone or has changed"):
+        with pytest.raises(SourceError, match="gone or has changed"):
             gone.read()
 
 
@@ -116,7 +116,7 @@ def test_a_worker_reads_no_other_archive_that_lies_under_the_name_by_now(photos:
         after: Item = pickle.loads(pickle.dumps(listing.items[-1]))
         assert after.path == before.path
         assert after.read() == paint(GREEN) != expected
-    with pytest.raises(ImageError, match="has changed"):
+    with pytest.raises(SourceError, match="has changed"):
         before.read()
 
 
