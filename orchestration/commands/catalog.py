@@ -21,6 +21,7 @@ from vision.base.errors import ConfigError
 from vision.base.files import open_atomically, write_atomically
 from vision.base.wording import count_of
 from vision.config.data import FolderSource
+from vision.config.reading.loading import settle
 
 _ENDINGS = (".csv", ".parquet")
 
@@ -37,7 +38,8 @@ def _run(options: Namespace, paths: ProjectPaths) -> int:
         raise ConfigError("catalog: nothing to do. Expected a folder to list, or --export metadata.csv.")
     console = Console(highlight=False)
     if options.folder:
-        settings = FolderSource(path=options.folder, group_by=options.group_by)
+        tree = {"path": options.folder, "group_by": options.group_by}
+        settings = settle(FolderSource, tree, Path("catalog"))
         manifest = read_source(settings, paths.data)
         others = fill_catalog(url, manifest)
         console.print(manifest.root, soft_wrap=True, markup=False)

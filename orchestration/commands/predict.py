@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 from rich.console import Console
@@ -24,6 +24,7 @@ from vision.base.errors import ConfigError
 from vision.base.progress import in_words
 from vision.base.wording import count_of
 from vision.config.base import Settings
+from vision.config.data import GroupPattern
 from vision.config.reading.loading import find_config, find_near_config, load_config, settle
 from vision.config.run import RunConfig
 from vision.config.work import ExecutorSettings
@@ -40,8 +41,9 @@ PLAIN_SECONDS = 8.0
 """Where there is no terminal, how far it is is told no more often."""
 
 
-class _Work(Settings):
+class _Asked(Settings):
     executor: ExecutorSettings = Field(default_factory=ExecutorSettings)
+    group_by: GroupPattern | None = None
 
 
 def _predict(options: Namespace, paths: ProjectPaths) -> int:
@@ -59,7 +61,7 @@ def _predict(options: Namespace, paths: ProjectPaths) -> int:
         raise ConfigError(f"--similar is {options.similar}. Expected 0 or more known images.")
     check_views(options.tta)
     _check_format(options)
-    executor = _read_executor(options, config)
+    executor = _read_settings(options, config).executor
     sources = [Path(each) for each in words]
     for source in sources:
         find_place(source)  # a wrong path is told before ZenML is imported
@@ -152,17 +154,19 @@ def _check_format(options: Namespace) -> None:
         )
 
 
-def _read_executor(options: Namespace, config: RunConfig | None) -> ExecutorSettings:
-    """Who answers: as it was typed, else as the config says.
+def _read_settings(options: Namespace, config: RunConfig | None) -> _Asked:
+    """The groups that were typed; who answers: as it was typed, else as the config says.
 
     Raises:
-        ConfigError: there is no such executor, or it has workers of its own.
+        ConfigError: the pattern of groups is none; there is no such executor, or it has workers of its own.
     """
-    tree = {"executor": config.executor.model_dump()} if config is not None else {}
+    tree: dict[str, Any] = {"group_by": options.group_by}
+    if config is not None:
+        tree["executor"] = config.executor.model_dump()
     words = [f"executor={options.executor}"] if options.executor is not None else []
     if options.workers is not None:
         words.append(f"executor.workers={options.workers}")
-    return settle(_Work, tree, Path("predict"), words).executor
+    return settle(_Asked, tree, Path("predict"), words)
 
 
 def _split_words(options: Namespace, paths: ProjectPaths) -> tuple[RunConfig | None, list[str]]:

@@ -41,3 +41,5 @@ def test_nothing_to_do_and_another_ending_are_refused(
     assert run.main(["catalog"]) == 2
     assert run.main(["catalog", "--export", str(tmp_path / "m.xlsx")]) == 2
     assert ".parquet" in capsys.readouterr().err
+    assert run.main(["catalog", str(tmp_path), "--group-by", "fish("]) == 2
+    assert "'fish(' is not a regular expression" in capsys.readouterr().err

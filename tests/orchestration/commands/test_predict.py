@@ -9,7 +9,7 @@ import pytest
 
 import run
 from orchestration.commands.parsing import parse
-from orchestration.commands.predict import _read_executor, _split_words
+from orchestration.commands.predict import _read_settings, _split_words
 from orchestration.session.paths import ProjectPaths
 from vision.config.work import ExecutorSettings
 
@@ -28,6 +28,8 @@ from vision.config.work import ExecutorSettings
         ([".", "--executor", "ray"], "executor.engine: Input should be 'process' or 'dask'; got 'ray'"),
         ([".", "--workers", "0"], "executor.workers: Input should be greater than or equal to 1; got 0"),
         ([".", "--executor", "tcp://host:8786", "--workers", "2"], "has workers of its own"),
+        ([".", "--group-by", "fish("], "group_by: 'fish(' is not a regular expression"),
+        ([".", "--group-by", "fish"], "group_by: 'fish' has no part named (?P<group>"),
         ([".", "--executor", "tcp://host"], "executor.address: should name a scheduler's host and port"),
     ],
 )
@@ -65,4 +67,4 @@ def test_who_answers_is_typed_or_as_the_config_says(
     options = parse(["predict", *words])[1]
     named, asked = _split_words(options, ProjectPaths.of(tmp_path))
     assert asked == ["photos"]
-    assert _read_executor(options, named) == answers
+    assert _read_settings(options, named).executor == answers
