@@ -68,14 +68,10 @@ def _read(url: str, model_name: str | None, paths: ProjectPaths) -> list[Correct
     """All corrections in the log, or those of one model; none where there is no log yet."""
     from serving.log.corrections import list_corrected
     from serving.log.prediction_log import PredictionLog
-    from serving.log.url import is_sqlite, parse_url, resolve_log_url
+    from serving.log.url import resolve_log_url
 
-    place = resolve_log_url(url, paths.home)
-    database = parse_url(place)
-    if is_sqlite(database) and not Path(database.database or "").exists():
-        return []
-    with closing(PredictionLog(place, create=False)) as log:
-        return list_corrected(log, model_name)
+    with closing(PredictionLog(resolve_log_url(url, paths.home), create=False)) as log:
+        return list_corrected(log, model_name) if log.exists() else []
 
 
 def _write_pictures(url: str, found: list[CorrectedAnswer], options: Namespace, paths: ProjectPaths) -> int:
@@ -132,7 +128,7 @@ def _name_pictures(
     The id of its answer is behind a name that two of a class share, or that another picture has, here or in
     `folder`.
     """
-    sent = {each.correction.prediction_id: each.file_name for each in found}
+    sent = {each.answer.prediction_id: each.answer.file_name for each in found}
     named = {answer: name_picture(sent[answer] or answer, image) for answer, image in images.items()}
     shared = Counter((agreed[answer], name.casefold()) for answer, name in named.items())
     pictures: dict[str, bytes] = {}
@@ -184,10 +180,18 @@ def name_picture(sent: str, image: bytes) -> str:
 
 
 def _tabulate(each: CorrectedAnswer) -> dict[str, str]:
-    said = each.correction
-    time = f"{said.time:%Y-%m-%d %H:%M:%S}"
-    values = (time, each.file_name, each.group or "", each.decision, each.class_name, said.class_name)
-    return dict(zip(COLUMNS, (*values, said.client, each.model, said.prediction_id), strict=True))
+    said, answer = each.correction, each.answer
+    return {
+        "time": f"{said.time:%Y-%m-%d %H:%M:%S}",
+        "file": answer.file_name,
+        "group": answer.group or "",
+        "decision": answer.decision,
+        "answered": answer.class_name,
+        "corrected": said.class_name,
+        "by": said.client,
+        "model": f"{answer.model_name} version {answer.model_version}",
+        "prediction_id": answer.prediction_id,
+    }
 
 
 def _write_csv(rows: Sequence[dict[str, str]]) -> str:

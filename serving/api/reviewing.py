@@ -37,9 +37,9 @@ def tell_waiting(log: PredictionLog, model_name: str, client: str, number: int) 
                 class_name=each.class_name,
                 confidence=each.confidence,
                 picture_jpeg=_shrink(each.image),
-                num_said=len(each.said),
+                num_said=len(said),
             )
-            for each in found
+            for each, said in found
         )
     )
 

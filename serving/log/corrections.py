@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import delete, insert, select
 
 from serving.log.database import LogDatabase
-from serving.log.entries import check_text, to_microseconds, to_time, to_utc
+from serving.log.entries import LogEntry, select_entries
 from serving.log.schema import CORRECTIONS, PREDICTIONS
 
 
@@ -20,10 +20,7 @@ class Correction:
         prediction_id: of the answer.
         class_name: what the picture shows; any name, as it may be none of the model's classes.
         client: name of the API key that said so, never the key.
-        time: when; any zone is accepted and becomes UTC.
-
-    Raises:
-        ValueError: a naive time, or a text that is empty, too long or not storable.
+        time: when, with its zone.
     """
 
     prediction_id: str
@@ -31,10 +28,13 @@ class Correction:
     client: str
     time: datetime
 
-    def __post_init__(self) -> None:
-        for name in ("prediction_id", "class_name", "client"):
-            check_text(name, getattr(self, name))
-        object.__setattr__(self, "time", to_utc(self.time))
+
+@dataclass(frozen=True)
+class CorrectedAnswer:
+    """A correction, and the answer that it is about, without its image."""
+
+    correction: Correction
+    answer: LogEntry
 
 
 def add_correction(log: LogDatabase, correction: Correction) -> bool:
@@ -51,32 +51,11 @@ def add_correction(log: LogDatabase, correction: Correction) -> bool:
         number = connection.execute(answer).scalar()
         if number is None:
             return False
-        row = {"number": number, "client": correction.client, "class_name": correction.class_name}
-        of_this_client = (CORRECTIONS.c.number == number) & (CORRECTIONS.c.client == correction.client)
-        connection.execute(delete(CORRECTIONS).where(of_this_client))
-        connection.execute(insert(CORRECTIONS), row | {"time_us": to_microseconds(correction.time)})
+        key = {"number": number, "client": correction.client}
+        connection.execute(delete(CORRECTIONS).filter_by(**key))
+        said = {"class_name": correction.class_name, "time": correction.time}
+        connection.execute(insert(CORRECTIONS), key | said)
     return True
-
-
-@dataclass(frozen=True)
-class CorrectedAnswer:
-    """A correction and the answer that it is about.
-
-    Attributes:
-        correction: what a person said.
-        file_name: of the picture.
-        group: individual, camera or visit; None where none was given.
-        decision: accept, review or unknown.
-        class_name: that the model named, or the nearest of an unknown picture.
-        model: name and version of the model.
-    """
-
-    correction: Correction
-    file_name: str
-    group: str | None
-    decision: str
-    class_name: str
-    model: str
 
 
 def list_corrected(log: LogDatabase, model_name: str | None = None) -> list[CorrectedAnswer]:
@@ -85,25 +64,11 @@ def list_corrected(log: LogDatabase, model_name: str | None = None) -> list[Corr
     Raises:
         LogError: the log cannot be read.
     """
-    said, given = CORRECTIONS.c, PREDICTIONS.c
-    query = select(
-        *(given.prediction_id, said.class_name, said.client, said.time_us),
-        *(given.file_name, given.group_name, given.decision, given.class_name),
-        *(given.model_name, given.model_version),
-    )
-    query = query.join(PREDICTIONS, said.number == given.number).order_by(said.id)
+    said = CORRECTIONS.c
+    query = select_entries().join(CORRECTIONS).add_columns(said.class_name, said.client, said.time)
     if model_name is not None:
-        query = query.where(given.model_name == model_name)
-    with log.transaction(writes=False) as connection:
-        rows = connection.execute(query).all()
+        query = query.where(PREDICTIONS.c.model_name == model_name)
     return [
-        CorrectedAnswer(
-            correction=Correction(answer, named, client, to_time(time_us)),
-            file_name=file_name,
-            group=group,
-            decision=decision,
-            class_name=class_name,
-            model=f"{model} version {version}",
-        )
-        for answer, named, client, time_us, file_name, group, decision, class_name, model, version in rows
+        CorrectedAnswer(Correction(row.prediction_id, *row[-3:]), LogEntry(*row[:-3]))
+        for row in log.read(query.order_by(said.id))
     ]

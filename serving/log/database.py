@@ -2,7 +2,7 @@
 
 A service must start and answer while its log is locked or gone. Nothing is opened before the first use, and
 after a failure the next use opens anew. SQLite itself goes on writing, without an error, to a file that was
-deleted or overwritten: this is looked for at every use.
+deleted or exchanged: this is looked for at every use.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, Row, Select, create_engine, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool
@@ -28,7 +28,6 @@ from vision.base.errors import LogError
 _CONNECT_SECONDS = 2  # libpq counts whole seconds and treats 1 as 2
 _RETRY_SECONDS = 0.005
 _READ_SECONDS = 5.0  # readers share one connection; writers have another
-_MAGIC = b"SQLite format 3\0"
 
 _BUSY = "Another process holds it: wait for that, or find it with fuser."
 _DAMAGED = (
@@ -60,8 +59,6 @@ class LogDatabase:
         self._path = Path(parsed.database or "").absolute() if is_sqlite(parsed) else None
         self.name = str(self._path or parsed.render_as_string(hide_password=True))
         self._wait_s, self._create = wait_s, create
-        self._watched: tuple[int, int] | None = None  # inode of the SQLite file, descriptor to read it by
-        self._overwritten = False  # and not checked since
         arguments: dict[str, Any] = {"timeout": wait_s}
         if self._path is not None:
             parsed = parsed.set(database=str(self._path))
@@ -93,10 +90,7 @@ class LogDatabase:
 
     @cached_property
     def reader(self) -> LogDatabase:
-        """The same database by a connection of its own: a long read keeps no answer from being written.
-
-        It is kept as long as this one: to close the file in between would drop SQLite's locks on it.
-        """
+        """The same database by a connection of its own: a long read keeps no answer from being written."""
         url = self._engine.url.render_as_string(hide_password=False)
         return LogDatabase(url, max(self._wait_s, _READ_SECONDS), create=False)
 
@@ -105,26 +99,52 @@ class LogDatabase:
         if "reader" in self.__dict__:
             self.reader.close()
         self._engine.dispose()
-        self._watch(None)
 
     @contextmanager
     def transaction(self, *, writes: bool) -> Iterator[Connection]:
-        """A connection in a transaction, committed when the block ends well.
+        """A connection in a transaction, committed when the block ends well; closed after what fails.
 
         If it `writes`, it holds SQLite's write lock from its beginning.
 
         Raises:
             LogError: the database cannot be opened, locked in time, read or written.
         """
-        with self._connected("write" if writes else "read") as connection:
-            connection.execution_options(writes=writes)
-            with connection.begin():
-                yield connection
-            if writes and self._identify_files() != connection.info["files"]:
-                raise LogError(
-                    f"{self.name} was deleted or exchanged while it was written to; what was written is "
-                    "lost. The next use opens the file anew."
-                )
+        try:
+            with self._engine.connect() as connection:
+                try:
+                    if "files" not in connection.info:
+                        self._bring_up_to_date(connection)
+                        connection.info["files"] = self._identify_files()
+                    connection.execution_options(writes=writes)
+                    with connection.begin():
+                        yield connection
+                    files = connection.info["files"]
+                except BaseException:
+                    connection.invalidate()
+                    raise
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+            doing = "write" if writes else "read"
+            raise LogError(_describe_failure(self.name, doing, error)) from error
+        if writes and files != self._identify_files():
+            raise LogError(
+                f"{self.name} was deleted or exchanged while it was written to; what was written is lost. "
+                "The next use opens the file anew."
+            )
+
+    def read(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        """The rows of a query, in a transaction of its own.
+
+        Raises:
+            LogError: the database cannot be read, or holds values that Taxon did not write.
+        """
+        try:
+            with self.transaction(writes=False) as connection:
+                return connection.execute(query).all()
+        except (ValueError, LookupError) as error:
+            raise LogError(
+                f"{self.name} cannot be read: {error}. Something else than this version of Taxon wrote it. "
+                "Delete that, update Taxon, or name another database."
+            ) from error
 
     def empty_wal(self) -> None:
         """Move SQLite's write-ahead log into the file, so that nothing that was deleted is left in it.
@@ -133,32 +153,12 @@ class LogDatabase:
             LogError: the database cannot be opened or written.
         """
         if self._path is not None:
-            with self._connected("write") as connection:
-                driver = connection.connection.cursor()
-                driver.execute("PRAGMA wal_checkpoint(PASSIVE)")  # most of it, without the write lock
-                driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                driver.close()
-
-    @contextmanager
-    def _connected(self, doing: str) -> Iterator[Connection]:
-        """The connection to an up-to-date database, for one thread at a time; closed after what fails."""
-        try:
-            with self._engine.connect() as connection:
-                try:
-                    if "files" not in connection.info:
-                        self._bring_up_to_date(connection)
-                        connection.info["files"] = self._identify_files()
-                        self._check_overwritten(connection)
-                    yield connection
-                except BaseException:
-                    connection.invalidate()
-                    raise
-        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
-            raise LogError(_describe_failure(self.name, doing, error)) from error
+            with self.transaction(writes=False) as connection:  # which holds no lock: it reads nothing
+                for mode in ("PASSIVE", "TRUNCATE"):  # the first does most, without the write lock
+                    connection.exec_driver_sql(f"PRAGMA wal_checkpoint({mode})").all()
 
     def _bring_up_to_date(self, connection: Connection) -> None:
         """Migrate where needed; a database that is not ours is not touched."""
-        connection.execution_options(writes=False)
         with connection.begin():
             if is_current(connection, self.name):
                 return
@@ -166,16 +166,6 @@ class LogDatabase:
             _prepare_file(connection, self.name, self._wait_s)
         connection.execution_options(writes=True)
         upgrade(connection)
-
-    def _check_overwritten(self, connection: Connection) -> None:
-        """Refuse a file that was overwritten, unless SQLite has put it right from the write-ahead log."""
-        if self._overwritten:
-            connection.execution_options(writes=False)
-            with connection.begin():
-                found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
-            if found != "ok":
-                raise LogError(f"{self.name}: the file was written over, and is damaged. {_DAMAGED}")
-            self._overwritten = False
 
     def _make_file(self, *_: Any) -> None:
         """An empty file that only its owner can read; SQLite gives the -wal and -shm beside it that mode."""
@@ -188,35 +178,21 @@ class LogDatabase:
             )
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):  # another worker was first
-            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            self._path.touch(0o600, exist_ok=False)
 
     def _refuse_other_files(self, _connection: Any, record: Any, _proxy: Any) -> None:
         """Have the pool open a connection anew if its files are gone or others lie there."""
-        known = record.info.get("files")
-        if known is not None and known != self._identify_files():
+        if record.info.get("files") not in (None, self._identify_files()):
             raise DisconnectionError
 
     def _identify_files(self) -> tuple[int | None, ...]:
         """Inodes of the SQLite file, its -wal and its -shm, which last as long as a connection is open.
 
-        An open file keeps its inode from being given again, so a file that was made anew has another. That of
-        a file that was overwritten, and does not begin as SQLite files do, is given as None.
+        An open file keeps its inode from being given again, so a file that was made anew has another.
         """
         if self._path is None:
             return ()
-        file, *beside = (_find_inode(f"{self._path}{suffix}") for suffix in ("", "-wal", "-shm"))
-        self._watch(file)
-        if self._watched is not None and os.pread(self._watched[1], len(_MAGIC), 0) != _MAGIC:
-            self._overwritten, file = True, None
-        return file, *beside
-
-    def _watch(self, inode: int | None) -> None:
-        """Keep the SQLite file open for reading: to close it would drop the locks that SQLite holds on it."""
-        if self._watched is not None and self._watched[0] != inode:
-            os.close(self._watched[1])
-            self._watched = None
-        if self._watched is None and inode is not None and self._path is not None:
-            self._watched = inode, os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        return tuple(_find_inode(f"{self._path}{suffix}") for suffix in ("", "-wal", "-shm"))
 
 
 def reclaim_pages(connection: Connection) -> None:
@@ -242,7 +218,9 @@ def _set_up_connection(connection: sqlite3.Connection, _: Any) -> None:
 
 def _begin(connection: Connection) -> None:
     """Writers take the lock at once: a reader that becomes a writer could fail without waiting."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options()["writes"] else "BEGIN")
+    connection.exec_driver_sql(
+        "BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN"
+    )
 
 
 def _prepare_file(connection: Connection, name: str, wait_s: float) -> None:
@@ -253,7 +231,8 @@ def _prepare_file(connection: Connection, name: str, wait_s: float) -> None:
     Raises:
         LogError: the disk cannot hold a write-ahead log.
     """
-    driver, deadline, mode = connection.connection.cursor(), time.monotonic() + wait_s, None
+    driver: Any = connection.connection.driver_connection  # outside of a transaction
+    deadline, mode = time.monotonic() + wait_s, None
     driver.execute("PRAGMA auto_vacuum = INCREMENTAL")
     while mode is None:
         try:
@@ -262,7 +241,6 @@ def _prepare_file(connection: Connection, name: str, wait_s: float) -> None:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(_RETRY_SECONDS)
-    driver.close()
     if mode != "wal":
         raise LogError(
             f"{name}: SQLite keeps its journal as {mode!r} here; expected 'wal', without which readers and "
@@ -271,10 +249,12 @@ def _prepare_file(connection: Connection, name: str, wait_s: float) -> None:
 
 
 def _find_inode(path: str) -> int | None:
+    """Inode of a file; None where it is gone or was emptied, as only a -wal may be."""
     try:
-        return os.stat(path).st_ino  # noqa: PTH116 - called for every answer
+        found = os.stat(path)  # noqa: PTH116 - called for every answer
     except FileNotFoundError:
         return None
+    return found.st_ino if found.st_size or path.endswith("-wal") else None
 
 
 def _describe_failure(name: str, doing: str, error: Exception) -> str:

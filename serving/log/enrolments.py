@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 
 from sqlalchemy import delete, func, insert, select
 
 from serving.log.database import LogDatabase
-from serving.log.entries import check_text, clean_file_name, to_microseconds, to_time, to_utc
+from serving.log.entries import clean_file_name
 from serving.log.schema import ENROLMENT_IMAGES, ENROLMENTS
 
 
@@ -19,13 +20,13 @@ class Enrolment:
 
     Attributes:
         model_name: of which it is a new class, in all its versions.
-        class_name: of the new class.
+        class_name: of the new class; it can name a folder.
         client: name of the API key that sent them, never the key.
-        time: when, in UTC.
-        images: name and bytes of each file.
+        time: when, with its zone.
+        images: name and bytes of each file, one or more.
 
     Raises:
-        ValueError: a naive time, or a text that is empty, too long or not storable.
+        ValueError: a class that cannot name a folder.
     """
 
     model_name: str
@@ -35,11 +36,8 @@ class Enrolment:
     images: Sequence[tuple[str, bytes]]
 
     def __post_init__(self) -> None:
-        for name in ("model_name", "class_name", "client"):
-            check_text(name, getattr(self, name))
         if not is_folder_name(self.class_name):
             raise ValueError(f"class_name is {self.class_name!r}; expected what can name a folder.")
-        object.__setattr__(self, "time", to_utc(self.time))
 
 
 def is_folder_name(class_name: str) -> bool:
@@ -53,8 +51,7 @@ def add_enrolment(log: LogDatabase, enrolment: Enrolment) -> None:
     Raises:
         LogError: it is not stored.
     """
-    row = {name: getattr(enrolment, name) for name in ("model_name", "class_name", "client")}
-    row["time_us"] = to_microseconds(enrolment.time)
+    row = {name: getattr(enrolment, name) for name in ("model_name", "class_name", "client", "time")}
     with log.transaction(writes=True) as connection:
         number = connection.execute(insert(ENROLMENTS).returning(ENROLMENTS.c.id), row).scalar_one()
         images = [
@@ -70,10 +67,8 @@ def tell_state(log: LogDatabase, model_name: str) -> tuple[int, int]:
     Raises:
         LogError: the log cannot be read.
     """
-    of_model = ENROLMENTS.c.model_name == model_name
-    query = select(func.count(), func.coalesce(func.max(ENROLMENTS.c.id), 0)).where(of_model)
-    with log.transaction(writes=False) as connection:
-        count, last = connection.execute(query).one()
+    query = select(func.count(), func.coalesce(func.max(ENROLMENTS.c.id), 0))
+    count, last = log.read(query.where(ENROLMENTS.c.model_name == model_name))[0]
     return count, last
 
 
@@ -84,24 +79,21 @@ def list_enrolments(log: LogDatabase, model_name: str) -> list[Enrolment]:
         LogError: the log cannot be read.
     """
     kept, own = ENROLMENTS.c, ENROLMENT_IMAGES.c
-    query = select(kept.id, kept.class_name, kept.client, kept.time_us).where(kept.model_name == model_name)
-    found = []
-    with log.transaction(writes=False) as connection:
-        for number, class_name, client, time_us in connection.execute(query.order_by(kept.id)).all():
-            files = select(own.file_name, own.image).where(own.enrolment == number).order_by(own.id)
-            images = [(name, bytes(image)) for name, image in connection.execute(files).all()]
-            found.append(Enrolment(model_name, class_name, client, to_time(time_us), images))
-    return found
+    query = select(kept.id, kept.class_name, kept.client, kept.time, own.file_name, own.image)
+    query = query.join_from(ENROLMENTS, ENROLMENT_IMAGES).where(kept.model_name == model_name)
+    rows = log.read(query.order_by(kept.id, own.id))
+    return [
+        Enrolment(model_name, class_name, client, time, [(row.file_name, row.image) for row in pictures])
+        for (_, class_name, client, time), pictures in groupby(rows, lambda row: row[:4])
+    ]
 
 
 def forget_class(log: LogDatabase, model_name: str, class_name: str) -> int:
-    """Delete a class's enrolments and pictures; how many enrolments there were.
+    """Delete a class's enrolments and with them their pictures; how many enrolments there were.
 
     Raises:
         LogError: they could not be deleted.
     """
-    own = (ENROLMENTS.c.model_name == model_name) & (ENROLMENTS.c.class_name == class_name)
+    own = delete(ENROLMENTS).filter_by(model_name=model_name, class_name=class_name)
     with log.transaction(writes=True) as connection:
-        gone = select(ENROLMENTS.c.id).where(own)
-        connection.execute(delete(ENROLMENT_IMAGES).where(ENROLMENT_IMAGES.c.enrolment.in_(gone)))
-        return int(connection.execute(delete(ENROLMENTS).where(own)).rowcount)
+        return int(connection.execute(own).rowcount)

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable
 
-from serving.log.corrections import Correction, add_correction
 from serving.log.entries import LogEntry
 from serving.log.prediction_log import PredictionLog
 from vision.base.errors import LogError
@@ -69,14 +68,6 @@ class LossyLog:
             return False
         self._append_fault = None
         return True
-
-    def correct(self, correction: Correction) -> bool:
-        """Store a correction; False where the log holds no such answer.
-
-        Raises:
-            LogError: it is not stored, and the sender may try again.
-        """
-        return add_correction(self.log, correction)
 
     def _lose(self, number: int, reason: str) -> None:
         """Count lost entries; once a minute, say how many there were."""

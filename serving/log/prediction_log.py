@@ -8,38 +8,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate
-from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, func, insert, select
+from sqlalchemy import ColumnElement, delete, func, insert, select
 
 from serving.log.database import LogDatabase, reclaim_pages
-from serving.log.entries import LogEntry, check_group, to_entry, to_microseconds, to_row, to_time
+from serving.log.entries import LogEntry, check_group, select_entries, to_row, to_utc
 from serving.log.schema import IMAGES, PREDICTIONS
 from vision.decision.records import Decision
 
-MAX_ENTRIES = 100_000
-"""Most answers that one call reads: about 400 MB with embeddings of width 1,280."""
-
 _DELETED_AT_ONCE = 250
 _BYTES_AT_ONCE = 1_000_000
-_SAME_ANSWER = IMAGES.c.number == PREDICTIONS.c.number
 _INSERT = insert(PREDICTIONS).returning(PREDICTIONS.c.number)
-
-
-@dataclass(frozen=True)
-class LoggedModel:
-    """One model that has answers in the log, and when the last of them was given (UTC).
-
-    `name` and `version` are those that it had when it answered last.
-    """
-
-    digest: str
-    name: str
-    version: str
-    last: datetime
 
 
 class PredictionLog(LogDatabase):
@@ -79,10 +60,9 @@ class PredictionLog(LogDatabase):
             LogError: none is stored. Send the answers and count the loss; a later call may succeed.
         """
         number = 0
-        rows = [to_row(each) for each in entries]
         with self.transaction(writes=True) as connection:
-            for entry, row in zip(entries, rows, strict=True):
-                number = connection.execute(_INSERT, row).scalar_one()
+            for entry in entries:
+                number = connection.execute(_INSERT, to_row(entry)).scalar_one()
                 if self.keep_images and entry.image is not None:
                     connection.execute(insert(IMAGES), {"number": number, "image": entry.image})
         return number
@@ -104,43 +84,34 @@ class PredictionLog(LogDatabase):
         """The newest answers of one model, oldest first, at most `limit`; with their images if asked for.
 
         Newest is by place in the log, not by time: clocks are set back, places are not.
-
-        Raises:
-            ValueError: a limit below 1 or above `MAX_ENTRIES`.
         """
-        if not 1 <= limit <= MAX_ENTRIES:
-            raise ValueError(f"limit is {limit}; expected 1 to {MAX_ENTRIES}.")
-        query: Select[Any] = select(PREDICTIONS)
-        if images:
-            query = select(PREDICTIONS, IMAGES.c.image).outerjoin(IMAGES, _SAME_ANSWER)
-        query = query.where(PREDICTIONS.c.model_digest == model_digest)
-        query = query.order_by(PREDICTIONS.c.number.desc()).limit(limit)
-        with self.transaction(writes=False) as connection:
-            return [to_entry(row, self.name) for row in connection.execute(query)][::-1]
+        query = select_entries(images=images).where(PREDICTIONS.c.model_digest == model_digest)
+        rows = self.read(query.order_by(PREDICTIONS.c.number.desc()).limit(limit))
+        return [LogEntry(*row) for row in reversed(rows)]
 
     def count(
         self, model_digest: str | None = None, *, after: int = 0, decision: Decision | None = None
     ) -> int:
         """Number of answers, of one model or all, with a `number` higher than `after` and this decision."""
-        query = select(func.count()).select_from(PREDICTIONS).where(PREDICTIONS.c.number > after)
+        query = select(func.count()).where(PREDICTIONS.c.number > after)
         if model_digest is not None:
             query = query.where(PREDICTIONS.c.model_digest == model_digest)
         if decision is not None:
-            query = query.where(PREDICTIONS.c.decision == decision.value)
-        return int(self._read(query)[0][0])
+            query = query.where(PREDICTIONS.c.decision == decision)
+        return int(self.read(query)[0][0])
 
-    def models(self) -> list[LoggedModel]:
-        """Every model that has answers in the log; the one that answered last comes last."""
-        columns = PREDICTIONS.c
-        last = select(func.max(columns.number)).group_by(columns.model_digest)
-        query = select(columns.model_digest, columns.model_name, columns.model_version, columns.time_us)
-        rows = self._read(query.where(columns.number.in_(last)).order_by(columns.number))
-        return [LoggedModel(digest, name, version, to_time(last)) for digest, name, version, last in rows]
+    def newest_of_models(self) -> list[LogEntry]:
+        """The newest answer of every model; that of the model which answered last comes last."""
+        number = PREDICTIONS.c.number
+        newest = select(func.max(number)).group_by(PREDICTIONS.c.model_digest)
+        return [
+            LogEntry(*row) for row in self.read(select_entries().where(number.in_(newest)).order_by(number))
+        ]
 
     def find(self, prediction_ids: Sequence[str]) -> set[str]:
         """Those of the answers that are in the log."""
         column = PREDICTIONS.c.prediction_id
-        return {row[0] for row in self._read(select(column).where(column.in_(prediction_ids)))}
+        return {row[0] for row in self.read(select(column).where(column.in_(prediction_ids)))}
 
     # --- deleting ---------------------------------------------------------------------------------------
 
@@ -150,7 +121,7 @@ class PredictionLog(LogDatabase):
         Raises:
             ValueError: a time without a zone.
         """
-        return self._delete(PREDICTIONS.c.time_us < to_microseconds(time), images_only=images_only)
+        return self._delete(PREDICTIONS.c.time < to_utc(time), images_only=images_only)
 
     def keep_newest(self, num_answers: int) -> int:
         """Delete all but the newest answers, whichever model gave them; gives how many, and their space back.
@@ -161,7 +132,7 @@ class PredictionLog(LogDatabase):
         if num_answers < 0:
             raise ValueError(f"num_answers is {num_answers}; expected 0 or more.")
         newest = select(PREDICTIONS.c.number).order_by(PREDICTIONS.c.number.desc())
-        beyond = self._read(newest.offset(num_answers).limit(1))
+        beyond = self.read(newest.offset(num_answers).limit(1))
         return self._delete(PREDICTIONS.c.number <= beyond[0][0]) if beyond else 0
 
     def delete_answers(
@@ -177,14 +148,14 @@ class PredictionLog(LogDatabase):
         Raises:
             ValueError: nothing is given, or something blank, which would ask for more than was meant.
         """
-        given = {"prediction_id": prediction_id, "client": client, "group_name": group}
+        given = {"prediction_id": prediction_id, "client": client, "group": group}
         wanted = {name: value for name, value in given.items() if value is not None}
         if not wanted or not all(value.strip() for value in wanted.values()):
             raise ValueError(
                 f"Asked to delete answers of {wanted}; expected prediction_id, client or group, none blank."
             )
         if group is not None:
-            wanted["group_name"] = check_group(group) or ""
+            wanted["group"] = check_group(group) or ""
         return self._delete(*(PREDICTIONS.c[name] == value for name, value in wanted.items()))
 
     def _delete(self, *conditions: ColumnElement[bool], images_only: bool = False) -> int:
@@ -193,11 +164,11 @@ class PredictionLog(LogDatabase):
         SQLite waits by sleeping, up to 0.1 s at a time: in a pause of twice the work a waiter wakes up.
         """
         found = select(PREDICTIONS.c.number, func.coalesce(func.length(IMAGES.c.image), 0))
-        found = found.join(IMAGES, _SAME_ANSWER, isouter=not images_only).where(*conditions)
+        found = found.join_from(PREDICTIONS, IMAGES, isouter=not images_only).where(*conditions)
         found = found.order_by(PREDICTIONS.c.number).limit(_DELETED_AT_ONCE)
         table = IMAGES if images_only else PREDICTIONS
         num_deleted = 0
-        while rows := self._read(found):
+        while rows := self.read(found):
             totals = accumulate(size for _, size in rows)
             within = sum(total <= _BYTES_AT_ONCE for total in totals)
             numbers = [number for number, _ in rows[: max(1, within)]]
@@ -209,7 +180,3 @@ class PredictionLog(LogDatabase):
             time.sleep(min(max(2 * (time.monotonic() - started), 0.01), 1.0))
         self.empty_wal()
         return num_deleted
-
-    def _read(self, query: Select[Any]) -> Sequence[Any]:
-        with self.transaction(writes=False) as connection:
-            return connection.execute(query).all()

@@ -1,4 +1,4 @@
-"""The prediction log's columns, and Alembic's migrations that make them or bring an older log up to date.
+"""The prediction log's tables, and Alembic's migrations that make them or bring an older log up to date.
 
 A change of the tables is a new module in `migrations/versions`, a new `HEAD` and an import in `upgrade`; a
 migration that was released is never edited. SQLite and PostgreSQL get the same tables.
@@ -7,11 +7,32 @@ migration that was released is never edited. SQLite and PostgreSQL get the same 
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import Connection, column, inspect, table, text
+import numpy as np
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Enum,
+    ForeignKey,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    inspect,
+    text,
+)
 
 from vision.base.errors import LogError
+from vision.base.record import FloatArray
+from vision.decision.records import Decision, UnknownKind
+from vision.drift.records import DriftCause, DriftStatus
 
 HEAD = "0004"
 """The newest migration."""
@@ -19,25 +40,112 @@ HEAD = "0004"
 REVISION_TABLE = "taxon_log_revision"
 """Where Alembic notes what was applied; by its name a log is told from another program's database."""
 
+MIGRATIONS = Path(__file__).with_name("migrations")
+"""Alembic's script folder."""
+
+VECTORS = {"logits": "<f4", "embedding": "<f2", "quality": "<f4"}
+"""The arrays of an answer, and as which numbers they are stored."""
+
+WIDTHS = {"logits": "num_logits", "embedding": "embedding_width", "quality": "quality_width"}
+"""The columns of their widths."""
+
 _FORMER_TABLE = "taxon_log_versions"  # of logs made before Alembic; it is left there
 _LOCK_KEY = 0x7461_786F_6E4C_6F67  # "taxonLog": PostgreSQL's advisory lock for migrations
 _ONE_AT_A_TIME = threading.Lock()  # Alembic's `op` is one for all threads
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-PREDICTIONS = table(
+
+# --- columns --------------------------------------------------------------------------------------------
+
+
+class Moment(TypeDecorator[datetime]):
+    """A time as microseconds since 1970 in UTC: exact, sortable, and the same in every database."""
+
+    impl, cache_ok = BigInteger, True
+
+    def process_bind_param(self, value: Any, _: Any) -> int:
+        """The microseconds of a time with a zone."""
+        since: timedelta = value - _EPOCH
+        return since // timedelta(microseconds=1)
+
+    def process_result_value(self, value: Any, _: Any) -> datetime:
+        """The time in UTC."""
+        return _EPOCH + timedelta(microseconds=value)
+
+
+class Vector(TypeDecorator[FloatArray]):
+    """An array (n,) as the bytes of its numbers; what float16 cannot hold becomes its largest, 65504."""
+
+    impl, cache_ok = LargeBinary, True
+
+    def __init__(self, dtype: str) -> None:
+        """Store numbers of a type, little endian."""
+        super().__init__()
+        self.dtype = dtype
+
+    def process_bind_param(self, value: Any, _: Any) -> bytes:
+        """The bytes of an array of numbers."""
+        array: FloatArray = value
+        if array.dtype != self.dtype:
+            limits = np.finfo(self.dtype)
+            array = np.clip(array, limits.min, limits.max).astype(self.dtype)
+        return array.tobytes()
+
+    def process_result_value(self, value: Any, _: Any) -> FloatArray:
+        """The array that was stored."""
+        return np.frombuffer(value, self.dtype)
+
+
+def _time() -> Column[datetime]:
+    return Column("time_us", Moment, key="time")
+
+
+def _member(kind: type[StrEnum]) -> Enum:
+    """A text, the value of a member."""
+    values = [each.value for each in kind]
+    return Enum(kind, values_callable=lambda _: values, native_enum=False, validate_strings=True)
+
+
+# --- tables ---------------------------------------------------------------------------------------------
+
+_ALL = MetaData()
+PREDICTIONS = Table(
     "predictions",
-    *map(column, ("number", "prediction_id", "time_us", "client", "file_name", "latency_ms", "model_name")),
-    *map(column, ("model_version", "model_digest", "group_name", "decision", "class_name", "confidence")),
-    *map(column, ("unknown_score", "p_value", "num_logits", "embedding_width", "quality_width")),
-    *map(column, ("logits", "embedding", "quality", "unknown_kind")),
+    _ALL,
+    *(Column("number", BigInteger), _time(), Column("group_name", Text, key="group")),
+    *(Column("decision", _member(Decision)), Column("unknown_kind", _member(UnknownKind))),
+    *(Column(name, Vector(dtype)) for name, dtype in VECTORS.items()),
+    *map(Column, WIDTHS.values()),
+    *map(Column, ("prediction_id", "client", "file_name", "latency_ms", "model_name", "model_version")),
+    *map(Column, ("model_digest", "class_name", "confidence", "unknown_score", "p_value")),
 )
-IMAGES = table("prediction_images", column("number"), column("image"))
-ENROLMENTS = table("enrolments", *map(column, ("id", "time_us", "client", "model_name", "class_name")))
-ENROLMENT_IMAGES = table("enrolment_images", *map(column, ("id", "enrolment", "file_name", "image")))
-VERDICTS = table(
+IMAGES = Table(
+    "prediction_images",
+    _ALL,
+    *(Column("number", ForeignKey(PREDICTIONS.c.number)), Column("image", LargeBinary)),
+)
+CORRECTIONS = Table(
+    "corrections",
+    _ALL,
+    *(Column("id"), Column("number", ForeignKey(PREDICTIONS.c.number)), _time()),
+    *map(Column, ("client", "class_name")),
+)
+ENROLMENTS = Table("enrolments", _ALL, _time(), *map(Column, ("id", "client", "model_name", "class_name")))
+ENROLMENT_IMAGES = Table(
+    "enrolment_images",
+    _ALL,
+    *(Column("id"), Column("enrolment", ForeignKey(ENROLMENTS.c.id))),
+    *(Column("file_name"), Column("image", LargeBinary)),
+)
+VERDICTS = Table(
     "verdicts",
-    *map(column, ("id", "time_us", "model_digest", "status", "cause", "verified", "num_answers", "reasons")),
+    _ALL,
+    *(_time(), Column("status", _member(DriftStatus)), Column("cause", _member(DriftCause))),
+    *(Column("verified", Boolean), *map(Column, ("id", "model_digest", "num_answers", "reasons"))),
 )
-CORRECTIONS = table("corrections", *map(column, ("id", "number", "time_us", "client", "class_name")))
+
+
+# --- migrations -----------------------------------------------------------------------------------------
 
 
 def is_current(connection: Connection, name: str) -> bool:
@@ -76,37 +184,34 @@ def upgrade(connection: Connection) -> None:
     Raises:
         LogError: the migrations are not to be found, or do not lead from the log's revision to HEAD.
     """
-    from alembic.config import Config
-    from alembic.runtime.environment import EnvironmentContext
+    from alembic.operations import Operations
+    from alembic.runtime.migration import MigrationContext
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError
 
-    from serving.log.migrations.versions import (
+    from serving.log.migrations.versions import (  # noqa: F401 - a Bento holds what is imported
         m0001_answers,
         m0002_corrections,
         m0003_enrolments,
         m0004_verdicts,
     )
 
-    modules = (
-        m0001_answers,
-        m0002_corrections,
-        m0003_enrolments,
-        m0004_verdicts,
-    )  # a Bento holds what is imported; Alembic reads the folder
-    (folder,) = {Path(str(each.__file__)).parents[1] for each in modules}
     try:
-        scripts = ScriptDirectory(str(folder))
-        environment = EnvironmentContext(
-            Config(), scripts, fn=lambda revision, _: scripts._upgrade_revs(HEAD, revision)
-        )
-        with connection.begin(), _ONE_AT_A_TIME, environment:
+        scripts = ScriptDirectory(str(MIGRATIONS))
+        with connection.begin(), _ONE_AT_A_TIME:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
-            environment.configure(connection=connection, version_table=REVISION_TABLE)
-            environment.run_migrations()
+            context = MigrationContext.configure(
+                connection,
+                opts={
+                    "version_table": REVISION_TABLE,
+                    "fn": lambda revision, _: scripts._upgrade_revs(HEAD, revision),
+                },
+            )
+            with Operations.context(context):
+                context.run_migrations()
     except CommandError as error:
         raise LogError(
-            f"The prediction log cannot be brought to revision {HEAD} by the migrations in {folder}: "
+            f"The prediction log cannot be brought to revision {HEAD} by the migrations in {MIGRATIONS}: "
             f"{error}. Expected those of the version that runs; start the service again."
         ) from error

@@ -6,20 +6,17 @@ All of it is read from one index: 100,000 answers in half a second, on a busy co
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, literal_column, select
+from sqlalchemy import func, literal_column, select
 
 from serving.log.database import LogDatabase
-from serving.log.entries import to_microseconds, to_time
-from serving.log.schema import PREDICTIONS
+from serving.log.schema import PREDICTIONS, Moment
 from vision.decision.records import Decision, UnknownKind
 
-_HOUR: ColumnElement[int] = literal_column(
-    "time_us - time_us % 3600000000"
+_HOUR = literal_column(
+    "time_us - time_us % 3600000000", Moment
 )  # written out: PostgreSQL groups by no parameter
 
 
@@ -65,32 +62,22 @@ def count_traffic(
     Raises:
         LogError: the log cannot be read.
     """
-    given = PREDICTIONS.c
-    in_time = given.time_us.between(to_microseconds(since), to_microseconds(until))
-    wanted = in_time & (given.model_name == model_name)
-    number, by_kind = func.count(), (_HOUR, given.decision, given.unknown_kind)
-    rows = _read(log, select(*by_kind, number).where(wanted).group_by(*by_kind).order_by(_HOUR))
-    named = select(given.class_name, number).where(wanted, given.decision != Decision.UNKNOWN.value)
+    given, number = PREDICTIONS.c, func.count()
+    wanted = given.time.between(since, until) & (given.model_name == model_name)
+    by_kind = (_HOUR, given.decision, given.unknown_kind)
+    counts = log.read(select(*by_kind, number).where(wanted).group_by(*by_kind).order_by(_HOUR))
+    named = select(given.class_name, number).where(wanted, given.decision != Decision.UNKNOWN)
     named = named.group_by(given.class_name).order_by(number.desc(), given.class_name).limit(num_classes)
-    total = sum(row[3] for row in rows)
+    total = sum(row[-1] for row in counts)
     ordered = select(given.latency_ms).where(wanted).order_by(given.latency_ms)
 
     def quantile(share: float) -> float | None:
-        found = _read(log, ordered.offset(math.ceil(share * total) - 1).limit(1)) if total else []
+        found = log.read(ordered.offset(math.ceil(share * total) - 1).limit(1)) if total else []
         return float(found[0][0]) if found else None
 
     return LoggedTraffic(
-        counts=tuple(
-            Count(to_time(start), Decision(decision), None if kind is None else UnknownKind(kind), number)
-            for start, decision, kind, number in rows
-        ),
-        classes=tuple((name, number) for name, number in _read(log, named)),
+        counts=tuple(Count(*row) for row in counts),
+        classes=tuple((name, number) for name, number in log.read(named)),
         p50_ms=quantile(0.5),
         p95_ms=quantile(0.95),
     )
-
-
-def _read(log: LogDatabase, query: Select[Any]) -> Sequence[Any]:
-    """The rows of a query in a transaction of its own: answers are written in between."""
-    with log.transaction(writes=False) as connection:
-        return connection.execute(query).all()

@@ -44,9 +44,8 @@ def parse_url(text: str) -> URL:
     except (ArgumentError, ValueError) as error:
         raise ConfigError(f"The prediction log's URL cannot be read as one; {_EXPECTED}.") from error
     shown = f"The prediction log's URL is {url.render_as_string(hide_password=True)}"
-    if url.drivername in ("sqlite", "sqlite+pysqlite") and url.database and not url.query:
-        if url.database == ":memory:":
-            raise ConfigError(f"{shown}; expected a file, which monitoring can read too: sqlite:///PATH.")
+    in_file = url.database not in (None, "", ":memory:")
+    if url.drivername in ("sqlite", "sqlite+pysqlite") and in_file and not url.query:
         return url
     if url.drivername not in ("postgresql", "postgres", "postgresql+psycopg"):
         raise ConfigError(f"{shown}; {_EXPECTED}.")

@@ -8,11 +8,8 @@ from datetime import datetime
 from sqlalchemy import delete, insert, select
 
 from serving.log.database import LogDatabase
-from serving.log.entries import to_microseconds, to_time
 from serving.log.schema import VERDICTS
 from vision.drift.records import DriftCause, DriftReport, DriftStatus
-
-_COLUMNS = tuple(column for column in VERDICTS.c if column.name not in ("id", "model_digest"))
 
 
 @dataclass(frozen=True)
@@ -42,19 +39,18 @@ def note_verdict(log: LogDatabase, model_digest: str, report: DriftReport, time:
     Raises:
         LogError: it is not kept.
     """
+    of_too_few = delete(VERDICTS).filter_by(model_digest=model_digest, status=DriftStatus.INSUFFICIENT)
     row = {
-        "time_us": to_microseconds(time),
+        "time": time,
         "model_digest": model_digest,
-        "status": report.status.value,
-        "cause": report.cause and report.cause.value,
+        "status": report.status,
+        "cause": report.cause,
         "verified": report.verified,
         "num_answers": report.num_images,
         "reasons": "\n".join(report.reasons),
     }
     with log.transaction(writes=True) as connection:
-        found = VERDICTS.c
-        of_too_few = (found.model_digest == model_digest) & (found.status == DriftStatus.INSUFFICIENT.value)
-        connection.execute(delete(VERDICTS).where(of_too_few))
+        connection.execute(of_too_few)
         connection.execute(insert(VERDICTS), row)
 
 
@@ -64,17 +60,10 @@ def list_verdicts(log: LogDatabase, model_digest: str, limit: int) -> list[Logge
     Raises:
         LogError: the log cannot be read.
     """
-    query = select(*_COLUMNS).where(VERDICTS.c.model_digest == model_digest)
-    with log.transaction(writes=False) as connection:
-        rows = connection.execute(query.order_by(VERDICTS.c.id.desc()).limit(limit)).all()
+    told = VERDICTS.c
+    query = select(told.time, told.status, told.cause, told.verified, told.num_answers, told.reasons)
+    query = query.where(told.model_digest == model_digest).order_by(told.id.desc()).limit(limit)
     return [
-        LoggedVerdict(
-            time=to_time(time_us),
-            status=DriftStatus(status),
-            cause=None if cause is None else DriftCause(cause),
-            verified=bool(verified),
-            num_answers=num_answers,
-            reasons=tuple(reasons.splitlines()),
-        )
-        for time_us, status, cause, verified, num_answers, reasons in rows
+        LoggedVerdict(time, status, cause, verified, number, tuple(reasons.splitlines()))
+        for time, status, cause, verified, number, reasons in log.read(query)
     ]

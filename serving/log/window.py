@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from serving.log.entries import ARRAY_TYPES, LogEntry, namespace_group, to_microseconds
+from serving.log.entries import LogEntry, namespace_group
 from serving.log.prediction_log import PredictionLog
-from vision.base.errors import LogError
+from serving.log.schema import VECTORS
 from vision.base.record import FloatArray
 from vision.config.serve import PredictionLogSettings
 from vision.decision.records import Decision, UnknownKind
@@ -22,11 +22,7 @@ from vision.drift.window import Window
 
 
 def to_window(entries: Sequence[LogEntry]) -> Window:
-    """Logged answers of one model, in their order; groups are `client/group`, "" where a client named none.
-
-    Raises:
-        LogError: arrays of one model differ in width.
-    """
+    """Answers of one model, in their order; groups are `client/group`, "" where a client named none."""
     return Window(
         embeddings=_stack("embedding", entries),
         quality=_stack("quality", entries),
@@ -36,21 +32,14 @@ def to_window(entries: Sequence[LogEntry]) -> Window:
         groups=np.array(
             [namespace_group(entry.client, entry.group) or "" for entry in entries], dtype=np.str_
         ),
-        times=np.array([to_microseconds(entry.time) for entry in entries], dtype=np.int64) / 1e6,
+        times=np.array([entry.time.timestamp() for entry in entries]),
     )
 
 
 def _stack(name: str, entries: Sequence[LogEntry]) -> FloatArray:
     """(n, width), or (0, 0) of no entries."""
     rows = [getattr(entry, name) for entry in entries]
-    widths = sorted({len(row) for row in rows})
-    if len(widths) > 1:
-        raise LogError(
-            f"{name} has widths {widths} in answers of one model; expected one width. The log was written by "
-            "something else than the service."
-        )
-    stacked: FloatArray = np.array(rows, ARRAY_TYPES[name]).reshape(len(rows), widths[0] if rows else 0)
-    return stacked
+    return np.stack(rows) if rows else np.zeros((0, 0), VECTORS[name])
 
 
 def take_window(
@@ -117,14 +106,14 @@ def _tell_why_empty(log: PredictionLog, model_digest: str, judged: MonitoredWind
         )
     if not log.exists():
         return f"there is no prediction log at {log.name} yet: the service makes it with its first answer"
-    others = [model for model in log.models() if model.digest != model_digest]
+    others = [each for each in log.newest_of_models() if each.model_digest != model_digest]
     if not others:
         return f"the prediction log {log.name} holds no answers"
     last = others[-1]
     return (
         f"the prediction log {log.name} holds no answers of the champion (bundle {model_digest[:12]}), only "
-        f"of other models, the last {last.name} version {last.version} (bundle {last.digest[:12]}); deploy "
-        "the champion"
+        f"of other models, the last {last.model_name} version {last.model_version} (bundle "
+        f"{last.model_digest[:12]}); deploy the champion"
     )
 
 
@@ -160,8 +149,9 @@ def trim(
     kept = {"keep_days": settings.keep_days, "keep_answers": settings.keep_answers}
     if not log.exists():
         return LogTrimming(**kept)
-    believed, doubted_since = _believe(log, now, timedelta(days=settings.keep_days), previous)
-    num_too_old = log.delete_older_than(believed - timedelta(days=settings.keep_days))
+    keep = timedelta(days=settings.keep_days)
+    believed, doubted_since = _believe(log, now, keep, previous or LogTrimming(**kept))
+    num_too_old = log.delete_older_than(believed - keep)
     num_beyond = log.keep_newest(settings.keep_answers)
     return LogTrimming(
         num_too_old=num_too_old,
@@ -174,14 +164,11 @@ def trim(
 
 
 def _believe(
-    log: PredictionLog, now: datetime, keep: timedelta, previous: LogTrimming | None
+    log: PredictionLog, now: datetime, keep: timedelta, previous: LogTrimming
 ) -> tuple[datetime, datetime | None]:
     """The time by which answers go, and since when (by itself) the clock is doubted; None if it is not."""
-    last = previous.believed if previous is not None else None
-    if last is None:
-        last = max((model.last for model in log.models()), default=now)
+    last = previous.believed or max((each.time for each in log.newest_of_models()), default=now)
     if now - last <= max(keep / 2, 2 * DOUBT):
         return now, None
-    since = previous.doubted_since if previous is not None else None
-    since = now if since is None else min(since, now)
+    since = min(previous.doubted_since or now, now)
     return (now, None) if now - since >= DOUBT else (last, since)

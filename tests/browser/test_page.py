@@ -37,7 +37,7 @@ def test_a_picture_is_named_and_a_correction_of_it_is_in_the_log(page: Page, sho
     expect(page.get_by_text("You say: green")).to_be_visible()
     with closing(shown.open_log()) as log:
         (corrected,) = list_corrected(log)
-    assert (corrected.file_name, corrected.class_name) == ("found.png", "red")
+    assert (corrected.answer.file_name, corrected.answer.class_name) == ("found.png", "red")
     assert (corrected.correction.class_name, corrected.correction.client) == ("green", "local")
 
 
@@ -67,12 +67,12 @@ def test_a_doubtful_answer_is_settled_by_one_key_and_taken_back_by_another(page:
     expect(page.get_by_text("1 settled now")).to_be_visible()
     with closing(shown.open_log()) as log:
         said = list_corrected(log)[-1]
-    assert (said.file_name, said.correction.class_name) == ("doubt.png", "green")
+    assert (said.answer.file_name, said.correction.class_name) == ("doubt.png", "green")
     expect(page.get_by_role("button", name="Undo the last")).to_be_visible()
     page.keyboard.press("u")
     expect(page.get_by_text("0 settled now")).to_be_visible()
     with closing(shown.open_log()) as log:
-        assert "doubt.png" not in [each.file_name for each in list_corrected(log)]
+        assert "doubt.png" not in [each.answer.file_name for each in list_corrected(log)]
 
 
 def test_each_file_of_a_zip_gets_its_row_and_they_are_taken_away_as_csv(page: Page) -> None:

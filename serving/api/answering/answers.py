@@ -37,7 +37,7 @@ from serving.api.schemas import (
     UnknownEvidence,
 )
 from serving.api.settings import ServiceSettings
-from serving.log.corrections import Correction
+from serving.log.corrections import Correction, add_correction
 from serving.log.entries import LogEntry
 from serving.log.lossy import LossyLog
 from serving.log.prediction_log import PredictionLog
@@ -281,7 +281,7 @@ class Answerer:
             raise not_logged("answers are not logged here")
         said = Correction(prediction_id, class_name, client, self._clock())
         try:
-            found = self._log.correct(said)
+            found = add_correction(self._log.log, said)
         except LogError as error:
             raise not_logged("the prediction log cannot be written") from error
         if not found:

@@ -78,7 +78,7 @@ def test_pictures_on_which_all_agree_are_written_as_class_folders(
             log.append(make_entry(serial, decision=Decision.REVIEW, image=image, file_name=name))
             for client, name in zip(("ann", "bob"), said, strict=False):
                 add_correction(log, Correction(f"id-{serial}", name, client, START))
-        assert list_doubts(log, "reef", "cat", 10)[0].said == {"ann": "../far", "bob": "../far"}
+        assert list_doubts(log, "reef", "cat", 10)[0][1] == {"ann": "../far", "bob": "../far"}
     alone = ["nase/fish 2.JPG", "nase/one-id-3.PNG", "nase/one-id-4.png"]
     agreed = ["chub/fish1_frame2.png"]
     for options, expected in (([], [*agreed, *alone]), (["--agreed"], agreed)):

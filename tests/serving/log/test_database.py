@@ -254,24 +254,6 @@ def test_a_file_that_is_no_database_is_left_as_it_is(log: PredictionLog, path: P
     assert path.read_bytes() == b"something else " * 1000
 
 
-@pytest.mark.parametrize("size", [20_000, 2_000_000])
-def test_a_file_that_is_overwritten_in_use_is_told_of(log: PredictionLog, path: Path, size: int) -> None:
-    for serial in range(100):
-        log.append(make_entry(serial, embedding=np.zeros(1280, np.float16)))
-    log.empty_wal()
-    log.append(make_entry(100))
-    path.write_bytes(np.random.default_rng(0).bytes(size))  # the same inode
-    for _ in range(2):
-        with pytest.raises(LogError, match="Move it away"):
-            log.check()
-        with pytest.raises(LogError, match="Move it away"):
-            log.append(make_entry(200))
-    for each in path.parent.iterdir():
-        each.unlink()
-    log.append(make_entry(201))
-    assert ids(log) == ["id-201"]
-
-
 def test_a_file_that_is_emptied_in_use_is_a_new_log_as_a_deleted_one_is(
     log: PredictionLog, path: Path
 ) -> None:
@@ -280,24 +262,6 @@ def test_a_file_that_is_emptied_in_use_is_a_new_log_as_a_deleted_one_is(
     path.write_bytes(b"")
     log.append(make_entry(2))
     assert ids(log) == ["id-2"]
-
-
-def test_an_overwritten_file_whose_every_page_is_in_the_write_ahead_log_is_whole_again(
-    log: PredictionLog, path: Path
-) -> None:
-    for serial in range(3):
-        log.append(make_entry(serial))
-    path.write_bytes(b"noise" * 5000)
-    log.append(make_entry(3))
-    assert ids(log) == ["id-0", "id-1", "id-2", "id-3"]
-
-
-def test_a_file_that_is_overwritten_while_it_is_written_to_loses_the_answer(
-    log: PredictionLog, path: Path
-) -> None:
-    log.append(make_entry(1))
-    with pytest.raises(LogError, match="what was written is lost"), log.transaction(writes=True):
-        path.write_bytes(b"noise" * 1000)
 
 
 def test_damaged_pages_are_an_error_to_who_reads_them(log: PredictionLog, path: Path) -> None:

@@ -1,9 +1,7 @@
 """What is kept of an answer, and what a client may make us keep."""
 
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +9,6 @@ from hypothesis import strategies as st
 from serving.log.entries import check_group, clean_file_name, namespace_group
 from tests.serving.answers import make_entry
 from vision.base.errors import DataError
-from vision.decision.records import Decision
 
 # --- file names and groups ------------------------------------------------------------------------------
 
@@ -88,39 +85,3 @@ def test_time_becomes_utc_and_a_naive_time_is_refused() -> None:
     assert entry.time.tzinfo is UTC
     with pytest.raises(ValueError, match="has no zone"):
         make_entry(time=datetime(2026, 3, 1))
-
-
-def test_arrays_take_the_form_in_which_they_are_stored() -> None:
-    entry = make_entry(
-        logits=np.array([1, -2], np.float64),
-        embedding=np.array([0.1, 1e6, -1e6, np.inf], np.float32),
-        quality=np.arange(6, dtype=np.int64)[::2],
-    )
-    assert entry.logits.dtype == np.float32
-    assert entry.embedding.dtype == np.float16
-    np.testing.assert_array_equal(entry.embedding, np.array([0.1, 65504, -65504, np.inf], np.float16))
-    np.testing.assert_array_equal(entry.quality, np.array([0, 2, 4], np.float32))
-
-
-def test_a_decision_is_one_of_three() -> None:
-    assert make_entry(decision="review").decision is Decision.REVIEW
-    with pytest.raises(ValueError, match="maybe"):
-        make_entry(decision="maybe")
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "message"),
-    [
-        ("logits", np.zeros((1, 3), np.float32), r"logits has shape \(1, 3\)"),
-        ("embedding", np.array(["a"]), "type <U1"),
-        ("confidence", float("nan"), "confidence is nan; expected a finite number"),
-        ("latency_ms", float("inf"), "latency_ms is inf"),
-        ("client", "", "client is '' .* expected 1 to 255 characters"),
-        ("prediction_id", "i" * 256, r"prediction_id is 'i+' \(256 characters\)"),
-        ("class_name", "a\0b", "without NUL"),
-        ("model_name", "\udcff", "UTF-8"),
-    ],
-)
-def test_what_cannot_be_stored_is_refused_by_name(field: str, value: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        make_entry(**{field: value})

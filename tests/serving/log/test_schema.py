@@ -15,15 +15,10 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from serving.api.answering.pinned import PinnedModel
-from serving.log import migrations
-from serving.log.migrations.versions import (
-    m0001_answers,
-    m0002_corrections,
-    m0003_enrolments,
-    m0004_verdicts,
-)
+from serving.log import schema
+from serving.log.migrations.versions import m0001_answers, m0002_corrections
 from serving.log.prediction_log import PredictionLog
-from serving.log.schema import CORRECTIONS, HEAD, IMAGES, PREDICTIONS, VERDICTS
+from serving.log.schema import HEAD
 from serving.runtime.bento import stage_code
 from tests.serving.answers import DIGEST, make_entry
 from vision.base.closure import ROOT
@@ -82,11 +77,11 @@ def test_a_new_log_has_the_columns_that_are_asked_for_and_is_made_by_the_newest_
 ) -> None:
     log.check()
     with closing(sqlite3.connect(path)) as connection:
-        for table in (PREDICTIONS, IMAGES, CORRECTIONS, VERDICTS):
+        for table in schema.PREDICTIONS.metadata.sorted_tables:
             found = connection.execute(f"SELECT * FROM {table.name}").description
             assert {column[0] for column in found} == {column.name for column in table.c}
         assert connection.execute("SELECT version_num FROM taxon_log_revision").fetchall() == [(HEAD,)]
-    assert ScriptDirectory(str(Path(str(migrations.__file__)).parent)).get_heads() == [HEAD]
+    assert ScriptDirectory(str(schema.MIGRATIONS)).get_heads() == [HEAD]
 
 
 @pytest.mark.parametrize("former", [False, True])
@@ -163,8 +158,7 @@ def test_the_tables_are_postgresqls_too() -> None:
 def test_migrations_that_are_gone_are_a_fault_of_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (m0001_answers, m0002_corrections, m0003_enrolments, m0004_verdicts):
-        monkeypatch.setattr(module, "__file__", str(tmp_path / "gone" / "versions" / "module.py"))
+    monkeypatch.setattr(schema, "MIGRATIONS", tmp_path / "gone")
     with (
         closing(PredictionLog(f"sqlite:///{tmp_path / 'log.sqlite'}")) as log,
         pytest.raises(LogError, match="start the service again"),

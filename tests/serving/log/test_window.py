@@ -97,11 +97,6 @@ def test_no_answers_give_a_window_that_every_reference_takes_as_insufficient() -
     assert (report.missing_images, report.missing_groups) == (SETTINGS.min_images, SETTINGS.min_groups)
 
 
-def test_answers_of_two_widths_are_an_error() -> None:
-    with pytest.raises(LogError, match=r"logits has widths \[1, 8\]"):
-        to_window([make_entry(0), make_entry(1, logits=np.zeros(1, np.float32))])
-
-
 # --- which answers --------------------------------------------------------------------------------------
 
 
