@@ -13,6 +13,9 @@ from starlette.responses import Response
 from serving.api.answering.state import ServiceState
 from serving.api.keys import KeyScope
 
+PICTURE_PROBLEMS = ("image-format", "image-unusable", "overloaded", "model-failed", "loading", "refused")
+"""Codes of `serving.api.problems.PROBLEMS` that a handler may answer that has pictures looked at."""
+
 
 class Access(StrEnum):
     """Who may ask for a path."""
@@ -36,7 +39,8 @@ class Endpoint:
         scope: that a key needs; None: any key will do.
         media_type: of the answer.
         answer: what the answer holds; None where that is no JSON of ours.
-        problems: codes of `serving.api.problems.PROBLEMS` that the handler may answer.
+        problems: codes of `serving.api.problems.PROBLEMS` that the handler may answer, beside those that
+            follow from access, scope, form and query.
         form: what a request's body holds as multipart/form-data; None where there is none.
         max_body: the setting that bounds its body, in bytes.
         query: what its query may hold; None where nothing is expected.

@@ -14,6 +14,8 @@ from serving.api.problems import MEDIA_TYPE, PROBLEMS, Problem
 VERSION = "1"
 COMMON_PROBLEMS = ("malformed-request", "too-large", "slow-head", "wrong-method")
 """What may be answered at any path, whatever its handler does."""
+FORM_PROBLEMS = ("content-type", "form", "too-slow", "busy")
+"""And where a form is read."""
 
 _REF = "#/components/schemas/{model}"
 _TEXT = (
@@ -77,6 +79,10 @@ def _answer(endpoint: Endpoint) -> dict[str, Any]:
 def _refusals(endpoint: Endpoint) -> dict[str, Any]:
     """Status -> which problems it stands for, each with its code."""
     codes = [*endpoint.problems, *COMMON_PROBLEMS, "fault"]
+    if endpoint.form is not None:
+        codes += FORM_PROBLEMS
+    if endpoint.query is not None:
+        codes.append("query")
     if endpoint.access is not Access.OPEN:
         codes += ["no-key", "too-often"]
     if endpoint.scope is not None:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import FormData
-
 from serving.api.problems import ProblemError
 from vision.bundle.records import Contract
 from vision.data.decoding.cutting import cut, is_box, open_photograph, parse_box, place_box
 from vision.data.records import Box
 
 
-def read_box(form: FormData) -> Box | None:
-    """The box of a form, if it has one; what is none is refused (422)."""
-    text = form.get("box")
-    if text is None or (isinstance(text, str) and not text.strip()):
+def read_box(text: str) -> Box | None:
+    """The box that a text names; None of an empty one, and what is no box is refused (422)."""
+    if not text:
         return None
-    if not isinstance(text, str):
-        raise _wrong_box("A file arrived in the field box")
     try:
         box = parse_box(text.split(","))
     except ValueError as error:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from serving.api.answering.enrolled import NewClass
 from serving.api.answering.state import ServiceState
-from serving.api.endpoint import Access, Endpoint
+from serving.api.endpoint import PICTURE_PROBLEMS, Access, Endpoint
 from serving.api.keys import KeyScope
 from serving.api.requests.forms import WrongForm, read_form
 from serving.api.schemas import MAX_ENROLLED, MIN_ENROLLED, EnrolForm, EnrolledAnswer
@@ -25,23 +24,11 @@ async def enrol_class(state: ServiceState, request: Request) -> EnrolledAnswer:
     """Decode, run, find the threshold, keep."""
     answerer = state.require_answerer(request)
     with state.admission(request.state.client):
-        form = await read_form(state, request, _wrong_form, num_files=MAX_ENROLLED, num_texts=1)
-        try:
-            name, files = form.get("class_name"), form.getlist("image")
-            images = [each for each in files if isinstance(each, UploadFile)]
-            if (
-                not isinstance(name, str)
-                or len(images) != len(files)
-                or len(form.multi_items()) != len(files) + 1
-            ):
-                raise _wrong_form(f"The fields {', '.join(sorted(set(form)))[:60] or 'none'} arrived")
-            name = name.strip()
-            if not name or len(name) > MAX_CHARACTERS or not name.isprintable() or not is_folder_name(name):
-                raise _wrong_form(f"The class_name {name[:60]!r} arrived")
-            content = tuple([(each.filename or "", await each.read()) for each in images])
-        finally:
-            await form.close()
-        return await state.run(answerer.enrol, NewClass(name, content, request.state.client))
+        form = await read_form(state, request, EnrolForm, _wrong_form, num_files=MAX_ENROLLED)
+        name = form.texts["class_name"]
+        if not is_folder_name(name):
+            raise _wrong_form(f"The class_name {name[:60]!r} arrived")
+        return await state.run(answerer.enrol, NewClass(name, tuple(form.files), request.state.client))
 
 
 ENROL = Endpoint(
@@ -53,11 +40,7 @@ ENROL = Endpoint(
     "takes them",
     handler=enrol_class,
     answer=EnrolledAnswer,
-    problems=(
-        *("content-type", "form", "image-format", "image-unusable", "no-known-images", "not-told-apart"),
-        "enrolled-enough",
-        *("too-slow", "busy", "overloaded", "model-failed", "loading", "refused", "not-logged"),
-    ),
+    problems=(*PICTURE_PROBLEMS, "no-known-images", "not-told-apart", "enrolled-enough", "not-logged"),
     form=EnrolForm,
     example='curl -H "X-API-Key: $KEY" -F class_name=burbot -F image=@1.jpg -F image=@2.jpg -F image=@3.jpg '
     '-F image=@4.jpg -F image=@5.jpg "$URL/enrol"',

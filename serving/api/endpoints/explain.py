@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from serving.api.answering.answers import Question
 from serving.api.answering.state import ServiceState
-from serving.api.endpoint import Access, Endpoint
+from serving.api.endpoint import PICTURE_PROBLEMS, Access, Endpoint
 from serving.api.keys import KeyScope
 from serving.api.requests.forms import read_image
 from serving.api.schemas import ImageForm
@@ -33,18 +33,7 @@ EXPLAIN = Endpoint(
     summary="One image under a heat map of its class, as a PNG; nothing is logged",
     handler=explain,
     media_type="image/png",
-    problems=(
-        "content-type",
-        "form",
-        "image-format",
-        "image-unusable",
-        "too-slow",
-        "busy",
-        "overloaded",
-        "model-failed",
-        "loading",
-        "refused",
-    ),
+    problems=PICTURE_PROBLEMS,
     form=ImageForm,
     example='curl -H "X-API-Key: $KEY" -F image=@photo.jpg -o heat_map.png "$URL/explain"',
 )

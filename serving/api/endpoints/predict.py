@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import time
 
-from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
 from serving.api.answering.answers import Question
 from serving.api.answering.boxes import read_box
 from serving.api.answering.state import ServiceState
-from serving.api.endpoint import Access, Endpoint
+from serving.api.endpoint import PICTURE_PROBLEMS, Access, Endpoint
 from serving.api.keys import KeyScope
 from serving.api.problems import ProblemError
 from serving.api.requests.forms import WrongForm, read_form
@@ -35,27 +34,25 @@ async def predict(state: ServiceState, request: Request) -> PredictionAnswer:
     answerer = state.require_answerer(request)
     query = read_query(PredictionQuery, request)
     with state.admission(request.state.client):
-        form = await read_form(state, request, _wrong_form, num_files=MAX_PICTURES, num_texts=2)
-        try:
-            images, group = _check_fields(form)
-            box = read_box(form)
-            questions = [
-                Question(
-                    image=await image.read(),
-                    file_name=image.filename or "",
-                    client=request.state.client,
-                    group=group,
-                    explain=query.explain,
-                    arrived=arrived,
-                    views=query.tta,
-                    reencode=query.reencode,
-                    similar=query.similar,
-                    box=box,
-                )
-                for image in images
-            ]
-        finally:
-            await form.close()
+        form = await read_form(state, request, PredictionForm, _wrong_form, num_files=MAX_PICTURES)
+        group, box = _check_group(form.texts.get("group", "")), read_box(form.texts.get("box", ""))
+        if "box" in form.texts and len(form.files) > 1:
+            raise _wrong_form(f"A box arrived with {len(form.files)} images, and is of one")
+        questions = [
+            Question(
+                image=image,
+                file_name=name,
+                client=request.state.client,
+                group=group,
+                explain=query.explain,
+                arrived=arrived,
+                views=query.tta,
+                reencode=query.reencode,
+                similar=query.similar,
+                box=box,
+            )
+            for name, image in form.files
+        ]
         if len(questions) == 1:
             answer = await state.answer(answerer, questions[0])
         else:
@@ -65,28 +62,8 @@ async def predict(state: ServiceState, request: Request) -> PredictionAnswer:
     return answer
 
 
-def _check_fields(form: FormData) -> tuple[list[UploadFile], str | None]:
-    """The files and the group of a form; anything else in it is refused (422)."""
-    names = [name for name, _ in form.multi_items()]
-    for name in names:
-        if name not in ("image", "group", "box"):
-            raise _wrong_form(f"A field {name[:60]!r} arrived")
-        if name != "image" and names.count(name) > 1:
-            raise _wrong_form(f"{names.count(name)} fields {name} arrived")
-    if "box" in names and names.count("image") > 1:
-        raise _wrong_form(f"A box arrived with {names.count('image')} images, and is of one")
-    images, group = [], form.get("group")
-    for image in form.getlist("image"):
-        if isinstance(image, str):
-            raise _wrong_form(
-                f"A text of {len(image)} characters arrived in the field image (URLs are not fetched)"
-            )
-        images.append(image)
-    if not images:
-        raise _wrong_form("No field image arrived")
-    if isinstance(group, UploadFile):
-        raise _wrong_form("A file arrived in the field group")
-    group = (group or "").strip()
+def _check_group(group: str) -> str | None:
+    """The group; None where none was given, refused (422) where it cannot be logged."""
     if len(group) > MAX_CHARACTERS or not group.isprintable():  # the log refuses it as well, but too late
         raise ProblemError(
             "group",
@@ -95,7 +72,7 @@ def _check_fields(form: FormData) -> tuple[list[UploadFile], str | None]:
             "group share",
             advice="Shorten it, or leave the field out",
         )
-    return images, group or None
+    return group or None
 
 
 PREDICT = Endpoint(
@@ -107,22 +84,7 @@ PREDICT = Endpoint(
     "or for several of one individual",
     handler=predict,
     answer=PredictionAnswer,
-    problems=(
-        "content-type",
-        "form",
-        "group",
-        "box",
-        "query",
-        "image-format",
-        "image-unusable",
-        "no-known-images",
-        "too-slow",
-        "busy",
-        "overloaded",
-        "model-failed",
-        "loading",
-        "refused",
-    ),
+    problems=(*PICTURE_PROBLEMS, "no-known-images", "group", "box"),
     form=PredictionForm,
     query=PredictionQuery,
     example='curl -H "X-API-Key: $KEY" -F image=@photo.jpg -F group=visit-3 "$URL/predict?explain=true"',

@@ -20,7 +20,7 @@ from serving.api.answering.rows import begin_csv, write_json
 from serving.api.answering.state import ServiceState
 from serving.api.endpoint import Access, Endpoint
 from serving.api.keys import KeyScope
-from serving.api.requests.forms import WrongForm, read_form
+from serving.api.requests.forms import WrongForm, receive_form
 from serving.api.requests.queries import read_query
 from serving.api.schemas import BatchForm, BatchQuery, BatchRow
 
@@ -75,7 +75,7 @@ async def predict_batch(state: ServiceState, request: Request) -> StreamingRespo
     as_csv = query.format == "csv" or (query.format is None and _CSV in request.headers.get("accept", ""))
     async with AsyncExitStack() as stack:
         stack.enter_context(state.admission(request.state.client))
-        form = await read_form(state, request, _wrong_form, num_files=1, num_texts=0, is_archive=True)
+        form = await receive_form(state, request, _wrong_form, num_files=1, num_texts=0, is_archive=True)
         stack.push_async_callback(form.close)
         upload = form.get("archive")
         if not isinstance(upload, UploadFile) or len(form.multi_items()) != 1:
@@ -122,17 +122,7 @@ PREDICT_BATCH = Endpoint(
     handler=predict_batch,
     media_type=_NDJSON,
     answer=BatchRow,
-    problems=(
-        "content-type",
-        "form",
-        "query",
-        "archive",
-        "no-room",
-        "too-slow",
-        "busy",
-        "loading",
-        "refused",
-    ),
+    problems=("archive", "no-room", "loading", "refused"),
     form=BatchForm,
     query=BatchQuery,
     max_body="max_batch_bytes",

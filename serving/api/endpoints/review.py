@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 
 import anyio.to_thread
-from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from serving.api.answering.state import ServiceState
@@ -32,10 +31,7 @@ async def undo(state: ServiceState, request: Request) -> UndoAnswer:
     """Delete this key's correction of an answer."""
     answerer = state.require_answerer(request)
     with state.admission(request.state.client):
-        form = await read_form(state, request, _wrong_form, num_files=0, num_texts=1)
-    name = form.get("prediction_id")
-    if name is None or isinstance(name, UploadFile):
-        raise _wrong_form("Another field or none arrived")
+        name = (await read_form(state, request, UndoForm, _wrong_form)).texts["prediction_id"]
     return await anyio.to_thread.run_sync(undo_correction, answerer.kept, name, request.state.client)
 
 
@@ -46,7 +42,7 @@ REVIEW = Endpoint(
     summary="Doubtful and unknown answers that your key has not corrected yet, with what others said",
     handler=tell_queue,
     answer=Queue,
-    problems=("query", "busy", "overloaded", "loading", "refused", "not-logged"),
+    problems=("busy", "overloaded", "loading", "refused", "not-logged"),
     query=QueueQuery,
     example='curl -H "X-API-Key: $KEY" "$URL/review?number=10"',
 )
@@ -58,7 +54,7 @@ UNDO = Endpoint(
     summary="Take your key's correction of an answer back",
     handler=undo,
     answer=UndoAnswer,
-    problems=("content-type", "form", "too-slow", "busy", "loading", "refused", "not-logged"),
+    problems=("loading", "refused", "not-logged"),
     form=UndoForm,
     example='curl -H "X-API-Key: $KEY" -F prediction_id=$ID "$URL/corrections/undo"',
 )

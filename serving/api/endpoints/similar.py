@@ -6,7 +6,7 @@ from starlette.requests import Request
 
 from serving.api.answering.answers import Question
 from serving.api.answering.state import ServiceState
-from serving.api.endpoint import Access, Endpoint
+from serving.api.endpoint import PICTURE_PROBLEMS, Access, Endpoint
 from serving.api.keys import KeyScope
 from serving.api.requests.forms import read_image
 from serving.api.requests.queries import read_query
@@ -31,10 +31,7 @@ SIMILAR = Endpoint(
     summary="The known images that an image is most like, with path, class and picture; nothing is logged",
     handler=tell_similar,
     answer=SimilarAnswer,
-    problems=(
-        *("content-type", "form", "query", "image-format", "image-unusable", "no-known-images"),
-        *("too-slow", "busy", "overloaded", "model-failed", "loading", "refused"),
-    ),
+    problems=(*PICTURE_PROBLEMS, "no-known-images"),
     form=ImageForm,
     query=SimilarQuery,
     example='curl -H "X-API-Key: $KEY" -F image=@photo.jpg "$URL/similar?number=3"',

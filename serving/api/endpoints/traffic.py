@@ -33,7 +33,7 @@ TRAFFIC = Endpoint(
     summary="Answers of the last hours by decision, hour and class, latency, and monitoring's last verdicts",
     handler=tell_traffic_of,
     answer=Traffic,
-    problems=("query", "busy", "loading", "refused", "not-logged"),
+    problems=("busy", "loading", "refused", "not-logged"),
     query=TrafficQuery,
     example='curl -H "X-API-Key: $KEY" "$URL/traffic?hours=24"',
 )

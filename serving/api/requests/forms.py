@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from pydantic import BaseModel
 from python_multipart.multipart import parse_options_header
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from serving.api.answering.state import ServiceState
 from serving.api.metrics import Stage
 from serving.api.problems import ProblemError
+from serving.api.schemas import ImageForm
 from serving.log.entries import MAX_CHARACTERS
 
 SPOOL_BYTES = 1_000_000
@@ -42,6 +44,19 @@ class WrongForm:
         )
 
 
+@dataclass(frozen=True)
+class Form:
+    """What a form holds.
+
+    Attributes:
+        files: name and content of each.
+        texts: field -> its text, without blanks at its ends; those that did not arrive are left out.
+    """
+
+    files: list[tuple[str, bytes]]
+    texts: dict[str, str]
+
+
 _ONE_IMAGE = WrongForm("one file in the field image", "-F image=@photo.jpg")
 
 
@@ -49,19 +64,47 @@ async def read_image(state: ServiceState, request: Request) -> bytes:
     """The one image of a request's form.
 
     Raises:
-        ProblemError: the form holds something else, or does not arrive in time.
+        ProblemError: as of `read_form`.
     """
-    form = await read_form(state, request, _ONE_IMAGE, num_files=1, num_texts=0)
-    try:
-        image = form.get("image")
-        if image is None or isinstance(image, str) or len(form.multi_items()) != 1:
-            raise _ONE_IMAGE("Another field or none arrived")
-        return await image.read()
-    finally:
-        await form.close()
+    form = await read_form(state, request, ImageForm, _ONE_IMAGE, num_files=1)
+    return form.files[0][1]
 
 
 async def read_form(
+    state: ServiceState, request: Request, schema: type[BaseModel], wrong: WrongForm, *, num_files: int = 0
+) -> Form:
+    """What a request's form holds; of the fields of `schema` those of `str` are texts, others hold files.
+
+    Raises:
+        ProblemError: another field or none that is needed arrived, or a needed text that cannot be logged
+            (422); or as of `receive_form`.
+    """
+    fields = schema.model_fields
+    text_fields = {name for name, field in fields.items() if field.annotation is str}
+    received = await receive_form(state, request, wrong, num_files=num_files, num_texts=len(text_fields))
+    form = Form([], {})
+    try:
+        for name, value in received.multi_items():
+            if isinstance(value, UploadFile) and name in fields.keys() - text_fields:
+                form.files.append((value.filename or "", await value.read()))
+            elif isinstance(value, str) and name in text_fields - form.texts.keys():
+                form.texts[name] = value.strip()
+            else:
+                kind = "text (URLs are not fetched)" if isinstance(value, str) else "file"
+                raise wrong(f"A {kind} arrived in the field {name[:60]!r}, or one more than it may hold")
+    finally:
+        await received.close()
+    for name in (name for name, field in fields.items() if field.is_required()):
+        text = form.texts.get(name, "")
+        if name not in text_fields:
+            if not form.files:
+                raise wrong(f"No field {name} arrived")
+        elif not text or len(text) > MAX_CHARACTERS or not text.isprintable():
+            raise wrong(f"A {name} of {len(text)} characters arrived, too many, none or unprintable")
+    return form
+
+
+async def receive_form(
     state: ServiceState,
     request: Request,
     wrong: WrongForm,
