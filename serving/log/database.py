@@ -19,7 +19,6 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, create_engine, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.pool import QueuePool
 
 from serving.log.schema import is_current, upgrade
 from serving.log.url import is_sqlite, parse_url
@@ -72,7 +71,6 @@ class LogDatabase:
             parsed,
             connect_args=arguments,
             hide_parameters=True,
-            poolclass=QueuePool,
             pool_size=1,
             max_overflow=0,
             pool_timeout=wait_s,
@@ -218,9 +216,8 @@ def _set_up_connection(connection: sqlite3.Connection, _: Any) -> None:
 
 def _begin(connection: Connection) -> None:
     """Writers take the lock at once: a reader that becomes a writer could fail without waiting."""
-    connection.exec_driver_sql(
-        "BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN"
-    )
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _prepare_file(connection: Connection, name: str, wait_s: float) -> None:

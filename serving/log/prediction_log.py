@@ -104,9 +104,8 @@ class PredictionLog(LogDatabase):
         """The newest answer of every model; that of the model which answered last comes last."""
         number = PREDICTIONS.c.number
         newest = select(func.max(number)).group_by(PREDICTIONS.c.model_digest)
-        return [
-            LogEntry(*row) for row in self.read(select_entries().where(number.in_(newest)).order_by(number))
-        ]
+        query = select_entries().where(number.in_(newest)).order_by(number)
+        return [LogEntry(*row) for row in self.read(query)]
 
     def find(self, prediction_ids: Sequence[str]) -> set[str]:
         """Those of the answers that are in the log."""
