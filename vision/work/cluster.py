@@ -186,7 +186,7 @@ def open_cluster(settings: ExecutorSettings) -> Iterator[ClusterExecutor]:
 def _connect(address: str) -> Client:
     try:
         client = Client(address, timeout=CONNECT_S, set_as_default=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:  # TypeError: tls:// without certificates
         raise ExecutorError(
             f"{address}: no Dask scheduler answers within {CONNECT_S} s ({error}). Expected one at "
             f"executor.address. Start it in a copy of this folder: {SCHEDULER}. Or leave the address "

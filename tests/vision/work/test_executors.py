@@ -278,6 +278,17 @@ class TestClusters:
             ):
                 pass
 
+    def test_tls_without_certificates_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*_: object, **_more: object) -> None:
+            raise TypeError("TLS expects a `ssl_context` argument")  # as a Client does, and closes for 20 s
+
+        monkeypatch.setattr(cluster, "Client", refuse)
+        with (
+            pytest.raises(ExecutorError, match="TLS expects"),
+            open_executor(ExecutorSettings(engine="dask", address="tls://127.0.0.1:9")),
+        ):
+            pass
+
     @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nothing://127.0.0.1:9"])
     def test_where_no_scheduler_is_it_is_told_in_seconds(
         self, address: str, monkeypatch: pytest.MonkeyPatch
