@@ -25,8 +25,6 @@ class Headline:
 
     Attributes:
         tone: promoted, kept, refused or failed; chooses the colour.
-        title: the verdict in a few words.
-        sentences: why the verdict fell so, and what the model answers where a promise cannot be kept.
     """
 
     tone: str

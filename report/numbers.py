@@ -27,8 +27,6 @@ class Number:
 
     Attributes:
         value: how many of 100.
-        name: of what.
-        detail: what it was measured on, and what became of the others.
         unit: after the value; empty of what was not tried.
         marked: whether it is a figure to be warned of.
     """

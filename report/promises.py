@@ -28,9 +28,7 @@ class Promise:
     """What the rule promises of known images, what decides it, and what test shows.
 
     Attributes:
-        text: the promise.
         threshold: the score or confidence that decides; empty where nothing can be promised.
-        measured: on test.
         state: kept, open, broken or none.
     """
 

@@ -35,31 +35,11 @@ class RunStory:
     """What happened in one run, in the order of the run.
 
     Attributes:
-        run_name: name of the run and of its folder.
-        config: the configuration as it was run, weights resolved.
-        left_out: candidates that the machine could not train.
-        failure: why the run ended early; None when it reached a verdict.
-        failed_step: the step in which it ended.
-        manifest: files of the source.
-        splits: which image is used for what.
-        data_report: what exploration found.
-        histories: one per trained candidate.
         evaluations: one per candidate, on validation.
         weights: candidate that was trained -> where its weights came from.
-        comparison: candidates side by side.
-        gains: what several answers to one picture gain; None where that was not asked.
-        precision_report: exported precisions against the trained network.
-        inflation: what a random split would have shown; None where that was not measured.
-        rule: the decision rule that is served.
         test: the served graph on test.
-        promotion: the gate's verdict.
-        registration: where the model stands in the registry.
         step_seconds: step -> seconds; a cached step has 0.
-        cached_steps: names of the steps whose results were reused.
-        orchestration_seconds: what the run took beyond its steps' own work.
-        versions: library -> version.
         machine: what of the machine the figures depend on, by the names in `MACHINE`; empty of a killed run.
-        images_digest: content hash of the decoded images.
         images: (n, s, s, 3) uint8, row i is manifest entry i; may be a memmap.
         far_images: far kind -> row -> (s, s, 3) uint8, as it was judged; those that the page shows.
         heat_maps: data-set row -> (h, w) in 0..1, where in the image the answer comes from (see

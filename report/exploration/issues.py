@@ -14,13 +14,7 @@ from vision.evaluation.suspected import Suspect, find_strangers
 
 @dataclass(frozen=True)
 class Issue:
-    """One kind of doubt.
-
-    Attributes:
-        title: in the legend.
-        colour: of its frames.
-        rows: of the data set, the most doubtful first.
-    """
+    """One kind of doubt; its rows are of the data set, the most doubtful first."""
 
     title: str
     colour: str

@@ -38,9 +38,7 @@ class Explored:
     """What one network says of the images; nothing of it was decided upon.
 
     Attributes:
-        candidate: its name.
         is_frozen: its backbone was not trained on these images, and every label was judged by folds.
-        outputs: of the images on the map.
         held_out: answers of heads that were fitted without the image; None where no label can be judged.
         lack: why none can, or what a training would refuse; empty where nothing is in the way.
     """

@@ -54,20 +54,7 @@ IN_WORDS = {
 
 @dataclass(frozen=True)
 class MonitoringStory:
-    """What happened in one monitoring run; what it did not reach is None.
-
-    Attributes:
-        run_name: name of the run and of its folder.
-        config: the configuration as it was run.
-        failure: why the run ended early; None when it reached a verdict.
-        failed_step: the step in which it ended.
-        span: which answers were read.
-        report: the verdict with its evidence.
-        evidently: Evidently's page; None where too little was there to compare.
-        trimming: what went from the log.
-        step_seconds: step -> seconds.
-        versions: library -> version.
-    """
+    """What happened in one monitoring run; what it did not reach is None."""
 
     run_name: str
     config: RunConfig

@@ -71,10 +71,6 @@ class Tile:
 
     Attributes:
         source: data URI of the thumbnail; None where the picture is not at hand any more.
-        link: the file itself, where it lies on the disk.
-        title: the answer in a few words.
-        detail: what else it could be.
-        name: of the file.
         heat_map: link to the overlay, or nothing.
         similar: known images that are most like it; none of a stranger.
     """
@@ -117,13 +113,7 @@ def write_predictions(
 
 
 def render_sheet(summary: BatchSummary, asked: Iterable[Asked], neighbours: Neighbours | None = None) -> str:
-    """The contact sheet as one HTML page, below 20 MB whatever was asked.
-
-    Args:
-        summary: of the rows.
-        asked: every file, of which a thumbnail may be made, with its row.
-        neighbours: known images, of which the similar ones of each row are shown.
-    """
+    """The contact sheet as one HTML page, below 20 MB whatever was asked."""
     classes = _list_shown_classes(summary)
     chosen, unreadable = _choose(summary, classes, asked)
     thumbnails = _draw_all([each for shown in chosen.values() for each in shown])

@@ -46,13 +46,7 @@ def describe_settings(trial: TrialRecord) -> str:
 
 
 def write_tuning(name: str, record: TuningRecord, command: str | None, path: Path) -> None:
-    """Write the page, whole or not at all.
-
-    Args:
-        name: of the project.
-        record: the search.
-        command: what trains with the best settings; None where none is better.
-        path: of the page.
+    """Write the page; `command` trains with the best settings, and is None where none is better.
 
     Raises:
         StorageError: it cannot be written.

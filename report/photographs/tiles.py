@@ -19,8 +19,6 @@ class Picture:
 
     Attributes:
         source: data URI; None where the image is not at hand.
-        title: what it shows.
-        detail: what it was answered.
         tone: right, wrong or asks.
         heat_map: data URI; what the answer was read from.
         file: path of its file below the data set's folder; empty of what has none.

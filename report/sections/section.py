@@ -24,10 +24,7 @@ class Section:
 
     Attributes:
         id: anchor of the section and name of its template.
-        title: its heading.
-        link: its name in the page's list of sections.
         needs: fields of the story without which the section is left out.
-        context: values that the template shows beside the story.
         plots: name -> plot.
         summary: the section's part of summary.json, also for a story in which something is missing.
         folded: whether a reader opens it himself; in print it is always open.

@@ -36,7 +36,6 @@ class PackagedWeights:
 
     Attributes:
         find: the file; raises ConfigError without the package.
-        digest: its SHA-256.
         load: reads a file into the network; raises ConfigError if it is of another one.
     """
 

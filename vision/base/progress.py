@@ -19,8 +19,6 @@ class Progress:
     """How far one piece of work is.
 
     Attributes:
-        told: how far, in words without the name of the work.
-        seconds_left: until its end; None where that is not known yet.
         total: pieces in all, images for example; 0 where they are not counted.
     """
 
@@ -34,12 +32,9 @@ class TrainingProgress:
     """How far the training of one candidate is.
 
     Attributes:
-        candidate: its name.
         epoch: the current epoch, from 1.
         epochs: planned; early stopping may need fewer.
-        images_per_second: over the last batches.
         remaining_seconds: until the planned end, an upper bound.
-        validation_accuracy: of the last finished epoch, or None.
     """
 
     candidate: str

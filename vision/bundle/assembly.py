@@ -48,15 +48,7 @@ _MAKERS = ("keras", "numpy", "scikit-learn", "tensorflow", "tensorflow-cpu")
 
 @dataclass(frozen=True, eq=False)
 class LoadedBundle:
-    """A verified bundle, ready to answer.
-
-    Attributes:
-        digest: of the bundle, equal to the pinned one.
-        contract: what it promises and needs.
-        detector: arrays of the unknown score.
-        engine: runs the graph.
-        neighbours: known images; None in a bundle without them.
-    """
+    """A verified bundle, ready to answer."""
 
     digest: str
     contract: Contract
@@ -117,15 +109,7 @@ def write_bundle(
     contract: Contract,
     neighbours: Neighbours | None = None,
 ) -> Bundle:
-    """Write graph, head, detector, reference and contract into `folder`.
-
-    Args:
-        folder: made if absent.
-        graphs: holds the graph of the contract's precision and the head.
-        detector: arrays of the unknown score.
-        reference: what later windows of answers are compared with.
-        contract: its `files` are filled in here.
-        neighbours: known images that can be shown as like another; None: none are kept.
+    """Write graph, head, detector, reference, neighbours and contract, whose `files` are filled in here.
 
     Raises:
         BundleError: the precision was not exported.
@@ -156,11 +140,6 @@ def write_bundle(
 def load_bundle(root: Path, expected_digest: str, num_threads: int = 1) -> LoadedBundle:
     """A bundle whose every byte is the one that was registered.
 
-    Args:
-        root: the bundle's folder.
-        expected_digest: pinned in the registry, not read from the folder.
-        num_threads: of the engine.
-
     Raises:
         BundleError: a file is missing, changed or one too many; the contract is not readable, of a newer
             schema, names files outside the folder, or was made with other measures of quality; the digest
@@ -179,10 +158,6 @@ def load_bundle(root: Path, expected_digest: str, num_threads: int = 1) -> Loade
 
 def load_reference(root: Path, expected_digest: str) -> DriftReference:
     """What a window of a bundle's answers is compared with.
-
-    Args:
-        root: the bundle's folder.
-        expected_digest: pinned in the registry, not read from the folder.
 
     Raises:
         BundleError: the bundle is not, byte for byte, the registered one, or it was made with other measures

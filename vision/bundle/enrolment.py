@@ -48,11 +48,8 @@ class EnrolledClass:
     """A class that can be answered provisionally.
 
     Attributes:
-        class_name: as a person named it.
-        space: in which its pictures and others are compared.
         direction: (r,) of length 1.
         threshold: a picture above it is taken for the class.
-        num_images: that it was made from.
         num_recognised: of them, each left out in turn, above the threshold.
     """
 

@@ -74,9 +74,7 @@ class Neighbours:
         embeddings: (m, d) float16, of the served graph.
         labels: (m,) int64, places in `class_names`.
         groups: (m,) int64, images of one individual, camera or visit share a number.
-        paths: m, in the data set.
         pictures: m small JPEGs; empty where none is kept, before they are saved.
-        class_names: of the model.
         more: all known images, where these are only those with pictures.
     """
 
@@ -138,16 +136,9 @@ class Neighbours:
 def gather_neighbours(
     outputs: ModelOutputs, manifest: Manifest, splits: Splits, images: ImageArray, per_class: int
 ) -> Neighbours:
-    """Up to `per_class` images of each class, of as many groups as can be.
+    """Up to `per_class` of the images (n, s, s, 3) of each known class, of as many groups as can be.
 
     Of more than `EXACT_ROWS` in all, `PICTURED` of each class have pictures.
-
-    Args:
-        outputs: of the exported graph; images of held-out classes among them are left out.
-        manifest: has the paths.
-        splits: has labels and groups.
-        images: (n, s, s, 3), as the network sees them.
-        per_class: most images of a class.
     """
     labels = splits.labels()
     codes = np.unique(splits.group_array(), return_inverse=True)[1].astype(np.int64)

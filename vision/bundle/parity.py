@@ -33,10 +33,7 @@ ENGINE_EQUALITY = 0.01
 def run_graphs(graphs: ExportedGraphs, images: ImageArray, splits: Splits) -> dict[str, ModelOutputs]:
     """Precision -> what its graph says of validation, known and held-out images; of those that can be run.
 
-    Args:
-        graphs: the exported graphs.
-        images: (n, s, s, 3) uint8, may be memory-mapped.
-        splits: says which rows are validation.
+    The images are (n, s, s, 3) uint8, and may be memory-mapped.
     """
     rows = rows_of(splits, Split.VALIDATION)
     usable = [each for each in graphs.precisions if each not in graphs.unusable]
@@ -53,13 +50,7 @@ def check_graphs(
 ) -> PrecisionReport:
     """Every exported precision against the trained network on validation, and which one is served.
 
-    Args:
-        graphs: the exported graphs.
-        exported: what they say of validation, as `run_graphs` gives it.
-        trained: the trained network's outputs, validation among them, and what was fitted on them.
-        splits: says which rows are validation.
-        settings: the precision to serve, largest differences.
-        draws: resamples of the validation images.
+    `exported` is what `run_graphs` gives, `trained` the trained network on validation among others.
     """
     reference = Answered.of(trained, splits)
 
@@ -96,15 +87,9 @@ def compare_precision(
 ) -> PrecisionRow:
     """One exported precision against the trained network, on validation.
 
-    fp32 and ONNX have the network's own weights: they must compute the same; no tolerance judges them.
-
-    Args:
-        precision: which.
-        num_bytes: size of the graph's file.
-        trained: the trained network's answers.
-        exported: the graph's answers to the same images in the same order.
-        draws: resamples of these images.
-        tolerance: largest differences; one whose lower bound lies beyond it puts the precision out.
+    fp32 and ONNX have the network's own weights: they must compute the same; no tolerance judges them. Both
+    have answered the same images in the same order. A difference whose lower bound lies beyond its tolerance
+    puts the precision out.
     """
     measured = measure_differences(trained, exported, draws)
     largest = measured["max_probability_difference"].value

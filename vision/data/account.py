@@ -20,13 +20,7 @@ _MOST_KINDS = 4
 
 @dataclass(frozen=True)
 class Loss:
-    """Files of one class that are left out.
-
-    Attributes:
-        class_name: of the class.
-        num_lost: files that are left out.
-        num_files: all of its files.
-    """
+    """Files of one class that are left out."""
 
     class_name: str
     num_lost: int

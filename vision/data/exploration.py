@@ -39,11 +39,7 @@ _NEAR_BLANK_CONTRAST = 0.02
 def explore(manifest: Manifest, images: ImageArray, splits: Splits, resize_reason: str = "") -> DataReport:
     """Counts, quality, duplicates, what is left out, and findings in plain words.
 
-    Args:
-        manifest: the images.
-        images: (n, size, size, 3) uint8, row i is entry i; a memory map is read in chunks.
-        splits: the assignment, aligned with both.
-        resize_reason: how the pictures became squares, a sentence.
+    Row i of the images (n, size, size, 3) uint8 is entry i; a memory map is read in chunks.
     """
     quality = _measure_in_chunks(images)
     counts = tuple(_count_classes(splits))

@@ -49,8 +49,6 @@ class Probe:
     Attributes:
         width: in pixels, as it is seen.
         height: in pixels, as it is seen.
-        format: name of the format that its bytes declare.
-        remarks: what is worth telling of it.
         sample_bits: how many of 16 bits its samples use, as far as they alone tell; 0 for eight bits.
         taken_at: local time at which its camera says that it was taken.
     """
@@ -80,16 +78,10 @@ def decode_image(
     """The picture in a file's bytes as a square, the same for training and for the service.
 
     Large JPEGs are decoded at a reduced scale that is still at least twice the target (libjpeg's scaled
-    inverse DCT), then resized by Pillow's antialiased bilinear filter.
-
-    Args:
-        raw: the whole content of an image file.
-        size: side of the square in pixels.
-        resize: pad keeps the whole picture and its aspect and fills with grey 128; crop keeps the centre
-            square; stretch keeps the whole picture and changes its aspect.
-        max_megapixels: a picture with more pixels is refused before it is decoded.
-        keeps_damage: take what is there of a picture of which a part is missing.
-        least_bits: of 16, that the pictures of the data set use (`Manifest` and `Contract` know it).
+    inverse DCT), then resized by Pillow's antialiased bilinear filter. `resize` pad keeps the whole picture
+    and fills with grey 128, crop keeps the centre square, stretch changes the aspect. A picture of more than
+    `max_megapixels` is refused unread; with `keeps_damage`, what is there of a damaged one is taken.
+    `least_bits`, of 16, are those that the data set's pictures use.
 
     Returns:
         (size, size, 3) uint8, sRGB.
@@ -114,10 +106,8 @@ def decode_image(
 def probe_image(raw: bytes, *, max_megapixels: float = MAX_MEGAPIXELS, keeps_damage: bool = False) -> Probe:
     """Width, height and format of a picture, and the certainty that it decodes to its end.
 
-    Args:
-        raw: the whole content of an image file.
-        max_megapixels: a picture with more pixels is refused before it is decoded.
-        keeps_damage: take a picture of which a part is missing, with a remark.
+    A picture of more than `max_megapixels` is refused unread; with `keeps_damage`, one of which a part is
+    missing is taken, with a remark.
 
     Raises:
         ImageFormatError: of a format that is not read, or no image.

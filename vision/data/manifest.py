@@ -43,10 +43,7 @@ class SourceFile:
 
     Attributes:
         path: POSIX, relative to the source's root.
-        class_name: the class that the source gives it.
-        group: declared group (individual, burst, source), if any.
         tree: the split that the user's own tree gives it, if any.
-        is_unknown: of a class that is held out as unknown.
         box: where the subject is: left, top, width, height as shares (0..1) of the picture as it is seen.
     """
 
@@ -71,15 +68,8 @@ def build_manifest(
 ) -> Manifest:
     """Read every file: digest, size after orientation, or the reason why it cannot be used.
 
-    Args:
-        root: folder that the files' paths are relative to.
-        files: what the source offers, in any order.
-        source_digest: digest of the source's content.
-        max_megapixels: larger pictures are quarantined.
-        quarantined: files that the source itself leaves out.
-        remarks: what the source tells of its files.
-        keeps_damage: take pictures of which a part is missing.
-        progress: called with (files done, files in all).
+    `quarantined` and `remarks` are those of the source itself. Pictures of more than `max_megapixels` are
+    left out; with `keeps_damage`, those of which a part is missing are taken.
 
     Raises:
         SourceError: not one file is a usable image, or not one of a class.

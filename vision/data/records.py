@@ -252,8 +252,7 @@ class Splits(Record):
     def taught_groups(self, declared: Column[str | None] | None = None) -> frozenset[str]:
         """Keys of the groups of images of known classes outside test: names of components, and as declared.
 
-        Args:
-            declared: group of each image as its file tells it; None: the names of components alone.
+        `declared` is the group of each image as its file tells it; None: the names of components alone.
         """
         taught = self.used_as() & ~self.used_as(Split.TEST) & (self.labels() >= 0)
         own = declared.take(taught).codes()[1] if declared is not None else ()

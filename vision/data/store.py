@@ -59,14 +59,7 @@ def build_store(
     chunk: int | None = None,
     progress: Progress | None = None,
 ) -> DatasetRef:
-    """Decode every image of a manifest into an array on disk, or find that this has been done.
-
-    Args:
-        manifest: the images; row i of the array is entry i.
-        settings: size and resize policy.
-        folder: where the stores lie; this one is the subfolder named by its key.
-        chunk: images that a worker decodes at a time; by default what makes some MB.
-        progress: called with (images done, images in all).
+    """Decode every image of a manifest into a store of `folder`, or find that this has been done.
 
     The pixels of what is found are hashed; an array that was altered is built again, with a warning.
 
@@ -100,10 +93,7 @@ def is_whole(home: Path) -> bool:
 
 
 def open_images(ref: DatasetRef) -> np.memmap[tuple[int, ...], np.dtype[np.uint8]]:
-    """The decoded images, read-only, mapped into memory.
-
-    Args:
-        ref: which store.
+    """The decoded images, (n, size, size, 3) uint8, read-only, mapped into memory.
 
     Returns:
         (n, size, size, 3) uint8.

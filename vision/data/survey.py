@@ -152,9 +152,7 @@ class Survey:
 def survey_images(settings: FolderSource | CsvSource, progress: Progress | None = None) -> Survey:
     """Read every image of a folder, or that a table names, and find out which belong together.
 
-    Args:
-        settings: the folder or the table; what they declare of layout and groups is kept.
-        progress: is told images done and images in all.
+    What the settings declare of layout and groups is kept.
 
     Raises:
         SourceError: it cannot be read as classes.

@@ -44,13 +44,6 @@ def fit_temperature(
     `gain` is measured out of fold: each of five folds of whole groups (fewer where there are fewer groups) is
     judged with the temperature of the others. It is told, it does not decide.
 
-    Args:
-        logits: (n, k) of calibration images of known classes.
-        labels: (n,).
-        groups: (n,).
-        bootstrap: number of resamples and level of the gain's interval.
-        rng: draws folds and resamples.
-
     Raises:
         TooFewImagesError: there is no image.
     """

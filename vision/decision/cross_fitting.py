@@ -36,12 +36,8 @@ def hold_out(
 ) -> tuple[OodDetector, HeldOut]:
     """The detector that is served, and what is said of known images by models fitted without them.
 
-    Args:
-        outputs: of one network or its exported graph, on train, validation and calibration.
-        heads: of the folds; none where the network was not cross-fitted.
-        splits: which rows are what.
-        score: the deciding unknown score, a member of `OodScore`.
-        seed: chooses the rows of the kNN bank where there are too many.
+    `outputs` are of one network or its exported graph, on train, validation and calibration; `heads` has no
+    folds where the network was not cross-fitted.
 
     Raises:
         DataError, TooFewImagesError, TrainingError: see `fit_detector`.

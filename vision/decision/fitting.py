@@ -34,14 +34,8 @@ def fit_detector(
 ) -> OodDetector:
     """A detector with the arrays of every score, of which `score` decides.
 
-    Args:
-        train: training images of known classes, (n,) of everything.
-        train_labels: (n,) label index.
-        train_groups: (n,) group names; a bank that is full holds as many groups as it can.
-        validation: known images that were not trained on; they scale the parts of `ewk` and
-            `fwk`.
-        score: a member of `OodScore`.
-        seed: chooses the rows of the kNN bank where there are too many.
+    `validation` images, which were not trained on, scale the parts of `ewk` and `fwk`. A kNN bank that is
+    full holds as many groups as it can; `seed` chooses its rows.
 
     Raises:
         DataError: shapes or labels do not fit together.
@@ -73,14 +67,8 @@ def fit_arrays(
 ) -> dict[str, NDArray[Any]]:
     """The arrays of some scores and of the stranger score, from known images.
 
-    The scales of combinations are not among them. Of very many images some are taken.
-
-    Args:
-        train: (n,) images of everything, finite.
-        labels: (n,) label index; each of 0..k-1 occurs.
-        groups: (n,) group names.
-        seed: chooses images where there are too many.
-        names: the scores that will be measured.
+    The scales of combinations are not among them. Of very many images some are taken. Each of the labels
+    0..k-1 (n,) occurs.
     """
     rows = choose_fitted(labels, groups, seed)
     if len(rows) < len(labels):

@@ -21,11 +21,7 @@ def fit_set_threshold(
 ) -> UnknownThreshold:
     """The largest 1 - probability of a class in the set; at most `alpha` of known images lack their class.
 
-    Args:
-        probs: (n, k) calibrated, of held-out known images.
-        labels: (n,) their classes.
-        groups: (n,) group names.
-        settings: alpha and delta, those of the unknown promise.
+    `probs` (n, k) are calibrated, of held-out known images; alpha and delta are those of the unknown promise.
     """
     fitted = fit_threshold(1.0 - probs[np.arange(len(labels)), labels], groups, settings)
     return fitted.model_copy(update={"score_name": "lac", "calibration_scores": (), "ladder": ()})

@@ -81,9 +81,7 @@ class Inference(NamedTuple):
     """Everything that was found of n images on the way to their answers.
 
     Attributes:
-        forward: what the network gave.
         quality: (n, q), columns of `vision.data.quality.QUALITY_COLUMNS`.
-        decisions: the answers.
     """
 
     forward: Forward
@@ -96,8 +94,6 @@ class Predictor:
     """Images to answers, for whatever network `forward` runs.
 
     Attributes:
-        rule: thresholds, temperature and class names.
-        detector: arrays of the unknown score.
         forward: uint8 (n, s, s, 3) -> `Forward`.
         measure: uint8 (n, s, s, 3) -> (n, q) quality columns.
     """
@@ -143,12 +139,8 @@ def decide(
 ) -> Decisions:
     """Accept, review or unknown for n images.
 
-    Args:
-        rule: thresholds, temperature and the k class names in the order of the logits.
-        detector: gives the unknown score that the rule's threshold was fitted on.
-        logits: (n, k), not divided by the temperature.
-        embeddings: (n, d).
-        early: (n, e), statistics of an early layer; needed where the rule tells strangers.
+    Logits (n, k) are not divided by the temperature, embeddings are (n, d), early statistics (n, e), needed
+    where the rule tells strangers.
 
     Raises:
         TaxonError: a logit, embedding or early value is not finite.

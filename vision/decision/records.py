@@ -51,12 +51,7 @@ class Temperature(Record):
 
 @dataclass(frozen=True, eq=False)
 class OodDetector(ArrayValue):
-    """Arrays and names that turn outputs into unknown scores; fitted by `vision.decision.fitting`.
-
-    Attributes:
-        score_name: the score that decides (a member of `vision.decision.scores.OodScore`).
-        arrays: name -> array, everything that the scores need.
-    """
+    """Arrays and names that turn outputs into unknown scores; fitted by `vision.decision.fitting`."""
 
     score_name: str
     arrays: dict[str, NDArray[Any]]

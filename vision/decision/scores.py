@@ -56,8 +56,6 @@ class Score:
     """One row of the table.
 
     Attributes:
-        name: as the configuration writes it.
-        description: one line.
         measure: arrays, logits (n, k) and embeddings (n, d) to scores (n,); None where `parts` are combined.
         fit: the arrays that `measure` needs, from training images; None where it needs none.
         parts: of a combination, in the order of their scales in a detector's arrays.
@@ -143,11 +141,7 @@ def score_unknown(
 ) -> FloatArray:
     """Unknown scores of n images, (n,) float64, by the detector's deciding score or by `name`.
 
-    Args:
-        detector: fitted by `vision.decision.fitting.fit_detector`.
-        logits: (n, k), not divided by a temperature.
-        embeddings: (n, d).
-        name: another score than the deciding one.
+    Logits (n, k) are not divided by a temperature; embeddings are (n, d).
 
     Raises:
         TaxonError: an input or a score is not finite.

@@ -81,13 +81,7 @@ def fit_review(
     `target_risk: auto` is the strictest rung of the ladder that accepts a useful share, else the one that
     accepts most. At one confidence several rungs cost nothing: passing one that is false implies passing
     every looser false one, so that only the loosest counts. The level is the smallest of the rungs' own.
-
-    Args:
-        confidence: (n,) calibrated, of held-out images of known classes.
-        correct: (n,) whether the class is right.
-        called_unknown: (n,) whether the unknown threshold takes the image away.
-        groups: (n,).
-        settings: target risk and delta.
+    `confidence` (n,) is calibrated, of held-out images of known classes.
     """
     kept = ~np.asarray(called_unknown, dtype=bool)
     looks = _take_looks(

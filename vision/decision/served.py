@@ -11,13 +11,7 @@ from vision.decision.records import DecisionRule, OodDetector
 
 @dataclass(frozen=True, eq=False)
 class Served:
-    """One network's outputs and its decision rule.
-
-    Attributes:
-        outputs: of some rows of the data set.
-        rule: temperature and thresholds.
-        detector: gives the unknown score.
-    """
+    """One network's outputs and its decision rule."""
 
     outputs: ModelOutputs
     rule: DecisionRule

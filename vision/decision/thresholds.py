@@ -21,12 +21,7 @@ def fit_rule(
 ) -> DecisionRule:
     """The decision rule for a network: what is unknown, what of the rest needs a person, what is in a set.
 
-    Args:
-        known: held-out images of known classes; those that are `for_rule` are used.
-        class_names: the k known classes in label order.
-        temperature: divides the logits before confidence is read.
-        unknowns: promise about known images called unknown.
-        review: promise about wrong images among the accepted.
+    Only held-out images that are `for_rule` are used. Classes are in label order.
     """
     known = known.for_fitting()
     scores = known.scores[OodScore(unknowns.score)]

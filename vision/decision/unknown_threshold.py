@@ -36,12 +36,8 @@ def fit_threshold(
     strictest attainable one. m depends on the number of images and on how groups agree, not on how large
     scores are, so that choosing costs nothing. Where no m exists the promise is not attainable: the record
     says so and names the smallest alpha that is; its value is then the largest score, and what lies above
-    goes to a person.
-
-    Args:
-        scores: (n,) unknown scores of held-out known images.
-        groups: (n,) group names.
-        settings: alpha and delta; the score's name is kept in the record.
+    goes to a person. `scores` (n,) are of held-out known images; the score's name in the settings is kept in
+    the record.
 
     Raises:
         DataError: scores and groups differ in length, or a score is not finite.
@@ -93,11 +89,6 @@ def fit_stranger_threshold(
 
     Where `stranger_alpha` cannot be promised the threshold is the largest score, and it is used all the same:
     of new known images a share of 1 / (n + 1) is expected above it.
-
-    Args:
-        scores: (n,) of held-out known images.
-        groups: (n,) group names.
-        settings: `stranger_alpha` and delta.
     """
     own = settings.model_copy(update={"alpha": settings.stranger_alpha})
     fitted = fit_threshold(scores, groups, own)

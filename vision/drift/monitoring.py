@@ -33,13 +33,6 @@ def judge_window(
 ) -> tuple[DriftReport, MonitoredWindow]:
     """The verdict on a window, with what its place in the log has to say about it, and both in short.
 
-    Args:
-        reference: of the bundle that answered.
-        window: its answers.
-        span: which answers they are.
-        settings: minima, level, permutations.
-        seed: of everything that is drawn.
-
     Raises:
         WindowError: the window is of another model, or a value is not finite.
     """
@@ -69,12 +62,7 @@ def tabulate_groups(
 ) -> Table:
     """One row a group: medians of quality, confidence and unknown score, and the class most often answered.
 
-    Args:
-        source: n images.
-        groups: (n,) of them, 0..g-1.
-        quality_columns: names of the quality columns.
-        rule: of the bundle.
-        detector: of the bundle.
+    `groups` are (n,) 0..g-1, of the n images.
 
     Returns:
         Column -> (g,) values: float64, of the class str.

@@ -69,11 +69,6 @@ def make_reference(outputs: ModelOutputs, held_out: HeldOut, rule: DecisionRule)
 
     Where there are more than `MAX_ROWS` images, `thin_rows` keeps as many groups as it can.
 
-    Args:
-        outputs: of the exported graph.
-        held_out: what is said of known images by models fitted without them; those of its rule are kept.
-        rule: of the bundle.
-
     Raises:
         ValueError: the graph was not run on some of them.
     """
@@ -107,11 +102,6 @@ def thin_rows(groups: IntArray, limit: int, rng: np.random.Generator) -> IntArra
 
     Groups are what evidence is counted in, so frames go first: each group keeps at most as many, drawn by
     `rng`, as let all groups stay. Only where one frame of each is too many are groups drawn.
-
-    Args:
-        groups: (n,) numbers 0..g-1.
-        limit: at least 1.
-        rng: draws frames and groups.
     """
     if len(groups) <= limit:
         return np.arange(len(groups))

@@ -78,12 +78,7 @@ def measure_reweighted(
 ) -> FloatArray:
     """Squared discrepancy of the window and the weighted reference, the one observed first: (rounds + 1,).
 
-    Args:
-        pool: reference and window, groups of one size.
-        found: of the pool, by `reweight`.
-        values: (n, p) of the pool's images; what they are compared by.
-        rounds: bootstraps.
-        rng: draws them.
+    Groups of the pool are of one size; `values` (n, p) are what its images are compared by.
     """
     num, num_window = pool.num_reference_groups, pool.num_groups - pool.num_reference_groups
     kernel = compare_groups(values, pool.groups, rng)

@@ -60,12 +60,6 @@ def judge_drift(reference: DriftReference, window: Window, settings: DriftSettin
 
     The same content gives the same report, in whatever order the answers come.
 
-    Args:
-        reference: of the bundle that answered.
-        window: its answers.
-        settings: minima, level, permutations.
-        seed: of permutations, thinning and intervals.
-
     Raises:
         WindowError: the window is of another model, its arrays do not fit together, or a value is not finite.
     """

@@ -200,13 +200,6 @@ def pool_sides(
     The window keeps at most `max_images` images. Then the side of more groups is cut to the typical size of
     the other's groups. The mean of few frames scatters more than that of many, and what scatters more must
     not be rarer, else a permutation test sees drift where there is none; this way it errs towards quiet.
-
-    Args:
-        reference: r groups.
-        window: n answers.
-        groups: (n,) of the window, from `find_groups`.
-        max_images: most images of the window.
-        rng: draws frames and groups.
     """
     earlier = _make_side(reference, reference.groups, reference.temperature)
     later = _sort_rows(_make_side(window, groups, reference.temperature))

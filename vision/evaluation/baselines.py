@@ -40,10 +40,7 @@ class Baselines(Record):
 def fit_baselines(images: NDArray[np.uint8], splits: Splits, seed: int) -> Baselines:
     """Both baselines, fitted on training images and asked about the test images.
 
-    Args:
-        images: (n, s, s, 3) uint8, the whole data set.
-        splits: of its rows.
-        seed: draws the training images where there are more than `MAX_TRAIN_IMAGES`.
+    `images` (n, s, s, 3) uint8 are the whole data set; more than `MAX_TRAIN_IMAGES` to fit on are drawn.
 
     Raises:
         TooFewImagesError: no training or no test image.
@@ -74,14 +71,10 @@ def find_majority(labels: IntArray) -> int:
 def predict_from_pixels(
     images: NDArray[np.uint8], train_rows: IntArray, train_labels: IntArray, test_rows: IntArray, seed: int
 ) -> IntArray:
-    """Labels (m,) of test images by L2-regularised logistic regression on 32x32 RGB pixels.
+    """Labels (m,) of `test_rows` by L2-regularised logistic regression on 32x32 RGB pixels.
 
-    Args:
-        images: (n, s, s, 3) uint8.
-        train_rows: (t,) rows of `images` to fit on; at most 3000 of them, drawn at random, are used.
-        train_labels: (t,).
-        test_rows: (m,).
-        seed: draws the training images.
+    `train_rows` and their labels are (t,), rows of `images` (n, s, s, 3) uint8; at most 3000, drawn at
+    random, are used.
     """
     from sklearn.linear_model import LogisticRegression
 

@@ -31,8 +31,6 @@ class Contender:
     """One candidate and what it says of the validation images.
 
     Attributes:
-        evaluation: on validation.
-        model: its network.
         answers: to the validation images, same rows for every contender.
         review: what it may decide alone, found on its own held-out images.
     """

@@ -16,13 +16,8 @@ def measure_disagreement(outputs: ModelOutputs, rate: float, seed: int, passes: 
     """Mutual information of answer and dropout (m,) in nats, at least 0; higher is less sure.
 
     Dropout sits between the embedding and the last layer, so that the passes need no image and no network:
-    each drops other entries of the embeddings and reads them with the layer's weights.
-
-    Args:
-        outputs: of m images.
-        rate: of the network's dropout, above 0.
-        seed: draws what is dropped, the same entries for every image of a pass.
-        passes: how often the images are answered.
+    each drops other entries of the embeddings and reads them with the layer's weights. `rate` is above 0; the
+    same entries are dropped for every image of a pass.
     """
     rng = np.random.default_rng(seed)
     total = np.zeros(outputs.logits.shape)

@@ -61,8 +61,6 @@ class Subject:
     """What is evaluated.
 
     Attributes:
-        candidate: name of the model.
-        split: which split the images are of.
         form: keras, or the precision of the exported graph.
     """
 
@@ -80,14 +78,6 @@ def evaluate(
     seed: int,
 ) -> Evaluation:
     """Everything that is measured of one model on one split.
-
-    Args:
-        images: outputs and truth.
-        rule: temperature and thresholds, as they are served.
-        detector: gives the unknown scores.
-        subject: which model, split and form.
-        bootstrap: number of resamples and level of the intervals.
-        seed: draws resamples and examples.
 
     Raises:
         TooFewImagesError: there is no known image.

@@ -59,11 +59,7 @@ def make_all_far(
 ) -> dict[str, ImageArray]:
     """Far unknowns of every kind, kind -> (m, size, size, 3) uint8; the same for the same seed.
 
-    Args:
-        num: how many are made of each kind, and the most that are read of a folder.
-        images: their size, and how pictures in folders become squares.
-        seed: of what is made.
-        strangers: folders of the user's own; each is one more kind, by its name.
+    Of a folder of the user's own, which is one more kind, at most `num` pictures are read.
 
     Raises:
         ValueError: a number is out of range.

@@ -30,7 +30,6 @@ class Opinion:
     """What is said of the known images, and how unknown all images look.
 
     Attributes:
-        name: one answer, 4 views or an ensemble of some candidates.
         probs: (n, k) calibrated probabilities of known images.
         scores: (n,) unknown scores of known images, higher is more unknown.
         others: kind -> unknown scores of unknown images, near and far.
@@ -51,7 +50,6 @@ class Shown:
     """What one network says of the images that opinions are formed on.
 
     Attributes:
-        known: of known classes.
         others: near and far -> images of no known class; a kind without images is left out.
         ms: milliseconds that an image took.
     """
@@ -101,16 +99,7 @@ def measure_gains(
     bootstrap: BootstrapSettings,
     seed: int,
 ) -> Gains:
-    """One row for the plain answer and one for each of the others.
-
-    Args:
-        plain: the answer that is served.
-        several: what is compared with it.
-        known: labels and groups of the known images.
-        others: near and far -> classes and groups of the unknown images.
-        bootstrap: resamples and level.
-        seed: draws the resamples.
-    """
+    """One row for the plain answer and one for each of the others."""
     rng = np.random.default_rng(seed)
     drawn = resample_groups(known.groups, bootstrap, rng)
     drawn_others = {

@@ -49,8 +49,6 @@ class Metric:
 
     Attributes:
         name: as `Evaluation` and the settings call it.
-        words: for sentences.
-        higher_is_better: the direction.
         per_image: (n,), its mean is the figure.
         of_counts: counts by class (..., k) to figures (...,).
         is_share: `per_image` is 0 or 1, so that the interval is exact.

@@ -10,12 +10,7 @@ from vision.evaluation.records import DecisionRates, Evaluation
 
 
 def make_passport(test: Evaluation, decision_agreement: float | None) -> Passport:
-    """The passport of a model.
-
-    Args:
-        test: of the served graph on the test split.
-        decision_agreement: with the trained network; None where it was not measured.
-    """
+    """The passport of a model that was judged on test, and how it agrees with the trained network."""
     expected = test.expected
     return Passport(
         accuracy=expected.accuracy.value,

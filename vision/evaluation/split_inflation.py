@@ -36,10 +36,8 @@ class SplitInflation(Value):
 def measure_inflation(frozen: ModelOutputs, splits: Splits, seed: int) -> SplitInflation | None:
     """The accuracy of a linear head on a frozen network's features, by groups and at random.
 
-    Args:
-        frozen: what a network whose backbone was not trained on these images says of them; no test images.
-        splits: of the data set.
-        seed: draws the folds, and whole groups where there are more than `MAX_IMAGES` images.
+    `frozen` is what a network whose backbone was not trained on these images says of them; none is of test.
+    Of more than `MAX_IMAGES` images, whole groups are drawn.
 
     Returns:
         None where no two images share a group, or a class has fewer groups than there are folds.

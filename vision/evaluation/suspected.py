@@ -38,12 +38,7 @@ class Suspect:
 
 
 def margins(probabilities: FloatArray, labels: IntArray) -> tuple[FloatArray, IntArray]:
-    """Normalized margin (n,) in 0..1 of each label, and the most probable other class (n,).
-
-    Args:
-        probabilities: (n, k), k of at least 2.
-        labels: (n,) int64.
-    """
+    """Normalized margin (n,) in 0..1 of each label, and the most probable other class (n,) of k >= 2."""
     rows = np.arange(len(labels))
     others = np.array(probabilities, dtype=np.float64)
     own = others[rows, labels].copy()

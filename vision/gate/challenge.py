@@ -37,13 +37,7 @@ BATCH_SIZE = 64
 
 @dataclass(frozen=True, eq=False)
 class Incumbent:
-    """The champion as it comes from the registry.
-
-    Attributes:
-        bundle: its files.
-        digest: the bundle digest that the registry pins.
-        splits: of the images that it was trained and tested on.
-    """
+    """The champion as it comes from the registry."""
 
     bundle: Bundle
     digest: str
@@ -98,16 +92,7 @@ def judge(
     seed: int,
     incumbent: Incumbent | None,
 ) -> Promotion:
-    """The gate's verdict on a bundle.
-
-    Args:
-        bundle: the challenger.
-        served: its exported graph's outputs of the test images, rule and detector.
-        current: splits, baselines and images.
-        settings: floors.
-        bootstrap: number of resamples and level of intervals.
-        seed: draws the resamples.
-        incumbent: the champion; None: only the floors count.
+    """The gate's verdict on a bundle that gave `served` for test; without an incumbent, floors alone count.
 
     Raises:
         BundleError: the champion's files are not those that the registry pins.

@@ -85,14 +85,9 @@ class _Finding:
 
 
 def check_labels(new: NewLabels, settings: GateSettings, level: float) -> GateCheck:
-    """Whether the labels of new images can be believed without a person's look.
+    """Whether the labels of new images can be believed without a person's look; low ends decide.
 
     The whole batch is judged, every label in it, and every two labels that may be swapped.
-
-    Args:
-        new: the images.
-        settings: what is sure and ordinary, and which share of groups may be contradicted.
-        level: of the intervals; their lower end decides.
     """
     if not len(new.rows):
         message = "No labelled image of a class that the champion knows is new to it."

@@ -68,15 +68,6 @@ def judge_gate(
 ) -> Promotion:
     """The verdict on a challenger, with every requirement that can be judged in words, failed ones together.
 
-    Args:
-        challenger: its answers to the known test images.
-        champion: the model in production, or None.
-        settings: floors, what may be lost on the champion's own test groups, and how often new labels may
-            contradict the champion.
-        bootstrap: number of resamples and level of the intervals.
-        seed: draws the resamples.
-        asked: further checks that were made.
-
     Raises:
         ValueError: the columns are not of the same images.
     """

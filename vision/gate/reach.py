@@ -37,15 +37,7 @@ def find_unreachable(
     bootstrap: BootstrapSettings,
     seed: int,
 ) -> tuple[DataFinding, ...]:
-    """A finding for each floor that even a model without a mistake misses.
-
-    Args:
-        splits: of the images; there are some in test.
-        settings: the floors.
-        review: the promise on what is decided without a person.
-        bootstrap: of the gate's intervals.
-        seed: draws them.
-    """
+    """A finding for each floor that even a model without a mistake misses."""
     missed = _list_missed(splits, settings, review, bootstrap, seed)
     opening = "The gate will refuse whatever is trained here. Of a model without a mistake it would say"
     return tuple(

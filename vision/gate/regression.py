@@ -33,11 +33,7 @@ def check_regression(
 ) -> GateCheck:
     """The check of the set for a challenger; without a champion it passes and tells how many are right.
 
-    Args:
-        folder: one folder a class.
-        challenger: the bundle at the gate.
-        champion: the bundle in production, another one than the challenger.
-        learned: digests of the images that the champion was taught.
+    `learned` are digests of the images that the champion was taught.
 
     Raises:
         SourceError: the folder is missing or holds no picture.

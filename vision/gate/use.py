@@ -100,15 +100,8 @@ def compare_uses(
     """A check and a difference for each use of which both models were shown images.
 
     A use is lost if the whole interval of the paired difference lies on the champion's side and the
-    difference itself is more than `max_loss_in_use`. Fewer than `min_test_groups` groups prove nothing.
-
-    Args:
-        shown: kind -> images and the challenger's replies.
-        champion: kind -> its replies to the same images.
-        learned: digests that one of the two has learned from; their groups are left out.
-        settings: what may be lost.
-        bootstrap: number of resamples and level.
-        rng: draws the resamples.
+    difference itself is more than `max_loss_in_use`. Fewer than `min_test_groups` groups prove nothing. Both
+    have replied to the same images, by kind; groups with a digest of `learned` are left out.
     """
     checks, differences = [], []
     for use in USES:

@@ -47,10 +47,6 @@ def count_new_images(current: Splits, champion: Splits) -> NewImages:
 
     Held-out unknown images and quarantined ones teach nothing and do not count; equal bytes count once. A
     group counts if the champion has seen no image of it: further frames of an old individual are no new one.
-
-    Args:
-        current: the splits of the data set as it is now.
-        champion: the splits that the champion was trained on.
     """
     learnt, seen = champion.learnt(), {digest for digest, _ in champion.learnt()}
     known = set(current.class_names)
@@ -86,15 +82,7 @@ def decide_retraining(
     source_digest: str,
     gate_digest: str,
 ) -> RetrainDecision:
-    """Whether to retrain now, why, and what was considered.
-
-    Args:
-        settings: what asks for a retraining, and how often one may start by itself.
-        evidence: the time, the model in production, verdicts of monitoring and all earlier retrainings.
-        new_images: what the champion has not seen.
-        source_digest: of the data set with the new images.
-        gate_digest: of the gate's settings, from `digest_gate`.
-    """
+    """Whether to retrain now, why, and what was considered."""
     now, champion, attempts = evidence.now, evidence.champion, evidence.attempts
     placed, misdated = _place_attempts(settings, now, attempts)
     if champion is None:

@@ -12,14 +12,7 @@ from vision.config.training import CandidateSettings, Strategy
 def describe_recipe(
     settings: CandidateSettings, labels: IntArray, weights: FloatArray, *, augmented: bool
 ) -> tuple[str, ...]:
-    """Loss, learning rate, changes of images and balance of classes, each in a few words.
-
-    Args:
-        settings: of the candidate.
-        labels: (m,) of the training images.
-        weights: (m,) how much each counts.
-        augmented: whether this strategy changes images at random.
-    """
+    """Loss, learning rate, changes of images and balance of classes, each in a few words."""
     balance = _describe_balance(labels, weights)
     if settings.strategy is Strategy.FROZEN:
         return ("logistic head on fixed features", balance)

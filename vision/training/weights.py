@@ -39,7 +39,6 @@ class ResolvedWeights:
     Attributes:
         settings: the candidate with `weights` a path (imagenet where a package brings them) and
             `weights_digest` filled, or as it was where it needs none; None where they are not to be had.
-        reason: in words, for the summary and the report.
         offline: they are missing because they could not be downloaded.
     """
 

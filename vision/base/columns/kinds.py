@@ -20,13 +20,7 @@ _SAMPLE = 65_536
 
 @dataclass(frozen=True)
 class Kind:
-    """Values of `base`: text, a StrEnum, int, float, bool, datetime (no time zone) or a tuple of these.
-
-    Attributes:
-        base: the type of a value, or of the parts of a tuple.
-        is_tuple: a value is a tuple.
-        is_optional: a value may be None.
-    """
+    """Values of `base`: text, a StrEnum, int, float, bool, datetime (no time zone) or a tuple of these."""
 
     base: type[Any]
     is_tuple: bool = False

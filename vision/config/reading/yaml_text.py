@@ -47,11 +47,7 @@ def read_text(path: Path) -> str:
 
 
 def parse_yaml(text: str, name: str) -> Any:
-    """The value of a YAML text.
-
-    Args:
-        text: YAML 1.1, where `yes`, `no`, `on` and `off` are words as in YAML 1.2.
-        name: where it came from, for errors.
+    """The value of a YAML 1.1 text from `name`; `yes`, `no`, `on` and `off` are words as in YAML 1.2.
 
     Raises:
         ConfigError: the text is not YAML, or gives a key twice.

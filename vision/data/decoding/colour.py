@@ -32,7 +32,6 @@ class Flat:
     Attributes:
         image: mode L, RGB or CMYK.
         to_srgb: its profile's way to sRGB; None where there is nothing to convert.
-        remarks: what is worth telling.
         sample_bits: how many of 16 bits its samples use, as far as they alone tell; 0 for eight bits.
     """
 
@@ -61,11 +60,8 @@ def is_all_transparent(image: Image.Image) -> bool:
 def flatten(raw: bytes, image: Image.Image, *, is_deep: bool, least_bits: int) -> Flat:
     """A loaded picture without transparency.
 
-    Args:
-        raw: the file's bytes, of which 16-bit colours are read again.
-        image: as loaded.
-        is_deep: `has_deep_samples` of it before it was loaded.
-        least_bits: of 16, that pictures of its data set use; 0 where that is not known.
+    `is_deep` is `has_deep_samples` of it before it was loaded: 16-bit colours are read again from `raw`.
+    `least_bits`, of 16, are those that pictures of its data set use; 0 where that is not known.
     """
     exponent = _gamma_exponent(image)
     bits = Bits(_declared_bits(raw), least_bits)

@@ -65,9 +65,8 @@ def parse_box(texts: Iterable[str]) -> Box:
 def place_box(given: Box, sides: tuple[float, float]) -> Box | None:
     """A box within the picture as shares of it; None where nothing of it is inside.
 
-    Args:
-        given: left, top, width, height: pixels, or shares where no number is above 1.
-        sides: width and height of the picture as it is seen.
+    The box is left, top, width and height in pixels of the picture as it is seen, or in shares where no
+    number is above 1.
     """
     if not is_box(given):
         return None
@@ -93,10 +92,7 @@ def bound(corners: Iterable[tuple[float, float]]) -> Box | None:
 def cut(photograph: Photograph, box: Box, margin: float) -> bytes:
     """A file of the part in a box: JPEG of a JPEG, else PNG, with the photograph's colour profile and EXIF.
 
-    Args:
-        photograph: is not changed.
-        box: as `place_box` gives it.
-        margin: kept around it, as a share of its longer side in pixels.
+    The box is as `place_box` gives it; `margin` is kept around it, as a share of its longer side in pixels.
 
     Raises:
         ImageError: the part cannot be written.

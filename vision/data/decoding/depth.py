@@ -67,10 +67,7 @@ def is_deep_colour(image: ImageFile.ImageFile) -> bool:
 def reduce_grey(image: Image.Image, bits: Bits, exponent: float) -> Reduced:
     """A picture of one channel of 16 or 32 bits or of floating point numbers as mode L.
 
-    Args:
-        image: mode I;16, I or F, loaded.
-        bits: what is known of them.
-        exponent: of the values in [0, 1]; 1 leaves them.
+    The picture is loaded, in mode I;16, I or F. `exponent` is of the values in [0, 1]; 1 leaves them.
 
     Raises:
         ImageError: 32-bit numbers that are no sensor's values.
@@ -93,11 +90,7 @@ def reduce_colour(
 ) -> Reduced | None:
     """A picture of 16 bits a channel, loaded by Pillow with its upper eight; None where these are enough.
 
-    Args:
-        upper: mode RGB or RGBA, as loaded.
-        reopen: opens the file again.
-        bits: what is known of them.
-        exponent: of the values in [0, 1]; 1 leaves them.
+    `upper` is in mode RGB or RGBA; `reopen` opens its file again. `exponent` is of the values in [0, 1].
     """
     colours = upper.convert("RGB") if upper.mode == "RGBA" else upper
     highest = max(high for _, high in colours.getextrema())  # type: ignore[misc]

@@ -39,8 +39,6 @@ class Format:
     """An image format that is read.
 
     Attributes:
-        name: as people call it.
-        begins: whether a file that begins with these bytes declares the format.
         reader: Pillow's reader. It is called directly: `Image.open` obeys a global limit of pixels.
         endings: of file names, in lower case, that promise the format.
     """
@@ -57,9 +55,7 @@ class Unread:
 
     Attributes:
         name: with its article, as people call it.
-        begins: whether a file begins so.
         advice: how to get a picture out of it.
-        is_image: it is an image, whatever its name.
     """
 
     name: str

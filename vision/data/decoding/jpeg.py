@@ -18,11 +18,8 @@ _COLOURS = {"RGB": "RGB", "L": "GRAY"}
 def read_strictly(raw: bytes, image: JpegImageFile) -> Image.Image | None:
     """The pixels that Pillow's `load` gives, bit by bit, in half of its time; None where it must tell itself.
 
-    None where libjpeg warns, or the colours are not those of RGB or grey.
-
-    Args:
-        raw: the file's bytes.
-        image: opened, with its `draft` chosen.
+    None where libjpeg warns, or the colours are not those of RGB or grey. The image is opened, with its
+    `draft` chosen.
     """
     colours = _COLOURS.get(image.mode)
     if colours is None:
@@ -46,9 +43,7 @@ def read_strictly(raw: bytes, image: JpegImageFile) -> Image.Image | None:
 def find_jpeg_damage(raw: bytes, mode: str) -> str:
     """What libjpeg warns of; empty where all pixels are there, with or without an end mark.
 
-    Args:
-        raw: the file's bytes.
-        mode: Pillow's name of the colour space in which it lies.
+    `mode` is Pillow's name of the colour space in which it lies.
     """
     try:
         simplejpeg.decode_jpeg(

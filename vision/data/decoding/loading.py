@@ -44,14 +44,11 @@ def load_image(
     keeps_damage: bool = False,
     least_bits: int = 0,
 ) -> Loaded:
-    """The picture of an opened image.
+    """The picture of the bytes that `open_image` opened.
 
-    Args:
-        raw: the file's bytes.
-        image: `open_image` of them.
-        draft: width and height that are enough; a JPEG is decoded at the smallest scale that gives them.
-        keeps_damage: take a picture of which a part is missing, if its decoder gives the rest.
-        least_bits: of 16, that pictures of its data set use; 0 where that is not known.
+    `draft` is a width and height that are enough: a JPEG is decoded at the smallest scale that gives them.
+    With `keeps_damage`, a picture of which a part is missing is taken if its decoder gives the rest.
+    `least_bits`, of 16, are those that pictures of its data set use; 0 where that is not known.
 
     Raises:
         ImageError: damaged or cut short.

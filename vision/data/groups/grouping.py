@@ -68,7 +68,6 @@ class Form:
 
     Attributes:
         tail: regular expression for what follows the group, without the file's ending.
-        why: what the group is read from, in words.
     """
 
     tail: str
@@ -91,9 +90,7 @@ class Suggestion:
 
     Attributes:
         pattern: for `dataset.group_by`; `auto` where no pattern says it; None where the names tell nothing.
-        num_images: that were looked at.
         num_groups: that the pattern makes of them; an image that it does not fit is one of its own.
-        why: what the group is read from, or why there is none.
         groups: group of each picture; None where it is one of its own.
     """
 
@@ -122,8 +119,7 @@ class Suggestion:
 def suggest_groups(files: Sequence[SourceFile | ImageEntry]) -> Suggestion:
     """The pattern that fits the names of some pictures, or why there is none.
 
-    Args:
-        files: with path (POSIX, from the source's root) and class; groups that they have are not looked at.
+    Groups that the files have are not looked at.
     """
     if not files:
         return Suggestion(None, 0, 0, "there are none")

@@ -31,10 +31,8 @@ class Links:
     def add(self, keys: Sequence[int], near: Sequence[int], own: Label | None) -> tuple[Label, Label] | None:
         """Join what an image links, unless that would join two labels: then the two, and nothing changes.
 
-        Args:
-            keys: of its bytes and its declared group.
-            near: of the bytes of images that look like it; those that were not added link nothing yet.
-            own: its label.
+        `keys` are of its bytes and its declared group, `near` of the bytes of images that look like it; those
+        that were not added link nothing yet.
         """
         roots = [self.find(key) for key in (*keys, *(key for key in near if key in self.parents))]
         labels = [self.labels[root] for root in roots if root in self.labels]

@@ -84,12 +84,8 @@ def link_alike(manifest: Manifest, images: ImageArray, resize: Resize) -> Manife
     """The manifest with the pairs of rows that look like one picture or one burst.
 
     A class that they would lump (more than half of it in one group, or fewer than four groups left) is named
-    in `too_alike`: of it, pairs are left that are more alike, if they leave groups.
-
-    Args:
-        manifest: the images.
-        images: (n, size, size, 3) uint8, row i is entry i; a memory map is read in chunks.
-        resize: how they were made square.
+    in `too_alike`: of it, pairs are left that are more alike, if they leave groups. Row i of the images (n,
+    size, size, 3) uint8 is entry i; a memory map is read in chunks.
     """
     home = Path(images.filename).parent if isinstance(images, np.memmap) and images.filename else None
     with open_scratch((len(images), SIDE, SIDE), home) as small:

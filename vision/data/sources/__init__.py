@@ -45,10 +45,7 @@ SOURCES: Mapping[type[GrowingSource], Source] = MappingProxyType(
 def read_source(settings: SourceSettings, data_folder: Path, *, progress: Progress | None = None) -> Manifest:
     """The manifest of a source and its additions; a reef is painted into `data_folder` unless it is there.
 
-    Args:
-        settings: which source.
-        data_folder: where painted data sets lie.
-        progress: called with (files done, files in all), for each part of the data anew.
+    `progress` is told files done and files in all, for each part of the data anew.
 
     Raises:
         SourceError: no images where images were expected, an addition or a correction that does not fit, or

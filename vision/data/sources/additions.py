@@ -77,11 +77,6 @@ def digest_parts(base_digest: str, parts: Sequence[Part]) -> str:
 def add_parts(base: Manifest, parts: Sequence[Part], progress: Progress | None = None) -> Manifest:
     """The manifest of a source with the images of its additions.
 
-    Args:
-        base: of the source alone.
-        parts: the additions.
-        progress: called with (files done, files in all), for each addition anew.
-
     Raises:
         SourceError: an addition has no usable image.
     """

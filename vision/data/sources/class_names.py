@@ -17,10 +17,7 @@ ANSWERS = ("accept", "review", "unknown")
 def check_class_names(root: Path, files: Iterable[SourceFile], noun: str = "class folder") -> None:
     """Refuse names that do not show, and names that tables use for something else.
 
-    Args:
-        root: the folder or the table, for the message.
-        files: whose classes are looked at.
-        noun: what bears the name there.
+    `noun` is what bears the name in `root`, a folder or a table.
 
     Raises:
         SourceError: names the class, and what to type.
@@ -55,11 +52,7 @@ def check_spelling(
 ) -> None:
     """Refuse names that only some file systems tell apart: they are one class or two by accident.
 
-    Args:
-        root: the folder or the table, for the message.
-        classes: all class names.
-        places: where each lies, if it is not `name/`.
-        noun: what bears the name there.
+    `places` tells where a class lies, if it is not `name/`.
 
     Raises:
         SourceError: names both.

@@ -15,13 +15,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Base:
-    """The source that additions join.
-
-    Attributes:
-        root: its folder.
-        known: its known classes.
-        held_out: its classes that are held out as unknown.
-    """
+    """The source that additions join."""
 
     root: Path
     known: Collection[str]

@@ -50,7 +50,6 @@ class Rules:
 
     Attributes:
         skipped: folders that are left out on request, by their name or their path below the root.
-        follows_links: links to files and folders outside are followed.
     """
 
     skipped: Collection[str] = ()
@@ -195,11 +194,7 @@ def refuse_lost_classes(
 ) -> None:
     """Refuse class folders of which not one image can be used: a class would vanish.
 
-    Args:
-        root: of the source.
-        found: what lies below it.
-        folders: path -> class, of the folders at the level of classes; None where it is none.
-        classes: those that have images.
+    `folders` are those at the level of classes, by path; None where one is no class. `classes` have images.
 
     Raises:
         SourceError: names every such folder with what it holds.

@@ -102,10 +102,6 @@ def find_addition(addition: Addition) -> Path:
 def list_addition(addition: Addition, base_classes: Collection[str]) -> FolderListing:
     """Find the images of a folder that joins a source, without reading them; one class is enough.
 
-    Args:
-        addition: the folder; paths are relative to it, groups are as its file names have them.
-        base_classes: of the source that it joins.
-
     Raises:
         SourceError: the folder is missing, empty, no folder; it has trees of splits; classes differ only in
             case, or have names that cannot be shown; `unknown_classes` or `group_by` match nothing.

@@ -118,7 +118,6 @@ class Hints:
 
     Attributes:
         classes: names that are classes: of the source that is added to, or held out by the configuration.
-        group_by: the pattern of groups.
         may_be_one_class: a single folder is a class, whatever lies in it.
     """
 

@@ -42,10 +42,7 @@ Roles = tuple[Role, ...]
 def find_layout(paths: Sequence[str], wanted: str, hints: Hints) -> Layout:
     """The layout of images: the wanted one, or with `auto` the only one that the folders allow.
 
-    Args:
-        paths: POSIX, relative to the root.
-        wanted: `auto`, or roles from the root down.
-        hints: what else tells.
+    Paths are POSIX, from the root; roles are written from the root down.
 
     Raises:
         LayoutError: the folders do not fit, or can be read in more ways than one.

@@ -22,10 +22,6 @@ def keep_learned(config: RunConfig, learned: Sequence[AddedFolder]) -> RunConfig
     Folders are known by their names, so they may have moved. One that is named in `retraining.new_images`
     alone is taken along; what `retraining.forget` names is left out.
 
-    Args:
-        config: as it was read.
-        learned: the folders that were added to the champion's data set.
-
     Raises:
         ConfigError: the configuration does not name a folder that the champion learned from.
     """

@@ -60,10 +60,7 @@ class Table:
     """A table that names images of the folder.
 
     Attributes:
-        path: the file.
-        file_column: names the image.
         label_column: says what it shows, if a column may.
-        num_images: images of the folder that it names.
     """
 
     path: Path
@@ -73,12 +70,7 @@ class Table:
 
 
 def describe_neighbour(root: Path, images: Sequence[str]) -> str | None:
-    """What a folder holds that cannot be read as classes, and what to type; None if it is nothing known.
-
-    Args:
-        root: the folder.
-        images: paths of its images, relative to it.
-    """
+    """What a folder holds that cannot be read as classes, and what to type; None if it is nothing known."""
     labels = next(
         (path for path, start in _json_files(root) if '"images"' in start and _COCO_WORDS.search(start)), None
     )

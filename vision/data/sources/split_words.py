@@ -45,7 +45,6 @@ class SplitName:
     """A folder name that holds the word of one split.
 
     Attributes:
-        split: the split.
         rest: its other words, apart from numbers and `FILE_WORDS`.
     """
 

@@ -26,11 +26,6 @@ _MOST_LISTED = 12
 def check_splits(manifest: Manifest, splits: Splits, settings: CheckSettings) -> None:
     """Refuse splits that cannot be trained on, calibrated on and judged on.
 
-    Args:
-        manifest: the images.
-        splits: their assignment, aligned with the manifest's entries.
-        settings: the limits.
-
     Raises:
         DataError: the splits are of other images, or too large a share of the files is quarantined; images
             that a person excluded do not count.

@@ -51,11 +51,8 @@ class Components:
     ) -> Components:
         """The groups of some rows.
 
-        Args:
-            names: of the groups.
-            components: (n,) number of each row's group; -1 of a row that is left out.
-            entries: of the n rows.
-            earlier: (n,) number of the split that each row had; -1 where it had none.
+        `components` (n,) is the number of each group, -1 of a row that is left out; `earlier` (n,) the number
+        of the split that each had, -1 for none.
         """
         kept = np.flatnonzero(components >= 0)
         own, num = components[kept], len(names)

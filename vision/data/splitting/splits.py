@@ -39,14 +39,8 @@ def assign_splits(
 
     Known classes are dealt to the four splits by their shares of images; each class of at least four groups
     has at least one in every split. Held-out unknown classes go to validation and test, half and half. The
-    user's own trees are honoured; what they lack is carved out of the training tree.
-
-    Args:
-        manifest: the images.
-        settings: shares of the splits, and what happens to images that two of the user's trees share.
-        seed: orders the groups.
-        previous: the assignment of an earlier run on a part of these images. Images that it knows (by their
-            bytes, or by a group of its) keep their split.
+    user's own trees are honoured; what they lack is carved out of the training tree. Images that `previous`,
+    the assignment of an earlier run, knows by their bytes or by a group of its keep their split.
 
     Returns:
         One split, group and class for each entry of the manifest, in its order.

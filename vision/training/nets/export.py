@@ -54,12 +54,8 @@ def export_graphs(
 ) -> ExportedGraphs:
     """The trained network as graphs, one for each precision of the settings, each tried out.
 
-    Args:
-        model_file: the trained network.
-        images: (n, s, s, 3) uint8, may be memory-mapped.
-        representative_rows: training rows; int8 takes its ranges from some of them, evenly spaced.
-        settings: precisions and how many images give the ranges.
-        folder: the graphs and `head.npz` are written here.
+    The images are (n, s, s, 3) uint8. int8 takes its ranges from some of the training rows, evenly spaced.
+    The graphs and `head.npz` are written into `folder`.
 
     Raises:
         ExportError: a converter refused or is missing, or there is no image for int8.

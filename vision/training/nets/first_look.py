@@ -25,15 +25,9 @@ def look(
 ) -> tuple[ModelOutputs, FoldHeads]:
     """Outputs of some rows by a frozen network, and the heads that were fitted without one fold each.
 
-    The network runs once; a training of strategy `frozen` gives the same on the same rows.
-
-    Args:
-        settings: a backbone with pretrained weights at hand.
-        images: (n, s, s, 3) uint8, may be memory-mapped; row i is image i of `splits`.
-        splits: classes and groups.
-        seed: deals the groups to the folds.
-        rows: (m,) ascending, what is embedded.
-        judged: (j,) ascending, those of them that heads are fitted on; each known class is among them.
+    The network runs once; a training of strategy `frozen` gives the same on the same rows. Row i of the
+    images (n, s, s, 3) uint8 is image i of `splits`. `rows` (m,), ascending, are embedded; heads are fitted
+    on `judged`, some of them, among which each known class is.
 
     Raises:
         ConfigError: the weights are not at hand.

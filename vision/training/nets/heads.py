@@ -60,13 +60,8 @@ def fit_heads(
 ) -> list[HeadTrial]:
     """A head for every strength, ascending, with its cross-validated NLL and the heads of its folds.
 
-    Args:
-        embeddings: (n, d).
-        labels: (n,) int64; every class occurs.
-        folds: (n,) int64, as `assign_folds` gives them.
-        weights: (n,) how much each image counts in fitting; the NLL counts all alike.
-        num_classes: k.
-        strengths: inverse L2 strengths.
+    Embeddings are (n, d), labels (n,) of which every class occurs, folds (n,) as `assign_folds` gives them.
+    Weights (n,) count in fitting; the NLL counts all images alike.
 
     Raises:
         TrainingError: a class has no image, or the embeddings are not finite.

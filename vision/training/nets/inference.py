@@ -21,12 +21,7 @@ BATCH_SIZE = 64
 
 
 def run_model(model_file: ModelFile, images: ImageArray, rows: IntArray) -> ModelOutputs:
-    """Logits, embeddings, early statistics and quality of some rows.
-
-    Args:
-        model_file: the trained network.
-        images: (n, s, s, 3) uint8, may be memory-mapped.
-        rows: (m,) row numbers, ascending.
+    """Logits, embeddings, early statistics and quality of rows (m,) of images (n, s, s, 3) uint8.
 
     Raises:
         TrainingError: the file is not a network, or it gives values that are not finite.

@@ -34,11 +34,7 @@ def build_model(
 ) -> keras.Model:
     """The untrained classifier, or, with `weights_path`, one whose backbone is trained.
 
-    Args:
-        settings: backbone, width and dropout.
-        num_classes: k, at least 2.
-        image_size: s, pixels.
-        weights_path: no_top weights as `keras.applications` and `save_weights` write them.
+    `weights_path` holds no_top weights as `keras.applications` and `save_weights` write them.
 
     Returns:
         Model (n, s, s, 3) float32 in 0..255 -> logits (n, k) float32.

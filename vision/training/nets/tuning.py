@@ -52,14 +52,8 @@ def tune(
 ) -> TuningRecord:
     """Try settings until `settings.trials` are finished or the time is over.
 
-    Args:
-        name: of the candidate.
-        base: its settings, with weights resolved; what is not varied stays.
-        settings: what is varied, how often.
-        images: (n, s, s, 3) uint8, may be memory-mapped; row i is image i of `splits`.
-        splits: train teaches, validation chooses.
-        seed: of every training and of the search.
-        study_file: SQLite file of the study, made where it is missing.
+    What is not varied of `base` stays. Train teaches, validation chooses. `study_file` is SQLite, and made
+    where it is missing.
 
     Raises:
         TrainingError: the configured settings cannot be trained.

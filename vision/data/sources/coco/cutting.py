@@ -85,14 +85,10 @@ def cut_boxes(
     margin: float,
     progress: Progress | None = None,
 ) -> tuple[list[SourceFile], list[Quarantined]]:
-    """Cut every box out of its photograph into a folder, unless that has been done.
+    """Cut every box out of its photograph below `root` into a folder, unless that has been done.
 
-    Args:
-        files: photographs with their box, one for each box.
-        root: where the photographs lie.
-        folder: where the files go; its name tells the content.
-        margin: kept around a box, as a share of its longer side in pixels.
-        progress: called with (photographs done, photographs in all).
+    The folder's name tells the content; `margin` is kept around a box, as a share of its longer side in
+    pixels.
 
     Returns:
         The files that were cut out, and those that could not be.

@@ -30,9 +30,7 @@ class Mark:
     """One annotation.
 
     Attributes:
-        class_name: its category.
         box: left, top, width, height; pixels, or shares of the picture if `is_relative`.
-        is_relative: which of both.
         of_sequence: it was given to the sequence as a whole, so that a single frame may not show it.
         is_crowd: its box holds several individuals.
     """
@@ -51,8 +49,6 @@ class Photo:
     Attributes:
         path: POSIX, relative to the images' folder, as the file has it.
         size: width and height in pixels that the file states, if it does.
-        location: camera or place, if known.
-        sequence: burst, if known.
         taken_at: local time of the camera, if known.
         is_corrupt: the file says that the picture cannot be used.
     """

@@ -32,11 +32,8 @@ class Example:
     """One picture to learn from, before its file is opened.
 
     Attributes:
-        photo: the file that it is in.
-        class_name: what it shows.
         marks: annotations whose boxes hold it; several are taken together.
         group: what it must share a split with.
-        is_unknown: of a class that is held out.
     """
 
     photo: Photo
@@ -61,11 +58,7 @@ def find_examples(
 ) -> Examples:
     """The examples of a file.
 
-    Args:
-        settings: frames or boxes, classes that are left out or held out, groups.
-        document: the file.
-        root: the images' folder.
-        detections: path -> boxes for pictures that have a label and no box.
+    `detections` are boxes, by path, for pictures that have a label and no box.
 
     Raises:
         SourceError: not one picture is there; a class lost all its pictures.

@@ -56,10 +56,8 @@ class Client:
     def fetch(self, url: str, check: Callable[[bytes], str | None] = lambda _: None, **options: Any) -> bytes:
         """The body of an answer, asked for up to six times.
 
-        Args:
-            url: address; POST if `options` has `json`, else GET.
-            check: the fault of a body, None if it has none; a faulty one is asked for again.
-            options: for httpx.
+        It is a POST if `options`, which are for httpx, have `json`. `check` tells the fault of a body, None
+        if it has none; a faulty one is asked for again.
 
         Raises:
             FetchError: none of the attempts had an answer without a fault.

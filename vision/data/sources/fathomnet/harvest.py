@@ -64,10 +64,7 @@ def harvest(
 ) -> Harvest:
     """Select, fetch what is missing, write the tables.
 
-    Args:
-        settings: what to fetch, and where to.
-        progress: called with (photographs done, photographs in all).
-        first_wait: seconds before a failed request is repeated; each further wait is twice as long.
+    `first_wait` is in seconds; each further wait before a failed request is repeated is twice as long.
 
     Raises:
         SourceError: FathomNet does not answer, or has too little; not one photograph could be fetched.

@@ -157,11 +157,7 @@ def paint_reef(
 ) -> None:
     """Paint a reef into `folder`, which appears when it is complete; a complete one is left as it is.
 
-    Args:
-        settings: what to paint.
-        folder: where; it must be absent or hold the same reef.
-        progress: called with (painted, total) files.
-        num_workers: processes; 1 paints in this one. The bytes do not depend on it.
+    The bytes do not depend on the number of processes; 1 paints in this one.
 
     Raises:
         ConfigError: more faults than images.

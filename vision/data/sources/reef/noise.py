@@ -21,10 +21,7 @@ _ATLAS_SEED = 20_011
 def noise_atlas(feature: float) -> Field:
     """A tileable field, stored twice in each direction, so that any window up to 512 x 512 is a view.
 
-    White noise filtered by a ring in the frequency plane (spectral synthesis).
-
-    Args:
-        feature: size of a bump in pixels; 0 gives white noise.
+    White noise filtered by a ring in the frequency plane (spectral synthesis). `feature` 0 gives white noise.
 
     Returns:
         float32 (1024, 1024).

@@ -266,11 +266,7 @@ def paint_light(
 ) -> tuple[Field, Field]:
     """Light rays (added) and caustics (multiplied around 0) of one frame, each (h, w).
 
-    Args:
-        water: gives the strengths.
-        size: width and height.
-        place: what the burst shares: direction and position of the rays.
-        moment: what this frame has of its own: phase of the caustics.
+    `place` draws what a burst shares, direction and position of the rays; `moment` the phase of the caustics.
     """
     width, height = size
     rows = np.arange(height, dtype=np.float32)[:, None]

@@ -45,9 +45,7 @@ class LabelRow:
 
     Attributes:
         place: the row, as messages name it.
-        path: as it is written.
         label: its class; empty if it has none.
-        group: what it belongs to, if anything.
         split: the word of its split; None where the table has no splits.
         box: left, top, width and height in pixels.
     """
@@ -80,12 +78,7 @@ def list_rows(
 ) -> FolderListing:
     """The pictures that rows name, with class, group, split and box.
 
-    Args:
-        table: what the rows are of, for messages.
-        root: what relative paths start from.
-        rows: in any order.
-        settings: which classes are left out or held out.
-        by_box: a picture for each box of a file, in place of one a file.
+    With `by_box`, a picture for each box of a file in place of one a file. `table` is named in messages.
 
     Raises:
         SourceError: fewer than two known classes, a split that is none, a class that is not there.
@@ -207,11 +200,8 @@ def find_start(
 ) -> tuple[int, Path]:
     """How many of some paths are files, and the folder that they start from.
 
-    Args:
-        home: the first that is tried, and taken where another has as many.
-        values: cells of a table; at most `MOST_TRIED` of them are looked for.
-        beside: whether the folders in and beside it are tried too.
-        way: how one of two folders is chosen, for the message.
+    `home` is tried first, and taken where another has as many; with `beside`, the folders in and beside it
+    are tried too. `way` tells how one of two is chosen.
 
     Raises:
         SourceError: two folders have as many of them, and more than `home`.

@@ -29,10 +29,8 @@ class NamedSet:
     """A prepared set.
 
     Attributes:
-        builder: of TensorFlow Datasets.
         image: its feature with the picture.
         label: its feature with the class.
-        class_names: class number -> name.
     """
 
     builder: Any

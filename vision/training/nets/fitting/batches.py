@@ -63,13 +63,7 @@ LARGEST_RATIO = 3.0
 
 
 def balance_weights(labels: IntArray, num_classes: int, balance: str = "auto") -> FloatArray:
-    """Weight of every example, mean 1: inverse class frequency, or all 1.
-
-    Args:
-        labels: (m,) int64.
-        num_classes: k.
-        balance: none, weights, or auto for weights where classes differ much in size.
-    """
+    """Weight (m,) of every example, mean 1: inverse class frequency, or all 1; auto: where sizes differ."""
     counts = np.bincount(labels, minlength=num_classes)
     present = counts[counts > 0]
     alike = present.max() <= LARGEST_RATIO * present.min()

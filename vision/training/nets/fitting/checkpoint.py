@@ -44,11 +44,8 @@ class TrainingState(Record):
     """What a training needs to go on, beside the numbers of its network.
 
     Attributes:
-        identity: digest of everything that the training follows from.
-        finished: where it stood at the end of each finished phase.
         standing: inside the phase that goes on; None between phases.
         step: batches of that phase that are done.
-        batch_size: of that phase.
         in_epoch: whether the running figures of an epoch are among the variables.
     """
 

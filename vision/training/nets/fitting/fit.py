@@ -30,14 +30,9 @@ def train_candidate(
 ) -> tuple[ModelFile, FoldHeads, TrainingHistory]:
     """The best checkpoint of one candidate, the heads of its folds, and how its training went.
 
-    Args:
-        inputs: what the training follows from.
-        work_folder: the model file and cached features are written here.
-        progress: told after every batch.
-        checkpoints: folder of this training alone, deleted at its end. What a killed training of the same
-            settings and data left there is taken up; the network is then the same as without the kill. None:
-            in the work folder.
-        cluster: machines that train this together, all of which call this; what they return is the same.
+    `checkpoints` is a folder of this training alone, deleted at its end: what a killed training of the same
+    settings and data left there is taken up, and the network is the same as without the kill. All machines of
+    `cluster` call this, and get the same.
 
     Raises:
         ConfigError: the weights file is missing, changed, or of another network.

@@ -38,14 +38,8 @@ class Epochs:
     """Epochs of one network, of which the weights of the best are kept.
 
     Attributes:
-        training: gets the records, and the best weights.
         model: what is trained, a part of
         whole: the network whose weights are kept.
-        train: examples to learn from.
-        validation: examples that decide which epoch is best.
-        name: of the phase, as it is recorded.
-        peak: largest learning rate.
-        epochs: how many at most.
         phase: the same for those who watch.
     """
 

@@ -37,7 +37,6 @@ class TrainingInputs:
     """What a training follows from.
 
     Attributes:
-        name: of the candidate.
         settings: backbone, strategy and how to train; `weights` is 'none' or a path by now.
         images: (n, s, s, 3) uint8, may be memory-mapped; row i is image i of `splits`.
         splits: train gives the weights, validation the best epoch; a frozen backbone's head is fitted on all
@@ -72,16 +71,9 @@ class Training(TrainingInputs):
     """State of one training.
 
     Attributes:
-        folder: the model file and cached features are written here.
-        checkpoint: where it stands, for the case that it is killed.
-        progress: told after every batch.
         cluster: the machines that train this together; None where it is one alone.
-        train: what is learned from.
-        validation: what decides which epoch is kept.
         records: epochs so far, and strengths of a head.
-        heads: of the folds of a frozen backbone.
         best_epoch: number of the record whose weights are kept.
-        best_loss: its validation loss.
         num_seen: images that went through the network so far.
         batch_size: smaller than that of the settings where memory ran out.
     """
@@ -258,15 +250,7 @@ class Training(TrainingInputs):
         rate: float,
         strength: float | None = None,
     ) -> int:
-        """Note an epoch, or a strength of a head; its number.
-
-        Args:
-            phase: its name.
-            on_train: loss and accuracy.
-            on_validation: loss and accuracy.
-            rate: learning rate at its end.
-            strength: inverse L2 strength of a head.
-        """
+        """Note an epoch, or a head's inverse L2 strength, with loss and accuracy on both; its number."""
         epoch = len(self.records) + 1
         self.records.append(
             EpochRecord(

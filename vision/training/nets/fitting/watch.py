@@ -20,12 +20,6 @@ class Phase:
     """One run over the training images.
 
     Attributes:
-        candidate: its name.
-        name: of the phase, as it is recorded.
-        peak: largest learning rate.
-        epochs: planned.
-        steps: batches an epoch.
-        batch_size: images a batch.
         patience: epochs without a better validation loss after which it ends.
     """
 
