@@ -9,19 +9,16 @@ new classes of both kinds, and may not turn one kind into the other.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vision.base.errors import SourceError
 from vision.config.data import Addition
-from vision.data.manifest import build_manifest
 from vision.data.records import AddedFolder, ImageEntry, Manifest
 from vision.data.sources.class_names import check_spelling
-from vision.data.sources.declaration import Base
+from vision.data.sources.declaration import Base, Progress
 from vision.data.sources.folder import FolderListing, digest_listing, find_addition, list_addition
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -41,14 +38,6 @@ class Part:
         """What the paths of its images begin with."""
         return _prefix(self.addition)
 
-    def digest(self) -> str:
-        """SHA-256 over the paths and bytes of its images, and over what is left out."""
-        return digest_listing(self.addition.path, self.listing)
-
-    def classes(self, *, held_out: bool) -> set[str]:
-        """Its known classes, or those it holds out."""
-        return {file.class_name for file in self.listing.files if file.is_unknown == held_out}
-
 
 def list_parts(additions: Sequence[Addition], base: Base) -> list[Part]:
     """The additions to a source, sorted by name, as far as they fit to it and to each other.
@@ -63,14 +52,15 @@ def list_parts(additions: Sequence[Addition], base: Base) -> list[Part]:
     parts = [Part(each, list_addition(each, classes)) for each in ordered]
     _check_roles(parts, base)
     for part in parts:
-        classes |= part.classes(held_out=False) | part.classes(held_out=True)
+        classes |= {file.class_name for file in part.listing.files}
         check_spelling(part.root, classes)
     return parts
 
 
 def digest_parts(base_digest: str, parts: Sequence[Part]) -> str:
     """SHA-256 over the digests of a source and of the additions to it."""
-    lines = [f"base\0{base_digest}\n", *(f"{part.prefix}\0{part.digest()}\n" for part in parts)]
+    digests = ((part.prefix, digest_listing(part.addition.path, part.listing)) for part in parts)
+    lines = [f"{name}\0{digest}\n" for name, digest in (("base", base_digest), *digests)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -83,16 +73,7 @@ def add_parts(base: Manifest, parts: Sequence[Part], progress: Progress | None =
     entries, quarantined, remarks = list(base.entries), list(base.quarantined), list(base.remarks)
     known, held_out = set(base.class_names), set(base.unknown_class_names)
     for part in parts:
-        own = build_manifest(
-            part.root,
-            part.listing.files,
-            "",
-            part.addition.max_megapixels,
-            quarantined=part.listing.quarantined,
-            remarks=part.listing.remarks,
-            keeps_damage=part.addition.keep_damaged,
-            progress=progress,
-        )
+        own = part.listing.read(part.root, "", part.addition, progress)
         entries += [_adopt(entry, part) for entry in own.entries]
         quarantined += [
             item.model_copy(update={"path": f"{part.prefix}/{item.path}"}) for item in own.quarantined
@@ -150,7 +131,8 @@ def _check_roles(parts: Sequence[Part], base: Base) -> None:
     held_out = dict.fromkeys(base.held_out, "the source")
     for part in parts:
         words = f"the addition {part.addition.name!r}"
-        for name in sorted(part.classes(held_out=False)):
+        own = part.listing.base(part.root)
+        for name in sorted(own.known):
             if name in held_out:
                 raise SourceError(
                     f"{part.root}: holds images of class {name!r}, which {held_out[name]} holds out as "
@@ -158,7 +140,7 @@ def _check_roles(parts: Sequence[Part], base: Base) -> None:
                     f"with these images too, name it in the unknown_classes of {words}."
                 )
             known.setdefault(name, words)
-        for name in sorted(part.classes(held_out=True)):
+        for name in sorted(own.held_out):
             if name in known:
                 raise SourceError(
                     f"{part.root}: {words} holds class {name!r} out as unknown, which {known[name]} knows. "

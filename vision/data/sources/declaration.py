@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,13 @@ class Base:
     root: Path
     known: Collection[str]
     held_out: Collection[str]
+
+    @classmethod
+    def of(cls, root: Path, images: Iterable[tuple[str, bool]]) -> Base:
+        """The classes of images, each told by its class and whether that is held out."""
+        classes = set(images)
+        known, held_out = (frozenset(name for name, kind in classes if kind is own) for own in (False, True))
+        return cls(root, known, held_out)
 
 
 @dataclass(frozen=True)

@@ -159,6 +159,19 @@ def find_images(root: Path, rules: Rules = Rules()) -> Found:
     return found
 
 
+def find_pictures(folder: Path, expected: str) -> tuple[Path, list[str]]:
+    """A folder with home expanded, and the sorted paths of the images below it.
+
+    Raises:
+        SourceError: it is missing, no folder, or without an image.
+    """
+    root = find_root(folder, f"{expected}.")
+    found = find_images(root)
+    if not found.images:
+        raise SourceError(describe_nothing(root, found, expected))
+    return root, sorted(found.images)
+
+
 def describe_nothing(root: Path, found: Found, expected: str) -> str:
     """What a folder without usable images holds, and what was expected."""
     contents = describe_contents(found)

@@ -21,10 +21,12 @@ from vision.base.errors import SourceError
 from vision.base.names import comparison_key, find_near, normalise
 from vision.base.wording import count_of
 from vision.config.data import AUTO_GROUPS, Addition, FolderSource
+from vision.config.sources.labelled import LabelledSource
 from vision.data.groups.grouping import suggest_groups
-from vision.data.manifest import SourceFile
-from vision.data.records import FileRemark, Quarantined, Split
+from vision.data.manifest import SourceFile, build_manifest
+from vision.data.records import FileRemark, Manifest, Quarantined, Split
 from vision.data.sources.class_names import check_class_names, check_spelling, check_unknown_classes
+from vision.data.sources.declaration import Base, Progress
 from vision.data.sources.finding import (
     Found,
     Rules,
@@ -57,6 +59,29 @@ class FolderListing:
     files: tuple[SourceFile, ...]
     quarantined: tuple[Quarantined, ...]
     remarks: tuple[FileRemark, ...] = ()
+
+    def base(self, root: Path) -> Base:
+        """What additions must fit to."""
+        return Base.of(root, ((file.class_name, file.is_unknown) for file in self.files))
+
+    def read(
+        self,
+        root: Path,
+        digest: str,
+        settings: FolderSource | Addition | LabelledSource,
+        progress: Progress | None,
+    ) -> Manifest:
+        """The manifest of the files; raises as `build_manifest`."""
+        return build_manifest(
+            root,
+            self.files,
+            digest,
+            settings.max_megapixels,
+            quarantined=self.quarantined,
+            remarks=self.remarks,
+            keeps_damage=settings.keep_damaged,
+            progress=progress,
+        )
 
 
 def list_folder(settings: FolderSource) -> FolderListing:
@@ -145,15 +170,6 @@ def _make_listing(root: Path, found: Found, layout: Layout, files: Sequence[Sour
         for item in sort_left_out(found.quarantined)
     ]
     return FolderListing(files=tuple(files), quarantined=tuple(left_out), remarks=found.remarks())
-
-
-def digest_folder(settings: FolderSource, listing: FolderListing | None = None) -> str:
-    """SHA-256 over the paths and bytes of the images, and over what is left out.
-
-    Raises:
-        SourceError: as `list_folder`.
-    """
-    return digest_listing(settings.path, list_folder(settings) if listing is None else listing)
 
 
 def digest_listing(path: Path, listing: FolderListing) -> str:

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from vision.base.names import comparison_key, normalise
+from vision.base.wording import count_of
 from vision.data.records import Split
 from vision.data.sources.layout import (
     AmbiguousLayoutError,
@@ -20,16 +21,7 @@ from vision.data.sources.layout import (
     Role,
     names_at,
 )
-from vision.data.sources.layout_words import (
-    describe_file_words,
-    describe_joined_twins,
-    describe_no_training,
-    describe_readings,
-    describe_strangers,
-    describe_too_deep,
-    describe_twins,
-    describe_wrong_splits,
-)
+from vision.data.sources.layout_words import TYPE, describe_no_training, describe_readings, list_folders
 from vision.data.sources.split_words import find_split_names, is_named_alike, names_files, words_of
 
 _MOST_OF = 0.9
@@ -57,7 +49,10 @@ def find_layout(paths: Sequence[str], wanted: str, hints: Hints) -> Layout:
     parts = {tuple(each[level] for level in levels) for each in folders if len(each) > max(levels)}
     twins = [name for name, count in Counter(map(normalise, map(" ".join, parts))).items() if count > 1]
     if twins and len(levels) > 1:
-        raise LayoutError(describe_joined_twins(layout, sorted(twins)))
+        raise LayoutError(
+            f"dataset.layout is {layout}, and different folders give the class {min(twins)!r} (a space joins "
+            "the names). Expected one. Rename one of the folders."
+        )
     return layout
 
 
@@ -124,9 +119,13 @@ def _choose(folders: Counter[Folders], above: Roles, hints: Hints, paths: Sequen
             raise AmbiguousLayoutError(describe_readings(folders, above, readings, with_groups=bool(shared)))
         return chosen or (Role.CLASS,)
     only = readings[0] if readings else (Role.CLASS,)
-    classes = Layout((*above, *only)).count_classes(folders)
+    layout = Layout((*above, *only))
+    classes = layout.count_classes(folders)
     if len(classes) > 1 and all(map(names_files, classes)):
-        raise LayoutError(describe_file_words(classes, (*above, *only)))
+        raise LayoutError(
+            f"{list_folders(sorted(classes))} say what the files are, not what they show. Expected one "
+            f"folder per class, named after it. If these names are classes, type {TYPE}{layout}."
+        )
     return only
 
 
@@ -234,7 +233,13 @@ def _find_trees(folders: Iterable[Folders], above: Roles) -> tuple[dict[str, Spl
         if name in with_classes or not (name in splits or (len(trees) > 1 and is_named_alike(name, trees)))
     )
     if strangers:
-        raise LayoutError(describe_strangers(sorted(trees), strangers, above))
+        listed = list_folders(strangers)
+        raise LayoutError(
+            f"has the trees {list_folders(sorted(trees))} and beside them {listed} with images. Expected "
+            f"trees of splits, or classes, not both. Move {listed} away or into a tree. If all of them are "
+            f"classes, type {TYPE}{Layout((*above, Role.CLASS))}; to leave out what has no class folders, "
+            f"type {TYPE}{Layout((*above, Role.SPLIT, Role.CLASS))}."
+        )
     return trees, others
 
 
@@ -247,7 +252,10 @@ def _holds_classes(folders: Folders, level: int) -> bool:
 def _refuse_twins(trees: Mapping[str, Split]) -> None:
     for split, count in Counter(trees.values()).items():
         if count > 1:
-            raise LayoutError(describe_twins(sorted(name for name in trees if trees[name] is split), split))
+            twins = list_folders(sorted(name for name in trees if trees[name] is split))
+            raise LayoutError(
+                f"{twins} are two trees for {split}. Expected one. Move all images into one of them."
+            )
 
 
 # --- a layout that the configuration names --------------------------------------------------------------
@@ -262,7 +270,10 @@ def _apply(roles: Roles, folders: Counter[Folders]) -> Layout:
     layout = Layout(roles)
     depth = max(layout.levels(Role.CLASS)) + 1
     if not layout.count_classes(folders):
-        raise LayoutError(describe_too_deep(roles, depth))
+        raise LayoutError(
+            f"dataset.layout is {layout}, but no image lies {count_of(depth, 'folder')} deep. Correct it, or "
+            f"type {TYPE}auto, which lets the folders tell."
+        )
     level = next(iter(layout.levels(Role.SPLIT)), None)
     if level is None:
         return layout
@@ -271,7 +282,10 @@ def _apply(roles: Roles, folders: Counter[Folders]) -> Layout:
     deep = {each[level] for each in folders if len(each) >= max(depth, level + 1)}
     strangers = sorted(deep - splits.keys())
     if strangers:
-        raise LayoutError(describe_wrong_splits(roles, strangers))
+        raise LayoutError(
+            f"dataset.layout is {layout}, but {list_folders(strangers)} name no split. Expected words such "
+            "as train, val and test. Rename them, or move them away."
+        )
     trees = {name: split for name, split in splits.items() if name in deep}
     _refuse_twins(trees)
     if Split.TRAIN not in trees.values():

@@ -16,7 +16,7 @@ from vision.base.names import normalise
 from vision.config.data import Resize
 from vision.data.images import decode_image
 from vision.data.records import FileRemark, Manifest
-from vision.data.sources.finding import describe_nothing, find_images, find_root
+from vision.data.sources.finding import find_pictures
 
 if TYPE_CHECKING:
     from vision.data.groups.near_duplicates import SmallPictures
@@ -32,15 +32,12 @@ def list_regression(folder: Path) -> list[tuple[Path, str, str]]:
     Raises:
         SourceError: the folder is missing, holds no picture, one outside a class folder, or one in two.
     """
-    root = find_root(folder, f"{_EXPECTED}.")
-    found = find_images(root)
-    if not found.images:
-        raise SourceError(describe_nothing(root, found, _EXPECTED))
-    loose = [path for path in found.images if "/" not in path]
+    root, paths = find_pictures(folder, _EXPECTED)
+    loose = [path for path in paths if "/" not in path]
     if loose:
         raise SourceError(f"{root}: {loose[0]} lies in no class folder. {_EXPECTED}.")
     listed: dict[str, tuple[Path, str, str]] = {}
-    for path in sorted(found.images):
+    for path in paths:
         file = root / path, normalise(path.split("/")[0]), digest_file(root / path)
         first = listed.setdefault(file[2], file)
         if first[1] != file[1]:
@@ -69,9 +66,7 @@ def leave_out_regression(manifest: Manifest, folder: Path) -> Manifest:
     Raises:
         SourceError: as of `list_regression`.
     """
-    from vision.data.groups.near_duplicates import (
-        find_copies,  # imports SciPy, which most commands do without
-    )
+    from vision.data.groups.near_duplicates import find_copies  # imports SciPy
 
     listed = list_regression(folder)
     asked = {digest for _, _, digest in listed}

@@ -17,7 +17,7 @@ from vision.base.files import digest_file
 from vision.base.record import ImageArray
 from vision.config.data import ImageSettings
 from vision.data.images import decode_image
-from vision.data.sources.finding import describe_nothing, find_images, find_root
+from vision.data.sources.finding import find_pictures
 
 _EXPECTED = "Expected a folder of pictures of other things, or no such entry in unknowns.strangers"
 
@@ -30,10 +30,9 @@ def digest_strangers(folder: Path) -> str:
     Raises:
         SourceError: the folder is missing, or no folder, or holds no usable image.
     """
-    paths = _find_paths(folder)
-    _refuse_none(folder, any(True for _ in _decode(paths, ImageSettings(size=16))))
-    root = find_root(folder, _EXPECTED)
-    lines = [f"{path.relative_to(root).as_posix()}\0{digest_file(path)}\n" for path in paths]
+    root, paths = find_pictures(folder, _EXPECTED)
+    _refuse_none(folder, any(True for _ in _decode(root, paths, ImageSettings(size=16))))
+    lines = [f"{path}\0{digest_file(root / path)}\n" for path in paths]
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -45,9 +44,9 @@ def read_strangers(folder: Path, most: int, settings: ImageSettings) -> ImageArr
     Raises:
         SourceError: the folder is missing, or no folder, or holds no usable image.
     """
-    paths = _find_paths(folder)
+    root, paths = find_pictures(folder, _EXPECTED)
     chosen = np.linspace(0, len(paths) - 1, min(most, len(paths))).round().astype(int)
-    images = list(_decode([paths[i] for i in chosen], settings))
+    images = list(_decode(root, [paths[i] for i in chosen], settings))
     _refuse_none(folder, bool(images))
     if len(images) < len(chosen):
         logger.warning(
@@ -56,18 +55,10 @@ def read_strangers(folder: Path, most: int, settings: ImageSettings) -> ImageArr
     return np.stack(images)
 
 
-def _find_paths(folder: Path) -> list[Path]:
-    root = find_root(folder, f"{_EXPECTED}.")
-    found = find_images(root)
-    if not found.images:
-        raise SourceError(describe_nothing(root, found, _EXPECTED))
-    return [root / path for path in sorted(found.images)]
-
-
-def _decode(paths: list[Path], settings: ImageSettings) -> Iterator[ImageArray]:
+def _decode(root: Path, paths: list[str], settings: ImageSettings) -> Iterator[ImageArray]:
     for path in paths:
         try:
-            yield decode_image(path.read_bytes(), size=settings.size, resize=settings.resize)
+            yield decode_image((root / path).read_bytes(), size=settings.size, resize=settings.resize)
         except (ImageError, OSError):
             continue  # counted by who asks
 

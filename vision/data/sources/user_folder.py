@@ -8,10 +8,10 @@ from pathlib import Path
 
 from vision.config.data import AUTO_GROUPS, FolderSource
 from vision.data.groups.grouping import suggest_groups
-from vision.data.manifest import SourceFile, build_manifest
+from vision.data.manifest import SourceFile
 from vision.data.records import Manifest
 from vision.data.sources.declaration import Base, Progress, Source
-from vision.data.sources.folder import digest_folder, find_source, list_folder
+from vision.data.sources.folder import digest_listing, find_source, list_folder
 
 logger = logging.getLogger(__name__)
 
@@ -20,11 +20,7 @@ def describe_folder(settings: FolderSource, _data_folder: Path) -> tuple[str, Ba
     """Digest of paths and bytes, and the classes that were found; tells what groups the names suggest."""
     listing = list_folder(settings)
     _tell_groups(settings, listing.files)
-    known, held_out = (
-        frozenset(file.class_name for file in listing.files if file.is_unknown == unknown)
-        for unknown in (False, True)
-    )
-    return digest_folder(settings, listing), Base(settings.path.expanduser(), known, held_out)
+    return digest_listing(settings.path, listing), listing.base(settings.path.expanduser())
 
 
 def _tell_groups(settings: FolderSource, files: Sequence[SourceFile]) -> None:
@@ -47,16 +43,8 @@ def _tell_groups(settings: FolderSource, files: Sequence[SourceFile]) -> None:
 def read_folder(settings: FolderSource, _data_folder: Path, progress: Progress | None) -> Manifest:
     """The manifest of the user's folder."""
     listing = list_folder(settings)
-    return build_manifest(
-        settings.path.expanduser(),
-        listing.files,
-        digest_folder(settings, listing),
-        settings.max_megapixels,
-        quarantined=listing.quarantined,
-        remarks=listing.remarks,
-        keeps_damage=settings.keep_damaged,
-        progress=progress,
-    )
+    digest = digest_listing(settings.path, listing)
+    return listing.read(settings.path.expanduser(), digest, settings, progress)
 
 
 FOLDER = Source(check=find_source, describe=describe_folder, read=read_folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 from vision.base.errors import SourceError
 from vision.config.sources.labelled import CocoSource
 from vision.data.decoding.cutting import CUT_VERSION, OUTSIDE
-from vision.data.manifest import SourceFile, build_manifest
+from vision.data.manifest import SourceFile
 from vision.data.records import Manifest, Quarantined
 from vision.data.sources.class_names import check_class_names, check_spelling, check_unknown_classes
 from vision.data.sources.coco.cutting import cut_boxes, place_boxes, read_sides
@@ -81,11 +81,8 @@ def describe_coco(settings: CocoSource, _data_folder: Path) -> tuple[str, Base]:
         num_photos,
         found.grouped_by,
     )
-    known, held_out = (
-        frozenset(each.class_name for each in found.examples if each.is_unknown == unknown)
-        for unknown in (False, True)
-    )
-    return _digest(settings, found), Base(find_coco(settings), known, held_out)
+    classes = ((each.class_name, each.is_unknown) for each in found.examples)
+    return _digest(settings, found), Base.of(find_coco(settings), classes)
 
 
 def _digest(settings: CocoSource, found: Examples) -> str:
@@ -110,18 +107,9 @@ def read_coco(settings: CocoSource, data_folder: Path, progress: Progress | None
         photos, root = root, data_folder.resolve() / f"boxes-{digest[:16]}"
         files, more = cut_boxes(files, photos, root, settings.margin, progress)
         faults += more
-    manifest = build_manifest(
-        root,
-        files,
-        digest,
-        settings.max_megapixels,
-        quarantined=(*found.quarantined, *faults),
-        remarks=found.remarks,
-        keeps_damage=settings.keep_damaged,
-        progress=progress,
-    )
+    listing = FolderListing(tuple(files), (*found.quarantined, *faults), found.remarks)
     margin = settings.margin if settings.use == "boxes" else None
-    return manifest.model_copy(update={"crop_margin": margin})
+    return listing.read(root, digest, settings, progress).model_copy(update={"crop_margin": margin})
 
 
 def _place(root: Path, found: Examples) -> tuple[list[SourceFile], list[Quarantined]]:

@@ -11,7 +11,7 @@ from vision.data.records import Manifest
 from vision.data.sources.declaration import Base, Progress, Source
 from vision.data.sources.folder import FolderListing
 from vision.data.sources.table.catalog import locate_catalog, read_catalog
-from vision.data.sources.table.rows import LabelRow, describe_rows, list_rows, read_rows
+from vision.data.sources.table.rows import LabelRow, describe_rows, list_rows
 
 
 def check_catalog(settings: CatalogSource) -> None:
@@ -65,7 +65,7 @@ def describe_catalog(settings: CatalogSource, data_folder: Path) -> tuple[str, B
 def read_images(settings: CatalogSource, data_folder: Path, progress: Progress | None) -> Manifest:
     """The manifest of the pictures of the catalogue."""
     root, listing = list_catalog(settings, data_folder)
-    return read_rows(root, listing, describe_rows(root, listing)[0], settings, progress)
+    return listing.read(root, describe_rows(root, listing)[0], settings, progress)
 
 
 CATALOG = Source(check=check_catalog, describe=describe_catalog, read=read_images)

@@ -17,7 +17,7 @@ from vision.data.sources.declaration import Base, Progress, Source
 from vision.data.sources.finding import find_root
 from vision.data.sources.folder import FolderListing, group_files
 from vision.data.sources.table.reading import PATH_COLUMNS, is_there, read_cell, read_table
-from vision.data.sources.table.rows import LabelRow, Places, describe_rows, find_start, list_rows, read_rows
+from vision.data.sources.table.rows import LabelRow, Places, describe_rows, find_start, list_rows
 
 LABEL_COLUMNS = (
     *("label", "labels", "class", "classname", "class_name", "category", "kind", "target", "type"),
@@ -161,11 +161,11 @@ def read_labels(settings: CsvSource, data_folder: Path, progress: Progress | Non
     root, listing = list_table(settings)
     digest, _ = _describe(settings, root, listing)
     if settings.use == "frames":
-        return read_rows(root, listing, digest, settings, progress)
+        return listing.read(root, digest, settings, progress)
     folder = data_folder.resolve() / f"boxes-{digest[:16]}"
     files, faults = cut_boxes(listing.files, root, folder, settings.margin, progress)
     cut = FolderListing(tuple(files), (*listing.quarantined, *faults), listing.remarks)
-    manifest = read_rows(folder, cut, digest, settings, progress)
+    manifest = cut.read(folder, digest, settings, progress)
     return manifest.model_copy(update={"crop_margin": settings.margin})
 
 

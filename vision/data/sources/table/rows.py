@@ -14,12 +14,12 @@ from vision.base.errors import SourceError
 from vision.base.names import comparison_key, normalise
 from vision.config.sources.labelled import LabelledSource
 from vision.data.decoding.cutting import OUTSIDE, is_box
-from vision.data.manifest import SourceFile, build_manifest
-from vision.data.records import FileRemark, Manifest, Quarantined, Split
+from vision.data.manifest import SourceFile
+from vision.data.records import FileRemark, Quarantined, Split
 from vision.data.sources.class_names import check_class_names, check_spelling, check_unknown_classes
 from vision.data.sources.coco.cutting import place_boxes, read_sides
 from vision.data.sources.coco.document import Mark
-from vision.data.sources.declaration import Base, Progress
+from vision.data.sources.declaration import Base
 from vision.data.sources.finding import find_images
 from vision.data.sources.folder import FolderListing, digest_listing
 from vision.data.sources.split_words import FILE_WORDS, read_split_name, words_of
@@ -130,31 +130,7 @@ def describe_rows(root: Path, listing: FolderListing) -> tuple[str, Base]:
     for file in listing.files:
         facts = (file.path, file.class_name, file.group, file.tree and str(file.tree), file.is_unknown)
         digest.update(f"{facts!r} {file.box!r}\n".encode("utf-8", "surrogateescape"))
-    known, held_out = (
-        frozenset(file.class_name for file in listing.files if file.is_unknown == unknown)
-        for unknown in (False, True)
-    )
-    return digest.hexdigest(), Base(root, known, held_out)
-
-
-def read_rows(
-    root: Path, listing: FolderListing, digest: str, settings: LabelledSource, progress: Progress | None
-) -> Manifest:
-    """The manifest of the pictures that rows name; `digest` is that of the source.
-
-    Raises:
-        SourceError: not one is usable, or not one of a class.
-    """
-    return build_manifest(
-        root,
-        listing.files,
-        digest,
-        settings.max_megapixels,
-        quarantined=listing.quarantined,
-        remarks=listing.remarks,
-        keeps_damage=settings.keep_damaged,
-        progress=progress,
-    )
+    return digest.hexdigest(), listing.base(root)
 
 
 class Places:

@@ -16,7 +16,7 @@ from vision.base.names import comparison_key, normalise
 from vision.base.record import Value
 from vision.config.sources.labelled import TfdsSource
 from vision.data.decoding.formats import find_format
-from vision.data.manifest import SourceFile, build_manifest
+from vision.data.manifest import SourceFile
 from vision.data.records import FileRemark, Manifest, Split
 from vision.data.sources.class_names import check_class_names, check_unknown_classes
 from vision.data.sources.declaration import Base, Progress, Source
@@ -171,11 +171,7 @@ def _keys(names: Iterable[str]) -> set[str]:
 def describe_set(settings: TfdsSource, data_folder: Path) -> tuple[str, Base]:
     """Digest of the written files, classes and splits; writes them the first time."""
     folder, listing = _list(settings, data_folder)
-    known, held_out = (
-        frozenset(file.class_name for file in listing.files if file.is_unknown == unknown)
-        for unknown in (False, True)
-    )
-    return _digest(folder, listing), Base(folder, known, held_out)
+    return _digest(folder, listing), listing.base(folder)
 
 
 def _digest(folder: Path, listing: FolderListing) -> str:
@@ -189,15 +185,7 @@ def _digest(folder: Path, listing: FolderListing) -> str:
 def read_set(settings: TfdsSource, data_folder: Path, progress: Progress | None) -> Manifest:
     """The manifest of the written files."""
     folder, listing = _list(settings, data_folder)
-    return build_manifest(
-        folder,
-        listing.files,
-        _digest(folder, listing),
-        settings.max_megapixels,
-        remarks=listing.remarks,
-        keeps_damage=settings.keep_damaged,
-        progress=progress,
-    )
+    return listing.read(folder, _digest(folder, listing), settings, progress)
 
 
 TFDS = Source(check=lambda _settings: None, describe=describe_set, read=read_set)
