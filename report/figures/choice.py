@@ -18,6 +18,7 @@ from report.figures.style import (
     SMALL,
     draw_intervals,
     name_rows,
+    new_chart,
     new_figure,
     rows_height,
     style_axes,
@@ -58,18 +59,15 @@ def draw_candidates(comparison: Comparison) -> bytes:
 
 def draw_differences(differences: Sequence[Difference]) -> bytes:
     """Paired differences with intervals (forest plot): right of zero favours the first named. PNG."""
-    figure = new_figure(rows_height(len(differences), 0.4, 1.15))
-    axes = figure.add_subplot()
-    for height, each in enumerate(differences):
-        certain = each.difference.low > 0 or each.difference.high < 0
-        draw_intervals(axes, [height], [each.difference], BLUE if certain else GREY)
+    certain = [each.difference.low > 0 or each.difference.high < 0 for each in differences]
+    title = f"{sum(certain)} of {len(differences)} differences are certain (interval clear of zero)"
+    height = rows_height(len(differences), 0.4, 1.15)
+    figure, axes = new_chart(height, title, x="right of zero favours the first named")
+    for row, each in enumerate(differences):
+        draw_intervals(axes, [row], [each.difference], BLUE if certain[row] else GREY)
     axes.axvline(0.0, color=INK, linewidth=1)
     axes.set_yticks(range(len(differences)), [_difference_label(each) for each in differences])
     axes.set_ylim(len(differences) - 0.4, -0.6)
-    certain_ones = sum(each.difference.low > 0 or each.difference.high < 0 for each in differences)
-    title = f"{certain_ones} of {len(differences)} differences are certain (interval clear of zero)"
-    title_figure(figure, title)
-    style_axes(axes, x="right of zero favours the first named")
     axes.margins(x=0.1)
     if not differences:
         write_empty(axes, "nothing to compare")
@@ -79,12 +77,10 @@ def draw_differences(differences: Sequence[Difference]) -> bytes:
 def draw_gate(promotion: Promotion) -> bytes:
     """The checks of the gate, each passed or failed, with the figures. PNG."""
     checks = promotion.checks
-    figure = new_figure(rows_height(len(checks), 0.42, 0.5))
-    axes = figure.add_subplot()
-    style_axes(axes, grid="")
     failed = sum(not check.passed for check in checks)
     outcome = f"all {len(checks)} checks passed" if not failed else f"{failed} of {len(checks)} checks failed"
-    title_figure(figure, f"{promotion.verdict.value.capitalize()}: {outcome}")
+    title = f"{promotion.verdict.value.capitalize()}: {outcome}"
+    figure, axes = new_chart(rows_height(len(checks), 0.42, 0.5), title, grid="")
     for row, check in enumerate(checks):
         colour, word = (GREEN, "passed") if check.passed else (RED, "failed")
         axes.text(0.0, row - 0.14, word, color=colour, fontsize=FONT, fontweight="bold", va="center")
@@ -117,16 +113,7 @@ def tabulate_candidates(comparison: Comparison) -> str:
 
 def tabulate_precisions(report: PrecisionReport) -> str:
     """Exported precisions against the trained model as a Markdown table."""
-    header = (
-        "precision",
-        "size",
-        "same decision",
-        "same class",
-        "largest difference",
-        "ECE",
-        "AUROC",
-        "verdict",
-    )
+    agreement = ("same decision", "same class", "largest difference", "ECE", "AUROC")
     rows = [
         (
             f"**{row.precision.value}** (served)" if row.precision is report.served else row.precision.value,
@@ -137,7 +124,7 @@ def tabulate_precisions(report: PrecisionReport) -> str:
         for row in report.rows
     ]
     title = f"Exported graphs against the trained model, same {report.num_images} validation images\n\n"
-    return title + markdown_table(header, rows)
+    return title + markdown_table(("precision", "size", *agreement, "verdict"), rows)
 
 
 def _measured_words(row: PrecisionRow) -> list[str]:

@@ -18,6 +18,7 @@ from report.figures.style import (
     SPLIT_COLOURS,
     add_legend_below,
     name_rows,
+    new_chart,
     new_figure,
     rows_height,
     style_axes,
@@ -35,9 +36,10 @@ def draw_class_counts(report: DataReport) -> bytes:
     known = sorted({row.class_name for row in report.class_counts if not row.is_unknown})
     unknown = sorted({row.class_name for row in report.class_counts if row.is_unknown})
     names = [*known, *unknown]
-    figure = new_figure(rows_height(len(names), 0.27, 1.15))
-    axes = figure.add_subplot()
     counts = {(row.class_name, row.split): row.num_images for row in report.class_counts}
+    totals = [sum(counts.get((name, split.value), 0) for split in Split) for name in names]
+    title = _count_title(report, known, unknown, totals)
+    figure, axes = new_chart(rows_height(len(names), 0.27, 1.15), title, x="images")
     left = np.zeros(len(names))
     for split in Split:
         widths = np.array([counts.get((name, split.value), 0) for name in names], dtype=float)
@@ -46,11 +48,9 @@ def draw_class_counts(report: DataReport) -> bytes:
         axes.barh(range(len(names)), widths, left=left, color=colours, height=0.68, **edges)
         axes.barh([0], [0], color=SPLIT_COLOURS[split], label=split.value)
         left += widths
-    for row, total in enumerate(left):
-        axes.text(total, row, f" {int(total)}", va="center", fontsize=SMALL, color=INK)
+    for row, total in enumerate(totals):
+        axes.text(total, row, f" {total}", va="center", fontsize=SMALL, color=INK)
     name_rows(axes, names)
-    title_figure(figure, _count_title(report, known, unknown, left))
-    style_axes(axes, x="images")
     axes.margins(x=0.08)
     if names:
         if unknown:
@@ -93,12 +93,14 @@ def _draw_quality_column(axes: Axes, column: str, rows: Sequence[QualitySummary 
     axes.tick_params(labelsize=SMALL)
 
 
-def _count_title(report: DataReport, known: Sequence[str], unknown: Sequence[str], totals: np.ndarray) -> str:
+def _count_title(
+    report: DataReport, known: Sequence[str], unknown: Sequence[str], totals: Sequence[int]
+) -> str:
     if not known:
         return count_of(report.num_images, "image")
     smallest = int(np.argmin(totals[: len(known)]))
     held_out = f", {len(unknown)} held out" if unknown else ""
     return (
         f"{count_of(report.num_images, 'image')} of {count_of(len(known), 'class')}{held_out}; "
-        f"fewest: {shorten(known[smallest])}, {int(totals[smallest])}"
+        f"fewest: {shorten(known[smallest])}, {totals[smallest]}"
     )

@@ -79,6 +79,15 @@ def style_axes(axes: Axes, *, title: str = "", x: str = "", y: str = "", grid: s
         axes.yaxis.grid(visible=True, color=GRID, linewidth=0.8)
 
 
+def new_chart(height: float, title: str, *, x: str = "", y: str = "", grid: str = "x") -> tuple[Figure, Axes]:
+    """A figure with one panel: `new_figure`, `title_figure` and `style_axes`."""
+    figure = new_figure(height)
+    axes = figure.add_subplot()
+    title_figure(figure, title)
+    style_axes(axes, x=x, y=y, grid=grid)
+    return figure, axes
+
+
 def add_legend(axes: Axes, **options: Any) -> None:
     """A frameless legend in the small font, inside the axes."""
     axes.legend(frameon=False, fontsize=SMALL, labelcolor=INK, **options)

@@ -23,6 +23,7 @@ from report.figures.style import (
     add_legend_below,
     draw_intervals,
     name_rows,
+    new_chart,
     new_figure,
     rows_height,
     style_axes,
@@ -52,15 +53,13 @@ def draw_confusion(evaluation: Evaluation) -> bytes:
     shares = np.divide(counts, totals, out=np.zeros_like(counts), where=totals > 0)
     longest = max((len(shorten(name)) for name in evaluation.class_names), default=1)
     cells = min(WIDTH - 0.075 * longest - 0.4, max(2.8, 0.62 * num))
-    figure = new_figure(cells + 0.065 * longest + 0.75)
-    axes = figure.add_subplot()
+    height = cells + 0.065 * longest + 0.75
+    figure, axes = new_chart(height, _confusion_title(evaluation, counts), x="predicted", y="true", grid="")
     axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.15)
     if num <= LARGEST_WITH_COUNTS:
         _write_counts(axes, counts, shares, min(FONT, 55 * cells / max(num, 1) / 2.4))
     size = max(3.0, min(FONT, 72 * cells / max(num, 1) * 0.8))
     names = [shorten(name) for name in evaluation.class_names]
-    style_axes(axes, x="predicted", y="true", grid="")
-    title_figure(figure, _confusion_title(evaluation, counts))
     axes.set_xticks(range(num), names, rotation=45, ha="right", rotation_mode="anchor", fontsize=size)
     axes.set_yticks(range(num), names, fontsize=size)
     return to_png(figure)
@@ -69,8 +68,7 @@ def draw_confusion(evaluation: Evaluation) -> bytes:
 def draw_class_scores(evaluation: Evaluation) -> bytes:
     """F1 of every class with its interval, weakest first. PNG."""
     rows = sorted(evaluation.classes, key=lambda row: (math.isnan(row.f1.value), row.f1.value))
-    figure = new_figure(rows_height(len(rows)))
-    axes = figure.add_subplot()
+    figure, axes = new_chart(rows_height(len(rows)), _scores_title(rows), x="F1 (1 is perfect)")
     draw_intervals(axes, range(len(rows)), [row.f1 for row in rows], BLUE)
     for height, row in enumerate(rows):
         if math.isfinite(row.f1.value) and not row.f1.low < row.f1.high and row.num_groups < FEW_GROUPS:
@@ -84,8 +82,6 @@ def draw_class_scores(evaluation: Evaluation) -> bytes:
         axes.text(
             macro, 1.0, "mean", transform=axes.get_xaxis_transform(), ha="center", va="bottom", fontsize=SMALL
         )
-    title_figure(figure, _scores_title(rows))
-    style_axes(axes, x="F1 (1 is perfect)")
     axes.set_xlim(right=1.005)
     return to_png(figure)
 
@@ -131,14 +127,7 @@ def draw_confidence(evaluation: Evaluation) -> bytes:
         heights = np.array(counts, dtype=float) / max(total, 1)
         axes.bar(np.arange(len(counts)) * width, heights, width=width * 0.92, align="edge", color=colour)
         style_axes(axes, grid="y")
-        axes.set_ylabel(
-            f"{name}\n{count_of(total, 'image')}",
-            fontsize=FONT,
-            color=INK,
-            rotation=0,
-            ha="right",
-            va="center",
-        )
+        axes.set_ylabel(f"{name}\n{count_of(total, 'image')}", rotation=0, ha="right", va="center", color=INK)
         axes.set_yticks([])
         axes.set_xlim(0, 1)
         if not total:
@@ -151,13 +140,11 @@ def draw_confidence(evaluation: Evaluation) -> bytes:
 def draw_rates(evaluation: Evaluation) -> bytes:
     """What known images, look-alikes and strangers are answered, as shares that add up to one. PNG."""
     rates = list(evaluation.rates)
-    figure = new_figure(rows_height(len(rates), 0.52, 1.15))
-    axes = figure.add_subplot()
+    height = rows_height(len(rates), 0.52, 1.15)
+    figure, axes = new_chart(height, _rates_title(rates), x="share of images", grid="")
     for row, each in enumerate(rates):
         _draw_rate(axes, row, each)
-    name_rows(axes, [f"{_rate_name(each.kind)} ({each.num_images})" for each in rates])
-    title_figure(figure, _rates_title(rates))
-    style_axes(axes, x="share of images", grid="")
+    name_rows(axes, [f"{KIND_NAMES.get(each.kind, each.kind)} ({each.num_images})" for each in rates])
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     if rates:
@@ -174,16 +161,19 @@ def draw_ladder(record: tuple[Evaluation, float]) -> bytes:
     evaluation, in_force = record
     rows = [row for row in evaluation.ladder if row.attainable]
     targets = [100 * row.target_risk for row in rows]
-    figure = new_figure(2.6)
-    axes = figure.add_subplot()
+    figure, axes = new_chart(
+        2.6,
+        "The more mistakes are promised at most, the more is decided alone",
+        x="at most so many of 100 decided alone are wrong",
+        y="decided alone",
+        grid="y",
+    )
     axes.plot(targets, [row.coverage for row in rows], "o--", color=MUTED, label="held-out images")
     axes.plot(targets, [row.accepted for row in rows], "o-", color=BLUE, label="test images")
     axes.axvline(100 * in_force, color=PURPLE, linewidth=2)
     axes.text(
         100 * in_force, 0.04, " in force", transform=axes.get_xaxis_transform(), fontsize=SMALL, color=PURPLE
     )
-    title_figure(figure, "The more mistakes are promised at most, the more is decided alone")
-    style_axes(axes, x="at most so many of 100 decided alone are wrong", y="decided alone", grid="y")
     axes.set_ylim(0, 1.02)
     axes.set_xlim(0, 21)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
@@ -193,17 +183,11 @@ def draw_ladder(record: tuple[Evaluation, float]) -> bytes:
 
 def draw_rule(rule: DecisionRule) -> bytes:
     """Unknown scores of the calibration images, and the threshold above which an image is unknown. PNG."""
-    figure = new_figure(2.5)
-    axes = figure.add_subplot()
     scores = np.array(rule.unknown.calibration_scores, dtype=float)
     scores = scores[np.isfinite(scores)]
     state = "Promised" if rule.unknown.attainable else "Cannot be promised with so few images"
-    title_figure(figure, f"{state}: at most {rule.unknown.alpha:.0%} of known images called unknown")
-    style_axes(
-        axes,
-        x=f"unknown score ({rule.unknown.score_name})",
-        y="images",
-    )
+    title = f"{state}: at most {rule.unknown.alpha:.0%} of known images called unknown"
+    figure, axes = new_chart(2.5, title, x=f"unknown score ({rule.unknown.score_name})", y="images")
     if scores.size:
         axes.hist(scores, bins=30, color=BLUE, rwidth=0.92)
     else:
@@ -254,16 +238,12 @@ def _calibration_title(evaluation: Evaluation) -> str:
     return f"Calibration error {error:.3f}, {verdict} ({floor:.3f})"
 
 
-def _rate_name(kind: str) -> str:
-    return KIND_NAMES.get(kind, kind)
-
-
 def _rates_title(rates: list[DecisionRates]) -> str:
     by_kind = {each.kind: each for each in rates}
     known = by_kind.get("known")
     unknown = [by_kind[kind] for kind in ("near", "far") if kind in by_kind]
     found = [
-        f"{each.called_unknown.value:.0%} of {_rate_name(each.kind)}"
+        f"{each.called_unknown.value:.0%} of {KIND_NAMES[each.kind]}"
         for each in unknown
         if math.isfinite(each.called_unknown.value)
     ]

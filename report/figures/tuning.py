@@ -19,6 +19,7 @@ from report.figures.style import (
     SMALL,
     add_legend_below,
     name_rows,
+    new_chart,
     new_figure,
     style_axes,
     title_figure,
@@ -38,9 +39,9 @@ VARIED = {
 
 def draw_history(record: TuningRecord) -> bytes:
     """NLL of every trial in its order, the best so far, and the settings as configured. PNG."""
-    figure = new_figure(2.6)
-    axes = figure.subplots()
     done = record.complete
+    title = f"{len(done)} of {len(record.trials)} trials came to their end"
+    figure, axes = new_chart(2.6, title, x="trial", y="NLL on validation", grid="both")
     if done:
         x = [each.number + 1 for each in done]
         y = [float(each.nll or 0.0) for each in done]
@@ -52,9 +53,7 @@ def draw_history(record: TuningRecord) -> bytes:
         axes.axhline(record.configured.nll, color=GREY, linestyle="--", label="as configured")
     _mark_stopped(axes, record.trials)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    style_axes(axes, x="trial", y="NLL on validation", grid="both")
     add_legend_below(figure, axes)
-    title_figure(figure, f"{len(done)} of {len(record.trials)} trials came to their end")
     return to_png(figure)
 
 
@@ -77,8 +76,9 @@ def draw_slices(record: TuningRecord) -> bytes:
 def draw_importances(record: TuningRecord) -> bytes:
     """How much of the differences between trials each setting explains. PNG."""
     rows = sorted(record.importances.items(), key=lambda item: item[1])
-    figure = new_figure(0.7 + 0.35 * max(len(rows), 1))
-    axes = figure.subplots()
+    title = "What mattered" if rows else "What mattered cannot be told yet"
+    explained = "share of the differences in NLL that it explains"
+    figure, axes = new_chart(0.7 + 0.35 * max(len(rows), 1), title, x=explained)
     if rows:
         axes.barh(range(len(rows)), [value for _, value in rows], color=BLUE, height=0.55)
         for row, (_, value) in enumerate(rows):
@@ -87,8 +87,6 @@ def draw_importances(record: TuningRecord) -> bytes:
         axes.margins(x=0.12)
     else:
         write_empty(axes, "too few trials to tell")
-    style_axes(axes, x="share of the differences in NLL that it explains")
-    title_figure(figure, "What mattered" if rows else "What mattered cannot be told yet")
     return to_png(figure)
 
 

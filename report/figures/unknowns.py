@@ -17,6 +17,7 @@ from report.figures.style import (
     add_legend_below,
     draw_intervals,
     name_rows,
+    new_chart,
     new_figure,
     rows_height,
     style_axes,
@@ -68,8 +69,8 @@ def draw_unknown_classes(evaluation: Evaluation) -> bytes:
     decides = evaluation.deciding_score
     order = [row for row in evaluation.unknown if row.score_name == decides and row.class_name != POOLED]
     order.sort(key=lambda row: (row.kind != "near", row.auroc.value))
-    figure = new_figure(rows_height(len(order), 0.34, 1.35))
-    axes = figure.add_subplot()
+    height = rows_height(len(order), 0.34, 1.35)
+    figure, axes = new_chart(height, _classes_title(order), x="AUROC (0.5 is guessing, 1 is perfect)")
     keys = [(row.kind, row.class_name) for row in order]
     softmax = {
         (row.kind, row.class_name): row.auroc
@@ -84,8 +85,6 @@ def draw_unknown_classes(evaluation: Evaluation) -> bytes:
     axes.axvline(0.5, color=INK, linewidth=0.9)
     axes.axvline(UNDETECTABLE, color=MUTED, linewidth=0.8, linestyle=(0, (3, 3)))
     name_rows(axes, [_name_row(row) for row in order])
-    title_figure(figure, _classes_title(order))
-    style_axes(axes, x="AUROC (0.5 is guessing, 1 is perfect)")
     _limit_left(axes, order, list(softmax.values()))
     if order:
         add_legend_below(figure, axes)
