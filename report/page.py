@@ -92,12 +92,18 @@ def render_page(template: str, **values: object) -> str:
 
 @cache
 def _environment() -> jinja2.Environment:
+    return make_environment(TEMPLATES, autoescape=True)
+
+
+def make_environment(folder: Path, *, autoescape: bool, **options: bool) -> jinja2.Environment:
+    """Templates of a folder with the filters of the report; a name without a value is an error."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
+        loader=jinja2.FileSystemLoader(folder),
+        autoescape=autoescape,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        **options,
     )
     environment.filters |= {
         "plain": plain_name,

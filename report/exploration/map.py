@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from PIL import Image
@@ -52,15 +52,11 @@ def draw_map(images: ImageArray, places: FloatArray, rows: IntArray, frames: Map
     """
     canvas = Image.new("RGB", _CANVAS, _PAPER)
     rank = {row: number for number, row in enumerate(frames)}
-    for i in _order(rows, rank):
+    for i in sorted(range(len(rows)), key=lambda i: rank.get(int(rows[i]), -1)):
         row = int(rows[i])
         x, y = (int(places[i][axis] * (_CANVAS[axis] - _THUMB)) for axis in (0, 1))
         canvas.paste(_frame(np.asarray(images[row]), frames.get(row)), (x, y))
     return embed_image(np.asarray(canvas), max(_CANVAS))
-
-
-def _order(rows: IntArray, rank: Mapping[int, int]) -> Sequence[int]:
-    return sorted(range(len(rows)), key=lambda i: rank.get(int(rows[i]), -1))
 
 
 def _frame(image: ImageArray, colour: str | None) -> Image.Image:

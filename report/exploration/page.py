@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,7 @@ from report.page import render_page
 from report.photographs.thumbnails import GALLERY_SIDE, embed_image, embed_row, sample_rows
 from report.pictures import PictureCache
 from report.story import RunStory
-from vision.base.cells import as_cell, as_path_cell
+from vision.base.cells import as_cell, as_path_cell, write_rows
 from vision.base.files import write_atomically
 from vision.base.outputs import ModelOutputs
 from vision.data.account import list_left_out
@@ -111,16 +109,13 @@ def write_exploration(story: RunStory, explored: Explored, folder: Path, picture
 
 def write_table(suspects: Sequence[Suspect], manifest: Manifest, splits: Splits) -> str:
     """The suspects as CSV, the most doubtful first; `action` is empty, for a person to fill in."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    names = splits.class_names
+    rows, names = [], splits.class_names
     for each in suspects:
         path = as_path_cell(manifest.entries[each.row].path)
         words = [as_cell(text) for text in (names[each.label], names[each.suggestion])]
         margins = f"{each.margin:.4f}", f"{each.group_margin:.4f}"
-        writer.writerow([path, *words, margins[0], as_cell(each.group), margins[1], ""])
-    return out.getvalue()
+        rows.append([path, *words, margins[0], as_cell(each.group), margins[1], ""])
+    return write_rows(COLUMNS, rows)
 
 
 def _render(subject: _Subject, pictures: PictureCache) -> str:

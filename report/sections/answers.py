@@ -10,7 +10,7 @@ from report.pictures import Plot
 from report.promises import list_promises, state_thresholds
 from report.sections.section import Section
 from report.story import RunStory
-from vision.decision.records import AlphaRung, DecisionRule
+from vision.decision.records import AlphaRung
 from vision.evaluation.records import RocCurve
 
 
@@ -49,16 +49,16 @@ def _plots(story: RunStory) -> dict[str, Plot]:
 
 
 def _summary(story: RunStory) -> dict[str, Any]:
-    return {"rule": _rule(story.rule) if story.rule else None}
-
-
-def _rule(rule: DecisionRule) -> dict[str, Any]:
     """What decides, without the calibration scores, which the bundle holds."""
-    return {
+    rule = story.rule
+    if rule is None:
+        return {"rule": None}
+    told = {
         "temperature": rule.temperature.model_dump(),
         "unknown": rule.unknown.model_dump(exclude={"calibration_scores"}),
         "review": rule.review.model_dump() | ({} if rule.review.attainable else {"value": None}),
     }
+    return {"rule": told}
 
 
 ANSWERS = Section(

@@ -62,10 +62,6 @@ def _tell_inflation(story: RunStory) -> str:
     return f"What a random split would have shown was not measured: {why}."
 
 
-def _summary(story: RunStory) -> dict[str, Any]:
-    return {"dataset": _dataset(story)}
-
-
 def _uses(story: RunStory) -> dict[str, str]:
     """What each split is used for; a frozen backbone's head learns from all but test, held out by folds."""
     frozen = [each.strategy is Strategy.FROZEN for each in story.config.training.candidates.values()]
@@ -112,10 +108,10 @@ def _count_splits(story: RunStory) -> list[tuple[str, int, int, int]]:
     return rows
 
 
-def _dataset(story: RunStory) -> dict[str, Any] | None:
+def _summary(story: RunStory) -> dict[str, Any]:
     if story.manifest is None:
-        return None
-    return {
+        return {"dataset": None}
+    dataset = {
         "source_digest": story.manifest.source_digest,
         "images_digest": story.images_digest,
         "num_images": len(story.manifest.entries),
@@ -131,16 +127,16 @@ def _dataset(story: RunStory) -> dict[str, Any] | None:
         "split_inflation": story.inflation.model_dump() if story.inflation else None,
         "splits": {split.value: _sizes(story.splits, split) for split in Split} if story.splits else None,
     }
+    return {"dataset": dataset}
 
 
 def _sizes(splits: Splits, split: Split) -> dict[str, int]:
-    groups = splits.group_array()
     known, unknown = splits.rows(split), splits.rows(split, unknown=True)
     return {
         "num_images": len(known),
-        "num_groups": len(set(groups[known])),
+        "num_groups": splits.num_groups(known),
         "num_unknown_images": len(unknown),
-        "num_unknown_groups": len(set(groups[unknown])),
+        "num_unknown_groups": splits.num_groups(unknown),
     }
 
 

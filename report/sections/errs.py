@@ -8,7 +8,7 @@ from typing import Any
 from report.formatting import format_confidence
 from report.photographs.featured import show_answer
 from report.photographs.thumbnails import LARGE_SIDE, embed_heat_map
-from report.photographs.tiles import ANSWERS, Picture
+from report.photographs.tiles import ANSWERS
 from report.sections.section import Section
 from report.story import RunStory
 from vision.base.names import isolate
@@ -19,12 +19,8 @@ IN_SIGHT = 6
 
 
 def _context(story: RunStory) -> dict[str, Any]:
-    return {"mistakes": _show_mistakes(story), "in_sight": IN_SIGHT}
-
-
-def _show_mistakes(story: RunStory) -> list[Picture]:
     mistakes = story.test.mistakes[:MOST_MISTAKES] if story.test else ()
-    return [
+    pictures = [
         replace(
             show_answer(story, answer, LARGE_SIDE),
             detail=f"taken for {isolate(answer.class_name)}: "
@@ -33,6 +29,7 @@ def _show_mistakes(story: RunStory) -> list[Picture]:
         )
         for answer in mistakes
     ]
+    return {"mistakes": pictures, "in_sight": IN_SIGHT}
 
 
 ERRS = Section("errs", "Where it errs", "Where it errs", ("test",), _context, folded=False)

@@ -12,8 +12,7 @@ from report.unknown_rows import KIND_NAMES
 
 def _context(story: RunStory) -> dict[str, Any]:
     rows = story.gains.rows if story.gains else ()
-    kinds = {kind: KIND_NAMES[kind] for row in rows for kind in row.unknown_gains}
-    return {"kinds": kinds}
+    return {"kinds": {kind: KIND_NAMES[kind] for row in rows for kind in row.unknown_gains}}
 
 
 def _summary(story: RunStory) -> list[dict[str, Any]]:

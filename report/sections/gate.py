@@ -15,14 +15,10 @@ def _plots(story: RunStory) -> dict[str, Plot]:
 
 
 def _summary(story: RunStory) -> dict[str, Any]:
-    return {"gate": _gate(story)}
-
-
-def _gate(story: RunStory) -> dict[str, Any] | None:
-    if story.promotion is None:
-        return None
     promotion = story.promotion
-    return {
+    if promotion is None:
+        return {"gate": None}
+    gate = {
         "verdict": promotion.verdict.value,
         "reason": promotion.reason,
         "reasons": list(promotion.reasons),
@@ -31,6 +27,7 @@ def _gate(story: RunStory) -> dict[str, Any] | None:
         "champion_digest": promotion.champion_digest,
         "version": story.registration.version if story.registration else None,
     }
+    return {"gate": gate}
 
 
 GATE = Section("gate", "The gate", "The gate", ("promotion",), plots=_plots, summary=_summary)

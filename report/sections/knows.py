@@ -10,12 +10,14 @@ from report.pictures import Plot
 from report.sections.section import Section
 from report.sections.values import plain_evaluation, plain_interval
 from report.story import RunStory
-from vision.evaluation.records import Evaluation
 
 
 def _context(story: RunStory) -> dict[str, Any]:
     luck = tell_luck(story, story.test) if story.test else ""
-    return {"class_rows": _class_table(story.test) if story.test else [], "luck": luck}
+    weakest_first = sorted(
+        story.test.classes if story.test else (), key=lambda row: (math.isnan(row.f1.value), row.f1.value)
+    )
+    return {"class_rows": weakest_first, "luck": luck}
 
 
 def _plots(story: RunStory) -> dict[str, Plot]:
@@ -23,16 +25,10 @@ def _plots(story: RunStory) -> dict[str, Plot]:
 
 
 def _summary(story: RunStory) -> dict[str, Any]:
-    return {"test": _test(story.test) if story.test else None}
-
-
-def _class_table(test: Evaluation) -> list[Any]:
-    """Rows of the known classes, the weakest first."""
-    return sorted(test.classes, key=lambda row: (math.isnan(row.f1.value), row.f1.value))
-
-
-def _test(evaluation: Evaluation) -> dict[str, Any]:
-    return plain_evaluation(evaluation) | {
+    evaluation = story.test
+    if evaluation is None:
+        return {"test": None}
+    test = plain_evaluation(evaluation) | {
         "expected": evaluation.expected.model_dump(),
         "classes": [
             {"class_name": row.class_name, "f1": plain_interval(row.f1), "recall": row.recall}
@@ -64,6 +60,7 @@ def _test(evaluation: Evaluation) -> dict[str, Any]:
             for rates in evaluation.rates
         },
     }
+    return {"test": test}
 
 
 KNOWS = Section(

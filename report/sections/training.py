@@ -16,15 +16,12 @@ def _plots(story: RunStory) -> dict[str, Plot]:
 
 
 def _summary(story: RunStory) -> dict[str, Any]:
-    return {"candidates": _candidates(story), "weights": story.weights}
-
-
-def _candidates(story: RunStory) -> dict[str, Any]:
     histories = {history.candidate: history for history in story.histories}
-    return {
+    candidates = {
         each.candidate: plain_evaluation(each) | _speed(histories.get(each.candidate))
         for each in story.evaluations
     }
+    return {"candidates": candidates, "weights": story.weights}
 
 
 def _speed(history: TrainingHistory | None) -> dict[str, Any]:

@@ -27,7 +27,7 @@ KINDS = {
 
 def _context(story: RunStory) -> dict[str, Any]:
     return {
-        "unknown_rows": _unknown_table(story.test) if story.test else [],
+        "unknown_rows": [*near_rows(story.test), *far_rows(story.test)] if story.test else [],
         "score_rows": _score_table(story.test) if story.test else [],
         "undetectable": UNDETECTABLE,
         "kinds": SINGULAR,
@@ -41,11 +41,6 @@ def _plots(story: RunStory) -> dict[str, Plot]:
         plots["unknown_classes"] = Plot("unknowns.draw_unknown_classes", story.test)
         plots["unknown_roc"] = Plot("unknowns.draw_unknown_roc", story.test)
     return plots
-
-
-def _unknown_table(test: Evaluation) -> list[Any]:
-    """Rows of the deciding score: held-out classes, the hardest first, then far kinds."""
-    return [*near_rows(test), *far_rows(test)]
 
 
 def _score_table(test: Evaluation) -> list[tuple[str, dict[str, Any]]]:

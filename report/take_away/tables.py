@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from report.unknown_rows import KIND_NAMES
-from vision.base.cells import as_cell
+from vision.base.cells import as_cell, write_rows
 from vision.base.outputs import ModelOutputs
 from vision.data.labelled import select
 from vision.data.records import POOLED, Manifest, Split, Splits
@@ -41,7 +39,7 @@ def write_results(test: Evaluation) -> str:
 
     The last three columns are shares of the images.
     """
-    return _write(RESULT_COLUMNS, _list_results(test))
+    return write_rows(RESULT_COLUMNS, map(_plain, _list_results(test)))
 
 
 def write_mistakes(
@@ -63,7 +61,7 @@ def write_mistakes(
         )
         for i in wrong[np.argsort(-given.confidence[wrong], kind="stable")]
     )
-    return _write(MISTAKE_COLUMNS, rows)
+    return write_rows(MISTAKE_COLUMNS, map(_plain, rows))
 
 
 def _list_results(test: Evaluation) -> Iterator[_Row]:
@@ -77,16 +75,9 @@ def _list_results(test: Evaluation) -> Iterator[_Row]:
             yield other.class_name, KIND_NAMES[other.kind], other.num_images, "", *[""] * 5, *shares
 
 
-def _write(columns: Sequence[str], rows: Iterator[_Row]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_plain(value) for value in row] for row in rows)
-    return out.getvalue()
-
-
-def _plain(value: object) -> object:
-    """A number with four digits; nothing for NaN. A text that a spreadsheet would run is marked as text."""
-    if isinstance(value, float):
-        return "" if np.isnan(value) else round(value, _DIGITS)
-    return as_cell(value)
+def _plain(row: _Row) -> list[object]:
+    """Numbers with four digits; nothing for NaN. A text that a spreadsheet would run is marked as text."""
+    return [
+        as_cell(value) if not isinstance(value, float) else "" if np.isnan(value) else round(value, _DIGITS)
+        for value in row
+    ]

@@ -30,11 +30,11 @@ from tests.toys import make_once
 from tests.vision.data.entries import entry, manifest_of
 from tests.vision.decision.test_predictor import make_rule
 from tests.vision.toy import make_contract
+from vision.base.arrays import pack_arrays
 from vision.base.files import digest_file
 from vision.bundle.assembly import write_bundle
-from vision.bundle.head import HEAD_NAME, pack_head
 from vision.bundle.neighbours import Neighbours
-from vision.bundle.records import Bundle, Contract, ExportedGraphs
+from vision.bundle.records import HEAD_NAME, Bundle, Contract, ExportedGraphs
 from vision.config.export import Precision
 from vision.data.quality import QUALITY_COLUMNS
 from vision.data.records import Manifest, Split, Splits
@@ -64,7 +64,7 @@ def _make_bundle() -> Bundle:
     graph.parent.mkdir()
     graph.write_bytes(make_once("eye", _convert_graph))
     kernel, bias = 20 * np.eye(3, dtype=np.float32), np.zeros(3, np.float32)
-    (graph.parent / HEAD_NAME).write_bytes(pack_head(kernel, bias))
+    (graph.parent / HEAD_NAME).write_bytes(pack_arrays({"kernel": kernel, "bias": bias}))
     files = {each.name: digest_file(each) for each in graph.parent.iterdir()}
     graphs = ExportedGraphs(
         root=graph.parent, files=files, candidate="eye", image_size=SIZE, num_parameters=9

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Iterable
+
 FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 """What a cell begins with that a spreadsheet runs."""
+
+
+def write_rows(header: Iterable[str], rows: Iterable[Iterable[object]], end: str = "\n") -> str:
+    """A header and rows as CSV."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator=end).writerows([header, *rows])
+    return text.getvalue()
 
 
 def as_cell(value: object) -> object:

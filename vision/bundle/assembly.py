@@ -26,7 +26,6 @@ from vision.base.errors import BundleError
 from vision.base.files import digest_file, storage_errors, write_atomically
 from vision.base.outputs import ModelFile
 from vision.bundle.engine import Engine
-from vision.bundle.head import HEAD_NAME
 from vision.bundle.neighbours import (
     MORE_NAMES,
     NEIGHBOURS_NAME,
@@ -34,7 +33,7 @@ from vision.bundle.neighbours import (
     read_neighbours,
     save_neighbours,
 )
-from vision.bundle.records import Bundle, Contract, ExportedGraphs
+from vision.bundle.records import HEAD_NAME, Bundle, Contract, ExportedGraphs
 from vision.config.export import Precision
 from vision.data.quality import QUALITY_COLUMNS
 from vision.data.records import DatasetRef, Manifest

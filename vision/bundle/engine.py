@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+from vision.base.arrays import unpack_arrays
 from vision.base.errors import BundleError
 from vision.base.native import quiet_native_log
 from vision.base.outputs import Forward, ModelOutputs
 from vision.base.record import FloatArray, ImageArray, IntArray
-from vision.bundle.head import HEAD_NAME, unpack_head
-from vision.bundle.records import ExportedGraphs
+from vision.bundle.records import HEAD_NAME, ExportedGraphs
 from vision.config.export import Precision
 from vision.data.quality import measure_quality
 
@@ -108,7 +108,8 @@ class Engine:
         """
         if self._head is None:
             raise BundleError("This engine was loaded without head.npz; pass `head` to have the last layer.")
-        return unpack_head(self._head)
+        arrays = unpack_arrays(self._head)
+        return arrays["kernel"], arrays["bias"]
 
 
 def _load_tflite(path: Path, num_threads: int) -> tuple[_Run, set[str], int]:

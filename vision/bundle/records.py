@@ -13,6 +13,8 @@ from vision.decision.passport import Passport
 from vision.decision.records import DecisionRule, WeakClass
 
 ONNX_NAME = "model.onnx"
+HEAD_NAME = "head.npz"
+"""Arrays `kernel` (d, k) and `bias` (k,) of the last layer, float32."""
 LEAST_PICTURES = 5
 """That make a class answerable which was not taught."""
 

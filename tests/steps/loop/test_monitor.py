@@ -19,8 +19,7 @@ from tests.vision.toy import make_contract
 from vision.base.errors import BundleError, WindowError
 from vision.base.files import digest_file
 from vision.bundle.assembly import write_bundle
-from vision.bundle.head import HEAD_NAME
-from vision.bundle.records import Bundle, ExportedGraphs
+from vision.bundle.records import HEAD_NAME, Bundle, ExportedGraphs
 from vision.config.export import Precision
 from vision.drift.records import DriftPage, DriftReport, DriftStatus, MonitoredWindow
 from vision.drift.window import Window

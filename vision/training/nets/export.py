@@ -22,12 +22,12 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from vision.base.arrays import pack_arrays
 from vision.base.errors import ExportError
 from vision.base.files import digest_file, write_atomically
 from vision.base.outputs import ModelFile
 from vision.base.record import ImageArray, IntArray
-from vision.bundle.head import HEAD_NAME, pack_head
-from vision.bundle.records import ExportedGraphs
+from vision.bundle.records import HEAD_NAME, ExportedGraphs
 from vision.bundle.trial import find_fault
 from vision.config.export import GraphSettings, Precision
 from vision.training.nets.models import (
@@ -67,14 +67,14 @@ def export_graphs(
     sample = _pick_evenly(representative_rows, settings.num_calibration_images)
     with seeded(0):
         model = load_trained(model_file.path(ModelFile.FILE_NAME))
-        size, kernel_and_bias = int(model.input.shape[1]), read_head(model)
+        size, (kernel, bias) = int(model.input.shape[1]), read_head(model)
         outputs = with_outputs(model)
         graphs = {
             precision: _convert(outputs, precision, images, sample) for precision in settings.precisions
         }
         del model, outputs
     names = [_write(folder, ExportedGraphs.file_name(each), graph) for each, graph in graphs.items()]
-    names.append(_write(folder, HEAD_NAME, pack_head(*kernel_and_bias)))
+    names.append(_write(folder, HEAD_NAME, pack_arrays({"kernel": kernel, "bias": bias})))
     faults = {each: find_fault(folder / ExportedGraphs.file_name(each)) for each in graphs}
     return ExportedGraphs(
         root=folder,

@@ -6,15 +6,14 @@ fetched again. `annotations.json` is written last; the source reads nothing befo
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+from vision.base.cells import write_rows
 from vision.base.errors import ImageError, SourceError
 from vision.base.files import storage_errors, write_atomically
 from vision.config.sources.labelled import FathomnetSource
@@ -208,7 +207,7 @@ def _write_metadata(folder: Path, there: Sequence[Photograph]) -> None:
         (each.file, "; ".join(sorted({box.concept for box in each.bounding_boxes})), *_row(each))
         for each in there
     ]
-    write_atomically(folder / METADATA, _csv(("file", "concepts", *_COLUMNS), rows))
+    write_atomically(folder / METADATA, write_rows(("file", "concepts", *_COLUMNS), rows, end="\r\n"))
 
 
 def _row(photograph: Photograph) -> list[object]:
@@ -219,14 +218,6 @@ def _write_failures(folder: Path, missing: Sequence[Photograph], failures: Mappi
     """The table of what failed; none where nothing did."""
     rows = [(each.uuid, each.url, failures[each.uuid]) for each in missing if each.uuid in failures]
     if rows:
-        write_atomically(folder / FAILURES, _csv(("uuid", "url", "reason"), rows))
+        write_atomically(folder / FAILURES, write_rows(("uuid", "url", "reason"), rows, end="\r\n"))
     else:
         (folder / FAILURES).unlink(missing_ok=True)
-
-
-def _csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()
