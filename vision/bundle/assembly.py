@@ -179,7 +179,10 @@ def verify_bundle(root: Path, expected_digest: str) -> Contract:
     _check_names(root, contract)
     for name, digest in sorted(contract.files.items()):
         if _digest(root / name) != digest:
-            raise _altered(root / name)
+            raise BundleError(
+                f"{root / name} has been changed: its SHA-256 is not the one in the contract. Restore the "
+                "bundle or train again."
+            )
     found = Bundle(root=root, files=files, name=contract.name).digest
     if found != expected_digest:
         raise BundleError(
@@ -271,13 +274,6 @@ def _digest(path: Path) -> str:
     if path.is_symlink() or not path.is_file():
         raise BundleError(f"{path} is missing or no plain file. Restore the bundle or train again.")
     return digest_file(path)
-
-
-def _altered(path: Path) -> BundleError:
-    return BundleError(
-        f"{path} has been changed: its SHA-256 is not the one in the contract. Restore the bundle or train "
-        "again."
-    )
 
 
 def _list_versions() -> dict[str, str]:

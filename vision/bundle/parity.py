@@ -10,7 +10,7 @@ import numpy as np
 from vision.base.errors import ToleranceError
 from vision.base.outputs import ModelOutputs
 from vision.base.record import ImageArray
-from vision.bundle.differences import Answered, Difference, Draws, measure_differences
+from vision.bundle.differences import Answered, Draws, measure_differences
 from vision.bundle.engine import Engine, run_engine
 from vision.bundle.records import ExportedGraphs, PrecisionReport, PrecisionRow
 from vision.bundle.speed import time_engines
@@ -93,14 +93,20 @@ def compare_precision(
     """
     measured = measure_differences(trained, exported, draws)
     largest = measured["max_probability_difference"].value
-    if precision in (Precision.FP32, Precision.ONNX):
-        reasons = [] if largest <= ENGINE_EQUALITY else [_name_inequality(largest)]
-    else:
+    if precision not in (Precision.FP32, Precision.ONNX):
         reasons = [
-            _name_excess(name, each, getattr(tolerance, name))
+            f"{name.replace('_', ' ')} is {each.value:.4f}, at least {each.low:.4f} with chance allowed for; "
+            f"allowed {getattr(tolerance, name):.4f}"
             for name, each in measured.items()
             if each.low > getattr(tolerance, name)
         ]
+    elif largest > ENGINE_EQUALITY:
+        reasons = [
+            f"max probability difference is {largest:.4f}, expected at most {ENGINE_EQUALITY} of equal "
+            "weights; the conversion changed what the network computes"
+        ]
+    else:
+        reasons = []
     auroc = measured.get("unknown_auroc_difference")
     return PrecisionRow(
         precision=precision,
@@ -174,8 +180,11 @@ def require_served(report: PrecisionReport) -> Precision:
     if row.within_tolerance:
         return report.served
     if report.automatic:
+        of_all = (
+            f"{row.precision}: {', '.join(row.reasons)}" for row in report.rows if row.precision in AUTO_ORDER
+        )
         raise ToleranceError(
-            f"Neither exported graph can stand for the trained network: {_list_reasons(report)}. Nothing was "
+            f"Neither exported graph can stand for the trained network: {'; '.join(of_all)}. Nothing was "
             "registered. Look at the winner's training: features or logits that overflow do this."
         )
     if not row.runs:
@@ -188,23 +197,4 @@ def require_served(report: PrecisionReport) -> Precision:
         f"The exported {report.served} graph strays from the trained network on {report.num_images} "
         f"validation images: {reasons}. Nothing was registered. Set export.precision=auto, which serves fp32 "
         "then and trains nothing again, or widen export.tolerance if the difference is acceptable."
-    )
-
-
-def _list_reasons(report: PrecisionReport) -> str:
-    rows = [row for row in report.rows if row.precision in AUTO_ORDER]
-    return "; ".join(f"{row.precision}: {', '.join(row.reasons)}" for row in rows)
-
-
-def _name_excess(name: str, difference: Difference, allowed: float) -> str:
-    return (
-        f"{name.replace('_', ' ')} is {difference.value:.4f}, at least {difference.low:.4f} with chance "
-        f"allowed for; allowed {allowed:.4f}"
-    )
-
-
-def _name_inequality(largest: float) -> str:
-    return (
-        f"max probability difference is {largest:.4f}, expected at most {ENGINE_EQUALITY} of equal weights; "
-        "the conversion changed what the network computes"
     )

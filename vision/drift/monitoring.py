@@ -40,13 +40,12 @@ def judge_window(
     fresh = drop_repeats(window)
     report = judge_drift(reference, fresh, settings, seed)
     repeated = len(window.times) - len(fresh.times)
-    reasons = (
-        *_tell_left_out(span, settings),
-        *report.reasons,
-        *_tell_repeats(repeated, len(window.times)),
-        *_tell_span(report, span, settings),
-    )
-    report = report.model_copy(update={"reasons": reasons, "num_repeated": repeated})
+    reasons = [*_tell_left_out(span, settings), *report.reasons]
+    if repeated:
+        answers = count_of(len(window.times), "answer")
+        reasons.append(f"{repeated} of {answers} show a picture that was sent before: it counts once")
+    reasons += _tell_span(report, span, settings)
+    report = report.model_copy(update={"reasons": tuple(reasons), "num_repeated": repeated})
     fields = span.model_dump(exclude={"schema_version"})
     return report, MonitoredWindow(
         **fields, status=report.status, cause=report.cause, verified=report.verified
@@ -126,12 +125,4 @@ def _tell_left_out(span: LoggedSpan, settings: DriftSettings) -> list[str]:
     return [
         f"{span.num_skipped} of {since}{tell_since(span)} were not looked at: they are older than the "
         f"{settings.window} of monitoring.window"
-    ]
-
-
-def _tell_repeats(repeated: int, answers: int) -> list[str]:
-    if not repeated:
-        return []
-    return [
-        f"{repeated} of {count_of(answers, 'answer')} show a picture that was sent before: it counts once"
     ]

@@ -145,16 +145,12 @@ def read_reference(path: Path) -> DriftReference:
             f"{path} holds {', '.join(sorted(arrays))}; expected a drift reference with "
             f"{', '.join(sorted(_ARRAYS))}. Restore the bundle or train again."
         )
-    return DriftReference(
-        embeddings=arrays["embeddings"],
-        quality=arrays["quality"],
-        logits=arrays["logits"],
-        called_unknown=arrays["called_unknown"],
-        groups=arrays["groups"],
-        temperature=float(arrays["temperature"]),
-        class_names=tuple(str(name) for name in arrays["class_names"]),
-        quality_columns=tuple(str(name) for name in arrays["quality_columns"]),
-    )
+    plain = {
+        "temperature": float(arrays["temperature"]),
+        "class_names": tuple(map(str, arrays["class_names"])),
+        "quality_columns": tuple(map(str, arrays["quality_columns"])),
+    }
+    return DriftReference(**(arrays | plain))
 
 
 _ARRAYS = tuple(DriftReference.__dataclass_fields__)

@@ -94,8 +94,9 @@ def predict_from_pixels(
     return predictions
 
 
-def shrink(images: NDArray[np.uint8], rows: IntArray, side: int = PIXELS_SIDE) -> FloatArray:
+def shrink(images: NDArray[np.uint8], rows: IntArray) -> FloatArray:
     """Some images as flat vectors (m, side * side * 3) in 0 to 1, averaged over each new pixel's area."""
+    side = PIXELS_SIDE
     overlap = _area_weights(images.shape[1], side).astype(np.float32)
     shrunk = np.empty((len(rows), side, side, 3), dtype=np.float32)
     for start in range(0, len(rows), BLOCK):

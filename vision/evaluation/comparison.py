@@ -95,6 +95,7 @@ def choose_winner(
     candidates and is compared with none.
     """
     everyone, contenders = contenders, _leave_out_copies(contenders)
+    copies = [each.name for each in everyone if each not in contenders]
     drawn = resample_groups(truth.groups, bootstrap, np.random.default_rng(seed))
     metric = METRICS[settings.metric]
     leader = contenders[int(np.argmax([metric.favour(each.value(metric)) for each in contenders]))]
@@ -109,12 +110,7 @@ def choose_winner(
     return Comparison(
         metric=metric.name,
         winner=winner.name,
-        reason=" ".join(
-            [
-                _explain(winner, leader, tied, contenders, metric),
-                *_explain_copies([each.name for each in everyone if each not in contenders]),
-            ]
-        ),
+        reason=_explain(winner, leader, tied, contenders, metric) + _explain_copies(copies),
         candidates=tuple(_describe_candidate(each) for each in everyone),
         differences=tuple(differences),
     )
@@ -166,10 +162,10 @@ def _leave_out_copies(contenders: Sequence[Contender]) -> list[Contender]:
     return [each for each in contenders if not (each.model.fine_tuning_failed and network(each) in frozen)]
 
 
-def _explain_copies(names: Sequence[str]) -> list[str]:
+def _explain_copies(names: Sequence[str]) -> str:
     if not names:
-        return []
-    return [f"Fine-tuning did not help {join_words(names)}: the head alone was kept, as in the frozen one."]
+        return ""
+    return f" Fine-tuning did not help {join_words(names)}: the head alone was kept, as in the frozen one."
 
 
 def _preference(contender: Contender) -> tuple[int, float, float, int, str]:

@@ -92,7 +92,7 @@ def evaluate(
     others = answer_others(images, rule, detector, bootstrap, rng)
     correct = answered.decisions.classes == known.labels
     deciding = OodScore(rule.unknown.score_name)
-    answers = Answers.of(known.outputs, known.labels, rule.temperature.value)
+    answers = Answers(known.outputs.logits, known.labels, rule.temperature.value)
     near = [each.decisions.confidence for each in others if each.kind == NEAR]
     fields = {
         **{name: metric.estimate(answers, answered.drawn) for name, metric in METRICS.items()},
@@ -250,11 +250,13 @@ def _trace_rocs(known: Answered, other: Answered, deciding: OodScore) -> list[Ro
 def _describe_rates(answered: Answered, correct: BoolArray | None) -> DecisionRates:
     """Shares of the three answers; `correct` (m,) of known images, None of unknown ones."""
     decisions, drawn = answered.decisions, answered.drawn
-    wrong = None if correct is None else _share_wrong(answered, correct)
+    accepted, wrong = decisions.accepted, None
+    if correct is not None and accepted.any():
+        wrong = share_interval(~correct[accepted], drawn.members[accepted], drawn.level)
     return DecisionRates(
         kind=answered.kind,
         num_images=len(answered.rows),
-        accepted=drawn.share(decisions.accepted),
+        accepted=drawn.share(accepted),
         reviewed=drawn.share(decisions.reviewed),
         called_unknown=drawn.share(decisions.called_unknown),
         called_stranger=drawn.share(decisions.strangers),
@@ -262,15 +264,6 @@ def _describe_rates(answered: Answered, correct: BoolArray | None) -> DecisionRa
         wrong_among_accepted=np.nan if wrong is None else wrong.value,
         wrong_among_accepted_interval=wrong,
     )
-
-
-def _share_wrong(answered: Answered, correct: BoolArray) -> Interval | None:
-    """Share of wrong among the accepted; None if nothing is accepted."""
-    accepted = answered.decisions.accepted
-    if not accepted.any():
-        return None
-    drawn = answered.drawn
-    return share_interval(~correct[accepted], drawn.members[accepted], drawn.level)
 
 
 def _climb(answered: Answered, correct: BoolArray, rule: DecisionRule, rung: RiskRung) -> LadderRow:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -127,20 +127,11 @@ def _flat_with_vignette(size: int, rng: np.random.Generator) -> FloatArray:
 # --- letters --------------------------------------------------------------------------------------------
 
 
-def _one_letter(size: int, rng: np.random.Generator) -> FloatArray:
-    return _letters(size, rng, num=1, scale=(0.5, 0.95))
-
-
-def _few_letters(size: int, rng: np.random.Generator) -> FloatArray:
-    return _letters(size, rng, num=int(rng.integers(2, 5)), scale=(0.25, 0.55))
-
-
-def _many_letters(size: int, rng: np.random.Generator) -> FloatArray:
-    return _letters(size, rng, num=int(rng.integers(5, 13)), scale=(0.12, 0.3))
-
-
-def _letters(size: int, rng: np.random.Generator, num: int, scale: tuple[float, float]) -> FloatArray:
-    """`num` glyphs of Pillow's own font, each upright or a little turned, ink far from the ground."""
+def _letters(
+    size: int, rng: np.random.Generator, nums: tuple[int, int], scale: tuple[float, float]
+) -> FloatArray:
+    """Some glyphs of Pillow's own font, each upright or a little turned, ink far from the ground."""
+    num = int(rng.integers(*nums, endpoint=True))
     light, dark = rng.uniform(170, 255, 3), rng.uniform(0, 85, 3)
     ground, ink = (light, dark) if rng.random() < 0.5 else (dark, light)
     mask = Image.new("L", (size, size), 0)
@@ -210,15 +201,7 @@ def _plasma(size: int, rng: np.random.Generator) -> FloatArray:
 # --- photographs ----------------------------------------------------------------------------------------
 
 
-def _temple(size: int, rng: np.random.Generator) -> FloatArray:
-    return _crop("china.jpg", size, rng)
-
-
-def _flower(size: int, rng: np.random.Generator) -> FloatArray:
-    return _crop("flower.jpg", size, rng)
-
-
-def _crop(name: str, size: int, rng: np.random.Generator) -> FloatArray:
+def _crop(size: int, rng: np.random.Generator, name: str) -> FloatArray:
     """A square of a fifth to all of the photograph's height, half of them mirrored."""
     picture = _load_photograph(name)
     side = int(rng.integers(picture.height // 5, picture.height + 1))
@@ -260,7 +243,11 @@ def _ramp(size: int, angle: float) -> FloatArray:
 _MAKES: dict[str, tuple[_Make, ...]] = {
     "noise": (_uniform_noise, _gaussian_noise, _salt_and_pepper),
     "blank": (_flat, _gradient, _flat_with_sensor_noise, _flat_with_vignette),
-    "letters": (_one_letter, _few_letters, _many_letters),
+    "letters": (
+        partial(_letters, nums=(1, 1), scale=(0.5, 0.95)),
+        partial(_letters, nums=(2, 4), scale=(0.25, 0.55)),
+        partial(_letters, nums=(5, 12), scale=(0.12, 0.3)),
+    ),
     "textures": (_grating, _checkerboard, _stripes, _cells, _plasma),
-    "photographs": (_temple, _flower),
+    "photographs": (partial(_crop, name="china.jpg"), partial(_crop, name="flower.jpg")),
 }

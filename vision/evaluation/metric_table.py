@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vision.base.outputs import ModelOutputs
 from vision.base.record import FloatArray, IntArray, Interval
 from vision.base.resampling import GroupResamples
 from vision.base.softmax import nll_per_image, softmax
@@ -31,11 +30,6 @@ class Answers:
     logits: FloatArray
     labels: IntArray
     temperature: float
-
-    @classmethod
-    def of(cls, outputs: ModelOutputs, labels: IntArray, temperature: float) -> Answers:
-        """A network's outputs of the images that the labels are of."""
-        return cls(outputs.logits, labels, temperature)
 
     @property
     def classes(self) -> IntArray:

@@ -19,6 +19,9 @@ from vision.base.softmax import require_images
 from vision.evaluation.records import ReliabilityBin
 
 NUM_BINS = 15
+NUM_DRAWS = 1000
+"""Samples that the floor of ECE is found in."""
+
 MAX_ROC_POINTS = 201
 
 
@@ -91,7 +94,7 @@ def bin_confidence(confidence: FloatArray, num_bins: int = NUM_BINS) -> IntArray
     return np.searchsorted(inner_edges, confidence, side="right")
 
 
-def ece(confidence: FloatArray, correct: BoolArray, num_bins: int = NUM_BINS) -> float:
+def ece(confidence: FloatArray, correct: BoolArray) -> float:
     """Expected calibration error over equal-width bins: sum of |accuracy - confidence| n_bin / n.
 
     Guo et al. 2017.
@@ -100,7 +103,7 @@ def ece(confidence: FloatArray, correct: BoolArray, num_bins: int = NUM_BINS) ->
         DataError: there is no image.
     """
     require_images(len(confidence), "ECE")
-    return _binned_gap(np.asarray(confidence), correct, bin_confidence(confidence, num_bins))
+    return _binned_gap(np.asarray(confidence), correct, bin_confidence(confidence))
 
 
 def adaptive_ece(confidence: FloatArray, correct: BoolArray, num_bins: int = NUM_BINS) -> float:
@@ -115,14 +118,7 @@ def adaptive_ece(confidence: FloatArray, correct: BoolArray, num_bins: int = NUM
     return _binned_gap(np.asarray(confidence), correct, bins)
 
 
-def ece_floor(
-    confidence: FloatArray,
-    rng: np.random.Generator,
-    *,
-    num_bins: int = NUM_BINS,
-    num_draws: int = 1000,
-    quantile: float = 0.95,
-) -> float:
+def ece_floor(confidence: FloatArray, rng: np.random.Generator) -> float:
     """ECE that a perfectly calibrated model with these confidences stays below in 95% of samples this large.
 
     Each draw makes image i correct with probability `confidence[i]`, independently; images in groups make the
@@ -133,31 +129,29 @@ def ece_floor(
     """
     num = len(confidence)
     require_images(num, "The ECE floor")
-    in_bin = np.eye(num_bins)[bin_confidence(confidence, num_bins)]
+    in_bin = np.eye(NUM_BINS)[bin_confidence(confidence)]
     errors = []
-    for block in blocks(num_draws, num):
+    for block in blocks(NUM_DRAWS, num):
         correct = rng.random((block.stop - block.start, num)) < confidence
         errors.append(np.abs((confidence - correct) @ in_bin).sum(axis=1) / num)
-    return float(np.quantile(np.concatenate(errors), quantile))
+    return float(np.quantile(np.concatenate(errors), 0.95))
 
 
-def reliability_bins(
-    confidence: FloatArray, correct: BoolArray, num_bins: int = NUM_BINS
-) -> tuple[ReliabilityBin, ...]:
+def reliability_bins(confidence: FloatArray, correct: BoolArray) -> tuple[ReliabilityBin, ...]:
     """Mean confidence and accuracy in each equal-width bin; NaN where a bin is empty."""
-    bins = bin_confidence(confidence, num_bins)
-    sizes = np.bincount(bins, minlength=num_bins)
-    mean_confidence = divide(np.bincount(bins, weights=confidence, minlength=num_bins), sizes)
-    accuracy = divide(np.bincount(bins, weights=np.asarray(correct, float), minlength=num_bins), sizes)
+    bins = bin_confidence(confidence)
+    sizes = np.bincount(bins, minlength=NUM_BINS)
+    mean_confidence = divide(np.bincount(bins, weights=confidence, minlength=NUM_BINS), sizes)
+    accuracy = divide(np.bincount(bins, weights=np.asarray(correct, float), minlength=NUM_BINS), sizes)
     return tuple(
         ReliabilityBin(
-            low=i / num_bins,
-            high=(i + 1) / num_bins,
+            low=i / NUM_BINS,
+            high=(i + 1) / NUM_BINS,
             num_images=int(sizes[i]),
             confidence=float(mean_confidence[i]),
             accuracy=float(accuracy[i]),
         )
-        for i in range(num_bins)
+        for i in range(NUM_BINS)
     )
 
 

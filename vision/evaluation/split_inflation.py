@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,16 +75,12 @@ def _cross_validate(
     features: FloatArray, labels: IntArray, folds: Iterable[tuple[IntArray, IntArray]]
 ) -> float:
     """Share of images that a head fitted without their fold gets right."""
-    return float(np.concatenate(list(_right(features, labels, folds))).mean())
-
-
-def _right(
-    features: FloatArray, labels: IntArray, folds: Iterable[tuple[IntArray, IntArray]]
-) -> Iterator[NDArray[np.bool_]]:
     from sklearn.linear_model import LogisticRegression
 
+    right = []
     for train, held_out in folds:
         mean, scale = features[train].mean(axis=0), features[train].std(axis=0) + 1e-6
         model = LogisticRegression(C=INVERSE_REGULARISATION, max_iter=MAX_ITERATIONS, tol=1e-3)
         model.fit((features[train] - mean) / scale, labels[train])
-        yield model.predict((features[held_out] - mean) / scale) == labels[held_out]
+        right.append(model.predict((features[held_out] - mean) / scale) == labels[held_out])
+    return float(np.concatenate(right).mean())
