@@ -19,8 +19,6 @@ class Advice:
     """One thing to do.
 
     Attributes:
-        finding: what the records say.
-        action: what to do about it.
         severity: error where no model came of the run, warning where a promise cannot be kept or was broken.
         answer: what the model answers because of the finding; empty where it changes no answer.
     """

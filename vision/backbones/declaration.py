@@ -49,8 +49,6 @@ class Backbone:
     """One network without its head.
 
     Attributes:
-        name: as configurations call it.
-        build: makes it, with random weights.
         channels: what `width` multiplies, in words.
         early: layer whose channels' mean and standard deviation tell pictures of another kind: the second
             stage of a small network, about a third of the depth of a pretrained one.

@@ -44,9 +44,6 @@ class DriftReference:
         logits: (n, k) float32, not divided by the temperature.
         called_unknown: (n,) bool, whether the bundle's own rule answers `unknown`.
         groups: (n,) int64, 0..g-1, ascending; the names are not kept, only what belongs together.
-        temperature: divides the logits.
-        class_names: of the k logits.
-        quality_columns: of the q quality columns.
     """
 
     embeddings: NDArray[np.float16]

@@ -85,15 +85,10 @@ def judge_drift(reference: DriftReference, window: Window, settings: DriftSettin
 def find_cause(
     quality: bool, novel: bool, known_moved: bool, embedding: bool, mix: bool, explained: bool = False
 ) -> DriftCause | None:
-    """The first cause that explains which tests fired; None where none did.
+    """The first cause that explains which of Q, N, E and L fired; None where none did.
 
-    Args:
-        quality: Q fired.
-        novel: N fired.
-        known_moved: E fired on the images not called unknown; asked only where N fired.
-        embedding: E fired.
-        mix: L fired.
-        explained: the window's shares explain why E fired; asked only where E and L fired alone.
+    `known_moved`: E fired on the images not called unknown, asked only where N fired. `explained`: the
+    window's shares explain why E fired, asked only where E and L fired alone.
     """
     if quality:
         return DriftCause.CAPTURE

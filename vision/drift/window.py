@@ -127,14 +127,9 @@ def find_groups(window: Window, gap_seconds: float) -> IntArray:
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """One of the two that are compared, or both in one.
+    """One of the two that are compared, or both in one: n images, by ascending group.
 
-    Attributes:
-        embeddings: (n, d) float64.
-        quality: (n, q) float64.
-        probs: (n, k) calibrated.
-        called_unknown: (n,) bool.
-        groups: (n,) 0..g-1, ascending.
+    Embeddings (n, d) and quality (n, q) are float64, `probs` (n, k) calibrated.
     """
 
     embeddings: FloatArray

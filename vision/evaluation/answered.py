@@ -29,7 +29,6 @@ class Images:
     """What one network says of the images of one split, and of images of no class at all.
 
     Attributes:
-        known: of known classes.
         known_scores: unknown scores of `known` by name, where they are held out by folds; else None: the
             detector gives them.
         known_strangers: stranger scores of `known`, where `known_scores` are given.
@@ -55,7 +54,6 @@ class Answered:
         rows: (m,) data-set row, or index within the far set.
         class_names: (m,) str, true class, or kind of far image.
         groups: (m,) str.
-        decisions: the answers.
         scores: unknown scores by name, (m,) each: every one, or those that were held out, and `mc_dropout`
             where the network has dropout.
         drawn: resamples of the groups; of unknown kinds, class by class.

@@ -24,7 +24,6 @@ class Answers:
     Attributes:
         logits: (n, k), not divided by the temperature.
         labels: (n,) index of the true class.
-        temperature: that calibrates it.
     """
 
     logits: FloatArray

@@ -21,11 +21,9 @@ class Suspect:
     """An image whose label another class beats.
 
     Attributes:
-        row: of the data set.
         label: index of the class that it has.
         suggestion: index of the most probable other class.
         margin: (p[label] - p[suggestion] + 1) / 2, from 0 (certainly the other) to below 0.5.
-        group: that it belongs to.
         group_margin: mean margin of all images of that group under this label.
     """
 

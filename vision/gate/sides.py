@@ -18,17 +18,12 @@ TextArray = NDArray[np.str_]
 
 @dataclass(frozen=True, eq=False)
 class Challenger:
-    """The bundle at the gate and its answers to the n known test images.
+    """The bundle at the gate and its answers to the known test images; every array is (n,), one an image.
 
     Attributes:
-        bundle_digest: names the bundle.
-        class_names: that it knows.
-        digests: (n,) str, SHA-256 of each image file.
-        groups: (n,) str.
-        correct: (n,) bool, whether the class is right, whatever the decision.
-        called_unknown: (n,) bool.
-        majority_correct: (n,) bool, whether the majority class is right.
-        pixels_correct: (n,) bool, whether logistic regression on raw pixels is right.
+        digests: SHA-256 of each image file.
+        correct: whether the class is right, whatever the decision.
+        pixels_correct: whether logistic regression on raw pixels is right.
         trained_digests: of images that it has seen (train, validation, calibration).
         shown: known, near and far -> test images and its replies; those of the known are in the order above.
     """
@@ -55,8 +50,6 @@ class Champion:
     """The bundle in production and its answers to the same test images as the challenger's.
 
     Attributes:
-        bundle_digest: names the bundle.
-        class_names: that it knows.
         correct: (n,) bool, aligned with the challenger's; an image of a class it does not know is wrong.
         trained_digests: of images that it has seen (train, validation, calibration).
         original_digests: of its own test images; they are looked up among the current ones.
@@ -75,14 +68,7 @@ class Champion:
 
 @dataclass(frozen=True, eq=False)
 class PairedAnswers:
-    """Two models' answers to the same m images.
-
-    Attributes:
-        digests: (m,) str.
-        groups: (m,) str.
-        challenger_correct: (m,) bool.
-        champion_correct: (m,) bool.
-    """
+    """Two models' answers to the same images; every array is (m,), one an image."""
 
     digests: TextArray
     groups: TextArray
@@ -91,12 +77,7 @@ class PairedAnswers:
 
     def where(self, chosen: BoolArray) -> PairedAnswers:
         """The answers to some of the images, (m,) mask."""
-        return PairedAnswers(
-            digests=self.digests[chosen],
-            groups=self.groups[chosen],
-            challenger_correct=self.challenger_correct[chosen],
-            champion_correct=self.champion_correct[chosen],
-        )
+        return PairedAnswers(**{name: column[chosen] for name, column in vars(self).items()})
 
     def untouched_by(self, trained_digests: Collection[str]) -> PairedAnswers:
         """Without every group of which a model has seen one of these images.

@@ -53,8 +53,6 @@ class Shown:
 
     Attributes:
         digests: (m,) str, SHA-256 of each image file, or a name of its own.
-        groups: (m,) str.
-        replies: the challenger's.
     """
 
     digests: TextArray

@@ -29,7 +29,6 @@ class Components:
     """The k groups of images, as they are dealt.
 
     Attributes:
-        names: of the groups.
         strata: (k,) the number of the class that most of a group's images have.
         are_unknown: (k,) it has an image of a held-out class.
         sizes: (k,) number of images.

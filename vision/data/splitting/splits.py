@@ -144,8 +144,6 @@ class _Row:
     """An image of a component that holds two labels: only these are linked image by image.
 
     Attributes:
-        number: of the row.
-        entry: of the image.
         digest: name of its bytes, and
         group: of its declared group, empty if none; within one tree where only that counts.
         keys: of both, and

@@ -38,9 +38,7 @@ class Epochs:
     """Epochs of one network, of which the weights of the best are kept.
 
     Attributes:
-        model: what is trained, a part of
-        whole: the network whose weights are kept.
-        phase: the same for those who watch.
+        model: what is trained, a part of `whole`, whose weights are kept.
     """
 
     training: Training
