@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from vision.base.names import normalise
 from vision.config.base import Fraction, OpenFraction, PositiveFloat, Seed, Settings
@@ -149,7 +148,7 @@ class Addition(FolderSettings):
         return {**given, "name": name}
 
 
-def check_addition_names(additions: Sequence[Addition]) -> None:
+def check_addition_names(additions: tuple[Addition, ...]) -> tuple[Addition, ...]:
     """Refuse two additions of one name; names that differ only in case count as one."""
     seen: dict[str, Addition] = {}
     for each in additions:
@@ -159,12 +158,16 @@ def check_addition_names(additions: Sequence[Addition]) -> None:
                 f"two additions are called {each.name!r} ({other.path} and {each.path}); give each a name of "
                 "its own"
             )
+    return additions
+
+
+Additions = Annotated[tuple[Addition, ...], AfterValidator(check_addition_names)]
 
 
 class GrowingSource(Settings):
     """Base of every source: folders of further labelled images may join it, and labels be corrected."""
 
-    additions: tuple[Addition, ...] = Field(
+    additions: Additions = Field(
         default=(), description="folders of further labelled images, one folder per class"
     )
     corrections: Path | None = Field(
@@ -176,12 +179,6 @@ class GrowingSource(Settings):
         description="class folders of pictures that no model is taught and every later one is asked; who "
         "names fewer right than the model in production, by more than chance, is refused",
     )
-
-    @field_validator("additions")
-    @classmethod
-    def _additions_have_names_of_their_own(cls, value: tuple[Addition, ...]) -> tuple[Addition, ...]:
-        check_addition_names(value)
-        return value
 
 
 class ReefSource(GrowingSource):

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from vision.config.base import PositiveFloat, Settings
-from vision.config.data import Addition, check_addition_names
+from vision.config.data import Additions
 
 
 class RetrainingSettings(Settings):
     """What asks for a retraining, and how often one may start by itself."""
 
     force: bool = Field(default=False, description="retrain whatever speaks against it, pause and budget too")
-    new_images: tuple[Addition, ...] = Field(
+    new_images: Additions = Field(
         default=(), description="folders that are added to dataset.additions when a retraining is decided"
     )
     forget: tuple[str, ...] = Field(
@@ -38,12 +38,6 @@ class RetrainingSettings(Settings):
     )
     budget: int = Field(default=4, ge=0, le=1000, description="retrainings by themselves in budget_days")
     budget_days: PositiveFloat = Field(default=30.0, le=3660)
-
-    @field_validator("new_images")
-    @classmethod
-    def _folders_have_names_of_their_own(cls, value: tuple[Addition, ...]) -> tuple[Addition, ...]:
-        check_addition_names(value)
-        return value
 
     @model_validator(mode="after")
     def _drift_asks_for_no_more(self) -> Self:
