@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -95,7 +96,7 @@ def _environment() -> jinja2.Environment:
     return make_environment(TEMPLATES, autoescape=True)
 
 
-def make_environment(folder: Path, *, autoescape: bool, **options: bool) -> jinja2.Environment:
+def make_environment(folder: Path, *, autoescape: bool, **options: Any) -> jinja2.Environment:
     """Templates of a folder with the filters of the report; a name without a value is an error."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),

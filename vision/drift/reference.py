@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,7 +143,7 @@ def read_reference(path: Path) -> DriftReference:
             f"{path} holds {', '.join(sorted(arrays))}; expected a drift reference with "
             f"{', '.join(sorted(_ARRAYS))}. Restore the bundle or train again."
         )
-    plain = {
+    plain: dict[str, Any] = {
         "temperature": float(arrays["temperature"]),
         "class_names": tuple(map(str, arrays["class_names"])),
         "quality_columns": tuple(map(str, arrays["quality_columns"])),
