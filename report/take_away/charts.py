@@ -11,11 +11,7 @@ from vision.base.files import write_atomically
 
 
 def write_charts(story: RunStory, folder: Path, pictures: PictureCache) -> None:
-    """Write every figure of the page into `folder` as PNG.
-
-    Raises:
-        StorageError: a file cannot be written.
-    """
+    """Write every figure of the page into `folder` as PNG; StorageError if a file cannot be written."""
     for name, plot in list_plots(story).items():
         write_atomically(folder / f"{name}.png", pictures.draw(plot))
 

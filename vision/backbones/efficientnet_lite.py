@@ -68,11 +68,7 @@ def _activate(x: Any, name: str) -> Any:
 
 
 def find_weights() -> Path:
-    """The weights file of the installed package.
-
-    Raises:
-        ConfigError: the package is not installed.
-    """
+    """The weights file of the installed package; ConfigError if the package is not installed."""
     package = find_spec(PACKAGE)
     if package is None or package.origin is None:
         raise ConfigError(

@@ -99,11 +99,7 @@ def write_atomically(path: Path, content: bytes | str, mode: int = 0o644) -> Non
 
 
 def digest_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, hexadecimal, read in pieces.
-
-    Raises:
-        StorageError: the file cannot be read.
-    """
+    """SHA-256 of a file's bytes, hexadecimal, read in pieces; StorageError if the file cannot be read."""
     with storage_errors(path, "read"), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

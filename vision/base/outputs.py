@@ -64,11 +64,7 @@ class ModelOutputs(ArrayValue):
         }
 
     def take(self, rows: IntArray) -> ModelOutputs:
-        """The outputs of some data-set rows, in the order asked for.
-
-        Raises:
-            ValueError: a row is missing.
-        """
+        """The outputs of some data-set rows, in the order asked for; ValueError if a row is missing."""
         if np.array_equal(rows, self.rows):
             return self
         position = np.searchsorted(self.rows, rows)

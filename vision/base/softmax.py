@@ -29,11 +29,7 @@ def nll_per_image(logits: FloatArray, labels: IntArray, temperature: float = 1.0
 
 
 def nll(logits: FloatArray, labels: IntArray, temperature: float = 1.0) -> float:
-    """Mean negative log-likelihood in nats.
-
-    Raises:
-        DataError: there is no image.
-    """
+    """Mean negative log-likelihood in nats; DataError if there is no image."""
     require_images(len(labels), "NLL")
     return float(nll_per_image(logits, labels, temperature).mean())
 

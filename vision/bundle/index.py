@@ -71,11 +71,7 @@ class FaissIndex:
     """A file of `build_index`, mapped: processes share what they read of it."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file.
-
-        Raises:
-            BundleError: faiss is not installed, or the file is no such index.
-        """
+        """Open the file; BundleError if faiss is not installed, or the file is no such index."""
         faiss = _import_faiss()
         try:
             self._index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP)

@@ -77,11 +77,7 @@ def evaluate(
     bootstrap: BootstrapSettings,
     seed: int,
 ) -> Evaluation:
-    """Everything that is measured of one model on one split.
-
-    Raises:
-        TooFewImagesError: there is no known image.
-    """
+    """Everything that is measured of one model on one split; TooFewImagesError if there is no known image."""
     known, split = images.known, subject.split
     if not len(known.labels):
         raise TooFewImagesError(

@@ -90,11 +90,7 @@ class PairedAnswers:
 
 
 def check_columns(challenger: Challenger, champion: Champion | None) -> None:
-    """Refuse columns that are not of the same images.
-
-    Raises:
-        ValueError: they differ in length.
-    """
+    """Refuse columns that are not of the same images; ValueError if they differ in length."""
     columns = {
         "groups": challenger.groups,
         "correct": challenger.correct,

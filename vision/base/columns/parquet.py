@@ -19,11 +19,7 @@ def write_table(table: Any, file: IO[bytes] | None) -> str:
 
 
 def read_table(content: bytes) -> Any:
-    """The table of a file's bytes.
-
-    Raises:
-        ValueError: they are no Parquet file.
-    """
+    """The table of a file's bytes; ValueError if they are no Parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -190,11 +190,7 @@ def _swap(args: tuple[Any, ...] | str | None) -> tuple[Any, ...] | str | None:
 
 
 def reopened(raw: bytes, image: Image.Image) -> ImageFile.ImageFile:
-    """The same file, opened anew by the same reader.
-
-    Raises:
-        TypeError: the picture was not opened from a file.
-    """
+    """The same file, opened anew by the same reader; TypeError if the picture was not opened from a file."""
     if not isinstance(image, ImageFile.ImageFile):
         raise TypeError(f"A {type(image).__name__} arrived. Expected an image file that was opened.")
     return type(image)(io.BytesIO(raw))

@@ -149,11 +149,7 @@ def _describe_missing(root: Path, siblings: Iterable[str]) -> str:
 
 
 def find_images(root: Path, rules: Rules = Rules()) -> Found:
-    """What lies below `root`.
-
-    Raises:
-        SourceError: a folder cannot be listed, or lies too deep.
-    """
+    """What lies below `root`; SourceError if a folder cannot be listed, or lies too deep."""
     found = Found()
     _Walk(root, root.resolve(), rules, found).scan("", frozenset({root.resolve()}))
     return found

@@ -105,20 +105,12 @@ def list_folder(settings: FolderSource) -> FolderListing:
 
 
 def find_source(settings: FolderSource) -> Path:
-    """The folder of a source.
-
-    Raises:
-        SourceError: it is missing, or no folder.
-    """
+    """The folder of a source; SourceError if it is missing, or no folder."""
     return find_root(settings.path, f"{_EXPECTED}; set dataset.path to it.")
 
 
 def find_addition(addition: Addition) -> Path:
-    """The folder of an addition.
-
-    Raises:
-        SourceError: it is missing, or no folder.
-    """
+    """The folder of an addition; SourceError if it is missing, or no folder."""
     return find_root(
         addition.path, f"{_EXPECTED_ADDITION}; correct the path of the addition {addition.name!r}."
     )
@@ -153,11 +145,7 @@ def _rules(settings: FolderSource | Addition) -> Rules:
 
 
 def _make_listing(root: Path, found: Found, layout: Layout, files: Sequence[SourceFile]) -> FolderListing:
-    """What a folder offers.
-
-    Raises:
-        SourceError: a class folder has no image.
-    """
+    """What a folder offers; SourceError if a class folder has no image."""
     depth = max(layout.levels(Role.CLASS))
     classes = {
         folder: layout.class_of(tuple(folder.split("/")))

@@ -22,11 +22,7 @@ def describe_reef(settings: ReefSource, data_folder: Path) -> tuple[str, Base]:
 
 
 def read_reef(settings: ReefSource, data_folder: Path, progress: Progress | None) -> Manifest:
-    """Paint what is missing, and list it.
-
-    Raises:
-        SourceError: files are gone from a painted data set.
-    """
+    """Paint what is missing, and list it; SourceError if files are gone from a painted data set."""
     from vision.data.sources.reef import list_reef_files, paint_reef, reef_digest
     from vision.data.sources.reef.dataset import plan_reef
 

@@ -63,11 +63,7 @@ def copy_remote(settings: SourceSettings, data_folder: Path) -> SourceSettings:
 
 
 def check_remote(settings: SourceSettings) -> bool:
-    """Whether the settings name URLs, each of which can be listed.
-
-    Raises:
-        SourceError: one cannot.
-    """
+    """Whether the settings name URLs, each of which can be listed; SourceError if one cannot."""
     paths = [getattr(settings, name, None) for name in ("path", "images")]
     urls = [url for path in paths if isinstance(path, Path) and (url := find_url(path)) is not None]
     for url in urls:

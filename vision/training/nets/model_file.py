@@ -34,11 +34,7 @@ def save_model(model: keras.Model, path: Path) -> None:
 
 
 def save_weights(model: keras.Model, path: Path) -> None:
-    """Write all weights of a network to a `.weights.h5` file.
-
-    Raises:
-        StorageError: it could not be written.
-    """
+    """Write all weights of a network to a `.weights.h5` file; StorageError if it could not be written."""
     saved = _Memory(".weights.h5")
     model.save_weights(saved)
     write_atomically(path, saved.getvalue())

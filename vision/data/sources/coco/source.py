@@ -25,11 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 def find_coco(settings: CocoSource) -> Path:
-    """The folder of the images.
-
-    Raises:
-        SourceError: it, or a file that the settings name, is missing.
-    """
+    """The folder of the images; SourceError if it, or a file that the settings name, is missing."""
     for name, path in (("annotations", settings.annotations), ("detections", settings.detections)):
         if path is not None and not path.expanduser().is_file():
             raise SourceError(f"{path}: there is no such file. Expected a JSON file. Correct dataset.{name}.")

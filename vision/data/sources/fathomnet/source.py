@@ -13,11 +13,7 @@ from vision.data.sources.fathomnet.harvest import ANNOTATIONS
 
 
 def find_harvest(settings: FathomnetSource) -> CocoSource:
-    """The harvest as a COCO source.
-
-    Raises:
-        SourceError: it has not been fetched, or not to its end.
-    """
+    """The harvest as a COCO source; SourceError if it has not been fetched, or not to its end."""
     folder = settings.folder.expanduser()
     if not (folder / ANNOTATIONS).is_file():
         raise SourceError(

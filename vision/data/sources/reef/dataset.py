@@ -301,11 +301,7 @@ def paint_bytes(task: PaintTask, seed: int, turbidity: float) -> bytes:
 
 
 def list_reef_files(folder: Path) -> Sequence[SourceFile]:
-    """The files of a painted reef, sorted by path.
-
-    Raises:
-        SourceError: `folder` holds no reef.
-    """
+    """The files of a painted reef, sorted by path; SourceError if `folder` holds no reef."""
     from vision.data.manifest import SourceFile
 
     paths = sorted(

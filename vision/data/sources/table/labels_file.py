@@ -27,11 +27,7 @@ LABEL_COLUMNS = (
 
 
 def find_table(settings: CsvSource) -> Path:
-    """The folder of the images.
-
-    Raises:
-        SourceError: it is missing, or the table is.
-    """
+    """The folder of the images; SourceError if it is missing, or the table is."""
     path = settings.path.expanduser()
     if not path.is_file():
         beside = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
