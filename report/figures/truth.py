@@ -32,17 +32,13 @@ from report.figures.style import (
     write_empty,
 )
 from report.formatting import shorten
+from report.photographs.tiles import ANSWERS
 from report.unknown_rows import KIND_NAMES
 from vision.base.wording import count_of
 from vision.decision.records import Decision, DecisionRule
 from vision.evaluation.records import FEW_GROUPS, ClassRow, DecisionRates, Evaluation
 
 LARGEST_WITH_COUNTS = 25
-DECISION_LABELS = {
-    Decision.ACCEPT: "decided alone",
-    Decision.REVIEW: "sent to a person",
-    Decision.UNKNOWN: "called unknown",
-}
 
 
 def draw_confusion(evaluation: Evaluation) -> bytes:
@@ -148,7 +144,7 @@ def draw_rates(evaluation: Evaluation) -> bytes:
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     if rates:
-        for decision, label in DECISION_LABELS.items():
+        for decision, label in ANSWERS.items():
             axes.barh([0], [0], color=DECISION_COLOURS[decision], label=label)
         add_legend_below(figure, axes)
     else:

@@ -28,7 +28,7 @@ from report.formatting import format_bytes
 from vision.base.record import FileSet, Record
 from vision.base.wording import count_of
 from vision.bundle.records import Deployment, PrecisionReport
-from vision.data.account import tell_remarks
+from vision.data.account import size_splits, tell_remarks
 from vision.data.records import DataReport, Manifest, Quarantined, Split, Splits
 from vision.decision.records import DecisionRule, Temperature
 from vision.drift.records import DriftReport
@@ -75,17 +75,33 @@ def _(record: DataReport) -> Views:
 
 @draw_views.register
 def _(record: Splits) -> Views:
-    return {"splits.md": _tabulate_splits(record) + _list_quarantined(record.quarantined)}
+    rows = [(name, *map(str, size[:3])) for name, size in size_splits(record).items()]
+    left_out = int((~record.used_as()).sum())
+    title = f"{len(set(record.class_names))} known classes; {left_out} images without a split\n\n"
+    table = markdown_table(("split", "images", "groups", "held-out unknown images"), rows)
+    return {"splits.md": title + table + _list_quarantined(record.quarantined)}
 
 
-@draw_views.register
-def _(record: TrainingHistory) -> Views:
-    return {"training.png": draw_training_curves([record]), "training.md": scalar_table(record)}
-
-
-@draw_views.register
-def _(record: Temperature) -> Views:
-    return {"temperature.png": draw_temperature(record), "temperature.md": scalar_table(record)}
+draw_views.register(
+    TrainingHistory,
+    lambda record: {"training.png": draw_training_curves([record]), "training.md": scalar_table(record)},
+)
+draw_views.register(
+    Temperature,
+    lambda record: {"temperature.png": draw_temperature(record), "temperature.md": scalar_table(record)},
+)
+draw_views.register(PrecisionReport, lambda record: {"precisions.md": tabulate_precisions(record)})
+draw_views.register(
+    DriftReport, lambda record: {"drift.md": tabulate_drift(record), "drift.png": draw_drift(record)}
+)
+draw_views.register(
+    Comparison,
+    lambda record: {
+        "comparison.md": tabulate_candidates(record),
+        "candidates.png": draw_candidates(record),
+        "differences.png": draw_differences(record.differences),
+    },
+)
 
 
 @draw_views.register
@@ -112,20 +128,6 @@ def _(record: Evaluation) -> Views:
             "unknown_roc.png": draw_unknown_roc(record),
         }
     return views
-
-
-@draw_views.register
-def _(record: Comparison) -> Views:
-    return {
-        "comparison.md": tabulate_candidates(record),
-        "candidates.png": draw_candidates(record),
-        "differences.png": draw_differences(record.differences),
-    }
-
-
-@draw_views.register
-def _(record: PrecisionReport) -> Views:
-    return {"precisions.md": tabulate_precisions(record)}
 
 
 @draw_views.register
@@ -175,11 +177,6 @@ def _(record: RetrainDecision) -> Views:
 
 
 @draw_views.register
-def _(record: DriftReport) -> Views:
-    return {"drift.md": tabulate_drift(record), "drift.png": draw_drift(record)}
-
-
-@draw_views.register
 def _(record: FileSet) -> Views:
     rows = []
     for name, digest in sorted(record.files.items()):
@@ -188,17 +185,6 @@ def _(record: FileSet) -> Views:
         rows.append((name, size, digest[:16]))
     files = markdown_table(("file", "size", "SHA-256 begins"), rows)
     return {"summary.md": scalar_table(record), "files.md": files}
-
-
-def _tabulate_splits(record: Splits) -> str:
-    classes = set(record.class_names)
-    rows = []
-    for split in Split:
-        known, unknown = record.rows(split), record.rows(split, unknown=True)
-        rows.append((split.value, str(known.size), str(record.num_groups(known)), str(unknown.size)))
-    left_out = int((~record.used_as()).sum())
-    title = f"{len(classes)} known classes; {left_out} images without a split\n\n"
-    return title + markdown_table(("split", "images", "groups", "held-out unknown images"), rows)
 
 
 def _list_quarantined(quarantined: tuple[Quarantined, ...]) -> str:

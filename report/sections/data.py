@@ -9,8 +9,7 @@ from report.pictures import Plot
 from report.sections.section import Section
 from report.story import RunStory
 from vision.config.training import Strategy
-from vision.data.account import count_kinds, count_losses, list_left_out, tell_files
-from vision.data.records import Split, Splits
+from vision.data.account import count_kinds, count_losses, list_left_out, size_splits, tell_files
 
 SAMPLES_PER_CLASS = 6
 MOST_CLASSES = 60
@@ -20,7 +19,7 @@ MOST_QUARANTINED = 12
 def _context(story: RunStory) -> dict[str, Any]:
     return {
         "samples": _show_samples(story),
-        "split_rows": _count_splits(story),
+        "split_sizes": size_splits(story.splits) if story.splits else {},
         "uses": _uses(story),
         "most_quarantined": MOST_QUARANTINED,
         "left_out": list_left_out(story.manifest, story.splits) if story.manifest else (),
@@ -97,17 +96,6 @@ def _show_samples(story: RunStory) -> list[tuple[str, bool, list[tuple[str, str]
     ]
 
 
-def _count_splits(story: RunStory) -> list[tuple[str, int, int, int]]:
-    """For each split: images, groups, held-out images."""
-    if story.splits is None:
-        return []
-    rows = []
-    for split in Split:
-        known, unknown = story.splits.rows(split), story.splits.rows(split, unknown=True)
-        rows.append((split.value, len(known), story.splits.num_groups(known), len(unknown)))
-    return rows
-
-
 def _summary(story: RunStory) -> dict[str, Any]:
     if story.manifest is None:
         return {"dataset": None}
@@ -125,19 +113,11 @@ def _summary(story: RunStory) -> dict[str, Any]:
         "unknown_class_names": list(story.manifest.unknown_class_names),
         "num_alike": story.manifest.num_alike(),
         "split_inflation": story.inflation.model_dump() if story.inflation else None,
-        "splits": {split.value: _sizes(story.splits, split) for split in Split} if story.splits else None,
+        "splits": {name: size._asdict() for name, size in size_splits(story.splits).items()}
+        if story.splits
+        else None,
     }
     return {"dataset": dataset}
-
-
-def _sizes(splits: Splits, split: Split) -> dict[str, int]:
-    known, unknown = splits.rows(split), splits.rows(split, unknown=True)
-    return {
-        "num_images": len(known),
-        "num_groups": splits.num_groups(known),
-        "num_unknown_images": len(unknown),
-        "num_unknown_groups": splits.num_groups(unknown),
-    }
 
 
 DATA = Section("data", "The data", "The data", ("manifest",), _context, _plots, _summary, folded=False)

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -63,6 +64,25 @@ def count_uses(splits: Splits) -> dict[tuple[str, Split], tuple[int, int]]:
             keys.tolist(), num_images.tolist(), num_groups.tolist(), strict=True
         )
     }
+
+
+class SplitSize(NamedTuple):
+    """What one split holds, of known classes and of those that are held out."""
+
+    num_images: int
+    num_groups: int
+    num_unknown_images: int
+    num_unknown_groups: int
+
+
+def size_splits(splits: Splits) -> dict[str, SplitSize]:
+    """Split -> what it holds."""
+    found = {}
+    for split in Split:
+        known, unknown = splits.rows(split), splits.rows(split, unknown=True)
+        of_groups = splits.num_groups(known), splits.num_groups(unknown)
+        found[split.value] = SplitSize(len(known), of_groups[0], len(unknown), of_groups[1])
+    return found
 
 
 def tell_files(manifest: Manifest, splits: Splits | None = None) -> tuple[str, ...]:
