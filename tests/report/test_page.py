@@ -89,7 +89,6 @@ def test_a_report_that_cannot_be_written_says_so(tmp_path: Path) -> None:
         write_report(STORY, tmp_path / "runs" / "report.html")
 
 
-@pytest.mark.usefixtures("no_plots")
 # --- the story ------------------------------------------------------------------------------------------
 
 
@@ -305,7 +304,6 @@ def test_the_promise_about_accepted_answers_is_open_where_no_interval_was_measur
 def test_an_unattainable_promise_says_how_many_images_it_needs() -> None:
     story = replace(STORY, rule=make_rule(attainable=False))
     assert list_promises(story)[0].state == "none"
-    # (1 - 0.05)^n <= 0.05 holds from n = 59 on
     # (1 - 0.05)^n <= 0.05 holds from n = 59 on
     assert "it needs 59 independent held-out images" in advice_about(story)
 

@@ -25,20 +25,21 @@ COLOURS = {"amber": (230, 170, 40), "cobalt": (40, 70, 200), "slate": (110, 120,
 
 @dataclass(frozen=True)
 class Case:
-    """A small source of one kind, one that holds other images, and one that cannot be read.
+    """What makes a small source of one kind, of so many images or more, and one that cannot be read.
 
     `may_be_stored`: what is missing may have been stored before, so that only reading tells. `has_groups`:
     it says what belongs together.
     """
 
-    settings: Callable[[Path], SourceSettings]
-    changed: Callable[[Path], SourceSettings]
+    make: Callable[[Path, int], SourceSettings]
+    few: int
+    more: int
     wrong: Callable[[Path], SourceSettings] | None
     may_be_stored: bool = False
     has_groups: bool = True
 
 
-def draw(folder: Path, num_images: int = 2) -> FolderSource:
+def draw(folder: Path, num_images: int) -> FolderSource:
     for number, (name, colour) in enumerate(COLOURS.items()):
         (folder / name).mkdir(parents=True, exist_ok=True)
         for frame in range(num_images):
@@ -46,7 +47,7 @@ def draw(folder: Path, num_images: int = 2) -> FolderSource:
     return FolderSource(path=folder, group_by="^(?P<group>.+)_frame", unknown_classes=("slate",))
 
 
-def reef(seed: int) -> ReefSource:
+def reef(_: Path, seed: int) -> ReefSource:
     return ReefSource(seed=seed, images_per_class=2, unknown_images_per_class=2)
 
 
@@ -84,39 +85,22 @@ def catalogued(folder: Path, num_images: int) -> CatalogSource:
 
 
 CASES: dict[type[GrowingSource], Case] = {
-    FolderSource: Case(
-        lambda folder: draw(folder / "a"),
-        lambda folder: draw(folder / "b", num_images=3),
-        lambda folder: FolderSource(path=folder / "absent"),
-    ),
-    CocoSource: Case(
-        lambda folder: coco(folder / "a", 6),
-        lambda folder: coco(folder / "b", 9),
-        lambda folder: CocoSource(annotations=folder / "absent.json"),
-    ),
+    FolderSource: Case(draw, 2, 3, lambda folder: FolderSource(path=folder / "absent")),
+    CocoSource: Case(coco, 6, 9, lambda folder: CocoSource(annotations=folder / "absent.json")),
     TfdsSource: Case(
-        lambda folder: named(folder / "a", 12),
-        lambda folder: named(folder / "b", 15),
+        named,
+        12,
+        15,
         lambda folder: TfdsSource(name="tiny_tiles", data_dir=folder / "absent"),
         may_be_stored=True,
         has_groups=False,
     ),
-    FathomnetSource: Case(
-        lambda folder: harvested(folder / "a", 6),
-        lambda folder: harvested(folder / "b", 9),
-        lambda folder: FathomnetSource(folder=folder / "absent"),
-    ),
-    CsvSource: Case(
-        lambda folder: listed(folder / "a", 2),
-        lambda folder: listed(folder / "b", 3),
-        lambda folder: CsvSource(path=folder / "absent.csv"),
-    ),
+    FathomnetSource: Case(harvested, 6, 9, lambda folder: FathomnetSource(folder=folder / "absent")),
+    CsvSource: Case(listed, 2, 3, lambda folder: CsvSource(path=folder / "absent.csv")),
     CatalogSource: Case(
-        lambda folder: catalogued(folder / "a", 2),
-        lambda folder: catalogued(folder / "b", 3),
-        lambda folder: CatalogSource(url=f"sqlite:///{folder / 'absent.db'}"),
+        catalogued, 2, 3, lambda folder: CatalogSource(url=f"sqlite:///{folder / 'absent.db'}")
     ),
-    ReefSource: Case(lambda _: reef(1), lambda _: reef(2), None),
+    ReefSource: Case(reef, 1, 2, None),
 }
 EACH = pytest.mark.parametrize("kind", SOURCES, ids=lambda kind: kind.__name__)
 
@@ -131,7 +115,8 @@ def test_every_kind_that_can_be_configured_is_registered_and_tested() -> None:
 def test_a_source_lists_classes_groups_and_digests_alike_each_time(
     kind: type[GrowingSource], tmp_path: Path
 ) -> None:
-    settings, data = CASES[kind].settings(tmp_path), tmp_path / "data"
+    case, data = CASES[kind], tmp_path / "data"
+    settings = case.make(tmp_path / "a", case.few)
     check_source(settings)
     manifest = read_source(settings, data)
     assert manifest == read_source(settings, data)
@@ -144,7 +129,7 @@ def test_a_source_lists_classes_groups_and_digests_alike_each_time(
     }
     assert [entry.path for entry in manifest.entries] == sorted(entry.path for entry in manifest.entries)
     assert all(manifest.locate(entry).is_file() for entry in manifest.entries)
-    assert all(bool(entry.group) == CASES[kind].has_groups for entry in manifest.entries)
+    assert all(bool(entry.group) == case.has_groups for entry in manifest.entries)
     assert all(
         entry.is_unknown == (entry.class_name in manifest.unknown_class_names) for entry in manifest.entries
     )
@@ -154,7 +139,10 @@ def test_a_source_lists_classes_groups_and_digests_alike_each_time(
 @pytest.mark.slow
 def test_other_images_have_another_digest(kind: type[GrowingSource], tmp_path: Path) -> None:
     case, data = CASES[kind], tmp_path / "data"
-    first, second = (digest_source(make(tmp_path), data) for make in (case.settings, case.changed))
+    first, second = (
+        digest_source(case.make(tmp_path / name, num), data)
+        for name, num in (("a", case.few), ("b", case.more))
+    )
     assert first != second
 
 
