@@ -168,14 +168,12 @@ def _describe_champion(
         replies = _reply(loaded, images, test, current)
         correct = replies[KNOWN].correct
         new_labels = _ask_new(loaded, images, splits, incumbent.splits)
-    # under another label an old answer proves nothing
-    same_class = {digest for digest, _ in incumbent.splits.learnt() & splits.learnt()}
     return Champion(
         bundle_digest=incumbent.digest,
         class_names=loaded.contract.class_names,
         correct=correct,
         trained_digests=_digests_of(incumbent.splits, Split.TRAIN, Split.VALIDATION, Split.CALIBRATION),
-        original_digests=_digests_of(incumbent.splits, Split.TEST) & same_class,
+        original_digests=_digests_of(incumbent.splits, Split.TEST) & _unrelabelled(incumbent.splits, splits),
         new_labels=new_labels,
         replies=replies,
     )
@@ -230,6 +228,12 @@ def find_new_rows(splits: Splits, known: Splits, class_names: tuple[str, ...]) -
         dtype=bool,
     )
     return np.flatnonzero(new)
+
+
+def _unrelabelled(former: Splits, current: Splits) -> frozenset[str]:
+    """Digests of images of the class that they had: under another label an old answer proves nothing."""
+    same = former.learnt() & current.learnt()
+    return frozenset(digest for digest, _ in same)
 
 
 def _ask(loaded: LoadedBundle, images: ImageArray, rows: IntArray) -> Decisions:
