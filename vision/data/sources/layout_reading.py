@@ -102,11 +102,7 @@ def _is_wrapper_of_each(trees: Counter[Folders], tree_level: int, level: int) ->
 
 
 def _choose(folders: Counter[Folders], above: Roles, hints: Hints, paths: Sequence[str]) -> Roles:
-    """The roles from the level of classes down.
-
-    Raises:
-        LayoutError: there are two possible readings, and nothing tells which one is meant.
-    """
+    """The roles from the level of classes down; LayoutError if two are possible and nothing tells which."""
     level = len(above)
     below = names_at(folders, level + 1)
     if Role.SPLIT not in above and below and _are_all_splits(below):
@@ -262,11 +258,7 @@ def _refuse_twins(trees: Mapping[str, Split]) -> None:
 
 
 def _apply(roles: Roles, folders: Counter[Folders]) -> Layout:
-    """The wanted layout.
-
-    Raises:
-        LayoutError: no image lies deep enough, or a folder in the place of a split names none.
-    """
+    """The wanted layout; LayoutError if no image lies deep enough, or a folder names no split of its tree."""
     layout = Layout(roles)
     depth = max(layout.levels(Role.CLASS)) + 1
     if not layout.count_classes(folders):

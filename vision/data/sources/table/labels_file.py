@@ -59,11 +59,7 @@ def list_table(settings: CsvSource) -> tuple[Path, FolderListing]:
 
 
 def _require_pictures(settings: CsvSource, root: Path, paths: list[str]) -> None:
-    """Refuse a table of whose pictures not one is there; the folder that has them is offered.
-
-    Raises:
-        SourceError: names the first of them and where it was looked for.
-    """
+    """Refuse a table of whose pictures not one is there; the folder that has them is offered."""
     places = Places(root)
     if not paths or any((found := places.find(path)) and is_there(root / found) for path in paths):
         return

@@ -202,11 +202,7 @@ def find_start(
 
 
 def _choose_start(counts: dict[Path, int], home: Path, way: str) -> tuple[int, Path]:
-    """The folder that has most files; `home` where no other has more.
-
-    Raises:
-        SourceError: two have as many.
-    """
+    """The folder that has most files, `home` where no other has more; SourceError if two have as many."""
     most = max(counts.values())
     if counts[home] == most:
         return most, home

@@ -139,11 +139,7 @@ def _write(path: Path, raw: bytes) -> None:
 
 
 def _list(settings: TfdsSource, data_folder: Path) -> tuple[Path, FolderListing]:
-    """The folder, and its files with class and split.
-
-    Raises:
-        SourceError: the set cannot be had, or a named class is none of its classes.
-    """
+    """The folder, and its files with class and split; SourceError if these are not to be had."""
     folder, card = _write_set(settings, data_folder)
     skipped, held_out = _keys(settings.skip_classes), _keys(settings.unknown_classes)
     files = tuple(
