@@ -16,7 +16,6 @@ from report.figures.style import (
     GREY,
     INK,
     MUTED,
-    SMALL,
     add_legend_below,
     name_rows,
     new_chart,
@@ -124,4 +123,3 @@ def _mark_stopped(axes: Axes, trials: Sequence[TrialRecord]) -> None:
         transform=axes.get_xaxis_transform(),
         label="stopped early",
     )
-    axes.tick_params(labelsize=SMALL)
