@@ -39,7 +39,7 @@ class Case:
     has_groups: bool = True
 
 
-def draw(folder: Path, num_images: int) -> FolderSource:
+def draw(folder: Path, num_images: int = 2) -> FolderSource:
     for number, (name, colour) in enumerate(COLOURS.items()):
         (folder / name).mkdir(parents=True, exist_ok=True)
         for frame in range(num_images):
