@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vision.data.records import POOLED
+from vision.decision.records import Decision
 from vision.evaluation.records import Evaluation, UnknownRow
 
 MAXIMUM_SOFTMAX = "msp"
@@ -10,6 +11,12 @@ UNDETECTABLE = 0.7
 KIND_NAMES = {"known": "known", "near": "look-alikes", "far": "strangers"}
 SINGULAR = {"near": "look-alike", "far": "stranger"}
 """What a page calls the kinds of images that an evaluation tells apart."""
+
+ANSWERS = {
+    Decision.ACCEPT: "decided alone",
+    Decision.REVIEW: "sent to a person",
+    Decision.UNKNOWN: "called unknown",
+}
 
 
 def near_rows(evaluation: Evaluation) -> list[UnknownRow]:

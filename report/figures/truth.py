@@ -32,8 +32,7 @@ from report.figures.style import (
     write_empty,
 )
 from report.formatting import shorten
-from report.photographs.tiles import ANSWERS
-from report.unknown_rows import KIND_NAMES
+from report.unknown_rows import ANSWERS, KIND_NAMES
 from vision.base.wording import count_of
 from vision.decision.records import Decision, DecisionRule
 from vision.evaluation.records import FEW_GROUPS, ClassRow, DecisionRates, Evaluation

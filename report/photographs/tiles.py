@@ -4,14 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vision.decision.records import Decision
-
-ANSWERS = {
-    Decision.ACCEPT: "decided alone",
-    Decision.REVIEW: "sent to a person",
-    Decision.UNKNOWN: "called unknown",
-}
-
 
 @dataclass(frozen=True)
 class Picture:

@@ -8,9 +8,9 @@ from typing import Any
 from report.formatting import format_confidence
 from report.photographs.featured import show_answer
 from report.photographs.thumbnails import LARGE_SIDE, embed_heat_map
-from report.photographs.tiles import ANSWERS
 from report.sections.section import Section
 from report.story import RunStory
+from report.unknown_rows import ANSWERS
 from vision.base.names import isolate
 
 MOST_MISTAKES = 12

@@ -8,11 +8,11 @@ from typing import Any
 from report.formatting import format_confidence
 from report.photographs.featured import show_answer
 from report.photographs.thumbnails import GALLERY_SIDE
-from report.photographs.tiles import ANSWERS, Gallery, Picture
+from report.photographs.tiles import Gallery, Picture
 from report.pictures import Plot
 from report.sections.section import Section
 from report.story import RunStory
-from report.unknown_rows import SINGULAR, UNDETECTABLE, far_rows, near_rows
+from report.unknown_rows import ANSWERS, SINGULAR, UNDETECTABLE, far_rows, near_rows
 from vision.data.records import POOLED
 from vision.decision.records import Decision
 from vision.evaluation.records import Answer, Evaluation
