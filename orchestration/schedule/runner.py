@@ -211,7 +211,7 @@ class Scheduler:
         try:
             process = self._start(name)
         except OSError as error:
-            logger.error("%s could not be started: %s", name, error)  # noqa: TRY400  no traceback for people
+            logger.error("Job %s could not be started: %s", name, error)  # noqa: TRY400  no traceback for people
             return Ending.NOT_STARTED, None
         latest = time.monotonic() + max_hours * 3600
         while True:

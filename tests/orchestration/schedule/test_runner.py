@@ -270,6 +270,18 @@ def test_a_second_scheduler_is_refused_and_a_missing_config_is_told(project: Pro
         find_commands(schedule(), project)
 
 
+def test_a_job_that_cannot_be_started_is_told_and_waits_for_its_next_time(
+    project: ProjectPaths, caplog: pytest.LogCaptureFixture
+) -> None:
+    (find_folder(project) / "watch.log").mkdir()
+    assert run_schedule(schedule(), project, once=True) == 1
+    assert "Job watch could not be started: " in caplog.text
+    last = read_state(find_folder(project)).jobs["watch"].last
+    assert last is not None
+    assert last.ending is Ending.NOT_STARTED
+    assert ledger(project) == ["begin learn", "end learn"]
+
+
 def test_kill_9_of_the_scheduler_leaves_its_run_alone_and_the_next_one_waits_for_it(
     project: ProjectPaths,
 ) -> None:
