@@ -46,12 +46,10 @@ def serve_dashboard(paths: ProjectPaths, port: int = DEFAULT_PORT) -> None:
         zen_server_api.templates = Jinja2Templates(env=pages)
         return cast(Application, zen_server_api.app)
 
-    lock = paths.state / f"dashboard-{port}.lock"
-
     def announce(url: str) -> str:
         return f"Dashboard {url}{RUNS_PAGE} {_clear_survey(url)}"
 
-    serve_locally("dashboard", port, lock, make, announce, usual_port=DEFAULT_PORT)
+    serve_locally("dashboard", port, paths.state, make, announce, usual_port=DEFAULT_PORT)
 
 
 def server_variables(paths: ProjectPaths) -> Mapping[str, str]:

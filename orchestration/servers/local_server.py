@@ -63,7 +63,7 @@ class LocalOnly:
 def serve_locally(
     name: str,
     port: int,
-    lock: Path,
+    folder: Path,
     make: Callable[[], Application],
     announce: Callable[[str], str],
     *,
@@ -74,7 +74,7 @@ def serve_locally(
     Args:
         name: what it is, for messages: `dashboard`.
         port: on 127.0.0.1.
-        lock: file that is held meanwhile.
+        folder: where the lock lies that is held meanwhile.
         make: imports and makes the application; called once the port is known to be free.
         announce: what to print once it answers, from its URL; may ask it something.
         usual_port: advised in place of a port that needs more rights.
@@ -83,6 +83,7 @@ def serve_locally(
         ConfigError: the port is taken (by this project's own or another program) or not a port.
         StorageError: the state folder cannot be written.
     """
+    lock = folder / f"{name}-{port}.lock"
     refuse_taken_port(name, port, lock, usual_port)
     with RunLock(lock, f"{name} on port {port}"):
         import uvicorn

@@ -44,5 +44,4 @@ def serve_page(paths: ProjectPaths, port: int = DEFAULT_PORT) -> None:
             config.set_option(name, value)
         return App(SCRIPT)
 
-    lock = paths.state / f"page-{port}.lock"
-    serve_locally("page", port, lock, make, lambda url: f"Page {url}", usual_port=DEFAULT_PORT)
+    serve_locally("page", port, paths.state, make, lambda url: f"Page {url}", usual_port=DEFAULT_PORT)

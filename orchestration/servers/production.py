@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from orchestration.flows.running.runner import launch
 from orchestration.servers import service
 from orchestration.session.environment import prepare_environment
 from orchestration.session.paths import ProjectPaths
 from orchestration.session.terminal import open_terminal
 from orchestration.store.listing import list_history
 from orchestration.store.rows import ChampionRow
-from pipelines.names import PipelineName
 from serving.runtime.running import ServiceFolder, read_deployed
 from vision.base.errors import ConfigError
 from vision.base.wording import join_words
@@ -38,9 +36,7 @@ def serve_production(paths: ProjectPaths, config: RunConfig | None) -> int:
     if config is None:
         assert champion is not None
         config = _read_training_config(champion)
-    outcome = launch(PipelineName.DEPLOYMENT, config, paths)
-    service.say(outcome.message)
-    return service.tell_status(paths) if outcome.exit_code == 0 else outcome.exit_code
+    return service.deploy(paths, config)
 
 
 def _choose(champions: tuple[ChampionRow, ...], config: RunConfig | None) -> ChampionRow | None:

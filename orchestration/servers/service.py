@@ -37,8 +37,13 @@ def start(paths: ProjectPaths, config: RunConfig | None) -> int:
     """
     folder = ServiceFolder(paths.home)
     deployed = read_deployed(folder)
-    if deployed is None or (config is not None and deployed.bento.model.name != config.name):
-        return _deploy(paths, config)
+    if config is not None and (deployed is None or deployed.bento.model.name != config.name):
+        return deploy(paths, config)
+    if deployed is None:
+        raise ConfigError(
+            "No model was deployed yet, so there is nothing to start. Expected the last deployed one, or "
+            "--config NAME.yaml, whose champion is then deployed."
+        )
     status = service_status(folder)
     if not status.ready:
         start_service(folder, deployed.bento, deployed.serve if config is None else config.serve)
@@ -78,14 +83,10 @@ def stop(paths: ProjectPaths) -> int:
     return 0
 
 
-def _deploy(paths: ProjectPaths, config: RunConfig | None) -> int:
+def deploy(paths: ProjectPaths, config: RunConfig) -> int:
+    """Deploy the config's champion and print what then runs; the exit code."""
     from orchestration.flows.running.runner import launch
 
-    if config is None:
-        raise ConfigError(
-            "No model was deployed yet, so there is nothing to start. Expected the last deployed one, or "
-            "--config NAME.yaml, whose champion is then deployed."
-        )
     outcome = launch(PipelineName.DEPLOYMENT, config, paths)
     say(outcome.message)
     return tell_status(paths) if outcome.exit_code == 0 else outcome.exit_code

@@ -47,7 +47,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(production, "list_history", lambda _: ((), seen.champions))
     monkeypatch.setattr(production, "read_deployed", read_deployed)
     monkeypatch.setattr(production, "_read_training_config", read_config)
-    monkeypatch.setattr(production, "launch", launch)
+    monkeypatch.setattr("orchestration.flows.running.runner.launch", launch)
     monkeypatch.setattr(service, "start", start)
     monkeypatch.setattr(service, "tell_status", lambda _: 0)
     return seen
