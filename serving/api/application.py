@@ -32,7 +32,9 @@ from serving.api.endpoints import ENDPOINTS
 from serving.api.endpoints.probes import READYZ
 from serving.api.keys import ApiKey, KeyScope
 from serving.api.problems import GUARDING_HEADERS, ProblemError
+from serving.api.refusals import not_logged
 from serving.api.requests.rates import RateLimits
+from vision.base.errors import LogError
 
 DROP_SECONDS = 5.0
 DROP_BYTES = 64_000_000
@@ -112,6 +114,9 @@ class Application:
             answer = await endpoint.handler(self._state, Request(admitted, _limit(receive, most)))
         except ProblemError as error:
             return self._refuse(scope, error, exchange.client)
+        except LogError:
+            refused = not_logged("the prediction log cannot be written or read")
+            return self._refuse(scope, refused, exchange.client)
         except ClientDisconnect:
             return Response(status_code=HTTPStatus.BAD_REQUEST.value)  # nobody is there to read it
         except Exception:

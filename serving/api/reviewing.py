@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import base64
 
-from serving.api.refusals import not_logged
 from serving.api.schemas import Queue, UndoAnswer, Waiting
 from serving.log.prediction_log import PredictionLog
 from serving.log.review import list_doubts, take_back
-from vision.base.errors import ImageError, LogError
+from vision.base.errors import ImageError
 from vision.data.thumbnails import make_thumbnail
 
 SIDE = 480
@@ -19,12 +18,9 @@ def tell_waiting(log: PredictionLog, model_name: str, client: str, number: int) 
     """The newest answers that this client has not corrected or confirmed.
 
     Raises:
-        ProblemError: the log cannot be read.
+        LogError: the log cannot be read.
     """
-    try:
-        found = list_doubts(log, model_name, client, number) if log.exists() else []
-    except LogError as error:
-        raise not_logged("the prediction log cannot be read") from error
+    found = list_doubts(log, model_name, client, number) if log.exists() else []
     return Queue(
         waiting=tuple(
             Waiting(
@@ -48,12 +44,9 @@ def undo_correction(log: PredictionLog, prediction_id: str, client: str) -> Undo
     """Delete a client's correction.
 
     Raises:
-        ProblemError: the log cannot be written.
+        LogError: the log cannot be written.
     """
-    try:
-        gone = log.exists() and take_back(log, prediction_id, client)
-    except LogError as error:
-        raise not_logged("the prediction log cannot be written") from error
+    gone = log.exists() and take_back(log, prediction_id, client)
     return UndoAnswer(prediction_id=prediction_id, taken_back=gone)
 
 

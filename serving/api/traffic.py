@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 
-from serving.api.refusals import not_logged
 from serving.api.schemas import LogState, ServedModel
 from serving.api.traffic_bodies import (
     NUM_CLASSES,
@@ -18,7 +17,6 @@ from serving.api.traffic_bodies import (
 from serving.log.prediction_log import PredictionLog
 from serving.log.traffic import LoggedTraffic, count_traffic
 from serving.log.verdicts import list_verdicts
-from vision.base.errors import LogError
 from vision.decision.records import Decision, UnknownKind
 
 
@@ -28,17 +26,14 @@ def tell_traffic(
     """What the log holds of the last hours.
 
     Raises:
-        ProblemError: the log cannot be read.
+        LogError: the log cannot be read.
     """
     now = datetime.now(UTC)
     since = now - timedelta(hours=hours)
     counted, verdicts = LoggedTraffic(), []
-    try:
-        if log.exists():
-            counted = count_traffic(log.reader, model.name, since, now, NUM_CLASSES)
-            verdicts = list_verdicts(log.reader, model.digest, NUM_VERDICTS)
-    except LogError as error:
-        raise not_logged("the prediction log cannot be read") from error
+    if log.exists():
+        counted = count_traffic(log.reader, model.name, since, now, NUM_CLASSES)
+        verdicts = list_verdicts(log.reader, model.digest, NUM_VERDICTS)
     decided: Counter[Decision] = Counter()
     kinds: Counter[UnknownKind | None] = Counter()
     for each in counted.counts:

@@ -41,7 +41,7 @@ from serving.log.corrections import Correction, add_correction
 from serving.log.entries import LogEntry
 from serving.log.lossy import LossyLog
 from serving.log.prediction_log import PredictionLog
-from vision.base.errors import ImageError, LogError, TaxonError
+from vision.base.errors import ImageError, TaxonError
 from vision.base.record import ImageArray
 from vision.bundle.assembly import LoadedBundle
 from vision.bundle.heat_map import heat_map, overlay
@@ -275,16 +275,11 @@ class Answerer:
         """Write down what an answer should have been, and who said so.
 
         Raises:
-            ProblemError: the log is off, cannot be written, or holds no such answer.
+            ProblemError: the log is off, or holds no such answer.
+            LogError: it cannot be written.
         """
-        if self._log is None:
-            raise not_logged("answers are not logged here")
         said = Correction(prediction_id, class_name, client, self._clock())
-        try:
-            found = add_correction(self._log.log, said)
-        except LogError as error:
-            raise not_logged("the prediction log cannot be written") from error
-        if not found:
+        if not add_correction(self.kept, said):
             raise ProblemError(
                 "no-such-answer",
                 arrived=f"A correction of the answer {prediction_id[:60]!r} arrived",

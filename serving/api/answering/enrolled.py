@@ -20,7 +20,7 @@ from itertools import chain
 import numpy as np
 
 from serving.api.problems import ProblemError
-from serving.api.refusals import not_logged, not_told_apart
+from serving.api.refusals import not_told_apart
 from serving.api.schemas import EnrolledAnswer, NamedClass, ProvisionalClass
 from serving.api.settings import ServiceSettings
 from serving.log.enrolments import Enrolment, add_enrolment, list_enrolments, tell_state
@@ -88,8 +88,8 @@ class EnrolledClasses:
         """Enrol a class, or add pictures to one; it is answered from now on.
 
         Raises:
-            ProblemError: the pictures are too few, unusable or cannot be told from known classes, or the log
-                cannot keep them.
+            ProblemError: the pictures are too few, unusable or cannot be told from known classes.
+            LogError: the log cannot keep them.
         """
         try:
             kept = self._list_earlier()
@@ -99,8 +99,6 @@ class EnrolledClasses:
             add_enrolment(
                 self._log, Enrolment(self._model_name, new.class_name, new.client, time, new.images)
             )
-        except LogError as error:
-            raise not_logged("the prediction log cannot be written") from error
         except DataError as error:
             raise not_told_apart(new.class_name, error) from error
         self._look_at = float("-inf")
