@@ -44,11 +44,8 @@ def place_images(outputs: ModelOutputs, seed: int, pictures: PictureCache) -> tu
 def draw_map(images: ImageArray, places: FloatArray, rows: IntArray, frames: Mapping[int, str]) -> str:
     """Small pictures at their places, as a data URI.
 
-    Args:
-        images: (m, s, s, 3) uint8.
-        places: (n, 2) in 0..1.
-        rows: (n,) of `images`.
-        frames: row -> colour; a later one lies on top of an earlier one. Others are faded, below them.
+    `rows` (n,) of the images (m, s, s, 3) uint8 lie at `places` (n, 2) in 0..1. Those with a frame (row ->
+    colour) lie on top, a later one above an earlier one; others are faded.
     """
     canvas = Image.new("RGB", _CANVAS, _PAPER)
     rank = {row: number for number, row in enumerate(frames)}

@@ -53,12 +53,8 @@ def measure_mahalanobis(embeddings: FloatArray, whitener: FloatArray, white_mean
     """Squared Mahalanobis distance to the nearest class mean, embeddings (n, d) -> (n,).
 
     min_y (f - mu_y)' S^-1 (f - mu_y) with one shared covariance S: Lee et al. 2018, "A simple unified
-    framework for detecting out-of-distribution samples and adversarial attacks".
-
-    Args:
-        embeddings: (n, d).
-        whitener: (d, d), S^-1/2.
-        white_means: (k, d), class means times the whitener.
+    framework for detecting out-of-distribution samples and adversarial attacks". The whitener (d, d) is
+    S^-1/2; `white_means` (k, d) are the class means times it.
     """
     white = np.asarray(_multiply(embeddings, whitener), dtype=np.float64)
     distances = [np.square(white - mean).sum(axis=1) for mean in white_means.astype(np.float64)]
@@ -69,12 +65,8 @@ def measure_knn(embeddings: FloatArray, bank: FloatArray, num_neighbours: int = 
     """Mean cosine distance to the nearest known embeddings, embeddings (n, d) -> (n,) in [0, 2].
 
     Sun et al. 2022, "Out-of-distribution detection with deep nearest neighbors", with the mean of the
-    nearest five instead of the k-th.
-
-    Args:
-        embeddings: (n, d).
-        bank: (b, d), training embeddings of unit length.
-        num_neighbours: how many of them; all, if the bank is smaller.
+    nearest five (all, if the bank is smaller) instead of the k-th. The bank (b, d) holds training embeddings
+    of unit length.
     """
     cosines = _multiply(normalise(embeddings).astype(bank.dtype), bank.T)
     count = min(num_neighbours, bank.shape[0])
@@ -119,14 +111,9 @@ def measure_vim(
     """Virtual logit of the residual against the energy, (n,): scale |residual| - logsumexp(z).
 
     The residual is what the principal subspace of the training embeddings leaves over: Wang et al. 2022,
-    "ViM: out-of-distribution with virtual-logit matching".
-
-    Args:
-        logits: (n, k).
-        embeddings: (n, d).
-        origin: (d,), -pinv(W') b, where all logits are zero (as nearly as can be).
-        basis: (d, r), orthonormal principal directions.
-        scale: mean largest logit over mean residual norm, on training images.
+    "ViM: out-of-distribution with virtual-logit matching". The origin (d,) is -pinv(W') b, where all logits
+    (n, k) are zero, as nearly as can be; the basis (d, r) holds orthonormal principal directions; the scale
+    is mean largest logit over mean residual norm, on training images.
     """
     centred = embeddings - origin
     residual = centred - _multiply(_multiply(centred, basis), basis.T)
@@ -140,13 +127,8 @@ def measure_whitened_prototype(
     """Cosine distance to the nearest class prototype after whitening, embeddings (n, d) -> (n,) in [0, 2].
 
     1 - max_y cos((u - m) S^-1/2, (mu_y - m) S^-1/2) with u = f / |f|, m the mean of u, mu_y its class means
-    and S the Ledoit-Wolf covariance within classes.
-
-    Args:
-        embeddings: (n, d).
-        centre: (d,), m.
-        whitener: (d, d), S^-1/2.
-        prototypes: (k, d), whitened class means of unit length.
+    and S the Ledoit-Wolf covariance within classes. The centre (d,) is m, the whitener (d, d) S^-1/2, the
+    prototypes (k, d) are whitened class means of unit length.
     """
     centred = (normalise(embeddings) - centre).astype(whitener.dtype)
     white = normalise(_multiply(centred, whitener)).astype(prototypes.dtype)
@@ -158,23 +140,14 @@ def measure_whitened_prototype(
 
 
 def combine(parts: FloatArray, location: FloatArray, scale: FloatArray) -> FloatArray:
-    """Mean of the z-scores of p parts, (n, p) -> (n,).
-
-    Args:
-        parts: (n, p), in the order of the score's row.
-        location: (p,), their means on validation.
-        scale: (p,), their standard deviations on validation.
-    """
+    """Mean of the z-scores of p parts, (n, p) -> (n,), by their means and deviations (p,) on validation."""
     return np.asarray(((parts - location) / scale).mean(axis=1))
 
 
 def measure_length(values: FloatArray, centre: FloatArray, whitener: FloatArray) -> FloatArray:
     """Mahalanobis length of values (n, q) over sqrt(q), (n,); about 1 if known.
 
-    Args:
-        values: (n, q).
-        centre: (q,), of known images.
-        whitener: (q, q), takes deviations from the centre to unit covariance.
+    The whitener (q, q) takes deviations from the centre (q,) of known images to unit covariance.
     """
     white = _multiply(np.asarray(values, dtype=np.float64) - centre, whitener)
     return np.asarray(np.sqrt(np.square(white).mean(axis=1)))

@@ -76,13 +76,7 @@ def _leap(here: FloatArray, once: FloatArray, twice: FloatArray) -> FloatArray:
 def adjust_confidence(probs: FloatArray, shares: FloatArray, before: FloatArray) -> FloatArray:
     """Probability, under other shares of the classes, that the class answered under the old ones is right.
 
-    Args:
-        probs: (n, k) calibrated probabilities, under the shares `before`; the answer is the largest.
-        shares: (r, k) other shares.
-        before: (k,) shares that the probabilities were calibrated on.
-
-    Returns:
-        (r, n).
+    (r, n), of calibrated probabilities (n, k) under the shares `before` (k,) and of other shares (r, k).
     """
     ratios = shares / np.maximum(before, _LEAST)
     answers = probs.argmax(axis=1)

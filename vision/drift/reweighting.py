@@ -113,11 +113,8 @@ def _weigh(shares: FloatArray, before: FloatArray, means: FloatArray) -> FloatAr
 def _measure(kernel: FloatArray, later: FloatArray, earlier: FloatArray, weights: FloatArray) -> FloatArray:
     """Squared maximum mean discrepancy, unbiased, of drawn groups and weighted drawn groups: (b,).
 
-    Args:
-        kernel: (g, g) of groups.
-        later: (b, g) how often each group was drawn for the window.
-        earlier: (b, g) for the reference.
-        weights: (b, g) of one draw of each group for the reference.
+    `later` and `earlier` (b, g) say how often each group of the kernel (g, g) was drawn for the window and
+    for the reference, `weights` (b, g) what one draw for the reference weighs.
     """
     own = np.diag(kernel).astype(np.float64)
     num = later.sum(axis=1)

@@ -27,15 +27,10 @@ _Make = Callable[[int, np.random.Generator], FloatArray]
 def make_far_images(kind: str, num: int, size: int, rng: np.random.Generator) -> ImageArray:
     """Far unknowns of one kind, (num, size, size, 3) uint8; every make of the kind in turn.
 
-    Args:
-        kind: one of `FAR_KINDS`. noise: uniform, Gaussian, salt and pepper, each grey or coloured, in
-            grains of 1 to size / 8 pixels. blank: a flat colour, a gradient, a flat colour with sensor
-            noise, with vignetting. letters: one to twelve glyphs, dark on light or light on dark. textures:
-            gratings, checkerboards, stripes, cells, plasma. photographs: square crops of the temple and the
-            flower that scikit-learn ships, half of them mirrored.
-        num: how many, at least 0.
-        size: side in pixels, at least 8.
-        rng: the only source of randomness.
+    noise: uniform, Gaussian, salt and pepper, each grey or coloured, in grains of 1 to size / 8 pixels.
+    blank: a flat colour, a gradient, a flat colour with sensor noise, with vignetting. letters: one to twelve
+    glyphs, dark on light or light on dark. textures: gratings, checkerboards, stripes, cells, plasma.
+    photographs: square crops of the temple and the flower that scikit-learn ships, half of them mirrored.
 
     Raises:
         ValueError: the kind is not known, or a number is out of range.

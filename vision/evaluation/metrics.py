@@ -215,15 +215,8 @@ def auroc_samples(
 ) -> FloatArray:
     """AUROC of every resample, for each stratum of the unknown images and, last, for all of them together.
 
-    Args:
-        scores_known: (n,).
-        drawn_known: resamples of the known images.
-        scores_unknown: (m,).
-        drawn_unknown: as many resamples of the unknown images.
-        strata: (m,) index 0..s-1 of each unknown image's stratum (its class).
-
-    Returns:
-        (resamples, s + 1); NaN where a resample has nothing on one side.
+    (resamples, s + 1), of n known and m unknown images, as many resamples of either; `strata` (m,) 0..s-1 are
+    the classes of the unknown ones. NaN where a resample has nothing on one side.
     """
     order = np.argsort(scores_known)
     ranked = np.asarray(scores_known)[order]

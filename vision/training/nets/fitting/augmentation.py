@@ -166,11 +166,8 @@ def change_images(
 ) -> tf.Tensor:
     """Images (b, s, s, 3) in 0..255 moved, then with other contrast and brightness, clipped to 0..255.
 
-    Args:
-        images: float32.
-        transforms: (b, 8) projective transforms from output to input pixels.
-        shifts: (b,) added to every value.
-        factors: (b,) stretch the values about the image's mean.
+    Transforms (b, 8) are projective, from output to input pixels; shifts (b,) are added to every value,
+    factors (b,) stretch the values about the image's mean.
     """
     side = tf.shape(images)[1]
     moved = tf.raw_ops.ImageProjectiveTransformV3(
