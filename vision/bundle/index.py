@@ -98,10 +98,9 @@ class FaissIndex:
 
 
 def build_index(embeddings: FloatArray, path: Path) -> float:
-    """Write an index of embeddings (n, d) for `FaissIndex`; equal ones give equal bytes.
+    """Write an index of embeddings (n, d) for `FaissIndex`; the share of true neighbours that it finds.
 
-    Returns:
-        The share of true neighbours that it finds of a sample.
+    Equal embeddings give equal bytes.
 
     Raises:
         BundleError: faiss is not installed.

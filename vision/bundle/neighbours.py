@@ -165,10 +165,7 @@ def _pick(rows: IntArray, labels: IntArray, groups: IntArray, per_class: int) ->
 
 
 def save_neighbours(neighbours: Neighbours, folder: Path) -> list[str]:
-    """Write them into a folder; equal ones give equal bytes.
-
-    Returns:
-        The names of the files.
+    """Write them into a folder, and return the names of the files; equal ones give equal bytes.
 
     Raises:
         BundleError: there are more than `EXACT_ROWS`, and faiss is not installed.

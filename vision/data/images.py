@@ -75,16 +75,13 @@ def decode_image(
     keeps_damage: bool = False,
     least_bits: int = 0,
 ) -> ImageArray:
-    """The picture in a file's bytes as a square, the same for training and for the service.
+    """The picture in a file's bytes as a square (size, size, 3) uint8, sRGB, in training and in the service.
 
     Large JPEGs are decoded at a reduced scale that is still at least twice the target (libjpeg's scaled
     inverse DCT), then resized by Pillow's antialiased bilinear filter. `resize` pad keeps the whole picture
     and fills with grey 128, crop keeps the centre square, stretch changes the aspect. A picture of more than
     `max_megapixels` is refused unread; with `keeps_damage`, what is there of a damaged one is taken.
     `least_bits`, of 16, are those that the data set's pictures use.
-
-    Returns:
-        (size, size, 3) uint8, sRGB.
 
     Raises:
         ImageFormatError: of a format that is not read, or no image.

@@ -30,9 +30,10 @@ _Mask = NDArray[np.bool_]
 
 
 def measure_quality(images: ImageArray) -> FloatArray:
-    """Measurements of every image, for finding pictures that are no photographs, and for drift.
+    """Measurements of images (n, h, w, 3) uint8 of 8 pixels or more, for finding odd pictures and for drift.
 
-    Luminance Y is Rec. 601, scaled to [0, 1]; gradients are differences of neighbours.
+    (n, 8) float32, columns `QUALITY_COLUMNS`, finite for every image. Luminance Y is Rec. 601, scaled to
+    [0, 1]; gradients are differences of neighbours.
 
     - brightness: mean of Y.
     - contrast: standard deviation of Y.
@@ -42,12 +43,6 @@ def measure_quality(images: ImageArray) -> FloatArray:
     - fine_to_coarse: natural logarithm of gradient energy between pixels over that between 4x4 blocks.
     - gradient_kurtosis: natural logarithm of E[g^4] / E[g^2]^2; log 3 for Gaussian noise.
     - flatness: share of neighbours that differ by less than 1/255.
-
-    Args:
-        images: (n, h, w, 3) uint8, h and w at least 8.
-
-    Returns:
-        (n, 8) float32, columns `QUALITY_COLUMNS`; finite for every image.
     """
     columns = np.zeros((len(images), len(QUALITY_COLUMNS)), dtype=np.float32)
     for start in range(0, len(images), _CHUNK):

@@ -95,9 +95,6 @@ def is_whole(home: Path) -> bool:
 def open_images(ref: DatasetRef) -> np.memmap[tuple[int, ...], np.dtype[np.uint8]]:
     """The decoded images, (n, size, size, 3) uint8, read-only, mapped into memory.
 
-    Returns:
-        (n, size, size, 3) uint8.
-
     Raises:
         StorageError: missing, of another shape or content than `ref` says.
     """

@@ -61,10 +61,7 @@ def tabulate_groups(
 ) -> Table:
     """One row a group: medians of quality, confidence and unknown score, and the class most often answered.
 
-    `groups` are (n,) 0..g-1, of the n images.
-
-    Returns:
-        Column -> (g,) values: float64, of the class str.
+    `groups` are (n,) 0..g-1, of the n images; a column has (g,) values, float64, of the class str.
     """
     scores = score_unknown(detector, source.logits, source.embeddings.astype(np.float64))
     confidence = softmax(source.logits, rule.temperature.value).max(axis=1)

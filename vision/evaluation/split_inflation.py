@@ -37,10 +37,8 @@ def measure_inflation(frozen: ModelOutputs, splits: Splits, seed: int) -> SplitI
     """The accuracy of a linear head on a frozen network's features, by groups and at random.
 
     `frozen` is what a network whose backbone was not trained on these images says of them; none is of test.
-    Of more than `MAX_IMAGES` images, whole groups are drawn.
-
-    Returns:
-        None where no two images share a group, or a class has fewer groups than there are folds.
+    Of more than `MAX_IMAGES` images, whole groups are drawn. None where no two images share a group, or a
+    class has fewer groups than there are folds.
     """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 

@@ -32,12 +32,10 @@ EARLY = "early"
 def build_model(
     settings: CandidateSettings, num_classes: int, image_size: int, weights_path: Path | None = None
 ) -> keras.Model:
-    """The untrained classifier, or, with `weights_path`, one whose backbone is trained.
+    """The untrained classifier, (n, s, s, 3) float32 in 0..255 -> logits (n, k) float32.
 
-    `weights_path` holds no_top weights as `keras.applications` and `save_weights` write them.
-
-    Returns:
-        Model (n, s, s, 3) float32 in 0..255 -> logits (n, k) float32.
+    With `weights_path`, no_top weights as `keras.applications` and `save_weights` write them, its backbone is
+    trained.
 
     Raises:
         ConfigError: the weights do not fit the backbone.

@@ -85,13 +85,10 @@ def cut_boxes(
     margin: float,
     progress: Progress | None = None,
 ) -> tuple[list[SourceFile], list[Quarantined]]:
-    """Cut every box out of its photograph below `root` into a folder, unless that has been done.
+    """Cut every box out into a folder, unless that has been done; what was cut, and what could not be.
 
     The folder's name tells the content; `margin` is kept around a box, as a share of its longer side in
     pixels.
-
-    Returns:
-        The files that were cut out, and those that could not be.
 
     Raises:
         StorageError: no space, no permission.
