@@ -21,11 +21,7 @@ NOTHING_READ = "It ended before the data were read."
 
 @dataclass(frozen=True)
 class Headline:
-    """What stands on top of the report.
-
-    Attributes:
-        tone: promoted, kept, refused or failed; chooses the colour.
-    """
+    """What stands on top of the report; promoted, kept, refused or failed, its tone, chooses the colour."""
 
     tone: str
     title: str

@@ -16,11 +16,7 @@ FIELD = "progress"
 
 @dataclass(frozen=True)
 class Progress:
-    """How far one piece of work is.
-
-    Attributes:
-        total: pieces in all, images for example; 0 where they are not counted.
-    """
+    """How far one piece of work is, of `total` pieces (images for example; 0 where they are not counted)."""
 
     told: str
     seconds_left: float | None = None

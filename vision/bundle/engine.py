@@ -33,11 +33,7 @@ _OUTPUTS_BEFORE = _OUTPUTS - {"early"}  # of graphs exported before strangers we
 
 
 class Engine:
-    """One graph and what runs it.
-
-    Attributes:
-        image_size: s, pixels of the square input.
-    """
+    """One graph and what runs it; `image_size` is s, pixels of the square input."""
 
     def __init__(self, path: Path, num_threads: int = 1, head: Path | None = None) -> None:
         """Load the graph at `path`; `head` is the `head.npz` of the same network, where it is needed.

@@ -78,11 +78,7 @@ class Decisions:
 
 
 class Inference(NamedTuple):
-    """Everything that was found of n images on the way to their answers.
-
-    Attributes:
-        quality: (n, q), columns of `vision.data.quality.QUALITY_COLUMNS`.
-    """
+    """Everything that was found of n images on the way to their answers; `quality` is (n, q)."""
 
     forward: Forward
     quality: FloatArray
@@ -91,11 +87,9 @@ class Inference(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Predictor:
-    """Images to answers, for whatever network `forward` runs.
+    """Images, uint8 (n, s, s, 3), to answers, for whatever network `forward` runs.
 
-    Attributes:
-        forward: uint8 (n, s, s, 3) -> `Forward`.
-        measure: uint8 (n, s, s, 3) -> (n, q) quality columns.
+    `measure` gives their quality columns (n, q).
     """
 
     rule: DecisionRule

@@ -156,11 +156,7 @@ class Side:
 
 @dataclass(frozen=True, eq=False)
 class Pool(Side):
-    """Reference and window in one: the reference's groups come first.
-
-    Attributes:
-        num_reference_groups: r; groups r, r+1, ... are the window's.
-    """
+    """Reference and window in one: groups r, r+1, ... are the window's, with r `num_reference_groups`."""
 
     num_reference_groups: int
 

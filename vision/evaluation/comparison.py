@@ -28,12 +28,7 @@ from vision.evaluation.records import CandidateRow, Comparison, Difference, Eval
 
 @dataclass(frozen=True, eq=False)
 class Contender:
-    """One candidate and what it says of the validation images.
-
-    Attributes:
-        answers: to the validation images, same rows for every contender.
-        review: what it may decide alone, found on its own held-out images.
-    """
+    """One candidate, its answers on validation (the same images for all), and what it may decide alone."""
 
     evaluation: Evaluation
     model: ModelFile

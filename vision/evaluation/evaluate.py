@@ -58,11 +58,7 @@ NUM_HISTOGRAM_BINS = 20
 
 @dataclass(frozen=True)
 class Subject:
-    """What is evaluated.
-
-    Attributes:
-        form: keras, or the precision of the exported graph.
-    """
+    """What is evaluated; its form is keras, or the precision of the exported graph."""
 
     candidate: str
     split: str

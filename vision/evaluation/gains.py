@@ -47,11 +47,9 @@ class Opinion:
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """What one network says of the images that opinions are formed on.
+    """What one network says of the images that opinions are formed on, in `ms` milliseconds an image.
 
-    Attributes:
-        others: near and far -> images of no known class; a kind without images is left out.
-        ms: milliseconds that an image took.
+    `others` are near and far -> images of no known class; a kind without images is left out.
     """
 
     known: Labelled

@@ -19,12 +19,7 @@ from vision.evaluation.metrics import ClassCounts, brier_per_image, class_counts
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What one network says of n images of known classes, beside the truth.
-
-    Attributes:
-        logits: (n, k), not divided by the temperature.
-        labels: (n,) index of the true class.
-    """
+    """What one network says of n images, (n, k) not divided by the temperature, and their labels (n,)."""
 
     logits: FloatArray
     labels: IntArray

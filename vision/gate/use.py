@@ -51,8 +51,7 @@ class Replies:
 class Shown:
     """m test images of one kind (known, near, far) and the challenger's replies.
 
-    Attributes:
-        digests: (m,) str, SHA-256 of each image file, or a name of its own.
+    Digests (m,) are the SHA-256 of each image file, or a name of its own.
     """
 
     digests: TextArray

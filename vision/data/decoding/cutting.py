@@ -26,12 +26,7 @@ _PLAIN_MODES = ("L", "RGB", "RGBA", "I;16")
 
 @dataclass(frozen=True)
 class Photograph:
-    """A decoded picture.
-
-    Attributes:
-        image: upright, as it is seen.
-        is_jpeg: its file is a JPEG, so that what is cut out of it becomes one.
-    """
+    """A decoded picture, upright, as it is seen; of a JPEG, what is cut out of it becomes one."""
 
     image: Image.Image
     is_jpeg: bool

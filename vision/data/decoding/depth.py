@@ -50,9 +50,8 @@ class Reduced:
 class Bits:
     """What is known of a picture's bits beforehand.
 
-    Attributes:
-        declared: how many its file says are used; None where it does not.
-        least: how many the pictures of its data set use, which a dark picture among them does not show.
+    `declared` are those that its file says are used, if it does; `least` those that the pictures of its data
+    set use, which a dark picture among them does not show.
     """
 
     declared: int | None = None

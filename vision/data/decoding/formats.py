@@ -36,11 +36,9 @@ READ_FORMATS = "JPEG, PNG, WebP, BMP, GIF, TIFF, HEIC, AVIF, JPEG 2000 or PPM"
 
 @dataclass(frozen=True)
 class Format:
-    """An image format that is read.
+    """An image format that is read, and the endings of file names, in lower case, that promise it.
 
-    Attributes:
-        reader: Pillow's reader. It is called directly: `Image.open` obeys a global limit of pixels.
-        endings: of file names, in lower case, that promise the format.
+    Its Pillow reader is called directly: `Image.open` obeys a global limit of pixels.
     """
 
     name: str
@@ -51,12 +49,7 @@ class Format:
 
 @dataclass(frozen=True)
 class Unread:
-    """What a file is that is no image, or an image that is not read.
-
-    Attributes:
-        name: with its article, as people call it.
-        advice: how to get a picture out of it.
-    """
+    """What a file is that is no image, or an image that is not read, and how to get a picture out of it."""
 
     name: str
     begins: Callable[[bytes], bool]

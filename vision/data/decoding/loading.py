@@ -25,11 +25,9 @@ _SEARCHED_BYTES = 65_536  # for an end mark: behind it cameras write films and m
 
 @dataclass(frozen=True)
 class Loaded:
-    """A picture as it lies in its file, before it is turned.
+    """A picture as it lies in its file, before it is turned by the tag of EXIF (1 to 8).
 
-    Attributes:
-        flat: without transparency, at full or (JPEG) reduced scale.
-        orientation: tag of EXIF, 1 to 8.
+    It is without transparency, at full or (JPEG) reduced scale.
     """
 
     flat: Flat

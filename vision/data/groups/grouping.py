@@ -66,8 +66,7 @@ _YEARS = re.compile(rf"(?<!\d){_YEAR}(?!\d)")
 class Form:
     """One way in which names tell what belongs together.
 
-    Attributes:
-        tail: regular expression for what follows the group, without the file's ending.
+    `tail` is a regular expression for what follows the group, without the file's ending.
     """
 
     tail: str

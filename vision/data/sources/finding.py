@@ -46,11 +46,7 @@ _THUMBS = re.compile(r"(.*[ ._-])?thumbs?$", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Rules:
-    """What is looked at below a folder.
-
-    Attributes:
-        skipped: folders that are left out on request, by their name or their path below the root.
-    """
+    """What is looked at below a folder; `skipped` are names of folders, or paths below the root."""
 
     skipped: Collection[str] = ()
     follows_links: bool = False

@@ -114,11 +114,9 @@ class Layout:
 
 @dataclass(frozen=True)
 class Hints:
-    """What else tells which level is meant.
+    """What else tells which level is meant: names of classes, and that a single folder may be one.
 
-    Attributes:
-        classes: names that are classes: of the source that is added to, or held out by the configuration.
-        may_be_one_class: a single folder is a class, whatever lies in it.
+    The names are of the source that is added to, or held out by the configuration.
     """
 
     classes: Collection[str] = ()

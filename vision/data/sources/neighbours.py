@@ -57,11 +57,7 @@ _TABLES = ("*.csv", "*.tsv", "*/*.csv", "*/*.tsv", "../*.csv", "../*.tsv")
 
 @dataclass(frozen=True)
 class Table:
-    """A table that names images of the folder.
-
-    Attributes:
-        label_column: says what it shows, if a column may.
-    """
+    """A table that names images of the folder, and the column that may say what they show."""
 
     path: Path
     file_column: str

@@ -42,11 +42,7 @@ _WORD = re.compile(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![^\W\d_A-Z])|\d+")
 
 @dataclass(frozen=True)
 class SplitName:
-    """A folder name that holds the word of one split.
-
-    Attributes:
-        rest: its other words, apart from numbers and `FILE_WORDS`.
-    """
+    """A folder name that holds the word of one split; `rest` are all others but numbers and `FILE_WORDS`."""
 
     split: Split
     rest: tuple[str, ...]

@@ -31,9 +31,7 @@ _EMPTY_BOX = "boxes without a width or a height, left out"
 class Example:
     """One picture to learn from, before its file is opened.
 
-    Attributes:
-        marks: annotations whose boxes hold it; several are taken together.
-        group: what it must share a split with.
+    Several `marks`, annotations whose boxes hold it, are taken together; a `group` shares a split.
     """
 
     photo: Photo

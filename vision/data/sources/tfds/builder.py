@@ -26,12 +26,7 @@ IMAGE_FOLDER = "image_folder"
 
 @dataclass(frozen=True)
 class NamedSet:
-    """A prepared set.
-
-    Attributes:
-        image: its feature with the picture.
-        label: its feature with the class.
-    """
+    """A prepared set, with the names of its features of the picture and of the class."""
 
     builder: Any
     image: str

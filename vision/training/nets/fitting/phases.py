@@ -35,11 +35,7 @@ SMALLEST_BATCH = 2
 
 @dataclass(eq=False)
 class Epochs:
-    """Epochs of one network, of which the weights of the best are kept.
-
-    Attributes:
-        model: what is trained, a part of `whole`, whose weights are kept.
-    """
+    """Epochs of one network, a part of `whole`, of which the weights of the best are kept."""
 
     training: Training
     model: keras.Model

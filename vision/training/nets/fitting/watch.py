@@ -17,11 +17,7 @@ Report = Callable[[TrainingProgress], None]
 
 @dataclass(frozen=True)
 class Phase:
-    """One run over the training images.
-
-    Attributes:
-        patience: epochs without a better validation loss after which it ends.
-    """
+    """One run over the training images; it ends after `patience` epochs without a better validation loss."""
 
     candidate: str
     name: str
