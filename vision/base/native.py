@@ -15,7 +15,7 @@ _STANDARD_ERROR = 2
 def quiet_native_log() -> Iterator[None]:
     """Drop what is written to file descriptor 2 in the block: only for calls that raise what goes wrong.
 
-    LiteRT announces its delegate there, and has no setting against it.
+    LiteRT announces its delegate there, TensorFlow its CPU features, with no setting against it.
     """
     with _ONE_AT_A_TIME:
         try:
