@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from contextlib import AbstractContextManager
 from enum import StrEnum
+from functools import partial
 from http import HTTPStatus
 
 from prometheus_client import (
@@ -58,48 +59,35 @@ class ServiceMetrics:
             restarts: how often the process was started again; the other series begin at 0 each time.
         """
         self._registry = CollectorRegistry()
-        self.decisions = Counter(
-            "taxon_decisions",
-            "Answers by decision, those to a deployment's check left out.",
-            ["decision"],
-            registry=self._registry,
+        counter = partial(Counter, registry=self._registry)
+        histogram = partial(Histogram, registry=self._registry, buckets=_SECONDS)
+        self.decisions = counter(
+            "taxon_decisions", "Answers by decision, those to a deployment's check left out.", ["decision"]
         )
-        self.requests = Counter(
+        self.requests = counter(
             "taxon_requests",
             "Requests by path and status; a path that does not exist is other.",
             ["path", "status"],
-            registry=self._registry,
         )
-        self._unknown = Counter(
-            "taxon_unknown",
-            "Answers unknown, by kind, those to a deployment's check left out.",
-            ["kind"],
-            registry=self._registry,
+        self._unknown = counter(
+            "taxon_unknown", "Answers unknown, by kind, those to a deployment's check left out.", ["kind"]
         )
-        self._stages = Histogram(
+        self._stages = histogram(
             "taxon_stage_seconds",
             "Seconds of each stage of a request about pictures: receive, wait for a thread, decode, network "
             "(with the decision), log.",
             ["stage"],
-            buckets=_SECONDS,
-            registry=self._registry,
         )
-        self._refusals = Counter(
-            "taxon_refusals",
-            "Requests refused, by HTTP status; polls of /readyz are none.",
-            ["status"],
-            registry=self._registry,
+        self._refusals = counter(
+            "taxon_refusals", "Requests refused, by HTTP status; polls of /readyz are none.", ["status"]
         )
-        self.lost = Counter(
+        self.lost = counter(
             "taxon_log_entries_lost",
             "Answers that were given but could not be written into the prediction log.",
-            registry=self._registry,
         )
-        self.latency = Histogram(
+        self.latency = histogram(
             "taxon_latency_seconds",
             "From a request's arrival to the decision, a deployment's check left out.",
-            buckets=_SECONDS,
-            registry=self._registry,
         )
         self._register_gauges(restarts)
         for decision in Decision:
@@ -110,20 +98,16 @@ class ServiceMetrics:
             self._stages.labels(stage.value)
 
     def _register_gauges(self, restarts: int) -> None:
-        self._model = Gauge(
+        gauge = partial(Gauge, registry=self._registry, multiprocess_mode="livemax")
+        self._model = gauge(
             "taxon_model_info",
             "1 for the model that answers, by its name, version and digest.",
             ["name", "version", "digest"],
-            registry=self._registry,
-            multiprocess_mode="livemax",
         )
-        self._restarts = Gauge(
+        gauge(
             "taxon_worker_restarts",
             "Times that the worker ended by itself and was started again; the counts began at 0 with it.",
-            registry=self._registry,
-            multiprocess_mode="livemax",
-        )
-        self._restarts.set(restarts)
+        ).set(restarts)
 
     def time_stage(self, stage: Stage) -> AbstractContextManager[object]:
         """A block whose seconds are counted as those of a stage."""

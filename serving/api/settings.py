@@ -89,8 +89,7 @@ class ServiceSettings(BaseModel):
         """Requests of one key held at a time, so that slow uploads by one shut no other key out."""
         if self.max_in_flight_per_key is not None:
             return self.max_in_flight_per_key
-        entries = (each.partition(":")[0].strip() for each in self.api_keys.get_secret_value().split(","))
-        several = self.api_keys_file or len({name for name in entries if name} - {CHECK_CLIENT}) > 1
+        several = len(self.read_keys().keys() - {CHECK_CLIENT}) > 1
         return max(1, self.max_in_flight * 3 // 4) if several else self.max_in_flight
 
 

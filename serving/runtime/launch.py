@@ -264,8 +264,7 @@ def service_variables(
         "TAXON_LOG_WAIT_S": str(serve.log.wait_s),
         "TAXON_KEEP_IMAGES": str(serve.log.keep_images).lower(),
     }
-    settings = read_settings({**os.environ, **variables})
-    settings.read_keys()
+    read_settings({**os.environ, **variables}).read_keys()
     return variables
 
 
