@@ -13,14 +13,7 @@ from report.photographs.thumbnails import embed_png
 from vision.base.files import write_atomically
 from vision.base.wording import count_of
 from vision.config.run import RunConfig
-from vision.drift.records import (
-    DriftCause,
-    DriftPage,
-    DriftReport,
-    DriftStatus,
-    LoggedSpan,
-    LogTrimming,
-)
+from vision.drift.records import DriftCause, DriftPage, DriftReport, DriftStatus, LoggedSpan, LogTrimming
 from vision.drift.words import may_be_mix_alone, mix_explains_embedding, tell_since
 
 QUESTIONS = {

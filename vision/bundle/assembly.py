@@ -26,13 +26,7 @@ from vision.base.errors import BundleError
 from vision.base.files import digest_file, storage_errors, write_atomically
 from vision.base.outputs import ModelFile
 from vision.bundle.engine import Engine
-from vision.bundle.neighbours import (
-    MORE_NAMES,
-    NEIGHBOURS_NAME,
-    Neighbours,
-    read_neighbours,
-    save_neighbours,
-)
+from vision.bundle.neighbours import MORE_NAMES, NEIGHBOURS_NAME, Neighbours, read_neighbours, save_neighbours
 from vision.bundle.records import HEAD_NAME, Bundle, Contract, ExportedGraphs
 from vision.config.export import Precision
 from vision.data.quality import QUALITY_COLUMNS

@@ -9,13 +9,7 @@ from pydantic import Field, model_validator
 from vision.backbones import BACKBONES
 from vision.config.base import Seed, Settings
 from vision.config.cluster import ClusterSettings
-from vision.config.data import (
-    Addition,
-    CheckSettings,
-    ImageSettings,
-    SplitSettings,
-    check_addition_names,
-)
+from vision.config.data import Addition, CheckSettings, ImageSettings, SplitSettings, check_addition_names
 from vision.config.decision import ReviewSettings, UnknownSettings
 from vision.config.evaluation import BootstrapSettings, ComparisonSettings, EvaluationSettings
 from vision.config.export import ExportSettings

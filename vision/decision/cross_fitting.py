@@ -17,14 +17,7 @@ from vision.decision.arrays import choose_fitted
 from vision.decision.fitting import check_outputs, fit_arrays, fit_detector, fit_scales
 from vision.decision.held_out import HeldOut
 from vision.decision.records import OodDetector
-from vision.decision.scores import (
-    COMBINATIONS,
-    SCORES,
-    OodScore,
-    combine_parts,
-    score_unknown,
-    stack_parts,
-)
+from vision.decision.scores import COMBINATIONS, SCORES, OodScore, combine_parts, score_unknown, stack_parts
 from vision.decision.strangers import measure_strangers
 
 ABSENT_GAP = 20.0

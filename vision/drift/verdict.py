@@ -22,12 +22,7 @@ import numpy as np
 from vision.base.record import FloatArray, IntArray
 from vision.base.resampling import resample_groups
 from vision.config.monitoring import DriftSettings
-from vision.drift.permutation import (
-    average_groups,
-    draw_assignments,
-    once_a_group,
-    whiten,
-)
+from vision.drift.permutation import average_groups, draw_assignments, once_a_group, whiten
 from vision.drift.priors import adjust_confidence, estimate_shares
 from vision.drift.questions import (
     ask_embedding,
@@ -36,21 +31,10 @@ from vision.drift.questions import (
     ask_quality,
     ask_unknown_rate,
 )
-from vision.drift.records import (
-    ClassShare,
-    DriftCause,
-    DriftReport,
-    DriftStatus,
-    DriftTest,
-    Question,
-)
+from vision.drift.records import ClassShare, DriftCause, DriftReport, DriftStatus, DriftTest, Question
 from vision.drift.reference import DriftReference
 from vision.drift.window import Pool, Window, check_window, find_groups, pool_sides
-from vision.drift.words import (
-    tell_insufficient,
-    tell_single_frames,
-    tell_verdict,
-)
+from vision.drift.words import tell_insufficient, tell_single_frames, tell_verdict
 
 _NUM_POINTS = 150
 

@@ -12,14 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageFilter
 
-from vision.data.sources.reef.fish import (
-    BODY_CENTRE,
-    FishLayer,
-    Individual,
-    Pose,
-    draw_fish,
-    draw_individual,
-)
+from vision.data.sources.reef.fish import BODY_CENTRE, FishLayer, Individual, Pose, draw_fish, draw_individual
 from vision.data.sources.reef.noise import cut_field
 from vision.data.sources.reef.scene import (
     MARGIN,
