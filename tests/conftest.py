@@ -12,6 +12,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from orchestration.session.environment import import_quickly
 from tests.shared_data import REPOSITORY
 from tests.toys import toys_folder
 
@@ -55,6 +56,16 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
                 pytrace=False,
             )
     return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[object]:
+    """Import the tests, and leave out of later garbage collections what they import: all of it stays.
+
+    A training collects three times, which takes a second each where ZenML and TensorFlow are imported.
+    """
+    with import_quickly():
+        return (yield)
 
 
 def pytest_configure() -> None:

@@ -1,4 +1,4 @@
-"""One project through the whole loop: trained, served, monitored, trained again."""
+"""One project through the whole loop: trained as `run.py` does it, served, monitored, trained again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import yaml
 
 from serving.runtime.running import RunningService, ServiceFolder
 from tests.end_to_end.answers import GROUP_BY, Answers, ask_about, read_service
+from tests.end_to_end.commands import Commands
 from tests.end_to_end.project import Finished, Project, make_project
 
 
@@ -87,7 +88,9 @@ def run_loop(folder: Path, candidates: Sequence[str] = ("cnn",)) -> Iterator[Loo
         "retraining": {"cool_down_hours": 0, "max_age_days": None},
     }
     project.config.write_text(yaml.safe_dump(tree))
+    trained, commands = project.train(), Commands()
     try:
-        yield Loop(project, ServiceFolder(project.state), project.train())
+        yield Loop(replace(project, commands=commands), ServiceFolder(project.state), trained)
     finally:
+        commands.close()
         project.run("service", "stop")

@@ -7,13 +7,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 from PIL import Image
+
+from tests.end_to_end.commands import MOST_SECONDS, Commands
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = {"amber": (230, 170, 40), "cobalt": (40, 70, 200), "moss": (60, 140, 60), "rose": (220, 90, 140)}
@@ -31,10 +33,21 @@ class Finished:
 
 @dataclass(frozen=True)
 class Project:
-    """Images, a config and a state folder of their own."""
+    """Images, a config and a state folder of their own.
+
+    Attributes:
+        folder: of all three.
+        home: name of the state folder.
+        commands: what runs a command; None: each is a process of its own from the start.
+    """
 
     folder: Path
     home: str = "home"
+    commands: Commands | None = None
+
+    def at(self, home: str) -> Project:
+        """The same images and config with another state folder."""
+        return replace(self, home=home, commands=None)
 
     @property
     def photos(self) -> Path:
@@ -61,6 +74,10 @@ class Project:
 
     def run(self, *arguments: str) -> Finished:
         """Run one command to its end."""
+        if self.commands is not None:
+            words = self.folder / "output.txt"
+            code = self.commands.run(arguments, self.environment(), words)
+            return Finished(code, words.read_text(encoding="utf-8"))
         done = subprocess.run(
             self.command(*arguments),
             cwd=ROOT,
@@ -68,7 +85,7 @@ class Project:
             capture_output=True,
             text=True,
             check=False,
-            timeout=900,
+            timeout=MOST_SECONDS,
         )
         return Finished(done.returncode, done.stdout + done.stderr)
 

@@ -20,13 +20,13 @@ from typing import Any
 import pytest
 
 from tests.orchestration.imports import run_and_list_imports
-from tests.processes import run_python
+from tests.processes import module_command, run_python
 from tests.signals import heeding_signals
 
 pytestmark = [pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[2]
-TOY = [sys.executable, "-m", "tests.orchestration.toy"]
+TOY = module_command("tests.orchestration.toy")
 SERVE = (
     "from tests.orchestration.toy import PATHS; from orchestration.servers.dashboard import serve_dashboard; "
     "import sys; serve_dashboard(PATHS, int(sys.argv[1]))"

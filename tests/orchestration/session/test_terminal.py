@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import StringIO
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.session.terminal import spare_terminal
+from tests.processes import module_command
 from vision.base.errors import ConfigError, TaxonError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -33,7 +33,7 @@ class Seen:
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     home = tmp_path_factory.mktemp("home")
     done = subprocess.run(
-        [sys.executable, "-m", "tests.orchestration.flows.refusal_toy"],
+        module_command("tests.orchestration.flows.refusal_toy"),
         cwd=ROOT,
         env=os.environ | {"TAXON_STATE": str(home), "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
         stdout=subprocess.PIPE,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import run_python
+from tests.processes import module_command, run_python
 
 pytestmark = pytest.mark.slow
 
@@ -18,7 +18,8 @@ DIGEST = "4b4fa74df49ea355"
 def test_store_of_the_version_before_the_rooms_is_read(tmp_path: Path) -> None:
     with tarfile.open(STORE) as archive:
         archive.extractall(tmp_path, filter="data")
-    done = run_python("-m", "tests.orchestration.store.golden_toy", TAXON_STATE=str(tmp_path))
+    command = module_command("tests.orchestration.store.golden_toy")
+    done = run_python(*command[1:], TAXON_STATE=str(tmp_path))
     seen = json.loads(done.stdout.splitlines()[-1])
     ((name, *run),) = seen["runs"]
     assert name.startswith("toy-")

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,12 +12,12 @@ from typing import Any
 import pytest
 
 from tests.orchestration.test_store import wait_for
-from tests.processes import run_python
+from tests.processes import module_command, run_python
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 ROOT = Path(__file__).resolve().parents[3]
-TOY = [sys.executable, "-m", "tests.orchestration.toy"]
+TOY = module_command("tests.orchestration.toy")
 
 
 def visit(home: Path, name: str, content: str) -> dict[str, Any]:

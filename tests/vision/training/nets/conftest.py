@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 import pytest
 
+from tests.vision.training.nets.toy import shrink_mobilenet
+from vision.backbones import BACKBONES
 from vision.training.nets.seeding import seeded
 
 
@@ -20,3 +23,15 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         net.save_weights(path)
     return path
+
+
+@pytest.fixture
+def small_weights(tmp_path: Path) -> Iterator[Path]:
+    """A file of random weights of the four convolutions that MobileNetV2 is meanwhile."""
+    before = shrink_mobilenet()
+    path = tmp_path / "small.weights.h5"
+    with seeded(1):
+        image = keras.Input((32, 32, 3))
+        keras.Model(image, BACKBONES["mobilenet_v2"].build(image, 0.35)).save_weights(path)
+    yield path
+    vars(BACKBONES["mobilenet_v2"]).update(before)

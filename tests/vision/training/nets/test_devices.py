@@ -30,7 +30,7 @@ from vision.training.nets.inference import run_model
 images, splits = make_images()
 found = {}
 for devices in ("one", "all"):
-    settings = tiny_settings(dropout=0.0, devices=devices)
+    settings = tiny_settings(backbone="cnn", dropout=0.0, devices=devices)
     inputs = TrainingInputs("tiny", settings, images, splits, 3)
     model, _, history = train_candidate(inputs, Path(sys.argv[1]) / devices)
     logits = run_model(model, images, np.arange(9)).logits
@@ -61,6 +61,7 @@ import tensorflow as tf
 half = tf.config.LogicalDeviceConfiguration()
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [half, half])
 from tests.vision.training.nets.fitting.test_resume import *
+toy.shrink_mobilenet()
 checkpoint.EVERY_SECONDS = 0
 ROUNDED = {"loss", "accuracy", "validation_loss", "validation_accuracy"}
 strategy, weights, work = sys.argv[1], sys.argv[2], Path(sys.argv[3])
@@ -83,9 +84,9 @@ for row, other in zip(history.epochs, again.epochs, strict=True):
 @pytest.mark.long
 @pytest.mark.parametrize("strategy", ["two_phase", "progressive"])
 def test_what_was_killed_on_two_devices_goes_on_to_the_same_network(
-    tmp_path: Path, weights: Path, strategy: str
+    tmp_path: Path, small_weights: Path, strategy: str
 ) -> None:
-    run_python("-c", RESUMED, strategy, str(weights), str(tmp_path))
+    run_python("-c", RESUMED, strategy, str(small_weights), str(tmp_path))
 
 
 @pytest.mark.long

@@ -17,7 +17,7 @@ from vision.training.records import EpochRecord, TrainingHistory, TrialRecord, T
 from vision.training.trials import apply_trial
 
 pytestmark = toy.KERAS_WARNINGS
-BASE = toy.tiny_settings()
+BASE = toy.tiny_settings(backbone="cnn", epochs=1)
 SPACE = SpaceSettings(learning_rate=(1e-3, 3e-2), augment=("none", "light"))
 
 

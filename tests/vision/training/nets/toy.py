@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.toys import make_once
+from vision.backbones import BACKBONES, cnn
 from vision.base.outputs import ModelFile
 from vision.base.record import ImageArray
 from vision.bundle.records import ExportedGraphs
@@ -45,6 +46,18 @@ def make_images() -> tuple[ImageArray, Splits]:
         image_classes=tuple(NAMES[label] for label in labels),
         splits=tuple(parts * 3),
     )
+
+
+def shrink_mobilenet() -> dict[str, object]:
+    """Make MobileNetV2 four convolutions, for trainings that would be alike with all of it; what it was."""
+    declared = vars(BACKBONES["mobilenet_v2"])
+    before = dict(declared)
+    declared |= {
+        "build": lambda image, _width: cnn.build(image, 0.125),
+        "cut": "block3_relu",
+        "early": "block2_relu",
+    }
+    return before
 
 
 def tiny_settings(**changes: object) -> CandidateSettings:

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,8 +25,9 @@ from vision.training.nets.fitting.state import TrainingInputs
 from vision.training.nets.inference import run_model
 
 
-def train(folder: Path, changes: dict[str, object], kill: int) -> dict[str, object]:
+def train(folder: Path, changes: dict[str, Any], kill: int) -> dict[str, Any]:
     """What the training came to."""
+    (folder / "work").mkdir(parents=True, exist_ok=True)
     images, splits = make_images()
     seed = int(str(changes.pop("seed", 3)))
     left = [kill]
@@ -56,9 +58,8 @@ def main() -> None:
     """Print a line of JSON."""
     checkpoint.EVERY_SECONDS = 0.0
     folder, changes, kill = Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3])
-    (folder / "work").mkdir(parents=True, exist_ok=True)
     try:
-        found: dict[str, object] = train(folder, changes, kill)
+        found: dict[str, Any] = train(folder, changes, kill)
     except TaxonError as error:
         found = {"error": str(error)}
     sys.stdout.write(f"\n{json.dumps(found)}\n")

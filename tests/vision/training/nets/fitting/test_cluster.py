@@ -14,18 +14,20 @@ from typing import Any
 import pytest
 
 from tests.processes import ROOT
+from tests.vision.training.nets.fitting import machine
+from tests.vision.training.nets.toy import KERAS_WARNINGS
 
-pytestmark = [pytest.mark.slow, pytest.mark.long]
+pytestmark = [pytest.mark.slow, pytest.mark.long, KERAS_WARNINGS]
 
-MACHINE = "tests.vision.training.nets.fitting.machine"
-PLAIN: dict[str, Any] = {"dropout": 0.0}
+PLAIN: dict[str, Any] = {"backbone": "cnn", "dropout": 0.0}
+RICH: dict[str, Any] = {"weight_averaging": 0.9, "clip_norm": 1.0, "schedule": "plateau"}
 
 
 def start(folder: Path, changes: Mapping[str, Any], kill: int = 0, **variables: str) -> subprocess.Popen[str]:
     own = {name: value for name, value in os.environ.items() if not name.startswith(("TAXON_", "TF_CONFIG"))}
     arguments = [
         "-m",
-        MACHINE,
+        machine.__name__,
         str(folder),
         json.dumps(changes),
         str(kill),
@@ -74,10 +76,18 @@ def flat(found: Mapping[str, Any]) -> list[float]:
     return [value for name in ("losses", "logits") for row in found[name] for value in row]
 
 
-@pytest.mark.parametrize("rich", [{}, {"weight_averaging": 0.9, "clip_norm": 1.0, "schedule": "plateau"}])
-def test_two_machines_train_what_one_trains_with_the_same_batch(tmp_path: Path, rich: dict[str, Any]) -> None:
-    alone = finish(start(tmp_path / "alone", PLAIN | rich))
-    one, two = run_two(tmp_path, PLAIN | rich)
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What both machines say of a plain training."""
+    return run_two(tmp_path_factory.mktemp("unbroken"), PLAIN)
+
+
+@pytest.mark.parametrize("rich", [{}, RICH], ids=["plain", "rich"])
+def test_two_machines_train_what_one_trains_with_the_same_batch(
+    tmp_path: Path, rich: dict[str, Any], request: pytest.FixtureRequest
+) -> None:
+    alone = machine.train(tmp_path / "alone", PLAIN | rich, kill=0)
+    one, two = run_two(tmp_path, PLAIN | rich) if rich else request.getfixturevalue("unbroken")
     assert one["device"].startswith("2 machines, each CPU")
     assert flat(one) == flat(two)
     # Rounding differs from the first step on, and Adam's first steps enlarge it.
@@ -85,15 +95,16 @@ def test_two_machines_train_what_one_trains_with_the_same_batch(tmp_path: Path, 
     assert flat(one) == pytest.approx(flat(alone), abs=0.01)
 
 
-def test_a_machine_that_dies_ends_the_other_and_both_go_on_from_the_checkpoint(tmp_path: Path) -> None:
-    unbroken = run_two(tmp_path / "unbroken", PLAIN)[0]
+def test_a_machine_that_dies_ends_the_other_and_both_go_on_from_the_checkpoint(
+    tmp_path: Path, unbroken: list[dict[str, Any]]
+) -> None:
     leader, worker = start_two(tmp_path, PLAIN, kills=(0, 7))
     assert "again" in finish(leader)["error"]
     worker.communicate(timeout=300)
     assert worker.returncode == 9
     assert list((tmp_path / "0" / "checkpoint").iterdir())
     resumed, other = run_two(tmp_path, PLAIN)
-    assert resumed["logits"] == unbroken["logits"] == other["logits"]
+    assert resumed["logits"] == unbroken[0]["logits"] == other["logits"]
 
 
 def test_other_settings_on_a_machine_are_refused_by_both(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_a_student_that_learns_from_the_teacher_alone_answers_as_it_does(tmp_pat
     plain = run_model(train_tiny()[0], images, rows)
     swapped = 8 * np.eye(3, dtype="f")[(truth[rows] + 1) % 3]
     teacher: ModelOutputs = replace(plain, logits=swapped)
-    settings = tiny_settings(epochs=8, distil_from="big", distil_weight=1.0)
+    settings = tiny_settings(backbone="cnn", epochs=8, distil_from="big", distil_weight=1.0)
     _, _, history = train_candidate(
         TrainingInputs("tiny", settings, images, splits, 3, teacher), tmp_path / "b"
     )

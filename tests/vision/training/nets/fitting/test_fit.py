@@ -71,8 +71,8 @@ def test_two_trainings_with_one_seed_give_the_same_bytes(tmp_path: Path) -> None
 
 @pytest.mark.long
 def test_mixed_precision_is_a_setting_and_the_network_is_saved_in_float32(tmp_path: Path) -> None:
-    mixed, history = train(tiny_settings(mixed_precision=True), tmp_path / "mixed")
-    plain, _ = train(tiny_settings(), tmp_path / "plain")
+    mixed, history = train(quick(mixed_precision=True, epochs=1), tmp_path / "mixed")
+    plain, _ = train(quick(epochs=1), tmp_path / "plain")
     assert mixed.digest != plain.digest
     assert np.isfinite([epoch.validation_loss for epoch in history.epochs]).all()
     model = load_trained(mixed.path(ModelFile.FILE_NAME))
@@ -146,17 +146,17 @@ def test_a_frozen_backbone_is_left_as_it_is_and_every_strength_is_reported(
 
 
 @pytest.mark.long
-def test_partial_trains_the_last_block_alone(tmp_path: Path, weights: Path) -> None:
-    settings = mobilenet(weights, "partial")
+def test_partial_trains_the_last_block_alone(tmp_path: Path, small_weights: Path) -> None:
+    settings = mobilenet(small_weights, "partial")
     model, history = train(settings, tmp_path)
     assert {epoch.phase for epoch in history.epochs} == {"partial"}
     with seeded(0):
         trained = load_trained(model.path("model.keras"))
-        fresh = build_model(settings, 3, 32, weights)
-        for name, changed in (("block_15_project", False), ("block_16_project", True)):
+        fresh = build_model(settings, 3, 32, small_weights)
+        for name, changed in (("block3_conv", False), ("block4_conv", True)):
             before, after = (net.get_layer(name).get_weights()[0] for net in (fresh, trained))
             assert (before != after).any() == changed
-        statistics = [net.get_layer("block_16_project_BN").get_weights()[2] for net in (fresh, trained)]
+        statistics = [net.get_layer("block4_bn").get_weights()[2] for net in (fresh, trained)]
         assert_array_equal(*statistics)
     assert accuracy(model, Split.VALIDATION) == pytest.approx(
         history.epochs[history.best_epoch - 1].validation_accuracy
@@ -165,9 +165,9 @@ def test_partial_trains_the_last_block_alone(tmp_path: Path, weights: Path) -> N
 
 @pytest.mark.long
 def test_fine_tuning_that_fails_is_repeated_slower_and_then_gives_what_frozen_gives(
-    tmp_path: Path, weights: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, small_weights: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = mobilenet(weights, "two_phase", epochs=1, learning_rate=1.0, head_regularisation=(0.01,))
+    settings = mobilenet(small_weights, "two_phase", epochs=1, learning_rate=1.0, head_regularisation=(0.01,))
     with caplog.at_level("INFO"):
         model, history = train(settings, tmp_path / "tuned")
     assert [(row.epoch, row.phase) for row in history.epochs] == [(1, "head"), (2, "all"), (3, "slower")]
@@ -176,7 +176,7 @@ def test_fine_tuning_that_fails_is_repeated_slower_and_then_gives_what_frozen_gi
     assert "did not help" in history.describe_kept()
     assert any("again at 0.1" in line for line in caplog.messages)
     assert any("did not help" in line for line in caplog.messages)
-    frozen, _ = train(mobilenet(weights, "frozen", head_regularisation=(0.01,)), tmp_path / "frozen")
+    frozen, _ = train(mobilenet(small_weights, "frozen", head_regularisation=(0.01,)), tmp_path / "frozen")
     assert frozen.files == model.files
 
 

@@ -86,7 +86,7 @@ def test_the_running_mean_of_the_weights_is_what_is_judged_and_kept(tmp_path: Pa
     rows = splits.rows(Split.VALIDATION)
     told = []
     for name, share in (("plain", 0.0), ("mean", 0.9)):
-        settings = tiny_settings(weight_averaging=share, epochs=1)
+        settings = tiny_settings(backbone="cnn", weight_averaging=share, epochs=1)
         file, _, history = train_candidate(
             TrainingInputs("tiny", settings, images, splits, 3), tmp_path / name
         )

@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 from tests.processes import run_python
-from tests.vision.training.nets.toy import KERAS_WARNINGS, make_images, tiny_settings
+from tests.vision.training.nets import toy
+from tests.vision.training.nets.toy import KERAS_WARNINGS, make_images
 from vision.base.columns.column import Columnar
 from vision.base.errors import TrainingError
 from vision.base.outputs import ModelFile
@@ -27,7 +28,13 @@ from vision.training.records import TrainingHistory
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
 
 LOGGER = "vision.training.nets"
+Trained = tuple[ModelFile, TrainingHistory]
 RICH = {"dropout": 0.3, "weight_averaging": 0.9, "clip_norm": 1.0, "schedule": "plateau"}
+
+
+def tiny_settings(**changes: object) -> CandidateSettings:
+    """Four convolutions, unless it says otherwise."""
+    return toy.tiny_settings(**{"backbone": "cnn", **changes})
 
 
 class Killed(BaseException):
@@ -52,7 +59,7 @@ class KillAt:
 
 def train(
     settings: CandidateSettings, work: Path, checkpoints: Path | None = None, kill: KillAt | None = None
-) -> tuple[ModelFile, TrainingHistory]:
+) -> Trained:
     images, splits = make_images()
     model, _, history = train_candidate(
         TrainingInputs("tiny", settings, images, splits, 3), work, kill, checkpoints
@@ -96,13 +103,17 @@ def test_a_process_killed_inside_an_epoch_goes_on_to_the_same_bytes(tmp_path: Pa
     assert not (tmp_path / "c").exists()
 
 
+@pytest.fixture(scope="module")
+def unbroken_rich(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return train(tiny_settings(**RICH), tmp_path_factory.mktemp("rich"))
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("at", [3, 6])  # inside the first epoch, first step of the second
 def test_running_mean_dropout_clipping_and_plateau_are_taken_up_too(
-    tmp_path: Path, at: int, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, at: int, caplog: pytest.LogCaptureFixture, unbroken_rich: Trained
 ) -> None:
-    settings = tiny_settings(**RICH)
-    unbroken, history = train(settings, tmp_path / "b")
+    settings, (unbroken, history) = tiny_settings(**RICH), unbroken_rich
     with pytest.raises(Killed):
         train(settings, tmp_path / "a", tmp_path / "c", KillAt(at))
     with caplog.at_level(logging.INFO, LOGGER):
@@ -113,8 +124,12 @@ def test_running_mean_dropout_clipping_and_plateau_are_taken_up_too(
 
 @pytest.mark.long
 @pytest.mark.parametrize("strategy", ["two_phase", "partial", "progressive"])
-def test_phases_that_are_finished_are_not_done_again(tmp_path: Path, weights: Path, strategy: str) -> None:
-    settings = tiny_settings(backbone="mobilenet_v2", width=0.35, strategy=strategy, weights=str(weights))
+def test_phases_that_are_finished_are_not_done_again(
+    tmp_path: Path, small_weights: Path, strategy: str
+) -> None:
+    settings = tiny_settings(
+        backbone="mobilenet_v2", width=0.35, strategy=strategy, weights=str(small_weights)
+    )
     unbroken, history = train(settings, tmp_path / "b")
     with pytest.raises(Killed):
         train(settings, tmp_path / "a", tmp_path / "c", KillAt(7))
@@ -122,10 +137,15 @@ def test_phases_that_are_finished_are_not_done_again(tmp_path: Path, weights: Pa
     assert (resumed.files, again.epochs) == (unbroken.files, history.epochs)
 
 
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return train(tiny_settings(epochs=1), tmp_path_factory.mktemp("plain"))
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("spoilt", ["other settings", "broken"])
 def test_a_checkpoint_of_other_settings_or_a_broken_one_is_left_aside_and_told(
-    tmp_path: Path, spoilt: str, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, spoilt: str, caplog: pytest.LogCaptureFixture, unbroken: Trained
 ) -> None:
     settings = tiny_settings(epochs=1)
     with pytest.raises(Killed):
@@ -134,7 +154,7 @@ def test_a_checkpoint_of_other_settings_or_a_broken_one_is_left_aside_and_told(
         (tmp_path / "c" / "checkpoint.npz").write_bytes(b"PK\x03\x04 cut")
     resumed, _ = train(settings, tmp_path / "d", tmp_path / "c")
     assert "starts anew" in caplog.text
-    assert resumed.files == train(settings, tmp_path / "b")[0].files
+    assert resumed.files == unbroken[0].files
 
 
 def test_out_of_memory_halves_the_batch_says_so_and_goes_on(
