@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
 import numpy as np
 
 from report.story import LeftOut, RunStory
@@ -217,3 +221,18 @@ def make_story(images: ImageArray | None = None, manifest: Manifest | None = Non
             kind: dict(enumerate(rng.integers(0, 255, size=(40, 64, 64, 3), dtype=np.uint8))) for kind in FAR
         },
     )
+
+
+def evaluated(story: RunStory) -> Evaluation:
+    """The evaluation on test of a story that has one."""
+    assert story.test is not None
+    return story.test
+
+
+def with_test(
+    story: RunStory, known: Mapping[str, object] = MappingProxyType({}), **changes: object
+) -> RunStory:
+    """The story with another evaluation on test; `known` changes what known images are answered."""
+    test = evaluated(story)
+    rates = {"rates": (test.rates[0].model_copy(update=known), *test.rates[1:])} if known else {}
+    return replace(story, test=test.model_copy(update=rates | changes))

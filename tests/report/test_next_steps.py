@@ -13,8 +13,8 @@ from report.page import render_report
 from report.promises import lacks_groups
 from report.story import LeftOut
 from tests.example_data import KNOWN, around
-from tests.example_story import make_history
-from tests.report.test_page import STORY, advice_about, words_of
+from tests.example_story import make_history, with_test
+from tests.report.test_page import STORY, TEST, advice_about, words_of
 from vision.base.record import Interval
 from vision.decision.records import Decision
 from vision.evaluation.records import Answer
@@ -55,40 +55,32 @@ def test_a_data_set_without_groups_is_told_to_declare_them() -> None:
 
 
 def test_the_weakest_class_is_named_with_the_class_it_is_taken_for() -> None:
-    assert STORY.test is not None
-    rows = list(STORY.test.classes)
+    rows = list(TEST.classes)
     rows[2] = rows[2].model_copy(update={"f1": around(0.7)})
     confusion = [[10 if i == j else 0 for j in range(6)] for i in range(6)]
     confusion[2] = [0, 3, 6, 1, 0, 0]
-    test = STORY.test.model_copy(
-        update={"classes": tuple(rows), "confusion": tuple(tuple(row) for row in confusion)}
-    )
-    told = advice_about(replace(STORY, test=test))
+    told = advice_about(with_test(STORY, classes=tuple(rows), confusion=tuple(map(tuple, confusion))))
     assert "The weakest class is coral_grunter with F1 0.700 (0.670 to 0.730)" in told
     assert "it is most often confused with blue_sailfin (3)." in told
     confusion[2] = [0, 3, 6, 2, 0, 0]
     rows[2] = rows[2].model_copy(
         update={"num_groups": 2, "f1": Interval(value=0.7, low=math.nan, high=math.nan)}
     )
-    few = test.model_copy(
-        update={"classes": tuple(rows), "confusion": tuple(tuple(row) for row in confusion)}
-    )
-    told = advice_about(replace(STORY, test=few))
+    told = advice_about(with_test(STORY, classes=tuple(rows), confusion=tuple(map(tuple, confusion))))
     assert "F1 0.700 (of 2 groups: too few for an interval)" in told
-    assert f"blue_sailfin (3) and {STORY.test.class_names[3]} (2)" in told
+    assert f"blue_sailfin (3) and {TEST.class_names[3]} (2)" in told
     rows[2] = rows[2].model_copy(update={"recall": 0.0})
-    missed = replace(STORY, test=test.model_copy(update={"classes": tuple(rows)}))
+    missed = with_test(STORY, classes=tuple(rows))
     assert "Do not rely on" in write_headline(missed).sentences[-1]
 
 
 def test_undetectable_classes_are_named_and_others_are_not() -> None:
-    assert STORY.test is not None
     values = {"false_wrasse": 0.55, "ghost_goby": 0.69, "moon_damsel": 0.7}
     unknown = tuple(
         row.model_copy(update={"auroc": around(values.get(row.class_name, row.auroc.value))})
-        for row in STORY.test.unknown
+        for row in TEST.unknown
     )
-    story = replace(STORY, test=STORY.test.model_copy(update={"unknown": unknown}))
+    story = with_test(STORY, unknown=unknown)
     told = advice_about(story)
     assert (
         "Practically undetectable as unknown: false_wrasse (AUROC 0.55) and ghost_goby (AUROC 0.69)." in told
@@ -97,7 +89,6 @@ def test_undetectable_classes_are_named_and_others_are_not() -> None:
 
 
 def test_sure_mistakes_are_label_suspects_named_by_file() -> None:
-    assert STORY.test is not None
     assert STORY.manifest is not None
     sure = Answer(
         row=11,
@@ -109,7 +100,7 @@ def test_sure_mistakes_are_label_suspects_named_by_file() -> None:
         decision=Decision.ACCEPT,
     )
     unsure = sure.model_copy(update={"row": 12, "confidence": 0.6})
-    told = advice_about(replace(STORY, test=STORY.test.model_copy(update={"mistakes": (sure, unsure)})))
+    told = advice_about(with_test(STORY, mistakes=(sure, unsure)))
     assert "1 test image answered wrong with confidence of 90% or more" in told
     assert STORY.manifest.entries[11].path in told
     assert STORY.manifest.entries[12].path not in told

@@ -27,7 +27,7 @@ from report.story import RunStory
 from report.summary import summarise
 from tests.example_data import KNOWN, around, make_config
 from tests.example_evaluation import make_rule
-from tests.example_story import make_promotion, make_story
+from tests.example_story import evaluated, make_promotion, make_story, with_test
 from tests.report.outline import Outline
 from vision.base.errors import StorageError
 from vision.base.record import Interval
@@ -38,6 +38,7 @@ from vision.evaluation.records import Measured
 from vision.gate.records import Verdict
 
 STORY = make_story()
+TEST = evaluated(STORY)
 
 
 @pytest.fixture(scope="module")
@@ -96,20 +97,17 @@ def test_a_report_that_cannot_be_written_says_so(tmp_path: Path) -> None:
 def test_the_answer_comes_first() -> None:
     words = words_of(STORY)
     assert "Ready: version 3 of reef is now in production" in words
-    assert STORY.test is not None
-    right = f"{100 * STORY.test.accuracy.value:.0f} of 100 new pictures named right"
+    right = f"{100 * TEST.accuracy.value:.0f} of 100 new pictures named right"
     assert words.index("Ready:") < words.index(right) < words.index("What to do next")
 
 
 def test_the_numbers_are_those_of_the_test_and_the_worst_is_marked() -> None:
-    assert STORY.test is not None
-    known, near, far = STORY.test.rates
+    known, near, far = TEST.rates
     numbers = list_numbers(STORY)
-    shares = (STORY.test.accuracy, known.accepted, near.accepted, far.accepted)
+    shares = (TEST.accuracy, known.accepted, near.accepted, far.accepted)
     assert [each.value for each in numbers] == [format_hundred(each.value) for each in shares]
     assert [each.marked for each in numbers] == [False, False, near.accepted.value >= 0.05, False]
-    without = STORY.test.model_copy(update={"rates": (known, far)})
-    assert [each.value for each in list_numbers(replace(STORY, test=without))][2] == "?"
+    assert [each.value for each in list_numbers(with_test(STORY, rates=(known, far)))][2] == "?"
 
 
 @pytest.mark.parametrize(
@@ -120,10 +118,8 @@ def test_the_numbers_are_those_of_the_test_and_the_worst_is_marked() -> None:
 def test_the_accuracy_that_rests_on_more_groups_is_the_one_that_is_told(
     held_out: float, num_groups: int, luck: str
 ) -> None:
-    assert STORY.test is not None
     other = Measured(accuracy=around(held_out, 0.05), num_images=815, num_groups=num_groups)
-    test = STORY.test.model_copy(update={"accuracy": around(0.94, 0.05), "held_out": other})
-    story = replace(STORY, test=test)
+    story = with_test(STORY, accuracy=around(0.94, 0.05), held_out=other)
     told, share = describe_model(story)[1], held_out if luck else 0.94
     assert told.startswith(f"Right on {format_hundred(share)} of 100 new pictures")
     assert (f" {luck} draw: 94 of 100" in told) is bool(luck)
@@ -131,38 +127,36 @@ def test_the_accuracy_that_rests_on_more_groups_is_the_one_that_is_told(
     assert (number.value, number.marked) == (format_hundred(share), luck == "lucky")
     assert ("test split" in number.detail) is bool(luck)
     assert summarise(story, {}, 0.0)["test"]["expected"]["accuracy"]["value"] == share
-    row = RunRow.of("r", "training", "completed", "", {"evaluate_test": {"accuracy": 0.94, **test.figures()}})
+    row = RunRow.of(
+        "r", "training", "completed", "", {"evaluate_test": {"accuracy": 0.94, **evaluated(story).figures()}}
+    )
     assert row.accuracy == share
 
 
 def test_six_photographs_show_right_asked_wrong_look_alike_and_unknown() -> None:
-    assert STORY.test is not None
-    chosen = choose_featured(STORY.test)[:6]
+    chosen = choose_featured(TEST)[:6]
     assert len({(each.kind, each.row) for each in chosen}) == 6
-    right = next(each for each in STORY.test.examples if judge_answer(each) == "right")
+    right = next(each for each in TEST.examples if judge_answer(each) == "right")
     many = [
         right.model_copy(update={"row": 2 * row + copy, "true_class": name, "class_name": name})
         for row, name in enumerate(KNOWN)
         for copy in range(2)
     ]
-    test = STORY.test.model_copy(update={"examples": tuple(many), "mistakes": ()})
-    assert {each.true_class for each in choose_featured(test)[:6]} == set(KNOWN)
+    spread = evaluated(with_test(STORY, examples=tuple(many), mistakes=()))
+    assert {each.true_class for each in choose_featured(spread)[:6]} == set(KNOWN)
     assert {judge_answer(each) for each in chosen} == {"right", "wrong", "asks"}
     assert {"known", "near"} <= {each.kind for each in chosen}
     assert Decision.UNKNOWN in {each.decision for each in chosen}
-    none = STORY.test.model_copy(update={"examples": (), "mistakes": ()})
-    assert choose_featured(none) == ()
+    assert choose_featured(evaluated(with_test(STORY, examples=(), mistakes=()))) == ()
 
 
 def test_a_photograph_that_is_not_at_hand_leaves_no_hole_in_the_row() -> None:
-    assert STORY.test is not None
-    first = choose_featured(STORY.test)[0]
+    first = choose_featured(TEST)[0]
     lost = first.model_copy(update={"row": 10**6})
-    examples = tuple(lost if each == first else each for each in STORY.test.examples)
-    story = replace(STORY, test=STORY.test.model_copy(update={"examples": examples}))
+    examples = tuple(lost if each == first else each for each in TEST.examples)
+    story = with_test(STORY, examples=examples)
     assert len(show_featured(story)) == 6
-    test = STORY.test.model_copy(update={"examples": choose_featured(STORY.test)[:5], "mistakes": ()})
-    assert len(show_featured(replace(STORY, test=test))) == 3
+    assert len(show_featured(with_test(STORY, examples=choose_featured(TEST)[:5], mistakes=()))) == 3
 
 
 def test_fewer_than_900_words_stand_before_one_unfolds_anything_and_the_rest_is_there(page: str) -> None:
@@ -184,10 +178,9 @@ def test_nothing_is_loaded_late_and_print_opens_what_is_folded(page: str) -> Non
 
 
 def test_every_picture_can_be_enlarged_and_says_its_file(page: str) -> None:
-    assert STORY.test is not None
     assert STORY.manifest is not None
     assert page.count('<label class="zoom">') == page.count("<img ")
-    row = choose_featured(STORY.test)[0].row
+    row = choose_featured(TEST)[0].row
     assert f'data-file="{STORY.manifest.entries[row].path}"' in page
 
 
@@ -244,9 +237,7 @@ def test_a_run_that_read_nothing_still_has_a_report() -> None:
 
 @pytest.mark.usefixtures("no_plots")
 def test_a_run_without_unknown_images_says_that_this_is_not_known() -> None:
-    assert STORY.test is not None
-    test = STORY.test.model_copy(update={"unknown": (), "roc": (), "rates": STORY.test.rates[:1]})
-    story = replace(STORY, test=test)
+    story = with_test(STORY, unknown=(), roc=(), rates=TEST.rates[:1])
     assert "No unknown image was shown" in words_of(story)
     assert "No class was held out" in advice_about(story)
 
@@ -265,9 +256,7 @@ def test_a_run_without_unknown_images_says_that_this_is_not_known() -> None:
     ],
 )
 def test_a_promise_is_broken_only_when_chance_cannot_explain_it(called: Interval, state: str) -> None:
-    assert STORY.test is not None
-    known = STORY.test.rates[0].model_copy(update={"called_unknown": called})
-    story = replace(STORY, test=STORY.test.model_copy(update={"rates": (known, *STORY.test.rates[1:])}))
+    story = with_test(STORY, {"called_unknown": called})
     assert list_promises(story)[0].state == state
 
 
@@ -284,19 +273,15 @@ def test_the_promise_about_accepted_answers_is_broken_only_beyond_chance_in_prom
     wrong: Interval, state: str
 ) -> None:
     # make_rule promises at most 2% wrong
-    assert STORY.test is not None
     update = {"wrong_among_accepted": wrong.value, "wrong_among_accepted_interval": wrong}
-    known = STORY.test.rates[0].model_copy(update=update)
-    story = replace(STORY, test=STORY.test.model_copy(update={"rates": (known, *STORY.test.rates[1:])}))
+    story = with_test(STORY, update)
     assert list_promises(story)[1].state == state
     assert ("what it decides alone is wrong" in advice_about(story)) == (state == "broken")
 
 
 def test_the_promise_about_accepted_answers_is_open_where_no_interval_was_measured() -> None:
-    assert STORY.test is not None
     update = {"wrong_among_accepted": 0.5, "wrong_among_accepted_interval": None}
-    known = STORY.test.rates[0].model_copy(update=update)
-    story = replace(STORY, test=STORY.test.model_copy(update={"rates": (known, *STORY.test.rates[1:])}))
+    story = with_test(STORY, update)
     assert list_promises(story)[1].state == "open"
     assert "what it decides alone is wrong" not in advice_about(story)
 
@@ -337,8 +322,7 @@ def test_a_thumbnail_keeps_colours_and_shrinks_large_images() -> None:
 
 
 def test_far_answers_show_the_far_image_and_known_ones_the_data_set_row() -> None:
-    known = STORY.test.examples[0] if STORY.test else None
-    assert known is not None
+    known = TEST.examples[0]
     assert STORY.images is not None
     assert STORY.far_images is not None
     far = known.model_copy(update={"kind": "far", "true_class": "letters", "row": 1})

@@ -14,13 +14,14 @@ from report.sections.answers import ANSWERS
 from report.story import RunStory
 from report.summary import summarise
 from tests.example_evaluation import make_rule
-from tests.example_story import make_story
+from tests.example_story import evaluated, make_story, with_test
 from vision.base.record import Interval
 from vision.data.records import Split
 from vision.decision.records import AlphaRung, DecisionRule, RiskRung
 from vision.decision.selective import UNATTAINABLE
 
 STORY = make_story()
+TEST = evaluated(STORY)
 
 
 def rule_without(*promises: str, **review: Any) -> DecisionRule:
@@ -88,10 +89,8 @@ def test_a_looser_promise_that_holds_is_the_way_out_that_is_named() -> None:
 
 
 def test_a_better_network_is_no_advice_where_nothing_can_be_accepted() -> None:
-    assert STORY.test is not None
     nothing = Interval(value=0.0, low=0.0, high=0.0)
-    known = STORY.test.rates[0].model_copy(update={"accepted": nothing})
-    story = replace(STORY, test=STORY.test.model_copy(update={"rates": (known, *STORY.test.rates[1:])}))
+    story = with_test(STORY, {"accepted": nothing})
     low = "Only 0% of known images are decided alone."
     assert low in [each.finding for each in derive_advice(story)]
     assert low not in [each.finding for each in derive_advice(replace(story, rule=rule_without("review")))]
@@ -101,16 +100,12 @@ def test_a_better_network_is_no_advice_where_nothing_can_be_accepted() -> None:
     ("target", "told"), [(0.2, "--set review.target_risk=0.2 decides 80% alone"), (0.05, "")]
 )
 def test_the_next_looser_promise_is_named_where_it_decides_more(target: float, told: str) -> None:
-    assert STORY.test is not None
     assert STORY.rule is not None
     low = Interval(value=0.1, low=0.1, high=0.1)
-    known = STORY.test.rates[0].model_copy(update={"accepted": low})
     rung = RiskRung(target_risk=target, attainable=True, value=0.5, coverage=0.8, risk=0.1, risk_bound=0.2)
     changes = {"target_risk": 0.1, "coverage": 0.4, "attainable": True, "ladder": (rung,)}
     rule = STORY.rule.model_copy(update={"review": STORY.rule.review.model_copy(update=changes)})
-    story = replace(
-        STORY, rule=rule, test=STORY.test.model_copy(update={"rates": (known, *STORY.test.rates[1:])})
-    )
+    story = with_test(replace(STORY, rule=rule), {"accepted": low})
     (advice,) = [each for each in derive_advice(story) if each.finding.startswith("Only 10%")]
     assert ("--set" in advice.action) is bool(told)
     assert told in advice.action
@@ -169,10 +164,9 @@ def test_known_images_called_strangers_count_in_the_promise_on_unknown() -> None
     none = list_promises(replace(STORY, rule=with_strangers(make_rule(), attainable=False)))[0]
     assert plain.text == none.text == "at most 5% of known images are called unknown"
     assert both.text == "at most 7% of known images are called unknown, 2% as strangers"
-    assert STORY.test is not None
     called = Interval(value=0.08, low=0.06, high=0.1)
-    rates = tuple(each.model_copy(update={"called_unknown": called}) for each in STORY.test.rates)
-    story = replace(STORY, test=STORY.test.model_copy(update={"rates": rates}))
+    rates = tuple(each.model_copy(update={"called_unknown": called}) for each in TEST.rates)
+    story = with_test(STORY, rates=rates)
     for rule, broken in ((make_rule(), True), (with_strangers(make_rule()), False)):
         told = [each.finding for each in derive_advice(replace(story, rule=rule))]
         assert any("more than the promised 5%." in each for each in told) == broken
@@ -180,14 +174,11 @@ def test_known_images_called_strangers_count_in_the_promise_on_unknown() -> None
 
 
 def test_strangers_and_look_alikes_have_a_promise_of_their_own_where_both_were_measured() -> None:
-    assert STORY.test is not None
     measured = {
         "called_stranger": Interval(value=0.01, low=0.0, high=0.02),
         "called_look_alike": Interval(value=0.09, low=0.06, high=0.12),
     }
-    known = STORY.test.rates[0].model_copy(update=measured)
-    test = STORY.test.model_copy(update={"rates": (known, *STORY.test.rates[1:])})
-    told = list_promises(replace(STORY, rule=with_strangers(make_rule()), test=test))
+    told = list_promises(with_test(replace(STORY, rule=with_strangers(make_rule())), measured))
     assert [each.state for each in told[:2]] == ["kept", "broken"]
     assert told[0].text.startswith("at most 2%")
     assert told[1].text.startswith("at most 5%")
@@ -195,7 +186,6 @@ def test_strangers_and_look_alikes_have_a_promise_of_their_own_where_both_were_m
 
 
 def test_the_ladder_of_unknowns_says_what_each_promise_finds() -> None:
-    assert STORY.test is not None
     rungs = tuple(
         AlphaRung(alpha=alpha, attainable=True, value=1.0, share=share)
         for alpha, share in ((0.05, 0.03), (0.2, 0.15))
@@ -205,8 +195,7 @@ def test_the_ladder_of_unknowns_says_what_each_promise_finds() -> None:
     rows = ANSWERS.context(replace(STORY, rule=rule))["unknown_ladder"]
     found = [share for _, share in rows]
     assert 0 <= found[0] < found[1] <= 1
-    bare = STORY.test.model_copy(update={"roc": ()})
-    rows = ANSWERS.context(replace(STORY, rule=rule, test=bare))["unknown_ladder"]
+    rows = ANSWERS.context(with_test(replace(STORY, rule=rule), roc=()))["unknown_ladder"]
     assert [share for _, share in rows] == [None, None]
 
 
@@ -223,14 +212,9 @@ def test_a_promise_is_not_rounded_to_a_stricter_one() -> None:
 
 
 def test_a_measured_share_above_the_promise_is_not_rounded_to_it() -> None:
-    assert STORY.test is not None
     rule = make_rule()
     promised = rule.review.target_risk
-    rates = tuple(
-        each.model_copy(update={"wrong_among_accepted": promised + 0.004}) if each.kind == "known" else each
-        for each in STORY.test.rates
-    )
-    told = describe_model(replace(STORY, test=STORY.test.model_copy(update={"rates": rates})))[0]
+    told = describe_model(with_test(STORY, {"wrong_among_accepted": promised + 0.004}))[0]
     assert f"({100 * promised + 0.4:g} on test, which is more)" in told
 
 

@@ -12,7 +12,7 @@ import pytest
 from report.take_away.card import write_card
 from report.take_away.charts import list_plots
 from report.take_away.tables import MISTAKE_COLUMNS, RESULT_COLUMNS, write_mistakes, write_results
-from tests.example_story import make_story
+from tests.example_story import evaluated, make_story
 from tests.vision.bundle.test_assembly import make_contract
 from tests.vision.decision.test_predictor import make_detector, make_rule
 from vision.base.outputs import ModelOutputs
@@ -20,6 +20,7 @@ from vision.data.records import Split
 from vision.gate.records import Verdict
 
 STORY = make_story()
+TEST = evaluated(STORY)
 
 
 def read(text: str) -> list[dict[str, str]]:
@@ -29,11 +30,10 @@ def read(text: str) -> list[dict[str, str]]:
 @pytest.mark.parametrize("verdict", Verdict)
 def test_the_card_says_whether_the_model_is_in_production_and_what_it_does(verdict: Verdict) -> None:
     assert STORY.promotion is not None
-    assert STORY.test is not None
     story = replace(STORY, promotion=STORY.promotion.model_copy(update={"verdict": verdict}))
-    card = write_card(story, make_contract().model_copy(update={"class_names": STORY.test.class_names}))
+    card = write_card(story, make_contract().model_copy(update={"class_names": TEST.class_names}))
     assert ("is not in production" in card) == (verdict is not Verdict.PROMOTED)
-    for name in STORY.test.class_names:
+    for name in TEST.class_names:
         assert f"| {name} | " in card
     assert "python predict.py" in card
     assert "of 100 new pictures" in card
@@ -48,11 +48,10 @@ def test_a_run_that_ended_early_has_the_charts_that_it_came_to() -> None:
 
 
 def test_results_have_a_row_for_each_class_held_out_class_and_kind_of_stranger() -> None:
-    assert STORY.test is not None
-    rows = read(write_results(STORY.test))
+    rows = read(write_results(TEST))
     assert tuple(rows[0]) == RESULT_COLUMNS
     known = [row for row in rows if row["kind"] == "known"]
-    assert [row["class"] for row in known] == list(STORY.test.class_names)
+    assert [row["class"] for row in known] == list(TEST.class_names)
     assert {row["kind"] for row in rows} == {"known", "look-alikes", "strangers"}
     for row in known:
         shares = [float(row[name]) for name in ("accepted", "to_a_person", "called_unknown")]
