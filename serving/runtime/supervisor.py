@@ -72,9 +72,13 @@ class Supervisor:
                 socket.send_fds(connection, [b"1"], self._sockets[:1])
 
     def _start(self, num_restarts: int) -> subprocess.Popen[bytes]:
-        """A worker; its standard input closes when this process is gone."""
+        """A worker; its standard input closes when this process is gone.
+
+        Its code may be that of an earlier version, so its arguments stay as they are.
+        """
+        named = [f"--{name}={each}" for name, each in zip(("public", "check"), self._sockets, strict=False)]
         self._worker = subprocess.Popen(
-            [sys.executable, "-m", "serving.runtime.worker", *map(str, self._sockets)],
+            [sys.executable, "-m", "serving.runtime.worker", *named],
             cwd=self._source,
             stdin=subprocess.PIPE,
             pass_fds=self._sockets,

@@ -114,7 +114,7 @@ def find_stored(pinned: PinnedModel) -> Path:
 
 def main() -> None:
     """Serve until told to end on the sockets of these descriptors: the public one, one for checks before."""
-    public, *check = (socket.socket(fileno=int(each)) for each in sys.argv[1:])
+    public, *check = (socket.socket(fileno=int(each.partition("=")[2])) for each in sys.argv[1:])
     os.chdir(STORE.parents[2])  # the project's home, from which a relative log URL counts
     set_up_logs()
     application, metrics = guard_endpoints(find_stored)
