@@ -1,5 +1,7 @@
 """Commands of one project, each a fork of a process that has imported what they need: seconds less for each.
 
+Their CPU time is counted when that process ends, after the last of the tests that share it.
+
 python -m tests.end_to_end.commands     takes a line of JSON for each command and answers it with another
 """
 
@@ -72,11 +74,13 @@ def main() -> None:
     """Import, then fork for each command."""
     from orchestration.session.environment import import_quickly, prepare_environment
     from orchestration.session.paths import ProjectPaths
+    from tests.processes import spare_disks
 
     prepare_environment(ProjectPaths.of(ROOT))
     with import_quickly():
         for name in HEAVY:
             import_module(name)
+    spare_disks()
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

@@ -2,7 +2,7 @@
 
 The tests share one project and one service, and stand in the order of the project's life. The water gets dim;
 the champion fails on what it sees now, monitoring says so twice, labelled dim images are learned from. Each
-command is a process of its own; every answer comes over HTTP from the service of that moment.
+command is a process of its own, forked from one that has imported; every answer comes over HTTP.
 """
 
 from __future__ import annotations
