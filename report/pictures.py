@@ -89,7 +89,8 @@ class PictureCache:
         path = self.folder / f"{key}.npz"
         if path.is_file():
             try:
-                return _read_arrays(path.read_bytes())
+                with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+                    return dict(stored)
             except (ValueError, OSError, EOFError, BadZipFile) as error:
                 logger.warning("%s is damaged (%s) and is made again.", path, error)
         arrays = make()
@@ -113,11 +114,6 @@ def _write_arrays(arrays: dict[str, Array]) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # its stub takes the names for options
     return buffer.getvalue()
-
-
-def _read_arrays(content: bytes) -> dict[str, Array]:
-    with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-        return dict(stored)
 
 
 @cache

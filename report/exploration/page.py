@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -159,7 +159,11 @@ def _render(subject: _Subject, pictures: PictureCache) -> str:
         grouped=len({each.group for each in subject.suspects}) < len(subject.suspects),
         num_suspects=len(subject.suspects),
         strangers=_show_strangers(subject, issues),
-        two_labels=list(_show_two_labels(subject)),
+        two_labels=[
+            subject.tile(row, subject.class_of(row))
+            for pair in subject.manifest.two_labels()[:MOST_PAIRS].tolist()
+            for row in pair
+        ],
         left_out=list_left_out(subject.manifest, splits),
         most_left_out=MOST_LEFT_OUT,
     )
@@ -210,9 +214,3 @@ def _show_suspect(subject: _Subject, each: Suspect, margin: float) -> _Tile:
 def _show_strangers(subject: _Subject, issues: Sequence[Issue]) -> list[_Tile]:
     rows = next(issue.rows for issue in issues if issue.title == "like no class")
     return [subject.tile(row, subject.class_of(row)) for row in rows[:MOST_STRANGERS]]
-
-
-def _show_two_labels(subject: _Subject) -> Iterable[_Tile]:
-    for pair in subject.manifest.two_labels()[:MOST_PAIRS].tolist():
-        for row in pair:
-            yield subject.tile(row, subject.class_of(row))

@@ -41,7 +41,9 @@ def describe_missing(missing: str) -> str:
 @cache
 def find_fonts(characters: frozenset[str]) -> tuple[tuple[str, ...], str]:
     """The families that draw the characters, the usual one first, and the characters that none has."""
-    lacking = {ord(each) for each in characters if _is_drawn(each)} - _coverage(_usual_path())
+    lacking = {ord(each) for each in characters if _is_drawn(each)} - _coverage(
+        str(font_manager.findfont(USUAL))
+    )
     families = [USUAL]
     while lacking:
         covered = {path: len(lacking & _coverage(path)) for path in _installed()}
@@ -66,10 +68,6 @@ def _warn(words: str) -> None:
 @cache
 def _installed() -> tuple[str, ...]:
     return tuple(sorted(font_manager.findSystemFonts()))
-
-
-def _usual_path() -> str:
-    return str(font_manager.findfont(USUAL))
 
 
 @cache

@@ -113,7 +113,8 @@ def build_index(embeddings: FloatArray, path: Path) -> float:
     chunks = [embeddings[start : start + _CHUNK] for start in range(0, num, _CHUNK)]
     if not all(np.isfinite(chunk).all() for chunk in chunks):
         raise TaxonError("An embedding is not finite. Expected numbers. Train or export again.")
-    index: Any = faiss.index_factory(width, f"IVF{_count_lists(num)},SQfp16", faiss.METRIC_INNER_PRODUCT)
+    lists = max(1, round(2 * math.sqrt(num)))
+    index: Any = faiss.index_factory(width, f"IVF{lists},SQfp16", faiss.METRIC_INNER_PRODUCT)
     index.train(unit_rows(embeddings[_draw(num, _TRAINED_ON * index.nlist, rng)]))
     for chunk in chunks:
         index.add(unit_rows(chunk))
@@ -131,10 +132,6 @@ def unit_rows(embeddings: FloatArray) -> FloatArray:
     """Embeddings (n, d) as float32 rows of length 1."""
     rows = np.asarray(embeddings, np.float32)
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), _EPSILON), np.float32)
-
-
-def _count_lists(num: int) -> int:
-    return max(1, round(2 * math.sqrt(num)))
 
 
 def _draw(num: int, most: int, rng: np.random.Generator) -> IntArray:

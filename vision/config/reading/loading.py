@@ -80,17 +80,14 @@ def settle(kind: type[Kind], tree: Any, path: Path, overrides: Sequence[str] = (
         required = [f"{name}:" for name, field in kind.model_fields.items() if field.is_required()]
         expected = " and ".join(required[:2])
         raise ConfigError(f"{path}: holds {type(tree).__name__}; expected keys such as {expected}")
-    for override in sorted(overrides, key=_count_parents):  # a section as a whole before its keys
+    # a section as a whole before its keys
+    for override in sorted(overrides, key=lambda each: each.partition("=")[0].count(".")):
         _apply_override(kind, tree, override)
     try:
         return kind.model_validate(tree)
     except ValidationError as error:
         faults = "\n".join(_describe_fault(kind, fault, path) for fault in error.errors())
         raise ConfigError(faults) from error
-
-
-def _count_parents(override: str) -> int:
-    return override.partition("=")[0].count(".")
 
 
 def _apply_override(kind: type[Settings], tree: dict[str, Any], override: str) -> None:

@@ -75,7 +75,7 @@ def flatten(raw: bytes, image: Image.Image, *, is_deep: bool, least_bits: int) -
     transform = _transform_of(image, plain)
     if transform is not None:
         remarks.add(Remark.PROFILE)
-    if mask is not None and mask.getextrema() == (0, 0) and not _is_one_colour(plain):
+    if mask is not None and mask.getextrema() == (0, 0) and plain.convert("RGB").getcolors(1) is None:
         remarks.add(Remark.ALL_TRANSPARENT)
         mask = None
     if mask is None or mask.getextrema() == (255, 255):
@@ -83,10 +83,6 @@ def flatten(raw: bytes, image: Image.Image, *, is_deep: bool, least_bits: int) -
     backdrop = Image.new("RGB", plain.size, (PAD_GREY, PAD_GREY, PAD_GREY))
     backdrop.paste(_as_srgb(plain, transform), mask=mask)
     return Flat(backdrop, None, frozenset(remarks), sample_bits)
-
-
-def _is_one_colour(image: Image.Image) -> bool:
-    return image.convert("RGB").getcolors(1) is not None
 
 
 def _reduce(raw: bytes, image: Image.Image, exponent: float, bits: Bits) -> Reduced | None:

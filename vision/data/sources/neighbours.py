@@ -67,9 +67,9 @@ class Table:
 
 def describe_neighbour(root: Path, images: Sequence[str]) -> str | None:
     """What a folder holds that cannot be read as classes, and what to type; None if it is nothing known."""
-    labels = next(
-        (path for path, start in _json_files(root) if '"images"' in start and _COCO_WORDS.search(start)), None
-    )
+    files = itertools.islice(_files(root, ("*.json", "*/*.json")), 20)
+    starts = ((path, _read_start(path)) for path in files)
+    labels = next((path for path, start in starts if '"images"' in start and _COCO_WORDS.search(start)), None)
     if labels is not None:
         return (
             f"has labels in a file of COCO's form, {labels.relative_to(root)}. Expected one folder per "
@@ -99,12 +99,6 @@ def _find_boxes(root: Path, images: Sequence[str]) -> str | None:
         if 2 * len(found) >= len(some) > 0 and (suffix != ".txt" or _has_boxes(found[0])):
             return f"{words}, {found[0].relative_to(root)} beside the images"
     return None
-
-
-def _json_files(root: Path) -> Iterator[tuple[Path, str]]:
-    """The JSON files of a folder and of those in it, and how they begin."""
-    for path in itertools.islice(_files(root, ("*.json", "*/*.json")), 20):
-        yield path, _read_start(path)
 
 
 def _beside(image: Path, suffix: str, folder: str) -> Iterator[Path]:

@@ -111,7 +111,9 @@ def _sort_by_file(photos: Iterable[Photo], root: Path) -> tuple[list[Photo], lis
             f"{missing[0].path}). Expected the folder that these paths start from. Set dataset.images to it."
         )
     left_out = [
-        Quarantined(path=photo.path, reason=reason, class_name=_first_class(photo))
+        Quarantined(
+            path=photo.path, reason=reason, class_name=photo.marks[0].class_name if photo.marks else ""
+        )
         for several, reason in (
             (missing, "is named in the annotations and not there"),
             (outside, "leads out of the images' folder"),
@@ -124,10 +126,6 @@ def _sort_by_file(photos: Iterable[Photo], root: Path) -> tuple[list[Photo], lis
 def _leads_out(path: str) -> bool:
     parts = PurePosixPath(path)
     return parts.is_absolute() or ".." in parts.parts or ":" in parts.parts[0]
-
-
-def _first_class(photo: Photo) -> str:
-    return photo.marks[0].class_name if photo.marks else ""
 
 
 def _refuse_labels(photos: Sequence[Photo], told: dict[str, list[str]]) -> list[Photo]:

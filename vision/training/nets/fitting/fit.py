@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vision.base.errors import TrainingError
 from vision.base.outputs import FoldHeads, ModelFile
-from vision.data.records import Split, Splits
+from vision.data.records import Split
 from vision.training.nets.devices import placed_on
 from vision.training.nets.fitting.checkpoint import Checkpoint
 from vision.training.nets.fitting.cluster import LOST, Cluster
@@ -43,7 +43,8 @@ def train_candidate(
     name, settings, identity = inputs.name, inputs.settings, inputs.digest()
     folder = checkpoints or work_folder / "checkpoint"
     if cluster is not None:
-        cluster.agree(name, identity, cluster.check(settings, *_count(inputs.splits)))
+        counts = (len(inputs.splits.rows(each)) for each in (Split.TRAIN, Split.VALIDATION))
+        cluster.agree(name, identity, cluster.check(settings, *counts))
         cluster.copy(folder)
     checkpoint = Checkpoint(folder, identity)
     try:
@@ -65,8 +66,3 @@ def train_candidate(
         raise TrainingError(cluster.tell_loss(name, error)) from error
     checkpoint.delete()
     return trained
-
-
-def _count(splits: Splits) -> tuple[int, int]:
-    """Images of train and of validation."""
-    return len(splits.rows(Split.TRAIN)), len(splits.rows(Split.VALIDATION))
