@@ -78,7 +78,8 @@ vision/backbones/torch_file.py vision/backbones/vgg.py vision/backbones/vit.py
 vision/base/__init__.py vision/base/closure.py vision/base/columns/__init__.py vision/base/columns/column.py
 vision/base/columns/kinds.py vision/base/columns/parquet.py vision/base/columns/rows.py
 vision/base/errors.py vision/base/files.py
-vision/base/home.py vision/base/names.py vision/base/outputs.py vision/base/record.py vision/base/softmax.py
+vision/base/home.py vision/base/names.py vision/base/native.py vision/base/outputs.py
+vision/base/record.py vision/base/softmax.py
 vision/config/__init__.py vision/config/augment.py vision/config/base.py vision/config/data.py
 vision/config/training.py
 vision/data/decoding/__init__.py vision/data/decoding/capture_time.py vision/data/decoding/colour.py
