@@ -84,7 +84,7 @@ def resolve_weights(
             _download(f"{address}/{source}", path, patience)
             reason = f"ImageNet weights downloaded to {folder}"
         return _pin(settings, path, reason, expected=weights.digests.get(name))
-    except (httpx.HTTPError, StorageError, ConfigError) as error:
+    except (OSError, httpx.HTTPError, StorageError, ConfigError) as error:
         reason = (
             f"ImageNet weights for {settings.backbone} are not to be had: {name} is not usable in {folder}, "
             f"and {address} did not deliver it ({error}). Put the file there, or name one with weights: PATH."

@@ -125,6 +125,13 @@ def test_auto_without_cache_and_network_is_left_out_within_seconds(tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_cache_folder_that_cannot_be_looked_into_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 300)  # the system refuses to look, as in a folder of somebody else
+    assert "File name too long" in resolve_weights(settings("auto"), 96, folder).reason
+    with pytest.raises(ConfigError, match="Put the file there"):
+        resolve_weights(settings("imagenet"), 96, folder)
+
+
 def test_imagenet_that_is_not_to_be_had_is_a_config_error(tmp_path: Path, server: str) -> None:
     wanted = settings("imagenet", "efficientnet_v2_b0")
     with pytest.raises(ConfigError, match="404"):
