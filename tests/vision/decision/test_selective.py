@@ -157,6 +157,7 @@ def test_the_promise_is_broken_no_more_often_than_delta(
 ) -> None:
     monkeypatch.setattr(selective, "RUNGS", (target,))  # what else could be promised is not asked here
     monkeypatch.setattr(selective, "MOST_TIMES", 1.0)
+    monkeypatch.setattr(selective, "NUM_PATHS", 2000)
     rng = np.random.default_rng(0)
     settings = ReviewSettings(target_risk=target, delta=0.1)
     num_sets, broken = 100, 0
@@ -172,6 +173,7 @@ def test_the_promise_is_broken_no_more_often_than_delta(
 @pytest.mark.slow
 def test_a_good_model_is_not_sent_to_review(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selective, "RUNGS", (TARGET,))
+    monkeypatch.setattr(selective, "NUM_PATHS", 2000)
     rng = np.random.default_rng(1)
     coverages = []
     for _ in range(40):
