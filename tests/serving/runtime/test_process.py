@@ -212,18 +212,22 @@ class TestRealProcess:
 
     def test_old_bentos_go_and_those_deployed_or_new_stay(self, tmp_path: Path) -> None:
         bundle, folder = make_bundle(), ServiceFolder(tmp_path)
-        bentos = [build_in_store(folder, bundle.root, bundle.digest, version) for version in "1234"]
-        old, half, third, newest = (folder.bento_path(each) for each in bentos)
+        first = build_in_store(folder, bundle.root, bundle.digest, "1")
+        old = folder.bento_path(first)
+        half, third = (Path(shutil.copytree(old, old.with_name(name))) for name in ("half", "third"))
+        (third / "bento.yaml").touch()
+        last = build_in_store(folder, bundle.root, bundle.digest, "4")
+        newest = folder.bento_path(last)
         (half / "bento.yaml").unlink()  # as a killed deletion leaves it
         (newest / "src" / "pinned.json").unlink()
         stale = folder.bentoml / "models" / "toy" / "stale"
         stale.mkdir()
-        write_record(folder.deployed, DeployedService(bento=bentos[0], serve=serve_at(1)))
+        write_record(folder.deployed, DeployedService(bento=first, serve=serve_at(1)))
         prune_bentos(folder, newest=2)
         assert {path for path in folder.bentoml.glob("bentos/toy/*") if path.is_dir()} == {old, third, newest}
         assert not stale.exists()
         assert list(folder.bentoml.rglob("models/**/fp32.tflite"))
-        assert build_in_store(folder, bundle.root, bundle.digest, "4") == bentos[3]
+        assert build_in_store(folder, bundle.root, bundle.digest, "4") == last
         assert (newest / "src" / "pinned.json").is_file()
         folder.deployed.unlink()
         prune_bentos(folder, newest=1)
