@@ -181,7 +181,8 @@ def is_of_file(error: Exception) -> bool:
 
     What passes, the store's library has tried several times by then.
     """
-    code = getattr(error.__cause__, "response", {}).get("Error", {}).get("Code", "")
+    told = getattr(error.__cause__, "response", None)  # a dictionary of s3fs, an object of other libraries
+    code = told.get("Error", {}).get("Code", "") if isinstance(told, dict) else ""
     if isinstance(error, PermissionError):  # also of a key that has expired meanwhile
         return code in ("", "403", "AccessDenied", "InvalidObjectState")
     return isinstance(error, FileNotFoundError)

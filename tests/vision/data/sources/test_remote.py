@@ -151,3 +151,11 @@ def test_a_bucket_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pyte
                 ask(FolderSource(path=Path("s3://fish/photos")))
             assert "hidden" not in str(caught.value)
         server.shutdown()
+
+
+def test_a_file_that_another_library_does_not_find_is_of_that_file() -> None:
+    gone = FileNotFoundError("gone")
+    gone.__cause__ = httpx.HTTPStatusError(
+        "404", request=httpx.Request("GET", "/"), response=httpx.Response(404)
+    )
+    assert remote.is_of_file(gone)
