@@ -40,7 +40,7 @@ class ExecutorSettings(Settings):
     @field_validator("address")
     @classmethod
     def _an_address_has_a_port(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"\w+://.+:\d+/?", value):
+        if value is not None and not re.fullmatch(r"(\w+://)?.+:\d+/?", value):
             raise ValueError("should name a scheduler's host and port, as in tcp://HOST:8786")
         return value
 

@@ -278,6 +278,10 @@ class TestClusters:
             ):
                 pass
 
+    @pytest.mark.parametrize("address", ["tcp://host:8786", "host:8786", "tls://[::1]:8786/"])
+    def test_an_address_is_as_dask_reads_it(self, address: str) -> None:
+        assert ExecutorSettings(engine="dask", address=address).address == address
+
     def test_tls_without_certificates_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(*_: object, **_more: object) -> None:
             raise TypeError("TLS expects a `ssl_context` argument")  # as a Client does, and closes for 20 s
