@@ -19,7 +19,7 @@ help:
 	@echo "make ui         the page for people: drag a picture, read the answer, http://127.0.0.1:8501"
 	@echo "make smoke      the whole way on a few painted fish, in a folder of its own (a minute or two)"
 	@echo "make test       set up and run the tests (about 8 minutes)"
-	@echo "make test-long  the tests of over 20 seconds each (longer still)"
+	@echo "make test-long  the tests that take long, over 20 seconds each for the most part"
 	@echo "make check      lint, types, import contracts"
 	@echo "make dashboard  the ZenML dashboard over the runs, http://127.0.0.1:8237"
 	@echo "make bench      measure what the README and docs/results.md state"
