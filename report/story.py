@@ -35,10 +35,13 @@ class RunStory:
     """What happened in one run, in the order of the run.
 
     Attributes:
+        left_out: candidates that the machine could not train.
+        failure: why the run ended early; None when it reached a verdict.
         evaluations: one per candidate, on validation.
         weights: candidate that was trained -> where its weights came from.
         test: the served graph on test.
         step_seconds: step -> seconds; a cached step has 0.
+        orchestration_seconds: what the run took beyond its steps' own work.
         machine: what of the machine the figures depend on, by the names in `MACHINE`; empty of a killed run.
         images: (n, s, s, 3) uint8, row i is manifest entry i; may be a memmap.
         far_images: far kind -> row -> (s, s, 3) uint8, as it was judged; those that the page shows.

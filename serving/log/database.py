@@ -120,10 +120,11 @@ class LogDatabase:
                 except BaseException:
                     connection.invalidate()
                     raise
+            is_lost = writes and files != self._identify_files()
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             doing = "write" if writes else "read"
             raise LogError(_describe_failure(self.name, doing, error)) from error
-        if writes and files != self._identify_files():
+        if is_lost:
             raise LogError(
                 f"{self.name} was deleted or exchanged while it was written to; what was written is lost. "
                 "The next use opens the file anew."

@@ -143,8 +143,8 @@ def take_over(launched: Launched) -> None:
     """
     assert launched.process.stdin is not None
     try:
-        with launched.process.stdin as word:
-            word.write(b"1")
+        with launched.process.stdin as starter:
+            starter.write(b"1")
     except OSError as error:
         raise ServiceError(
             f"The service of {launched.service.bento.tag} passed its check and ended. Its output lies in "

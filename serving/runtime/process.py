@@ -195,17 +195,21 @@ def service_status(folder: ServiceFolder) -> ServiceStatus:
             "that of the project of which this is a copy. Its last words: python run.py service logs. Start "
             "it again: make serve",
         )
-    status = ask_status(service.url)
+    status = ask_status(service.url, service.bento.model.digest)
     told = f"Model {service.bento}, digest {service.bento.model.digest[:16]}, process {service.pid}, since"
     return replace(status, running=service, message=f"{status.message} {told} {service.since}.")
 
 
-def ask_status(url: str) -> ServiceStatus:
-    """Whether the service at a URL is ready, asked of itself."""
+def ask_status(url: str, digest: str | None = None) -> ServiceStatus:
+    """Whether the service at a URL is ready, and with the model of a digest, asked of itself."""
     try:
         answer = ask_ready(url)
     except ServiceError as error:
         return ServiceStatus(None, ready=False, message=f"Not ready: {error}")
+    if digest not in (None, answer.digest):
+        return ServiceStatus(
+            None, ready=False, message=f"Not ready: {url} serves digest {answer.digest[:16]}."
+        )
     message, log = f"{url} is ready.", answer.log.status
     if answer.restarts:
         times = "once" if answer.restarts == 1 else f"{answer.restarts} times"

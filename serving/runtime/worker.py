@@ -71,7 +71,7 @@ class Worker(uvicorn.Server):
         self._begun.append(asyncio.ensure_future(work()))
 
     async def _listen_publicly(self) -> None:
-        """Accept on the public socket, and no longer on that for checks."""
+        """Accept on the public socket, then close that for checks."""
         protocol: Any = self.config.http_protocol_class
         state = {"server_state": self.server_state, "app_state": self.lifespan.state}
         public = await asyncio.get_running_loop().create_server(

@@ -16,7 +16,10 @@ FIELD = "progress"
 
 @dataclass(frozen=True)
 class Progress:
-    """How far one piece of work is, of `total` pieces (images for example; 0 where they are not counted)."""
+    """How far one piece of work is, of `total` pieces (images for example; 0 where they are not counted).
+
+    What is `told` does not name the work; `seconds_left` is None where that is not known yet.
+    """
 
     told: str
     seconds_left: float | None = None

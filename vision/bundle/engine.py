@@ -144,7 +144,7 @@ def _load_onnx(path: Path, num_threads: int) -> tuple[_Run, set[str], int]:
 def run_engine(
     engine: Engine, images: ImageArray, rows: IntArray, batch_size: int = BATCH_SIZE
 ) -> ModelOutputs:
-    """What the exported graph gives for some rows (m,) of images (n, s, s, 3) uint8, and their quality."""
+    """What the exported graph gives for rows (m,), ascending, of images (n, s, s, 3) uint8; their quality."""
     kernel, bias = engine.read_head()
     given, quality = [], []
     for start in range(0, max(1, len(rows)), batch_size):

@@ -59,7 +59,7 @@ def build_store(
     chunk: int | None = None,
     progress: Progress | None = None,
 ) -> DatasetRef:
-    """Decode every image of a manifest into a store of `folder`, or find that this has been done.
+    """Decode every image of a manifest, in its order, into a store of `folder`, or find that this is done.
 
     The pixels of what is found are hashed; an array that was altered is built again, with a warning.
 

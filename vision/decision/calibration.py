@@ -42,7 +42,8 @@ def fit_temperature(
     """The temperature (Guo et al. 2017) nearest 1 that the labels cannot tell from the best one.
 
     `gain` is measured out of fold: each of five folds of whole groups (fewer where there are fewer groups) is
-    judged with the temperature of the others. It is told, it does not decide.
+    judged with the temperature of the others. It is told, it does not decide. Logits (n, k), labels (n,) and
+    groups (n,) are of calibration images of known classes; `rng` draws the folds, then the gain's resamples.
 
     Raises:
         TooFewImagesError: there is no image.

@@ -98,8 +98,9 @@ def round_embeddings(embeddings: FloatArray) -> NDArray[np.float16]:
 def thin_rows(groups: IntArray, limit: int, rng: np.random.Generator) -> IntArray:
     """Rows to keep, (m,) ascending, at most `limit`: first fewer frames of each group, then fewer groups.
 
-    Groups are what evidence is counted in, so frames go first: each group keeps at most as many, drawn by
-    `rng`, as let all groups stay. Only where one frame of each is too many are groups drawn.
+    Groups (n,), numbers 0..g-1, are what evidence is counted in, so frames go first: each group keeps at most
+    as many, drawn by `rng`, as let all groups stay. Only where one frame of each is too many are groups
+    drawn.
     """
     if len(groups) <= limit:
         return np.arange(len(groups))

@@ -85,9 +85,10 @@ class _Finding:
 
 
 def check_labels(new: NewLabels, settings: GateSettings, level: float) -> GateCheck:
-    """Whether the labels of new images can be believed without a person's look; low ends decide.
+    """Whether the labels of new images can be believed without a person's look.
 
-    The whole batch is judged, every label in it, and every two labels that may be swapped.
+    The whole batch is judged, every label in it, and every two labels that may be swapped, by the lower end
+    of an interval of this level.
     """
     if not len(new.rows):
         message = "No labelled image of a class that the champion knows is new to it."

@@ -2,7 +2,7 @@
 
 h11 bounds its bytes while it is not whole (16 KB); `application` bounds one that arrives at once.
 
-What comes of a body after its answer is dropped, for as long: plain clients send all before they read.
+What comes of a body after its answer is dropped for as many seconds: plain clients send all before they read.
 
 No application sees a head before it is whole, and uvicorn waits for one without end. BentoML makes uvicorn's
 configuration itself and takes no protocol from us, so the one that uvicorn chooses by default is replaced.
@@ -39,9 +39,10 @@ def bound_heads(count: Callable[[HTTPStatus], None]) -> None:
 
 
 class BoundedH11(H11Protocol):
-    """uvicorn's protocol on h11, with a clock while bytes come, or none came yet, and no request is answered.
+    """uvicorn's protocol on h11, with a clock that runs while a head, or what is left of a body, is awaited.
 
-    It does not run between an answer and the next byte, where uvicorn has a clock of its own.
+    It starts with the connection and with the first byte after an answer, until which uvicorn has a clock of
+    its own, and stops while a request is answered.
     """
 
     count: ClassVar[Callable[[HTTPStatus], None]]

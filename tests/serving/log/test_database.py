@@ -1,6 +1,7 @@
 """The database locked, gone, full or damaged: a clear error in time, and then it mends."""
 
 import contextlib
+import errno
 import shutil
 import sqlite3
 import subprocess
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, event
 
+from serving.log import database
 from serving.log.prediction_log import PredictionLog
 from tests.serving.answers import DIGEST, make_entry
 from tests.serving.log.log_faults import every_new_connection_runs, held
@@ -262,6 +264,22 @@ def test_a_file_that_is_emptied_in_use_is_a_new_log_as_a_deleted_one_is(
     path.write_bytes(b"")
     log.append(make_entry(2))
     assert ids(log) == ["id-2"]
+
+
+def test_a_file_that_may_not_be_looked_at_after_a_write_is_a_fault_of_the_log(
+    log: PredictionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: str) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with (
+        pytest.raises(LogError, match="Permission denied"),
+        monkeypatch.context() as patch,
+        log.transaction(writes=True),
+    ):
+        patch.setattr(database, "_find_inode", refuse)
+    log.append(make_entry(1))
+    assert ids(log) == ["id-1"]
 
 
 def test_damaged_pages_are_an_error_to_who_reads_them(log: PredictionLog, path: Path) -> None:

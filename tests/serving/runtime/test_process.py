@@ -18,9 +18,11 @@ import psutil
 import pytest
 
 from orchestration.session.stopping import stop_on_signals
+from serving.api.schemas import LogState, Ready
 from serving.client import ask_service
 from serving.log.prediction_log import PredictionLog
 from serving.log.url import resolve_log_url
+from serving.runtime import process
 from serving.runtime.bento import build_in_store, prune_bentos
 from serving.runtime.launch import Launched, launch_service, open_socket, take_over
 from serving.runtime.process import (
@@ -76,6 +78,17 @@ def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("digest", "is_ready"), [("a" * 64, True), ("b" * 64, False), (None, True)])
+def test_a_service_that_serves_another_digest_is_not_ready(
+    digest: str | None, is_ready: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = Ready(digest="a" * 64, instance="word", log=LogState(status="off"))
+    monkeypatch.setattr(process, "ask_ready", lambda _url: ready)
+    status = process.ask_status("http://there:1", digest)
+    assert status.ready == is_ready
+    assert ("serves digest aaaaaaaaaaaaaaaa" in status.message) != is_ready
 
 
 class TestRealProcess:

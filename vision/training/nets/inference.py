@@ -21,7 +21,7 @@ BATCH_SIZE = 64
 
 
 def run_model(model_file: ModelFile, images: ImageArray, rows: IntArray) -> ModelOutputs:
-    """Logits, embeddings, early statistics and quality of rows (m,) of images (n, s, s, 3) uint8.
+    """Logits, embeddings, early statistics and quality of rows (m,), ascending, of images (n, s, s, 3) uint8.
 
     Raises:
         TrainingError: the file is not a network, or it gives values that are not finite.

@@ -22,7 +22,7 @@ def noise_atlas(feature: float) -> Field:
     """A tileable field, stored twice in each direction, so that any window up to 512 x 512 is a view.
 
     (1024, 1024) float32, white noise filtered by a ring in the frequency plane (spectral synthesis);
-    `feature` 0 gives white noise.
+    `feature` is the size of a bump in pixels, 0 gives white noise.
     """
     rng = np.random.default_rng([_ATLAS_SEED, round(feature * 10)])
     white = rng.standard_normal((ATLAS_SIDE, ATLAS_SIDE))

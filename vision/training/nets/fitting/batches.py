@@ -63,7 +63,10 @@ LARGEST_RATIO = 3.0
 
 
 def balance_weights(labels: IntArray, num_classes: int, balance: str = "auto") -> FloatArray:
-    """Weight (m,) of every example, mean 1: inverse class frequency, or all 1; auto: where sizes differ."""
+    """Weight (m,) of every example, mean 1: inverse class frequency, or all 1.
+
+    `auto` takes frequencies where the largest class has more than `LARGEST_RATIO` times the smallest.
+    """
     counts = np.bincount(labels, minlength=num_classes)
     present = counts[counts > 0]
     alike = present.max() <= LARGEST_RATIO * present.min()

@@ -31,8 +31,9 @@ def train_candidate(
     """The best checkpoint of one candidate, the heads of its folds, and how its training went.
 
     `checkpoints` is a folder of this training alone, deleted at its end: what a killed training of the same
-    settings and data left there is taken up, and the network is the same as without the kill. All machines of
-    `cluster` call this, and get the same.
+    settings and data left there is taken up, and the network is the same as without the kill. None: in the
+    work folder, where the model file and cached features go. All machines of `cluster` call this, and get the
+    same.
 
     Raises:
         ConfigError: the weights file is missing, changed, or of another network.

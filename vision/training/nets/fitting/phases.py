@@ -35,7 +35,10 @@ SMALLEST_BATCH = 2
 
 @dataclass(eq=False)
 class Epochs:
-    """Epochs of one network, a part of `whole`, of which the weights of the best are kept."""
+    """Epochs of one network, a part of `whole`, of which the weights of the best are kept.
+
+    `peak` is the largest learning rate, `epochs` how many there are at most.
+    """
 
     training: Training
     model: keras.Model

@@ -17,7 +17,10 @@ Report = Callable[[TrainingProgress], None]
 
 @dataclass(frozen=True)
 class Phase:
-    """One run over the training images; it ends after `patience` epochs without a better validation loss."""
+    """One run over the training images; it ends after `patience` epochs without a better validation loss.
+
+    `peak` is the largest learning rate, `steps` are batches an epoch.
+    """
 
     candidate: str
     name: str
