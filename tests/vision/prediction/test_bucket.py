@@ -10,10 +10,10 @@ from threading import Event, Thread
 from typing import Any
 
 import fsspec
-import httpx
 import pytest
 
 from tests.serving.toy import BLACK, GREEN, GREY, RED, make_bundle, paint
+from tests.vision.stores import open_store, point_to
 from vision.base.errors import ImageError, SourceError
 from vision.config.work import ExecutorSettings
 from vision.data.sources.remote import connect
@@ -23,33 +23,15 @@ from vision.prediction.bucket import Bucket, check_output, copy_output
 from vision.prediction.listing import open_items, require_sources
 from vision.work.current import open_work
 
-moto_server = pytest.importorskip("moto.server")
+pytest.importorskip("moto.server")
 pytest.importorskip("s3fs")
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    server = moto_server.ThreadedMotoServer(port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    _point_to(monkeypatch, f"http://{host}:{port}")
-    httpx.post(f"http://{host}:{port}/moto-api/reset")  # its buckets outlive a server
-    bucket = fsspec.filesystem("s3")
-    bucket.mkdir("fish")
-    yield bucket
-    server.stop()
-
-
-def _point_to(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    for name, value in {
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": "some",
-        "AWS_SECRET_ACCESS_KEY": "hidden",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
+    with open_store(monkeypatch) as bucket:
+        yield bucket
 
 
 @pytest.fixture
@@ -163,7 +145,7 @@ def faulty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, int], Non
     def start(fault: str, faults: int) -> None:
         servers.append(_Faulty(fault, faults))
         Thread(target=servers[0].serve_forever, args=(0.01,), daemon=True).start()
-        _point_to(monkeypatch, f"http://127.0.0.1:{servers[0].server_port}")
+        point_to(monkeypatch, f"http://127.0.0.1:{servers[0].server_port}")
 
     yield start
     servers[0].ended.set()

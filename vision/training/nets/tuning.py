@@ -52,8 +52,8 @@ def tune(
 ) -> TuningRecord:
     """Try settings until `settings.trials` are finished or the time is over.
 
-    What is not varied of `base` stays. Train teaches, validation chooses. `study_file` is SQLite, and made
-    where it is missing.
+    What is not varied of `base` stays. Row i of the images (n, s, s, 3) uint8 is image i of `splits`; train
+    teaches, validation chooses. `study_file` is SQLite, and made where it is missing.
 
     Raises:
         TrainingError: the configured settings cannot be trained.

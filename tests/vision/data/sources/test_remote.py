@@ -8,11 +8,11 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import fsspec
 import httpx
 import pytest
 
 from tests.vision.data.sources.test_conformance import draw, listed
+from tests.vision.stores import open_store, point_to
 from vision.base.errors import SourceError
 from vision.config.data import FolderSource, ImageSettings
 from vision.config.sources.tables import CsvSource
@@ -21,32 +21,14 @@ from vision.data.sources import check_source, digest_source, read_source, remote
 from vision.data.store import build_store
 from vision.work.current import open_work
 
-moto_server = pytest.importorskip("moto.server")
+pytest.importorskip("moto.server")
 pytest.importorskip("s3fs")
 
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    server = moto_server.ThreadedMotoServer(port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    _point_to(monkeypatch, f"http://{host}:{port}")
-    httpx.post(f"http://{host}:{port}/moto-api/reset")  # its buckets outlive a server
-    bucket = fsspec.filesystem("s3")
-    bucket.mkdir("fish")
-    yield bucket
-    server.stop()
-
-
-def _point_to(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
-    for name, value in {
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": "some",
-        "AWS_SECRET_ACCESS_KEY": "hidden",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
+    with open_store(monkeypatch) as bucket:
+        yield bucket
 
 
 def test_a_folder_is_copied_once_and_followed(
@@ -145,7 +127,7 @@ def test_a_bucket_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pyte
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Refusal) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        _point_to(monkeypatch, f"http://127.0.0.1:{server.server_port}")
+        point_to(monkeypatch, f"http://127.0.0.1:{server.server_port}")
         for ask in (check_source, lambda settings: digest_source(settings, tmp_path)):
             with pytest.raises(SourceError, match=r"s3://fish/photos.*credentials") as caught:
                 ask(FolderSource(path=Path("s3://fish/photos")))
