@@ -116,9 +116,8 @@ def list_services(folder: ServiceFolder) -> dict[str, int]:
         with suppress(psutil.Error, OSError):
             line = process.cmdline()
             if "--instance" in line[:-1]:
-                link = Path(
-                    f"/proc/{process.pid}/cwd"
-                )  # tells a container's folder of the same path from ours
+                # the link tells a container's folder of the same path from ours
+                link = Path(f"/proc/{process.pid}/cwd")
                 if folder.root.samefile(link if link.exists() else process.cwd()):
                     found[line[line.index("--instance") + 1]] = process.pid
     return found

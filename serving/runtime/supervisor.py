@@ -44,11 +44,11 @@ class Supervisor:
         for number in (signal.SIGUSR2, signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._leave)
         num_restarts, pause = 0, 0.0
-        while True:
+        while not self._leaving.is_set():
             began = time.monotonic()
             code = self._start(num_restarts).wait()
             if self._leaving.is_set():
-                return 0
+                break
             if not self._serving:
                 return code or 1
             num_restarts += 1
@@ -58,6 +58,7 @@ class Supervisor:
             until = time.monotonic() + pause
             while time.monotonic() < until and not self._leaving.is_set():
                 time.sleep(0.1)
+        return 0
 
     def hand_over(self, control: socket.socket) -> None:
         """Serve once the starter says so, then give a copy of the listening socket to whoever connects."""
