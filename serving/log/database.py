@@ -122,6 +122,8 @@ class LogDatabase:
                     raise
             is_lost = writes and files != self._identify_files()
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+            if "reader" in self.__dict__:
+                self.reader.close()  # it may still hold a file that was emptied, and none can be made of that
             doing = "write" if writes else "read"
             raise LogError(_describe_failure(self.name, doing, error)) from error
         if is_lost:

@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, select
 
 from serving.log import database
 from serving.log.prediction_log import PredictionLog
+from serving.log.schema import PREDICTIONS
 from tests.serving.answers import DIGEST, make_entry
 from tests.serving.log.log_faults import every_new_connection_runs, held
 from vision.base.errors import LogError
@@ -290,3 +291,13 @@ def test_damaged_pages_are_an_error_to_who_reads_them(log: PredictionLog, path: 
     path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
     with pytest.raises(LogError, match="The file is damaged"):
         log.read_newest(DIGEST, 50)
+
+
+def test_a_reader_keeps_no_emptied_file_from_being_written(log: PredictionLog, path: Path) -> None:
+    log.append(make_entry(1))
+    log.reader.read(select(PREDICTIONS.c.number))  # as who asked for the traffic once
+    path.write_bytes(b"")
+    with contextlib.suppress(LogError):
+        log.append(make_entry(2))
+    log.append(make_entry(3))
+    assert "id-3" in ids(log)
