@@ -119,7 +119,10 @@ def _answer(options: Namespace, sources: Sequence[Path], found: AnsweringModel, 
         say(line)
     say(f"\nLook      {folder / PAGE_NAME}")
     if options.similar:
-        say("Similar   known images stand under each answer there, and in the columns similar_1, ...")
+        say(
+            "Similar   known images stand there under each answer but those of something else, and in the "
+            "columns similar_1, ..."
+        )
     say(f"Table     {folder / CSV_NAME} ({PARQUET_NAME} beside it)")
     for line in publisher.publish(folder, summary, rows) if publisher is not None else []:
         say(line)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from report.formatting import plain_name, shorten
+from report.formatting import shorten
 from vision.base.wording import count_of, join_words, noun_for
 from vision.bundle.weak import tell_weak_classes
 from vision.data.records import HELD_OUT, Split
@@ -85,13 +85,13 @@ def tell_weak(summary: BatchSummary) -> str:
 
 def name_answer(answer: Answer, prediction: Prediction) -> tuple[str, str]:
     """The answer in a few words, and what else it could be."""
-    sure = f"{plain_name(prediction.class_name)} {_percent(prediction.confidence)}"
+    sure = f"{prediction.class_name} {_percent(prediction.confidence)}"
     if answer is Answer.STRANGER:
         return "something else", ""
     if answer is Answer.LOOK_ALIKE:
-        return "unknown", f"nearest: {plain_name(prediction.class_name)}"
+        return "unknown", f"nearest: {prediction.class_name}"
     second = prediction.top_k[1:2]
-    return sure, "".join(f"or {plain_name(name)} {_percent(each)}" for name, each in second if each >= 0.005)
+    return sure, "".join(f"or {name} {_percent(each)}" for name, each in second if each >= 0.005)
 
 
 def _percent(share: float) -> str:
@@ -110,7 +110,7 @@ def tell_row(row: Row) -> str:
 def list_classes(summary: BatchSummary) -> list[tuple[str, int, int]]:
     """Class, pictures of it that are decided alone, pictures for which it is suggested; most first."""
     alone, asked = summary.accepted_classes, summary.suggested_classes
-    rows = [(plain_name(name), alone.get(name, 0), asked.get(name, 0)) for name in {**alone, **asked}]
+    rows = [(name, alone.get(name, 0), asked.get(name, 0)) for name in {**alone, **asked}]
     return sorted(rows, key=lambda row: (-row[1] - row[2], row[0]))
 
 

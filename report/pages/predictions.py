@@ -6,9 +6,8 @@ import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from report.formatting import plain_name
 from report.page import render_page
 from report.pages.prediction_words import (
     COUNTED,
@@ -241,7 +240,7 @@ def _make_group(
         (title, text), total = _TITLES[Answer(key)], summary.count(Answer(key))
     else:
         name = key.removeprefix(_CLASS)
-        title, text, total = plain_name(name), "", summary.accepted_classes[name]
+        title, text, total = name, "", summary.accepted_classes[name]
     tiles = tuple(_make_tile(item, row, drawn[row.path]) for item, row in shown if row.path in drawn)
     return Group(key, title, text, total, tiles)
 
@@ -253,7 +252,7 @@ def _make_tile(item: Item, row: Row, source: str | None) -> Tile:
         link=item.file.absolute().as_uri() if item.file else "",
         title=title,
         detail=detail,
-        name=PurePosixPath(row.path).name,
+        name=row.path,
         heat_map=row.heat_map,
         similar=() if row.answer is Answer.STRANGER else row.similar,
     )

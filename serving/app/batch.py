@@ -25,7 +25,7 @@ from vision.data.decoding.formats import find_format
 from vision.data.thumbnails import make_thumbnail
 from vision.decision.records import Decision
 from vision.prediction.items import Item, Made, show_name
-from vision.prediction.members import ARCHIVE_FAULTS, make_member_item
+from vision.prediction.members import ARCHIVE_FAULTS, make_member_item, open_zip
 
 TOP_K = 5
 SIDE = 240
@@ -85,7 +85,7 @@ def list_items(files: Sequence[tuple[str, BinaryIO]], most: int) -> list[Item]:
             items.append(Item(show_name(name), Made(partial(_read_all, file))))
             continue
         try:
-            archive = zipfile.ZipFile(file)
+            archive = open_zip(file)
         except ARCHIVE_FAULTS as error:
             raise ConfigError(f"{name} cannot be opened ({error}). Expected a ZIP. Pack it again.") from error
         members = (each for each in archive.infolist() if not each.is_dir())

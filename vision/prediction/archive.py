@@ -16,7 +16,7 @@ from vision.base.errors import SourceError
 from vision.data.decoding.formats import HEAD_BYTES, find_format, has_image_ending
 from vision.data.sources.finding import is_set_aside
 from vision.prediction.items import HIDDEN, MAX_BYTES, Item
-from vision.prediction.members import ARCHIVE_FAULTS, make_member_item
+from vision.prediction.members import ARCHIVE_FAULTS, make_member_item, open_zip
 
 MAX_MEMBERS = 1_000_000
 MAX_RATIO = 200
@@ -33,7 +33,7 @@ def list_archive(path: Path) -> Iterator[tuple[list[Item], Counter[str]]]:
         SourceError: it is no ZIP file, has too many members, or unpacks to far more than it holds.
     """
     try:
-        archive = zipfile.ZipFile(path)
+        archive = open_zip(path)
     except ARCHIVE_FAULTS as error:
         raise SourceError(
             f"{path}: cannot be read as a ZIP file: {error}. Pack the pictures again."

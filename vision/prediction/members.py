@@ -6,10 +6,11 @@ import os
 import stat
 import zipfile
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from vision.base.errors import ImageError, SourceError
 from vision.prediction.items import MAX_BYTES, Item, describe_size, make_faulty, show_name
@@ -25,7 +26,21 @@ ARCHIVE_FAULTS = (
 )
 """What `zipfile` raises of archives that are damaged or of a kind that it does not read."""
 
-_ENCRYPTED = 0x1
+_ENCRYPTED, _UTF_8 = 0x1, 0x800
+
+
+def open_zip(file: Path | BinaryIO) -> zipfile.ZipFile:
+    """An archive to read; its names are UTF-8 where they can be, also without the flag that says so.
+
+    Raises:
+        One of ARCHIVE_FAULTS: it is damaged, or no ZIP file.
+    """
+    archive = zipfile.ZipFile(file)
+    for each in archive.infolist():
+        if not each.flag_bits & _UTF_8 and not each.filename.isascii():
+            with suppress(UnicodeError):
+                each.filename = each.filename.encode("cp437").decode("utf-8")
+    return archive
 
 
 def make_member_item(archive: zipfile.ZipFile, member: zipfile.ZipInfo, max_bytes: int = MAX_BYTES) -> Item:

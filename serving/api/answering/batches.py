@@ -26,7 +26,7 @@ from vision.base.errors import ImageError
 from vision.config.data import AUTO_GROUPS
 from vision.prediction.groups import group_items
 from vision.prediction.items import Item, make_faulty, show_name
-from vision.prediction.members import ARCHIVE_FAULTS, make_member_item
+from vision.prediction.members import ARCHIVE_FAULTS, make_member_item, open_zip
 
 _ENTRIES, _DIRECTORY_BYTES = 4, 5  # of what zipfile reads from the end of an archive
 _BYTES_AN_ENTRY = 600
@@ -78,7 +78,7 @@ def open_archive(file: BinaryIO, settings: ServiceSettings) -> zipfile.ZipFile:
         most = settings.max_batch_files
         if end[_ENTRIES] > most or end[_DIRECTORY_BYTES] > most * _BYTES_AN_ENTRY:
             raise _refuse(f"An archive of {end[_ENTRIES]} files arrived", f"at most {most}")
-        archive = zipfile.ZipFile(file)
+        archive = open_zip(file)
     except ARCHIVE_FAULTS as error:
         raise _refuse(f"An archive arrived that cannot be read ({error})") from error
     members = archive.infolist()

@@ -12,7 +12,7 @@ from PIL import Image
 
 from orchestration.flows.answering import tell_caution
 from report.pages import predictions as predictions_page
-from report.pages.prediction_words import list_classes, tell_counts, tell_row
+from report.pages.prediction_words import list_classes, name_answer, tell_counts, tell_row
 from report.pages.predictions import PAGE_NAME, render_sheet, write_predictions
 from tests.example_story import make_promotion
 from tests.serving.toy import BLACK, BLUE, GREEN, GREY, RED, make_bundle, paint
@@ -96,6 +96,13 @@ def test_a_long_name_keeps_its_end(photos: Path, tmp_path: Path) -> None:
     assert f'<span title="{name}">20150321_03550…1_frame169.png</span>' in page
 
 
+def test_a_picture_is_named_by_its_path_below_the_folder(photos: Path, tmp_path: Path) -> None:
+    (photos / "sub").mkdir()
+    (photos / "sub" / "red9.png").write_bytes(paint(RED))
+    _, page = _write(photos, tmp_path / "out")
+    assert '<span title="sub/red9.png">sub/red9.png</span>' in page
+
+
 def test_a_long_list_is_cut_and_says_how_many_are_left(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +124,7 @@ def test_one_answer_is_told_in_a_line(photos: Path, tmp_path: Path) -> None:
     assert told["grey0.png"].startswith("grey0.png: a person decides: ")
     assert told["black0.png"].startswith("black0.png: unknown")
     assert told["torn.png"].startswith("torn.png: cannot be read, ")
+    assert name_answer(Answer.ACCEPT, _predict("no_glasses", Decision.ACCEPT))[0] == "no_glasses 50%"
 
 
 def test_a_class_that_was_mostly_missed_on_test_is_told_where_it_is_named(

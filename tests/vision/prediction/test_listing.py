@@ -126,6 +126,18 @@ def test_an_archive_is_read_in_place_and_unsafe_or_encrypted_members_are_told(tm
     assert sorted(each.name for each in tmp_path.iterdir()) == ["p.zip"]
 
 
+def test_names_are_utf_8_also_where_the_archive_does_not_say_so(tmp_path: Path) -> None:
+    path = _pack(tmp_path / "p.zip", {"My cat, März 2024.PNG": paint(RED), "b.png": paint(RED)})
+    raw = path.read_bytes().replace(b"\x14\0\0\x08", b"\x14\0\0\0")  # without the flag, as `zip -r` packs
+    path.write_bytes(raw)
+    with open_items([path]) as listing:
+        named = {each.path: each.read() for each in listing.items}
+    assert named == {"My cat, März 2024.PNG": paint(RED), "b.png": paint(RED)}
+    path.write_bytes(raw.replace("ä".encode(), b"\x84."))  # cp437, as old Windows packs it
+    with open_items([path]) as listing:
+        assert listing.items[0].path == "My cat, Mä.rz 2024.PNG"
+
+
 def test_links_and_encrypted_members_are_told_and_not_read(tmp_path: Path) -> None:
     link = zipfile.ZipInfo("link.png")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
