@@ -10,7 +10,8 @@ from rich.text import Text
 
 from vision.base.errors import TaxonError
 
-LAYOUT = "--set dataset.layout="
+SETTING = re.compile(r"--set (?='?dataset\.(layout|unknown_classes|skip_folders|follow_links|keep_damaged)=)")
+IN_CONFIG = re.compile(r"(?:set )?dataset\.(skip_folders|follow_links|keep_damaged): (\[.*\]|true)")
 HANDBOOK = "docs/troubleshooting.md"
 BEFORE_EXPECTED = re.compile(r"[.;,:]\s+[Ee]xpected\s+")
 BEFORE_ADVICE = re.compile(r"\.\s+(?=[A-Z])|;\s+")
@@ -28,20 +29,27 @@ def split_refusal(message: str) -> tuple[str, str, str]:
 
 
 def _write_out(message: str, arguments: Sequence[str]) -> str:
-    """The message with a whole command, to be copied, where it names the setting of a layout alone."""
+    """The message with a whole command, to be copied, where it names a setting or a command without NAME."""
     if not arguments:
         return message
-    kept = [
-        each
-        for place, each in enumerate(arguments)
-        if not _is_layout(arguments[place : place + 2]) and not _is_layout(arguments[max(place - 1, 0) :])
+    if arguments[0] == "new":  # there is no config yet that a setting could be written in
+        message = IN_CONFIG.sub(
+            lambda found: f"type --set {shlex.quote(f'dataset.{found[1]}={found[2]}')}", message
+        )
+        if not arguments[1].startswith("-"):
+            message = message.replace("run.py new NAME ", f"run.py new {shlex.quote(arguments[1])} ")
+    return SETTING.sub(lambda found: f"{_without(arguments, found[1])} {found[0]}", message)
+
+
+def _without(arguments: Sequence[str], key: str) -> str:
+    """The command that was typed, without a setting of the data set."""
+    starts = [
+        " ".join(arguments[place : place + 2]).startswith(f"--set dataset.{key}=")
+        for place in range(len(arguments))
     ]
-    return message.replace(LAYOUT, f"{shlex.join(['python', 'run.py', *kept])} {LAYOUT}")
-
-
-def _is_layout(words: Sequence[str]) -> bool:
-    """Whether arguments begin with a layout, as in `--set dataset.layout=class`."""
-    return " ".join(words[:2]).startswith(LAYOUT)
+    after = [False, *starts]
+    kept = [each for place, each in enumerate(arguments) if not starts[place] and not after[place]]
+    return shlex.join(["python", "run.py", *kept])
 
 
 def _is_one(message: str) -> bool:

@@ -28,3 +28,17 @@ ERROR = SourceError(
 def test_a_layout_is_told_as_the_whole_command(typed: list[str], command: str) -> None:
     told = "\n".join(line.plain for line in describe_refusal(ERROR, typed))
     assert f"{command} --set dataset.layout=class or {command} --set dataset.layout=auto" in told
+
+
+@pytest.mark.parametrize(
+    ("message", "command"),
+    [
+        ("dataset.skip_folders: [a b, c]", "new it photos --set 'dataset.skip_folders=[a b, c]'"),
+        ("set dataset.follow_links: true to", "new it photos --set dataset.follow_links=true to"),
+        ("--set 'dataset.unknown_classes=[x]'", "new it photos --set 'dataset.unknown_classes=[x]'"),
+        ("python run.py new NAME a.csv --set dataset.images=b", "new it a.csv --set dataset.images=b"),
+    ],
+)
+def test_before_there_is_a_config_a_setting_is_told_as_the_whole_command(message: str, command: str) -> None:
+    told = "\n".join(line.plain for line in describe_refusal(SourceError(message), ["new", "it", "photos"]))
+    assert f"python run.py {command}" in told

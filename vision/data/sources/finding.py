@@ -16,6 +16,7 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from vision.base.errors import SourceError
 from vision.base.names import find_near, normalise
 from vision.base.wording import count_of
+from vision.config.reading.yaml_text import write_inline
 from vision.data.decoding.formats import HEAD_BYTES, READ_FORMATS, find_format, find_unread, has_image_ending
 from vision.data.records import FileRemark, Quarantined
 
@@ -195,11 +196,16 @@ def list_counts(counts: Counter[str], most: int = 6) -> str:
 
 
 def refuse_lost_classes(
-    root: Path, found: Found, folders: Mapping[str, str | None], classes: Collection[str]
+    root: Path,
+    found: Found,
+    folders: Mapping[str, str | None],
+    classes: Collection[str],
+    skipped: Collection[str],
 ) -> None:
     """Refuse class folders of which not one image can be used: a class would vanish.
 
-    `folders` are those at the level of classes, by path; None where one is no class. `classes` have images.
+    `folders` are those at the level of classes, by path; None where one is no class. `classes` have images;
+    `skipped` is what is left out already.
 
     Raises:
         SourceError: names every such folder with what it holds.
@@ -210,7 +216,7 @@ def refuse_lost_classes(
             f"{root}: {count_of(len(lost), 'class folder')} without one usable image: "
             + "; ".join(f"{_shown(each)}/ ({describe_contents(found, each) or 'empty'})" for each in lost[:8])
             + ". Expected pictures in every class folder. Repair or convert them, or leave the folder out on "
-            f"purpose: dataset.skip_folders: [{', '.join(map(_shown, lost[:8]))}]"
+            f"purpose: dataset.skip_folders: {write_inline([*skipped, *map(_shown, lost)])}"
         )
 
 

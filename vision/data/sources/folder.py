@@ -101,7 +101,7 @@ def list_folder(settings: FolderSource) -> FolderListing:
         raise SourceError(f"{root}: {neighbour}" if neighbour else describe_nothing(root, found, _EXPECTED))
     _check_classes(root, settings, files)
     _check_groups(root, settings.group_by, "dataset.group_by", files)
-    return _make_listing(root, found, layout, files)
+    return _make_listing(root, found, layout, files, settings.skip_folders)
 
 
 def find_source(settings: FolderSource) -> Path:
@@ -137,14 +137,16 @@ def list_addition(addition: Addition, base_classes: Collection[str]) -> FolderLi
     check_spelling(root, {*classes, *base_classes}, _places(files))
     check_unknown_classes(root, addition.unknown_classes, f"unknown_classes of {setting}", classes)
     _check_groups(root, addition.group_by, f"group_by of {setting}", files)
-    return _make_listing(root, found, layout, files)
+    return _make_listing(root, found, layout, files, addition.skip_folders)
 
 
 def _rules(settings: FolderSource | Addition) -> Rules:
     return Rules(settings.skip_folders, settings.follow_links)
 
 
-def _make_listing(root: Path, found: Found, layout: Layout, files: Sequence[SourceFile]) -> FolderListing:
+def _make_listing(
+    root: Path, found: Found, layout: Layout, files: Sequence[SourceFile], skipped: Collection[str]
+) -> FolderListing:
     """What a folder offers; SourceError if a class folder has no image."""
     depth = max(layout.levels(Role.CLASS))
     classes = {
@@ -152,7 +154,7 @@ def _make_listing(root: Path, found: Found, layout: Layout, files: Sequence[Sour
         for folder in found.folders
         if folder.count("/") == depth
     }
-    refuse_lost_classes(root, found, classes, {file.class_name for file in files})
+    refuse_lost_classes(root, found, classes, {file.class_name for file in files}, skipped)
     left_out = [
         item.model_copy(update={"class_name": layout.class_of(tuple(item.path.split("/")[:-1])) or ""})
         for item in sort_left_out(found.quarantined)

@@ -235,7 +235,10 @@ def _sorted_root(root: Path) -> Path:
 def _type(root: Path, lines: Sequence[str]) -> str:
     command = shlex.quote("\n".join(lines))
     path = shlex.quote(str(_sorted_root(root)))
-    return f"\n\npython -c {command}\n\nand train with --set dataset.path={path}"
+    return (
+        f"\n\npython -c {command}\n\nand look at them: python run.py new NAME {path} (in a config that is "
+        f"written: dataset.path: {path})"
+    )
 
 
 def _text(value: object) -> str:

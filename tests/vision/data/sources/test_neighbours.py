@@ -75,6 +75,7 @@ def test_boxes_are_cut_out_as_the_page_shows(tmp_path: Path) -> None:
     ("table", "head", "row", "encoding"),
     [
         ("photos/labels.csv", "file,label", "{0}.jpg,{1}", "utf-8-sig"),
+        ("photos/labels.csv", "file|label", "{0}.jpg|{1}", "utf-8"),
         ("photos/train.csv", "id,when,species", "{0},2021,{1}", "utf-8"),
         ("names.tsv", "path\tclass\tn", "images/{0}.jpg\t{1}\t{0}", "utf-8"),
         ("photos/meta/a.csv", "label;bild", "{1};{0}.jpg", "utf-8"),
@@ -110,6 +111,7 @@ def test_classes_in_file_names_are_told_with_a_command_that_makes_folders(tmp_pa
     message = fault(root)
     assert "cat (5), great_dane (5)" in message
     run_command(message, tmp_path)
+    assert f"python run.py new NAME {tmp_path / 'photos-by-class'}" in message
     assert read(tmp_path / "photos-by-class").class_names == ("cat", "great_dane")
 
 

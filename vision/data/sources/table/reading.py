@@ -82,4 +82,4 @@ def _find_delimiter(path: Path, text: str) -> str:
     first = text.partition("\n")[0]
     if path.suffix.lower() == ".tsv":
         return "\t"
-    return max(",;\t", key=first.count)
+    return max(",;\t|", key=first.count)
