@@ -205,9 +205,7 @@ def _open_client(url: str, key: str, timeout_seconds: float) -> Iterator[httpx.C
             f"{url!r} is no URL of a service ({error}). Expected http://HOST:PORT, with [] around IPv6."
         ) from error
     except httpx.HTTPError as error:
-        raise ServiceError(
-            f"{url} did not answer ({error}). See: python run.py service status, python run.py service logs"
-        ) from error
+        raise ServiceError(f"{url} did not answer ({error}). See: python run.py service logs") from error
 
 
 def _check_status(response: httpx.Response, url: str, subject: str) -> None:

@@ -25,6 +25,7 @@ from vision.base.files import storage_errors, write_atomically
 from vision.base.wording import count_of
 from vision.config.serve import PredictionLogSettings
 from vision.data.decoding.formats import FORMATS, HEAD_BYTES
+from vision.decision.records import Decision
 
 if TYPE_CHECKING:  # the log imports SQLAlchemy
     from serving.log.corrections import CorrectedAnswer
@@ -80,6 +81,7 @@ def _write_pictures(url: str, found: list[CorrectedAnswer], options: Namespace, 
     from serving.log.prediction_log import PredictionLog
     from serving.log.review import find_agreed, read_images
     from serving.log.url import resolve_log_url
+    from serving.runtime.running import ServiceFolder, read_deployed
 
     agreed = find_agreed(found, least=2 if options.agreed else 1)
     agreed = {answer: name for answer, name in agreed.items() if is_folder_name(name)}
@@ -110,9 +112,12 @@ def _write_pictures(url: str, found: list[CorrectedAnswer], options: Namespace, 
         missing = count_of(len(agreed) - len(images), "agreed answer")
         console.print(f"Of {missing} the log has no picture: it kept none when they were given.")
     if agreed and not images:
+        deployed = read_deployed(ServiceFolder(paths.home))
         console.print(
-            "The log keeps pictures where the config says serve: {log: {keep_images: true}}, from the next "
-            "python run.py deploy NAME on."
+            "They were given before the log kept pictures: those of later answers are kept."
+            if deployed is not None and deployed.serve.log.keep_images
+            else "The log keeps pictures where the config says serve: {log: {keep_images: true}}, from the "
+            "next python run.py deploy NAME on."
         )
     if images:
         console.print(f"Train with them: --set 'dataset.additions=[{folder.resolve()}]'")
@@ -181,12 +186,13 @@ def name_picture(sent: str, image: bytes) -> str:
 
 def _tabulate(each: CorrectedAnswer) -> dict[str, str]:
     said, answer = each.correction, each.answer
+    is_unknown = answer.decision == Decision.UNKNOWN
     return {
         "time": f"{said.time:%Y-%m-%d %H:%M:%S}",
         "file": answer.file_name,
         "group": answer.group or "",
         "decision": answer.decision,
-        "answered": answer.class_name,
+        "answered": f"unknown (nearest: {answer.class_name})" if is_unknown else answer.class_name,
         "corrected": said.class_name,
         "by": said.client,
         "model": f"{answer.model_name} version {answer.model_version}",

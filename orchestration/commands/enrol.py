@@ -80,7 +80,7 @@ def _enrol(config: RunConfig, name: str, folder: Path, paths: ProjectPaths, cons
             "The service was started with keys of its own. Expected one for feedback in TAXON_API_KEYS, as "
             "name:key. Set it here, then enrol again."
         )
-    images = [(each.name, _shrink(each)) for each in files[:MAX_ENROLLED]]
+    images = _shrink(files[:MAX_ENROLLED], folder, console)
     made = enrol_class(running.url, key, name, images)
     recognised = f"each left out in turn, {made.num_recognised} of them would have been recognised"
     console.print(
@@ -91,16 +91,21 @@ def _enrol(config: RunConfig, name: str, folder: Path, paths: ProjectPaths, cons
     )
 
 
-def _shrink(file: Path) -> bytes:
-    """The picture of a file, as it is sent."""
+def _shrink(files: Sequence[Path], folder: Path, console: Console) -> list[tuple[str, bytes]]:
+    """Names and pictures of files, as they are sent; those that cannot be used are told and left out."""
     from vision.data.thumbnails import make_thumbnail
 
-    with storage_errors(file, "read"):
-        content = file.read_bytes()
-    try:
-        return make_thumbnail(content, SENT_SIDE)
-    except ImageError as error:
-        raise ImageError(f"{file}: is not usable: {error}. Take it out of the folder.") from error
+    images = []
+    for file in files:
+        with storage_errors(file, "read"):
+            content = file.read_bytes()
+        try:
+            images.append((file.name, make_thumbnail(content, SENT_SIDE)))
+        except ImageError as error:
+            console.print(f"Left out: {file}: {error}")
+    if not images:
+        raise ImageError(f"{folder} holds no picture that can be used. Put pictures of the new class there.")
+    return images
 
 
 def _forget(config: RunConfig, name: str, paths: ProjectPaths, console: Console) -> int:

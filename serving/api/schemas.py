@@ -351,6 +351,9 @@ class ModelDescription(Body):
     )
     score_name: str = Field(description="the unknown score that decides")
     unknown: UnknownPromise
+    stranger: UnknownPromise | None = Field(
+        default=None, description="of those called strangers, beside `unknown`; null: not told apart"
+    )
     review: ReviewPromise
     prediction_set: SetPromise | None = Field(default=None, description="null: a model made before sets")
     backbone: str = Field(default="", description="of the network")

@@ -36,8 +36,7 @@ _REFUSALS = {
     "group": "The name of camera, individual or visit is too long or has signs that cannot be printed.",
     "no-such-answer": "The answer to {name} is no longer kept. Drop the picture again, then correct it.",
     "not-logged": "It could not be written down, because the log of answers is off or fails.",
-    "not-told-apart": "The new class was not taken: its pictures are too few, cannot be told from known "
-    "classes, or are none of the kind that was taught.",
+    "not-told-apart": "The new class was not taken.",
     "enrolled-enough": "The new class was not taken: as many pictures of new classes are kept as may be. "
     "Train with them, or forget one.",
     "no-known-images": "This model keeps no known images to compare with. Train and deploy it again.",
@@ -96,7 +95,17 @@ def tell_promises(model: ModelDescription) -> str:
         told.append(f"Of what I decide alone at most {risk} is wrong: {_terms(named.delta)}.")
     if unknown.attainable:
         alpha = show_share(unknown.alpha)
-        told.append(f"Of pictures of the classes that I know I call at most {alpha} unknown by mistake.")
+        known, stranger = "Of pictures of the classes that I know I call at most", model.stranger
+        if stranger is None:
+            told.append(f"{known} {alpha} unknown by mistake.")
+        elif not stranger.attainable:
+            told.append(f"{known} {alpha} unknown by mistake as look-alikes.")
+        else:
+            both = show_share(unknown.alpha + stranger.alpha)
+            told.append(
+                f"{known} {both} unknown by mistake: {show_share(stranger.alpha)} as strangers, {alpha} as "
+                "look-alikes."
+            )
     return " ".join(told)
 
 

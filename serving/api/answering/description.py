@@ -13,6 +13,7 @@ from serving.api.schemas import (
 )
 from serving.api.settings import ServiceSettings
 from vision.bundle.assembly import LoadedBundle
+from vision.decision.records import UnknownThreshold
 
 
 def describe_model(
@@ -23,7 +24,8 @@ def describe_model(
 ) -> ModelDescription:
     """The description of a bundle as it is served, and of the classes enrolled beside its own."""
     contract = bundle.contract
-    unknown, review, sets = contract.rule.unknown, contract.rule.review, contract.rule.prediction_set
+    rule = contract.rule
+    unknown, stranger, review, sets = rule.unknown, rule.stranger, rule.review, rule.prediction_set
     return ModelDescription(
         name=model.name,
         version=model.version,
@@ -34,12 +36,8 @@ def describe_model(
         resize=contract.resize,
         crop_margin=contract.crop_margin,
         score_name=contract.score_name,
-        unknown=UnknownPromise(
-            alpha=unknown.alpha,
-            delta=unknown.delta,
-            attainable=unknown.attainable,
-            threshold=unknown.value,
-        ),
+        unknown=_promise(unknown),
+        stranger=None if stranger is None else _promise(stranger),
         review=ReviewPromise(
             target_risk=review.target_risk,
             delta=review.delta,
@@ -64,4 +62,13 @@ def describe_model(
         max_megapixels=settings.max_megapixels,
         max_batch_files=settings.max_batch_files,
         enrolled=enrolled,
+    )
+
+
+def _promise(threshold: UnknownThreshold) -> UnknownPromise:
+    return UnknownPromise(
+        alpha=threshold.alpha,
+        delta=threshold.delta,
+        attainable=threshold.attainable,
+        threshold=threshold.value,
     )

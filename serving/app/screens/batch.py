@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from report.formatting import shorten
 from serving.app.batch import MOST_SHOWN, Batch, answer_items, list_items
 from serving.app.pictures import FILE_TYPES
 from serving.app.screen import Screen, Service
@@ -115,6 +116,9 @@ def _show_section(asked: Sequence[Asked], title: str, icon: str) -> None:
     if not asked:
         return
     st.markdown(f"##### {icon} {title}: {len(asked)}")
+    for caution in dict.fromkeys(each.answer.caution for each in asked if each.answer):
+        if caution:
+            st.warning(escape_markdown(caution), icon=":material/priority_high:")
     for each in [each for each in asked if each.problem and not each.shown][:MOST_SHOWN]:
         st.caption(escape_markdown(each.problem))
     with st.container(horizontal=True, gap="small"):
@@ -126,9 +130,8 @@ def _show_section(asked: Sequence[Asked], title: str, icon: str) -> None:
 
 def _tell(asked: Asked) -> str:
     """The answer and the file in a line each."""
-    return (
-        f"**{escape_markdown(tell_answer(asked))}**  \n{escape_markdown(asked.name.rpartition('/')[2][-20:])}"
-    )
+    name = shorten(asked.name.rpartition("/")[2])
+    return f"**{escape_markdown(tell_answer(asked))}**  \n{escape_markdown(name)}"
 
 
 BATCH = Screen("Batch", "Many pictures at once", "batch", ":material/photo_library:", show_batch)

@@ -75,8 +75,8 @@ def _enrol(service: Service, name: str, pictures: list[tuple[str, bytes]]) -> No
     try:
         taken = enrol_class(service.url, service.key, name, pictures)
     except TaxonError as error:
-        st.error(escape_markdown(explain_fault(name, error)), icon=":material/error:")
-        st.caption(escape_markdown(str(error).partition(": ")[2]))
+        told = explain_fault(name, error), str(error).partition(": ")[2]
+        st.error(escape_markdown("\n\n".join(told)), icon=":material/error:")
         return
     st.session_state["enrolled"] = taken
     st.session_state["enrol-serial"] += 1  # an empty field for the next class

@@ -14,6 +14,7 @@ from serving.log.corrections import Correction, add_correction
 from serving.log.prediction_log import PredictionLog
 from tests.serving.answers import START, make_entry
 from tests.serving.toy import RED, paint
+from vision.decision.records import Decision
 
 
 @pytest.fixture(autouse=True)
@@ -32,13 +33,15 @@ def test_corrections_of_one_model_are_listed_and_written(
     capsys: pytest.CaptureFixture[str], home: Path
 ) -> None:
     (home / "state").mkdir()
+    models = (("reef_fast", Decision.UNKNOWN), ("other", Decision.ACCEPT))
     with closing(PredictionLog(f"sqlite:///{home}/state/predictions.sqlite")) as log:
-        for serial, model in ((1, "reef_fast"), (2, "other")):
-            log.append(make_entry(serial, model_name=model, file_name=f"{model}.jpg"))
+        for serial, (model, decision) in enumerate(models, 1):
+            log.append(make_entry(serial, model_name=model, file_name=f"{model}.jpg", decision=decision))
             add_correction(log, Correction(f"id-{serial}", "Äsche, jung", "lab", START))
     assert run.main(["corrections", "--csv", str(home / "said.csv")]) == 0
     with (home / "said.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
+    assert [row["answered"] for row in rows] == ["unknown (nearest: royal_gramma)", "royal_gramma"]
     assert [(row["file"], row["corrected"], row["by"]) for row in rows] == [
         ("reef_fast.jpg", "Äsche, jung", "lab"),
         ("other.jpg", "Äsche, jung", "lab"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pydantic import SecretStr
@@ -18,6 +19,7 @@ from tests.serving.answers import START, make_entry
 from tests.serving.api.client import serve
 from tests.serving.toy import BLACK, GREY, KEY, OTHER_KEY, RED, make_answerer, paint
 from tests.vision.training.nets.toy import KERAS_WARNINGS
+from vision.config.serve import PredictionLogSettings, ServeSettings
 from vision.decision.records import Decision
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
@@ -106,6 +108,24 @@ def test_pictures_on_which_all_agree_are_written_as_class_folders(
     assert kept.is_file()
     assert run.main(["corrections", "--out", str(tmp_path / "none"), "--agreed"]) == 2
     assert "a key of his own" in capsys.readouterr().out
+
+
+def test_without_pictures_it_is_said_how_they_are_kept_or_that_they_are_from_now_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TAXON_STATE", str(tmp_path))
+    (tmp_path / "state").mkdir()
+    with closing(PredictionLog(f"sqlite:///{tmp_path}/state/predictions.sqlite")) as log:
+        log.append(make_entry(1))
+        add_correction(log, Correction("id-1", "chub", "ann", START))
+    assert run.main(["corrections", "--out", str(tmp_path / "out")]) == 2
+    assert "keep_images: true" in capsys.readouterr().out
+    deployed = SimpleNamespace(serve=ServeSettings(log=PredictionLogSettings(keep_images=True)))
+    monkeypatch.setattr("serving.runtime.running.read_deployed", lambda _: deployed)
+    assert run.main(["corrections", "--out", str(tmp_path / "out")]) == 2
+    told = capsys.readouterr().out
+    assert "given before the log kept pictures" in told
+    assert "keep_images" not in told
 
 
 def test_every_picture_has_a_file_of_its_own_inside_the_folder_under_the_name_that_tells_its_group(

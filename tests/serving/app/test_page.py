@@ -25,7 +25,7 @@ from serving.log.corrections import list_corrected
 from serving.log.prediction_log import PredictionLog
 from serving.runtime.running import RunningService, ServiceFolder, read_record, write_record
 from tests.serving.live import serving_toy
-from tests.serving.toy import BLACK, GREY, KEY, RED, paint
+from tests.serving.toy import BLACK, BLUE, GREY, KEY, RED, paint
 from tests.vision.training.nets.toy import KERAS_WARNINGS
 from vision.base.errors import ServiceError
 from vision.prediction.tables import list_columns
@@ -351,12 +351,15 @@ def test_a_batch_that_was_cut_goes_on_where_it_was(
         yield from rows
 
     monkeypatch.setattr("serving.app.batch.answer_archive", answer)
-    files = [(f"{number}.png", paint(RED)) for number in range(4)]
+    files = [(f"{number}.png", paint(RED)) for number in range(3)]
+    files.append(("B8_river_station_fish1_frame17.png", paint(BLUE)))
     page = press(drop(go(open_page(), "batch"), *files), "Answer 4 files")
     assert "The rest got no answer" in page.error[0].value.replace("\\", "")
     assert "1 picture: 1 decided alone" in texts(page)
     press(page, "Go on")
     assert "4 pictures: 4 decided alone" in texts(page)
+    assert "Do not rely on blue (2 of 9 right on test)." in page.warning[0].value.replace("\\", "")
+    assert any("B8_river_st…_frame17.png" in each.replace("\\", "") for each in captions(page))
     assert [each.name for each in page.session_state["batch"].asked] == [name for name, _ in files]
 
 
@@ -374,10 +377,10 @@ def test_a_new_class_is_made_of_five_pictures_listed_and_told_as_perhaps(logged:
     assert "Perhaps yellow" in texts(page)
 
 
-def test_a_new_class_that_is_like_a_known_one_is_refused_with_the_reason(logged: ServiceFolder) -> None:
+def test_a_new_class_that_cannot_be_made_is_refused_with_the_reason(logged: ServiceFolder) -> None:
     page = go(open_page(), "enrol")
     page.text_input[0].set_value("scarlet")
     pictures = [(f"{number}.png", paint((255 - number, 0, 0))) for number in range(5)]
     press(drop(page, *pictures), "Make the class")
-    assert "cannot be told from known" in page.error[0].value.replace("\\", "")
+    assert "4 pictures came; expected 5" in page.error[0].value.replace("\\", "")  # two of them are equal
     assert not page.dataframe

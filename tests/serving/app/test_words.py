@@ -23,6 +23,7 @@ from serving.app.words import (
     put_in_words,
     show_share,
     tell_limits,
+    tell_promises,
 )
 from serving.client import RefusedError
 from vision.base.errors import ImageError, ImageFormatError, ServiceError, StorageError
@@ -133,6 +134,15 @@ def test_what_a_model_cannot_do_is_told_before_it_is_asked() -> None:
     never, always = tell_limits(poor)
     assert "never says that it does not know" in never
     assert "Every answer of this model is for a person to check" in always
+
+
+def test_known_pictures_called_unknown_are_promised_of_strangers_and_look_alikes_together() -> None:
+    assert "at most 5% unknown by mistake." in tell_promises(MODEL)
+    stranger = MODEL.unknown.model_copy(update={"alpha": 0.02})
+    both = tell_promises(MODEL.model_copy(update={"stranger": stranger}))
+    assert "at most 7% unknown by mistake: 2% as strangers, 5% as look-alikes." in both
+    open_end = MODEL.model_copy(update={"stranger": stranger.model_copy(update={"attainable": False})})
+    assert "at most 5% unknown by mistake as look-alikes." in tell_promises(open_end)
 
 
 @pytest.mark.parametrize(

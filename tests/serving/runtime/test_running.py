@@ -184,7 +184,9 @@ def test_what_is_no_address_is_refused(host: str) -> None:
 
 @pytest.mark.parametrize("url", ["http://::1:3000", "http://a:b", "nothing"])
 def test_a_url_that_is_none_is_a_service_error(url: str) -> None:
-    with pytest.raises(ServiceError, match=r"no URL of a service|did not answer"):
+    with pytest.raises(
+        ServiceError, match=r"no URL of a service|did not answer .*See: \S+ run.py service logs$"
+    ):
         describe_model(url, "k")
 
 
