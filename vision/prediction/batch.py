@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,8 +16,10 @@ from vision.base.home import project_home, shorten_path
 from vision.base.lock import RunLock
 from vision.base.names import comparison_key
 from vision.bundle.pictures import tell_misfit
+from vision.bundle.weak import warn_of_class
 from vision.data.images import DECODER_VERSION
 from vision.data.sources.remote import find_url
+from vision.decision.records import WeakClass
 from vision.prediction.engines import Engines, Listen, Wanted
 from vision.prediction.listing import Listing, require_sources
 from vision.prediction.part_file import PART_NAME, Part, PartFile, open_part_file, read_part
@@ -110,7 +112,7 @@ def run_batch(
     engines = Engines(batch.model.root, batch.model.digest, batch.wanted, folder)
     with RunLock(folder / LOCK_NAME, "predict"), open_part_file(folder, batch.key) as part:
         num_new = _answer(batch, engines, part, progress, listen)
-        rows = AnsweredRows(batch, part.lines, folder / PART_NAME)
+        rows = AnsweredRows(batch, part.lines, folder / PART_NAME, engines.bundle.contract.weak_classes)
         tally = Tally().add(rows)
         summary = _summarise(batch, engines, num_new, tally)
         summary = summary.model_copy(update={"seconds": time.monotonic() - started})
@@ -125,9 +127,9 @@ class AnsweredRows:
     The part file may be removed meanwhile: it stays open.
     """
 
-    def __init__(self, batch: Batch, lines: Mapping[str, int], path: Path) -> None:
+    def __init__(self, batch: Batch, lines: Mapping[str, int], path: Path, weak: Sequence[WeakClass]) -> None:
         """Open the part file at `path`, of which `lines` says where the line of each file begins."""
-        self._batch, self._lines = batch, lines
+        self._batch, self._lines, self._weak = batch, lines, weak
         with storage_errors(path, "read"):
             self._file = path.open("rb", _READ_BYTES)
         weakref.finalize(self, self._file.close)
@@ -141,7 +143,10 @@ class AnsweredRows:
             row = read_part(self._file, self._lines[item.path]).row
             kin = SEEN_GROUP if item.group and comparison_key(item.group) in model.groups else ""
             seen = model.uses.get(row.digest, kin)
-            yield row.model_copy(update={"group": item.group, "seen": seen, "box": item.box})
+            given = row.prediction
+            caution = warn_of_class(given.decision, given.class_name, self._weak) if given else ""
+            told = {"group": item.group, "seen": seen, "box": item.box, "caution": caution}
+            yield row.model_copy(update=told)
 
 
 def finish_batch(folder: Path) -> None:

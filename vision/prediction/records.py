@@ -48,6 +48,7 @@ class Row(Value):
     box: Box | None = Field(default=None, description="that came with it, as it came")
 
     similar: tuple[SimilarImage, ...] = Field(default=(), description="known images that are most like it")
+    caution: str = Field(default="", description="that the class which is named was mostly missed on test")
 
     @property
     def answer(self) -> Answer:

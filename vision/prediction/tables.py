@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,11 @@ _LAST = ("set", "unknown_kind", "nearest", "reason", "group", "heat_map", "seen"
 _SIMILAR = ("similar", "similar_class", "similarity", "similar_same")
 
 
-def list_columns(top_k: int, similar: int = 0) -> list[str]:
-    """Names of the columns where so many classes and so many similar images are told."""
+def list_columns(top_k: int, similar: int = 0, more: Sequence[str] = ()) -> list[str]:
+    """Names of the columns of so many classes and so many similar images, `more` before the last."""
     others = [name for place in range(2, top_k + 1) for name in (f"class_{place}", f"confidence_{place}")]
     known = [f"{name}_{place}" for place in range(1, similar + 1) for name in _SIMILAR]
-    return [*_TEXTS, "confidence", *others, *_EVIDENCE, *_LAST, *known]
+    return [*_TEXTS, "confidence", *others, *_EVIDENCE, *_LAST, *known, *more, "caution"]
 
 
 def tabulate(row: Row) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def tabulate(row: Row) -> dict[str, Any]:
     the split in which the model had this very file, or `group` where it was taught others of its group.
     """
     told: dict[str, Any] = {"path": row.path, "group": row.group, "heat_map": row.heat_map or None}
-    told["seen"] = row.seen or None
+    told |= {"seen": row.seen or None, "caution": row.caution or None}
     for place, each in enumerate(row.similar, 1):
         values = (each.path, each.class_name, each.similarity, "yes" if each.same else None)
         told |= {f"{name}_{place}": value for name, value in zip(_SIMILAR, values, strict=True)}
@@ -76,7 +76,7 @@ def write_tables(folder: Path, rows: Iterable[Row], tally: Tally) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = list_columns(tally.top_k, tally.similar) + (["box"] if tally.has_boxes else [])
+    columns = list_columns(tally.top_k, tally.similar, ["box"] if tally.has_boxes else [])
     schema = pa.schema([(name, pa.float64() if _is_number(name) else pa.string()) for name in columns])
     told = (tabulate(row) for row in rows)
     with open_atomically(folder / CSV_NAME) as plain, open_atomically(folder / PARQUET_NAME) as packed:

@@ -20,7 +20,7 @@ def write_json(row: BatchRow) -> str:
 
 def begin_csv(top_k: int) -> tuple[str, Callable[[BatchRow], str]]:
     """The head of a CSV file with the columns of `run.py predict`, and what makes a line of a row."""
-    columns = [*list_columns(top_k), "prediction_id"]
+    columns = list_columns(top_k, more=["prediction_id"])
     buffer = io.StringIO(newline="")
     csv.DictWriter(buffer, columns).writeheader()
     return buffer.getvalue(), partial(_write_csv, columns)
@@ -33,6 +33,7 @@ def _write_csv(columns: list[str], row: BatchRow) -> str:
         group=row.group,
         prediction=None if answer is None else _as_prediction(answer),
         fault="" if problem is None else problem.arrived,
+        caution=(answer and answer.caution) or "",
     )
     cells = as_cells(tabulate(told)) | {"prediction_id": answer and answer.prediction_id}
     buffer = io.StringIO(newline="")

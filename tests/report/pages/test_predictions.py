@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import re
 from pathlib import Path
@@ -137,6 +138,9 @@ def test_a_class_that_was_mostly_missed_on_test_is_told_where_it_is_named(
     summary, page = _write(photos, tmp_path / "with")
     assert told in page
     assert sum(told in line for line in tell_counts(summary)) == 1
+    with (tmp_path / "with" / "predictions.csv").open(newline="") as file:
+        rows = [(list(each)[-1], each["path"], each["caution"]) for each in csv.DictReader(file)]
+    assert {each for each in rows if each[2]} == {("caution", "blue.png", told)}
 
 
 def test_similar_images_stand_under_each_answer_and_the_very_picture_is_called_so(tmp_path: Path) -> None:
@@ -155,7 +159,7 @@ def test_similar_images_stand_under_each_answer_and_the_very_picture_is_called_s
     for name, _, _, _ in shown:
         assert f".{name} {{ --p:url(data:image/jpeg;base64," in page
     cells = (tmp_path / "out" / "predictions.csv").read_text(encoding="utf-8").splitlines()
-    assert cells[0].endswith("similar_same_3")
+    assert cells[0].endswith("similar_same_3,caution")
     assert cells[1].split(",").count("yes") == 1
 
 

@@ -40,7 +40,7 @@ from tests.serving.api.client import (
     read_metric,
     serve,
 )
-from tests.serving.toy import BLACK, GREY, RED, make_answerer, make_bomb, make_bundle, paint
+from tests.serving.toy import BLACK, BLUE, GREY, RED, make_answerer, make_bomb, make_bundle, paint
 from tests.vision.training.nets.toy import KERAS_WARNINGS
 
 pytestmark = [pytest.mark.slow, KERAS_WARNINGS]
@@ -86,17 +86,21 @@ def test_every_picture_is_answered_as_predict_does_in_the_order_of_the_archive(c
 
 
 def test_as_csv_it_has_the_columns_of_predict_and_no_formulas(client: TestClient) -> None:
-    archive = pack({"=1+1.png": paint(RED), "März.png": paint(BLACK), "notes.txt": b"words"})
+    archive = pack(
+        {"=1+1.png": paint(RED), "März.png": paint(BLACK), "blue.png": paint(BLUE), "notes.txt": b"words"}
+    )
     archive = archive.replace(b"\x14\0\0\x08", b"\x14\0\0\0")  # without the flag of UTF-8, as `zip -r` packs
     for answer in (
         send(client, archive, "?format=csv"),
         send(client, archive, accept="text/csv"),
     ):
         assert answer.headers["content-type"].startswith("text/csv")
-        red, black, notes = csv.DictReader(io.StringIO(answer.text))
+        red, black, blue, notes = csv.DictReader(io.StringIO(answer.text))
         assert (red["path"], red["decision"], red["class"]) == ("./=1+1.png", "accept", "red")
         assert (black["path"], black["decision"], black["class"]) == ("März.png", "unknown", "")
         assert black["nearest"]
+        assert (list(blue)[-1], blue["caution"]) == ("caution", "Do not rely on blue (2 of 9 right on test).")
+        assert red["caution"] == notes["caution"] == ""
         assert (red["set"], black["set"]) == ("red", "")
         assert (notes["decision"], len(red["prediction_id"])) == ("unreadable", 32)
         assert "is no picture" in notes["reason"] or "image" in notes["reason"]

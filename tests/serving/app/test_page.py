@@ -332,7 +332,7 @@ def test_a_batch_is_counted_sent_after_a_click_and_answered_file_by_file(logged:
     ]
     rows = list(csv.DictReader(io.StringIO("".join(page.session_state["batch"].rows))))
     assert [row["decision"] for row in rows] == ["review", "accept", "unknown", "unreadable", "unreadable"]
-    assert list(rows[0]) == [*list_columns(5), "prediction_id"]
+    assert list(rows[0]) == list_columns(5, more=["prediction_id"])
     go(go(page, "ask"), "batch")
     assert "5 pictures" in texts(page)
 
