@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _run_stoppable(command, options) if command.stoppable else _run(command, options)
     except TaxonError as error:
         console = Console(file=sys.stderr, highlight=False)
-        for line in describe_refusal(error, arguments):
+        for line in describe_refusal(error, arguments, getattr(options, "config", None)):
             console.print(line, soft_wrap=True)
         return error.exit_code
     except KeyboardInterrupt as stop:

@@ -121,8 +121,8 @@ def test_a_folder_in_the_place_of_a_config_is_answered_with_the_command_that_wri
 @pytest.mark.parametrize(
     ("name", "promoted", "words"),
     [
-        ("training", True, ["make serve", "make ui", "python run.py predict PHOTOS"]),
-        ("training", False, ["python run.py predict PHOTOS --run reef-1", "python run.py runs"]),
+        ("training", True, ["make serve", "make ui", "python run.py predict fast PICTURES"]),
+        ("training", False, ["python run.py predict --run reef-1 PICTURES", "python run.py runs"]),
         ("deployment", False, ["make ui", "python run.py runs"]),
     ],
 )
@@ -130,12 +130,12 @@ def test_the_commands_that_come_next_exist(
     name: str, promoted: bool, words: list[str], tmp_path: Path
 ) -> None:
     outcome = Outcome("reef-1", tmp_path, 0, "done", promoted)
-    commands = [command for command, _ in list_next(name, outcome)]
+    commands = [command for command, _ in list_next(name, outcome, "fast")]
     assert commands == words
     for each in commands:
         if each.startswith("python run.py "):
             parse(each.split()[2:])
-    assert list_next(name, Outcome.of_failure("reef-1", tmp_path, ValueError())) == ()
+    assert list_next(name, Outcome.of_failure("reef-1", tmp_path, ValueError()), "fast") == ()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import closing
@@ -31,7 +32,7 @@ def _run(options: Namespace, paths: ProjectPaths) -> int:
     if options.forget is not None:
         return _forget(config, options.forget, paths, console)
     if not options.what:
-        _tell(config, paths, options.out, console)
+        _tell(config, paths, options, console)
     elif len(options.what) == 2 and options.out is None:
         _enrol(config, options.what[0], Path(options.what[1]).expanduser(), paths, console)
     else:
@@ -118,8 +119,8 @@ def _forget(config: RunConfig, name: str, paths: ProjectPaths, console: Console)
     return 0 if num_gone else 2
 
 
-def _tell(config: RunConfig, paths: ProjectPaths, out: str | None, console: Console) -> None:
-    """List what is enrolled, and write the pictures as class folders where `out` says."""
+def _tell(config: RunConfig, paths: ProjectPaths, options: Namespace, console: Console) -> None:
+    """List what is enrolled, and write the pictures as class folders where `--out` says."""
     found = _read(config, paths)
     if not found:
         console.print(
@@ -133,8 +134,8 @@ def _tell(config: RunConfig, paths: ProjectPaths, out: str | None, console: Cons
         console.print(
             f"{name}: {count_of(num_images, 'picture')}, last {own[-1].time:%Y-%m-%d %H:%M}, by {by}"
         )
-    if out is not None:
-        folder = Path(out).expanduser()
+    if options.out is not None:
+        folder = Path(options.out).expanduser()
         for number, each in enumerate(found):
             for place, (file_name, image) in enumerate(each.images):
                 write_atomically(
@@ -142,7 +143,8 @@ def _tell(config: RunConfig, paths: ProjectPaths, out: str | None, console: Cons
                 )
         console.print(
             f"Wrote the pictures into {folder}. Train with them:\n"
-            f"  python run.py train --config NAME.yaml --set 'dataset.additions=[{folder.resolve()}]'"
+            f"  python run.py train --config {shlex.quote(options.config)} "
+            f"--set 'dataset.additions=[{folder.resolve()}]'"
         )
 
 

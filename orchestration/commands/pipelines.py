@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from orchestration.commands.command import EXECUTOR, Command, argument, read_con
 from orchestration.commands.worker import MACHINES, use_machines
 from orchestration.flows.running.runner import Outcome, launch
 from orchestration.session.paths import ProjectPaths
-from orchestration.session.refusal import describe_refusal
+from orchestration.session.refusal import describe_refusal, fill_in
 from pipelines.names import PipelineName
 from vision.base.errors import ConfigError, TaxonError
 from vision.config.run import RunConfig
@@ -37,7 +38,7 @@ Commands = Sequence[tuple[str, str]]
 """Command -> what it does."""
 SERVE = "make serve", "let it answer over HTTP"
 ASK = "make ui", "ask it in the browser: drag a picture, read the answer"
-PREDICT = "python run.py predict PHOTOS"
+PREDICT = "python run.py predict"
 LIST = "python run.py runs", "all runs, and what is in production"
 LOOK = "make dashboard", "the steps of the runs"
 
@@ -71,7 +72,8 @@ def _declare(name: PipelineName) -> Command:
                 )
             use_machines(options.machines, 0)
         stack = options.stack if name in CACHED else None
-        return run_flow(name, read_config(options, paths), paths, cached=cached, stack=stack)
+        config = read_config(options, paths)
+        return run_flow(name, config, paths, options.config, cached=cached, stack=stack)
 
     return Command(
         name,
@@ -85,7 +87,7 @@ def _declare(name: PipelineName) -> Command:
 
 
 def _roll_back(options: Namespace, paths: ProjectPaths) -> int:
-    return run_flow("rollback", read_config(options, paths), paths)
+    return run_flow("rollback", read_config(options, paths), paths, options.config)
 
 
 PIPELINES = tuple(_declare(each) for each in PipelineName)
@@ -98,12 +100,18 @@ ROLLBACK = Command(
 
 
 def run_flow(
-    name: str, config: RunConfig, paths: ProjectPaths, *, cached: bool = True, stack: str | None = None
+    name: str,
+    config: RunConfig,
+    paths: ProjectPaths,
+    typed: str,
+    *,
+    cached: bool = True,
+    stack: str | None = None,
 ) -> int:
-    """Run a pipeline, or `rollback`, and say how it ended and where to look next; the exit code."""
+    """Run a pipeline, or `rollback`, of a config by its `typed` name; say how it ended; the exit code."""
     style = "bold" if name == PipelineName.MONITORING else "bold green"  # drift is no green light
     outcome = launch(name, config, paths, cached=cached, stack=stack)
-    code = tell_outcome(outcome, style, list_next(name, outcome))
+    code = tell_outcome(outcome, style, list_next(name, outcome, typed), typed)
     if name == PipelineName.DEPLOYMENT and code == 0:
         from orchestration.servers.service import tell_status
 
@@ -111,35 +119,43 @@ def run_flow(
     return code
 
 
-def tell_outcome(outcome: Outcome, style_of_done: str = "bold green", commands: Commands = ()) -> int:
-    """Print how a run ended, where to look and what to type next; its exit code."""
+def tell_outcome(
+    outcome: Outcome,
+    style_of_done: str = "bold green",
+    commands: Commands = (),
+    typed: str | None = None,
+) -> int:
+    """Print how a run of the config `typed` ended, where to look and what to type next; its exit code."""
     say = partial(Console(file=sys.stderr, highlight=False).print, markup=False, soft_wrap=True)
     if isinstance(outcome.failure, TaxonError):
-        for line in describe_refusal(outcome.failure):
+        for line in describe_refusal(outcome.failure, typed=typed):
             say(line)
     else:
-        say(outcome.message, style={0: style_of_done, 3: "bold yellow"}.get(outcome.exit_code, "bold red"))
+        style = {0: style_of_done, 3: "bold yellow"}.get(outcome.exit_code, "bold red")
+        say(fill_in(outcome.message, typed), style=style)
     for sentence in outcome.sentences:
         say(sentence)
     for caution in outcome.cautions:
         say(caution, style="yellow")
     files = {title: outcome.folder / name for title, name in FILES.items()}
     lines = [f"{title:<10} {path}" for title, path in files.items() if path.is_file()]
-    if commands:
-        width = max(len(command) for command, _ in commands)
-        lines += ["", "Next", *(f"  {command:<{width}}   {text}" for command, text in commands)]
     if lines:
         say("\n".join(["", *lines]))
+    if commands:
+        width = max(len(command) for command, _ in commands)
+        say("\n".join(["", "Next", *(f"  {command:<{width}}   {text}" for command, text in commands)]))
     return outcome.exit_code
 
 
-def list_next(name: str, outcome: Outcome) -> Commands:
-    """The commands that one types next, and what each does."""
+def list_next(name: str, outcome: Outcome, typed: str) -> Commands:
+    """The commands that one types next, and what each does; `typed` is the config's name or file."""
     if outcome.failure is not None:
         return ()
     if outcome.promoted:
-        return (SERVE, ASK, (PREDICT, "name your own pictures: a file, a folder, a CSV or a ZIP"))
+        word = shlex.quote(typed)
+        asked = f"{PREDICT} {f'--config {word}' if typed.endswith('.yaml') else word} PICTURES"
+        return (SERVE, ASK, (asked, "name your own pictures: a file, a folder, a CSV or a ZIP"))
     if name == PipelineName.TRAINING:
-        tried = f"{PREDICT} --run {outcome.run_name}"
+        tried = f"{PREDICT} --run {outcome.run_name} PICTURES"
         return ((tried, "try it on your own pictures all the same"), LIST)
     return (ASK, LIST) if name == PipelineName.DEPLOYMENT else (LIST, LOOK)

@@ -11,7 +11,8 @@ from orchestration.session.paths import ProjectPaths
 def _start(options: Namespace, paths: ProjectPaths) -> int:
     from orchestration.servers import service
 
-    return service.start(paths, read_config(options, paths) if options.config else None)
+    config = read_config(options, paths) if options.config else None
+    return service.start(paths, config, options.config)
 
 
 def _serve(options: Namespace, paths: ProjectPaths) -> int:

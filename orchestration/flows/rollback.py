@@ -36,6 +36,8 @@ class RollbackFlow(Flow):
         put_back(name, previous)
         told = f"rolled back: {name} version {previous.version} is in production again"
         told += f", version {withdrawn} is archived." if withdrawn else "."
+        if withdrawn and int(previous.version) > int(withdrawn):
+            told += f" Version {previous.version} is the newer of the two: it was rolled back before."
         return _follow(run.outcome(0, told), run)
 
 
@@ -43,15 +45,15 @@ FLOW = RollbackFlow()
 
 
 def _find_previous(model_name: str) -> RegisteredVersion:
-
     previous = find_previous(model_name)
     if previous is not None:
         return previous
-    if find_version_number(model_name) is None:
+    present = find_version_number(model_name)
+    if present is None:
         raise missing_champion(model_name, "there is nothing to go back from")
     raise ConfigError(
-        f"There is no earlier champion of {model_name} to go back to. Expected an archived version "
-        "with a digest, which a second promotion leaves. Nothing was changed."
+        f"There is only version {present} of {model_name} and no earlier champion of {model_name} to go back "
+        "to. Nothing was changed."
     )
 
 
@@ -70,4 +72,5 @@ def _follow(outcome: Outcome, run: Run) -> Outcome:
     if deployed is not None and deployed.bento.model.name == run.config.name:
         with storage_errors(folder.deployed, "delete"):
             folder.deployed.unlink()
-    return replace(outcome, message=f"{outcome.message} No service of it runs; to start one: {AGAIN}")
+    ends = f" in place of {service.bento.model.name}, which answers now" if service is not None else ""
+    return replace(outcome, message=f"{outcome.message} No service of it runs; to start one{ends}: {AGAIN}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,29 +63,30 @@ def start_project(
     """
     config, sheet = configs / f"{name}.yaml", configs / f"{name}.png"
     settings = settle_source(name, source, config, overrides)
-    _refuse_taken(name, config, sheet)
+    _refuse_taken(name, source, config, sheet)
     survey = survey_images(settings, progress)
     plan = Plan.of(survey, len(os.sched_getaffinity(0)))
     text = write_draft(name, survey, plan)
     settled = settle(RunConfig, parse_yaml(text, str(config)), config)
     picture = draw_contact_sheet(survey)
-    _refuse_taken(name, config, sheet)  # another `new` may have written them while this one looked
+    _refuse_taken(name, source, config, sheet)  # another `new` may have written them while this one looked
     write_atomically(config, text)  # first: a sheet that is alone would only stand in the way
     write_atomically(sheet, picture)
     return Started(survey, config, sheet, foresee(survey, settled, f"about {in_words(plan.seconds)}"))
 
 
-def _refuse_taken(name: str, config: Path, sheet: Path) -> None:
+def _refuse_taken(name: str, source: str, config: Path, sheet: Path) -> None:
     for path in (config, sheet):
         if path.exists():
             raise ConfigError(
                 f"{path} is there already. Expected a name that is free: nothing is overwritten. Train with "
                 f"it: python run.py train {name}; or choose another name, or remove that file."
             )
+    free = f"my-{name}"
     named = re.compile(rf"^name:\s*['\"]?{re.escape(name)}['\"]?\s*(#.*)?$", re.MULTILINE)
     for path in sorted(config.parent.rglob("*.yaml")):
         if named.search(path.read_text(encoding="utf-8", errors="replace")):
             raise ConfigError(
                 f"{name} is the name in {path}, whose model it would share. Expected a name of its own. "
-                "Choose another."
+                f"Choose another: python run.py new {free} {shlex.quote(source)}"
             )

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from orchestration.session.environment import prepare_environment
 from orchestration.session.paths import ProjectPaths
+from orchestration.session.refusal import fill_in
 from pipelines.names import PipelineName
 from serving.log.url import parse_url, resolve_log_url
 from serving.runtime.bento import is_of_this_code
@@ -24,12 +25,13 @@ from vision.base.errors import ConfigError
 from vision.config.run import RunConfig
 
 
-def start(paths: ProjectPaths, config: RunConfig | None) -> int:
+def start(paths: ProjectPaths, config: RunConfig | None, typed: str | None = None) -> int:
     """Serve the last deployed Bento again; where none is deployed, deploy the config's champion.
 
     Args:
         paths: the project.
         config: says where to listen, and whose champion to deploy; None: as it was deployed.
+        typed: the name or file of that config.
 
     Raises:
         ConfigError: nothing is deployed and no config says what to deploy, or the port is taken.
@@ -53,7 +55,7 @@ def start(paths: ProjectPaths, config: RunConfig | None) -> int:
     if config is not None:
         if status.ready and status.running is not None:
             _tell_of_another_address(status.running, config)
-        _tell_of_a_newer_champion(paths, config, deployed.bento.model.digest)
+        _tell_of_a_newer_champion(paths, config, typed, deployed.bento.model.digest)
     return code
 
 
@@ -102,17 +104,18 @@ def _tell_of_another_address(running: RunningService, config: RunConfig) -> None
         )
 
 
-def _tell_of_a_newer_champion(paths: ProjectPaths, config: RunConfig, served: str) -> None:
+def _tell_of_a_newer_champion(paths: ProjectPaths, config: RunConfig, typed: str | None, served: str) -> None:
     """Say so where what is in production is not what was deployed last."""
     prepare_environment(paths)
     from materializers.registry import find_production
 
     production = find_production(config.name)
     if production is not None and production.champion.digest != served:
-        say(
+        told = (
             f"Not served yet: version {production.version}, digest {production.champion.digest[:16]}, is in "
             "production. Deploy it: python run.py --pipeline deployment --config NAME.yaml"
         )
+        say(fill_in(told, typed))
 
 
 def _describe(status: ServiceStatus, service: RunningService, folder: ServiceFolder) -> list[str]:

@@ -28,6 +28,11 @@ def split_refusal(message: str) -> tuple[str, str, str]:
     return parts[0], wanted.rstrip("."), "".join(advice).rstrip(".")
 
 
+def fill_in(message: str, typed: str | None) -> str:
+    """The message with the config that was typed, where it names `--config NAME.yaml`."""
+    return message.replace("--config NAME.yaml", f"--config {shlex.quote(typed)}") if typed else message
+
+
 def _write_out(message: str, arguments: Sequence[str]) -> str:
     """The message with a whole command, to be copied, where it names a setting or a command without NAME."""
     if not arguments:
@@ -58,9 +63,17 @@ def _is_one(message: str) -> bool:
     return not rest or not rest[0] or all(line.startswith(" ") for line in rest)
 
 
-def describe_refusal(error: TaxonError, arguments: Sequence[str] = ()) -> Iterator[Text]:
-    """The lines of an error as a person reads it; `arguments` are those of the command that met it."""
-    found, wanted, advice = split_refusal(_write_out(str(error), arguments))
+def describe_refusal(
+    error: TaxonError, arguments: Sequence[str] = (), typed: str | None = None
+) -> Iterator[Text]:
+    """The lines of an error as a person reads it.
+
+    Args:
+        error: what is told.
+        arguments: those of the command that met it.
+        typed: the config that was named to it, if one was.
+    """
+    found, wanted, advice = split_refusal(fill_in(_write_out(str(error), arguments), typed))
     yield Text.assemble((f"{type(error).__name__}: ", "bold red"), found)
     for label, text in (("Expected", wanted), ("Do this", advice)):
         if text:

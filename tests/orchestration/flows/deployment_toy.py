@@ -223,6 +223,8 @@ def play(report: Path) -> None:
             with guard_run("follow", PATHS):
                 outcome = follow_promotion(promoted, Run("second", config, PATHS))
             seen["tampered"] = [outcome.exit_code, outcome.message, look()]
+            tamper("2")  # whole again
+            seen["forward"] = attempt(lambda: launch("rollback", config, PATHS))
             seen["deployed"] = read_deployed(FOLDER) is not None and find_service(FOLDER) is not None
         finally:
             stop_service(FOLDER)

@@ -74,7 +74,7 @@ def test_the_report_of_a_monitoring_run_is_written_again(seen: dict[str, Any]) -
 def test_there_is_nothing_to_go_back_to_from_the_first_champion(seen: dict[str, Any]) -> None:
     code, message, state = seen["nothing_to_go_back_to"]
     assert (code, state) == (2, seen["first"][2])
-    assert "no earlier champion of toy" in message
+    assert "There is only version 1 of toy and no earlier champion of toy" in message
 
 
 def test_a_deployment_that_cannot_succeed_is_refused_in_one_message_and_leaves_no_run(
@@ -132,8 +132,16 @@ def test_a_rollback_puts_the_previous_champion_into_production_and_service(seen:
     code, message, state = seen["back"]
     assert code == 0
     assert "toy version 1 is in production again, version 2 is archived" in message
+    assert "rolled back before" not in message
+    assert "in place of" not in message
     assert (state["version"], state["answered_by"]) == ("1", "1")
     assert (state["champion"], state["served"]) == (seen["digests"][0], seen["digests"][0])
+
+
+def test_a_second_rollback_says_that_it_goes_forward(seen: dict[str, Any]) -> None:
+    code, message = seen["forward"]
+    assert code == 0
+    assert "version 1 is archived. Version 2 is the newer of the two: it was rolled back before." in message
 
 
 def test_a_rollback_leaves_a_trace_at_both_versions(seen: dict[str, Any]) -> None:

@@ -97,7 +97,7 @@ def test_nothing_is_overwritten_and_no_model_is_shared(photos: Path, tmp_path: P
     assert (configs / "fish.yaml").read_bytes() == before
     (configs / "fish.yaml").rename(configs / "other.yaml")
     (configs / "fish.png").unlink()
-    with pytest.raises(ConfigError, match=r"other\.yaml"):
+    with pytest.raises(ConfigError, match=rf"other\.yaml.*new my-fish '{photos}'"):
         start_project("fish", str(photos), configs)
 
 

@@ -42,3 +42,9 @@ def test_a_layout_is_told_as_the_whole_command(typed: list[str], command: str) -
 def test_before_there_is_a_config_a_setting_is_told_as_the_whole_command(message: str, command: str) -> None:
     told = "\n".join(line.plain for line in describe_refusal(SourceError(message), ["new", "it", "photos"]))
     assert f"python run.py {command}" in told
+
+
+def test_the_config_that_was_typed_stands_in_the_command() -> None:
+    error = SourceError("3000 is taken. Stop it, or choose another: --config NAME.yaml --set serve.port=1")
+    told = "\n".join(line.plain for line in describe_refusal(error, typed="my fish.yaml"))
+    assert "--config 'my fish.yaml' --set serve.port=1" in told

@@ -97,8 +97,10 @@ def test_the_terminal_tells_what_was_promoted_can_do_and_not_the_floors_it_passe
 ) -> None:
     story = replace(make_story(), rule=make_rule(attainable=False))
     outcome = project(paths, monkeypatch, trouble=None, promotion=verdict(Verdict.PROMOTED), story=story)
-    assert tell_outcome(outcome) == 0
-    verdict_line, *lines = capsys.readouterr().err.split("\n\n")[0].splitlines()
+    assert tell_outcome(outcome, commands=(("make serve", "let it answer"),)) == 0
+    said = capsys.readouterr().err
+    assert "\n\n\n" not in said
+    verdict_line, *lines = said.split("\n\n")[0].splitlines()
     assert verdict_line == "promoted: version 3 of reef is now in production."
     assert lines[0].startswith("It decides 90 of 100 ")
     assert lines[1].startswith("Right on ")
