@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,8 +91,8 @@ def describe_layout(layout: str) -> str:
     return known.get(layout, layout)
 
 
-def write_draft(name: str, survey: Survey, plan: Plan) -> str:
-    """The configuration of a folder or a table that was looked at."""
+def write_draft(name: str, survey: Survey, plan: Plan, doubts: Sequence[str] = ()) -> str:
+    """The configuration of a folder or a table that was looked at; `doubts` are told in a comment."""
     adds = f"adds about {in_words(plan.fine_seconds)} here"
     smallest = min(survey.class_sizes(), key=lambda each: each.num_images)
     enough = f"enough: a usual picture here has {survey.usual_side()}"
@@ -101,6 +102,7 @@ def write_draft(name: str, survey: Survey, plan: Plan) -> str:
         f"{count_of(len(survey.manifest.class_names), 'class')}, looked at by `run.py new`.",
         cost=f"About {in_words(plan.seconds)} on {plan.cores} CPU cores.",
         command=f"python run.py --pipeline training --config {name}.yaml",
+        doubts=doubts,
         name=name,
         layout_words=f"Here: {describe_layout(survey.layout)}. Where folders allow two readings",
         group_words=_tell_groups(survey),

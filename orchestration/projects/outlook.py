@@ -53,8 +53,8 @@ def foresee(survey: Survey, config: RunConfig, time: str) -> Outlook:
     return Outlook(
         "",
         tuple(each.message for each in found),
-        "Add pictures of other individuals, places or days to the same folders; no new config is needed. Or "
-        "try it as it is: nothing goes into production, and the model answers all the same.",
+        "Add pictures of other individuals, places or days to the same folders; no new config is needed. "
+        "Until then nothing goes into production, and the model answers all the same.",
         ((train, f"{learn}; refused at its end"), ("python run.py predict --run latest PICTURES", answer)),
     )
 

@@ -66,13 +66,15 @@ def start_project(
     _refuse_taken(name, source, config, sheet)
     survey = survey_images(settings, progress)
     plan = Plan.of(survey, len(os.sched_getaffinity(0)))
-    text = write_draft(name, survey, plan)
-    settled = settle(RunConfig, parse_yaml(text, str(config)), config)
+    draft = write_draft(name, survey, plan)
+    settled = settle(RunConfig, parse_yaml(draft, str(config)), config)
+    outlook = foresee(survey, settled, f"about {in_words(plan.seconds)}")
+    text = write_draft(name, survey, plan, outlook.doubts)
     picture = draw_contact_sheet(survey)
     _refuse_taken(name, source, config, sheet)  # another `new` may have written them while this one looked
     write_atomically(config, text)  # first: a sheet that is alone would only stand in the way
     write_atomically(sheet, picture)
-    return Started(survey, config, sheet, foresee(survey, settled, f"about {in_words(plan.seconds)}"))
+    return Started(survey, config, sheet, outlook)
 
 
 def _refuse_taken(name: str, source: str, config: Path, sheet: Path) -> None:

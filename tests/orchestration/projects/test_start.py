@@ -213,7 +213,10 @@ def test_where_training_would_refuse_the_last_lines_are_what_helps(tmp_path: Pat
     again = tell(survey)
     assert "Refused" not in again
     assert "Gate" in again  # of 16 groups test gets 2
-    assert "It takes about 17 test groups" in again
+    assert "the test split has 2 groups, about 17 are needed: add some 120 groups, or train all" in again
+    assert again.count("Gate") == 1
+    doubts = ["Too small to be promoted"]
+    assert "\n# Too small to be" in write_draft("my-fish", survey, Plan.of(survey, 2), doubts)
     assert "refused at its end" in again
 
 

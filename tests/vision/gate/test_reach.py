@@ -47,10 +47,10 @@ def test_a_test_split_of_few_groups_is_told_how_many_it_takes(most: float, least
         num: [each.message for each in find_unreachable(splits, asked, ReviewSettings(), BOOTSTRAP, seed=0)]
         for num, splits in kept.items()
     }
-    for_groups = {num: [each for each in lines if "It takes about" in each] for num, lines in told.items()}
+    for_groups = {num: [each for each in lines if "are needed" in each] for num, lines in told.items()}
     assert for_groups[needed] == []
     (message,) = for_groups[needed - 1]
-    assert f"It takes about {needed} test groups" in message
+    assert f"has {needed - 1} pictures, about {needed} are needed: add some " in message
 
 
 def test_a_share_that_no_promise_allows_is_found_before_training() -> None:
@@ -68,4 +68,4 @@ def test_a_share_that_no_promise_allows_is_found_before_training() -> None:
     for missed in (find(0.01), find(0.2, num_train=1, num_test=40)):  # test gives no promise
         (message,) = missed
         assert "gate.min_decided" in message
-        assert "It takes about" not in message
+        assert "are needed" not in message
