@@ -93,7 +93,7 @@ def _broken_promises(story: RunStory) -> Iterator[Advice]:
 
 def _declare_groups(story: RunStory) -> Iterator[Advice]:
     if lacks_groups(story):
-        yield advise_groups(story.manifest)
+        yield advise_groups(story)
 
 
 def _help_weakest_class(story: RunStory) -> Iterator[Advice]:

@@ -47,7 +47,6 @@ class RenderedSection:
 
     id: str
     title: str
-    link: str
     html: Markup
     folded: bool
 
@@ -83,7 +82,7 @@ def render_section(section: Section, story: RunStory, pictures: PictureCache = N
     plots = {name: pictures.embed(plot) for name, plot in section.plots(story).items()}
     html = render_page(f"sections/{section.id}.html.j2", story=story, plots=plots, **section.context(story))
     # the template has escaped every value already
-    return RenderedSection(section.id, section.title, section.link, Markup(html), section.folded)
+    return RenderedSection(section.id, section.title, Markup(html), section.folded)
 
 
 def render_page(template: str, **values: object) -> str:

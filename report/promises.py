@@ -19,7 +19,9 @@ from vision.decision.unknown_threshold import fewest_for_threshold
 from vision.evaluation.records import DecisionRates
 
 NO_GROUPS = "Are some photos of the same individual, burst or place? No groups are declared."
-DECLARE_GROUPS = "Then set dataset.group_by, or these figures are too good."
+_NOISE = 1e-9
+"""What arithmetic may add to a share; 1 - 0.95 is more than 0.05."""
+
 GROUPS_IN_NAMES = "Are some photos of the same individual or visit? Your file names suggest {count} of them."
 
 
@@ -123,16 +125,16 @@ def _promise_unknown(rule: DecisionRule, known: DecisionRates) -> Iterator[Promi
 def _state(value: float, low: float, allowed: float, *, attainable: bool) -> str:
     if not attainable or math.isnan(value):
         return "none"
-    if value <= allowed:
+    if value <= allowed + _NOISE:
         return "kept"
-    return "broken" if low > allowed else "open"
+    return "broken" if low > allowed + _NOISE else "open"
 
 
 def list_cautions(story: RunStory) -> tuple[str, ...]:
     """What to know before the figures of a run are trusted, a line each, for the terminal."""
     lines = [f"{each.answer} {each.finding} {each.action}" for each in list_shortfalls(story)]
     if lacks_groups(story):
-        advice = advise_groups(story.manifest)
+        advice = advise_groups(story)
         lines.append(f"{advice.finding} {advice.action}")
     if alone := _list_lone_classes(story.splits):
         lines.append(
@@ -155,13 +157,14 @@ def _list_lone_classes(splits: Splits | None) -> list[str]:
     ]
 
 
-def advise_groups(manifest: Manifest | None) -> Advice:
+def advise_groups(story: RunStory) -> Advice:
     """What to ask and to set where no groups are declared, with the ready line where the names tell some."""
-    found = suggest_groups(manifest.entries if manifest else ())
+    found = suggest_groups(story.manifest.entries if story.manifest else ())
+    why = "" if story.test is None else ", or these figures are too good"
     if found.pattern is None:
-        return Advice(NO_GROUPS, DECLARE_GROUPS)
+        return Advice(NO_GROUPS, f"Then set dataset.group_by{why}.")
     question = GROUPS_IN_NAMES.format(count=f"{found.num_groups:,}")
-    return Advice(question, f"Set dataset.{found.setting()}, or these figures are too good.")
+    return Advice(question, f"Set dataset.{found.setting()}{why}.")
 
 
 def lacks_groups(story: RunStory) -> bool:

@@ -36,6 +36,8 @@ def _explore(options: Namespace, paths: ProjectPaths) -> int:
     is_named = (configs / f"{what}.yaml").is_file() or what.endswith(".yaml")
     if is_named:
         config, then = load_config(find_config(what, configs), options.overrides), f"train {what}"
+        if any(paths.runs.glob(f"{config.name}-{'[0-9]' * 8}-*/results.csv")):
+            then = "runs"
     else:
         config, then = _make_config(options, configs), f"new NAME {shlex.quote(what)}"
     from orchestration.projects.exploration import explore_images  # imports scipy, and later TensorFlow
@@ -102,7 +104,11 @@ def _list_findings(looked: Looked) -> Iterator[tuple[str, str, str]]:
         if pairs:
             yield "Hardest", f"to tell apart before any training: {join_words(pairs)}", ""
         told = f"{len(suspects):,} of {len(explored.held_out.rows):,} look like another class"
-        yield "Labels", f"{told} to a network that was never taught these; most may be right", ""
+        yield (
+            "Labels",
+            f"{told} to a network that was never taught these; most may be right; test is left out",
+            "",
+        )
         strangers = len(find_strangers(explored.held_out))
         if strangers:
             yield "Strangers", f"{count_of(strangers, 'picture')} like no class", "yellow"

@@ -93,7 +93,7 @@ def explore_images(
             lack = f"A training would refuse these images: {refusal}"
         explored = Explored(str(NETWORK.backbone), True, outputs, held_out, lack)
         story = RunStory(
-            run_name=f"{folder.name}, before training",
+            run_name=f"{folder.name}, looked at without training",
             config=config,
             manifest=manifest,
             splits=splits,

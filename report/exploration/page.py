@@ -208,7 +208,7 @@ def _show_pair(subject: _Subject, first: int, second: int, found: Sequence[Suspe
 
 def _show_suspect(subject: _Subject, each: Suspect, margin: float) -> _Tile:
     label, suggestion = (plain_name(subject.splits.class_names[i]) for i in (each.label, each.suggestion))
-    return subject.tile(each.row, label, f"or {suggestion}? likelier by {margin:.2f}")
+    return subject.tile(each.row, label, f"or {suggestion}? likelier by {1 - 2 * margin:.2f}")
 
 
 def _show_strangers(subject: _Subject, issues: Sequence[Issue]) -> list[_Tile]:

@@ -38,6 +38,8 @@ from vision.decision.records import Decision, DecisionRule
 from vision.evaluation.records import FEW_GROUPS, ClassRow, DecisionRates, Evaluation
 
 LARGEST_WITH_COUNTS = 25
+BLANK = {"facecolor": "white", "edgecolor": "none", "pad": 0}
+"""Behind words that a line would cross."""
 
 
 def draw_confusion(evaluation: Evaluation) -> bytes:
@@ -69,11 +71,14 @@ def draw_class_scores(evaluation: Evaluation) -> bytes:
         if math.isfinite(row.f1.value) and not row.f1.low < row.f1.high and row.num_groups < FEW_GROUPS:
             told = f"   {count_of(row.num_groups, 'group')}: no interval   "
             side = "left" if row.f1.value < 0.5 else "right"
-            axes.text(row.f1.value, height, told, ha=side, va="center", fontsize=SMALL, color=MUTED)
+            axes.text(
+                row.f1.value, height, told, ha=side, va="center", fontsize=SMALL, color=MUTED, bbox=BLANK,
+                zorder=1.5,
+            )  # fmt: skip
     name_rows(axes, [row.class_name for row in rows])
     macro = evaluation.macro_f1.value
     if math.isfinite(macro):
-        axes.axvline(macro, color=INK, linewidth=0.9, linestyle=(0, (3, 3)))
+        axes.axvline(macro, color=INK, linewidth=0.9, linestyle=(0, (3, 3)), zorder=1)
         axes.text(
             macro, 1.0, "mean", transform=axes.get_xaxis_transform(), ha="center", va="bottom", fontsize=SMALL
         )
@@ -167,8 +172,9 @@ def draw_ladder(record: tuple[Evaluation, float]) -> bytes:
     axes.plot(targets, [row.accepted for row in rows], "o-", color=BLUE, label="test images")
     axes.axvline(100 * in_force, color=PURPLE, linewidth=2)
     axes.text(
-        100 * in_force, 0.04, " in force", transform=axes.get_xaxis_transform(), fontsize=SMALL, color=PURPLE
-    )
+        100 * in_force, 0.04, " in force ", transform=axes.get_xaxis_transform(), fontsize=SMALL,
+        color=PURPLE, ha="right" if in_force > 0.15 else "left",
+    )  # fmt: skip
     axes.set_ylim(0, 1.02)
     axes.set_xlim(0, 21)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")

@@ -61,6 +61,4 @@ def _summary(story: RunStory) -> dict[str, Any]:
     return {"rule": told}
 
 
-ANSWERS = Section(
-    "answers", "What it answers", "Answers", ("test",), _context, _plots, _summary, folded=False
-)
+ANSWERS = Section("answers", "What it answers", ("test",), _context, _plots, _summary, folded=False)

@@ -28,6 +28,4 @@ def _summary(story: RunStory) -> dict[str, Any]:
     }
 
 
-CHOICE = Section(
-    "choice", "Which candidate, and why", "The choice", ("comparison",), plots=_plots, summary=_summary
-)
+CHOICE = Section("choice", "Which candidate, and why", ("comparison",), plots=_plots, summary=_summary)

@@ -120,4 +120,4 @@ def _summary(story: RunStory) -> dict[str, Any]:
     return {"dataset": dataset}
 
 
-DATA = Section("data", "The data", "The data", ("manifest",), _context, _plots, _summary, folded=False)
+DATA = Section("data", "The data", ("manifest",), _context, _plots, _summary, folded=False)

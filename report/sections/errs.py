@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from report.formatting import format_confidence
 from report.photographs.featured import show_answer
 from report.photographs.thumbnails import LARGE_SIDE, embed_heat_map
@@ -29,7 +31,8 @@ def _context(story: RunStory) -> dict[str, Any]:
         )
         for answer in mistakes
     ]
-    return {"mistakes": pictures, "in_sight": IN_SIGHT}
+    counts = np.array(story.test.confusion if story.test else ((0,),))
+    return {"mistakes": pictures, "num_wrong": int(counts.sum() - counts.trace()), "in_sight": IN_SIGHT}
 
 
-ERRS = Section("errs", "Where it errs", "Where it errs", ("test",), _context, folded=False)
+ERRS = Section("errs", "Where it errs", ("test",), _context, folded=False)

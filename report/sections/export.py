@@ -22,4 +22,4 @@ def _summary(story: RunStory) -> dict[str, Any]:
     return {"precisions": precisions}
 
 
-EXPORT = Section("export", "What is served", "Export", ("precision_report",), summary=_summary)
+EXPORT = Section("export", "What is served", ("precision_report",), summary=_summary)

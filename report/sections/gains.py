@@ -33,7 +33,6 @@ def _summary(story: RunStory) -> list[dict[str, Any]]:
 GAINS = Section(
     "gains",
     "Would more answers to one picture help?",
-    "Several answers",
     ("gains",),
     context=_context,
     summary=lambda story: {"gains": _summary(story)},

@@ -30,4 +30,4 @@ def _summary(story: RunStory) -> dict[str, Any]:
     return {"gate": gate}
 
 
-GATE = Section("gate", "The gate", "The gate", ("promotion",), plots=_plots, summary=_summary)
+GATE = Section("gate", "The gate", ("promotion",), plots=_plots, summary=_summary)

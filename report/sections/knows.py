@@ -63,6 +63,4 @@ def _summary(story: RunStory) -> dict[str, Any]:
     return {"test": test}
 
 
-KNOWS = Section(
-    "knows", "What it knows", "What it knows", ("test",), _context, _plots, _summary, folded=False
-)
+KNOWS = Section("knows", "What it knows", ("test",), _context, _plots, _summary, folded=False)

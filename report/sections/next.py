@@ -16,4 +16,4 @@ def _context(story: RunStory) -> dict[str, Any]:
     return {"advice": derive_advice(story), "in_sight": IN_SIGHT}
 
 
-NEXT = Section("next", "What to do next", "What to do next", context=_context, folded=False)
+NEXT = Section("next", "What to do next", context=_context, folded=False)

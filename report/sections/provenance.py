@@ -21,4 +21,4 @@ def _context(story: RunStory) -> dict[str, Any]:
     }
 
 
-PROVENANCE = Section("provenance", "Provenance", "Provenance", context=_context)
+PROVENANCE = Section("provenance", "Provenance", context=_context)

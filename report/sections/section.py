@@ -32,7 +32,6 @@ class Section:
 
     id: str
     title: str
-    link: str
     needs: tuple[str, ...] = ()
     context: Callable[[RunStory], Mapping[str, Any]] = _nothing
     plots: Callable[[RunStory], Mapping[str, Plot]] = _nothing

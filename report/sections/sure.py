@@ -17,4 +17,4 @@ def _plots(story: RunStory) -> dict[str, Plot]:
     return plots
 
 
-SURE = Section("sure", "How sure it is", "How sure it is", ("test",), plots=_plots)
+SURE = Section("sure", "How sure it is", ("test",), plots=_plots)

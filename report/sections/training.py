@@ -38,4 +38,4 @@ def _speed(history: TrainingHistory | None) -> dict[str, Any]:
     }
 
 
-TRAINING = Section("training", "Training", "Training", ("histories",), plots=_plots, summary=_summary)
+TRAINING = Section("training", "Training", ("histories",), plots=_plots, summary=_summary)

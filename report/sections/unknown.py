@@ -74,6 +74,4 @@ def _show_answer(story: RunStory, answer: Answer) -> Picture:
     return replace(picture, detail=f"{picture.detail}, {format_confidence(answer.confidence)}")
 
 
-UNKNOWN = Section(
-    "unknown", "Look-alikes and strangers", "Look-alikes and strangers", ("test",), _context, _plots
-)
+UNKNOWN = Section("unknown", "Look-alikes and strangers", ("test",), _context, _plots)

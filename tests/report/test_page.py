@@ -226,6 +226,12 @@ def test_a_failed_run_says_how_far_it_came_and_why_it_ended() -> None:
     assert "It came as far as: data read." in words
     assert "step validate: Split 'test' shares 14 images with 'train'." in words
     assert "What it knows" not in words
+    assert STORY.manifest is not None
+    ungrouped = tuple(entry.model_copy(update={"group": None}) for entry in STORY.manifest.entries)
+    manifest = STORY.manifest.model_copy(update={"entries": ungrouped})
+    told = advice_about(replace(story, manifest=manifest))
+    assert "dataset.group_by" in told
+    assert "too good" not in told
 
 
 @pytest.mark.usefixtures("no_plots")

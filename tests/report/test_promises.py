@@ -158,6 +158,14 @@ def test_strangers_are_called_unknown_whatever_else_can_be_promised(promises: tu
     assert ("It answers unknown to strangers alone" in cautions) == ("unknown" in promises)
 
 
+def test_a_set_that_holds_as_much_as_was_promised_keeps_its_promise() -> None:
+    rule = make_rule()
+    ready = rule.model_copy(update={"prediction_set": rule.unknown})
+    covers = Interval(value=0.95, low=0.9, high=1.0)  # 1 - 0.95 is more than 0.05
+    story = with_test(replace(STORY, rule=ready), set_covers=covers, set_size=1.2)
+    assert list_promises(story)[-1].state == "kept"
+
+
 def test_known_images_called_strangers_count_in_the_promise_on_unknown() -> None:
     plain = list_promises(replace(STORY, rule=make_rule()))[0]
     both = list_promises(replace(STORY, rule=with_strangers(make_rule())))[0]

@@ -6,6 +6,7 @@ import json
 from dataclasses import fields, replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from report.page import TEMPLATES, render_report, render_section
@@ -17,7 +18,7 @@ from report.sections.values import to_plain
 from report.story import RunStory
 from report.summary import summarise
 from tests.example_data import make_config, make_manifest
-from tests.example_story import make_story
+from tests.example_story import make_story, with_test
 from tests.report.outline import Outline, check_tiles
 
 HOSTILE = "<script>alert(1)</script>"
@@ -37,6 +38,14 @@ def test_a_section_renders_a_whole_run(section: Section) -> None:
     assert outline.open == []
     assert outline.missing_alt == 0
     assert outline.words.strip()
+
+
+def test_it_is_said_that_there_are_more_mistakes_than_are_shown() -> None:
+    assert STORY.test is not None
+    confusion = np.full((len(STORY.test.class_names),) * 2, 9).tolist()
+    many = with_test(STORY, confusion=tuple(map(tuple, confusion)), mistakes=STORY.test.mistakes[:1] * 12)
+    errs = next(section for section in SECTIONS if section.id == "errs")
+    assert "Its worst mistakes, 12 of " in render_section(errs, many).html
 
 
 @each_section

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vision.base.wording import count_of
 from vision.gate.records import GateCheck, Verdict
 
 WHY = {
@@ -38,5 +39,5 @@ def tell_reason(verdict: Verdict, checks: Sequence[GateCheck], *, decides: bool,
         )
         return reason + ("." if decides else ", as a helper: it suggests, a person decides.")
     failed = [WHY[check.name] for check in checks if not check.passed]
-    more = f", and {len(failed) - 1} more" if len(failed) > 1 else ""
+    more = f", and {count_of(len(failed) - 1, 'more reason')}" if len(failed) > 1 else ""
     return f"{failed[0]}{more}."

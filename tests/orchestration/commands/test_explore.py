@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -10,9 +11,11 @@ from orchestration.commands.explore import EXPLORE
 from orchestration.commands.parsing import parse
 from orchestration.projects import exploration
 from orchestration.session.paths import ProjectPaths
+from report.story import RunStory
 from tests.example_data import make_config
 from tests.orchestration.projects.photographs import make_frames, save_noise
 from vision.base.errors import ConfigError, SourceError
+from vision.config.run import RunConfig
 from vision.config.work import ExecutorSettings
 from vision.data.records import Split
 from vision.work.current import current_work
@@ -45,7 +48,8 @@ def test_a_folder_is_looked_at_without_config_or_training(
     assert "A training would refuse" in told  # three pictures are too few
     assert f"python run.py new NAME {photos}" in told
     html = page.read_text()
-    assert "before training" in html
+    assert "looked at without training" in html
+    assert "test is left out" in " ".join(told.split()) or "Labels" not in told
     assert "by issue" in html
     assert (page.parent / "suspected_labels.csv").read_text().startswith("path,label,suggestion")
     assert not paths.zenml.exists()
@@ -56,6 +60,26 @@ def test_a_name_that_is_nothing_says_what_is_near(paths: ProjectPaths) -> None:
     (paths.root / "configs" / "my-fish.yaml").write_text("name: my-fish\n")
     with pytest.raises(ConfigError, match=r"python run\.py explore my-fish"):
         explore(paths, "my-fihs")
+
+
+def test_a_training_that_was_done_is_not_what_is_offered_next(
+    paths: ProjectPaths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def look(config: RunConfig, _data: Path, folder: Path, *_: object, **_more: object) -> exploration.Looked:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "exploration.html").touch()
+        return exploration.Looked(folder / "exploration.html", RunStory("r", config), Mock())
+
+    monkeypatch.setattr(exploration, "explore_images", look)
+    (paths.root / "configs").mkdir()
+    (paths.root / "configs" / "fish.yaml").write_text(
+        "name: fish\ndataset: {source: reef}\ntraining: {candidates: {a: {backbone: efficientnet_lite0}}}\n"
+    )
+    for run, offered in (("fish-7", "train fish"), ("fish-20260101-120000-000", "runs")):
+        (paths.runs / run).mkdir(parents=True)
+        (paths.runs / run / "results.csv").touch()
+        explore(paths, "fish")
+        assert capsys.readouterr().out.rstrip().endswith(f"python run.py {offered}")
 
 
 def test_images_are_read_by_whom_the_config_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

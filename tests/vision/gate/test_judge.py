@@ -15,7 +15,7 @@ from vision.gate.judge import judge_gate
 from vision.gate.records import Promotion, Verdict
 from vision.gate.sides import Challenger, Champion
 from vision.gate.use import USES, Replies, Shown
-from vision.gate.words import WHY
+from vision.gate.words import WHY, tell_reason
 
 Array = npt.NDArray[Any]
 NUM = 200
@@ -378,3 +378,5 @@ def test_every_check_has_a_reason_and_the_first_that_failed_is_told() -> None:
     refused = judge(make_challenger(150))
     assert refused.reason.startswith(WHY["accuracy"])
     assert judge(make_challenger(num=6)).reason.startswith(WHY["test groups"])
+    twice = [check for check in refused.checks if not check.passed][:1] * 2
+    assert tell_reason(Verdict.KEPT, twice, decides=True, first=False).endswith(", and 1 more reason.")
