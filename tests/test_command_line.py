@@ -12,6 +12,7 @@ from orchestration.commands.command import Command
 from orchestration.commands.parsing import build_help, parse
 from orchestration.commands.pipelines import list_next
 from orchestration.commands.registry import COMMANDS
+from orchestration.commands.schedule import read_schedule
 from orchestration.flows.running.runner import Outcome
 from orchestration.schedule.config import ScheduleConfig
 from orchestration.schedule.runner import find_commands
@@ -26,12 +27,18 @@ SHIPPED = run.ROOT / "configs" / "schedule.yaml"
 
 def test_the_shipped_schedule_starts_monitoring_and_retraining_by_commands_that_exist() -> None:
     config = load_settings(ScheduleConfig, SHIPPED)
-    commands = find_commands(config, ProjectPaths.of(run.ROOT))
+    project = ProjectPaths.of(run.ROOT)
+    commands = find_commands(config, project)
     assert {job.pipeline for job in config.jobs.values()} == {"monitoring", "retraining"}
     for name, job in config.jobs.items():
         command, options = parse([str(part) for part in commands[name][2:]])
         assert command.name == job.pipeline
         assert options.config == str(run.ROOT / "configs" / "fast.yaml")
+    own = read_schedule(parse(["schedule", "smoke", "--set", "timezone=Asia/Tokyo"])[1], project)
+    assert {job.config for job in own.jobs.values()} == {"smoke"}
+    assert own.timezone == "Asia/Tokyo"
+    for each in ([], ["schedule"], ["--config", "schedule.yaml"]):
+        assert read_schedule(parse(["schedule", *each])[1], project) == config
 
 
 @pytest.mark.parametrize(
@@ -46,7 +53,6 @@ def test_the_shipped_schedule_starts_monitoring_and_retraining_by_commands_that_
         (["train"], "--pipeline training needs --config NAME.yaml, or just NAME"),
         (["train", "my-fish", "--config", "fast.yaml"], "two configs were given, my-fish and fast.yaml"),
         (["train", "fast", "--no-cahce"], "Did you mean --no-cache?"),
-        (["schedule"], "schedule needs --config"),
         (["rollback"], "rollback needs --config"),
         (["--pipeline", "deployment"], "--pipeline deployment needs --config"),
         (
@@ -173,7 +179,7 @@ TRAINING = ["--pipeline", "training", "--config", "fast.yaml"]
     ("arguments", "code", "words"),
     [
         (["schedule", "--config", "schedule.yaml", "--once"], 0, "is new"),
-        (["schedule", "--config", "schedule.yaml", "--status"], 0, "No scheduler is running"),
+        (["schedule", "smoke", "--status"], 0, "No scheduler is running"),
         (["service", "status"], 1, "No service is running"),
         (["runs"], 0, "No runs yet"),
         ([*TRAINING, "--set", "images.siz=3"], 2, "did you mean size?"),

@@ -4,14 +4,33 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from orchestration.commands.command import Command, argument, find_config_file
+from orchestration.commands.command import Command, argument
 from orchestration.schedule.config import ScheduleConfig
 from orchestration.session.paths import ProjectPaths
-from vision.config.reading.loading import load_settings
+from vision.config.reading.loading import find_config, load_settings
+from vision.config.reading.yaml_text import parse_yaml, read_text
+
+SHIPPED = "schedule.yaml"
+
+
+def read_schedule(options: Namespace, paths: ProjectPaths) -> ScheduleConfig:
+    """The schedule that was named; of a run's config the jobs of schedule.yaml, with that config in each.
+
+    Raises:
+        ConfigError: there is no such file, or something in it is wrong.
+    """
+    configs = paths.root / "configs"
+    path = find_config(options.config or SHIPPED, configs)
+    tree = parse_yaml(read_text(path), str(path))
+    if not isinstance(tree, dict) or "dataset" not in tree:
+        return load_settings(ScheduleConfig, path, options.overrides)
+    config = load_settings(ScheduleConfig, find_config(SHIPPED, configs), options.overrides)
+    own = {name: job.model_copy(update={"config": options.config}) for name, job in config.jobs.items()}
+    return config.model_copy(update={"jobs": own})
 
 
 def _schedule(options: Namespace, paths: ProjectPaths) -> int:
-    config = load_settings(ScheduleConfig, find_config_file(options, paths), options.overrides)
+    config = read_schedule(options, paths)
     if options.status:
         from orchestration.schedule.state import print_status
 
@@ -23,12 +42,12 @@ def _schedule(options: Namespace, paths: ProjectPaths) -> int:
 
 SCHEDULE = Command(
     "schedule",
-    "start pipelines by cron expressions until stopped",
+    "start the jobs of schedule.yaml by the clock, for NAME or for the configs named there",
     _schedule,
     (
         argument("--status", action="store_true", help="what was done and is next"),
         argument("--once", action="store_true", help="run what is due now and end"),
     ),
-    config="needed",
+    config="optional",
     stoppable=False,
 )

@@ -130,13 +130,14 @@ def print_status(config: ScheduleConfig, paths: ProjectPaths) -> int:
     folder, zone = find_folder(paths), ZoneInfo(config.timezone)
     jobs = read_state(folder).jobs
     times = f"last run ({config.timezone})", "ended", "seconds", f"next run ({config.timezone})"
-    table = Table("job", "cron", *times)
+    table = Table("job", "config", "cron", *times)
     for name, settings in config.jobs.items():
         job, shown = jobs.get(name), ("never", "", "")
         if job is not None and job.last is not None:
             seconds = "" if job.last.seconds is None else f"{job.last.seconds:.1f}"
             shown = show_moment(job.last.started, zone), job.last.in_words(), seconds
-        table.add_row(name, settings.cron, *shown, _describe_next(job, Timetable(settings.cron, zone), zone))
+        due = _describe_next(job, Timetable(settings.cron, zone), zone)
+        table.add_row(name, settings.config, settings.cron, *shown, due)
     console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
     console.print(table)
     console.print(_describe_scheduler(folder))
@@ -158,4 +159,4 @@ def _describe_scheduler(folder: Path) -> str:
     if holder is not None and is_held(folder / LOCK):
         return f"The scheduler is running: process {holder.pid}, since {holder.since}. Logs: {folder}"
     killed = "" if holder is None else f" Process {holder.pid}, started {holder.since}, was killed."
-    return f"No scheduler is running.{killed} Start one: python run.py schedule --config schedule.yaml"
+    return f"No scheduler is running.{killed} Start one: the same command without --status"

@@ -256,6 +256,7 @@ def test_real_jobs_run_one_after_the_other_and_are_told_in_the_status(
     assert print_status(schedule(), project) == 0
     told = capsys.readouterr().out
     assert told.count("0 done") == 2
+    assert "watch.yaml" in told
     assert "No scheduler is running" in told
 
 
