@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from serving.api.problems import ProblemError
-from vision.base.errors import DataError, ImageError, ImageFormatError
+from vision.base.errors import DataError, EmptyImageError, ImageError, ImageFormatError
 from vision.data.decoding.formats import READ_FORMATS
 
 
@@ -15,6 +15,10 @@ def unusable_image(error: ImageError, max_megapixels: float) -> ProblemError:
             arrived=f"The file is {error}",
             expected=f"a {READ_FORMATS} image by its first bytes, whatever its name",
             advice="Convert the file, or send the right one",
+        )
+    if isinstance(error, EmptyImageError):
+        return ProblemError(
+            "image-unusable", arrived="The file is empty", expected="a whole image", advice="Copy it again"
         )
     return ProblemError(
         "image-unusable",

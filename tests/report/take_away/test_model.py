@@ -214,7 +214,7 @@ class TestWithGraph:
     def test_a_pipe_is_no_picture_and_a_damaged_part_ends_the_program(self, tmp_path: Path) -> None:
         folder, _ = write(tmp_path)
         os.mkfifo(tmp_path / "pipe.jpg")
-        with pytest.raises(ValueError, match="is no file"):
+        with pytest.raises(ValueError, match=r"is no file; expected pictures, as in FOLDER/\*\.jpg"):
             load_program(folder).answer(tmp_path / "pipe.jpg")
         graph = (folder / GRAPH).read_bytes()
         (folder / GRAPH).write_bytes(graph[:-9])
@@ -226,8 +226,11 @@ class TestWithGraph:
     ) -> None:
         folder, _ = write(tmp_path)
         pictures = [str(each) for each in save_pictures(tmp_path / "pictures", 30)]
-        monkeypatch.setattr("sys.argv", [PROGRAM, *pictures])
-        runpy.run_path(str(folder / PROGRAM), run_name="__main__")
+        for given, code in ((pictures[:1], 0), ([str(tmp_path), *pictures], 1)):
+            monkeypatch.setattr("sys.argv", [PROGRAM, *given])
+            with pytest.raises(SystemExit) as ended:
+                runpy.run_path(str(folder / PROGRAM), run_name="__main__")
+            assert ended.value.code == code
         told = capsys.readouterr()
         rows = [line.split("\t") for line in told.out.splitlines()]
         number = sum(row[1] != "unknown" and row[2] == NAMES[0] for row in rows)

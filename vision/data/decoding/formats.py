@@ -23,7 +23,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 from pillow_heif import HeifImageFile
 
-from vision.base.errors import ImageError, ImageFormatError
+from vision.base.errors import EmptyImageError, ImageError, ImageFormatError
 
 HEAD_BYTES = 4096
 """How much of a file `recognise` looks at."""
@@ -86,11 +86,15 @@ _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _REDUCED = 254  # NewSubfileType; bit 0: a reduced version of another picture in this file
 _PHOTOMETRIC, _CFA, _LINEAR_RAW = 262, 32803, 34892
 _DNG_VERSION = 50706
+_RAW_STARTS = (
+    *(b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"\0MRM"),
+    *(b"FOVb", b"II\x1a\0\0\0HEAPCCDR"),
+)
 
 
 def _is_camera_raw(head: bytes) -> bool:
     """Whether a file holds a sensor's values, with a thumbnail where a TIFF has its picture."""
-    if head.startswith((b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"\0MRM")):
+    if head.startswith(_RAW_STARTS):
         return True
     if b"crx " in _brands(head) or (head[8:10] == b"CR" and head.startswith(_TIFF_STARTS)):
         return True
@@ -152,13 +156,15 @@ FORMATS: tuple[Format, ...] = (
 
 _EXPORT = "export it as JPEG, PNG or TIFF with the program that made it"
 
+CAMERA_RAW = Unread(
+    "a camera's raw file",
+    _is_camera_raw,
+    "develop it to JPEG or TIFF, as darktable-cli, RawTherapee or the camera maker's program do",
+    is_image=True,
+)
+
 UNREAD: tuple[Unread, ...] = (
-    Unread(
-        "a camera's raw file",
-        _is_camera_raw,
-        "develop it to JPEG or TIFF, as darktable-cli, RawTherapee or the camera maker's program do",
-        is_image=True,
-    ),
+    CAMERA_RAW,
     Unread(
         "a JPEG XL image",
         _with(b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"),
@@ -231,7 +237,7 @@ def find_unread(head: bytes) -> Unread | None:
 def refuse_format(head: bytes) -> ImageError:
     """The error that names what a file is which is no image that is read."""
     if not head:
-        return ImageError("the file is empty; copy it again")
+        return EmptyImageError("the file is empty; copy it again")
     known = find_unread(head)
     if known is None:
         return ImageFormatError(f"no image that is known (it begins with {head[:8]!r}); {_EXPORT}")

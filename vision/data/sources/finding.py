@@ -17,7 +17,15 @@ from vision.base.errors import SourceError
 from vision.base.names import find_near, normalise
 from vision.base.wording import count_of
 from vision.config.reading.yaml_text import write_inline
-from vision.data.decoding.formats import HEAD_BYTES, READ_FORMATS, find_format, find_unread, has_image_ending
+from vision.data.decoding.formats import (
+    CAMERA_RAW,
+    HEAD_BYTES,
+    READ_FORMATS,
+    find_format,
+    find_unread,
+    has_image_ending,
+    refuse_format,
+)
 from vision.data.records import FileRemark, Quarantined
 
 _TAKEN_UNSEEN = frozenset({".jpg", ".jpeg", ".png"})
@@ -26,9 +34,6 @@ _RAW_ENDINGS = frozenset(
         *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos"),
         *(".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
     )
-)
-_RAW_REASON = (
-    "a camera's raw file; develop it to JPEG or TIFF, as darktable-cli, RawTherapee or the maker's program do"
 )
 _TABLE = "; a table of labels is read by dataset: {source: csv, path: ...} (docs/sources.md#csv)"
 _ARCHIVES = frozenset({".zip", ".tar", ".tgz", ".gz", ".7z", ".rar", ".xz", ".bz2"})
@@ -311,11 +316,13 @@ class _Walk:
             self.found.leave_out(path, f"cannot be read: {error.strerror or error}")
             return False
         unread = find_unread(head)
-        if suffix in _RAW_ENDINGS:
-            self.found.leave_out(path, _RAW_REASON)
-            return False
+        if suffix in _RAW_ENDINGS and unread is None and find_format(head) is not None:
+            unread = CAMERA_RAW  # its first bytes are a TIFF's
         if unread is not None and unread.is_image:
             self.found.leave_out(path, f"{unread.name}; {unread.advice}")
+            return False
+        if suffix in _RAW_ENDINGS:
+            self.found.leave_out(path, str(refuse_format(head)))
             return False
         if find_format(head) is not None or has_image_name:
             return True  # what is wrong with it is told when it is read

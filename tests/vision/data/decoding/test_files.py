@@ -206,6 +206,7 @@ def test_a_missing_end_mark_is_told() -> None:
         (b"\xff\x0a" + bytes(99), "JPEG XL"),
         (b"II*\0\x10\0\0\0CR\2\0" + bytes(99), "raw file.*darktable"),
         (b"FUJIFILMCCD-RAW " + bytes(99), "raw file"),
+        (b"II\x1a\0\0\0HEAPCCDR" + bytes(99), "raw file"),
         (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + bytes(99), "raw file"),
         (b"MM\0*\0\0\0\x08\0\1\x00\xfe\0\4\0\0\0\1\0\0\0\1" + bytes(99), "raw file"),
         (b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom" + bytes(99), "video.*ffmpeg"),
