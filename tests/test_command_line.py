@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,8 @@ def test_the_commands_that_come_next_exist(
     for each in commands:
         if each.startswith("python run.py "):
             parse(each.split()[2:])
+    asked = replace(outcome, promoted=False, following=(("python run.py retrain NAME", "if it stays"),))
+    assert list_next("monitoring", asked, "a b.yaml")[0][0] == "python run.py retrain --config 'a b.yaml'"
     assert list_next(name, Outcome.of_failure("reef-1", tmp_path, ValueError()), "fast") == ()
 
 

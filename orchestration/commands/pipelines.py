@@ -151,11 +151,12 @@ def list_next(name: str, outcome: Outcome, typed: str) -> Commands:
     """The commands that one types next, and what each does; `typed` is the config's name or file."""
     if outcome.failure is not None:
         return ()
+    word = f"--config {shlex.quote(typed)}" if typed.endswith(".yaml") else shlex.quote(typed)
     if outcome.promoted:
-        word = shlex.quote(typed)
-        asked = f"{PREDICT} {f'--config {word}' if typed.endswith('.yaml') else word} PICTURES"
+        asked = f"{PREDICT} {word} PICTURES"
         return (SERVE, ASK, (asked, "name your own pictures: a file, a folder, a CSV or a ZIP"))
     if name == PipelineName.TRAINING:
         tried = f"{PREDICT} --run {outcome.run_name} PICTURES"
         return ((tried, "try it on your own pictures all the same"), LIST)
-    return (ASK, LIST) if name == PipelineName.DEPLOYMENT else (LIST, LOOK)
+    following = [(command.replace("NAME", word), text) for command, text in outcome.following]
+    return (ASK, LIST) if name == PipelineName.DEPLOYMENT else (*following, LIST, LOOK)

@@ -21,7 +21,9 @@ from report.sections.values import to_plain
 from report.story import MACHINE
 from serving.log.url import resolve_log_url
 from vision.base.files import storage_errors, write_atomically
-from vision.drift.records import ColumnDrift, DriftPage, DriftReport
+from vision.base.wording import count_of
+from vision.config.monitoring import DriftSettings
+from vision.drift.records import ColumnDrift, DriftPage, DriftReport, DriftStatus
 
 PAGE_NAME = "drift.html"
 
@@ -66,10 +68,28 @@ class MonitoringFlow(FolderFlow[MonitoringStory]):
         report = story.report if story else load_output(run.name, "monitor", ArtifactName.DRIFT_REPORT)
         if report is None:
             return run.outcome(1, NO_VERDICT)
-        return run.outcome(0, "\n".join([title_drift(report), *(f"- {each}" for each in report.reasons)]))
+        told = "\n".join([title_drift(report), *(f"- {each}" for each in report.reasons)])
+        return run.outcome(0, told, following=(find_following(report, run.config.monitoring),))
 
 
 FLOW = MonitoringFlow()
+
+
+def find_following(report: DriftReport, settings: DriftSettings) -> tuple[str, str]:
+    """The command that a verdict asks for, and what for."""
+    groups = ", `group` with every picture" if report.num_ungrouped else ""
+    if report.status is DriftStatus.DRIFT:
+        return "python run.py retrain NAME", (
+            "if pictures stay like this: label some and name their folder in retraining.new_images first"
+        )
+    if report.num_reference_groups < settings.min_groups:
+        return (
+            "python run.py train NAME",
+            "with pictures of more groups: the model has too few to compare with",
+        )
+    needed = (report.missing_images, "more picture"), (report.missing_groups, "more group")
+    missing = " in ".join(count_of(num, what) for num, what in needed if num)
+    return "python run.py monitor NAME", f"again after {missing or 'the next answers'}{groups}"
 
 
 def tell_monitoring(run: RunArtifacts) -> MonitoringStory:

@@ -68,6 +68,7 @@ class Outcome:
         promoted: a training's bundle went into production.
         sentences: what the judged model can do.
         cautions: what to know before these figures are trusted.
+        following: commands to type next, with NAME for the config, and what each is for.
         failure: the exception that ended it, if one did.
     """
 
@@ -78,6 +79,7 @@ class Outcome:
     promoted: bool = False
     sentences: tuple[str, ...] = ()
     cautions: tuple[str, ...] = ()
+    following: tuple[tuple[str, str], ...] = ()
     failure: BaseException | None = field(default=None, compare=False)
 
     @classmethod
@@ -322,8 +324,7 @@ def record_run(run: Run, plan: Plan, failure: Exception | None) -> None:
     """Store with a run what ZenML does not know; that it cannot be stored is told, and stops nothing."""
     from orchestration.flows.running.artifacts import record_circumstances
 
-    told = None if failure is None else tell_error(failure)
-    seconds = time.monotonic() - run.started
+    told, seconds = tell_error(failure) if failure else None, time.monotonic() - run.started
     try:
         with database_errors(run.paths):
             record_circumstances(run.name, plan.config, plan.left_out, told, seconds, plan.weights)
@@ -369,8 +370,7 @@ def project_again(run_name: str, paths: ProjectPaths) -> Path:
         raise ConfigError(
             f"Run {run.name} is of the pipeline {name}, whose runs have no folder. Expected a run of "
             "training, monitoring or retraining (python run.py runs lists them). Its steps are in the "
-            "dashboard (python run.py dashboard); what was deployed last and answers: python run.py service "
-            "status"
+            "dashboard (python run.py dashboard); what answers: python run.py service status"
         )
     flow.project(run.name, paths)
     return paths.runs / run.name

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from orchestration.flows.monitoring import summarise_monitoring
+from orchestration.flows.monitoring import find_following, summarise_monitoring
 from orchestration.store.rows import tell_drift
 from orchestration.store.windows import order_verdicts
 from report.pages.drift import MonitoringStory, advise, render_drift_page
@@ -262,6 +262,19 @@ def test_where_the_mix_may_be_all_that_moved_the_advice_is_to_look_at_it_first()
 def test_quiet_answers_without_groups_ask_for_groups() -> None:
     report = QUIET[0].model_copy(update={"num_ungrouped": 5, "verified": False})
     assert "Send the field group" in advise(report)[-1].action
+
+
+def test_the_command_that_follows_is_the_one_that_the_verdict_asks_for() -> None:
+    waiting = WAITING[0].model_copy(update={"missing_images": 1, "missing_groups": 4, "num_ungrouped": 5})
+    assert find_following(CAPTURE[0], SETTINGS)[0] == "python run.py retrain NAME"
+    assert find_following(QUIET[0], SETTINGS) == (
+        "python run.py monitor NAME",
+        "again after the next answers",
+    )
+    told = "again after 1 more picture in 4 more groups, `group` with every picture"
+    assert find_following(waiting, SETTINGS)[1] == told
+    few = waiting.model_copy(update={"num_reference_groups": 1})
+    assert find_following(few, SETTINGS)[0] == "python run.py train NAME"
 
 
 def test_a_reference_of_too_few_groups_asks_nobody_to_wait() -> None:
