@@ -12,7 +12,6 @@ from report.exploration.issues import Issue, find_issues
 from report.exploration.map import colour_classes, draw_map, place_images
 from report.exploration.shapes import HEIGHT, WIDTH, show_shapes
 from report.exploration.squares import WAYS, show_squares
-from report.formatting import plain_name
 from report.page import render_page
 from report.photographs.thumbnails import GALLERY_SIDE, embed_image, embed_row, sample_rows
 from report.pictures import PictureCache
@@ -87,8 +86,8 @@ class _Subject:
         return _Tile(embed_row(self.story, row, GALLERY_SIDE), title, detail, self.manifest.entries[row].path)
 
     def class_of(self, row: int) -> str:
-        """The class of a row, as the page writes it."""
-        return plain_name(self.splits.image_classes[row])
+        """The class of a row."""
+        return self.splits.image_classes[row]
 
 
 def write_exploration(story: RunStory, explored: Explored, folder: Path, pictures: PictureCache) -> None:
@@ -173,7 +172,7 @@ def _show_class(subject: _Subject, name: str, count: int, colour: str) -> _Group
     rows = sample_rows(subject.story, name, SAMPLES)
     held_out = name in subject.splits.unknown_class_names
     return _Group(
-        title=plain_name(name),
+        title=name,
         text=f"{count:,}{' held out as unknown' if held_out else ''}",
         tiles=tuple(map(subject.tile, rows)),
         mean=_mean_image(subject, name),
@@ -200,14 +199,14 @@ def _show_pair(subject: _Subject, first: int, second: int, found: Sequence[Suspe
         for each in rank_groups([one for one in found if one.label == label])[:PAIR_PICTURES]
     ]
     return _Group(
-        title=f"{plain_name(names[first])} and {plain_name(names[second])}",
+        title=f"{names[first]} and {names[second]}",
         text=f"{len(found):,} taken for the other",
         tiles=tuple(_show_suspect(subject, each, each.margin) for each in of_both),
     )
 
 
 def _show_suspect(subject: _Subject, each: Suspect, margin: float) -> _Tile:
-    label, suggestion = (plain_name(subject.splits.class_names[i]) for i in (each.label, each.suggestion))
+    label, suggestion = (subject.splits.class_names[i] for i in (each.label, each.suggestion))
     return subject.tile(each.row, label, f"or {suggestion}? likelier by {1 - 2 * margin:.2f}")
 
 

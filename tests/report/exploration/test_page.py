@@ -35,7 +35,7 @@ NUM = 20
 @pytest.fixture
 def story(tmp_path: Path) -> RunStory:
     for i in range(2 * NUM):
-        name = "cod" if i < NUM else "eel"
+        name = "cod" if i < NUM else "sand_eel"
         save_noise(tmp_path / "photos" / name / f"{i:02}.png", i, (40, 30) if name == "cod" else (90, 30))
     dataset = FolderSource(path=tmp_path / "photos")
     manifest = read_source(dataset, tmp_path)
@@ -72,8 +72,10 @@ def test_each_kind_of_doubt_has_its_rows(story: RunStory) -> None:
     entries = list(manifest.entries)
     entries[7] = entries[7].model_copy(update={"is_damaged": True})
     manifest = manifest.model_copy(update={"entries": tuple(entries)})
-    uses = [("cod" if i < NUM else "eel", f"g{i}", None if i == 8 else Split.TRAIN) for i in range(2 * NUM)]
-    splits = make_splits(uses, ("cod", "eel"))
+    uses = [
+        ("cod" if i < NUM else "sand_eel", f"g{i}", None if i == 8 else Split.TRAIN) for i in range(2 * NUM)
+    ]
+    splits = make_splits(uses, ("cod", "sand_eel"))
     found = find_issues(manifest, splits, explored.held_out, find_suspects(explored.held_out))
     assert [issue.rows for issue in found] == [(0, 1, 2, NUM), (7, 8), (5,), (3,)]
     assert len({issue.colour for issue in found}) == 4
@@ -92,7 +94,7 @@ def test_scores_that_are_spread_alone_make_no_stranger() -> None:
 def test_a_class_of_another_size_is_told_and_others_are_not(story: RunStory) -> None:
     assert story.splits is not None
     axes, cells = show_shapes(parts(story), story.splits, explore().outputs)
-    odd = {axis.title for axis, cell in zip(axes, cells["eel"], strict=True) if cell.is_odd}
+    odd = {axis.title for axis, cell in zip(axes, cells["sand_eel"], strict=True) if cell.is_odd}
     assert odd == {"size", "aspect"}
     assert (axes[0].low, axes[0].high) == ("40", "90")
     assert [cell.median for cell in cells["cod"]][:2] == [0.0, 0.0]
@@ -117,7 +119,7 @@ def test_the_extreme_shapes_stand_beside_their_squares(story: RunStory, tmp_path
     shown = show_squares(replace(story, config=config), parts(story), story.splits)
     assert shown.chosen is Resize.PAD
     assert "1.3 to 3.0 times as wide as high" in shown.reason
-    assert [each.file.split("/")[0] for each in shown.pictures] == ["cod", "eel", "eel"]
+    assert [each.file.split("/")[0] for each in shown.pictures] == ["cod", "sand_eel", "sand_eel"]
     wide = [read_uri(source) for source in shown.pictures[-1].squares]
     assert [image.size for image in wide] == [(32, 32)] * 3
     corners = [np.asarray(image)[:4].std() for image in wide]
@@ -138,7 +140,7 @@ def test_the_page_is_short_and_needs_no_labels_to_be_written(story: RunStory, tm
     page = (tmp_path / "exploration.html").read_text()
     words = re.sub(r"<style.*?</style>|<[^>]+>", " ", page, flags=re.DOTALL).split()
     assert 100 < len(words) < 500
-    assert "or eel? likelier by 0.9" in page  # sure of the other
+    assert "or sand_eel? likelier by 0.9" in page  # sure of the other
     assert "label to look at: 1" in page
     assert page.count('type="radio"') == 2
     assert "report.html" not in page  # nothing was trained

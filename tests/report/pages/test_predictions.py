@@ -60,6 +60,7 @@ def test_the_sheet_tells_the_doubtful_first_and_every_file(photos: Path, tmp_pat
     assert re.findall(r"<h3>(\w+) \((\d)\)", page) == [("green", "3"), ("red", "3")]
     assert page.count("data:image/jpeg;base64,") == 13
     assert page.count(f'href="{photos.absolute().as_uri()}/') == 13
+    assert '<th class="file">file</th>' in page  # wide enough for a name where the reason is long
     assert "<script>" not in page
     assert "http" not in page.replace("http-equiv", "")
     assert not (tmp_path / "out" / PART_NAME).exists()
