@@ -369,6 +369,7 @@ class ModelDescription(Body):
     max_body_bytes: int = Field(default=5_000_000, description="of a request")
     max_megapixels: float = Field(default=40.0, description="of an image")
     max_batch_files: int = Field(default=10_000, description="of an archive")
+    keeps_images: bool | None = Field(default=None, description="whether the log keeps pictures")
     enrolled: tuple[NamedClass, ...] = Field(
         default=(), description="classes from a few pictures, told as provisional"
     )

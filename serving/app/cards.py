@@ -14,11 +14,12 @@ from serving.app.pictures import lay_heat
 from serving.app.screen import Service
 from serving.app.visit import Asked, correct_picture
 from serving.app.words import (
-    CONFIDENCE_IN_WORDS,
+    KEEP_IMAGES,
     escape_markdown,
     explain_fault,
     put_in_words,
     show_share,
+    tell_confidence,
 )
 from vision.base.errors import TaxonError
 from vision.base.names import isolate
@@ -59,15 +60,15 @@ def show_large(card: Card) -> None:
     with left:
         _show_answer(card, large=True)
         if answer is not None:
-            _show_similar(answer)
-            _show_examples(card, answer)
             _ask_for_correction(card, answer)
+            with st.expander("Why? Figures and what was looked at"):
+                _show_reasons(card, answer)
     with right:
         if card.asked.shown:
             st.image(card.asked.shown, caption=escape_markdown(card.asked.name), width="stretch")
         if answer is not None:
-            with st.expander("Why? Figures and what was looked at"):
-                _show_reasons(card, answer)
+            _show_similar(answer)
+            _show_examples(card, answer)
 
 
 def show_small(card: Card) -> None:
@@ -124,6 +125,10 @@ def _show_answer(card: Card, *, large: bool) -> None:
         )
     if card.asked.correction:
         st.markdown(f"You say: **{escape_markdown(card.asked.correction)}**. It is written down.")
+        if card.service.model.keeps_images is False:
+            st.caption(
+                f"The picture is not kept, so no training takes it. To keep later ones write {KEEP_IMAGES}."
+            )
 
 
 def _show_examples(card: Card, answer: PredictionAnswer) -> None:
@@ -193,7 +198,7 @@ def _show_reasons(card: Card, answer: PredictionAnswer) -> None:
     for each in answer.top_k[:3]:
         text = f"{isolate(each.class_name)}: {show_share(each.probability)}"
         st.progress(min(max(each.probability, 0.0), 1.0), text=escape_markdown(text))
-    st.caption(escape_markdown(CONFIDENCE_IN_WORDS))
+    st.caption(escape_markdown(tell_confidence(card.service.model)))
     if words.promise:
         st.caption(escape_markdown(words.promise))
     if answer.heat_map_png is not None:

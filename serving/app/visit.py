@@ -25,7 +25,7 @@ COLUMNS = (
     *("time", "file", "decision", "class_name", "confidence", "unknown_kind", "correction", "group"),
     *("prediction_id", "model", "version", "problem"),
 )
-_ORDER = {Decision.REVIEW: 1, Decision.UNKNOWN: 2, Decision.ACCEPT: 3}
+_ORDER = {Decision.REVIEW: 0, Decision.UNKNOWN: 1, Decision.ACCEPT: 2, None: 3}
 
 
 @dataclass(frozen=True)
@@ -99,14 +99,14 @@ def forget_pictures(history: Sequence[Asked]) -> list[Asked]:
 
 
 def order_by_doubt(asked: Sequence[Asked]) -> list[int]:
-    """Places of the pictures: those without an answer, for a person, unknown, then named."""
-    return sorted(range(len(asked)), key=lambda place: _rank(asked[place]))
+    """Places of the pictures: for a person, unknown, named, then those without an answer."""
+    return sorted(range(len(asked)), key=lambda place: _ORDER[asked[place].decision])
 
 
 def count_answers(asked: Sequence[Asked]) -> str:
     """How many pictures got which answer, in words."""
-    words = {3: "decided alone", 1: "for you to look at", 2: "unknown", 0: "without an answer"}
-    ranks = [_rank(each) for each in asked]
+    words = {2: "decided alone", 0: "for you to look at", 1: "unknown", 3: "without an answer"}
+    ranks = [_ORDER[each.decision] for each in asked]
     told = [f"{ranks.count(rank)} {text}" for rank, text in words.items() if rank in ranks]
     return f"{count_of(len(asked), 'picture')}: {', '.join(told)}"
 
@@ -160,7 +160,3 @@ def summarize(asked: Asked) -> dict[str, str]:
         "you say": asked.correction,
         "time (UTC)": asked.time.strftime("%H:%M:%S"),
     }
-
-
-def _rank(asked: Asked) -> int:
-    return 0 if asked.answer is None else _ORDER[asked.answer.decision]

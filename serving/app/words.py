@@ -11,11 +11,8 @@ from vision.base.errors import ImageError, ImageFormatError, ServiceError, Taxon
 from vision.base.names import isolate
 from vision.decision.records import Decision, UnknownKind
 
-CONFIDENCE_IN_WORDS = (
-    "Of answers with 90%, about nine in ten should be right, on images like those that the model was "
-    "calibrated on. The report of its training says how far off that was on test images."
-)
-
+KEEP_IMAGES = "`serve: {log: {keep_images: true}}` into the config, then `python run.py deploy NAME`"
+"""What to write, and type, so that the log keeps pictures; Markdown."""
 
 FORMATS = "a JPEG, PNG, WebP, GIF, TIFF, HEIC or AVIF"
 
@@ -107,6 +104,19 @@ def tell_promises(model: ModelDescription) -> str:
                 "look-alikes."
             )
     return " ".join(told)
+
+
+def tell_confidence(model: ModelDescription) -> str:
+    """How to read confidence: as a share of right answers, or as an order where test images say so."""
+    if model.passport is not None and model.passport.confidence_is_share is False:
+        return (
+            "Read confidence as an order, not as a share of right answers: on test images it was off by more "
+            "than chance allows."
+        )
+    return (
+        "Confidence is meant as a share: of answers with 90%, about nine in ten right, on images like those "
+        "of its calibration. The report of its training says how far off that was on test images."
+    )
 
 
 def put_in_words(answer: PredictionAnswer, model: ModelDescription) -> PlainAnswer:

@@ -49,6 +49,9 @@ class Passport(Value):
     kinds: tuple[KindFigures, ...]
     promises: tuple[PromiseFigures, ...] = Field(description="the strictest first")
     unknown_auroc: dict[str, float] = Field(description="near or far -> AUROC of the score that decides")
+    confidence_is_share: bool | None = Field(
+        default=None, description="whether confidence was off by no more than chance allows; None: not told"
+    )
     decision_agreement: float | None = Field(
         default=None, description="share of validation images that the graph decides as the trained network"
     )

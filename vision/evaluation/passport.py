@@ -43,6 +43,7 @@ def make_passport(test: Evaluation, decision_agreement: float | None) -> Passpor
             for row in test.deciding_rows()
             if row.class_name == "all" and math.isfinite(row.auroc.value)
         },
+        confidence_is_share=not test.ece > test.ece_floor,
         decision_agreement=decision_agreement,
     )
 

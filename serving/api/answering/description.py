@@ -61,6 +61,7 @@ def describe_model(
         max_body_bytes=settings.max_body_bytes,
         max_megapixels=settings.max_megapixels,
         max_batch_files=settings.max_batch_files,
+        keeps_images=settings.keep_images,
         enrolled=enrolled,
     )
 

@@ -124,7 +124,7 @@ def _show_kinds(passport: Passport) -> None:
         for each in passport.kinds
     ]
     st.markdown("**What they were answered**")
-    st.dataframe(rows, hide_index=True)
+    st.table(rows, hide_index=True)  # its words wrap on a phone
 
 
 def _show_ladder(model: ModelDescription, passport: Passport) -> None:
@@ -140,7 +140,7 @@ def _show_ladder(model: ModelDescription, passport: Passport) -> None:
     ]
     if rows:
         with st.expander("What stricter and looser promises would have done", icon=":material/stairs:"):
-            st.dataframe(rows, hide_index=True)
+            st.table(rows, hide_index=True)
             st.caption("Choose one before training: `review: {target_risk: 0.05}` in the config.")
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from serving.api.schemas import Waiting
 from serving.app.screen import Screen, Service
-from serving.app.words import escape_markdown, explain_fault, show_share
+from serving.app.words import KEEP_IMAGES, escape_markdown, explain_fault, show_share
 from serving.client import correct_answer, list_waiting, undo_correction
 from vision.base.errors import TaxonError
 from vision.base.wording import noun_for
@@ -49,10 +49,13 @@ def show_review(service: Service) -> None:
         _show_one(service, waiting[0], done, skipped)
     if done and st.button("Undo the last", icon=":material/undo:", shortcut="u"):
         _undo(service, done)
-    st.caption(
-        "What others said is not shown, so that two words are two opinions. `python run.py corrections "
-        "NAME --out reviewed` writes the pictures on which all agree as class folders to train with."
-    )
+    told = "What others said is not shown, so that two words are two opinions."
+    if service.model.keeps_images is not False:
+        told += (
+            " `python run.py corrections NAME --out reviewed` writes the pictures on which all agree as "
+            "class folders to train with."
+        )
+    st.caption(told)
 
 
 def _show_one(service: Service, each: Waiting, done: list[str], skipped: set[str]) -> None:
@@ -61,7 +64,7 @@ def _show_one(service: Service, each: Waiting, done: list[str], skipped: set[str
         if each.picture_jpeg is None:
             st.info(
                 "The log keeps no pictures: find this one by its name before you answer. To have them here, "
-                "write `serve: {log: {keep_images: true}}` into the config, then `python run.py deploy NAME`."
+                f"write {KEEP_IMAGES}."
             )
         else:
             st.image(base64.b64decode(each.picture_jpeg), width="stretch")

@@ -109,8 +109,9 @@ def test_a_known_picture_is_named_with_its_heat_map(up: ServiceFolder) -> None:
     assert page.success[0].value.startswith(r"#### red \(very sure\)")
     assert not page.info
     assert not page.warning
-    assert captions(page)[:2] == ["red (this very picture)", "red"]  # the known images that it is most like
-    assert captions(page)[3:] == [r"a\.png", "Warm: what spoke most for red. A hint, no outline."]
+    warm = "Warm: what spoke most for red. A hint, no outline."
+    assert captions(page)[:2] == [warm, r"a\.png"]
+    assert captions(page)[2:4] == ["red (this very picture)", "red"]  # the known images that it is most like
     assert "knows 3 classes" in texts(page)
 
 
@@ -162,7 +163,7 @@ def test_each_picture_is_asked_once_in_a_group_of_its_own_however_often_the_page
 
 def test_names_of_files_are_text_and_nothing_else(up: ServiceFolder) -> None:
     name = "![x](http:&sol;&sol;far.example&sol;leak.png) $a$ :red[b].png"
-    shown = captions(drop(open_page(), (name, paint(RED))))[3]
+    shown = captions(drop(open_page(), (name, paint(RED))))[1]
     assert shown.startswith(r"\!\[x\]\(http\:\&sol\;\&sol\;far\.example")
     assert r"\$a\$ \:red\[b\]" in shown
 
@@ -173,6 +174,7 @@ def test_a_correction_reaches_the_log_with_who_said_so(logged: ServiceFolder) ->
     next(each for each in page.button if each.label == "Keep").click().run()
     assert not page.exception
     assert "You say: **green**" in texts(page)
+    assert "The picture is not kept" in texts(page)
     with closing(PredictionLog(f"sqlite:///{logged.home}/log.sqlite", create=False)) as log:
         (kept,) = (each.correction for each in list_corrected(log))
     assert (kept.class_name, kept.client) == ("green", "team")
@@ -197,6 +199,7 @@ def test_doubtful_answers_are_settled_by_a_button_each_and_taken_back(logged: Se
     page.run()
     assert "I thought: **unknown, something else**" in texts(page)
     assert "find this one by its name" in texts(page)
+    assert "run.py corrections" not in texts(page)
     keys = {each.label: each.proto.shortcut for each in page.button}
     assert keys == {"red": "", "green": "", "blue": "", "Skip": "s"}  # no key answers for what is not shown
     press(page, "green")

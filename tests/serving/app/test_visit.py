@@ -34,8 +34,8 @@ def test_the_csv_has_a_row_a_picture() -> None:
     assert rows[2]["correction"] == "Äsche"
 
 
-def test_the_doubtful_come_first() -> None:
-    assert order_by_doubt(HISTORY) == [1, 2, 3, 0]
+def test_the_doubtful_come_first_and_those_without_an_answer_last() -> None:
+    assert order_by_doubt(HISTORY) == [2, 3, 0, 1]
     assert count_answers(HISTORY[:2]) == "2 pictures: 1 decided alone, 1 without an answer"
 
 

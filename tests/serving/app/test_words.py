@@ -22,10 +22,12 @@ from serving.app.words import (
     introduce,
     put_in_words,
     show_share,
+    tell_confidence,
     tell_limits,
     tell_promises,
 )
 from serving.client import RefusedError
+from tests.serving.toy import make_passport
 from vision.base.errors import ImageError, ImageFormatError, ServiceError, StorageError
 from vision.config.export import Precision
 from vision.decision.records import Decision, UnknownKind
@@ -89,6 +91,14 @@ def test_a_fault_of_a_file_names_it_and_what_is_read() -> None:
     assert "1 x 9 pixels" in explain_fault("a.png", ImageError("the picture has 1 x 9 pixels"))
     assert "service status" in explain_fault("a.png", ServiceError("http://127.0.0.1 did not answer"))
     assert explain_fault("a.png", StorageError("key: no such file")) == "key: no such file"
+
+
+def test_confidence_that_was_off_on_test_is_told_as_an_order() -> None:
+    assert "nine in ten" in tell_confidence(MODEL)
+    passport = make_passport().model_copy(update={"confidence_is_share": False})
+    assert tell_confidence(MODEL.model_copy(update={"passport": passport})).startswith(
+        "Read confidence as an order"
+    )
 
 
 def test_unknown_is_not_named_as_a_class() -> None:

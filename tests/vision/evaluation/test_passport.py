@@ -19,6 +19,7 @@ def test_a_passport_holds_the_figures_of_test_and_what_is_undefined_is_left_out(
     rung = LadderRow(target_risk=0.01, attainable=False, coverage=0.0, accepted=0.0, wrong=math.nan)
     test = test.model_copy(update={"classes": (first, *test.classes[1:]), "ladder": (rung,)})
     passport = make_passport(test, 0.99)
+    assert passport.confidence_is_share is not (test.ece > test.ece_floor)
     assert passport.classes[0].recall is None
     assert passport.classes[1].recall == test.classes[1].recall
     assert passport.promises[0].wrong is None
