@@ -63,9 +63,8 @@ def show_outlook(console: Console, outlook: Outlook) -> None:
 
 def show_survey(console: Console, name: str, survey: Survey) -> None:
     """Print what was found in a folder on one screen."""
-    manifest = survey.manifest
-    title = f"{count_of(len(manifest.entries), 'picture')} of {count_of(len(manifest.class_names), 'class')}"
-    console.print(Text.assemble((name, "bold"), f"  {title} in {manifest.root}"), soft_wrap=True)
+    title = f"  {survey.tell_pictures()} in {survey.manifest.root}"
+    console.print(Text.assemble((name, "bold"), title), soft_wrap=True)
     sizes = survey.class_sizes()
     console.print(_draw_classes(survey, sizes))
     for label, text, style in _list_findings(survey):
@@ -89,7 +88,7 @@ def _draw_classes(survey: Survey, sizes: list[ClassSize]) -> Table:
         words = fault or ("held out as unknown" if size.is_unknown else "few" if size.is_rare() else "")
         table.add_row(Text(size.name), f"{size.num_images:,}", *groups, Text(f"{bar} {words}", style=style))
     if len(shown) > MOST_ROWS:
-        table.caption = f"{len(shown) - MOST_ROWS} classes between these are not shown"
+        table.caption = f"and {len(shown) - MOST_ROWS} more between these"
     return table
 
 
@@ -103,7 +102,7 @@ def _list_findings(survey: Survey) -> Iterator[tuple[str, str, str]]:
     if isinstance(survey.settings, CsvSource):
         yield from _tell_columns(survey.settings)
     else:
-        yield "Folders", describe_layout(survey.layout), ""
+        yield "Folders", describe_layout(survey), ""
     yield from _tell_groups(survey)
     copies, alike = survey.num_copies(), survey.num_alike()
     if alike:
@@ -126,7 +125,11 @@ def _list_findings(survey: Survey) -> Iterator[tuple[str, str, str]]:
         row = min(survey.contradictions)
         first = f"{survey.manifest.entries[row].path}: {survey.contradictions[row]}"
         num = count_of(len(survey.contradictions), "picture")
-        yield "Labels", f"{num} under two labels, set aside by a training (first: {first})", "yellow"
+        yield (
+            "Labels",
+            f"{num} under two labels, not counted above, set aside by a training (first: {first})",
+            "yellow",
+        )
     for remark in survey.manifest.remarks:
         yield "Note", remark.tell(), "yellow"
     yield from _tell_left_out(survey)
@@ -168,7 +171,10 @@ def _tell_left_out(survey: Survey) -> Iterator[tuple[str, str, str]]:
     if not left_out:
         yield "Left out", "nothing", ""
         return
-    yield "Left out", f"{len(left_out):,}, damaged or without a class:", "yellow"
+    folders = sum(item.path.endswith("/") for item in left_out)
+    nouns = [(len(left_out) - folders, "file"), (folders, "whole folder")]
+    counts = join_words([count_of(number, noun) for number, noun in nouns if number])
+    yield "Left out", f"{counts}, damaged or without a class:", "yellow"
     for item in left_out[:MOST_LEFT_OUT]:
         yield "", f"{item.path}: {item.reason}", "yellow"
     if len(left_out) > MOST_LEFT_OUT:

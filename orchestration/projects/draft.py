@@ -80,15 +80,18 @@ class Plan:
         return cls(size, cores, seconds + fine_tuned * fine_seconds, fine_seconds, fine_tuned)
 
 
-def describe_layout(layout: str) -> str:
-    """What the folders are, in words."""
+def describe_layout(survey: Survey) -> str:
+    """What the folders are, in words; a folder that is one for all, or for all of a split, is no place."""
+    layout, around = survey.layout, ""
+    if "place" in layout and not survey.has_places():
+        layout, around = layout.replace("place/", ""), "; one folder more around them means nothing"
     known = {
         "class": "one folder a class",
         "split/class": "one folder a class, in trees of splits, which are kept (split/class)",
         "class/group": "one folder a class, in it one folder a group (class/group)",
         "place/class": "one folder a class, in folders of places, which mean nothing (place/class)",
     }
-    return known.get(layout, layout)
+    return known.get(layout, layout) + around
 
 
 def write_draft(name: str, survey: Survey, plan: Plan, doubts: Sequence[str] = ()) -> str:
@@ -98,13 +101,12 @@ def write_draft(name: str, survey: Survey, plan: Plan, doubts: Sequence[str] = (
     enough = f"enough: a usual picture here has {survey.usual_side()}"
     return _render(
         survey.settings,
-        purpose=f"{count_of(len(survey.manifest.entries), 'picture')} of "
-        f"{count_of(len(survey.manifest.class_names), 'class')}, looked at by `run.py new`.",
+        purpose=f"{survey.tell_pictures()}; looked at by `run.py new`.",
         cost=f"About {in_words(plan.seconds)} on {plan.cores} CPU cores.",
         command=f"python run.py --pipeline training --config {name}.yaml",
         doubts=doubts,
         name=name,
-        layout_words=f"Here: {describe_layout(survey.layout)}. Where folders allow two readings",
+        layout_words=f"Here: {describe_layout(survey)}. Where folders allow two readings",
         group_words=_tell_groups(survey),
         example_class=write_inline(smallest.name),
         size=plan.size,

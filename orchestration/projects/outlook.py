@@ -6,7 +6,7 @@ import shlex
 from dataclasses import dataclass
 
 from vision.base.errors import DataError, GateError
-from vision.base.wording import count_of, join_words
+from vision.base.wording import join_words
 from vision.config.reading.yaml_text import write_inline
 from vision.config.run import RunConfig
 from vision.data.records import Manifest
@@ -15,7 +15,7 @@ from vision.data.splitting.splits import assign_splits
 from vision.data.survey import Survey
 from vision.gate.reach import find_unreachable
 
-_MOST_NAMED = 12
+_MOST_NAMED = 3
 
 Commands = tuple[tuple[str, str], ...]
 """Command -> what it does."""
@@ -74,8 +74,8 @@ def _help_refused(survey: Survey, config: RunConfig, train: str) -> tuple[str, C
     weak = [each.name for each in survey.class_sizes() if each.fault(config.checks)]
     if not weak:
         return "Mend that in the folder; no new config is needed.", (then,)
-    rest = [count_of(len(weak) - _MOST_NAMED, "more class")] if len(weak) > _MOST_NAMED else []
-    advice = f"Add pictures to {join_words([*weak[:_MOST_NAMED], *rest])}; no new config is needed."
+    few = join_words(weak) if len(weak) <= _MOST_NAMED else f"these {len(weak)} classes"
+    advice = f"Add pictures to {few}; no new config is needed."
     if find_refusal(_hold_out(manifest, weak), config):
         return advice, (then,)
     value = write_inline([*manifest.unknown_class_names, *weak])

@@ -80,7 +80,7 @@ def _make_row(survey: Survey, entries: list[ImageEntry]) -> ImageArray:
 
 def _title(survey: Survey, sizes: list[ClassSize]) -> str:
     more = f", {len(sizes) - MOST_CLASSES} more are not shown" if len(sizes) > MOST_CLASSES else ""
-    return f"{count_of(len(survey.manifest.entries), 'picture')} of {count_of(len(sizes), 'class')}{more}"
+    return f"{survey.tell_pictures()}{more}"
 
 
 def _count(survey: Survey, size: ClassSize) -> str:

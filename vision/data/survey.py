@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vision.base.columns.rows import Rows
 from vision.base.files import storage_errors
@@ -91,33 +92,62 @@ class Survey:
 
     @cached_property
     def together(self) -> IntArray:
-        """The number (n,) of what shares a split with each image: by its group, its bytes or its looks."""
-        return Linked.of(self.manifest).components(np.ones(len(self.manifest.entries), dtype=bool))
+        """The number (n,) of what shares a split with each image (group, bytes, looks); -1 if set aside."""
+        return Linked.of(self.manifest).components(self.used)
 
     @cached_property
     def contradictions(self) -> dict[int, str]:
         """Row -> why a training sets it aside: its bytes lie in two classes."""
         return find_contradictions(self.manifest.entries, Linked.of(self.manifest))
 
+    @cached_property
+    def used(self) -> NDArray[np.bool_]:
+        """Which images (n,) a training uses: all but those of two labels."""
+        used = np.ones(len(self.manifest.entries), dtype=bool)
+        used[list(self.contradictions)] = False
+        return used
+
     @property
     def has_groups(self) -> bool:
         """Whether it is known of some images that they belong together."""
-        return self.num_together() < len(self.manifest.entries)
+        return self.num_together() < int(self.used.sum())
+
+    def tell_pictures(self) -> str:
+        """How many pictures and classes can be learned, and how many are held out, in words."""
+        sizes = self.class_sizes()
+        known, unknown = ([size for size in sizes if size.is_unknown is held] for held in (False, True))
+        told, held_out = (
+            f"{count_of(sum(size.num_images for size in some), 'picture')} of {count_of(len(some), 'class')}"
+            for some in (known, unknown)
+        )
+        return f"{told}, and {held_out} held out as unknown" if unknown else told
+
+    def has_places(self) -> bool:
+        """Whether folders that mean nothing lie beside each other, as those of places do."""
+        folders = [path.split("/") for path in self.manifest.entries.column("path")]
+        above = [level for level, role in enumerate(self.layout.split("/")) if role == "place"]
+        return any(
+            len({tuple(each[: level + 1]) for each in folders})
+            > len({tuple(each[:level]) for each in folders})
+            for level in above
+        )
 
     def num_together(self) -> int:
-        """How many independent groups there are."""
-        return len(np.unique(self.together))
+        """How many independent groups there are among the images used."""
+        return len(np.unique(self.together[self.used]))
 
     def num_alike(self) -> int:
         """Images that look like another one: saved anew, scaled, the next of a burst."""
-        return self.manifest.num_alike()
+        pairs = self.manifest.alike.numbers()
+        return len(np.unique(pairs[self.used[pairs].all(axis=1)]))
 
     def class_sizes(self) -> list[ClassSize]:
         """All classes by name, those that are held out last."""
         classes, names = self.manifest.entries.column("class_name").codes()
-        images = dict(zip(names, np.bincount(classes).tolist(), strict=True))
-        pairs = np.unique(self.together * len(names) + classes)
-        groups = dict(zip(names, np.bincount(pairs % len(names)).tolist(), strict=True))
+        own, num = classes[self.used], len(names)
+        images = dict(zip(names, np.bincount(own, minlength=num).tolist(), strict=True))
+        pairs = np.unique(self.together[self.used] * num + own)
+        groups = dict(zip(names, np.bincount(pairs % num, minlength=num).tolist(), strict=True))
         known, unknown = self.manifest.class_names, self.manifest.unknown_class_names
         return [
             ClassSize(name, images.get(name, 0), groups.get(name, 0), name in unknown)
@@ -131,9 +161,7 @@ class Survey:
 
     def num_copies(self) -> int:
         """Images whose bytes are those of another one of their class."""
-        kept = np.ones(len(self.manifest.entries), dtype=bool)
-        kept[list(self.contradictions)] = False
-        digests = self.manifest.entries.column("digest").codes()[0][kept]
+        digests = self.manifest.entries.column("digest").codes()[0][self.used]
         return len(digests) - len(np.unique(digests))
 
     def usual_side(self) -> int:

@@ -150,6 +150,9 @@ def test_of_two_readings_the_one_that_is_typed_is_written(tmp_path: Path) -> Non
     assert started.survey.manifest.class_names == ("chub", "perch")
     with pytest.raises(ConfigError, match=r"images\.size"):
         start_project("other", str(tmp_path / "photos"), tmp_path, ["images.size=96"])
+    assert "in folders of places" in tell(started.survey)
+    shutil.rmtree(tmp_path / "photos" / "north")
+    assert "one folder more around them means" in tell(survey_images(FolderSource(path=tmp_path / "photos")))
 
 
 def test_the_config_names_the_folder_wherever_one_stands(
@@ -179,7 +182,9 @@ def test_the_screen_tells_small_classes_copies_and_what_is_left_out(photos: Path
     assert "Class 'burbot' has 5 usable images" in told
     assert "Add pictures to burbot" in told
     assert "1 picture with the bytes of another" in told
-    assert "2 pictures under two labels, set aside by a training (first: chub/chub1_frame0.png: " in told
+    assert "35 pictures of 3 classes" in told
+    assert "2 pictures under two labels, not counted above, set aside by a training (first: " in told
+    assert "Left out  1 file, damaged" in told
     assert "perch/broken.png" in told
     assert "Pictures of another format than their file names say, read by their bytes: 1" in told
 
@@ -211,6 +216,7 @@ def test_where_training_would_refuse_the_last_lines_are_what_helps(tmp_path: Pat
     assert (key, parse_yaml(value, "")) == ("dataset.unknown_classes", ["no"])
     survey = survey_images(FolderSource(path=photos, unknown_classes=("no",)))
     again = tell(survey)
+    assert "48 pictures of 2 classes, and 5 pictures of 1 class held out as unknown in" in again
     assert "Refused" not in again
     assert "Gate" in again  # of 16 groups test gets 2
     assert "the test split has 2 groups, about 17 are needed: add some 120 groups, or train all" in again
@@ -224,7 +230,9 @@ def test_of_many_small_classes_some_are_named(tmp_path: Path) -> None:
     for number in range(40):
         save_noise(tmp_path / f"class{number // 2:02}" / f"{number}.png", number)
     told = tell(survey_images(FolderSource(path=tmp_path)))
-    assert "class10, class11 and 8 more classes; no new config is needed" in told
+    assert "'class10', 'class11' and 8 more: each has 2 usable images" in told
+    assert "Add pictures to these 20 classes; no new config is needed" in told
+    assert told.count("Refused") == 1
 
 
 def test_names_that_tell_no_groups_are_said_to(tmp_path: Path) -> None:

@@ -206,8 +206,10 @@ class TestRefusals:
     def test_an_empty_file_is_named_as_empty(self, read: Read) -> None:
         with pytest.raises(ImageError, match="empty"):
             read(b"")
+        with pytest.raises(ImageFormatError, match=r"^not a picture but text.*\(it begins with b'hello"):
+            read(b"hello\n")
 
-    @pytest.mark.parametrize(("form", "words"), [("ICO", "format ICO"), ("SPIDER", "no image that is known")])
+    @pytest.mark.parametrize(("form", "words"), [("ICO", "format ICO"), ("SPIDER", "no known picture")])
     def test_other_formats_are_refused_whatever_pillow_knows(self, read: Read, form: str, words: str) -> None:
         with pytest.raises(ImageFormatError, match=words):
             read(encode(picture(16, 16).convert("F" if form == "SPIDER" else "RGB"), form))

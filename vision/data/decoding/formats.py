@@ -240,5 +240,7 @@ def refuse_format(head: bytes) -> ImageError:
         return EmptyImageError("the file is empty; copy it again")
     known = find_unread(head)
     if known is None:
-        return ImageFormatError(f"no image that is known (it begins with {head[:8]!r}); {_EXPORT}")
+        is_text = head.isascii() and b"\0" not in head
+        what = "not a picture but text; put one in its place" if is_text else f"no known picture; {_EXPORT}"
+        return ImageFormatError(f"{what} (it begins with {head[:8]!r})")
     return ImageFormatError(f"{known.name}; {known.advice}")

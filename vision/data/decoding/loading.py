@@ -86,7 +86,7 @@ def _load_jpeg(
     shorter = padded.rstrip(b"\0")
     if len(shorter) < len(padded) and not find_jpeg_damage(shorter, image.mode):
         return picture, {Remark.NO_END_MARK}, ""  # zeros between the last pixel and the end mark were all
-    return picture, set(), f"libjpeg warns: {fault}"
+    return picture, set(), f"not all pixels are sound; libjpeg: {fault}"
 
 
 def _find_zero_tail(raw: bytes, form: str) -> str:

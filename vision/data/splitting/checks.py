@@ -156,19 +156,23 @@ def _check_lost_classes(manifest: Manifest, splits: Splits, largest_share: float
 
 
 def _count_faults(splits: Splits, settings: CheckSettings) -> Iterator[str]:
-    """Everything that is too few, class by class."""
+    """Everything that is too few, each fault with the classes that have it."""
     if len(splits.class_names) < 2:
         yield (
             f"There is {len(splits.class_names)} known class. Expected at least two. Add class folders, or "
             "hold fewer classes out (dataset.unknown_classes)."
         )
-    counts = count_uses(splits)
+    counts, faults = count_uses(splits), defaultdict[str, list[str]](list)
     for name in splits.class_names:
         own = {split: counts[name, split] for split in Split if (name, split) in counts}
         num_images, num_groups = (sum(each[place] for each in own.values()) for place in (0, 1))
         fault = _class_fault(num_images, num_groups, set(own), settings)
         if fault is not None:
-            yield f"Class {name!r} {fault}"
+            faults[fault].append(name)
+    for fault, names in faults.items():
+        more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+        listed = ", ".join(map(repr, names[:_MOST_LISTED]))
+        yield f"Class {listed} {fault}" if len(names) == 1 else f"Classes {listed}{more}: each {fault}"
 
 
 def _class_fault(
