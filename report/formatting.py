@@ -6,10 +6,9 @@ import math
 from enum import Enum
 
 from vision.base.record import Interval
+from vision.base.wording import NOISE, NOTHING, format_hundred, in_tenths, whole_percent
 
-NOTHING = "n/a"
 LONGEST_LIST = 5
-_NOISE = 1e-9
 
 
 def format_value(value: object) -> str:
@@ -37,7 +36,7 @@ def format_interval(interval: Interval) -> str:
 
 def format_share(value: float) -> str:
     """`95.3%`; `under 0.1%` and `over 99.9%` where it would round to none or to all; n/a for NaN."""
-    return NOTHING if math.isnan(value) else f"{_in_tenths(value)}%"
+    return NOTHING if math.isnan(value) else f"{in_tenths(value)}%"
 
 
 def format_range(interval: Interval) -> str:
@@ -51,46 +50,32 @@ def format_bounds(interval: Interval) -> str:
     """`93.7% to 99.7%`, rounded outwards as `format_hundred_bounds` rounds."""
     if math.isnan(interval.low):
         return f"{NOTHING} to {NOTHING}"
-    low, high = math.floor(1000 * interval.low + _NOISE), math.ceil(1000 * interval.high - _NOISE)
+    low, high = math.floor(1000 * interval.low + NOISE), math.ceil(1000 * interval.high - NOISE)
     return f"{low / 10:.1f}% to {high / 10:.1f}%"
 
 
-def format_hundred(share: float) -> str:
-    """A share as so many of 100, `72`; with a decimal where it would round to none or to all; n/a for NaN."""
-    if math.isnan(share):
-        return NOTHING
-    whole = f"{100 * share:.0f}"
-    return _in_tenths(share) if whole in ("0", "100") and share not in (0, 1) else whole
-
-
 def split_hundred(*shares: float) -> list[str]:
-    """Shares that sum to 1 as so many of 100, which sum to 100: largest remainders are rounded up.
+    """Shares that sum to 1 as so many of 100, which sum to 100.
 
+    The first is rounded as `format_hundred` does it; of the others largest remainders are rounded up.
     Shares that `format_hundred` tells with a decimal keep it; shares of another sum are told one by one.
     """
     if not math.isclose(sum(shares), 1, abs_tol=1e-6):  # or NaN
         return [format_hundred(share) for share in shares]
-    whole = [math.floor(100 * share + _NOISE) for share in shares]
-    order = sorted(range(len(shares)), key=lambda place: whole[place] - 100 * shares[place])
+    whole = [math.floor(100 * share + NOISE) for share in shares]
+    whole[0] = whole_percent(shares[0])
+    order = sorted(range(1, len(shares)), key=lambda place: whole[place] - 100 * shares[place])
     for place in order[: 100 - sum(whole)]:
         whole[place] += 1
     told = [format_hundred(share) for share in shares]
     return [each if "." in each else str(number) for each, number in zip(told, whole, strict=True)]
 
 
-def _in_tenths(share: float) -> str:
-    """A share of 100 with one decimal, which is 0 or 100 for none and for all alone."""
-    told = f"{100 * share:.1f}"
-    if told == "0.0" and share > 0:
-        return "under 0.1"
-    return "over 99.9" if told == "100.0" and share < 1 else told
-
-
 def format_hundred_bounds(interval: Interval) -> str:
     """`50 to 88`, rounded outwards: no bound is better than it is; empty where there is no interval."""
     if math.isnan(interval.low):
         return ""
-    low, high = math.floor(100 * interval.low + _NOISE), math.ceil(100 * interval.high - _NOISE)
+    low, high = math.floor(100 * interval.low + NOISE), math.ceil(100 * interval.high - NOISE)
     return f"{low} to {high}"
 
 

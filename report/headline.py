@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from report.formatting import format_hundred, format_hundred_bounds, list_names, split_hundred
+from report.formatting import format_hundred_bounds, list_names, split_hundred
 from report.promises import lacks_groups, list_shortfalls
 from report.story import RunStory
 from report.unknown_rows import far_rows, near_rows
 from vision.base.names import isolate
-from vision.base.wording import count_of
+from vision.base.wording import NOISE, count_of, format_hundred, whole_percent
 from vision.bundle.weak import tell_weak_classes
 from vision.decision.records import DecisionRule
-from vision.evaluation.records import DecisionRates, Evaluation
+from vision.evaluation.records import DecisionRates, Evaluation, Measured
 from vision.gate.records import Promotion, Verdict
 
 NOTHING_READ = "It ended before the data were read."
@@ -27,6 +27,9 @@ class Headline:
     title: str
     sentences: tuple[str, ...]
 
+
+FEW = 30
+"""Images below which a share is told of them, not of 100, and groups below which no luck is told."""
 
 HELPER = "It is ready as a helper: it suggests, a person decides."
 
@@ -78,27 +81,42 @@ def describe_model(story: RunStory) -> tuple[str, ...]:
 
 
 def _describe_accuracy(story: RunStory, test: Evaluation) -> str:
-    """How many new pictures it names right, on what that rests, and whether test alone says otherwise."""
+    """How many new pictures it names right, on what that rests, and what the other pictures say."""
     expected = test.expected
     bounds = format_hundred_bounds(expected.accuracy)
     groups = "" if lacks_groups(story) else f" of {count_of(expected.num_groups, 'group')}"
-    luck, weak = tell_luck(story, test), tell_weak_classes(test.weak_classes())
-    how = ", each named by a model fitted without it" if luck else ""
+    how = ", each named by a model fitted without it" if test.is_lucky is not None else ""
+    told = filter(None, (tell_other(story, test), tell_weak_classes(test.weak_classes())))
     return (
-        f"Right on {format_hundred(expected.accuracy.value)} of 100 new pictures"
+        f"Right on {''.join(count_right(expected))} new pictures"
         f"{f' ({bounds})' if bounds else ''}; measured on {count_of(expected.num_images, 'picture')}"
-        f"{groups}{how}.{''.join(f' {each}' for each in (luck, weak) if each)}"
+        f"{groups}{how}.{''.join(f' {each}' for each in told)}"
     )
 
 
-def tell_luck(story: RunStory, test: Evaluation) -> str:
-    """That the small test split showed another accuracy than is to be expected; empty where it did not."""
+def count_right(measured: Measured) -> tuple[str, str]:
+    """How many are right, and of how many: of 100, or of the images where these are few."""
+    share, number = measured.accuracy.value, measured.num_images
+    if number < FEW and not math.isnan(share):
+        return str(round(share * number)), f" of {number}"
+    return format_hundred(share), " of 100"
+
+
+def tell_other(story: RunStory, test: Evaluation) -> str:
+    """The accuracy that is not told first, of test or of held-out images, and whether test was a draw.
+
+    Empty where there is one alone. Of few groups, or images where none are declared, nothing is said of luck.
+    """
     if test.is_lucky is None:
-        return ""
-    what = count_of(test.num_images, "picture")
-    what = what if lacks_groups(story) else count_of(test.num_groups, "group")
+        if (other := test.held_out) is None:
+            return ""
+        return f"Held-out pictures ({other.num_images:,}): {''.join(count_right(other))}."
+    right = "".join(count_right(test.measured))
+    what, number = ("picture", test.num_images) if lacks_groups(story) else ("group", test.num_groups)
+    if number < FEW:
+        return f"Test pictures ({test.num_images:,}): {right}."
     word = "a lucky" if test.is_lucky else "an unlucky"
-    return f"The {what} of the test split were {word} draw: {format_hundred(test.accuracy.value)} of 100."
+    return f"The {count_of(number, what)} of the test split were {word} draw: {right}."
 
 
 def list_stages(story: RunStory) -> tuple[tuple[str, bool], ...]:
@@ -144,14 +162,19 @@ def _describe_known(known: DecisionRates, rule: DecisionRule) -> str:
             "called unknown."
         )
     wrong, promised = known.wrong_among_accepted, rule.review.target_risk
-    measured = "" if math.isnan(wrong) else f" ({format_hundred(wrong)} on test)"
-    if wrong > promised:  # which rounding may hide
-        measured = f" ({100 * wrong:.3g} on test, which is more)"
+    more = ", which is more" if wrong > promised + NOISE else ""
+    measured = "" if math.isnan(wrong) else f" ({format_wrong(wrong, promised)} on test{more})"
     return (
         f"It decides {alone} of 100 pictures alone, of which at most "
         f"{100 * promised:g} in 100 are wrong{measured}; {person} {go} to a person, {unknown} "
         f"{are} called unknown."
     )
+
+
+def format_wrong(wrong: float, promised: float) -> str:
+    """A share of wrong as so many of 100, with decimals where rounding hides that a promise is broken."""
+    hides = promised < wrong and whole_percent(wrong) <= 100 * promised + NOISE
+    return f"{100 * wrong:.3g}" if hides else format_hundred(wrong)
 
 
 def decided_shares(rates: DecisionRates) -> tuple[float, float, float]:

@@ -13,7 +13,7 @@ from report.promises import advise_groups, lacks_groups, list_shortfalls, promis
 from report.story import RunStory
 from report.unknown_rows import UNDETECTABLE, near_rows
 from vision.base.names import isolate
-from vision.base.wording import count_of, join_words
+from vision.base.wording import count_of, format_hundred, join_words
 from vision.decision.records import ReviewThreshold
 from vision.evaluation.records import FEW_GROUPS, Evaluation
 
@@ -174,7 +174,7 @@ def _accept_more(story: RunStory) -> Iterator[Advice]:
         return  # nothing is accepted, whatever the network: told with the promises
     if story.rule is not None and known and known[0].accepted.value < LOW_COVERAGE:
         yield Advice(
-            f"Only {known[0].accepted.value:.0%} of known images are decided alone.",
+            f"Only {format_hundred(known[0].accepted.value)}% of known images are decided alone.",
             f"Pictures of other individuals help most.{_loosen(story.rule.review)}",
         )
 
@@ -190,7 +190,7 @@ def _loosen(review: ReviewThreshold) -> str:
         return ""
     rung = min(more, key=lambda each: each.target_risk)
     return (
-        f" --set review.target_risk={rung.target_risk:g} decides {rung.coverage:.0%} alone, "
+        f" --set review.target_risk={rung.target_risk:g} decides {format_hundred(rung.coverage)}% alone, "
         f"of which at most {rung.target_risk:.0%} are wrong; nothing is trained again."
     )
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from report.formatting import format_hundred, format_hundred_bounds, list_names, split_hundred
-from report.headline import decided_shares, tell_luck
+from report.formatting import format_hundred_bounds, list_names, split_hundred
+from report.headline import count_right, decided_shares, format_wrong, tell_other
 from report.promises import lacks_groups
 from report.story import RunStory
 from report.unknown_rows import far_rows, near_rows
@@ -59,25 +59,24 @@ def list_numbers(story: RunStory) -> tuple[Number, ...]:
 
 
 def _count_right(story: RunStory, test: Evaluation) -> Number:
-    expected, luck = test.expected, tell_luck(story, test)
+    expected, other = test.expected, tell_other(story, test)
     bounds = format_hundred_bounds(expected.accuracy)
     groups = f" of {count_of(expected.num_groups, 'group')}"
     groups = ", no groups declared" if lacks_groups(story) else groups
-    measured = f"on {count_of(expected.num_images, 'held-out picture' if luck else 'test picture')}{groups}"
+    which = "test picture" if test.is_lucky is None else "held-out picture"
+    measured = f"on {count_of(expected.num_images, which)}{groups}"
     told = f"{bounds} is likely; {measured}" if bounds else measured
-    return Number(
-        format_hundred(expected.accuracy.value),
-        "new pictures named right",
-        f"{told}. {luck}" if luck else told,
-        marked=bool(test.is_lucky),
-    )
+    value, unit = count_right(expected)
+    detail = f"{told}. {other}" if other else told
+    return Number(value, "new pictures named right", detail, unit, marked=bool(test.is_lucky))
 
 
 def _count_decided(known: DecisionRates, rule: DecisionRule | None) -> Number:
     wrong = known.wrong_among_accepted
-    parts = [] if math.isnan(wrong) else [f"{format_hundred(wrong)} of 100 of these wrong"]
-    if parts and rule is not None and rule.review.attainable:
-        parts[0] += f", at most {100 * rule.review.target_risk:g} promised"
+    promised = rule.review.target_risk if rule is not None and rule.review.attainable else 1.0
+    parts = [] if math.isnan(wrong) else [f"{format_wrong(wrong, promised)} of 100 of these wrong"]
+    if parts and promised < 1:
+        parts[0] += f", at most {100 * promised:g} promised"
     alone, person, unknown = split_hundred(*decided_shares(known))
     parts.append(f"{person} to a person, {unknown} called unknown")
     return Number(alone, "decided alone", "; ".join(parts))

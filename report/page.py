@@ -34,7 +34,7 @@ from report.sections.registry import SECTIONS
 from report.sections.section import Section
 from report.story import RunStory
 from vision.base.files import write_atomically
-from vision.base.wording import count_of, noun_for
+from vision.base.wording import count_of, format_hundred, noun_for
 from vision.data.account import MUCH, count_losses
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -108,6 +108,7 @@ def make_environment(folder: Path, *, autoescape: bool, **options: Any) -> jinja
     environment.filters |= {
         "plain": plain_name,
         "cut": shorten,
+        "hundred": format_hundred,
         "share": format_share,
         "range": format_range,
         "interval": format_interval,

@@ -11,7 +11,7 @@ import numpy as np
 from report.advice import Advice, Severity
 from report.formatting import format_range, format_share, list_names
 from report.story import RunStory
-from vision.base.wording import count_of
+from vision.base.wording import NOISE, count_of, format_hundred
 from vision.data.groups.grouping import suggest_groups
 from vision.data.records import Manifest, Split, Splits
 from vision.decision.records import DecisionRule, ReviewThreshold, UnknownThreshold
@@ -19,9 +19,6 @@ from vision.decision.unknown_threshold import fewest_for_threshold
 from vision.evaluation.records import DecisionRates
 
 NO_GROUPS = "Are some photos of the same individual, burst or place? No groups are declared."
-_NOISE = 1e-9
-"""What arithmetic may add to a share; 1 - 0.95 is more than 0.05."""
-
 GROUPS_IN_NAMES = "Are some photos of the same individual or visit? Your file names suggest {count} of them."
 
 
@@ -125,9 +122,9 @@ def _promise_unknown(rule: DecisionRule, known: DecisionRates) -> Iterator[Promi
 def _state(value: float, low: float, allowed: float, *, attainable: bool) -> str:
     if not attainable or math.isnan(value):
         return "none"
-    if value <= allowed + _NOISE:
+    if value <= allowed + NOISE:
         return "kept"
-    return "broken" if low > allowed + _NOISE else "open"
+    return "broken" if low > allowed + NOISE else "open"
 
 
 def list_cautions(story: RunStory) -> tuple[str, ...]:
@@ -221,9 +218,8 @@ def _miss_review(rule: DecisionRule, known: _Known | None) -> Iterator[Advice]:
     but = " that it does not call unknown" if rule.unknown.attainable else ""
     other = next((rung for rung in review.ladder if rung.attainable), None)
     if other is not None:
-        way = (
-            f"Set review.target_risk to {other.target_risk:g}: it accepts {100 * other.coverage:.0f} of 100."
-        )
+        accepted = format_hundred(other.coverage)
+        way = f"Set review.target_risk to {other.target_risk:g}: it accepts {accepted} of 100."
     elif review.num_needed is not None:
         way = f"With errors as often as now it takes {_scale(known, review.num_needed, review.num_images)}."
     else:

@@ -15,6 +15,7 @@ from orchestration.commands.command import Command, argument
 from orchestration.session.environment import prepare_environment
 from orchestration.session.paths import ProjectPaths
 from orchestration.store.rows import WITH_FOLDER, ChampionRow, RunRow
+from vision.base.wording import format_hundred
 
 WIDE = 110
 """Columns of a terminal on which the winner is shown, too."""
@@ -49,17 +50,17 @@ def _draw_runs(rows: Sequence[RunRow], *, wide: bool) -> Table:
     """The runs as a table; a narrow one leaves the winner out, so that names stay whole."""
     table = Table(box=SIMPLE_HEAD)
     table.add_column("run", no_wrap=True, overflow="ignore")
-    table.add_column("right", justify="right", no_wrap=True)
+    table.add_column("on test", justify="right", no_wrap=True)
     table.add_column("alone", justify="right", no_wrap=True)
     if wide:
         table.add_column("winner")
     table.add_column("how it ended", overflow="fold")
     for row in rows:
         style = next((style for word, style in STYLES.items() if row.ending.startswith(word)), "")
-        shares = ["" if share is None else f"{share:.0%}" for share in (row.accuracy, row.alone)]
+        shares = ["" if share is None else f"{format_hundred(share)}%" for share in (row.accuracy, row.alone)]
         winner = [Text(row.winner)] if wide else []
         table.add_row(Text(row.name), *shares, *winner, Text(row.ending, style=style))
-    table.caption = "right: new pictures named right; alone: decided without a person"
+    table.caption = "on test: test pictures named right; alone: decided without a person"
     table.caption_justify = "left"
     return table
 

@@ -43,7 +43,7 @@ class RunRow:
         started: UTC to the second.
         winner: the candidate.
         verdict: of the gate, of monitoring or of retraining, with its reason.
-        accuracy: share of new images named right, as far as is known: of test, or of more held-out groups.
+        accuracy: share of test images named right.
         alone: share of test images of known classes that are decided without a person.
         failure: why it ended early.
     """
@@ -65,8 +65,7 @@ class RunRow:
         """A row from what the artifacts of its steps tell."""
         winner = str(told.get("compare", {}).get("winner", ""))
         test = told.get("evaluate_test", {})
-        right = test.get("expected_accuracy", test.get("accuracy"))
-        shares = right, test.get("decided_alone")
+        shares = test.get("accuracy"), test.get("decided_alone")
         return cls(name, pipeline, status, started, winner, _tell_verdict(told), *shares, failure)
 
     @property

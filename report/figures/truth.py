@@ -31,7 +31,7 @@ from report.figures.style import (
     to_png,
     write_empty,
 )
-from report.formatting import shorten
+from report.formatting import shorten, split_hundred
 from report.unknown_rows import ANSWERS, KIND_NAMES
 from vision.base.wording import count_of
 from vision.decision.records import Decision, DecisionRule
@@ -244,31 +244,36 @@ def _rates_title(rates: list[DecisionRates]) -> str:
     known = by_kind.get("known")
     unknown = [by_kind[kind] for kind in ("near", "far") if kind in by_kind]
     found = [
-        f"{each.called_unknown.value:.0%} of {KIND_NAMES[each.kind]}"
+        f"{_split(each)[2]}% of {KIND_NAMES[each.kind]}"
         for each in unknown
         if math.isfinite(each.called_unknown.value)
     ]
     parts = []
     if known and math.isfinite(known.accepted.value):
-        parts.append(f"{known.accepted.value:.0%} of known images decided alone")
+        parts.append(f"{_split(known)[0]}% of known images decided alone")
     if found:
         parts.append(f"called unknown: {', '.join(found)}")
     return "; ".join(parts) or "What images are answered"
 
 
+def _split(rates: DecisionRates) -> list[str]:
+    return split_hundred(rates.accepted.value, rates.reviewed.value, rates.called_unknown.value)
+
+
 def _draw_rate(axes: Axes, row: int, rates: DecisionRates) -> None:
     left = 0.0
-    for decision, share in (
-        (Decision.ACCEPT, rates.accepted.value),
-        (Decision.REVIEW, rates.reviewed.value),
-        (Decision.UNKNOWN, rates.called_unknown.value),
+    for decision, each, told in (
+        (Decision.ACCEPT, rates.accepted, _split(rates)[0]),
+        (Decision.REVIEW, rates.reviewed, _split(rates)[1]),
+        (Decision.UNKNOWN, rates.called_unknown, _split(rates)[2]),
     ):
+        share = each.value
         if not math.isfinite(share):
             continue
         axes.barh(row, share, left=left, color=DECISION_COLOURS[decision], height=0.6, edgecolor="white")
         if share >= 0.06:
             axes.text(
-                left + share / 2, row, f"{share:.0%}", ha="center", va="center", color="white", fontsize=FONT,
+                left + share / 2, row, f"{told}%", ha="center", va="center", color="white", fontsize=FONT,
                 fontweight="bold",
             )  # fmt: skip
         left += share

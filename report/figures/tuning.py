@@ -25,6 +25,7 @@ from report.figures.style import (
     to_png,
     write_empty,
 )
+from vision.base.wording import format_hundred
 from vision.training.records import TrialRecord, TuningRecord
 
 VARIED = {
@@ -81,7 +82,7 @@ def draw_importances(record: TuningRecord) -> bytes:
     if rows:
         axes.barh(range(len(rows)), [value for _, value in rows], color=BLUE, height=0.55)
         for row, (_, value) in enumerate(rows):
-            axes.text(value, row, f" {100 * value:.0f}%", va="center", fontsize=FONT, color=INK)
+            axes.text(value, row, f" {format_hundred(value)}%", va="center", fontsize=FONT, color=INK)
         name_rows(axes, tuple(VARIED.get(name, name) for name, _ in rows))
         axes.margins(x=0.12)
     else:

@@ -13,6 +13,7 @@ from report.page import render_page
 from report.photographs.thumbnails import embed_png
 from vision.base.files import write_atomically
 from vision.base.progress import in_words
+from vision.base.wording import format_hundred
 from vision.evaluation.metric_table import NLL
 from vision.evaluation.records import CandidateRow, Comparison
 from vision.training.records import TrainingHistory
@@ -37,7 +38,7 @@ class StrategyRow:
         figures, history = self.figures, self.history
         accuracy = figures.accuracy
         right = f"{accuracy.value:.1%} ({accuracy.low:.1%} to {accuracy.high:.1%})"
-        alone = "nothing" if figures.promised_risk is None else f"{figures.decided_alone:.0%}"
+        alone = "nothing" if figures.promised_risk is None else f"{format_hundred(figures.decided_alone)}%"
         return (
             *(history.strategy, right, self.behind, alone),
             *(in_words(history.seconds), history.describe_kept()),

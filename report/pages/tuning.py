@@ -8,7 +8,7 @@ from report.figures.tuning import VARIED, draw_history, draw_importances, draw_s
 from report.page import render_page
 from report.photographs.thumbnails import embed_png
 from vision.base.files import write_atomically
-from vision.base.wording import count_of
+from vision.base.wording import count_of, format_hundred
 from vision.training.records import TrialRecord, TuningRecord
 
 OPTIMISTIC = (
@@ -72,5 +72,5 @@ def write_tuning(name: str, record: TuningRecord, command: str | None, path: Pat
 def _figures(trial: TrialRecord) -> str:
     if trial.nll is None:
         return "no figure"
-    right = f", {100 * trial.accuracy:.0f} of 100 right" if trial.accuracy is not None else ""
+    right = f", {format_hundred(trial.accuracy)} of 100 right" if trial.accuracy is not None else ""
     return f"validation NLL {trial.nll:.3f}{right}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from report.headline import tell_luck
+from report.headline import tell_other
 from report.pictures import Plot
 from report.sections.section import Section
 from report.sections.values import plain_evaluation, plain_interval
@@ -13,11 +13,11 @@ from report.story import RunStory
 
 
 def _context(story: RunStory) -> dict[str, Any]:
-    luck = tell_luck(story, story.test) if story.test else ""
+    other = tell_other(story, story.test) if story.test else ""
     weakest_first = sorted(
         story.test.classes if story.test else (), key=lambda row: (math.isnan(row.f1.value), row.f1.value)
     )
-    return {"class_rows": weakest_first, "luck": luck}
+    return {"class_rows": weakest_first, "other": other}
 
 
 def _plots(story: RunStory) -> dict[str, Plot]:

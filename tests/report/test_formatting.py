@@ -13,7 +13,6 @@ from report.formatting import (
     format_bytes,
     format_confidence,
     format_count,
-    format_hundred,
     format_hundred_bounds,
     format_interval,
     format_range,
@@ -24,6 +23,7 @@ from report.formatting import (
 )
 from tests.example_data import around
 from vision.base.record import Interval
+from vision.base.wording import format_hundred
 
 NOT_MEASURED = Interval(value=math.nan, low=math.nan, high=math.nan)
 
@@ -42,6 +42,8 @@ NOT_MEASURED = Interval(value=math.nan, low=math.nan, high=math.nan)
         (format_hundred, 0.9996, "over 99.9"),
         (format_hundred, 0.004, "0.4"),
         (format_hundred, 1.0, "100"),
+        (format_hundred, 0.625, "63"),
+        (format_hundred, 0.825, "83"),
         (format_hundred_bounds, Interval(value=0.7, low=0.506, high=0.872), "50 to 88"),
         (format_hundred_bounds, Interval(value=0.5, low=0.29, high=0.58), "29 to 58"),
         (format_bytes, 999, "999 B"),

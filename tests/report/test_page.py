@@ -15,7 +15,6 @@ import pytest
 from PIL import Image
 
 from orchestration.store.rows import RunRow
-from report.formatting import format_hundred
 from report.headline import describe_model, tell_verdict, write_headline
 from report.next_steps import derive_advice
 from report.numbers import list_numbers
@@ -31,6 +30,7 @@ from tests.example_story import evaluated, make_promotion, make_story, with_test
 from tests.report.outline import Outline
 from vision.base.errors import StorageError
 from vision.base.record import Interval
+from vision.base.wording import format_hundred
 from vision.data.records import ImageEntry, Manifest
 from vision.decision.records import Decision
 from vision.decision.selective import UNATTAINABLE
@@ -123,6 +123,7 @@ def test_the_accuracy_that_rests_on_more_groups_is_the_one_that_is_told(
     told, share = describe_model(story)[1], held_out if luck else 0.94
     assert told.startswith(f"Right on {format_hundred(share)} of 100 new pictures")
     assert (f" {luck} draw: 94 of 100" in told) is bool(luck)
+    assert (f"Held-out pictures (815): {format_hundred(held_out)} of 100." in told) is not bool(luck)
     number = list_numbers(story)[0]
     assert (number.value, number.marked) == (format_hundred(share), luck == "lucky")
     assert ("test split" in number.detail) is bool(luck)
@@ -130,7 +131,23 @@ def test_the_accuracy_that_rests_on_more_groups_is_the_one_that_is_told(
     row = RunRow.of(
         "r", "training", "completed", "", {"evaluate_test": {"accuracy": 0.94, **evaluated(story).figures()}}
     )
-    assert row.accuracy == share
+    assert row.accuracy == 0.94
+    few = with_test(STORY, accuracy=around(1.0), num_images=6, num_groups=3, held_out=other)
+    told = describe_model(few)[1]
+    assert ("6 of 6" in told, "100 of 100" in told, "draw" in told) == (
+        True,
+        False,
+        False,
+    )
+
+
+def test_a_share_of_wrong_is_rounded_alike_everywhere() -> None:
+    assert STORY.rule is not None
+    wrong = with_test(STORY, {"wrong_among_accepted": 2 / 30})
+    promised = 100 * STORY.rule.review.target_risk
+    assert promised < 6
+    assert "(7 on test, which is more)" in describe_model(wrong)[0]
+    assert "7 of 100 of these wrong" in list_numbers(wrong)[1].detail
 
 
 def test_six_photographs_show_right_asked_wrong_look_alike_and_unknown() -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+
+NOTHING = "n/a"
+NOISE = 1e-9
+"""What arithmetic may add to a share: 1 - 0.95 is more than 0.05."""
 
 
 def join_words(words: Sequence[str]) -> str:
@@ -21,3 +26,24 @@ def noun_for(number: float, noun: str) -> str:
     if number == 1:
         return noun
     return f"{noun}es" if noun.endswith("s") else f"{noun}s"
+
+
+def whole_percent(share: float) -> int:
+    """A share in whole per cent, half up."""
+    return math.floor(100 * share + 0.5 + NOISE)
+
+
+def format_hundred(share: float) -> str:
+    """A share as so many of 100, half up: `72`; with a decimal near none and all; n/a for NaN."""
+    if math.isnan(share):
+        return NOTHING
+    whole = str(whole_percent(share))
+    return in_tenths(share) if whole in ("0", "100") and share not in (0, 1) else whole
+
+
+def in_tenths(share: float) -> str:
+    """A share of 100 with one decimal, which is 0 or 100 for none and for all alone."""
+    told = f"{100 * share:.1f}"
+    if told == "0.0" and share > 0:
+        return "under 0.1"
+    return "over 99.9" if told == "100.0" and share < 1 else told

@@ -17,7 +17,7 @@ from vision.base.errors import DataError
 from vision.base.outputs import ModelFile
 from vision.base.record import FloatArray, Interval
 from vision.base.resampling import GroupResamples, resample_groups
-from vision.base.wording import join_words
+from vision.base.wording import format_hundred, join_words
 from vision.config.evaluation import BootstrapSettings, ComparisonSettings
 from vision.data.records import POOLED, Split, Splits
 from vision.decision.held_out import HeldOut
@@ -225,7 +225,7 @@ def _tell_preference(winner: Contender, tied: Sequence[Contender]) -> str:
     review = winner.review
     promised = f"at most {review.target_risk:.0%} of these wrong"
     if any(_promise(each)[0] != _promise(winner)[0] for each in tied):
-        return f"decides more alone ({review.coverage:.0%}, {promised})"
+        return f"decides more alone ({format_hundred(review.coverage)}%, {promised})"
     if any(_promise(each) != _promise(winner) for each in tied):
         return f"has the strictest promise ({promised})"
     own = f"has the lowest calibrated NLL ({winner.evaluation.nll.value:.3f})"

@@ -176,10 +176,14 @@ class Evaluation(Record):
         return {**fields, "deciding_score": found[0]} if found else fields
 
     @property
+    def measured(self) -> Measured:
+        """The accuracy on these images."""
+        return Measured(accuracy=self.accuracy, num_images=self.num_images, num_groups=self.num_groups)
+
+    @property
     def expected(self) -> Measured:
         """What to expect of new images: what held-out ones say if they are of more groups and differ."""
-        own = Measured(accuracy=self.accuracy, num_images=self.num_images, num_groups=self.num_groups)
-        other = self.held_out
+        own, other = self.measured, self.held_out
         if other is None or other.num_groups <= own.num_groups or not other.differs_from(own):
             return own
         return other

@@ -13,7 +13,7 @@ from serving.api.schemas import ModelDescription
 from serving.app.screen import Screen, Service
 from serving.app.words import KIND_NAMES, escape_markdown, show_share, tell_limits, tell_promises
 from serving.runtime.class_pictures import find_class_pictures
-from vision.base.wording import count_of
+from vision.base.wording import count_of, format_hundred, in_tenths, whole_percent
 from vision.bundle.weak import tell_weak_classes
 from vision.decision.passport import Passport
 
@@ -49,20 +49,21 @@ def tell_model(model: ModelDescription) -> str:
         return f"{name} knows {len(model.class_names)} classes."
     low, high = passport.accuracy_low, passport.accuracy_high
     between = "" if low is None or high is None else f" ({math.floor(100 * low)} to {math.ceil(100 * high)}%)"
-    return f"{name} names {passport.accuracy:.0%} of new pictures right{between}."
+    return f"{name} names {format_hundred(passport.accuracy)}% of new pictures right{between}."
 
 
 def _show_passport(service: Service, passport: Passport) -> None:
     known = next((each for each in passport.kinds if each.kind == "known"), None)
     with st.container(horizontal=True, gap="medium"):
         if known is not None:
-            st.metric("Decided alone", f"{known.accept:.0%}")
+            st.metric("Decided alone", f"{format_hundred(known.accept)}%")
             if known.wrong_among_accepted is not None:
-                st.metric("Of these wrong", f"{known.wrong_among_accepted:.0%}")
+                st.metric("Of these wrong", f"{format_hundred(known.wrong_among_accepted)}%")
         for each in passport.kinds:
             if each.kind != "known":
                 st.metric(
-                    f"{KIND_NAMES.get(each.kind, each.kind).capitalize()} unknown", f"{each.unknown:.0%}"
+                    f"{KIND_NAMES.get(each.kind, each.kind).capitalize()} unknown",
+                    f"{format_hundred(each.unknown)}%",
                 )
     st.caption(
         f"How many it names right was counted on {count_of(passport.num_images, 'picture')} of "
@@ -82,9 +83,9 @@ def _show_classes(service: Service, passport: Passport) -> None:
         {
             "taught": _read_picture(examples.get(each.class_name, [])),
             "class": each.class_name,
-            "named right": None if each.recall is None else round(100 * each.recall),
+            "named right": None if each.recall is None else whole_percent(each.recall),
             "test pictures": each.num_images,
-            "right where named": None if each.precision is None else round(100 * each.precision),
+            "right where named": None if each.precision is None else whole_percent(each.precision),
         }
         for each in ordered
     ]
@@ -116,9 +117,9 @@ def _show_kinds(passport: Passport) -> None:
     rows = [
         {
             "test pictures of": KIND_NAMES.get(each.kind, each.kind),
-            "decided alone": f"{each.accept:.0%}",
-            "for a person": f"{each.review:.0%}",
-            "unknown": f"{each.unknown:.0%}",
+            "decided alone": f"{format_hundred(each.accept)}%",
+            "for a person": f"{format_hundred(each.review)}%",
+            "unknown": f"{format_hundred(each.unknown)}%",
             "number": each.num_images,
         }
         for each in passport.kinds
@@ -132,8 +133,8 @@ def _show_ladder(model: ModelDescription, passport: Passport) -> None:
     rows = [
         {
             "promise": f"at most {show_share(each.target_risk)} wrong",
-            "decided alone": f"{each.accepted:.0%}" if each.attainable else "cannot be promised",
-            "of these wrong": "none" if each.wrong is None else f"{each.wrong:.0%}",
+            "decided alone": f"{format_hundred(each.accepted)}%" if each.attainable else "cannot be promised",
+            "of these wrong": "none" if each.wrong is None else f"{format_hundred(each.wrong)}%",
             "": "as it is served" if each.target_risk == model.review.target_risk else "",
         }
         for each in passport.promises
@@ -152,7 +153,7 @@ def _show_record(service: Service) -> None:
         "classes": ", ".join(model.class_names),
         "held out when it was trained": held_out,
         "network": f"{model.backbone}, weights as {model.precision}, pictures of {model.image_size} pixels",
-        "decides as the trained network": "" if agreement is None else f"{agreement:.1%} of pictures",
+        "decides as the trained network": "" if agreement is None else f"{in_tenths(agreement)}% of pictures",
         "unknown by": model.score_name,
         "digest of the bundle": model.digest,
         "digest of its pictures": model.data_digest,

@@ -12,7 +12,7 @@ from serving.app.screen import Screen, Service
 from serving.app.words import escape_markdown, explain_fault
 from serving.client import read_traffic
 from vision.base.errors import TaxonError
-from vision.base.wording import count_of
+from vision.base.wording import count_of, format_hundred
 from vision.decision.records import Decision
 from vision.drift.records import DriftCause, DriftStatus
 
@@ -66,7 +66,7 @@ def tell_traffic(traffic: Traffic, span: str) -> str:
         return f"No picture was asked in the last {span}."
     asked = count_of(traffic.num_answers, "picture")
     shares = ", ".join(
-        f"{getattr(traffic, each.value) / traffic.num_answers:.0%} {word}"
+        f"{format_hundred(getattr(traffic, each.value) / traffic.num_answers)}% {word}"
         for each, (word, _) in ANSWERS.items()
     )
     return f"{asked} in the last {span}: {shares}."
