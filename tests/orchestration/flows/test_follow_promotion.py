@@ -2,10 +2,11 @@
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from orchestration.flows import deployment
+from orchestration.flows import deployment, rollback
 from orchestration.flows.running.runner import Outcome, Run
 from orchestration.session.paths import ProjectPaths
 from tests.example_data import make_config
@@ -29,3 +30,15 @@ def test_a_deployment_that_fails_in_any_way_leaves_the_promotion_its_outcome(
         f"The promotion stands, but the new champion is not served: {type(error).__name__}" in outcome.message
     )
     assert ("Traceback" in caplog.text) == isinstance(error, ValueError)
+
+
+def test_a_rollback_says_whose_service_a_deployment_would_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = SimpleNamespace(bento=SimpleNamespace(model=SimpleNamespace(name="river")))
+    monkeypatch.setattr(rollback, "find_service", lambda _: other)
+    run = Run("reef-1", make_config(), ProjectPaths.of(tmp_path))
+    told = rollback._follow(run.outcome(0, "rolled back."), run).message
+    assert told.startswith(
+        "rolled back. No service of it runs; to start one in place of river, which answers"
+    )
