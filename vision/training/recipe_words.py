@@ -48,7 +48,7 @@ def _describe_rate(settings: CandidateSettings) -> str:
 def _describe_balance(labels: IntArray, weights: FloatArray) -> str:
     counts = np.bincount(labels)
     ratio = counts.max() / counts[counts > 0].min()
-    differ = f"the largest has {ratio:.1f} times the images of the smallest"
+    differ = f"of those trained on, the largest has {ratio:.1f} times the images of the smallest"
     if weights.min() < weights.max():
         return f"classes weighted {weights.min():.2g} to {weights.max():.2g}: {differ}"
     return f"images count alike: {differ}" if ratio > 1 else "images count alike"

@@ -135,7 +135,16 @@ def test_what_was_done_is_said() -> None:
         loss="focal", clip_norm=1.0, weight_averaging=0.99, schedule="plateau", augment="cutmix"
     )
     told = "; ".join(describe_recipe(settings, labels, balance_weights(labels, 2), augmented=True))
-    for word in ("focal", "plateaus", "norm 1", "0.99", "cutmix 1", "weighted 0.62 to 2.5", "4.0 times"):
+    for word in (
+        "focal",
+        "plateaus",
+        "norm 1",
+        "0.99",
+        "cutmix 1",
+        "weighted 0.62 to 2.5",
+        "of those trained on",
+        "4.0 times",
+    ):
         assert word in told
     alike = describe_recipe(tiny_settings(), np.array([0, 1]), np.ones(2), augmented=True)
     assert alike[-1] == "images count alike"
