@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from serving.api.problems import ProblemError
-from vision.base.errors import DataError, EmptyImageError, ImageError, ImageFormatError
-from vision.data.decoding.formats import READ_FORMATS
+from vision.base.errors import DataError, ImageError, ImageFormatError
+from vision.data.decoding.formats import EMPTY_FILE, READ_FORMATS
 
 
 def unusable_image(error: ImageError, max_megapixels: float) -> ProblemError:
@@ -16,7 +16,7 @@ def unusable_image(error: ImageError, max_megapixels: float) -> ProblemError:
             expected=f"a {READ_FORMATS} image by its first bytes, whatever its name",
             advice="Convert the file, or send the right one",
         )
-    if isinstance(error, EmptyImageError):
+    if str(error) == EMPTY_FILE:
         return ProblemError(
             "image-unusable", arrived="The file is empty", expected="a whole image", advice="Copy it again"
         )

@@ -62,10 +62,6 @@ class ImageError(DataError):
     """One file is not a usable image: undecodable, empty, too large."""
 
 
-class EmptyImageError(ImageError):
-    """A file has no bytes."""
-
-
 class ImageFormatError(ImageError):
     """A file is of a format that is not read, or no image at all."""
 

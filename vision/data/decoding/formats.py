@@ -23,7 +23,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 from pillow_heif import HeifImageFile
 
-from vision.base.errors import EmptyImageError, ImageError, ImageFormatError
+from vision.base.errors import ImageError, ImageFormatError
 
 HEAD_BYTES = 4096
 """How much of a file `recognise` looks at."""
@@ -32,6 +32,8 @@ _ACCEPTED_BYTES = 16  # as many as Pillow shows to its plugins
 
 READ_FORMATS = "JPEG, PNG, WebP, BMP, GIF, TIFF, HEIC, AVIF, JPEG 2000 or PPM"
 """What is read, for people."""
+
+EMPTY_FILE = "the file is empty; copy it again"
 
 
 @dataclass(frozen=True)
@@ -237,7 +239,7 @@ def find_unread(head: bytes) -> Unread | None:
 def refuse_format(head: bytes) -> ImageError:
     """The error that names what a file is which is no image that is read."""
     if not head:
-        return EmptyImageError("the file is empty; copy it again")
+        return ImageError(EMPTY_FILE)
     known = find_unread(head)
     if known is None:
         is_text = head.isascii() and b"\0" not in head
