@@ -118,14 +118,6 @@ def plain_name(name: str) -> str:
     return name.replace("_", " ")
 
 
-def shorten(name: str, longest: int = 24) -> str:
-    """A name of at most so many signs, without its middle: what tells names apart is often at their end."""
-    if len(name) <= longest:
-        return name
-    half = (longest - 1) // 2
-    return f"{name[:half].rstrip()}…{name[half + 1 - longest :].lstrip()}"
-
-
 def list_names(names: list[str]) -> str:
     """`a, b and c` in plain words; long lists are cut and counted."""
     if len(names) > LONGEST_LIST:

@@ -24,7 +24,6 @@ from report.formatting import (
     format_seconds,
     format_share,
     plain_name,
-    shorten,
 )
 from report.headline import list_stages, write_headline
 from report.numbers import list_numbers
@@ -34,7 +33,7 @@ from report.sections.registry import SECTIONS
 from report.sections.section import Section
 from report.story import RunStory
 from vision.base.files import write_atomically
-from vision.base.wording import count_of, format_hundred, noun_for
+from vision.base.wording import count_of, format_hundred, noun_for, shorten
 from vision.data.account import MUCH, count_losses
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -27,7 +27,8 @@ from report.figures.style import (
     write_empty,
 )
 from report.figures.tables import markdown_table
-from report.formatting import format_bytes, format_interval, format_share, shorten
+from report.formatting import format_bytes, format_interval, format_share
+from vision.base.wording import shorten
 from vision.bundle.records import PrecisionReport, PrecisionRow
 from vision.evaluation.metric_table import METRICS
 from vision.evaluation.records import Comparison, Difference

@@ -26,8 +26,7 @@ from report.figures.style import (
     to_png,
     write_empty,
 )
-from report.formatting import shorten
-from vision.base.wording import count_of
+from vision.base.wording import count_of, shorten
 from vision.data.records import DataReport, QualitySummary, Split
 
 

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from report.figures.fonts import describe_missing, set_fonts
-from report.formatting import shorten
 from vision.base.record import Interval
+from vision.base.wording import shorten
 from vision.data.records import Split
 from vision.decision.records import Decision
 

@@ -31,9 +31,9 @@ from report.figures.style import (
     to_png,
     write_empty,
 )
-from report.formatting import shorten, split_hundred
+from report.formatting import split_hundred
 from report.unknown_rows import ANSWERS, KIND_NAMES
-from vision.base.wording import count_of
+from vision.base.wording import count_of, shorten
 from vision.decision.records import Decision, DecisionRule
 from vision.evaluation.records import FEW_GROUPS, ClassRow, DecisionRates, Evaluation
 

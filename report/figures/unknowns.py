@@ -25,9 +25,9 @@ from report.figures.style import (
     to_png,
     write_empty,
 )
-from report.formatting import shorten
 from report.unknown_rows import KIND_NAMES, MAXIMUM_SOFTMAX, UNDETECTABLE
 from vision.base.record import Interval
+from vision.base.wording import shorten
 from vision.data.records import POOLED
 from vision.evaluation.records import Evaluation, UnknownRow
 

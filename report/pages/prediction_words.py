@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from report.formatting import shorten
-from vision.base.wording import count_of, join_words, noun_for
+from vision.base.wording import count_of, join_words, noun_for, shorten
 from vision.bundle.weak import tell_weak_classes
 from vision.data.records import HELD_OUT, Split
 from vision.decision.records import Prediction

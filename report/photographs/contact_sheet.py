@@ -7,10 +7,9 @@ from collections import defaultdict
 import numpy as np
 
 from report.figures.style import DOTS_PER_INCH, FONT, INK, MUTED, SMALL, to_png
-from report.formatting import shorten
 from report.photographs.thumbnails import read_photograph
 from vision.base.record import ImageArray
-from vision.base.wording import count_of
+from vision.base.wording import count_of, shorten
 from vision.data.records import ImageEntry
 from vision.data.survey import ClassSize, Survey, choose_samples
 

@@ -15,6 +15,14 @@ def join_words(words: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
 
 
+def shorten(name: str, longest: int = 24) -> str:
+    """A name of at most so many signs, without its middle: what tells names apart is often at their end."""
+    if len(name) <= longest:
+        return name
+    half = (longest - 1) // 2
+    return f"{name[:half].rstrip()}…{name[half + 1 - longest :].lstrip()}"
+
+
 def count_of(number: float, noun: str) -> str:
     """`1 image`, `1,200 images`, `0 more groups`, `1.5 days`: a number and its noun, which takes s or es."""
     figure = f"{number:,}" if isinstance(number, int) else f"{number:g}"

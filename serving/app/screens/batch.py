@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from report.formatting import shorten
 from serving.app.batch import MOST_SHOWN, Batch, answer_items, list_items
 from serving.app.pictures import FILE_TYPES
 from serving.app.screen import Screen, Service
 from serving.app.visit import Asked, count_answers, summarize, tell_answer
 from serving.app.words import escape_markdown, explain_fault, tell_promises
 from vision.base.errors import TaxonError
+from vision.base.wording import shorten
 from vision.decision.records import Decision
 
 _TILE_PIXELS = 150

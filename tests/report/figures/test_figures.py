@@ -15,11 +15,11 @@ from report.figures.style import DECISION_COLOURS, SPLIT_COLOURS, WIDTH
 from report.figures.tables import markdown_table
 from report.figures.training import draw_training_curves
 from report.figures.truth import draw_confusion
-from report.formatting import shorten
 from tests.example_data import make_data_report, make_manifest, make_splits
 from tests.example_evaluation import make_evaluation, make_rule, make_temperature
 from tests.example_story import make_comparison, make_history, make_precisions, make_promotion
 from vision.base.record import Interval, Record
+from vision.base.wording import shorten
 from vision.bundle.records import Bundle, Deployment, PrecisionReport
 from vision.data.records import POOLED, DataReport, Manifest, Split, Splits
 from vision.decision.records import Decision, DecisionRule, Temperature

@@ -12,7 +12,7 @@ from matplotlib import font_manager
 
 from report.figures import fonts
 from report.figures.style import name_rows, new_figure, to_png
-from report.formatting import shorten
+from vision.base.wording import shorten
 
 CARP = "鲤"
 
