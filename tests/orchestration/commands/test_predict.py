@@ -9,9 +9,12 @@ import pytest
 
 import run
 from orchestration.commands.parsing import parse
-from orchestration.commands.predict import _read_settings, _split_words
+from orchestration.commands.predict import _answer, _read_settings, _split_words
+from orchestration.flows.answering import AnsweringModel
 from orchestration.session.paths import ProjectPaths
+from tests.serving.toy import RED, make_bundle, paint
 from vision.config.work import ExecutorSettings
+from vision.prediction.batch import BatchModel
 
 
 @pytest.mark.parametrize(
@@ -68,3 +71,15 @@ def test_who_answers_is_typed_or_as_the_config_says(
     named, asked = _split_words(options, ProjectPaths.of(tmp_path))
     assert asked == ["photos"]
     assert _read_settings(options, named).executor == answers
+
+
+@pytest.mark.slow
+def test_what_is_told_of_similar_images_is_what_the_page_shows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "red.png").write_bytes(paint(RED))
+    out, bundle = tmp_path / "out", make_bundle()
+    found = AnsweringModel(BatchModel(bundle.root, bundle.digest, "toy"), "toy", None, 40)
+    options = parse(["predict", str(tmp_path / "red.png"), "--similar", "2", "--out", str(out)])[1]
+    assert _answer(options, [tmp_path / "red.png"], found, ProjectPaths.of(tmp_path)) == 0
+    assert "there under each answer but those of something else" in capsys.readouterr().err
