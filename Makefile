@@ -18,7 +18,7 @@ help:
 	@echo "make serve      serve the model in production, http://127.0.0.1:3000, and print a line that asks it"
 	@echo "make ui         the page for people: drag a picture, read the answer, http://127.0.0.1:8501"
 	@echo "make smoke      the whole way on a few painted fish, in a folder of its own (a minute or two)"
-	@echo "make test       set up and run the tests (about 8 minutes)"
+	@echo "make test       set up and run the tests (about 7 minutes)"
 	@echo "make test-long  the tests that take long, over 20 seconds each for the most part"
 	@echo "make check      lint, types, import contracts"
 	@echo "make dashboard  the ZenML dashboard over the runs, http://127.0.0.1:8237"
@@ -60,7 +60,7 @@ smoke: setup
 	  echo "Smoke run passed: trained, judged, exported, asked, served; the service answers as the training did."
 
 test: $(VENV)/.dev
-	@echo "Running the tests, a real run of every pipeline among them; about 8 minutes on 2 cores ..."
+	@echo "Running the tests, a real run of every pipeline among them; about 7 minutes on 2 cores ..."
 	$(PYTEST) -m "not long"
 
 test-long: $(VENV)/.dev
