@@ -36,7 +36,10 @@ def test_the_shipped_schedule_starts_monitoring_and_retraining_by_commands_that_
         assert command.name == job.pipeline
         assert options.config == str(run.ROOT / "configs" / "fast.yaml")
     own = read_schedule(parse(["schedule", "smoke", "--set", "timezone=Asia/Tokyo"])[1], project)
-    assert {job.config for job in own.jobs.values()} == {"smoke"}
+    assert {name: job.config for name, job in own.jobs.items()} == {
+        "monitoring-smoke": "smoke",
+        "retraining-smoke": "smoke",
+    }
     assert own.timezone == "Asia/Tokyo"
     for each in ([], ["schedule"], ["--config", "schedule.yaml"]):
         assert read_schedule(parse(["schedule", *each])[1], project) == config

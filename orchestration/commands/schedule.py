@@ -16,6 +16,8 @@ SHIPPED = "schedule.yaml"
 def read_schedule(options: Namespace, paths: ProjectPaths) -> ScheduleConfig:
     """The schedule that was named; of a run's config the jobs of schedule.yaml, with that config in each.
 
+    Their names end with that of the config, so that the times of two models are kept apart.
+
     Raises:
         ConfigError: there is no such file, or something in it is wrong.
     """
@@ -25,7 +27,10 @@ def read_schedule(options: Namespace, paths: ProjectPaths) -> ScheduleConfig:
     if not isinstance(tree, dict) or "dataset" not in tree:
         return load_settings(ScheduleConfig, path, options.overrides)
     config = load_settings(ScheduleConfig, find_config(SHIPPED, configs), options.overrides)
-    own = {name: job.model_copy(update={"config": options.config}) for name, job in config.jobs.items()}
+    own = {
+        f"{name}-{path.stem}": job.model_copy(update={"config": options.config})
+        for name, job in config.jobs.items()
+    }
     return config.model_copy(update={"jobs": own})
 
 
