@@ -103,7 +103,7 @@ def test_as_csv_it_has_the_columns_of_predict_and_no_formulas(client: TestClient
         assert red["caution"] == notes["caution"] == ""
         assert (red["set"], black["set"]) == ("red", "")
         assert (notes["decision"], len(red["prediction_id"])) == ("unreadable", 32)
-        assert "is no picture" in notes["reason"] or "image" in notes["reason"]
+        assert "not a picture but text" in notes["reason"]
     check_problem(send(client, archive, "?format=xml"), 422, "query")
 
 
