@@ -52,8 +52,8 @@ def _find_previous(model_name: str) -> RegisteredVersion:
     if present is None:
         raise missing_champion(model_name, "there is nothing to go back from")
     raise ConfigError(
-        f"There is only version {present} of {model_name} and no earlier champion of {model_name} to go back "
-        "to. Nothing was changed."
+        f"There is no earlier champion of {model_name} than version {present}, so there is nothing to go "
+        "back to. Nothing was changed."
     )
 
 

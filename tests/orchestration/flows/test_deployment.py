@@ -74,7 +74,7 @@ def test_the_report_of_a_monitoring_run_is_written_again(seen: dict[str, Any]) -
 def test_there_is_nothing_to_go_back_to_from_the_first_champion(seen: dict[str, Any]) -> None:
     code, message, state = seen["nothing_to_go_back_to"]
     assert (code, state) == (2, seen["first"][2])
-    assert "There is only version 1 of toy and no earlier champion of toy" in message
+    assert "There is no earlier champion of toy than version 1" in message
 
 
 def test_a_deployment_that_cannot_succeed_is_refused_in_one_message_and_leaves_no_run(

@@ -119,6 +119,7 @@ def test_workers_end_with_a_process_that_is_killed(tmp_path: Path) -> None:
             main.send_signal(signal.SIGKILL)
     worker = int(told.read_text())
     _wait_until(lambda: not psutil.pid_exists(worker))
+    assert main.returncode == -signal.SIGKILL
 
 
 ENDLESS = """
